@@ -1,0 +1,1 @@
+"""Templates in, ``dist/`` out: wiring, compiling, linting, parameters. Offline."""

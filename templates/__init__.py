@@ -1,0 +1,1 @@
+"""The infrastructure, one page a stack. Nothing here calls AWS."""

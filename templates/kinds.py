@@ -1,0 +1,303 @@
+"""The vocabulary: what the values that pass between stacks mean.
+
+A kind holds a CloudFormation type and the constraints that the parent's
+parameters of that kind carry, so two stacks that speak of the same thing cannot
+disagree about its shape. IDs that an operator may leave empty are plain strings
+with a pattern: CloudFormation refuses an empty AWS-specific parameter.
+"""
+
+from __future__ import annotations
+
+from compiler.wiring import AssetBucket, AssetDigest, AssetKey, Record, Value, about
+
+ARN = r"arn:aws[a-z-]*:"
+CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
+
+
+class Text(Value):
+    """A word or a sentence with no rules of its own."""
+
+
+class Switch(Value, AllowedValues=["true", "false"]):
+    """On or off."""
+
+
+class Count(Value, type="Number", MinValue=0):
+    """How many of something."""
+
+
+class Seconds(Value, type="Number", MinValue=0):
+    """A duration in seconds."""
+
+
+class Minutes(Value, type="Number", MinValue=0):
+    """A duration in minutes."""
+
+
+class Days(Value, type="Number", MinValue=0):
+    """A duration in days."""
+
+
+class LogDays(
+    Value,
+    type="Number",
+    AllowedValues=[
+        *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096),
+        *(1827, 2192, 2557, 2922, 3288, 3653),
+    ],
+):
+    """How many days CloudWatch Logs keeps a log group's events."""
+
+
+class Gibibytes(Value, type="Number", MinValue=1):
+    """An amount of storage in GiB."""
+
+
+class VpcId(
+    Value,
+    AllowedPattern=r"^(vpc-[0-9a-f]{8,17})?$",
+    ConstraintDescription="A VPC ID such as vpc-0123456789abcdef0, or nothing.",
+):
+    """A VPC."""
+
+
+class SubnetIds(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=r"^(subnet-[0-9a-f]{8,17})?$",
+    ConstraintDescription="Subnet IDs separated by commas, or nothing.",
+):
+    """Subnets of one VPC, in two zones or more."""
+
+
+class SecurityGroupId(Value):
+    """A security group."""
+
+
+class Cidr(
+    Value,
+    AllowedPattern=rf"^({CIDR})?$",
+    ConstraintDescription="An IPv4 block such as 10.0.0.0/16.",
+):
+    """A range of IPv4 addresses."""
+
+
+class HostName(Value):
+    """A DNS name to connect to."""
+
+
+class PortNumber(Value):
+    """A TCP port; an output of a stack, hence a string."""
+
+
+class Url(Value):
+    """An address a browser can open."""
+
+
+class SecretArn(Value):
+    """A Secrets Manager secret."""
+
+
+class KeyArn(Value):
+    """A customer-managed KMS key."""
+
+
+class BucketName(Value):
+    """An S3 bucket."""
+
+
+class LogGroupName(Value):
+    """A CloudWatch log group."""
+
+
+class RoleArn(Value):
+    """An IAM role."""
+
+
+class PolicyArn(
+    Value,
+    AllowedPattern=rf"^({ARN}iam::(aws|\d{{12}}):policy/.+)?$",
+    ConstraintDescription="The ARN of a managed policy, or nothing.",
+):
+    """An IAM managed policy."""
+
+
+class PolicyArns(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({ARN}iam::(aws|\d{{12}}):policy/.+)?$",
+    ConstraintDescription="ARNs of managed policies separated by commas, or nothing.",
+):
+    """IAM managed policies."""
+
+
+class CertificateArn(
+    Value,
+    AllowedPattern=rf"^({ARN}acm:[a-z0-9-]+:\d{{12}}:certificate/[0-9a-f-]+)?$",
+    ConstraintDescription="The ARN of an ACM certificate, or nothing.",
+):
+    """An ACM certificate in this region."""
+
+
+class DomainName(
+    Value,
+    AllowedPattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)?$",
+    ConstraintDescription="A lower-case domain name such as airflow.example.com.",
+):
+    """The public name of the web page."""
+
+
+class HostedZoneId(
+    Value,
+    AllowedPattern=r"^(Z[A-Z0-9]{1,31})?$",
+    ConstraintDescription="A Route 53 hosted zone ID such as Z0123456789ABC.",
+):
+    """A Route 53 hosted zone."""
+
+
+class TopicArn(Value):
+    """An SNS topic."""
+
+
+class ClusterName(Value):
+    """An ECS cluster, by name."""
+
+
+class ClusterArn(Value):
+    """An ECS cluster, by ARN."""
+
+
+class ServiceName(Value):
+    """An ECS service, by name."""
+
+
+class NamespaceArn(Value):
+    """A Cloud Map namespace for ECS Service Connect."""
+
+
+class TargetGroupArn(Value):
+    """A target group of the load balancer."""
+
+
+class ResourceLabel(Value):
+    """Load balancer and target group as Application Auto Scaling names them."""
+
+
+class TaskDefinitionArn(Value):
+    """An ECS task definition."""
+
+
+class DatabaseId(Value):
+    """An Aurora cluster, by identifier."""
+
+
+class CacheId(Value):
+    """An ElastiCache replication group, by identifier."""
+
+
+class SnapshotId(
+    Value,
+    AllowedPattern=r"^[A-Za-z0-9:_-]*$",
+    ConstraintDescription="A snapshot's identifier or ARN, or nothing.",
+):
+    """A cluster snapshot to restore from."""
+
+
+class Image(
+    Value,
+    AllowedPattern=r"^[a-z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?$",
+    ConstraintDescription="An image such as apache/airflow:3.3.2-python3.12.",
+):
+    """A container image that holds Airflow."""
+
+
+class AuroraCapacity(Value, type="Number", MinValue=0, MaxValue=256):
+    """Aurora capacity units (ACU), in halves."""
+
+
+class CpuUnits(
+    Value, type="Number", AllowedValues=[256, 512, 1024, 2048, 4096, 8192, 16384]
+):
+    """Fargate CPU: 1024 units are one vCPU."""
+
+
+class Mebibytes(Value, type="Number", MinValue=512, MaxValue=122880):
+    """Fargate memory in MiB."""
+
+
+class Architecture(Value, AllowedValues=["X86_64", "ARM64"]):
+    """The processor a task runs on; the image must be built for it."""
+
+
+class Percent(Value, type="Number", MinValue=0, MaxValue=100):
+    """A share in percent."""
+
+
+class QueueName(
+    Value,
+    AllowedPattern=r"^[A-Za-z0-9._-]{1,100}$",
+    ConstraintDescription="Letters, digits, dots, underscores and hyphens.",
+):
+    """A Celery queue."""
+
+
+class Database(Record):
+    """How to reach Aurora, and which secret lets whom in."""
+
+    host: HostName = about("Writer endpoint of the Aurora cluster.")
+    port: PortNumber = about("Port of the Aurora cluster.")
+    admin_secret_arn: SecretArn = about("Master credentials, kept by RDS.")
+    airflow_secret_arn: SecretArn = about("Credentials of Airflow's own role.")
+    results_secret_arn: SecretArn = about("Credentials of the Celery-results role.")
+
+
+class Broker(Record):
+    """How to reach Valkey."""
+
+    host: HostName = about("Primary endpoint of the Valkey replication group.")
+    port: PortNumber = about("Port of the Valkey replication group.")
+    secret_arn: SecretArn = about("Credentials of the Celery user.")
+
+
+class Keys(Record):
+    """The secrets Airflow's components sign and encrypt with."""
+
+    fernet_secret_arn: SecretArn = about("Encrypts connections and variables.")
+    jwt_secret_arn: SecretArn = about("Signs user and task tokens.")
+    api_secret_arn: SecretArn = about("Signs sessions and log requests.")
+
+
+class Runtime(Record):
+    """What a container starts from: the image, and our code beside it."""
+
+    image: Image = about("Container image that holds Airflow.")
+    bucket: AssetBucket = about("Bucket of the runtime archive.")
+    key: AssetKey = about("Object key of the runtime archive.")
+    sha256: AssetDigest = about("SHA-256 of the runtime archive, in hexadecimal.")
+
+
+class Guard(Record):
+    """What every role and log of the tasks obeys."""
+
+    key_arn: KeyArn = about("KMS key for logs, secrets and scratch disks.")
+    log_days: LogDays = about("Days to keep the logs of the containers.")
+    permissions_boundary_arn: PolicyArn = about("Boundary of every role, or nothing.")
+    extra_policy_arns: PolicyArns = about("Further policies of the task roles.")
+    allows_exec: Switch = about("Whether ECS Exec may open a shell in a task.")
+    has_read_only_root: Switch = about("Whether the root file system is read-only.")
+
+
+class Cluster(Record):
+    """Where the tasks run."""
+
+    name: ClusterName = about("The ECS cluster, by name.")
+    arn: ClusterArn = about("The ECS cluster, by ARN.")
+    namespace_arn: NamespaceArn = about("Service Connect namespace.")
+    exec_log_group_name: LogGroupName = about("Where ECS Exec sessions are logged.")
+
+
+class Storage(Record):
+    """The buckets Airflow reads and writes."""
+
+    dag_bucket_name: BucketName = about("Bucket the DAGs lie in, at its root.")
+    log_bucket_name: BucketName = about("Bucket the task logs go to.")
