@@ -397,7 +397,7 @@ class Page(Template):
         inputs, returned = _signature(define)
         if not isinstance(given, inputs):
             raise WiringError(
-                f"{self.name} nests {define.__module__}",
+                f"{self.name} nests {template_name(define)}",
                 f"it was given {_place(type(given))}",
                 f"Write {_place(inputs)}(...)",
             )
@@ -449,7 +449,7 @@ class Page(Template):
         made = self.nest(define, given, name=name, why=why, Condition=condition)
         if type(otherwise) is not type(made):
             raise WiringError(
-                f"{self.name} nests {define.__module__} when {condition}",
+                f"{self.name} nests {template_name(define)} when {condition}",
                 f"otherwise= is a {_place(type(otherwise))}",
                 f"Write otherwise={_place(type(made))}(...)",
             )
@@ -552,7 +552,7 @@ class Build:
         )
         if not isinstance(made, outputs):
             raise WiringError(
-                f"{define.__module__}.define",
+                f"{template_name(define)}.define",
                 f"it returned {_spell(made)}",
                 f"End with return {outputs.__name__}(...)",
             )
@@ -689,6 +689,8 @@ def _place(interface: type[Interface]) -> str:
 def _spell(value: object) -> str:
     if isinstance(value, Value):
         return f"a {type(value).__name__}"
+    if isinstance(value, Interface):
+        return f"a {_place(type(value))}"
     return f"{json.dumps(encode_to_dict(cast(Any, value)), default=repr)}"
 
 
