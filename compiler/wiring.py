@@ -477,7 +477,7 @@ class Page(Template):
         elif leaf.notes["properties"]:
             raise WiringError(
                 f"{where}.{leaf.name}",
-                f"a nested template has {', '.join(leaf.notes['properties'])} of its own",
+                f"a nested template has its own {', '.join(leaf.notes['properties'])}",
                 "Write it on the parent's input: defaults and constraints live there",
             )
         self.add_parameter(
@@ -581,7 +581,10 @@ def template_name(define: Define[In, Out]) -> str:
 
 
 def references(document: object) -> Iterator[tuple[str, str]]:
-    """Every reference in a template: ``("Vpc", "")`` for a Ref, else (ID, attribute)."""
+    """Yield every reference in a template as (logical ID, attribute).
+
+    The attribute is empty for a Ref.
+    """
     match document:
         case {"Ref": str(name)}:
             yield name, ""

@@ -493,7 +493,7 @@ def test_an_output_nobody_reads_is_refused_unless_it_is_public(load: Load) -> No
 def test_a_default_in_a_nested_template_is_refused(load: Load) -> None:
     text = NETWORK.replace('is called.")', 'is called.", Default="x")')
     load("toy_network", source(text))
-    with pytest.raises(WiringError, match="Default of its own"):
+    with pytest.raises(WiringError, match="its own Default"):
         compiled(load, GOOD)
 
 
