@@ -8,6 +8,8 @@ with a pattern: CloudFormation refuses an empty AWS-specific parameter.
 
 from __future__ import annotations
 
+from troposphere import Split
+
 from compiler.wiring import AssetBucket, AssetDigest, AssetKey, Record, Value, about
 
 ARN = r"arn:aws[a-z-]*:"
@@ -301,3 +303,51 @@ class Storage(Record):
 
     dag_bucket_name: BucketName = about("Bucket the DAGs lie in, at its root.")
     log_bucket_name: BucketName = about("Bucket the task logs go to.")
+
+
+class Profile(Value, AllowedValues=["development", "production"]):
+    """What the parent's Rules insist on."""
+
+
+class WayOut(Value, AllowedValues=["nat-per-zone", "single-nat", "endpoints"]):
+    """How tasks in private subnets reach AWS and the internet."""
+
+
+class Scheme(Value, AllowedValues=["internal", "internet-facing"]):
+    """Who can reach the load balancer."""
+
+
+class SubnetIdList(
+    Value,
+    AllowedPattern=r"^(subnet-[0-9a-f]{8,17}(,subnet-[0-9a-f]{8,17})+)?$",
+    ConstraintDescription="Two or more subnet IDs separated by commas, or nothing.",
+):
+    """Subnet IDs as one string, so that a Rule can ask whether there are any."""
+
+    def split(self) -> SubnetIds:
+        """Return the same subnets as the list that stacks take."""
+        return SubnetIds(Split(",", self.data), crossing=self.data)
+
+
+class PrefixListId(
+    Value,
+    AllowedPattern=r"^(pl-[0-9a-f]{8,17})?$",
+    ConstraintDescription="A prefix list ID such as pl-63a5400a, or nothing.",
+):
+    """An AWS-managed prefix list."""
+
+
+class Email(
+    Value,
+    AllowedPattern=r"^([^@\s]+@[^@\s]+\.[^@\s]+)?$",
+    ConstraintDescription="An e-mail address, or nothing.",
+):
+    """An e-mail address."""
+
+
+class CacheNodeType(
+    Value,
+    AllowedPattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$",
+    ConstraintDescription="A node type such as cache.t4g.small.",
+):
+    """The size of a Valkey node."""

@@ -1,0 +1,148 @@
+"""The pools of Celery workers: one entry a pool, and nothing else to change.
+
+Each entry becomes a nested ``workers`` stack and a nested ``scaling`` stack. The
+knobs named in ``asks`` become parameters of the parent with the entry's value as
+their default; the others are fixed by the entry. CloudFormation allows 200
+parameters a template, so fifty pools cannot ask for everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from compiler.wiring import Page, Value, about
+from templates.kinds import (
+    Architecture,
+    Count,
+    CpuUnits,
+    Mebibytes,
+    Percent,
+    QueueName,
+)
+
+V = TypeVar("V", bound=Value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """One setting of a pool as an operator sees it; ``least`` is its lower bound."""
+
+    field: str
+    label: str
+    description: str
+    least: int | None = None
+
+
+KNOBS = (
+    Knob(
+        field="cpu",
+        label="CPU",
+        description="CPU units of one worker; 1024 are one vCPU.",
+    ),
+    Knob(
+        field="memory",
+        label="Memory",
+        description="Memory of one worker in MiB.",
+    ),
+    Knob(
+        field="concurrency",
+        label="Tasks at once",
+        description="Task instances that one worker runs at once.",
+        least=1,
+    ),
+    Knob(
+        field="architecture",
+        label="Processor",
+        description="Processor of the workers; the image must be built for it.",
+    ),
+    Knob(
+        field="spot_percent",
+        label="Spot share",
+        description=(
+            "Share of the workers on Fargate Spot in percent. AWS takes such a worker "
+            "back with two minutes' notice, so only for tasks that are safe to retry."
+        ),
+    ),
+    Knob(
+        field="minimum",
+        label="Fewest workers",
+        description="Fewest workers; 0 lets the pool sleep.",
+    ),
+    Knob(
+        field="maximum",
+        label="Most workers",
+        description="Most workers that the pool may grow to.",
+        least=1,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """The knobs of one pool as values that cross into its stacks."""
+
+    queue: QueueName
+    cpu: CpuUnits
+    memory: Mebibytes
+    concurrency: Count
+    architecture: Architecture
+    spot_percent: Percent
+    minimum: Count
+    maximum: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """One kind of worker, fed by one Celery queue."""
+
+    name: str
+    queue: str
+    cpu: int = 2048
+    memory: int = 4096
+    concurrency: int = 8
+    architecture: str = "X86_64"
+    spot_percent: int = 0
+    minimum: int = 1
+    maximum: int = 10
+    asks: tuple[str, ...] = tuple(knob.field for knob in KNOBS)
+
+    @property
+    def slots(self) -> int:
+        """Task instances the pool can run at once when it is fully grown."""
+        return self.maximum * self.concurrency
+
+    def settings(self, t: Page) -> PoolSettings:
+        """Return the values of the knobs, asking the operator where the entry does."""
+        return PoolSettings(
+            queue=QueueName(self.queue),
+            cpu=self._value(t, CpuUnits, "cpu"),
+            memory=self._value(t, Mebibytes, "memory"),
+            concurrency=self._value(t, Count, "concurrency"),
+            architecture=self._value(t, Architecture, "architecture"),
+            spot_percent=self._value(t, Percent, "spot_percent"),
+            minimum=self._value(t, Count, "minimum"),
+            maximum=self._value(t, Count, "maximum"),
+        )
+
+    def _value(self, t: Page, kind: type[V], field: str) -> V:
+        given = getattr(self, field)
+        if field not in self.asks:
+            return kind(given)
+        (knob,) = (knob for knob in KNOBS if knob.field == field)
+        bounds = {} if knob.least is None else {"MinValue": knob.least}
+        choice = about(
+            knob.description,
+            group=f"Workers of the {self.name} pool, queue {self.queue}",
+            label=knob.label,
+            Default=given,
+            **bounds,
+        )
+        return t.ask(f"{self.name}_workers_{field}", kind, choice.metadata)
+
+
+POOLS = (
+    Pool(name="default", queue="default"),
+    Pool(name="spot", queue="spot", spot_percent=100, minimum=0),
+)
+"""Adding a pool is adding an entry. The first serves Airflow's default queue."""
