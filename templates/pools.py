@@ -9,7 +9,7 @@ parameters a template, so fifty pools cannot ask for everything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from compiler.wiring import Page, Value, about
 from templates.kinds import (
@@ -130,7 +130,7 @@ class Pool:
         if field not in self.asks:
             return kind(given)
         (knob,) = (knob for knob in KNOBS if knob.field == field)
-        bounds = {} if knob.least is None else {"MinValue": knob.least}
+        bounds: dict[str, Any] = {} if knob.least is None else {"MinValue": knob.least}
         choice = about(
             knob.description,
             group=f"Workers of the {self.name} pool, queue {self.queue}",
