@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from troposphere import AWSHelperFn, And, Equals, Not, Or
+from troposphere import And, AWSHelperFn, Equals, Not, Or
 
 from compiler.wiring import Page
 from templates.choices import Choices
@@ -18,6 +18,13 @@ from templates.kinds import LogDays
 EVERYWHERE = "0.0.0.0/0"
 AUDIT_DAYS = 365
 """An audit looks back one year: facts of every common framework."""
+
+
+class Contains(AWSHelperFn):
+    """Whether a list holds a value; troposphere has no name for Fn::Contains."""
+
+    def __init__(self, values: list[str], value: object) -> None:
+        self.data = {"Fn::Contains": [values, value]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +82,7 @@ def rules(given: Choices) -> tuple[Rule, ...]:
                 ),
                 Demand(
                     holds=Not(And(is_new_vpc, Equals(given.way_out, "single-nat"))),
-                    message="Production cannot hang on one NAT gateway: set WayOut to "
+                    message="Production needs more than one NAT gateway: set WayOut to "
                     "nat-per-zone or endpoints.",
                 ),
                 Demand(
@@ -99,12 +106,13 @@ def rules(given: Choices) -> tuple[Rule, ...]:
                     "true.",
                 ),
                 Demand(
-                    holds=Or(
-                        *(
-                            Equals(given.log_days, days)
+                    holds=Contains(
+                        [
+                            str(days)
                             for days in LogDays.rules["AllowedValues"]
                             if days >= AUDIT_DAYS
-                        )
+                        ],
+                        given.log_days,
                     ),
                     message="Production keeps logs for a year: set LogDays to 365 or "
                     "more.",
@@ -117,12 +125,13 @@ def rules(given: Choices) -> tuple[Rule, ...]:
             demands=(
                 Demand(
                     holds=_is_given(given.existing_private_subnet_ids),
-                    message="ExistingVpcId needs ExistingPrivateSubnetIds for the tasks.",
+                    message="ExistingVpcId needs ExistingPrivateSubnetIds, for the "
+                    "tasks.",
                 ),
                 Demand(
                     holds=_is_given(given.existing_data_subnet_ids),
-                    message="ExistingVpcId needs ExistingDataSubnetIds for the database "
-                    "and the cache.",
+                    message="ExistingVpcId needs ExistingDataSubnetIds, for database "
+                    "and cache.",
                 ),
                 Demand(
                     holds=Or(
@@ -155,7 +164,7 @@ def rules(given: Choices) -> tuple[Rule, ...]:
             demands=(
                 Demand(
                     holds=Not(Equals(given.outbound_https_cidr, EVERYWHERE)),
-                    message="With WayOut endpoints there is no way to the internet: set "
+                    message="WayOut endpoints leaves no way to the internet: set "
                     "OutboundHttpsCidr to the range of the VPC.",
                 ),
                 Demand(
@@ -198,7 +207,7 @@ def rules(given: Choices) -> tuple[Rule, ...]:
             demands=(
                 Demand(
                     holds=_is_given(given.domain_name),
-                    message="HostedZoneId makes the record of a domain: set DomainName.",
+                    message="HostedZoneId makes a domain's record: set DomainName.",
                 ),
             ),
         ),
@@ -208,8 +217,7 @@ def rules(given: Choices) -> tuple[Rule, ...]:
             demands=(
                 Demand(
                     holds=Equals(given.allows_exec, "false"),
-                    message="ECS Exec writes to the root file system: set AllowsExec to "
-                    "false.",
+                    message="ECS Exec writes to the root: set AllowsExec to false.",
                 ),
             ),
         ),
