@@ -111,10 +111,10 @@ class Stack:
                 return self.holds(argument)
             if key.startswith("Fn::"):
                 return getattr(self, "_" + key[4:].lower())(argument)
-        found = {k: self.resolve(v) for k, v in value.items() if k != "Condition"}
-        if isinstance(value.get("Condition"), dict):
-            found["Condition"] = self.resolve(value["Condition"])
-        return {k: v for k, v in found.items() if v is not NO_VALUE}
+        # A resource's condition has done its work; a policy's Condition is data.
+        kept = {k: v for k, v in value.items() if k != "Condition" or is_data(v)}
+        made = {k: self.resolve(v) for k, v in kept.items()}
+        return {k: v for k, v in made.items() if v is not NO_VALUE}
 
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
@@ -206,6 +206,11 @@ class Stack:
             return str(self._ref(name))
 
         return re.sub(r"\$\{([^}]*)\}", replace, text)
+
+
+def is_data(value: object) -> bool:
+    """Whether a ``Condition`` is a policy's, not the name of a template's."""
+    return not isinstance(value, str)
 
 
 def deploy(
