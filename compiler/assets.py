@@ -1,0 +1,50 @@
+"""Files published beside the templates, packed to the same bytes everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+from compiler.wiring import AssetFile
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The oldest time a zip can hold: a checkout's own times would change its digest."""
+
+READABLE_FILE = 0o100644
+"""A regular file that everyone may read: the container's user does not own it."""
+
+MADE_ON_UNIX = 3
+
+
+def packed(package: Path, path: str) -> AssetFile:
+    """Pack a Python package for ``sys.path``; ``path`` is its place in ``dist/``."""
+    memory = io.BytesIO()
+    # Stored, not deflated: compressors differ from machine to machine, and the
+    # digest of this archive is part of the templates.
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_STORED) as archive:
+        for file in sources(package):
+            entry = zipfile.ZipInfo(
+                file.relative_to(package.parent).as_posix(), date_time=EPOCH
+            )
+            entry.create_system = MADE_ON_UNIX
+            entry.external_attr = READABLE_FILE << 16
+            archive.writestr(entry, file.read_bytes())
+    content = memory.getvalue()
+    return AssetFile(
+        path=path, content=content, sha256=hashlib.sha256(content).hexdigest()
+    )
+
+
+def sources(package: Path) -> list[Path]:
+    """Return the files of a package in one order, without caches and hidden files."""
+    return sorted(
+        file
+        for file in package.rglob("*")
+        if file.is_file()
+        and not any(
+            part.startswith(".") or part == "__pycache__"
+            for part in file.relative_to(package).parts
+        )
+    )

@@ -1,0 +1,223 @@
+"""Two linters over what was staged: cfn-lint in processes, the other one in this.
+
+cfn-lint checks our wires (that a nested stack gets each parameter, and that each
+output read exists) only where ``TemplateURL`` is relative and the child lies below
+the working directory, so its workers run in the staged folder. A canary test
+breaks a wire and expects the error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from compiler.lint_exceptions import Finding, unexcused
+from compiler.problems import ExitCode, Failure, Problem
+
+EXCEPTIONS_FILE = "compiler/lint_exceptions.py"
+SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One template to lint, as it is or with the values of an environment."""
+
+    template: str
+    environment: str = ""
+    parameters: Mapping[str, str] | None = None
+    weight: int = 0
+    """About how long it takes; the longest go first."""
+
+
+class CfnLint:
+    """cfn-lint's workers; started early, for they take a second to wake up."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        pairs = [socket.socketpair() for _ in range(workers or _processors())]
+        self._connections = [ours for ours, _ in pairs]
+        theirs = [their.fileno() for _, their in pairs]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "compiler.lint_worker", *map(str, theirs)],
+            cwd=Path(__file__).parents[1],
+            pass_fds=theirs,
+            stdin=subprocess.DEVNULL,
+            # Out of reach of a Ctrl-C at the terminal: the build ends it.
+            start_new_session=True,
+        )
+        for _, their in pairs:
+            their.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for connection in self._connections:
+            connection.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def run(self, stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+        """Lint every task; workers take the next one as they finish."""
+        waiting = sorted(tasks, key=lambda task: task.weight)
+        found: list[Finding] = []
+        with selectors.DefaultSelector() as busy:
+            for connection in self._connections[: len(waiting)]:
+                lines = connection.makefile("r")
+                task = waiting.pop()
+                _ask(connection, stage, task)
+                busy.register(connection, selectors.EVENT_READ, (lines, task))
+            while busy.get_map():
+                for key, _ in busy.select():
+                    lines, task = key.data
+                    found += _answer(lines.readline(), task)
+                    if waiting:
+                        task = waiting.pop()
+                        _ask(key.fileobj, stage, task)
+                        busy.modify(key.fileobj, selectors.EVENT_READ, (lines, task))
+                    else:
+                        busy.unregister(key.fileobj)
+        return found
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _ask(connection: Any, stage: Path, task: Task) -> None:
+    question = {
+        "stage": str(stage),
+        "template": task.template,
+        "environment": task.environment,
+        "parameters": dict(task.parameters or {}),
+    }
+    connection.sendall(json.dumps(question).encode() + b"\n")
+
+
+def _answer(line: str, task: Task) -> Iterator[Finding]:
+    answer: dict[str, Any] = (
+        json.loads(line) if line else {"crash": "its process was ended"}
+    )
+    if "crash" in answer:
+        raise Failure(
+            [
+                Problem(
+                    where=task.template,
+                    what=f"cfn-lint itself failed: {answer['crash'].strip()}",
+                    remedy="Nothing was checked. Run it again; if it stays, it is a "
+                    "fault of cfn-lint or of compiler/lint_worker.py.",
+                )
+            ],
+            ExitCode.UNABLE,
+        )
+    return (Finding(**finding) for finding in answer["findings"])
+
+
+def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+    """Run cloudformation-validate over every task, in this process."""
+    # Imported here: an unchanged rebuild never needs it.
+    import cloudformation_validate as cv  # noqa: PLC0415
+
+    engine = cv.RegoEngine()
+    found: list[Finding] = []
+    for task in tasks:
+        report = engine.validate_template(
+            cv.TemplateContent((stage / task.template).read_bytes(), task.template),
+            cv.ValidateConfig(
+                # Below WARN are remarks on what was resolved, not on what is wrong.
+                severity_level=cv.Severity.WARN,
+                parameter_overrides=dict(task.parameters or {}),
+            ),
+        )
+        if report.status is cv.ReportStatus.ANALYSIS_INCOMPLETE:
+            found.append(
+                Finding(
+                    linter="cloudformation-validate",
+                    rule="incomplete",
+                    template=task.template,
+                    place="",
+                    line=1,
+                    message="The analysis ran out of its budget",
+                    why="A template that was not checked to its end is not checked.",
+                    environment=task.environment,
+                )
+            )
+        found += (
+            Finding(
+                linter="cloudformation-validate",
+                rule=diagnostic.rule_id,
+                template=task.template,
+                place=_place(diagnostic),
+                line=diagnostic.start_line or 1,
+                message=diagnostic.message,
+                why=diagnostic.rule_description or "",
+                environment=task.environment,
+            )
+            for diagnostic in report.diagnostics
+        )
+    return found
+
+
+def _place(diagnostic: Any) -> str:
+    path = (diagnostic.property_path or "").replace("/", ".")
+    entity = diagnostic.entity
+    if entity is None or path.startswith(SECTIONS):
+        return path
+    section = f"{entity.entity_type.name.capitalize()}s"
+    return ".".join(filter(None, (section, entity.logical_id, path)))
+
+
+def problems(findings: list[Finding], templates: Path) -> list[Problem]:
+    """Turn what is left after the exceptions into what a person can act on."""
+    return [
+        Problem(
+            where=f"{finding.template}:{finding.line} {finding.place}".rstrip(),
+            what=f"{finding.message.rstrip('.')} ({finding.linter} {finding.rule}"
+            + (f", with {finding.environment}" if finding.environment else "")
+            + ").",
+            why=_sentence(finding.why),
+            remedy=f"Correct it in {_source(finding, templates)}, or answer "
+            f"{finding.rule} with a reason in {EXCEPTIONS_FILE}.",
+        )
+        for finding in sorted(
+            set(unexcused(findings)),
+            key=lambda f: (f.template, f.line, f.rule, f.environment, f.message),
+        )
+    ]
+
+
+def _source(finding: Finding, templates: Path) -> str:
+    """Return the file and line that wrote the place a finding is about."""
+    module = finding.template.removesuffix(".template.json").replace("-", "_")
+    file = templates / f"{module}.py"
+    name = f"{templates.name}/{file.name}"
+    parts = finding.place.split(".")
+    if len(parts) > 1 and file.exists():
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if f'"{parts[1]}"' in line:
+                return f"{name}:{number}"
+    return name
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if not text or text.endswith(".") else f"{text}."

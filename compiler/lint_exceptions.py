@@ -1,0 +1,71 @@
+"""What the linters say that we do not follow, each with its reason.
+
+An exception names the linter's rule and the narrowest place it holds for:
+``template`` and ``place`` are shell patterns over ``database.template.json`` and
+``Resources.Cluster.Properties.Engine``. A test fails for an exception that no
+template needs any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+Linter = Literal["cfn-lint", "cloudformation-validate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a linter says about one place of a template."""
+
+    linter: Linter
+    rule: str
+    template: str
+    place: str
+    """Dotted, as ``Resources.Cluster.Properties.Engine``."""
+    line: int
+    message: str
+    why: str
+    environment: str = ""
+    """The environment whose parameter values lead to it, if it takes any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintException:
+    """A rule of a linter that does not hold somewhere, and why."""
+
+    linter: Linter
+    rule: str
+    reason: str
+    template: str = "*"
+    place: str = "*"
+
+    def excuses(self, finding: Finding) -> bool:
+        """Whether a finding is one we have answered."""
+        return (
+            self.linter == finding.linter
+            and self.rule == finding.rule
+            and fnmatchcase(finding.template, self.template)
+            and fnmatchcase(finding.place, self.place)
+        )
+
+
+EXCEPTIONS = (
+    LintException(
+        linter="cfn-lint",
+        rule="W3002",
+        reason="Relative template paths are what lets cfn-lint check the wires; "
+        "publishing rewrites them to URLs.",
+    ),
+)
+"""Everything we answer instead of following."""
+
+
+def unexcused(findings: list[Finding]) -> list[Finding]:
+    """Return the findings that no exception answers."""
+    return [
+        finding
+        for finding in findings
+        if not any(exception.excuses(finding) for exception in EXCEPTIONS)
+    ]

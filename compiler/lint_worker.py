@@ -1,0 +1,119 @@
+"""cfn-lint in processes of its own, which start while the templates compile.
+
+Run as ``python -m compiler.lint_worker SOCKET...``, one inherited socket a worker.
+cfn-lint and its rules take most of a second to load, so they are loaded once and
+the process is then forked for each further worker. A worker answers each line
+with a line of JSON and ends when its socket closes, even where the build was
+killed and could not say goodbye.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+import traceback
+from functools import cache
+from typing import Any
+
+from cfnlint.config import ConfigMixIn
+from cfnlint.context.parameters import ParameterSet
+from cfnlint.match import Match
+from cfnlint.runner import Runner
+from cfnlint.runner.template import run_template_by_file_paths
+
+REGION = "us-east-1"
+"""The region with every resource type. One region, because each further one costs as
+much again and says the same: nothing in the templates depends on the region."""
+
+RULE_CLASSES = ["I"]
+"""Informational rules are off by default; W and E are on."""
+
+CONFIGURED = {
+    "I3042": {"partition": True, "region": True, "accountId": True},
+}
+"""An ARN with a region or an account written into it works in one place only."""
+
+NO_FILE = os.devnull
+"""Keeps a .cfnlintrc in somebody's home out of our verdict."""
+
+
+def main(descriptors: list[int]) -> None:
+    """Fork until there is a worker for each socket, and work."""
+    _configuration()
+    _rules()
+    gc.freeze()
+    own = descriptors[0]
+    for descriptor in descriptors[1:]:
+        if os.fork() == 0:
+            own = descriptor
+            break
+    for descriptor in set(descriptors) - {own}:
+        os.close(descriptor)
+    serve(socket.socket(fileno=own))
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer one line after another."""
+    # Everything a lint run makes lives until it ends; collecting it costs a fifth.
+    gc.disable()
+    with connection.makefile("r") as questions, connection.makefile("w") as answers:
+        for question in questions:
+            try:
+                answer: dict[str, Any] = {"findings": _lint(**json.loads(question))}
+            except Exception:  # noqa: BLE001 - the build reports it, whatever it is
+                answer = {"crash": traceback.format_exc()}
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+
+def _lint(
+    stage: str, template: str, environment: str, parameters: dict[str, str]
+) -> list[dict[str, object]]:
+    # cfn-lint follows a relative TemplateURL only to files below where it runs.
+    os.chdir(stage)
+    configuration = _configuration().evolve(
+        templates=[template],
+        parameters=[ParameterSet(environment, parameters)] if environment else [],
+    )
+    return [
+        _finding(match, template, environment)
+        for match in run_template_by_file_paths(configuration, _rules())
+    ]
+
+
+def _finding(match: Match, template: str, environment: str) -> dict[str, object]:
+    path = getattr(match, "path", None) or []
+    return {
+        "linter": "cfn-lint",
+        "rule": match.rule.id,
+        "template": template,
+        "place": ".".join(map(str, path)),
+        "line": match.linenumber,
+        "message": match.message,
+        "why": match.rule.description,
+        "environment": environment,
+    }
+
+
+@cache
+def _configuration() -> ConfigMixIn:
+    return ConfigMixIn(
+        ["--config-file", NO_FILE],
+        templates=[],
+        regions=[REGION],
+        include_checks=RULE_CLASSES,
+        include_experimental=True,
+        configure_rules=CONFIGURED,
+    )
+
+
+@cache
+def _rules() -> Any:
+    return Runner(_configuration()).rules
+
+
+if __name__ == "__main__":
+    main([int(descriptor) for descriptor in sys.argv[1:]])

@@ -1,0 +1,166 @@
+"""``dist/`` is swapped in whole, or stays exactly as it was.
+
+A build is staged in a folder beside ``dist/``, checked there, and exchanged for it
+by two renames. Somebody who reads ``dist/`` never sees half a build; somebody who
+pulls the plug between the renames finds the old one again at the next build.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from compiler.problems import ExitCode, Failure, Problem
+
+MANIFEST = "manifest.json"
+"""Names every file of ``dist/`` with its SHA-256, and the inputs they came from."""
+
+WRITE_BITS = 0o222
+
+
+@contextmanager
+def exclusive(dist: Path) -> Iterator[None]:
+    """Keep other builds of ``dist`` out; the lock ends with this process."""
+    folder = os.open(dist.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Failure(
+                [
+                    Problem(
+                        where=f"{dist.name}/",
+                        what="Another build is writing it.",
+                        why="Two builds at once would mix their files.",
+                        remedy="Wait until the other one ends, then run this again.",
+                    )
+                ],
+                ExitCode.UNABLE,
+            ) from error
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def staged(dist: Path) -> Iterator[Path]:
+    """Give a folder to write a build to; it is gone afterwards, come what may."""
+    _check_writable(dist)
+    _recover(dist)
+    stage = _beside(dist, "staged")
+    stage.mkdir()
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def exchange(stage: Path, dist: Path) -> None:
+    """Put the staged build in the place of ``dist``."""
+    previous = _beside(dist, "previous")
+    with _undisturbed():
+        if dist.exists():
+            dist.rename(previous)
+        try:
+            stage.rename(dist)
+        except OSError:
+            if previous.exists():
+                previous.rename(dist)
+            raise
+    # What cannot be deleted now is deleted by the next build.
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def write(stage: Path, files: Mapping[str, bytes], inputs: str) -> None:
+    """Write a build and its manifest."""
+    for path, content in files.items():
+        file = stage / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    manifest = {
+        "inputs": inputs,
+        "files": {path: _digest(files[path]) for path in sorted(files)},
+    }
+    (stage / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def is_made_from(dist: Path, inputs: str) -> bool:
+    """Whether ``dist`` is whole, untouched, and what ``inputs`` would give again."""
+    try:
+        manifest = json.loads((dist / MANIFEST).read_text())
+        found = {
+            file.relative_to(dist).as_posix(): _digest(file.read_bytes())
+            for file in dist.rglob("*")
+            if file.is_file()
+        }
+    except (OSError, ValueError):
+        return False
+    found.pop(MANIFEST)
+    return bool(manifest == {"inputs": inputs, "files": found})
+
+
+def inputs_digest(files: Iterable[Path], *also: str) -> str:
+    """Return one digest over everything a build depends on."""
+    total = hashlib.sha256()
+    for part in also:
+        total.update(f"{part}\0".encode())
+    for file in files:
+        total.update(f"{file}\0{_digest(file.read_bytes())}\0".encode())
+    return total.hexdigest()
+
+
+def _check_writable(dist: Path) -> None:
+    # Permission bits too: to root everything is writable, but somebody who took
+    # them away meant it.
+    if dist.exists() and not (
+        os.access(dist, os.W_OK) and dist.stat().st_mode & WRITE_BITS
+    ):
+        raise Failure(
+            [
+                Problem(
+                    where=f"{dist.name}/",
+                    what="It is read-only, so nothing was built.",
+                    why="A build replaces the whole folder.",
+                    remedy=f"Run chmod u+w {dist.name}, or give another folder with "
+                    "--dist.",
+                )
+            ],
+            ExitCode.UNABLE,
+        )
+
+
+def _recover(dist: Path) -> None:
+    """Clean up after a build that was ended between any two of its steps."""
+    previous, stage = _beside(dist, "previous"), _beside(dist, "staged")
+    if previous.exists():
+        if dist.exists():
+            shutil.rmtree(previous)
+        else:
+            previous.rename(dist)
+    if stage.exists():
+        shutil.rmtree(stage)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and a termination back for the moment between two renames."""
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+
+
+def _beside(dist: Path, state: str) -> Path:
+    return dist.with_name(f".{dist.name}.{state}")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
