@@ -181,6 +181,18 @@ class TargetGroupArn(Value):
     """A target group of the load balancer."""
 
 
+class LoadBalancerArn(Value):
+    """An Application Load Balancer, by ARN."""
+
+
+class LoadBalancerFullName(Value):
+    """An Application Load Balancer as CloudWatch names it: app/name/id."""
+
+
+class TargetGroupFullName(Value):
+    """A target group as CloudWatch names it: targetgroup/name/id."""
+
+
 class ResourceLabel(Value):
     """Load balancer and target group as Application Auto Scaling names them."""
 
@@ -265,6 +277,9 @@ class Keys(Record):
     """The secrets Airflow's components sign and encrypt with."""
 
     fernet_secret_arn: SecretArn = about("Encrypts connections and variables.")
+    previous_fernet_secret_arn: SecretArn = about(
+        "Still decrypts while one Fernet key replaces the other, or nothing."
+    )
     jwt_secret_arn: SecretArn = about("Signs user and task tokens.")
     api_secret_arn: SecretArn = about("Signs sessions and log requests.")
 
@@ -351,3 +366,9 @@ class CacheNodeType(
     ConstraintDescription="A node type such as cache.t4g.small.",
 ):
     """The size of a Valkey node."""
+
+
+class FernetSlots(
+    Value, AllowedValues=["first", "first-second", "second-first", "second"]
+):
+    """Which of two Fernet secrets exist; the one named first encrypts."""
