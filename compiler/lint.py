@@ -134,8 +134,7 @@ def _answer(line: str, task: Task) -> Iterator[Finding]:
 
 def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
     """Run cloudformation-validate over every task, in this process."""
-    # Imported here: an unchanged rebuild never needs it.
-    import cloudformation_validate as cv  # noqa: PLC0415
+    import cloudformation_validate as cv
 
     engine = cv.RegoEngine()
     found: list[Finding] = []

@@ -52,8 +52,8 @@ def exclusive(dist: Path) -> Iterator[None]:
 @contextmanager
 def staged(dist: Path) -> Iterator[Path]:
     """Give a folder to write a build to; it is gone afterwards, come what may."""
-    _check_writable(dist)
     _recover(dist)
+    _check_replaceable(dist)
     stage = _beside(dist, "staged")
     stage.mkdir()
     try:
@@ -86,7 +86,7 @@ def write(stage: Path, files: Mapping[str, bytes], inputs: str) -> None:
         file.write_bytes(content)
     manifest = {
         "inputs": inputs,
-        "files": {path: _digest(files[path]) for path in sorted(files)},
+        "files": {path: digest(files[path]) for path in sorted(files)},
     }
     (stage / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
@@ -96,7 +96,7 @@ def is_made_from(dist: Path, inputs: str) -> bool:
     try:
         manifest = json.loads((dist / MANIFEST).read_text())
         found = {
-            file.relative_to(dist).as_posix(): _digest(file.read_bytes())
+            file.relative_to(dist).as_posix(): digest(file.read_bytes())
             for file in dist.rglob("*")
             if file.is_file()
         }
@@ -106,17 +106,33 @@ def is_made_from(dist: Path, inputs: str) -> bool:
     return bool(manifest == {"inputs": inputs, "files": found})
 
 
-def inputs_digest(files: Iterable[Path], *also: str) -> str:
+def inputs_digest(root: Path, files: Iterable[Path]) -> str:
     """Return one digest over everything a build depends on."""
     total = hashlib.sha256()
-    for part in also:
-        total.update(f"{part}\0".encode())
     for file in files:
-        total.update(f"{file}\0{_digest(file.read_bytes())}\0".encode())
+        name = file.relative_to(root).as_posix()
+        total.update(f"{name} {digest(file.read_bytes())}\n".encode())
     return total.hexdigest()
 
 
-def _check_writable(dist: Path) -> None:
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of some content, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_replaceable(dist: Path) -> None:
+    if dist.exists() and not _is_ours(dist):
+        raise Failure(
+            [
+                Problem(
+                    where=f"{dist.name}/",
+                    what="It is not a folder that a build made, so nothing was built.",
+                    why="A build replaces the whole folder.",
+                    remedy="Give an empty or a new folder with --dist.",
+                )
+            ],
+            ExitCode.UNABLE,
+        )
     # Permission bits too: to root everything is writable, but somebody who took
     # them away meant it.
     if dist.exists() and not (
@@ -134,6 +150,14 @@ def _check_writable(dist: Path) -> None:
             ],
             ExitCode.UNABLE,
         )
+
+
+def _is_ours(dist: Path) -> bool:
+    return dist.is_dir() and (
+        (dist / MANIFEST).exists()
+        or any(dist.glob("*.template.json"))
+        or not any(dist.iterdir())
+    )
 
 
 def _recover(dist: Path) -> None:
@@ -160,7 +184,3 @@ def _undisturbed() -> Iterator[None]:
 
 def _beside(dist: Path, state: str) -> Path:
     return dist.with_name(f".{dist.name}.{state}")
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

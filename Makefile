@@ -1,0 +1,76 @@
+# Each target says in one sentence what it does; `make` lists them.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+# The first Python that is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+
+# `python -m` and not the scripts beside it: those break when a checkout moves.
+RUN := .venv/bin/python -m
+READY := .venv/.installed
+TOOLS := .cache/pins
+# -P: our build.py would stand in for the package of that name.
+PIP_COMPILE := $(TOOLS)/bin/python -P -m piptools compile --quiet --generate-hashes --allow-unsafe \
+	--strip-extras --no-header --no-emit-index-url --no-emit-trusted-host \
+	--no-emit-find-links --no-emit-options
+
+.PHONY: help
+help: ## List the targets.
+	@echo 'Usage: make TARGET'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+		| awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'Nothing needs to be installed first but Python 3.11 or newer.'
+
+.PHONY: templates
+templates: $(READY) ## Compile, check and lint the templates, and write dist/.
+	@.venv/bin/python build.py templates
+
+.PHONY: check
+check: $(READY) ## Check style, types and the fast tests; write nothing.
+	@$(RUN) ruff check --quiet
+	@$(RUN) ruff format --check --quiet
+	@$(RUN) mypy --no-error-summary
+	@$(RUN) pytest --quiet --numprocesses auto -m 'not slow'
+
+.PHONY: test
+test: $(READY) ## Run every test.
+	@$(RUN) pytest --quiet --numprocesses auto
+
+.PHONY: bench
+bench: $(READY) ## Measure compiling, linting and rebuilding against their floors.
+	@$(RUN) benchmarks
+
+.PHONY: format
+format: $(READY) ## Format the code, and mend what ruff can mend by itself.
+	@$(RUN) ruff check --quiet --fix-only
+	@$(RUN) ruff format --quiet
+
+.PHONY: golden
+golden: $(READY) ## Write the golden templates anew, to be read in review.
+	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/house/test_golden.py
+
+.PHONY: pins
+pins: $(TOOLS)/.installed ## Pin requirements/*.in anew, with hashes.
+	@for name in dev pins; do $(PIP_COMPILE) --output-file requirements/$$name.txt \
+		requirements/$$name.in || exit 1; done
+
+.PHONY: clean
+clean: ## Delete everything that was made, but not the virtual environment.
+	@rm -rf dist .dist.staged .dist.previous .cache .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis
+	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+$(READY): requirements/dev.txt requirements/install.py
+	@$(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was found. \
+		Install one, or name it: make PYTHON=/path/to/python3.11))
+	@$(PYTHON) requirements/install.py .venv requirements/dev.txt
+
+$(TOOLS)/.installed: requirements/pins.txt requirements/install.py
+	@$(PYTHON) requirements/install.py $(TOOLS) requirements/pins.txt

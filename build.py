@@ -1,0 +1,168 @@
+"""The command line. Each command is a few lines here; the work is in the packages.
+
+Imports are inside the commands: an unchanged rebuild is quick because it loads
+neither troposphere nor a linter.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from compiler.problems import ExitCode, Failure, Problem
+
+if TYPE_CHECKING:
+    from compiler.pipeline import Project
+    from compiler.wiring import AssetFile, Page
+
+ROOT = Path(__file__).resolve().parent
+
+AS_IT_WAS = "dist/ is exactly as it was."
+
+ABOUT = f"""\b
+Compile CloudFormation templates for Apache Airflow on ECS Fargate.
+
+\b
+The templates are Python, one page a stack, in templates/. What this writes
+to dist/ is JSON that CloudFormation takes as it is, with parameter files for
+every environment in parameters/. Nothing here calls AWS.
+
+\b
+Exit codes
+  {ExitCode.OK:<4} done
+  {ExitCode.WRONG_INPUT:<4} the templates or the parameters need correcting
+  {ExitCode.WRONG_USAGE:<4} the command line does: an unknown command, option or name
+  {ExitCode.UNABLE:<4} this machine is in the way: permissions, a full disk, a build
+  {ExitCode.INTERRUPTED:<4} interrupted by Ctrl-C
+After every code but 0, {AS_IT_WAS}
+
+\b
+Colours show at a terminal only; set NO_COLOR=1 to do without them.
+"""
+
+EXAMPLES = """\b
+Examples
+  build.py templates             compile, lint and write dist/
+  build.py templates --dist out  the same, to another folder
+  build.py parameters            check every file in parameters/
+  build.py parameters prod       check one of them
+"""
+
+
+class CommandLine(click.Group):
+    """Turns every expected failure into a message and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; report what stops it."""
+        from compiler import report
+
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            return super().invoke(context)
+        except Failure as failure:
+            report.show(failure.problems, AS_IT_WAS)
+            context.exit(failure.code)
+        except OSError as error:
+            report.show((_obstacle(error),), AS_IT_WAS)
+            context.exit(ExitCode.UNABLE)
+        except KeyboardInterrupt:
+            click.echo(f"\nInterrupted. {AS_IT_WAS}", err=True)
+            context.exit(ExitCode.INTERRUPTED)
+
+
+@click.group(
+    cls=CommandLine,
+    help=ABOUT,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+def main() -> None:
+    """Compile CloudFormation templates for Apache Airflow on ECS Fargate."""
+
+
+@main.command()
+@click.option(
+    "--dist",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "dist",
+    help="Folder to write, instead of dist/; a build replaces it whole.",
+)
+def templates(dist: Path) -> None:
+    r"""Compile, check and lint every template, and write dist/.
+
+    \b
+    Every page in templates/ becomes <name>.template.json. Then
+      - each template is held against CloudFormation's quotas,
+      - each file in parameters/ is checked against the parent's parameters,
+      - cfn-lint and cloudformation-validate read everything, also with the
+        values of each environment.
+    Only when all of that passes does the new dist/ take the place of the old
+    one, in one step. When no source has changed and dist/ is as it was written,
+    nothing is done.
+
+    \b
+    dist/ then holds
+      <name>.template.json    the templates; nested ones by relative path
+      parameters/             each environment in the shapes other tools take
+      assets/runtime.zip      the Python that runs inside the tasks
+      manifest.json           every file with its SHA-256
+    """
+    from compiler import pipeline, report
+
+    project = _project(dist)
+    with report.progress("Compiling and linting..."):
+        has_changed = pipeline.build(project)
+    report.stdout().print(report.table(project.dist))
+    report.stdout().print(
+        f"Wrote {dist.name}/: compiled, within quota, linted."
+        if has_changed
+        else f"Unchanged: {dist.name}/ is what these sources give; nothing written."
+    )
+
+
+def compile_pages() -> Iterable[Page]:
+    """Compile both roots; return every template, nested ones first."""
+    from compiler.wiring import Build
+    from templates import parent
+
+    build = Build(assets())
+    yield from build.root(parent.define).walk()
+
+
+@cache
+def assets() -> Mapping[str, AssetFile]:
+    """Return the files that are published beside the templates."""
+    from compiler.assets import packed
+
+    return {"runtime": packed(ROOT / "runtime", "assets/runtime.zip")}
+
+
+def _project(dist: Path) -> Project:
+    from compiler.pipeline import Project
+
+    return Project(
+        root=ROOT, dist=dist.resolve(), compile_pages=compile_pages, assets=assets
+    )
+
+
+def _obstacle(error: OSError) -> Problem:
+    return Problem(
+        where=str(error.filename or "this machine"),
+        what=f"{error.strerror or error}.",
+        remedy="Make room, or see to it that you may read and write it; then run "
+        "this again.",
+    )
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
