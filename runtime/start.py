@@ -1,0 +1,60 @@
+"""The last step before a container's command: what ``bootstrap`` calls.
+
+It runs from the checked archive, so it may grow; ``bootstrap`` may not.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAMED = "# Amazon RDS "
+"""Begins the line before each certificate of the bundle, and the region follows."""
+
+
+def start(command: Sequence[str]) -> NoReturn:
+    """Become ``command``, once what it needs lies in the file system.
+
+    Exits with status 1 and one line when that is impossible.
+    """
+    if not command:
+        sys.exit("runtime: no command was given to start")
+    try:
+        keep_certificates(os.environ)
+        os.execvp(command[0], list(command))  # noqa: S606 - no shell is the point
+    except OSError as error:
+        sys.exit(f"runtime: cannot start {command[0]}: {error}")
+
+
+def keep_certificates(environ: Mapping[str, str]) -> None:
+    """Write the database's certificate authorities where libpq and asyncpg look.
+
+    The place is ``PGSSLROOTCERT``. A file that is there already is the
+    operator's own and stays; a word such as ``system`` is no file.
+    """
+    wanted = environ.get("PGSSLROOTCERT", "")
+    if not Path(wanted).is_absolute() or Path(wanted).exists():
+        return
+    bundle = pkgutil.get_data("runtime", "rds-ca.pem") or b""
+    new = Path(f"{wanted}.{os.getpid()}")
+    new.write_text(of_region(bundle.decode(), environ.get("AWS_REGION", "")))
+    new.replace(wanted)
+
+
+def of_region(bundle: str, region: str) -> str:
+    """Return the authorities of one region, or the bundle if it names none of them.
+
+    To read them all would cost 12 ms a connection.
+    """
+    found = [
+        certificate
+        for certificate in bundle.split(NAMED)[1:]
+        if certificate.startswith(f"{region} ")
+    ]
+    return "".join(NAMED + certificate for certificate in found) or bundle
