@@ -1,0 +1,303 @@
+"""The load balancer: the one way from a browser to Airflow's web page and API.
+
+It answers 404 to whatever ``routes.py`` does not lead somewhere; that page says what
+is refused and why. Plain HTTP is spoken only inside the network and only without a
+certificate. From the load balancer to the tasks it is always spoken, between two
+security groups that name each other: TLS there (ELB.21, ELB.22) needs a certificate
+in every task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from troposphere import And, Condition, Equals, GetAtt, If, Join, Not, Or, Ref
+from troposphere import elasticloadbalancingv2 as elb
+from troposphere.route53 import RecordSetType
+from troposphere.validators.route53 import AliasTarget
+
+from compiler.wiring import Interface, Page, about
+from templates import ports
+from templates.kinds import (
+    BucketName,
+    CertificateArn,
+    DomainName,
+    HostedZoneId,
+    LoadBalancerArn,
+    LoadBalancerFullName,
+    ResourceLabel,
+    Scheme,
+    SecurityGroupId,
+    SubnetIds,
+    Switch,
+    TargetGroupArn,
+    TargetGroupFullName,
+    Url,
+    VpcId,
+)
+from templates.routes import API, FLOWER, ROUTES, TARGETS, Route
+
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+"""TLS 1.2 with forward secrecy and 1.3: what AWS recommends and its console picks."""
+
+DRAIN_SECONDS = 30
+"""ECS waits so long before it stops a task; a page or an API call takes less."""
+
+ATTRIBUTES = (
+    ("routing.http.drop_invalid_header_fields.enabled", "true"),
+    # Only what RFC 7230 allows: a smuggled request would pass the routes unseen.
+    ("routing.http.desync_mitigation_mode", "strictest"),
+    ("access_logs.s3.enabled", "true"),
+    ("connection_logs.s3.enabled", "true"),
+)
+TARGET_ATTRIBUTES = (
+    ("deregistration_delay.timeout_seconds", str(DRAIN_SECONDS)),
+    # A log or a large grid takes long; the next request goes to whoever is idle.
+    ("load_balancing.algorithm.type", "least_outstanding_requests"),
+)
+MISSES = 5
+"""A busy server gets more than a minute before ECS replaces it."""
+
+A = TypeVar("A", elb.Action, elb.ListenerRuleAction)
+
+
+class Inputs(Interface):
+    """Where the load balancer stands and what it answers to."""
+
+    vpc_id: VpcId = about("VPC of the load balancer and its targets.")
+    subnet_ids: SubnetIds = about("Subnets of the load balancer, in two zones or more.")
+    group_id: SecurityGroupId = about("Security group of the load balancer.")
+    scheme: Scheme = about("Whether its addresses are private or public.")
+    certificate_arn: CertificateArn = about(
+        "Certificate of the web page, or nothing for plain HTTP inside the network."
+    )
+    domain_name: DomainName = about("Name of the web page, or nothing.")
+    hosted_zone_id: HostedZoneId = about(
+        "Zone to make the name's record in, or nothing."
+    )
+    access_log_bucket_name: BucketName = about(
+        "Bucket of access and connection logs, with its policy in place."
+    )
+    has_deletion_protection: Switch = about("Whether it refuses to be deleted.")
+    has_flower: Switch = about("Whether Flower answers under its path.")
+
+
+class Outputs(Interface):
+    """What services register with, and what watches and guards the door."""
+
+    url: Url = about("Address of the web page.")
+    load_balancer_arn: LoadBalancerArn = about("The load balancer, for a firewall.")
+    load_balancer_full_name: LoadBalancerFullName = about(
+        "The load balancer as its metrics name it."
+    )
+    api_target_group_arn: TargetGroupArn = about("Where API servers register.")
+    api_target_group_full_name: TargetGroupFullName = about(
+        "The API servers as their metrics name them."
+    )
+    api_resource_label: ResourceLabel = about(
+        "Load balancer and API servers, for scaling on requests."
+    )
+    flower_target_group_arn: TargetGroupArn = about(
+        "Where Flower registers, or nothing."
+    )
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Make the load balancer, its listeners, its routes and their targets."""
+    has_certificate = t.condition(
+        "HasCertificate", Not(Equals(given.certificate_arn, ""))
+    )
+    has_listener = t.condition(
+        "HasListener", Or(Condition(has_certificate), Equals(given.scheme, "internal"))
+    )
+    has_domain = t.condition("HasDomain", Not(Equals(given.domain_name, "")))
+    has_record = t.condition(
+        "HasRecord", And(Condition(has_domain), Not(Equals(given.hosted_zone_id, "")))
+    )
+    has_flower = t.condition("HasFlowerTasks", Equals(given.has_flower, "true"))
+    has_flower_route = t.condition(
+        "HasFlowerRoute", And(Condition(has_flower), Condition(has_listener))
+    )
+
+    # A browser finds the door ...
+    balancer = t.add(
+        elb.LoadBalancer(
+            "LoadBalancer",
+            Type="application",
+            Scheme=given.scheme,
+            Subnets=given.subnet_ids,
+            SecurityGroups=[given.group_id],
+            LoadBalancerAttributes=[
+                elb.LoadBalancerAttributes(Key=key, Value=value)
+                for key, value in (
+                    *ATTRIBUTES,
+                    ("access_logs.s3.bucket", given.access_log_bucket_name),
+                    ("connection_logs.s3.bucket", given.access_log_bucket_name),
+                    ("deletion_protection.enabled", given.has_deletion_protection),
+                )
+            ],
+        ),
+        "Door to Airflow's web page and API.",
+    )
+    t.add(
+        RecordSetType(
+            "Record",
+            Condition=has_record,
+            HostedZoneId=given.hosted_zone_id,
+            Name=given.domain_name,
+            Type="A",
+            AliasTarget=AliasTarget(  # type: ignore[no-untyped-call] # troposphere's
+                HostedZoneId=GetAtt(balancer, "CanonicalHostedZoneID"),
+                DNSName=GetAtt(balancer, "DNSName"),
+                EvaluateTargetHealth=True,
+            ),
+        ),
+        "Name of the web page.",
+    )
+
+    # ... speaks TLS where there is a certificate ...
+    https = t.add(
+        elb.Listener(
+            "Https",
+            Condition=has_certificate,
+            LoadBalancerArn=Ref(balancer),
+            Port=ports.HTTPS,
+            Protocol="HTTPS",
+            SslPolicy=TLS_POLICY,
+            Certificates=[elb.Certificate(CertificateArn=given.certificate_arn)],
+            DefaultActions=[_not_found(elb.Action)],
+        ),
+        "Listener of the web page.",
+        why="It refuses by default, so that no request slips through in the moment "
+        "before the routes exist.",
+    )
+    http = t.add(
+        elb.Listener(
+            "Http",
+            Condition=has_listener,
+            LoadBalancerArn=Ref(balancer),
+            Port=ports.HTTP,
+            Protocol="HTTP",
+            DefaultActions=[
+                If(has_certificate, _to_https(), _not_found(elb.Action)),
+            ],
+        ),
+        "Sends browsers on to HTTPS, or carries the page where that is not spoken.",
+        why="One listener for both, because two on one port cannot replace each "
+        "other. None is made for an internet-facing page without a certificate: the "
+        "stack fails rather than carry passwords in clear.",
+    )
+
+    # ... and is led to the tasks behind it, or refused.
+    groups = {
+        target.name: t.add(
+            elb.TargetGroup(
+                target.name,
+                VpcId=given.vpc_id,
+                TargetType="ip",
+                Protocol="HTTP",
+                Port=target.port,
+                HealthCheckProtocol="HTTP",
+                HealthCheckPath=target.health_path,
+                HealthCheckIntervalSeconds=15,
+                HealthCheckTimeoutSeconds=10,
+                HealthyThresholdCount=2,
+                UnhealthyThresholdCount=MISSES,
+                Matcher=elb.Matcher(HttpCode="200"),
+                TargetGroupAttributes=[
+                    elb.TargetGroupAttribute(Key=key, Value=value)
+                    for key, value in TARGET_ATTRIBUTES
+                ],
+            ),
+            target.purpose,
+            why=target.why,
+        )
+        for target in TARGETS
+    }
+    groups[FLOWER].Condition = has_flower
+    conditions = {FLOWER: has_flower_route}
+    refusing = [route.name for route in ROUTES if not route.leads_to]
+    for route in ROUTES:
+        rule = t.add(
+            elb.ListenerRule(
+                route.name,
+                Condition=conditions.get(route.leads_to, has_listener),
+                ListenerArn=If(has_certificate, Ref(https), Ref(http)),
+                Priority=route.priority,
+                Conditions=[_path(route)],
+                Actions=[_answer(route, groups)],
+            ),
+            route.purpose,
+            why=route.why,
+        )
+        if route.leads_to:
+            rule.DependsOn = refusing
+
+    return Outputs(
+        url=Url(
+            Join(
+                "://",
+                [
+                    If(has_certificate, "https", "http"),
+                    If(has_domain, given.domain_name, GetAtt(balancer, "DNSName")),
+                ],
+            )
+        ),
+        load_balancer_arn=LoadBalancerArn(Ref(balancer)),
+        load_balancer_full_name=LoadBalancerFullName(
+            GetAtt(balancer, "LoadBalancerFullName")
+        ),
+        api_target_group_arn=TargetGroupArn(Ref(groups[API])),
+        api_target_group_full_name=TargetGroupFullName(
+            GetAtt(groups[API], "TargetGroupFullName")
+        ),
+        api_resource_label=ResourceLabel(
+            Join(
+                "/",
+                [
+                    GetAtt(balancer, "LoadBalancerFullName"),
+                    GetAtt(groups[API], "TargetGroupFullName"),
+                ],
+            )
+        ),
+        flower_target_group_arn=TargetGroupArn(If(has_flower, Ref(groups[FLOWER]), "")),
+    )
+
+
+def _to_https() -> elb.Action:
+    return elb.Action(
+        Type="redirect",
+        RedirectConfig=elb.RedirectConfig(
+            Protocol="HTTPS", Port=str(ports.HTTPS), StatusCode="HTTP_301"
+        ),
+    )
+
+
+def _not_found(action: type[A]) -> A:
+    """Answer 404: 403 would tell that there is something."""
+    return action(
+        Type="fixed-response",
+        FixedResponseConfig=elb.FixedResponseConfig(
+            StatusCode="404", ContentType="text/plain", MessageBody="Not found."
+        ),
+    )
+
+
+def _answer(
+    route: Route, groups: Mapping[str, elb.TargetGroup]
+) -> elb.ListenerRuleAction:
+    if not route.leads_to:
+        return _not_found(elb.ListenerRuleAction)
+    return elb.ListenerRuleAction(
+        Type="forward", TargetGroupArn=Ref(groups[route.leads_to])
+    )
+
+
+def _path(route: Route) -> elb.Condition:
+    config = elb.PathPatternConfig()
+    if route.patterns:
+        config.Values = list(route.patterns)
+    if route.expressions:
+        config.RegexValues = list(route.expressions)
+    return elb.Condition(Field="path-pattern", PathPatternConfig=config)
