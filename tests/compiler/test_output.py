@@ -56,7 +56,7 @@ def test_manifest_names_every_file_with_its_digest(dist: Path) -> None:
 
 def test_build_that_fails_leaves_everything_as_it_was(dist: Path) -> None:
     broken: dict[str, bytes] = {**NEW, "a.template.json/b": b"no folder is called so"}
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(FileExistsError):
         build(dist, broken)
     assert content(dist) == OLD
     assert beside(dist) == {"dist"}
