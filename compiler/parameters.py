@@ -1,0 +1,432 @@
+"""What an environment is launched with: reading ``parameters/<name>.json``.
+
+A file holds ``{"Parameters": {...}, "Tags": {...}}``, every value a string, as
+CloudFormation itself takes it. Reading it ends in one of these::
+
+    EnvironmentFile               understood; .problems may hold things to correct
+    Failure
+    └── ParameterFileError        nothing can be read from it
+        ├── UnknownEnvironmentError   no file of that name; says the nearest one
+        ├── UnreadableFileError       missing, a folder, forbidden, no UTF-8
+        └── MalformedFileError        not JSON, or not an object
+
+Whatever can be said about single values is carried in ``problems``, so that
+:func:`compiler.validation.validate` reports all of a file at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from compiler.located_json import (
+    Array,
+    Bare,
+    MalformedJsonError,
+    Node,
+    Object,
+    Text,
+    parse,
+    quoted,
+)
+from compiler.problems import ExitCode, Failure, Problem
+from compiler.tags import MAX_TAGS, objections
+
+SECTIONS = ("Parameters", "Tags", "StackPolicy")
+"""The sections of CodePipeline's template configuration, and no others."""
+
+SHAPE = 'Write {"Parameters": {"Name": "value"}, "Tags": {"Name": "value"}}.'
+
+MAX_FILE_BYTES = 1_000_000
+"""200 parameters of 4,096 bytes, the most CloudFormation takes, fit below it."""
+
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+MAX_STACK_POLICY_BYTES = 16_384
+"""A quota of the CloudFormation API."""
+
+
+class ParameterFileError(Failure):
+    """A parameter file cannot be used at all."""
+
+
+class UnknownEnvironmentError(ParameterFileError):
+    """No parameter file has the name that was asked for."""
+
+
+class UnreadableFileError(ParameterFileError):
+    """The bytes of a parameter file cannot be had, or are no text."""
+
+
+class MalformedFileError(ParameterFileError):
+    """A parameter file is not JSON, or holds something else than an object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFile:
+    """One environment as its file states it."""
+
+    name: str
+    source: str
+    """The path to show, as it was given."""
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    stack_policy: Mapping[str, Any] | None = None
+    lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The line of each parameter, those with a wrong value among them."""
+    problems: tuple[Problem, ...] = ()
+
+    def where(self, parameter: str = "") -> str:
+        """Return the place of a parameter for a message: file, line, name."""
+        line = self.lines.get(parameter)
+        place = self.source if line is None else f"{self.source}:{line}"
+        return f"{place} {parameter}".rstrip()
+
+
+def environments(folder: Path) -> dict[str, Path]:
+    """Return the parameter file of every known environment, by its name."""
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    wrong = [file for file in files if not ENVIRONMENT_NAME.fullmatch(file.stem)]
+    if wrong:
+        raise MalformedFileError(
+            Problem(
+                where=file.as_posix(),
+                what=f"{quoted(file.stem)} is no name for an environment.",
+                why="It becomes a folder of dist/parameters/ and part of commands.",
+                remedy="Rename the file: letters, digits, dots, hyphens, underscores.",
+            )
+            for file in wrong
+        )
+    return {file.stem: file for file in files}
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the parameter file of an environment; ``name`` is never a path."""
+    known = environments(folder)
+    if name not in known:
+        raise UnknownEnvironmentError(
+            [
+                Problem(
+                    where=f"{folder.as_posix()}/",
+                    what=f"There is no environment {quoted(name)}.",
+                    why=f"Known: {', '.join(known) or 'none'}.",
+                    remedy=nearest(name, known)
+                    or f"Write {folder.as_posix()}/{{name}}.json, or name a known one.",
+                )
+            ],
+            ExitCode.WRONG_USAGE,
+        )
+    return known[name]
+
+
+def load(path: Path) -> EnvironmentFile:
+    """Read a parameter file; see the module's text for what can go wrong."""
+    source = path.as_posix()
+    try:
+        document = parse(_text(path))
+    except MalformedJsonError as error:
+        raise MalformedFileError(
+            [
+                Problem(
+                    where=f"{source}:{error.line}:{error.column}",
+                    what=error.what,
+                    why=error.why,
+                    remedy=error.remedy,
+                )
+            ]
+        ) from error
+    if not isinstance(document, Object):
+        raise MalformedFileError(
+            [
+                Problem(
+                    where=f"{source}:{document.line}",
+                    what=f"The file holds {_spell(document)}, not an object.",
+                    why="The build writes the lists that commands take from it."
+                    if isinstance(document, Array)
+                    else "",
+                    remedy=SHAPE,
+                )
+            ]
+        )
+    return _Reading(source).environment(path.stem, document)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean X?" where some known name is close, else nothing."""
+    by_folded = {other.casefold(): other for other in known}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+    return f"Did you mean {by_folded[close[0]]}?" if close else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        # A named pipe would wait for a writer for ever.
+        if path.exists() and not path.is_file():
+            raise IsADirectoryError(None, "it is a folder or a device, not a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise _no_text(path, f"The file is larger than {MAX_FILE_BYTES:,} bytes.")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _no_text(path, "The file is UTF-16, as PowerShell's > writes it.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _no_text(path, f"Line {line} is not UTF-8.") from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> UnreadableFileError:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return UnreadableFileError(
+        [
+            Problem(
+                where=path.as_posix(),
+                what="It cannot be read.",
+                why=f"The system says: {why}.",
+                remedy="Correct the path or its permissions.",
+            )
+        ],
+        ExitCode.UNABLE,
+    )
+
+
+def _no_text(path: Path, what: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        [
+            Problem(
+                where=path.as_posix(),
+                what=what,
+                why="A parameter file is JSON in UTF-8.",
+                remedy="Save it again with that encoding.",
+            )
+        ]
+    )
+
+
+class _Reading:
+    """One pass over a file, collecting what is wrong with it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[tuple[int, Problem]] = []
+        self.lines: dict[str, int] = {}
+
+    def environment(self, name: str, document: Object) -> EnvironmentFile:
+        sections = self.sections(document)
+        return EnvironmentFile(
+            name=name,
+            source=self.source,
+            parameters=MappingProxyType(self.parameters(sections.get("Parameters"))),
+            tags=MappingProxyType(self.tags(sections.get("Tags"))),
+            stack_policy=self.policy(sections.get("StackPolicy")),
+            lines=MappingProxyType(self.lines),
+            problems=tuple(p for _, p in sorted(self.found, key=itemgetter(0))),
+        )
+
+    def complain(
+        self, node: Node, name: str, what: str, remedy: str, why: str = ""
+    ) -> None:
+        shown = name if name.isprintable() else ascii(name)
+        where = f"{self.source}:{node.line} {shown}".rstrip()
+        self.found.append(
+            (node.line, Problem(where=where, what=what, why=why, remedy=remedy))
+        )
+
+    def sections(self, document: Object) -> dict[str, Node]:
+        members = dict(self.once(document))
+        for key, value in members.items():
+            if key.text in SECTIONS:
+                continue
+            is_value = isinstance(value, Text | Bare)
+            self.complain(
+                key,
+                "",
+                f"{quoted(key.text)} is no section of a parameter file.",
+                nearest(key.text, SECTIONS)
+                or ('Move it into "Parameters".' if is_value else "Delete it."),
+                why=f"The sections are {', '.join(SECTIONS)}.",
+            )
+        sections = {key.text: value for key, value in members.items()}
+        if "Parameters" not in sections:
+            self.complain(document, "", 'The file has no "Parameters".', SHAPE)
+        return sections
+
+    def once(self, node: Object, section: str = "") -> Iterator[tuple[Text, Node]]:
+        """Yield the members whose key is new, and complain of the others."""
+        first: dict[str, int] = {}
+        for key, value in node.members:
+            if key.text not in first:
+                first[key.text] = key.line
+                yield key, value
+                continue
+            self.complain(
+                key,
+                section and key.text,
+                f"{quoted(key.text)} stands here again.",
+                "Delete one of the two.",
+                why=f"It stands on line {first[key.text]} already, and a reader takes "
+                "one of them without a word.",
+            )
+
+    def strings(self, node: Node, section: str) -> Iterator[tuple[Text, str]]:
+        """Yield the members of a section that are strings people can see."""
+        if not isinstance(node, Object):
+            self.complain(
+                node,
+                "",
+                f"{quoted(section)} is {_spell(node)}, not an object.",
+                f'Write "{section}": {{"Name": "value"}}.',
+            )
+            return
+        for key, value in self.once(node, section):
+            if section == "Parameters":
+                self.lines[key.text] = key.line
+            if not isinstance(value, Text):
+                self.complain(
+                    value,
+                    key.text,
+                    f"Its value is {_spell(value)}, not a string.",
+                    _as_text(value),
+                    why="CloudFormation takes every value as text.",
+                )
+            elif self.is_visible(key) and self.is_visible(value, key.text):
+                yield key, value.text
+
+    def is_visible(self, node: Text, name: str = "") -> bool:
+        odd = next((c for c in node.text if not c.isprintable()), None)
+        if odd is not None:
+            self.complain(
+                node,
+                name,
+                f"{quoted(node.text)} holds U+{ord(odd):04X}, which cannot be seen.",
+                "Type it again by hand.",
+                why="Such characters come along when text is pasted.",
+            )
+        return odd is None
+
+    def parameters(self, node: Node | None) -> dict[str, str]:
+        if node is None:
+            return {}
+        return {key.text: value for key, value in self.strings(node, "Parameters")}
+
+    def tags(self, node: Node | None) -> dict[str, str]:
+        if node is None:
+            return {}
+        found: dict[str, str] = {}
+        for key, value in self.strings(node, "Tags"):
+            for why in objections(key.text, value, found):
+                self.complain(
+                    key,
+                    "Tags",
+                    f"The tag {quoted(key.text)}: {quoted(value)} cannot be set.",
+                    "Change or delete it.",
+                    why=why,
+                )
+            found[key.text] = value
+        if len(found) > MAX_TAGS:
+            self.complain(
+                node,
+                "Tags",
+                f"There are {len(found)} tags.",
+                "Delete some.",
+                why=f"CloudFormation takes {MAX_TAGS}.",
+            )
+        return found
+
+    def policy(self, node: Node | None) -> Mapping[str, Any] | None:
+        if node is None:
+            return None
+        self.check_policy(node)
+        document = _plain(node)
+        if not isinstance(document, dict) or "Statement" not in document:
+            self.complain(
+                node,
+                "StackPolicy",
+                'It is no stack policy: it has no "Statement".',
+                'Write {"Statement": [...]} as CloudFormation documents it.',
+            )
+            return None
+        size = len(json.dumps(document).encode())
+        if size > MAX_STACK_POLICY_BYTES:
+            self.complain(
+                node,
+                "StackPolicy",
+                f"It has {size:,} bytes.",
+                "Shorten it.",
+                why=f"CloudFormation takes {MAX_STACK_POLICY_BYTES:,}.",
+            )
+        return document
+
+    def check_policy(self, node: Node) -> None:
+        match node:
+            case Object():
+                for key, value in self.once(node, "StackPolicy"):
+                    self.is_visible(key)
+                    self.check_policy(value)
+            case Array():
+                for item in node.items:
+                    self.check_policy(item)
+            case Text():
+                self.is_visible(node)
+            case Bare():
+                self.complain(
+                    node,
+                    "StackPolicy",
+                    f"{_spell(node)} is no part of a stack policy.",
+                    "Write it in double quotes, or delete it.",
+                    why="A policy consists of strings and lists.",
+                )
+
+
+def _plain(node: Node) -> Any:
+    match node:
+        case Object():
+            return {key.text: _plain(value) for key, value in node.members}
+        case Array():
+            return [_plain(item) for item in node.items]
+        case Text():
+            return node.text
+        case Bare():
+            return node.written
+        case _:
+            raise TypeError(node)
+
+
+def _spell(node: Node) -> str:
+    match node:
+        case Object():
+            return "an object"
+        case Array():
+            return "a list"
+        case Bare(written=("true" | "false" | "null") as word):
+            return word
+        case Bare():
+            return f"the number {node.written[:20]}"
+        case _:
+            return "a string"
+
+
+def _as_text(node: Node) -> str:
+    """Say how to write a value as a string."""
+    match node:
+        case Bare(written="null"):
+            return 'Write "" for an empty value, or delete the line for the default.'
+        case Bare():
+            return f'Write "{node.written[:20]}".'
+        case Array() if all(isinstance(item, Text | Bare) for item in node.items):
+            return f"Write {quoted(','.join(map(str, _plain(node))))}."
+        case _:
+            return "Write one string."

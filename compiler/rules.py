@@ -1,0 +1,337 @@
+"""CloudFormation's ``Rules``, evaluated without an account.
+
+CloudFormation checks them when a stack is launched; here a parameter file is held
+against the same section of the same template before that. The language is the one
+that AWS documents: Fn::And, Or, Not, Equals, Contains, EachMemberEquals,
+EachMemberIn, RefAll, ValueOf, ValueOfAll and Ref, and nothing else.
+
+What only an account can answer (the tags of a VPC, every subnet of the region, the
+region itself) is Unknown, and so is what follows from it, as in three-valued logic:
+an Fn::And with a false part is false whatever the unknown ones are. An assertion
+that stays unknown is reported as unchecked, never as held.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compiler.parameters import nearest
+from compiler.problems import Problem
+
+FEWEST_PARTS, MOST_PARTS = 2, 10
+"""How many conditions Fn::And and Fn::Or take."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that is not known here; ``reason`` is empty if it was reported."""
+
+    reason: str = ""
+
+
+Text = str | Unknown
+Texts = tuple[Text, ...] | Unknown
+Truth = bool | Unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """An assertion that does not hold; ``reads`` are the parameters it speaks of."""
+
+    rule: str
+    message: str
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchecked:
+    """An assertion that only an account can decide."""
+
+    rule: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the rules say about one set of values."""
+
+    broken: tuple[Broken, ...]
+    unchecked: tuple[Unchecked, ...]
+    problems: tuple[Problem, ...]
+    """Mistakes in the rules themselves."""
+
+
+def evaluate(
+    template: Mapping[str, Any], values: Mapping[str, Text | Texts], name: str
+) -> Verdict:
+    """Hold the template's rules against ``values``; ``name`` is the template's."""
+    broken: list[Broken] = []
+    unchecked: list[Unchecked] = []
+    problems: list[Problem] = []
+    for rule, document in template.get("Rules", {}).items():
+        try:
+            for outcome in _Rule(rule, values).outcomes(document):
+                match outcome:
+                    case Broken():
+                        broken.append(outcome)
+                    case Unchecked():
+                        unchecked.append(outcome)
+        except _WrongRuleError as error:
+            problems.append(
+                Problem(
+                    where=f"{name} Rules.{rule}",
+                    what=error.what,
+                    why="CloudFormation would refuse the template at launch.",
+                    remedy=error.remedy,
+                )
+            )
+    return Verdict(
+        broken=tuple(broken), unchecked=tuple(unchecked), problems=tuple(problems)
+    )
+
+
+class _WrongRuleError(Exception):
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+
+
+class _Rule:
+    """One rule; every part is evaluated, so that no mistake hides behind another."""
+
+    def __init__(self, name: str, values: Mapping[str, Text | Texts]) -> None:
+        self.name = name
+        self.values = values
+        self.reads: dict[str, None] = {}
+
+    def outcomes(self, document: object) -> Iterator[Broken | Unchecked]:
+        rule = _members(document, "A rule", ("RuleCondition", "Assertions"))
+        applies = self.truth(rule["RuleCondition"]) if "RuleCondition" in rule else True
+        condition_reads = tuple(self.reads)
+        assertions = rule.get("Assertions")
+        if not isinstance(assertions, list) or not assertions:
+            raise _WrongRuleError(
+                "The rule asserts nothing.", 'Write "Assertions": [{"Assert": ...}].'
+            )
+        for entry in assertions:
+            assertion = _members(entry, "An assertion", ("Assert", "AssertDescription"))
+            message = assertion.get("AssertDescription", "")
+            if "Assert" not in assertion or not isinstance(message, str):
+                raise _WrongRuleError(
+                    f"{_spell(entry)} is no assertion.",
+                    'Write {"Assert": {...}, "AssertDescription": "..."}.',
+                )
+            self.reads = dict.fromkeys(condition_reads)
+            holds = _or([_not(applies), self.truth(assertion["Assert"])])
+            if holds is False:
+                yield Broken(rule=self.name, message=message, reads=tuple(self.reads))
+            elif isinstance(holds, Unknown) and holds.reason:
+                yield Unchecked(rule=self.name, message=message, reason=holds.reason)
+
+    def truth(self, expression: object) -> Truth:
+        """Return what a condition comes to."""
+        function, argument = _function(expression, CONDITIONS)
+        return CONDITIONS[function](self, argument)
+
+    def all_hold(self, argument: object) -> Truth:
+        return _and(self.parts("Fn::And", argument))
+
+    def any_holds(self, argument: object) -> Truth:
+        return _or(self.parts("Fn::Or", argument))
+
+    def parts(self, function: str, argument: object) -> list[Truth]:
+        parts = _arguments(function, argument)
+        if not FEWEST_PARTS <= len(parts) <= MOST_PARTS:
+            raise _WrongRuleError(
+                f"{function} has {len(parts)} conditions.",
+                f"Give it {FEWEST_PARTS} to {MOST_PARTS}; nest them if need be.",
+            )
+        return [self.truth(part) for part in parts]
+
+    def negation(self, argument: object) -> Truth:
+        (part,) = _arguments("Fn::Not", argument, 1)
+        return _not(self.truth(part))
+
+    def contains(self, argument: object) -> Truth:
+        listed, single = _arguments("Fn::Contains", argument, 2)
+        members = self.texts(listed, "Fn::Contains")
+        wanted = self.text(single, "Fn::Contains")
+        if isinstance(members, Unknown):
+            return members
+        return _or([_same(member, wanted) for member in members])
+
+    def each_member_equals(self, argument: object) -> Truth:
+        listed, single = _arguments("Fn::EachMemberEquals", argument, 2)
+        members = self.texts(listed, "Fn::EachMemberEquals")
+        wanted = self.text(single, "Fn::EachMemberEquals")
+        if isinstance(members, Unknown):
+            return members
+        return _and([_same(member, wanted) for member in members])
+
+    def each_member_in(self, argument: object) -> Truth:
+        left, right = _arguments("Fn::EachMemberIn", argument, 2)
+        members = self.texts(left, "Fn::EachMemberIn")
+        allowed = self.texts(right, "Fn::EachMemberIn")
+        if isinstance(members, Unknown):
+            return members
+        if isinstance(allowed, Unknown):
+            return allowed
+        return _and([_or([_same(m, a) for a in allowed]) for m in members])
+
+    def equals(self, argument: object) -> Truth:
+        left, right = map(self.value, _arguments("Fn::Equals", argument, 2))
+        match left, right:
+            case (Unknown() as unknown, _) | (_, Unknown() as unknown):
+                return unknown
+            case (str(), str()):
+                return left == right
+            case (tuple(), tuple()):
+                same = [_same(a, b) for a, b in zip(left, right, strict=False)]
+                return _and([len(left) == len(right), *same])
+            case _:
+                raise _WrongRuleError(
+                    "Fn::Equals compares a list with a text, and they never are equal.",
+                    "Write Fn::Contains or Fn::EachMemberEquals.",
+                )
+
+    def text(self, expression: object, function: str) -> Text:
+        value = self.value(expression)
+        if isinstance(value, tuple):
+            raise _WrongRuleError(
+                f"{function} has a list where a text belongs: {_spell(expression)}.",
+                "Give it one text.",
+            )
+        return value
+
+    def texts(self, expression: object, function: str) -> Texts:
+        value = self.value(expression)
+        if isinstance(value, str):
+            raise _WrongRuleError(
+                f"{function} has a text where a list belongs: {_spell(expression)}.",
+                "Give it a list.",
+            )
+        return value
+
+    def value(self, expression: object) -> Text | Texts:
+        """Return what a text, a list or a reference comes to."""
+        match expression:
+            case bool():
+                return "true" if expression else "false"
+            case str() | int() | float():
+                return str(expression)
+            case list():
+                return tuple(self.text(item, "A list") for item in expression)
+        function, argument = _function(expression, VALUES)
+        return VALUES[function](self, argument)
+
+    def ref(self, argument: object) -> Text | Texts:
+        if isinstance(argument, str) and argument.startswith("AWS::"):
+            return Unknown(f"{argument} is known at launch only")
+        return self.values[self.parameter(argument, "Ref")]
+
+    def value_of(self, argument: object) -> Unknown:
+        name, attribute = _arguments("Fn::ValueOf", argument, 2)
+        self.parameter(name, "Fn::ValueOf")
+        return Unknown(f"{_spell(attribute)} of {name} is known to AWS only")
+
+    def value_of_all(self, argument: object) -> Unknown:
+        kind, attribute = _arguments("Fn::ValueOfAll", argument, 2)
+        return Unknown(f"{_spell(attribute)} of every {kind} is known to AWS only")
+
+    def ref_all(self, argument: object) -> Unknown:
+        return Unknown(f"every {argument} of the account is known to AWS only")
+
+    def parameter(self, name: object, function: str) -> str:
+        if not isinstance(name, str) or name not in self.values:
+            raise _WrongRuleError(
+                f"{function} names {_spell(name)}, which is no parameter.",
+                nearest(str(name), self.values) or "Name a parameter of the template.",
+            )
+        self.reads[name] = None
+        return name
+
+
+CONDITIONS: dict[str, Callable[[_Rule, object], Truth]] = {
+    "Fn::And": _Rule.all_hold,
+    "Fn::Or": _Rule.any_holds,
+    "Fn::Not": _Rule.negation,
+    "Fn::Equals": _Rule.equals,
+    "Fn::Contains": _Rule.contains,
+    "Fn::EachMemberEquals": _Rule.each_member_equals,
+    "Fn::EachMemberIn": _Rule.each_member_in,
+}
+VALUES: dict[str, Callable[[_Rule, object], Text | Texts]] = {
+    "Ref": _Rule.ref,
+    "Fn::RefAll": _Rule.ref_all,
+    "Fn::ValueOf": _Rule.value_of,
+    "Fn::ValueOfAll": _Rule.value_of_all,
+}
+
+
+def _and(parts: Sequence[Truth]) -> Truth:
+    if False in parts:
+        return False
+    return next((part for part in parts if isinstance(part, Unknown)), True)
+
+
+def _or(parts: Sequence[Truth]) -> Truth:
+    return _not(_and([_not(part) for part in parts]))
+
+
+def _not(part: Truth) -> Truth:
+    return part if isinstance(part, Unknown) else not part
+
+
+def _same(left: Text, right: Text) -> Truth:
+    if isinstance(left, Unknown):
+        return left
+    return right if isinstance(right, Unknown) else left == right
+
+
+def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any]:
+    if not isinstance(expression, dict) or len(expression) != 1:
+        raise _WrongRuleError(
+            f"{_spell(expression)} stands where a function belongs.",
+            f"Write one of {', '.join(expected)}.",
+        )
+    ((function, argument),) = expression.items()
+    if function in expected:
+        return function, argument
+    if function in CONDITIONS or function in VALUES:
+        what = f"{function} stands where another kind of function belongs."
+        raise _WrongRuleError(what, f"Write one of {', '.join(expected)}.")
+    known = (*CONDITIONS, *VALUES)
+    raise _WrongRuleError(
+        f"{function} is no function of Rules.",
+        nearest(function, known) or f"Write one of {', '.join(known)}.",
+    )
+
+
+def _arguments(function: str, argument: object, count: int | None = None) -> list[Any]:
+    if not isinstance(argument, list) or count not in (None, len(argument)):
+        raise _WrongRuleError(
+            f"{function} has {_spell(argument)} for its arguments.",
+            f"Give it a list{f' of {count}' if count else ''}.",
+        )
+    return argument
+
+
+def _members(document: object, what: str, known: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise _WrongRuleError(f"{_spell(document)} is no object.", "Write {...}.")
+    for key in document:
+        if key not in known:
+            raise _WrongRuleError(
+                f"{what} has no {key}.",
+                nearest(key, known) or f"Write {' or '.join(known)}.",
+            )
+    return document
+
+
+def _spell(value: object) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line

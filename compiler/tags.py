@@ -1,0 +1,31 @@
+"""Which stack tags every resource can carry: CloudFormation puts them on all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+MAX_TAGS = 50
+MAX_KEY = 128
+MAX_VALUE = 256
+"""Limits of CloudFormation's API."""
+
+MARKS = frozenset(" _.:/=+-@")
+"""Beside letters and digits, what IAM, the strictest service, takes in a tag."""
+
+
+def objections(key: str, value: str, before: Iterable[str]) -> Iterator[str]:
+    """Say why a tag cannot be set beside the keys that came ``before`` it."""
+    if not key:
+        yield "A tag has a name."
+    if len(key) > MAX_KEY:
+        yield f"A name has {MAX_KEY} characters at most; this has {len(key)}."
+    if not value:
+        yield "CloudFormation takes no empty value."
+    if len(value) > MAX_VALUE:
+        yield f"A value has {MAX_VALUE} characters at most; this has {len(value)}."
+    if key.casefold().startswith("aws:"):
+        yield "Names that begin with aws: belong to AWS."
+    if not all(c.isalnum() or c in MARKS for c in key + value):
+        yield "IAM takes letters, digits, spaces and _ . : / = + - @ in a tag."
+    if key.casefold() in (other.casefold() for other in before):
+        yield "IAM does not tell names apart that differ in case only."

@@ -1,0 +1,235 @@
+"""Whether a parameter file can launch a template; asked before anything is written.
+
+Four questions, all asked of every file, all answers reported at once:
+
+1. Does the file say what it should? (:mod:`compiler.parameters`)
+2. Is each value one that CloudFormation takes? (:mod:`compiler.constraints`)
+3. Do the template's Rules hold? (:mod:`compiler.rules`)
+4. Do the checks hold that no Rule can express? Those are given by the templates, as
+   a table of :class:`Check`.
+
+A value that is wrong by itself is left out of the third and fourth question, since
+what follows from it is noise. A check that names a parameter that the template does
+not have is itself a problem: renaming a parameter cannot switch a check off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from compiler.constraints import definition_faults, elements, value_faults
+from compiler.located_json import quoted
+from compiler.parameters import EnvironmentFile, nearest
+from compiler.problems import Problem
+from compiler.rules import Unknown, evaluate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check found: the numbers it compared, why it matters, what to do."""
+
+    what: str
+    why: str = ""
+    remedy: str
+
+
+class CheckError(Exception):
+    """A check is written wrongly; the message says how."""
+
+
+class Given:
+    """The values that a check has asked for, and no others."""
+
+    def __init__(
+        self,
+        reads: tuple[str, ...],
+        values: Mapping[str, str],
+        template: Mapping[str, Any],
+    ) -> None:
+        self._reads, self._values, self._template = reads, values, template
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._reads:
+            raise CheckError(f"it uses {name} without naming it in reads.")
+        return self._values[name]
+
+    def number(self, name: str) -> Decimal:
+        """Return a Number exactly, as it is written."""
+        kind = self._template["Parameters"][name]["Type"]
+        if kind != "Number":
+            raise CheckError(f"it calculates with {name}, which is a {kind}.")
+        return Decimal(self[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A mistake that needs arithmetic to see, and the parameters it reads.
+
+    ``finds`` gets their values and returns what is wrong with them, or None. The
+    message points at the first of ``reads`` that the file states.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    finds: Callable[[Given], Finding | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a file needs corrected, and what nobody can know before launch."""
+
+    problems: tuple[Problem, ...]
+    unchecked: tuple[str, ...] = ()
+
+
+def validate(
+    environment: EnvironmentFile,
+    template: Mapping[str, Any],
+    checks: Iterable[Check] = (),
+    *,
+    name: str = "parent",
+) -> Findings:
+    """Hold an environment against a compiled root template, called ``name``."""
+    return _Validation(environment, template, name).run(checks)
+
+
+class _Validation:
+    def __init__(
+        self, environment: EnvironmentFile, template: Mapping[str, Any], name: str
+    ) -> None:
+        self.environment = environment
+        self.template = template
+        self.name = name
+        self.definitions: Mapping[str, Mapping[str, Any]] = template.get(
+            "Parameters", {}
+        )
+        self.values: dict[str, str] = {}
+        """The values that stand for themselves: given or default, and right."""
+
+    def run(self, checks: Iterable[Check]) -> Findings:
+        problems = [*self.environment.problems, *self.unknown(), *self.wrong()]
+        verdict = evaluate(self.template, self.rule_values(), self.name)
+        problems += verdict.problems
+        for broken in verdict.broken:
+            problems.append(
+                Problem(
+                    where=self.point_at(broken.reads),
+                    what=f"Rule {broken.rule} does not hold.",
+                    why=" ".join([broken.message, self.spell(broken.reads)]).strip(),
+                    remedy="Change one of these values.",
+                )
+            )
+        for check in checks:
+            problems += self.check(check)
+        return Findings(
+            problems=tuple(problems),
+            unchecked=tuple(
+                f"{self.environment.source}: rule {outcome.rule} is not checked before "
+                f"launch, for {outcome.reason}. {outcome.message}".rstrip()
+                for outcome in verdict.unchecked
+            ),
+        )
+
+    def unknown(self) -> Iterator[Problem]:
+        for parameter in self.environment.lines:
+            if parameter not in self.definitions:
+                yield Problem(
+                    where=self.environment.where(parameter),
+                    what=f"The {self.name} template has no parameter "
+                    f"{quoted(parameter)}.",
+                    remedy=nearest(parameter, self.definitions) or "Delete the line.",
+                )
+
+    def wrong(self) -> Iterator[Problem]:
+        in_file_order = [*self.environment.lines, *self.definitions]
+        for parameter in dict.fromkeys(in_file_order):
+            if parameter in self.definitions:
+                yield from self.wrong_value(parameter, self.definitions[parameter])
+
+    def wrong_value(
+        self, parameter: str, definition: Mapping[str, Any]
+    ) -> Iterator[Problem]:
+        faults = list(definition_faults(definition))
+        place = f"{self.name} Parameters.{parameter}"
+        if not faults:
+            value = self.environment.parameters.get(parameter)
+            if value is not None:
+                place = self.environment.where(parameter)
+            elif parameter in self.environment.lines:
+                return  # it has a value that is no string, and that was reported
+            elif "Default" not in definition:
+                yield Problem(
+                    where=f"{self.environment.where()} {parameter}",
+                    what="It is missing, and has no default.",
+                    why=str(definition.get("Description", "")),
+                    remedy=f'Add "{parameter}" to "Parameters".',
+                )
+                return
+            else:
+                value = str(definition["Default"])
+            faults = list(value_faults(definition, value))
+            if not faults:
+                self.values[parameter] = value
+        for fault in faults:
+            yield Problem(
+                where=place, what=fault.what, why=fault.why, remedy=fault.remedy
+            )
+
+    def rule_values(self) -> dict[str, str | tuple[str, ...] | Unknown]:
+        found: dict[str, str | tuple[str, ...] | Unknown] = {}
+        for parameter, definition in self.definitions.items():
+            value = self.values.get(parameter)
+            if value is None:
+                found[parameter] = Unknown()
+            elif definition["Type"] == "CommaDelimitedList":
+                found[parameter] = elements(value)
+            else:
+                found[parameter] = value
+        return found
+
+    def check(self, check: Check) -> Iterator[Problem]:
+        missing = [name for name in check.reads if name not in self.definitions]
+        for parameter in missing:
+            yield self.broken_check(
+                check,
+                f"it reads {parameter}, which the {self.name} template does not have.",
+                nearest(parameter, self.definitions) or "Correct its reads.",
+            )
+        if missing or not all(name in self.values for name in check.reads):
+            return
+        try:
+            found = check.finds(Given(check.reads, self.values, self.template))
+        except CheckError as error:
+            yield self.broken_check(check, str(error), "Correct the check.")
+            return
+        if found:
+            yield Problem(
+                where=self.point_at(check.reads),
+                what=found.what,
+                why=found.why,
+                remedy=found.remedy,
+            )
+
+    def broken_check(self, check: Check, what: str, remedy: str) -> Problem:
+        return Problem(
+            where=f"The check {quoted(check.name)}",
+            what=f"It cannot be made: {what}",
+            why="A check that is skipped is no check.",
+            remedy=remedy,
+        )
+
+    def point_at(self, parameters: tuple[str, ...]) -> str:
+        lines = self.environment.lines
+        stated = [name for name in parameters if name in lines]
+        return self.environment.where(next(iter(stated or parameters), ""))
+
+    def spell(self, parameters: tuple[str, ...]) -> str:
+        values = ", ".join(
+            f"{name} is {quoted(self.values[name])}"
+            for name in parameters
+            if name in self.values
+        )
+        return f"{values}." if values else ""
