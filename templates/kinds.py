@@ -205,6 +205,10 @@ class DatabaseId(Value):
     """An Aurora cluster, by identifier."""
 
 
+class DatabaseArn(Value):
+    """An Aurora cluster, by ARN."""
+
+
 class CacheId(Value):
     """An ElastiCache replication group, by identifier."""
 

@@ -1,0 +1,236 @@
+"""Valkey, the Celery broker: one shard, TLS, one user, nothing ever evicted.
+
+Cluster mode and ElastiCache Serverless stay out: Celery's commands touch keys of
+several slots and fail there with CROSSSLOT (celery #9019). ElastiCache cannot announce
+failovers to our topic, since it publishes to unencrypted topics only; the monitoring
+stack has an alarm for them.
+
+The password changes only by hand: put a new one into the secret, update the user, then
+force a new deployment of the services. Celery holds it in memory.
+"""
+
+from __future__ import annotations
+
+from troposphere import (
+    Equals,
+    GetAtt,
+    If,
+    Join,
+    Ref,
+    Select,
+    Split,
+    StackId,
+    Sub,
+    elasticache,
+    logs,
+)
+
+from compiler.wiring import Interface, Page, about
+from templates.kinds import (
+    Broker,
+    CacheId,
+    CacheNodeType,
+    Days,
+    HostName,
+    KeyArn,
+    LogDays,
+    LogGroupName,
+    PortNumber,
+    SecretArn,
+    SecurityGroupId,
+    SubnetIds,
+    Switch,
+)
+from templates.logins import login
+from templates.ports import VALKEY
+
+ENGINE = "valkey"
+ENGINE_VERSION = "8.2"
+"""Celery gains nothing from newer ones."""
+PARAMETER_FAMILY = "valkey8"
+
+CELERY_USER = "celery"
+ACCESS = "on ~* &* +@all -@dangerous +info"
+"""What Celery may do, by measurement: a worker, tasks, priorities, redelivery and
+remote control of celery 5.6.3 and kombu 5.6.2 ran with no command refused. All
+channels, or remote control fails (celery #8724). KEYS, FLUSHALL and CONFIG are
+dangerous and unused; INFO is dangerous too, yet tells a client only what it is
+talking to."""
+
+SNAPSHOT_WINDOW = "02:00-03:00"
+MAINTENANCE_WINDOW = "sun:04:00-sun:05:00"
+"""In UTC and apart from the snapshot window, like the database's."""
+
+
+class Inputs(Interface):
+    """What the cache stack is given."""
+
+    subnet_ids: SubnetIds = about("Subnets of the cache.")
+    group_id: SecurityGroupId = about("Security group of the cache.")
+    key_arn: KeyArn = about("KMS key of the data, the secret and the logs.")
+    node_type: CacheNodeType = about("Size of a Valkey node.")
+    has_replica: Switch = about("Whether a replica in another zone takes over.")
+    snapshot_days: Days = about("Days to keep daily snapshots.")
+    log_days: LogDays = about("Days to keep the logs.")
+
+
+class Outputs(Interface):
+    """What the cache stack makes."""
+
+    connection: Broker = about("How to reach the broker.")
+    cache_id: CacheId = about("The replication group, for alarms.")
+    slow_log_group_name: LogGroupName = about("Log of slow commands.", public=True)
+    engine_log_group_name: LogGroupName = about("Log of the engine.", public=True)
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Write the template."""
+    has_replica = t.condition("HasReplica", Equals(given.has_replica, "true"))
+
+    # Who logs in, and with which rights.
+    secret = t.add(
+        login("CeleryLogin", CELERY_USER, given.key_arn),
+        "Lets schedulers and workers into the broker.",
+    )
+    user = t.add(
+        elasticache.User(
+            "CeleryUser",
+            UserId=_unique(CELERY_USER),
+            UserName=CELERY_USER,
+            Engine=ENGINE,
+            AccessString=ACCESS,
+            AuthenticationMode=elasticache.AuthenticationMode(
+                Type="password",
+                Passwords=[
+                    Sub(
+                        f"{{{{resolve:secretsmanager:${{{secret.title}}}"
+                        ":SecretString:password}}"
+                    )
+                ],
+            ),
+        ),
+        "The only user: every queue and channel, no administration.",
+        why="ElastiCache asks for an ID of at most 40 characters. It is made of the "
+        "stack's own ID, unique however long the stack's name is, and of the user's "
+        "name: the one property besides the ID that replaces a user, so a replacement "
+        "never meets its own ID.",
+    )
+    users = t.add(
+        elasticache.UserGroup(
+            "Users",
+            UserGroupId=_unique("users"),
+            Engine=ENGINE,
+            UserIds=[Ref(user)],
+        ),
+        "Admits the Celery user alone.",
+        why="A group of engine valkey needs no user named default, so nobody gets in "
+        "without a password.",
+    )
+
+    # Where it runs, and how.
+    subnets = t.add(
+        elasticache.SubnetGroup(
+            "Subnets",
+            Description="Isolated subnets of the broker.",
+            SubnetIds=given.subnet_ids,
+        ),
+        "Places the broker in the isolated subnets.",
+    )
+    settings = t.add(
+        elasticache.ParameterGroup(
+            "Settings",
+            Description="Never evict a key.",
+            CacheParameterGroupFamily=PARAMETER_FAMILY,
+            Properties={"maxmemory-policy": "noeviction"},
+        ),
+        "Makes a full broker refuse new messages instead of dropping old ones.",
+        why="An evicted key is a lost task that stays queued for ever, without an "
+        "error. ElastiCache's default, volatile-lru, evicts.",
+    )
+    slow_log = t.add(
+        _log("SlowLog", given),
+        "Keeps the commands that took long.",
+    )
+    engine_log = t.add(
+        _log("EngineLog", given),
+        "Keeps what the engine says: failovers, synchronisations, full memory.",
+    )
+
+    group = t.add(
+        elasticache.ReplicationGroup(
+            "Nodes",
+            DeletionPolicy="Snapshot",
+            UpdateReplacePolicy="Snapshot",
+            ReplicationGroupDescription="Celery broker of Airflow.",
+            Engine=ENGINE,
+            EngineVersion=ENGINE_VERSION,
+            AutoMinorVersionUpgrade=True,
+            ClusterMode="disabled",
+            CacheNodeType=given.node_type,
+            NumCacheClusters=If(has_replica, 2, 1),
+            AutomaticFailoverEnabled=given.has_replica,
+            MultiAZEnabled=given.has_replica,
+            CacheParameterGroupName=Ref(settings),
+            CacheSubnetGroupName=Ref(subnets),
+            SecurityGroupIds=[given.group_id],
+            Port=VALKEY,
+            UserGroupIds=[Ref(users)],
+            TransitEncryptionEnabled=True,
+            TransitEncryptionMode="required",
+            AtRestEncryptionEnabled=True,
+            KmsKeyId=given.key_arn,
+            SnapshotRetentionLimit=given.snapshot_days,
+            SnapshotWindow=SNAPSHOT_WINDOW,
+            PreferredMaintenanceWindow=MAINTENANCE_WINDOW,
+            LogDeliveryConfigurations=[
+                _delivery("slow-log", slow_log),
+                _delivery("engine-log", engine_log),
+            ],
+        ),
+        "Holds the queues between schedulers and workers.",
+        why="One shard, since Celery cannot use more. The user group excludes an AUTH "
+        "token. Snapshots keep queued messages, which carry the tokens of their tasks; "
+        "hence the key at rest.",
+    )
+
+    return Outputs(
+        connection=Broker(
+            host=HostName(GetAtt(group, "PrimaryEndPoint.Address")),
+            port=PortNumber(GetAtt(group, "PrimaryEndPoint.Port")),
+            secret_arn=SecretArn(Ref(secret)),
+        ),
+        cache_id=CacheId(Ref(group)),
+        slow_log_group_name=LogGroupName(Ref(slow_log)),
+        engine_log_group_name=LogGroupName(Ref(engine_log)),
+    )
+
+
+def _unique(name: str) -> Join:
+    """Return ``name`` and the 32 digits of the stack's ID, as ElastiCache allows it."""
+    stack_uuid = Select(2, Split("/", StackId))
+    return Join("-", [name, Join("", Split("-", stack_uuid))])
+
+
+def _log(name: str, given: Inputs) -> logs.LogGroup:
+    return logs.LogGroup(
+        name,
+        DeletionPolicy="Retain",
+        UpdateReplacePolicy="Retain",
+        RetentionInDays=given.log_days,
+        KmsKeyId=given.key_arn,
+    )
+
+
+def _delivery(
+    log_type: str, log: logs.LogGroup
+) -> elasticache.LogDeliveryConfigurationRequest:
+    return elasticache.LogDeliveryConfigurationRequest(
+        LogType=log_type,
+        LogFormat="json",
+        DestinationType="cloudwatch-logs",
+        DestinationDetails=elasticache.DestinationDetails(
+            CloudWatchLogsDetails=elasticache.CloudWatchLogsDestinationDetails(
+                LogGroup=Ref(log)
+            )
+        ),
+    )

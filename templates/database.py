@@ -1,0 +1,310 @@
+"""Aurora PostgreSQL Serverless v2: a writer, a reader on demand, and who may log in.
+
+It makes no database inside the cluster and no role: the setup task does, with the
+owner that each needs, and so a restored cluster and a new one look the same to it.
+The operating-system metrics go to the account's log group RDSOSMetrics, which all
+databases share, so no stack can own it.
+
+A restore is a launch with ``snapshot_id``. Keep the value ever after: without it
+CloudFormation replaces the cluster by an empty one.
+"""
+
+from __future__ import annotations
+
+from troposphere import (
+    Equals,
+    GetAtt,
+    If,
+    Not,
+    NoValue,
+    Or,
+    Ref,
+    Sub,
+    iam,
+    logs,
+    rds,
+)
+
+from compiler.wiring import Interface, Page, about
+from templates.capacity import SMALLEST_FOR_INSIGHTS, halves_below
+from templates.kinds import (
+    AuroraCapacity,
+    Database,
+    DatabaseArn,
+    DatabaseId,
+    Days,
+    HostName,
+    KeyArn,
+    LogDays,
+    LogGroupName,
+    PolicyArn,
+    PortNumber,
+    SecretArn,
+    SecurityGroupId,
+    SnapshotId,
+    SubnetIds,
+    Switch,
+    TopicArn,
+)
+from templates.logins import login
+from templates.ports import POSTGRESQL
+from templates.trust import trust
+
+ENGINE = "aurora-postgresql"
+ENGINE_VERSION = "17.7"
+"""The long-term-support release of PostgreSQL 17."""
+PARAMETER_FAMILY = "aurora-postgresql17"
+
+MASTER_USER = "airflow_master"
+"""Not postgres or admin, which are tried first (RDS.24); for the setup task alone."""
+AIRFLOW_USER = "airflow"
+RESULTS_USER = "celery_results"
+
+SETTINGS = {
+    "rds.force_ssl": "1",
+    # The setup task sends ALTER ROLE ... PASSWORD; "ddl" would log it in clear.
+    "log_statement": "none",
+    # Milliseconds. Airflow's scheduler loop suffers from any query this slow.
+    "log_min_duration_statement": "1000",
+    # Schedulers share the work by row locks; who waits for whom belongs in the log.
+    "log_lock_waits": "1",
+    # KiB. A sort that spills this much wants memory or an index.
+    "log_temp_files": "10240",
+}
+
+BACKUP_WINDOW = "02:00-03:00"
+MAINTENANCE_WINDOW = "sun:04:00-sun:05:00"
+"""In UTC and apart from the backup window: RDS refuses an overlap."""
+
+MONITORING_SECONDS = 60
+SERVERLESS = "db.serverless"
+WRITER_TIER = 0
+READER_TIER = 1
+"""Tiers 0 and 1 keep the writer's capacity, so a failover meets a warm instance."""
+
+CLUSTER_EVENTS = ["failover", "failure", "maintenance"]
+INSTANCE_EVENTS = ["availability", "failure", "maintenance"]
+
+
+class Inputs(Interface):
+    """What the database stack is given."""
+
+    subnet_ids: SubnetIds = about("Subnets of the database.")
+    group_id: SecurityGroupId = about("Security group of the database.")
+    key_arn: KeyArn = about("KMS key of the data, backups, secrets and logs.")
+    min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
+    max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
+    has_reader: Switch = about("Whether a second instance stands by.")
+    backup_days: Days = about("Days to keep automatic backups.")
+    has_deletion_protection: Switch = about("Whether the cluster refuses deletion.")
+    snapshot_id: SnapshotId = about("Cluster snapshot to restore from, or nothing.")
+    log_days: LogDays = about("Days to keep the database's log.")
+    alarm_topic_arn: TopicArn = about("Topic that failovers are announced to.")
+    permissions_boundary_arn: PolicyArn = about("Boundary of the role, or nothing.")
+
+
+class Outputs(Interface):
+    """What the database stack makes."""
+
+    connection: Database = about("How to reach the database.")
+    cluster_id: DatabaseId = about("The Aurora cluster, for alarms.")
+    cluster_arn: DatabaseArn = about("The Aurora cluster, for AWS Backup.")
+    log_group_name: LogGroupName = about("Log of PostgreSQL.", public=True)
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Write the template."""
+    is_restored = t.condition("IsRestored", Not(Equals(given.snapshot_id, "")))
+    has_reader = t.condition("HasReader", Equals(given.has_reader, "true"))
+    has_boundary = t.condition(
+        "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))
+    )
+    is_small = t.condition(
+        "IsSmall",
+        Or(
+            *(
+                Equals(given.min_capacity, units)
+                for units in halves_below(SMALLEST_FOR_INSIGHTS)
+            )
+        ),
+    )
+
+    # Who logs in. RDS makes the master's password itself.
+    airflow = t.add(
+        login("AirflowLogin", AIRFLOW_USER, given.key_arn),
+        "Lets Airflow into its metadata database, under a role of its own.",
+        why="Deleted with the stack: the setup task sets the role's password from "
+        "this secret each time, so a restored cluster accepts a new one.",
+    )
+    results = t.add(
+        login("ResultsLogin", RESULTS_USER, given.key_arn),
+        "Lets Celery into the database of its results, and nowhere else.",
+        why="Workers run the DAG authors' code and hold this secret; with the role of "
+        "Airflow they could read every connection.",
+    )
+
+    # The storage, and the endpoint clients connect to.
+    subnets = t.add(
+        rds.DBSubnetGroup(
+            "Subnets",
+            DBSubnetGroupDescription="Isolated subnets of the database.",
+            SubnetIds=given.subnet_ids,
+        ),
+        "Places the database in the isolated subnets.",
+    )
+    settings = t.add(
+        rds.DBClusterParameterGroup(
+            "Settings",
+            Description="Forced TLS and a log worth reading.",
+            Family=PARAMETER_FAMILY,
+            Parameters=SETTINGS,
+        ),
+        "Refuses connections without TLS and logs slow queries and lock waits.",
+        why="Statements are not logged as such: a password in ALTER ROLE would be.",
+    )
+    monitoring = t.add(
+        iam.Role(
+            "MonitoringRole",
+            AssumeRolePolicyDocument=trust(
+                "monitoring.rds.amazonaws.com", on_behalf_of="rds:*"
+            ),
+            ManagedPolicyArns=[
+                Sub(
+                    "arn:${AWS::Partition}:iam::aws:policy/service-role/"
+                    "AmazonRDSEnhancedMonitoringRole"
+                )
+            ],
+            PermissionsBoundary=If(
+                has_boundary, given.permissions_boundary_arn, NoValue
+            ),
+        ),
+        "Lets RDS write operating-system metrics of the database.",
+    )
+    cluster = t.add(
+        rds.DBCluster(
+            "Cluster",
+            DeletionPolicy="Snapshot",
+            UpdateReplacePolicy="Snapshot",
+            Engine=ENGINE,
+            EngineVersion=If(is_restored, NoValue, ENGINE_VERSION),
+            AutoMinorVersionUpgrade=True,
+            ServerlessV2ScalingConfiguration=rds.ServerlessV2ScalingConfiguration(
+                MinCapacity=given.min_capacity, MaxCapacity=given.max_capacity
+            ),
+            DBClusterParameterGroupName=Ref(settings),
+            DBSubnetGroupName=Ref(subnets),
+            VpcSecurityGroupIds=[given.group_id],
+            Port=POSTGRESQL,
+            SnapshotIdentifier=If(is_restored, given.snapshot_id, NoValue),
+            MasterUsername=If(is_restored, NoValue, MASTER_USER),
+            ManageMasterUserPassword=True,
+            MasterUserSecret=rds.MasterUserSecret(KmsKeyId=given.key_arn),
+            EnableIAMDatabaseAuthentication=True,
+            StorageEncrypted=If(is_restored, NoValue, True),  # noqa: FBT003 CloudFormation's If
+            KmsKeyId=given.key_arn,
+            BackupRetentionPeriod=given.backup_days,
+            PreferredBackupWindow=BACKUP_WINDOW,
+            PreferredMaintenanceWindow=MAINTENANCE_WINDOW,
+            CopyTagsToSnapshot=True,
+            DeletionProtection=given.has_deletion_protection,
+            EnableCloudwatchLogsExports=["postgresql"],
+            MonitoringInterval=MONITORING_SECONDS,
+            MonitoringRoleArn=GetAtt(monitoring, "Arn"),
+            PerformanceInsightsEnabled=If(is_small, False, True),  # noqa: FBT003 as above
+            PerformanceInsightsKmsKeyId=If(is_small, NoValue, given.key_arn),
+        ),
+        "Holds Airflow's metadata and Celery's results.",
+        why="A restore takes the engine version, the master's name and the encryption "
+        "from the snapshot and refuses to be told: automatic upgrades may have left "
+        "the snapshot newer than the version pinned here. The key re-encrypts it, also "
+        "one that was not encrypted. Below 2 units Performance Insights would take "
+        "memory that the queries need, so it is off. No name is given: a named "
+        "cluster cannot be replaced, so a snapshot could not be restored in place.",
+    )
+
+    # The log group must exist before RDS makes one that never expires.
+    log = t.add(
+        logs.LogGroup(
+            "Log",
+            DeletionPolicy="Retain",
+            UpdateReplacePolicy="Retain",
+            LogGroupName=Sub(f"/aws/rds/cluster/${{{cluster.title}}}/postgresql"),
+            RetentionInDays=given.log_days,
+            KmsKeyId=given.key_arn,
+        ),
+        "Keeps the log of PostgreSQL as long as the operator chose.",
+        why="RDS looks for this very name, which holds the cluster's ID, and makes the "
+        "group itself where it is missing: without expiry or key. Only instances log, "
+        "so the group is made after the cluster and before the first instance. Kept "
+        "after deletion, because RDS would make it anew with its last lines.",
+    )
+
+    # The compute: what fails over.
+    writer = t.add(
+        rds.DBInstance(
+            "Writer",
+            DependsOn=log,
+            DeletionPolicy="Delete",
+            UpdateReplacePolicy="Delete",
+            DBClusterIdentifier=Ref(cluster),
+            Engine=ENGINE,
+            DBInstanceClass=SERVERLESS,
+            PromotionTier=WRITER_TIER,
+            PubliclyAccessible=False,
+            AutoMinorVersionUpgrade=True,
+        ),
+        "Runs the queries.",
+        why="Nothing to snapshot: the data is the cluster's.",
+    )
+    reader = t.add(
+        rds.DBInstance(
+            "Reader",
+            Condition=has_reader,
+            DependsOn=writer,
+            DeletionPolicy="Delete",
+            UpdateReplacePolicy="Delete",
+            DBClusterIdentifier=Ref(cluster),
+            Engine=ENGINE,
+            DBInstanceClass=SERVERLESS,
+            PromotionTier=READER_TIER,
+            PubliclyAccessible=False,
+            AutoMinorVersionUpgrade=True,
+        ),
+        "Stands by in another zone and takes over when the writer fails.",
+        why="Made after the writer, or it might become it. Nothing reads from it: "
+        "Airflow needs what it has just written.",
+    )
+
+    t.add(
+        rds.EventSubscription(
+            "ClusterEvents",
+            SnsTopicArn=given.alarm_topic_arn,
+            SourceType="db-cluster",
+            SourceIds=[Ref(cluster)],
+            EventCategories=CLUSTER_EVENTS,
+        ),
+        "Announces failovers, failures and maintenance of the cluster.",
+    )
+    t.add(
+        rds.EventSubscription(
+            "InstanceEvents",
+            SnsTopicArn=given.alarm_topic_arn,
+            SourceType="db-instance",
+            SourceIds=[Ref(writer), If(has_reader, Ref(reader), NoValue)],
+            EventCategories=INSTANCE_EVENTS,
+        ),
+        "Announces restarts, failures and maintenance of the instances.",
+    )
+
+    return Outputs(
+        connection=Database(
+            host=HostName(GetAtt(cluster, "Endpoint.Address")),
+            port=PortNumber(GetAtt(cluster, "Endpoint.Port")),
+            admin_secret_arn=SecretArn(GetAtt(cluster, "MasterUserSecret.SecretArn")),
+            airflow_secret_arn=SecretArn(Ref(airflow)),
+            results_secret_arn=SecretArn(Ref(results)),
+        ),
+        cluster_id=DatabaseId(Ref(cluster)),
+        cluster_arn=DatabaseArn(GetAtt(cluster, "DBClusterArn")),
+        log_group_name=LogGroupName(Ref(log)),
+    )

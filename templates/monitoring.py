@@ -1,0 +1,166 @@
+"""Alarms over everything that can stop the work, and one dashboard to look at first.
+
+What is watched, when, and why stands in ``watches.py``; here it meets the resources.
+Worker pools come and go by configuration: their alarms belong to their own stacks, and
+the dashboard finds their services by searching. Alarms that need Airflow's own figures
+(heartbeats, tasks queued while none run) belong to the stacks that publish them.
+"""
+
+from __future__ import annotations
+
+from troposphere import Equals, If, Or, Ref, Sub, cloudwatch
+
+from compiler.wiring import Interface, Page, about
+from templates.capacity import (
+    CONNECTIONS_KEPT_BACK,
+    CONNECTIONS_PER_UNIT,
+    MOST_CONNECTIONS,
+    MOST_CONNECTIONS_WHEN_SMALL,
+    SMALLEST_FOR_ALL_CONNECTIONS,
+    halves_below,
+)
+from templates.charts import dashboard_body
+from templates.kinds import (
+    AuroraCapacity,
+    CacheId,
+    ClusterName,
+    DatabaseId,
+    LoadBalancerFullName,
+    ServiceName,
+    Switch,
+    TargetGroupFullName,
+    Text,
+    TopicArn,
+)
+from templates.watches import (
+    API_TARGETS,
+    BROKER_FAILOVER,
+    BROKER_NODE,
+    BROKER_REPLICATION,
+    CONNECTIONS_SHARE,
+    DATABASE_CLUSTER,
+    DATABASE_CONNECTIONS,
+    DATABASE_WRITER,
+    LOAD_BALANCER,
+    SERVICE,
+    Dimensions,
+    Watch,
+)
+
+
+class Inputs(Interface):
+    """What the monitoring stack is given."""
+
+    alarm_topic_arn: TopicArn = about("Topic that alarms go to.")
+    database_id: DatabaseId = about("The Aurora cluster.")
+    database_min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
+    database_max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
+    cache_id: CacheId = about("The broker's replication group.")
+    has_cache_replica: Switch = about("Whether the broker has a second node.")
+    cluster_name: ClusterName = about("The ECS cluster.")
+    api_server_service_name: ServiceName = about("Service of the API server.")
+    scheduler_service_name: ServiceName = about("Service of the scheduler.")
+    dag_processor_service_name: ServiceName = about("Service of the DAG processor.")
+    triggerer_service_name: ServiceName = about("Service of the triggerer.")
+    load_balancer_name: LoadBalancerFullName = about("Load balancer of the web page.")
+    api_target_group_name: TargetGroupFullName = about("Target group of the web page.")
+
+
+class Outputs(Interface):
+    """What the monitoring stack makes."""
+
+    dashboard_name: Text = about("Dashboard to look at first.", public=True)
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Write the template."""
+    has_replica = t.condition("HasReplica", Equals(given.has_cache_replica, "true"))
+    is_limited = t.condition(
+        "IsLimited",
+        Or(
+            *(
+                Equals(given.database_min_capacity, units)
+                for units in halves_below(SMALLEST_FOR_ALL_CONNECTIONS)
+            )
+        ),
+    )
+    balancer = {"LoadBalancer": given.load_balancer_name}
+    cluster = {"DBClusterIdentifier": given.database_id}
+    writer = {**cluster, "Role": "WRITER"}
+    # A node's number stays when its role changes.
+    first = {"CacheClusterId": Sub("${CacheId}-001")}
+    second = {"CacheClusterId": Sub("${CacheId}-002")}
+
+    # In the order in which a request meets them.
+    always: tuple[tuple[str, tuple[Watch, ...], Dimensions], ...] = (
+        ("Web", LOAD_BALANCER, balancer),
+        ("Web", API_TARGETS, {"TargetGroup": given.api_target_group_name, **balancer}),
+        *(
+            (subject, SERVICE, {"ClusterName": given.cluster_name, "ServiceName": name})
+            for subject, name in (
+                ("ApiServer", given.api_server_service_name),
+                ("Scheduler", given.scheduler_service_name),
+                ("DagProcessor", given.dag_processor_service_name),
+                ("Triggerer", given.triggerer_service_name),
+            )
+        ),
+        ("Broker1", BROKER_NODE, first),
+        ("Database", DATABASE_WRITER, writer),
+        ("Database", DATABASE_CLUSTER, cluster),
+    )
+    of_a_replica: tuple[tuple[str, tuple[Watch, ...], Dimensions], ...] = (
+        ("Broker1", (*BROKER_REPLICATION, *BROKER_FAILOVER), first),
+        ("Broker2", (*BROKER_NODE, *BROKER_REPLICATION), second),
+    )
+    topic = given.alarm_topic_arn
+    shown = [
+        t.add(
+            watch.alarm(dimensions, topic, subject=subject),
+            watch.purpose,
+            why=watch.why,
+        )
+        for subject, watches, dimensions in always
+        for watch in watches
+    ]
+    for subject, watches, dimensions in of_a_replica:
+        for watch in watches:
+            t.add(
+                watch.alarm(dimensions, topic, subject=subject, Condition=has_replica),
+                watch.purpose,
+                why=watch.why,
+            )
+
+    used_up = Sub(
+        f"(databaseconnections > {CONNECTIONS_SHARE} * ({CONNECTIONS_PER_UNIT} * "
+        f"${{DatabaseMaxCapacity}} - {CONNECTIONS_KEPT_BACK})) OR "
+        f"(databaseconnections > {CONNECTIONS_SHARE} * ${{Limit}})",
+        Limit=If(is_limited, str(MOST_CONNECTIONS_WHEN_SMALL), str(MOST_CONNECTIONS)),
+    )
+    shown.append(
+        t.add(
+            DATABASE_CONNECTIONS.alarm(
+                writer, topic, subject="Database", expression=used_up
+            ),
+            DATABASE_CONNECTIONS.purpose,
+            why=DATABASE_CONNECTIONS.why,
+        )
+    )
+
+    dashboard = t.add(
+        cloudwatch.Dashboard(
+            "Dashboard",
+            DashboardBody=Sub(
+                dashboard_body([f"${{{alarm.title}.Arn}}" for alarm in shown]),
+                Database=given.database_id,
+                Broker=given.cache_id,
+                LoadBalancer=given.load_balancer_name,
+                TargetGroup=given.api_target_group_name,
+                Cluster=given.cluster_name,
+            ),
+        ),
+        "Shows every alarm's state, and what users, services, broker and database do.",
+        why="Alarms of a replica are missing from the list at the top: without one "
+        "they do not exist, and the dashboard would not be accepted.",
+    )
+
+    return Outputs(dashboard_name=Text(Ref(dashboard)))
