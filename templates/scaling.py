@@ -1,0 +1,258 @@
+"""How one pool of workers grows and shrinks: the only actor on its desired count.
+
+The brain beside the scheduler decides and publishes three metrics every ten seconds
+(``metrics.py``); here Application Auto Scaling acts on them. It adds as many workers
+as the deficit says and takes away as many as the surplus says, and the surplus counts
+only workers that are drained, idle and unprotected. Nothing else ever shrinks the
+pool: no CPU, which a worker full of waiting tasks does not use, and no queue length,
+which forgets the tasks that run.
+
+A metric that is missing never scales. When the brain is silent for three minutes
+somebody is told, and the pool is raised to its safe floor if it stands below. That
+takes an expression: a step policy sees how far the metric lies beyond the threshold,
+and a missing heartbeat lies nowhere; an exact capacity would also shrink a larger pool
+under its running tasks.
+
+With the minimum equal to the maximum all this stays and finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from troposphere import Equals, GetAtt, Join, Not, Ref, Sub, cloudwatch
+from troposphere import applicationautoscaling as scaling
+
+from compiler.wiring import Interface, Page, about
+from templates import metrics
+from templates.kinds import ClusterName, Count, ServiceName, Text, TopicArn
+
+THRESHOLD = 0.5
+"""Between no worker and one, whatever the rounding."""
+
+BANDS = 20
+"""Application Auto Scaling's limit of steps a policy; from 20 workers on, 20 at once."""
+
+DEFICIT_COOLDOWN_SECONDS = 30
+"""Within it what was added counts, so a deficit seen twice is met once; a larger one
+passes."""
+
+SURPLUS_COOLDOWN_SECONDS = 0
+"""Each of the surplus is one worker that has let go already; waiting only costs."""
+
+SILENT_MINUTES = 3
+
+FLOOR_COOLDOWN_SECONDS = 600
+"""Container Insights reports the desired count minutes late; what was added counts."""
+
+
+class Inputs(Interface):
+    """Which service to scale and between which bounds."""
+
+    cluster_name: ClusterName = about("Cluster of the pool's service.")
+    service_name: ServiceName = about("The pool's service.")
+    pool: Text = about("Name of the pool, as the brain publishes it.")
+    minimum: Count = about("Fewest workers; 0 lets the pool sleep.")
+    maximum: Count = about("Most workers.")
+    safe_floor: Count = about("Workers to run while the brain is silent; 0 for none.")
+    alarm_topic_arn: TopicArn = about("Who is told when the brain is silent.")
+
+
+class Outputs(Interface):
+    """Nobody needs to know anything of it."""
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Make the scalable target, what changes it, and what watches the brain."""
+    pool_dimensions = metrics.dimensions(
+        {
+            metrics.CLUSTER_DIMENSION: given.cluster_name,
+            metrics.POOL_DIMENSION: given.pool,
+        }
+    )
+    target = t.add(
+        scaling.ScalableTarget(
+            "Workers",
+            ServiceNamespace="ecs",
+            ScalableDimension="ecs:service:DesiredCount",
+            ResourceId=Join("/", ["service", given.cluster_name, given.service_name]),
+            MinCapacity=given.minimum,
+            MaxCapacity=given.maximum,
+        ),
+        "Desired count of the pool's service, and its bounds.",
+        why="No role: Application Auto Scaling uses its service-linked one.",
+    )
+
+    # More workers.
+    grow = t.add(
+        _step_policy("Grow", target, sign=1, cooldown=DEFICIT_COOLDOWN_SECONDS),
+        "Adds as many workers as are missing.",
+    )
+    t.add(
+        cloudwatch.Alarm(
+            "Deficit",
+            AlarmDescription="The pool lacks workers: an order to scale, not a fault.",
+            Namespace=metrics.NAMESPACE,
+            MetricName=metrics.WORKER_DEFICIT,
+            Dimensions=pool_dimensions,
+            Statistic="Maximum",
+            Period=metrics.ROUND_SECONDS,
+            EvaluationPeriods=1,
+            DatapointsToAlarm=1,
+            ComparisonOperator="GreaterThanThreshold",
+            Threshold=THRESHOLD,
+            TreatMissingData="notBreaching",
+            AlarmActions=[GetAtt(grow, "Arn")],
+        ),
+        "Sees missing workers within ten seconds.",
+    )
+
+    # Fewer workers.
+    shrink = t.add(
+        _step_policy("Shrink", target, sign=-1, cooldown=SURPLUS_COOLDOWN_SECONDS),
+        "Takes away as many workers as have let go.",
+        why="No cooldown: what the surplus counts is idle and unprotected already.",
+    )
+    t.add(
+        cloudwatch.Alarm(
+            "Surplus",
+            AlarmDescription="Workers have let go: an order to scale, not a fault.",
+            Namespace=metrics.NAMESPACE,
+            MetricName=metrics.WORKER_SURPLUS,
+            Dimensions=pool_dimensions,
+            Statistic="Minimum",
+            Period=metrics.ROUND_SECONDS,
+            EvaluationPeriods=1,
+            DatapointsToAlarm=1,
+            ComparisonOperator="GreaterThanThreshold",
+            Threshold=THRESHOLD,
+            TreatMissingData="notBreaching",
+            AlarmActions=[GetAtt(shrink, "Arn")],
+        ),
+        "Sees workers that have let go within ten seconds.",
+        why="The minimum: where two brains overlap, the careful one counts.",
+    )
+
+    # A silent brain.
+    t.add(
+        cloudwatch.Alarm(
+            "Heartbeat",
+            AlarmDescription="The scaling brain is silent: this pool no longer follows "
+            "its demand. See the log of the schedulers.",
+            Namespace=metrics.NAMESPACE,
+            MetricName=metrics.BRAIN_HEARTBEAT,
+            Dimensions=pool_dimensions,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=SILENT_MINUTES,
+            DatapointsToAlarm=SILENT_MINUTES,
+            ComparisonOperator="LessThanThreshold",
+            Threshold=1,
+            TreatMissingData="breaching",
+            AlarmActions=[given.alarm_topic_arn],
+            OKActions=[given.alarm_topic_arn],
+        ),
+        "Tells somebody when the brain is silent.",
+        why="A dead publisher would freeze scaling without a sign.",
+    )
+    has_floor = t.condition("HasSafeFloor", Not(Equals(given.safe_floor, 0)))
+    raise_floor = t.add(
+        _step_policy("RaiseToFloor", target, sign=1, cooldown=FLOOR_COOLDOWN_SECONDS),
+        "Adds what is missing to the safe floor.",
+    )
+    raise_floor.Condition = has_floor
+    t.add(
+        cloudwatch.Alarm(
+            "BelowFloor",
+            Condition=has_floor,
+            AlarmDescription="The scaling brain is silent and the pool stands below "
+            "its safe floor.",
+            Metrics=[
+                cloudwatch.MetricDataQuery(
+                    Id="shortfall",
+                    Label="Workers missing to the safe floor",
+                    Expression=Sub(
+                        "IF(FILL(beats, 0) > 0, 0, ${Floor} - desired)",
+                        Floor=given.safe_floor,
+                    ),
+                    ReturnData=True,
+                ),
+                cloudwatch.MetricDataQuery(
+                    Id="beats",
+                    ReturnData=False,
+                    MetricStat=cloudwatch.MetricStat(
+                        Metric=cloudwatch.Metric(
+                            Namespace=metrics.NAMESPACE,
+                            MetricName=metrics.BRAIN_HEARTBEAT,
+                            Dimensions=pool_dimensions,
+                        ),
+                        Period=60,
+                        Stat="Sum",
+                    ),
+                ),
+                cloudwatch.MetricDataQuery(
+                    Id="desired",
+                    ReturnData=False,
+                    MetricStat=cloudwatch.MetricStat(
+                        Metric=cloudwatch.Metric(
+                            Namespace="ECS/ContainerInsights",
+                            MetricName="DesiredTaskCount",
+                            Dimensions=metrics.dimensions(
+                                {
+                                    "ClusterName": given.cluster_name,
+                                    "ServiceName": given.service_name,
+                                }
+                            ),
+                        ),
+                        Period=60,
+                        Stat="Average",
+                    ),
+                ),
+            ],
+            EvaluationPeriods=SILENT_MINUTES,
+            DatapointsToAlarm=SILENT_MINUTES,
+            ComparisonOperator="GreaterThanThreshold",
+            Threshold=THRESHOLD,
+            TreatMissingData="notBreaching",
+            AlarmActions=[GetAtt(raise_floor, "Arn"), given.alarm_topic_arn],
+        ),
+        "Sees a silent brain and a pool below its floor.",
+        why="Only the heartbeat is filled with zeros: an unknown desired count must "
+        "not look like none, or an outage of the metrics would add workers for ever.",
+    )
+
+    return Outputs()
+
+
+def _step_policy(
+    name: str, target: scaling.ScalableTarget, *, sign: int, cooldown: int
+) -> scaling.ScalingPolicy:
+    """Return a policy that adds or removes as many workers as the metric says."""
+    return scaling.ScalingPolicy(
+        name,
+        PolicyName=name,
+        PolicyType="StepScaling",
+        ScalingTargetId=Ref(target),
+        StepScalingPolicyConfiguration=scaling.StepScalingPolicyConfiguration(
+            AdjustmentType="ChangeInCapacity",
+            MetricAggregationType="Maximum" if sign > 0 else "Minimum",
+            Cooldown=cooldown,
+            StepAdjustments=_bands(sign),
+        ),
+    )
+
+
+def _bands(sign: int) -> list[scaling.StepAdjustment]:
+    """One band a worker, above the threshold; the last is open."""
+    bands = [
+        scaling.StepAdjustment(
+            MetricIntervalLowerBound=workers - 1,
+            MetricIntervalUpperBound=workers,
+            ScalingAdjustment=sign * workers,
+        )
+        for workers in range(1, BANDS)
+    ]
+    return [
+        *bands,
+        scaling.StepAdjustment(
+            MetricIntervalLowerBound=BANDS - 1, ScalingAdjustment=sign * BANDS
+        ),
+    ]
