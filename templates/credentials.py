@@ -28,12 +28,11 @@ this stack's secret and force a new deployment.
 
 from __future__ import annotations
 
-import json
-
 from troposphere import And, Condition, Equals, If, Not, Or, Ref, secretsmanager
 
 from compiler.wiring import Interface, Page, about
 from templates.kinds import FernetSlots, KeyArn, Keys, SecretArn
+from templates.logins import login
 
 FERNET_LENGTH = 64
 """381 bits in letters and digits; the runtime hashes it to the 256 that Fernet takes.
@@ -43,7 +42,6 @@ Secrets Manager cannot make a Fernet key itself: one is 44 characters and ends i
 JWT_LENGTH = 96
 """HS512 wants 64 bytes at least, and a letter or digit carries less than a byte."""
 API_LENGTH = 64
-PASSWORD_LENGTH = 40
 
 
 class Inputs(Interface):
@@ -126,26 +124,12 @@ def define(t: Page, given: Inputs) -> Outputs:
 
     # Who may log in first.
     admin = t.add(
-        secretsmanager.Secret(
-            "Admin",
-            Description="Login of Airflow's first administrator.",
-            KmsKeyId=given.key_arn,
-            GenerateSecretString=_login("admin"),
-            DeletionPolicy="Delete",
-            UpdateReplacePolicy="Delete",
-        ),
+        login("Admin", "admin", given.key_arn),
         "Login of the first administrator, whom the setup task creates once.",
         why="A new value here changes no password: that lies in the database.",
     )
     flower = t.add(
-        secretsmanager.Secret(
-            "Flower",
-            Description="Login of Flower, the Celery monitor.",
-            KmsKeyId=given.key_arn,
-            GenerateSecretString=_login("flower"),
-            DeletionPolicy="Delete",
-            UpdateReplacePolicy="Delete",
-        ),
+        login("Flower", "flower", given.key_arn),
         "Login of Flower.",
         why="Made without Flower too, so that switching it off and on again keeps "
         "the password.",
@@ -168,13 +152,4 @@ def define(t: Page, given: Inputs) -> Outputs:
 def _text(length: int) -> secretsmanager.GenerateSecretString:
     return secretsmanager.GenerateSecretString(
         PasswordLength=length, ExcludePunctuation=True
-    )
-
-
-def _login(username: str) -> secretsmanager.GenerateSecretString:
-    return secretsmanager.GenerateSecretString(
-        SecretStringTemplate=json.dumps({"username": username}),
-        GenerateStringKey="password",
-        PasswordLength=PASSWORD_LENGTH,
-        ExcludePunctuation=True,
     )

@@ -18,6 +18,8 @@ With the minimum equal to the maximum all this stays and finds nothing to do.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from troposphere import Equals, GetAtt, Join, Not, Ref, Sub, cloudwatch
 from troposphere import applicationautoscaling as scaling
 
@@ -29,19 +31,63 @@ THRESHOLD = 0.5
 """Between no worker and one, whatever the rounding."""
 
 BANDS = 20
-"""Application Auto Scaling's limit of steps a policy; from 20 workers on, 20 at once."""
-
-DEFICIT_COOLDOWN_SECONDS = 30
-"""Within it what was added counts, so a deficit seen twice is met once; a larger one
-passes."""
-
-SURPLUS_COOLDOWN_SECONDS = 0
-"""Each of the surplus is one worker that has let go already; waiting only costs."""
+"""Application Auto Scaling's limit of steps a policy. Of more, 20 go at once."""
 
 SILENT_MINUTES = 3
 
-FLOOR_COOLDOWN_SECONDS = 600
-"""Container Insights reports the desired count minutes late; what was added counts."""
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A step policy, one band a worker, and the alarm that sets it off.
+
+    ``step`` is 1 to add workers and -1 to take them away. Where two brains overlap
+    for a moment, ``statistic`` says whose word counts.
+    """
+
+    policy: str
+    alarm: str
+    metric: str
+    step: int
+    statistic: str
+    cooldown_seconds: int
+    purpose: str
+    why: str
+
+
+ORDERS = (
+    Order(
+        policy="Grow",
+        alarm="Deficit",
+        metric=metrics.WORKER_DEFICIT,
+        step=1,
+        statistic="Maximum",
+        cooldown_seconds=30,
+        purpose="Adds as many workers as are missing.",
+        why="Within the cooldown what was added counts: a deficit seen twice is met "
+        "once, a larger one passes.",
+    ),
+    Order(
+        policy="Shrink",
+        alarm="Surplus",
+        metric=metrics.WORKER_SURPLUS,
+        step=-1,
+        statistic="Minimum",
+        cooldown_seconds=0,
+        purpose="Takes away as many workers as have let go.",
+        why="No cooldown: what the surplus counts is idle and unprotected already.",
+    ),
+)
+FLOOR = Order(
+    policy="RaiseToFloor",
+    alarm="BelowFloor",
+    metric="shortfall",
+    step=1,
+    statistic="Maximum",
+    cooldown_seconds=600,
+    purpose="Adds what is missing to the safe floor.",
+    why="Container Insights reports the desired count minutes late; within the "
+    "cooldown what was added counts.",
+)
 
 
 class Inputs(Interface):
@@ -81,55 +127,27 @@ def define(t: Page, given: Inputs) -> Outputs:
         why="No role: Application Auto Scaling uses its service-linked one.",
     )
 
-    # More workers.
-    grow = t.add(
-        _step_policy("Grow", target, sign=1, cooldown=DEFICIT_COOLDOWN_SECONDS),
-        "Adds as many workers as are missing.",
-    )
-    t.add(
-        cloudwatch.Alarm(
-            "Deficit",
-            AlarmDescription="The pool lacks workers: an order to scale, not a fault.",
-            Namespace=metrics.NAMESPACE,
-            MetricName=metrics.WORKER_DEFICIT,
-            Dimensions=pool_dimensions,
-            Statistic="Maximum",
-            Period=metrics.ROUND_SECONDS,
-            EvaluationPeriods=1,
-            DatapointsToAlarm=1,
-            ComparisonOperator="GreaterThanThreshold",
-            Threshold=THRESHOLD,
-            TreatMissingData="notBreaching",
-            AlarmActions=[GetAtt(grow, "Arn")],
-        ),
-        "Sees missing workers within ten seconds.",
-    )
-
-    # Fewer workers.
-    shrink = t.add(
-        _step_policy("Shrink", target, sign=-1, cooldown=SURPLUS_COOLDOWN_SECONDS),
-        "Takes away as many workers as have let go.",
-        why="No cooldown: what the surplus counts is idle and unprotected already.",
-    )
-    t.add(
-        cloudwatch.Alarm(
-            "Surplus",
-            AlarmDescription="Workers have let go: an order to scale, not a fault.",
-            Namespace=metrics.NAMESPACE,
-            MetricName=metrics.WORKER_SURPLUS,
-            Dimensions=pool_dimensions,
-            Statistic="Minimum",
-            Period=metrics.ROUND_SECONDS,
-            EvaluationPeriods=1,
-            DatapointsToAlarm=1,
-            ComparisonOperator="GreaterThanThreshold",
-            Threshold=THRESHOLD,
-            TreatMissingData="notBreaching",
-            AlarmActions=[GetAtt(shrink, "Arn")],
-        ),
-        "Sees workers that have let go within ten seconds.",
-        why="The minimum: where two brains overlap, the careful one counts.",
-    )
+    # What the brain orders.
+    for order in ORDERS:
+        policy = t.add(_step_policy(order, target), order.purpose, why=order.why)
+        t.add(
+            cloudwatch.Alarm(
+                order.alarm,
+                AlarmDescription="An order to the pool of workers, not a fault.",
+                Namespace=metrics.NAMESPACE,
+                MetricName=order.metric,
+                Dimensions=pool_dimensions,
+                Statistic=order.statistic,
+                Period=metrics.ROUND_SECONDS,
+                EvaluationPeriods=1,
+                DatapointsToAlarm=1,
+                ComparisonOperator="GreaterThanThreshold",
+                Threshold=THRESHOLD,
+                TreatMissingData="notBreaching",
+                AlarmActions=[GetAtt(policy, "Arn")],
+            ),
+            f"Carries the order of {order.metric} within ten seconds.",
+        )
 
     # A silent brain.
     t.add(
@@ -153,21 +171,18 @@ def define(t: Page, given: Inputs) -> Outputs:
         "Tells somebody when the brain is silent.",
         why="A dead publisher would freeze scaling without a sign.",
     )
-    has_floor = t.condition("HasSafeFloor", Not(Equals(given.safe_floor, 0)))
-    raise_floor = t.add(
-        _step_policy("RaiseToFloor", target, sign=1, cooldown=FLOOR_COOLDOWN_SECONDS),
-        "Adds what is missing to the safe floor.",
-    )
+    has_floor = t.condition("HasSafeFloor", Not(Equals(given.safe_floor, "0")))
+    raise_floor = t.add(_step_policy(FLOOR, target), FLOOR.purpose, why=FLOOR.why)
     raise_floor.Condition = has_floor
     t.add(
         cloudwatch.Alarm(
-            "BelowFloor",
+            FLOOR.alarm,
             Condition=has_floor,
             AlarmDescription="The scaling brain is silent and the pool stands below "
             "its safe floor.",
             Metrics=[
                 cloudwatch.MetricDataQuery(
-                    Id="shortfall",
+                    Id=FLOOR.metric,
                     Label="Workers missing to the safe floor",
                     Expression=Sub(
                         "IF(FILL(beats, 0) > 0, 0, ${Floor} - desired)",
@@ -222,37 +237,28 @@ def define(t: Page, given: Inputs) -> Outputs:
     return Outputs()
 
 
-def _step_policy(
-    name: str, target: scaling.ScalableTarget, *, sign: int, cooldown: int
-) -> scaling.ScalingPolicy:
-    """Return a policy that adds or removes as many workers as the metric says."""
-    return scaling.ScalingPolicy(
-        name,
-        PolicyName=name,
-        PolicyType="StepScaling",
-        ScalingTargetId=Ref(target),
-        StepScalingPolicyConfiguration=scaling.StepScalingPolicyConfiguration(
-            AdjustmentType="ChangeInCapacity",
-            MetricAggregationType="Maximum" if sign > 0 else "Minimum",
-            Cooldown=cooldown,
-            StepAdjustments=_bands(sign),
-        ),
-    )
-
-
-def _bands(sign: int) -> list[scaling.StepAdjustment]:
-    """One band a worker, above the threshold; the last is open."""
+def _step_policy(order: Order, target: scaling.ScalableTarget) -> scaling.ScalingPolicy:
+    """Return a policy that adds or takes away as many workers as the metric says."""
     bands = [
         scaling.StepAdjustment(
             MetricIntervalLowerBound=workers - 1,
             MetricIntervalUpperBound=workers,
-            ScalingAdjustment=sign * workers,
+            ScalingAdjustment=order.step * workers,
         )
         for workers in range(1, BANDS)
     ]
-    return [
-        *bands,
-        scaling.StepAdjustment(
-            MetricIntervalLowerBound=BANDS - 1, ScalingAdjustment=sign * BANDS
+    open_ended = scaling.StepAdjustment(
+        MetricIntervalLowerBound=BANDS - 1, ScalingAdjustment=order.step * BANDS
+    )
+    return scaling.ScalingPolicy(
+        order.policy,
+        PolicyName=order.policy,
+        PolicyType="StepScaling",
+        ScalingTargetId=Ref(target),
+        StepScalingPolicyConfiguration=scaling.StepScalingPolicyConfiguration(
+            AdjustmentType="ChangeInCapacity",
+            MetricAggregationType=order.statistic,
+            Cooldown=order.cooldown_seconds,
+            StepAdjustments=[*bands, open_ended],
         ),
-    ]
+    )
