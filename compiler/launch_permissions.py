@@ -1,0 +1,518 @@
+"""The permissions that launching the templates takes, and no others.
+
+CloudFormation acts with the identity of whoever launches a stack; Service Catalog
+lends its users a role for that. What the role must be allowed follows from three
+things. **Which actions**: those of every resource type in the compiled templates, as
+the providers' schemas list them (``handler_permissions.py``). **On what**: the tables
+of ``launch_scopes.py``. **With whom**: the templates again. Roles are passed only to
+services that a role of the templates trusts, and only policies are attached that the
+templates make or name.
+
+What the templates promise to keep, a launch cannot delete: where every resource of a
+type is retained, the actions that only a deletion takes are left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from awacs.aws import (
+    Action,
+    Allow,
+    ArnLike,
+    Bool,
+    Condition,
+    ConditionElement,
+    Statement,
+    StringEquals,
+    StringLike,
+)
+from troposphere import Sub, encode_to_dict
+
+from compiler import handler_permissions
+from compiler.launch_scopes import (
+    ACCOUNT,
+    HERE,
+    IAM_PREFIXES,
+    LINKED_ROLES,
+    NEEDS,
+    NEVER_CALLED,
+    ON_BEHALF_OF,
+    SERVICES,
+    TOPICS,
+    WITHOUT_RESOURCE,
+    Named,
+    Need,
+    Service,
+)
+from compiler.wiring import ASSET_BUCKET, Page, WiringError
+
+PROVISIONED = "SC-${AWS::AccountId}-pp-"
+"""How Service Catalog begins a stack's name; nested stacks carry it on."""
+
+SHORTEST_NAME = 5
+"""How much of its stack's name a load balancer's name of 32 characters keeps."""
+
+POLICY_CHARACTERS = 6_144
+"""IAM's quota for a managed policy, white space not counted."""
+
+POLICIES_PER_ROLE = 10
+"""IAM's quota for managed policies on a role, before any increase."""
+
+LONGEST = {
+    "${AWS::AccountId}": "123456789012",
+    "${AWS::Partition}": "aws-us-gov",
+    "${AWS::Region}": "us-isof-south-1",
+    "${Bucket}": "b" * 63,
+}
+"""The longest text that each of these becomes, to measure a policy with."""
+
+KEY_USES = frozenset(
+    {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:RetireGrant",
+    }
+)
+"""What services do with a key in the launcher's name."""
+
+GRANTS = frozenset({"kms:CreateGrant"})
+ATTACHING = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
+PUBLISHED_READS = ("s3:GetObject", "s3:GetObjectVersion")
+
+UNDER_CONDITION = frozenset(
+    {
+        "iam:CreateServiceLinkedRole",
+        "iam:PassRole",
+        *ATTACHING,
+        *KEY_USES,
+        *PUBLISHED_READS,
+    }
+)
+"""Actions with a statement of their own."""
+
+LOOKS = ("Describe", "Get", "List", "Validate")
+SHOWS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
+"""Actions whose name begins like a look at settings, but which show what is inside."""
+
+LOOKS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
+
+CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
+"""Resource types that a function of ours stands behind."""
+
+
+def required_permissions(
+    pages: Iterable[Page], stack_prefix: str = PROVISIONED
+) -> list[Statement]:
+    """Return what launching these templates takes, in stacks whose names begin so."""
+    topics = permissions_by_topic(pages, stack_prefix).values()
+    return [statement for statements in topics for statement in statements]
+
+
+def permissions_by_topic(
+    pages: Iterable[Page], stack_prefix: str = PROVISIONED
+) -> dict[str, list[Statement]]:
+    """Return the same in lists that fit into one managed policy each."""
+    templates = Templates([page.document for page in pages])
+    scope = Scope(stack_prefix)
+    topics: dict[str, list[Statement]] = {topic: [] for topic in TOPICS}
+    for service in SERVICES:
+        topics[service.topic] += _on_service(service, templates, scope)
+    topics["Secret"] += _on_keys_through_services(templates, scope)
+    topics["Stack"] += _on_roles(templates, scope)
+    topics["Stack"] += _on_published_files()
+    for topic, statements in topics.items():
+        check_size(topic, statements)
+    return {topic: statements for topic, statements in topics.items() if statements}
+
+
+def check_size(name: str, statements: Sequence[Statement]) -> None:
+    """Refuse a policy that IAM would refuse."""
+    used = characters(statements)
+    if used > POLICY_CHARACTERS:
+        raise WiringError(
+            f"the launch role's policy {name}",
+            f"it has {used:,} characters of {POLICY_CHARACTERS:,}",
+            "Give some of its services another topic in compiler/launch_scopes.py",
+        )
+
+
+def check_count(policies: int) -> None:
+    """Refuse more policies than IAM attaches to a role."""
+    if policies > POLICIES_PER_ROLE:
+        raise WiringError(
+            "the launch role",
+            f"it has {policies} policies of {POLICIES_PER_ROLE}",
+            "Join two topics in compiler/launch_scopes.py",
+        )
+
+
+def explanation(topic: str, statements: Sequence[Statement]) -> str:
+    """Say why a topic's actions reach as far as they do."""
+    allowed = {
+        f"{action.prefix}:{action.action}"
+        for statement in statements
+        for action in statement.properties["Action"]
+    }
+    reach = [
+        f"{service.prefix}: {service.why}"
+        for service in SERVICES
+        if service.topic == topic
+        and any(owner_of(action) == service.prefix for action in allowed)
+    ]
+    anywhere = [
+        f"{action} on *: {WITHOUT_RESOURCE[action]}"
+        for action in sorted(allowed & WITHOUT_RESOURCE.keys())
+    ]
+    return " ".join([*reach, *anywhere, LOOKS_ON_ALL])
+
+
+def characters(statements: Sequence[Statement]) -> int:
+    """Return the most characters that IAM will count."""
+    document = {
+        "Version": "2012-10-17",
+        "Statement": _substituted(encode_to_dict(list(statements))),
+    }
+    text = json.dumps(document, separators=(",", ":"))
+    for token, longest in LONGEST.items():
+        text = text.replace(token, longest)
+    return len(text)
+
+
+class Templates:
+    """What all the templates together contain and call for."""
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        self._documents = documents
+
+    def resources(self, name: str = "") -> Iterator[Mapping[str, Any]]:
+        """Yield every resource, or every one of a type."""
+        for document in self._documents:
+            for resource in document.get("Resources", {}).values():
+                if name in ("", resource["Type"]):
+                    yield resource
+
+    @functools.cached_property
+    def types(self) -> tuple[str, ...]:
+        """The types that AWS provides."""
+        found = {resource["Type"] for resource in self.resources()}
+        return tuple(sorted(name for name in found if not name.startswith(CUSTOM)))
+
+    @functools.cached_property
+    def services(self) -> frozenset[str]:
+        """The services that these types belong to, by IAM's name."""
+        found = frozenset(service_of(name) for name in self.types)
+        for prefix in sorted(found - {service.prefix for service in SERVICES}):
+            raise WiringError(
+                "compiler/launch_scopes.py",
+                f"SERVICES does not say on what {prefix} may act",
+                f"Add Service(prefix={prefix!r}, ...) with its reason",
+            )
+        return found
+
+    @functools.cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """What no schema lists and these templates take."""
+        text = json.dumps(self._documents, ensure_ascii=False)
+        return tuple(need for need in NEEDS if need.marker in text)
+
+    @functools.cached_property
+    def actions(self) -> frozenset[str]:
+        """Everything that CloudFormation will call."""
+        called = {action for name in self.types for action in self.actions_of(name)}
+        called |= {action for need in self.needs for action in need.actions}
+        # The provider of a web ACL's association can serve Cognito and AppSync too,
+        # that of a bucket S3 Tables: services of no resource of ours are left out.
+        return frozenset(
+            action
+            for action in called - NEVER_CALLED.keys()
+            if owner_of(action) in self.services
+        )
+
+    def actions_of(self, name: str) -> frozenset[str]:
+        """Return what a type's provider calls for the resources that there are."""
+        known = handler_permissions.known()
+        if name not in known.always:
+            raise WiringError(
+                name,
+                f"{handler_permissions.DATA.name} does not hold its permissions",
+                f"Run python -m compiler.handler_permissions {name}",
+            )
+        if self._is_always_retained(name):
+            return known.always[name]
+        return known.always[name] | known.only_to_delete[name]
+
+    def key_uses(self) -> dict[str, frozenset[str]]:
+        """Return what each service does with a key in the launcher's name."""
+        uses: dict[str, set[str]] = {}
+        for name in self.types:
+            if service_of(name) != "kms":
+                uses.setdefault(service_of(name), set()).update(self.actions_of(name))
+        for need in self.needs:
+            uses.setdefault(need.via, set()).update(need.actions)
+        return {
+            service: KEY_USES & actions
+            for service, actions in sorted(uses.items())
+            if KEY_USES & actions
+        }
+
+    def trusted_services(self) -> list[Any]:
+        """Return the services that the templates' roles trust."""
+        found = [
+            name
+            for role in self.resources("AWS::IAM::Role")
+            for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            for name in _as_list(statement["Principal"].get("Service", []))
+        ]
+        return [json.loads(name) for name in sorted({json.dumps(n) for n in found})]
+
+    def policies_of_aws(self) -> list[str]:
+        """Return AWS's own policies that the templates attach, from the account on."""
+        return sorted(
+            {
+                text[text.index(":iam::aws:policy/") :]
+                for role in self.resources("AWS::IAM::Role")
+                for text in _strings(role["Properties"].get("ManagedPolicyArns", []))
+                if ":iam::aws:policy/" in text
+            }
+        )
+
+    def names_given(self, named: Named) -> list[str]:
+        """Return patterns of the names that the templates give to a type."""
+        return [
+            named.resource + _pattern(resource["Properties"][named.property]) + "*"
+            for resource in self.resources(named.type)
+            if named.property in resource.get("Properties", {})
+        ]
+
+    def _is_always_retained(self, name: str) -> bool:
+        return all(
+            resource.get(policy) == "Retain"
+            for resource in self.resources(name)
+            for policy in ("DeletionPolicy", "UpdateReplacePolicy")
+        )
+
+
+class Scope:
+    """Which resources belong to stacks whose names begin in one way."""
+
+    def __init__(self, stack_prefix: str) -> None:
+        literals = re.split(r"(\$\{[^}]*\})", stack_prefix)
+        self._words = {
+            "<stack>": stack_prefix,
+            # CloudFormation's own variables keep their case.
+            "<lower>": "".join(
+                word if word.startswith("${") else word.lower() for word in literals
+            ),
+            "<short>": literals[0][:SHORTEST_NAME],
+        }
+
+    def arns(self, resources: Iterable[str]) -> list[Sub]:
+        """Return resources of the tables as ARNs."""
+        return [
+            Sub("arn:${AWS::Partition}:" + text)
+            for text in dict.fromkeys(self.filled(each) for each in resources)
+        ]
+
+    def filled(self, text: str) -> str:
+        """Fill in the names of the stacks."""
+        for word, name in self._words.items():
+            text = text.replace(word, name)
+        return re.sub(r"\*+", "*", text)
+
+
+def service_of(name: str) -> str:
+    """Return IAM's prefix of a resource type's service."""
+    namespace = name.split("::")[1]
+    return IAM_PREFIXES.get(namespace, namespace.lower())
+
+
+def owner_of(action: str) -> str:
+    """Return IAM's prefix of the service that an action belongs to."""
+    prefix = action.partition(":")[0]
+    return ON_BEHALF_OF.get(prefix, prefix)
+
+
+def only_looks(action: str) -> bool:
+    """Whether an action shows settings: it changes nothing and shows no content."""
+    name = action.partition(":")[2]
+    return name.startswith(LOOKS) and action not in SHOWS_CONTENT
+
+
+def _on_service(
+    service: Service, templates: Templates, scope: Scope
+) -> Iterator[Statement]:
+    """Yield what to allow on the resources that a row of the table gives."""
+    called = {
+        action
+        for action in templates.actions - UNDER_CONDITION
+        if owner_of(action) == service.prefix
+    }
+    anywhere = called & (
+        handler_permissions.known().without_resource | WITHOUT_RESOURCE.keys()
+    )
+    looks = {action for action in called - anywhere if only_looks(action)}
+    changes = called - anywhere - looks
+    tagged = changes - service.before_tags if service.before_tags else set()
+    for action in sorted(anywhere - WITHOUT_RESOURCE.keys()):
+        if not only_looks(action):
+            raise WiringError(
+                "compiler/launch_scopes.py",
+                f"{action} can be allowed on every resource only",
+                "Say in WITHOUT_RESOURCE why that is acceptable, or in NEVER_CALLED "
+                "that it is not needed",
+            )
+
+    own = (
+        *service.changes,
+        *(name for named in service.named for name in templates.names_given(named)),
+    )
+    name = "".join(word.capitalize() for word in service.prefix.split("-"))
+    yield from _allow(f"{name}Changes", changes - tagged, scope.arns(own))
+    yield from _allow(
+        f"{name}ChangesByTag",
+        tagged,
+        scope.arns(own),
+        StringLike(
+            "aws:ResourceTag/aws:cloudformation:stack-name",
+            Sub(scope.filled("<stack>*")),
+        ),
+    )
+    yield from _allow(f"{name}Looks", looks, scope.arns(service.readable()))
+    yield from _allow(f"{name}Anywhere", anywhere, ["*"])
+
+
+def _on_keys_through_services(
+    templates: Templates, scope: Scope
+) -> Iterator[Statement]:
+    """Yield what services do with a key for the launcher, through them alone."""
+    uses = templates.key_uses()
+    keys = scope.arns([f"kms:{HERE}:key/*"])
+    alike = sorted({actions - GRANTS for actions in uses.values()}, key=sorted)
+    for number, actions in enumerate(alike, 1):
+        yield from _allow(
+            f"UseKeys{number}",
+            actions,
+            keys,
+            _through(n for n, theirs in uses.items() if theirs - GRANTS == actions),
+        )
+    yield from _allow(
+        "GrantKeys",
+        GRANTS & {action for actions in uses.values() for action in actions},
+        keys,
+        _through(name for name, theirs in uses.items() if theirs & GRANTS),
+        Bool("kms:GrantIsForAWSResource", "true"),
+    )
+
+
+def _through(services: Iterable[str]) -> ConditionElement:
+    """Return the test that one of these services uses the key, in any partition."""
+    return StringLike(
+        "kms:ViaService",
+        [Sub(f"{name}.${{AWS::Region}}.amazonaws.com*") for name in services],
+    )
+
+
+def _on_roles(templates: Templates, scope: Scope) -> Iterator[Statement]:
+    """Yield what makes the roles of the templates work, and no others."""
+    roles = scope.arns([f"iam:{ACCOUNT}:role/<stack>*"])
+    yield from _allow(
+        "AttachPolicies",
+        {*ATTACHING} & templates.actions,
+        roles,
+        ArnLike(
+            "iam:PolicyARN",
+            [
+                *scope.arns([f"iam:{ACCOUNT}:policy/<stack>*"]),
+                *(
+                    Sub("arn:${AWS::Partition}" + n)
+                    for n in templates.policies_of_aws()
+                ),
+            ],
+        ),
+    )
+    trusted = templates.trusted_services()
+    yield from _allow(
+        "PassRoles",
+        {"iam:PassRole"} if trusted else set(),
+        roles,
+        StringEquals("iam:PassedToService", trusted),
+    )
+    linked = [LINKED_ROLES[s] for s in sorted(templates.services & LINKED_ROLES.keys())]
+    yield from _allow(
+        "CreateServiceLinkedRoles",
+        {"iam:CreateServiceLinkedRole"} if linked else set(),
+        scope.arns(f"iam:{ACCOUNT}:role/aws-service-role/{name}/*" for name in linked),
+        StringEquals("iam:AWSServiceName", linked),
+    )
+
+
+def _on_published_files() -> Iterator[Statement]:
+    """Yield the reading of nested templates and assets."""
+    yield from _allow(
+        "ReadPublishedFiles",
+        {*PUBLISHED_READS},
+        [Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", Bucket=ASSET_BUCKET)],
+    )
+
+
+def _allow(
+    sid: str, actions: Iterable[str], resources: list[Any], *tests: ConditionElement
+) -> Iterator[Statement]:
+    """Yield a statement, if there is anything to allow."""
+    names = [Action(*action.split(":")) for action in sorted(actions)]
+    if names:
+        conditions = {"Condition": Condition(list(tests))} if tests else {}
+        yield Statement(
+            Sid=sid, Effect=Allow, Action=names, Resource=resources, **conditions
+        )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from _strings(list(value.values()))
+        case list():
+            for each in value:
+                yield from _strings(each)
+
+
+def _pattern(value: Any) -> str:
+    """Return what a name may be, with ``*`` for all that a launch decides."""
+    match value:
+        case str():
+            return value
+        case {"Ref": "AWS::StackName"}:
+            return "<stack>*"
+        case {"Fn::Sub": [text, _]} | {"Fn::Sub": str(text)}:
+            named = text.replace("${AWS::StackName}", "<stack>*")
+            return re.sub(r"\$\{[^}]*\}", "*", named)
+        case {"Fn::Join": [separator, [*parts]]}:
+            return str(separator).join(map(_pattern, parts))
+        case _:
+            return "*"
+
+
+def _substituted(value: Any) -> Any:
+    """Return a document with the texts of ``Fn::Sub`` in their places."""
+    match value:
+        case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
+            return text
+        case dict():
+            return {key: _substituted(each) for key, each in value.items()}
+        case list():
+            return [_substituted(each) for each in value]
+        case _:
+            return value

@@ -1,0 +1,303 @@
+"""Apache Airflow as a Service Catalog product, with the role that launches it.
+
+The users of a portfolio need no permission for what a launch makes: Service Catalog
+lends them the launch role, which may do what the compiled templates take and no more
+(``compiler/launch_permissions.py``).
+
+The product is created with its first version, and this template never learns of
+another. CloudFormation matches a product's versions by name and URL and deletes one
+that no longer matches, so a list that followed the releases would take away what
+somebody has launched. Hence name and URL of the first version are parameters, which an
+update leaves at their previous values; later versions are added through the API, after
+an update of this stack has given the launch role what they take. The template
+constraint holds for all versions and follows the newest.
+
+It does not share the portfolio with other accounts: each would need the launch role,
+its boundaries, and access to the published files.
+"""
+
+from __future__ import annotations
+
+import json
+
+from troposphere import (
+    And,
+    AWSHelperFn,
+    Equals,
+    GetAtt,
+    If,
+    Not,
+    NoValue,
+    Or,
+    Ref,
+    Select,
+    Split,
+    Sub,
+    servicecatalog,
+)
+
+from compiler.wiring import Define, Interface, Page, about
+from templates.kinds import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Url
+from templates.launch_role import add_launch_role
+from templates.rules import Demand, Rule
+
+
+class Inputs(Interface):
+    """What the administrator of the portfolio decides."""
+
+    portfolio_name: Text = about(
+        "Name of the portfolio, as its users see it.",
+        group="Portfolio",
+        label="Portfolio",
+        Default="Apache Airflow",
+        MinLength=1,
+        MaxLength=100,
+    )
+    provider_name: Text = about(
+        "Who offers the portfolio and owns the product.",
+        group="Portfolio",
+        label="Provider",
+        Default="Platform team",
+        MinLength=1,
+        MaxLength=50,
+    )
+    launcher_arn: Text = about(
+        "Role, user or group that may launch the product. Without an account number "
+        "it may hold wildcards, as arn:aws:iam:::role/Data*. Empty for none yet.",
+        group="Portfolio",
+        label="Who may launch",
+        Default="",
+        AllowedPattern=rf"^({ARN}iam::(\d{{12}})?:(role|user|group)/.+)?$",
+        ConstraintDescription="The ARN of an IAM role, user or group, or nothing.",
+    )
+    product_name: Text = about(
+        "Name of the product, as its users see it.",
+        group="Product",
+        label="Product",
+        Default="Apache Airflow on Fargate",
+        MinLength=1,
+        MaxLength=100,
+    )
+    support_email: Email = about(
+        "Address that users of the product may write to. Empty for none.",
+        group="Product",
+        label="Support e-mail",
+        Default="",
+    )
+    tag_key: Text = about(
+        "Key of a tag that every launch carries. The account must not have a "
+        "TagOption of this key and value yet. Empty for none.",
+        group="Product",
+        label="Tag key",
+        Default="",
+        MaxLength=128,
+    )
+    tag_value: Text = about(
+        "Value of the tag that every launch carries. Empty for none.",
+        group="Product",
+        label="Tag value",
+        Default="",
+        MaxLength=256,
+    )
+    role_boundary_arn: PolicyArn = about(
+        "Permissions boundary that every role of a launch has to carry; whoever "
+        "launches enters it in the product's form. Empty for none.",
+        group="Launch role",
+        label="Boundary of launched roles",
+        Default="",
+    )
+    launch_role_boundary_arn: PolicyArn = about(
+        "Permissions boundary of the launch role itself. Empty for none.",
+        group="Launch role",
+        label="Boundary of the launch role",
+        Default="",
+    )
+    extra_policy_arns: PolicyArns = about(
+        "Managed policies that a launch may attach to the roles of its tasks, beside "
+        "those that it makes. Empty for none.",
+        group="Launch role",
+        label="Attachable policies",
+        Default="",
+    )
+    first_version_name: Text = about(
+        "Name of the product's first version. Leave it as it is in an update: "
+        "CloudFormation deletes a version whose name changes.",
+        group="First version",
+        label="Name",
+        Default="v1",
+        AllowedPattern=r"^[A-Za-z0-9._-]{1,100}$",
+        ConstraintDescription="Letters, digits, dots, underscores and hyphens.",
+    )
+
+
+class Outputs(Interface):
+    """What adds the next version, and what audits the role."""
+
+    portfolio_id: Text = about("Portfolio that holds the product.")
+    product_id: Text = about("Product to which later versions are added.")
+    launch_role_arn: RoleArn = about("Role that launches the product.")
+
+
+def define_for(parent: Page) -> Define[Inputs, Outputs]:
+    """Return the definition of the product that launches a compiled parent."""
+
+    def define(t: Page, given: Inputs) -> Outputs:
+        has_launcher = t.condition("HasLauncher", _is_given(given.launcher_arn))
+        # The padding gives even an empty ARN its fifth part.
+        account = Select(4, Split(":", Sub("${Arn}:::::", Arn=given.launcher_arn)))
+        is_pattern = t.condition("IsLauncherPattern", Equals(account, ""))
+        has_support = t.condition("HasSupportEmail", _is_given(given.support_email))
+        has_tag = t.condition(
+            "HasTag", And(_is_given(given.tag_key), _is_given(given.tag_value))
+        )
+        _require_key_and_value(t, given)
+
+        # Who sees which product.
+        portfolio = t.add(
+            servicecatalog.Portfolio(
+                "Portfolio",
+                DisplayName=given.portfolio_name,
+                ProviderName=given.provider_name,
+            ),
+            "Portfolio that users find the product in.",
+        )
+        t.add(
+            servicecatalog.PortfolioPrincipalAssociation(
+                "Launcher",
+                Condition=has_launcher,
+                PortfolioId=Ref(portfolio),
+                PrincipalARN=given.launcher_arn,
+                PrincipalType=If(is_pattern, "IAM_PATTERN", "IAM"),
+            ),
+            "Who may launch what the portfolio holds.",
+        )
+        product = t.add(
+            servicecatalog.CloudFormationProduct(
+                "Product",
+                Name=given.product_name,
+                Owner=given.provider_name,
+                Description=str(parent.description),
+                SupportEmail=If(has_support, given.support_email, NoValue),
+                ReplaceProvisioningArtifacts=False,
+                ProvisioningArtifactParameters=[
+                    servicecatalog.ProvisioningArtifactProperties(
+                        Name=given.first_version_name,
+                        Type="CLOUD_FORMATION_TEMPLATE",
+                        Info=servicecatalog.Info(
+                            LoadTemplateFromURL=_first_version_url(t, parent)
+                        ),
+                    )
+                ],
+            ),
+            "Airflow, to be launched from a form.",
+            why="Its versions keep their identity when the product is updated; only "
+            "the first is known here.",
+        )
+        offer = t.add(
+            servicecatalog.PortfolioProductAssociation(
+                "ProductInPortfolio",
+                PortfolioId=Ref(portfolio),
+                ProductId=Ref(product),
+            ),
+            "The portfolio offers the product.",
+        )
+
+        # What every launch carries, and may change later.
+        tag = t.add(
+            servicecatalog.TagOption(
+                "Tag", Condition=has_tag, Key=given.tag_key, Value=given.tag_value
+            ),
+            "Tag that Service Catalog adds to a launch.",
+        )
+        t.add(
+            servicecatalog.TagOptionAssociation(
+                "TagOfProduct",
+                Condition=has_tag,
+                ResourceId=Ref(product),
+                TagOptionId=Ref(tag),
+            ),
+            "The tag belongs to the product.",
+        )
+        t.add(
+            servicecatalog.ResourceUpdateConstraint(
+                "TagUpdates",
+                DependsOn=offer,
+                PortfolioId=Ref(portfolio),
+                ProductId=Ref(product),
+                TagUpdateOnProvisionedProduct="ALLOWED",
+            ),
+            "Users may change the tags of what they launched.",
+            why="Without it tags are fixed at the launch.",
+        )
+
+        # How a launch is checked, and as whom it is made.
+        if rules := parent.document.get("Rules"):
+            t.add(
+                servicecatalog.LaunchTemplateConstraint(
+                    "Choices",
+                    DependsOn=offer,
+                    PortfolioId=Ref(portfolio),
+                    ProductId=Ref(product),
+                    Rules=json.dumps(rules, separators=(",", ":")),
+                ),
+                "The form refuses choices that exclude each other.",
+                why="They are the parent's own rules, written down once.",
+            )
+        role = add_launch_role(
+            t,
+            parent,
+            role_boundary_arn=given.role_boundary_arn,
+            launch_role_boundary_arn=given.launch_role_boundary_arn,
+            extra_policy_arns=given.extra_policy_arns,
+        )
+        t.add(
+            servicecatalog.LaunchRoleConstraint(
+                "LaunchAs",
+                DependsOn=offer,
+                PortfolioId=Ref(portfolio),
+                ProductId=Ref(product),
+                RoleArn=GetAtt(role, "Arn"),
+            ),
+            "Every launch is made as the launch role.",
+        )
+        return Outputs(
+            portfolio_id=Text(Ref(portfolio)),
+            product_id=Text(Ref(product)),
+            launch_role_arn=RoleArn(GetAtt(role, "Arn")),
+        )
+
+    return define
+
+
+def _first_version_url(t: Page, parent: Page) -> Url:
+    """Ask where the parent lies; the default is relative, like every TemplateURL."""
+    return t.ask(
+        "first_version_url",
+        Url,
+        about(
+            "Template of the product's first version. Leave it as it is in an "
+            "update: CloudFormation deletes a version whose URL changes.",
+            group="First version",
+            label="Template",
+            Default=parent.path,
+        ).metadata,
+    )
+
+
+def _require_key_and_value(t: Page, given: Inputs) -> None:
+    """Refuse half a tag."""
+    has_key, has_value = _is_given(given.tag_key), _is_given(given.tag_value)
+    rule = Rule(
+        name="ATagHasKeyAndValue",
+        demands=(
+            Demand(
+                holds=Or(And(has_key, has_value), And(Not(has_key), Not(has_value))),
+                message="A tag has both: set TagKey and TagValue, or neither.",
+            ),
+        ),
+    )
+    t.add_rule(rule.name, rule.document())
+
+
+def _is_given(value: AWSHelperFn) -> Not:
+    return Not(Equals(value, ""))
