@@ -1,0 +1,207 @@
+"""Scaling of a pool: one actor, which does what the brain says and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from compiler.wiring import Build
+from templates import metrics, scaling
+from tests.resolver import deploy
+
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
+GIVEN = {
+    "ClusterName": "cluster",
+    "ServiceName": "workers",
+    "Pool": "default",
+    "Minimum": "0",
+    "Maximum": "25",
+    "SafeFloor": "2",
+    "AlarmTopicArn": TOPIC,
+}
+BRAIN = [
+    {"Name": "ClusterName", "Value": "cluster"},
+    {"Name": "Pool", "Value": "default"},
+]
+
+Resources = dict[str, dict[str, Any]]
+
+
+def deployed(**changes: str) -> Resources:
+    document = Build().page(scaling.define).document
+    return deploy(document, {}, {**GIVEN, **changes}).resources
+
+
+@pytest.fixture(scope="module")
+def made() -> Resources:
+    return deployed()
+
+
+def of_type(made: Resources, kind: str) -> dict[str, dict[str, Any]]:
+    return {
+        name: one["Properties"]
+        for name, one in made.items()
+        if one["Type"].rpartition("::")[2] == kind
+    }
+
+
+def change(policy: dict[str, Any], metric: float, threshold: float = 0.5) -> int:
+    """By how much a step policy changes capacity when its alarm rings at a value."""
+    found = [
+        band["ScalingAdjustment"]
+        for band in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
+        if band["MetricIntervalLowerBound"] <= metric - threshold
+        and metric - threshold < band.get("MetricIntervalUpperBound", float("inf"))
+    ]
+    assert len(found) == 1, f"{metric}: {found}"
+    return int(found[0])
+
+
+def scaling_alarms(made: Resources) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every alarm that scales, with the policy that it sets off."""
+    policies = of_type(made, "ScalingPolicy")
+    for alarm in of_type(made, "Alarm").values():
+        for action in alarm["AlarmActions"]:
+            if action != TOPIC:
+                yield alarm, policies[action.removeprefix("<").removesuffix(".Arn>")]
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"), [("Grow", 1), ("Shrink", -1), ("RaiseToFloor", 1)]
+)
+def test_bands_are_contiguous_and_change_as_many_workers_as_the_metric_says(
+    name: str, sign: int, made: Resources
+) -> None:
+    policy = of_type(made, "ScalingPolicy")[name]
+    steps = policy["StepScalingPolicyConfiguration"]
+    assert steps["AdjustmentType"] == "ChangeInCapacity"
+    bands = steps["StepAdjustments"]
+    assert len(bands) == 20, "the limit of a policy"
+    assert bands[0]["MetricIntervalLowerBound"] == 0
+    for lower, upper in pairwise(bands):
+        assert lower["MetricIntervalUpperBound"] == upper["MetricIntervalLowerBound"]
+    for workers in range(1, 21):
+        assert change(policy, workers) == sign * workers
+    assert change(policy, 300) == sign * 20
+
+
+def test_only_the_surplus_ever_shrinks_a_pool(made: Resources) -> None:
+    # E1, D1: CPU and queue length scale in under running tasks.
+    shrinking = [
+        alarm
+        for alarm, policy in scaling_alarms(made)
+        if any(
+            band["ScalingAdjustment"] < 0
+            for band in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
+        )
+    ]
+    assert [alarm["MetricName"] for alarm in shrinking] == [metrics.WORKER_SURPLUS]
+
+
+def test_one_actor_owns_the_desired_count(made: Resources) -> None:
+    # E6: two fight, and the capacity swings.
+    (target,) = of_type(made, "ScalableTarget").values()
+    assert target["ResourceId"] == "service/cluster/workers"
+    assert target["ScalableDimension"] == "ecs:service:DesiredCount"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == ("0", "25")
+    policies = of_type(made, "ScalingPolicy")
+    assert {one["PolicyType"] for one in policies.values()} == {"StepScaling"}
+    assert {one["ScalingTargetId"] for one in policies.values()} == {"<Workers>"}
+    assert {id(policy) for _, policy in scaling_alarms(made)} == set(
+        map(id, policies.values())
+    ), "a policy that no alarm sets off"
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric"),
+    [("Deficit", "WorkerDeficit"), ("Surplus", "WorkerSurplus")],
+)
+def test_an_order_is_carried_out_within_one_round(
+    alarm: str, metric: str, made: Resources
+) -> None:
+    properties = of_type(made, "Alarm")[alarm]
+    assert properties["Namespace"] == metrics.NAMESPACE
+    assert properties["MetricName"] == metric
+    assert properties["Dimensions"] == BRAIN
+    assert properties["Period"] == metrics.ROUND_SECONDS == 10
+    assert properties["EvaluationPeriods"] == properties["DatapointsToAlarm"] == 1
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
+    assert properties["Threshold"] == 0.5
+    assert metrics.STORAGE_RESOLUTION == 1, "a ten-second alarm reads nothing else"
+
+
+def test_cooldowns_count_what_was_added_and_let_surplus_go(made: Resources) -> None:
+    # Control 120 with its exception: the surplus is idle and unprotected already.
+    seconds = {
+        name: policy["StepScalingPolicyConfiguration"]["Cooldown"]
+        for name, policy in of_type(made, "ScalingPolicy").items()
+    }
+    assert seconds == {"Grow": 30, "Shrink": 0, "RaiseToFloor": 600}
+
+
+def test_a_missing_metric_never_scales(made: Resources) -> None:
+    for alarm, _ in scaling_alarms(made):
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_a_silent_brain_tells_somebody_and_orders_nothing(made: Resources) -> None:
+    # E3: a dead publisher freezes scaling without a sign.
+    heartbeat = of_type(made, "Alarm")["Heartbeat"]
+    assert heartbeat["MetricName"] == metrics.BRAIN_HEARTBEAT
+    assert heartbeat["Dimensions"] == BRAIN
+    assert heartbeat["TreatMissingData"] == "breaching"
+    assert heartbeat["ComparisonOperator"] == "LessThanThreshold"
+    assert heartbeat["Threshold"] == 1
+    assert heartbeat["AlarmActions"] == heartbeat["OKActions"] == [TOPIC]
+
+
+def test_every_alarm_does_something(made: Resources) -> None:
+    # Controls 121 and 122.
+    for name, alarm in of_type(made, "Alarm").items():
+        assert alarm["AlarmActions"], name
+        assert alarm.get("ActionsEnabled", True), name
+
+
+def shortfall(expression: str, beats: int | None, desired: int) -> int:
+    """Evaluate the expression of the floor's alarm, of exactly this shape."""
+    shape = r"IF\(FILL\(beats, 0\) > 0, 0, (\d+) - desired\)"
+    match = re.fullmatch(shape, expression)
+    assert match, expression
+    return 0 if (beats or 0) > 0 else int(match.group(1)) - desired
+
+
+@pytest.mark.parametrize("beats", [None, 0, 3])
+@pytest.mark.parametrize("desired", [0, 1, 2, 3, 25])
+def test_the_safe_floor_only_raises_and_only_while_the_brain_is_silent(
+    beats: int | None, desired: int, made: Resources
+) -> None:
+    # An exact capacity would cut a pool of 25 down to 2 under its tasks; and a step
+    # policy whose alarm rings on missing data has no value to choose a step by.
+    alarm = of_type(made, "Alarm")["BelowFloor"]
+    queries = {query["Id"]: query for query in alarm["Metrics"]}
+    (returned,) = (query for query in queries.values() if query["ReturnData"])
+    value = shortfall(returned["Expression"], beats, desired)
+    after = desired
+    if value > alarm["Threshold"]:
+        after += change(of_type(made, "ScalingPolicy")["RaiseToFloor"], value)
+    assert after == (desired if beats else max(desired, 2))
+
+    beat = queries["beats"]["MetricStat"]["Metric"]
+    assert (beat["MetricName"], beat["Dimensions"]) == ("BrainHeartbeat", BRAIN)
+    count = queries["desired"]["MetricStat"]["Metric"]
+    assert count == {
+        "Namespace": "ECS/ContainerInsights",
+        "MetricName": "DesiredTaskCount",
+        "Dimensions": [
+            {"Name": "ClusterName", "Value": "cluster"},
+            {"Name": "ServiceName", "Value": "workers"},
+        ],
+    }
+
+
+def test_a_pool_without_a_floor_is_left_where_it_stands() -> None:
+    assert not {"BelowFloor", "RaiseToFloor"} & deployed(SafeFloor="0").keys()
