@@ -324,6 +324,13 @@ class Storage(Record):
     log_bucket_name: BucketName = about("Bucket the task logs go to.")
 
 
+class Size(Record):
+    """How large one task is."""
+
+    cpu: CpuUnits = about("CPU units of one task.")
+    memory: Mebibytes = about("Memory of one task in MiB.")
+
+
 class Profile(Value, AllowedValues=["development", "production"]):
     """What the parent's Rules insist on."""
 
