@@ -122,7 +122,8 @@ class _Validation:
                     remedy="Change one of these values.",
                 )
             )
-        for check in checks:
+        # What is wrong by itself is left out of the checks that compare it.
+        for check in sorted(checks, key=lambda check: len(check.reads) > 1):
             problems += self.check(check)
         return Findings(
             problems=tuple(problems),
@@ -206,6 +207,8 @@ class _Validation:
             yield self.broken_check(check, str(error), "Correct the check.")
             return
         if found:
+            if len(check.reads) == 1:
+                del self.values[check.reads[0]]
             yield Problem(
                 where=self.point_at(check.reads),
                 what=found.what,

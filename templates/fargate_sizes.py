@@ -1,0 +1,32 @@
+"""Which memory Fargate gives to which CPU; any other pair is refused at launch.
+
+Source: "Task CPU and memory" in the Amazon ECS developer guide. The largest size it
+lists, 32 vCPU, is not on offer here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+GIB = 1024
+
+MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
+    256: (512, 1 * GIB, 2 * GIB),
+    512: tuple(range(1 * GIB, 4 * GIB + 1, GIB)),
+    1024: tuple(range(2 * GIB, 8 * GIB + 1, GIB)),
+    2048: tuple(range(4 * GIB, 16 * GIB + 1, GIB)),
+    4096: tuple(range(8 * GIB, 30 * GIB + 1, GIB)),
+    8192: tuple(range(16 * GIB, 60 * GIB + 1, 4 * GIB)),
+    16384: tuple(range(32 * GIB, 120 * GIB + 1, 8 * GIB)),
+}
+"""MiB by CPU units; 1024 units are one vCPU."""
+
+
+def nearest_memory(cpu: int, memory: Decimal) -> int:
+    """Return the memory nearest to the one wished, the larger of two as near."""
+    return min(MEMORY_BY_CPU[cpu], key=lambda size: (abs(size - memory), -size))
+
+
+def smallest_cpu(memory: Decimal) -> int | None:
+    """Return the least CPU that goes with exactly this memory, if any does."""
+    return next((cpu for cpu, sizes in MEMORY_BY_CPU.items() if memory in sizes), None)
