@@ -331,6 +331,13 @@ class Size(Record):
     memory: Mebibytes = about("Memory of one task in MiB.")
 
 
+class Running(Record):
+    """A service that ECS keeps running, and where its containers write."""
+
+    service_name: ServiceName = about("ECS service, by name.", public=True)
+    log_group_name: LogGroupName = about("Log of its containers.", public=True)
+
+
 class Profile(Value, AllowedValues=["development", "production"]):
     """What the parent's Rules insist on."""
 

@@ -1,0 +1,428 @@
+"""From a component to its log, its two roles, its task definition and its service.
+
+Every task of the product is made here, so what all of them promise is written once:
+no root, no capability, no public address, a log that never stalls the process, a
+deployment that heals itself.
+
+The image's own entrypoint stays (dumb-init, then Airflow's script); the command in
+front of the component's is the bootstrap. ``InitProcessEnabled`` adds ECS's init
+above both: it reaps what a shell by ECS Exec leaves behind and passes SIGTERM to
+dumb-init alone, whose rules then hold as ever.
+
+With a read-only root the writable folders are volumes. Fargate gives a volume to root
+unless the image declares the folder, so that switch needs an image derived from
+Airflow's which ends in ``VOLUME /tmp /opt/airflow``. It has no service deployment
+alarms (the alarms of a service know its name, so they come after it): the setup gate,
+health checks and the circuit breaker decide whether a release is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from awacs.aws import PolicyDocument
+from troposphere import (
+    AWSHelperFn,
+    Equals,
+    GetAtt,
+    If,
+    Join,
+    Not,
+    NoValue,
+    Ref,
+    Region,
+    Split,
+    ecs,
+    iam,
+    logs,
+)
+
+from compiler.wiring import ConditionName, Page
+from templates import configuration, permissions
+from templates.components import Component
+from templates.kinds import (
+    Count,
+    Gibibytes,
+    LogGroupName,
+    Mebibytes,
+    Running,
+    SecurityGroupId,
+    ServiceName,
+    Size,
+    TargetGroupArn,
+)
+from templates.site import Site, known
+
+BOOTSTRAP = Path(__file__).parents[1] / "runtime" / "bootstrap.py"
+"""Its text is part of the command: before it ran, no other code of ours is there."""
+
+USER = "50000:0"
+"""The image's user airflow. The group must be root's, or the entrypoint refuses."""
+
+START_SECONDS = 180
+"""Failed health checks do not count so long: Python loads all of Airflow."""
+
+RETRIES = 5
+"""A failover of database or broker must not look like a sick component."""
+
+GRACE_SECONDS = 300
+"""How long ECS ignores the load balancer's checks of a new task: pull and start."""
+
+LOG_BUFFER = "25m"
+"""What is kept while CloudWatch throttles; more is dropped and never waited for."""
+
+WRITABLE = {"tmp": "/tmp", "home": "/opt/airflow"}  # noqa: S108 - a mount point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What was made of a component."""
+
+    component: Component
+    definition: ecs.TaskDefinition
+    log: logs.LogGroup
+    execution_role: iam.Role
+    role: iam.Role
+    existence: dict[str, Any]
+
+
+class Fargate:
+    """The tasks of one page."""
+
+    def __init__(self, t: Page, site: Site) -> None:
+        self._t = t
+        self._site = site
+
+    def task(
+        self,
+        component: Component,
+        *,
+        size: Size | None = None,
+        arguments: Sequence[AWSHelperFn] = (),
+        scratch_gib: Gibibytes | None = None,
+        condition: ConditionName | None = None,
+    ) -> Task:
+        """Make a component's log group, roles and task definition.
+
+        The size is the component's own where none is given; ``arguments`` follow
+        its command.
+        """
+        existence: dict[str, Any] = {"Condition": condition} if condition else {}
+        log = self._t.add(
+            logs.LogGroup(
+                f"{component.title}Log",
+                KmsKeyId=self._site.guard.key_arn,
+                RetentionInDays=self._site.guard.log_days,
+                DeletionPolicy="Retain",
+                UpdateReplacePolicy="Retain",
+                **existence,
+            ),
+            f"Log of the {component.label}.",
+            why="Retained: the reason of a failed launch lies here, after the "
+            "rollback too.",
+        )
+        execution_role = self.role(
+            f"{component.title}Execution",
+            permissions.execution_policy(
+                self._site,
+                log_group_arn=GetAtt(log, "Arn"),
+                secret_arns=configuration.secret_arns(
+                    component, self._site, has_optional=self._has_previous_key()
+                ),
+            ),
+            purpose=f"start the {component.label}: its image, its log, its secrets",
+            existence=existence,
+        )
+        role = self.role(
+            f"{component.title}Task",
+            permissions.task_policy(component, self._site),
+            purpose=f"do what the {component.label} does on AWS",
+            allows_exec=component.is_service,
+            takes_extras=component.runs_author_code,
+            existence=existence,
+        )
+        size = known(size or component.size)
+        scratch: dict[str, Any] = {}
+        if scratch_gib is not None:
+            scratch["EphemeralStorage"] = ecs.EphemeralStorage(SizeInGiB=scratch_gib)
+        definition = self._t.add(
+            ecs.TaskDefinition(
+                f"{component.title}Definition",
+                RequiresCompatibilities=["FARGATE"],
+                NetworkMode="awsvpc",
+                RuntimePlatform=ecs.RuntimePlatform(
+                    CpuArchitecture=self._site.architecture,
+                    OperatingSystemFamily="LINUX",
+                ),
+                Cpu=size.cpu.crossing(),
+                Memory=size.memory.crossing(),
+                ExecutionRoleArn=GetAtt(execution_role, "Arn"),
+                TaskRoleArn=GetAtt(role, "Arn"),
+                ContainerDefinitions=[
+                    self._container(component, log, arguments, size.memory)
+                ],
+                Volumes=If(
+                    self._has_read_only_root(),
+                    [ecs.Volume(Name=name) for name in WRITABLE],
+                    NoValue,
+                ),
+                **scratch,
+                **existence,
+            ),
+            component.purpose,
+        )
+        return Task(
+            component=component,
+            definition=definition,
+            log=log,
+            execution_role=execution_role,
+            role=role,
+            existence=existence,
+        )
+
+    def service(
+        self,
+        task: Task,
+        *,
+        group_id: SecurityGroupId,
+        count: Count | int | None = None,
+        target_group_arn: TargetGroupArn | None = None,
+        **properties: Any,
+    ) -> Running:
+        """Keep a task running.
+
+        Without ``count`` something else scales it: a count in the template would
+        reset that at every update of the stack.
+        """
+        component = task.component
+        if count is not None:
+            properties["DesiredCount"] = count
+        if target_group_arn is not None:
+            properties["LoadBalancers"] = [
+                ecs.LoadBalancer(
+                    ContainerName=component.name,
+                    ContainerPort=component.port,
+                    TargetGroupArn=target_group_arn,
+                )
+            ]
+            properties["HealthCheckGracePeriodSeconds"] = GRACE_SECONDS
+        if "CapacityProviderStrategy" not in properties:
+            properties["LaunchType"] = "FARGATE"
+        service = self._t.add(
+            ecs.Service(
+                component.title,
+                Cluster=self._site.cluster.arn,
+                TaskDefinition=Ref(task.definition),
+                PlatformVersion="LATEST",
+                NetworkConfiguration=ecs.NetworkConfiguration(
+                    AwsvpcConfiguration=ecs.AwsvpcConfiguration(
+                        AssignPublicIp="DISABLED",
+                        SecurityGroups=[group_id],
+                        Subnets=self._site.subnet_ids,
+                    )
+                ),
+                DeploymentConfiguration=ecs.DeploymentConfiguration(
+                    # The new version is well before the old one goes.
+                    MinimumHealthyPercent=100,
+                    MaximumPercent=200,
+                    DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(
+                        Enable=True, Rollback=True
+                    ),
+                ),
+                AvailabilityZoneRebalancing="ENABLED"
+                if component.may_be_moved
+                else "DISABLED",
+                EnableExecuteCommand=self._site.guard.allows_exec,
+                EnableECSManagedTags=True,
+                PropagateTags="SERVICE",
+                **properties,
+                **task.existence,
+            ),
+            f"Keeps the {component.label} running.",
+            why="Without a circuit breaker a release that never starts would hold the "
+            "stack for three hours.",
+        )
+        return Running(
+            service_name=ServiceName(GetAtt(service, "Name")),
+            log_group_name=LogGroupName(Ref(task.log)),
+        )
+
+    def connect(
+        self, task: Task, *, serves: bool = False
+    ) -> ecs.ServiceConnectConfiguration:
+        """Let a service find others by name, or be found under its own.
+
+        The port speaks TCP to the proxy on purpose: for HTTP, Service Connect cuts
+        every answer after 15 seconds, and it sits before the load balancer's
+        requests too.
+        """
+        name, port = task.component.name, task.component.port
+        services: dict[str, Any] = {}
+        if serves:
+            alias = ecs.ServiceConnectClientAlias(DnsName=name, Port=port)
+            services["Services"] = [
+                ecs.ServiceConnectService(
+                    PortName=name, DiscoveryName=name, ClientAliases=[alias]
+                )
+            ]
+        return ecs.ServiceConnectConfiguration(
+            Enabled=True,
+            Namespace=self._site.cluster.namespace_arn,
+            LogConfiguration=_logging(task.log, "service-connect"),
+            **services,
+        )
+
+    def _container(
+        self,
+        component: Component,
+        log: logs.LogGroup,
+        arguments: Sequence[AWSHelperFn],
+        memory: Mebibytes,
+    ) -> ecs.ContainerDefinition:
+        optional: dict[str, Any] = {}
+        if component.port:
+            optional["PortMappings"] = [
+                ecs.PortMapping(
+                    Name=component.name, ContainerPort=component.port, Protocol="tcp"
+                )
+            ]
+        if component.health:
+            optional["HealthCheck"] = ecs.HealthCheck(
+                Command=["CMD-SHELL", component.health.command],
+                Interval=component.health.interval_seconds,
+                Timeout=component.health.timeout_seconds,
+                Retries=RETRIES,
+                StartPeriod=START_SECONDS,
+            )
+        return ecs.ContainerDefinition(
+            Name=component.name,
+            Image=self._site.runtime.image,
+            Essential=True,
+            Command=[
+                *("python", "-c", BOOTSTRAP.read_text()),
+                *component.command,
+                *arguments,
+            ],
+            Environment=configuration.environment(component, self._site),
+            Secrets=configuration.secrets(
+                component, self._site, has_optional=self._has_previous_key()
+            ),
+            User=USER,
+            Privileged=False,
+            ReadonlyRootFilesystem=self._site.guard.has_read_only_root,
+            LinuxParameters=ecs.LinuxParameters(
+                Capabilities=ecs.KernelCapabilities(Drop=["ALL"]),
+                InitProcessEnabled=True,
+            ),
+            MountPoints=If(
+                self._has_read_only_root(),
+                [
+                    ecs.MountPoint(SourceVolume=name, ContainerPath=path)
+                    for name, path in WRITABLE.items()
+                ],
+                NoValue,
+            ),
+            Memory=memory.crossing(),
+            StopTimeout=component.stop_seconds,
+            LogConfiguration=_logging(log, component.name),
+            **optional,
+        )
+
+    def role(
+        self,
+        name: str,
+        policy: PolicyDocument,
+        *,
+        purpose: str,
+        trust: PolicyDocument | None = None,
+        allows_exec: bool = False,
+        takes_extras: bool = False,
+        existence: dict[str, Any] | None = None,
+    ) -> iam.Role:
+        """Make a role with a managed policy of its own, inside the boundary."""
+        existence = existence or {}
+        own = self._t.add(
+            iam.ManagedPolicy(f"{name}Policy", PolicyDocument=policy, **existence),
+            f"What it takes to {purpose}.",
+        )
+        arns: Any = [Ref(own)]
+        if allows_exec:
+            arns = If(self.is_exec_allowed(), [Ref(own), self._exec_policy()], arns)
+        if takes_extras:
+            extras = self._site.guard.extra_policy_arns
+            both = Join(",", [Join(",", arns), Join(",", extras)])
+            arns = If(self._has_extra_policies(), Split(",", both), arns)
+        boundary = self._site.guard.permissions_boundary_arn
+        return self._t.add(
+            iam.Role(
+                f"{name}Role",
+                AssumeRolePolicyDocument=trust or permissions.task_trust(),
+                ManagedPolicyArns=arns,
+                PermissionsBoundary=If(self._has_boundary(), boundary, NoValue),
+                **existence,
+            ),
+            f"Role to {purpose}.",
+        )
+
+    def _exec_policy(self) -> Ref:
+        """Return the one policy for shells, made for the first service that asks."""
+        name = "ExecPolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.exec_policy(self._site),
+                    Condition=self.is_exec_allowed(),
+                ),
+                "What a shell by ECS Exec takes, and its record.",
+            )
+        return Ref(name)
+
+    def is_exec_allowed(self) -> ConditionName:
+        """Return the condition under which somebody may open a shell."""
+        return self._when("IsExecAllowed", Equals(self._site.guard.allows_exec, "true"))
+
+    def _has_read_only_root(self) -> ConditionName:
+        return self._when(
+            "HasReadOnlyRoot", Equals(self._site.guard.has_read_only_root, "true")
+        )
+
+    def _has_boundary(self) -> ConditionName:
+        return self._when(
+            "HasPermissionsBoundary",
+            Not(Equals(self._site.guard.permissions_boundary_arn, "")),
+        )
+
+    def _has_extra_policies(self) -> ConditionName:
+        return self._when(
+            "HasExtraPolicies",
+            Not(Equals(Join(",", self._site.guard.extra_policy_arns), "")),
+        )
+
+    def _has_previous_key(self) -> ConditionName:
+        return self._when(
+            "HasPreviousFernetKey",
+            Not(Equals(self._site.keys.previous_fernet_secret_arn, "")),
+        )
+
+    def _when(self, name: str, expression: AWSHelperFn) -> ConditionName:
+        """Return a condition that the page has once, however often it is used."""
+        if name in self._t.conditions:
+            return ConditionName(name)
+        return self._t.condition(name, expression)
+
+
+def _logging(log: logs.LogGroup, prefix: str) -> ecs.LogConfiguration:
+    return ecs.LogConfiguration(
+        LogDriver="awslogs",
+        Options={
+            "awslogs-group": Ref(log),
+            "awslogs-region": Region,
+            "awslogs-stream-prefix": prefix,
+            "mode": "non-blocking",
+            "max-buffer-size": LOG_BUFFER,
+        },
+    )

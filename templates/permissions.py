@@ -1,0 +1,342 @@
+"""What each component may do on AWS: one table of grants, and the roles' documents.
+
+A task has two roles. With the execution role Fargate starts it: pulls the image,
+writes the log, reads exactly the component's secrets. With the task role its code
+runs, and in a worker, the DAG processor and the triggerer that is the code of DAG
+authors: so a task role reads no secret at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import awacs.awslambda
+import awacs.ecr
+import awacs.ecs
+import awacs.iam
+import awacs.kms
+import awacs.logs
+import awacs.s3
+import awacs.secretsmanager
+import awacs.ssmmessages
+import awacs.sts
+from awacs.aws import (
+    Action,
+    Allow,
+    ArnEquals,
+    ArnLike,
+    ArnLikeIfExists,
+    Condition,
+    ConditionElement,
+    PolicyDocument,
+    Principal,
+    Statement,
+    StringEquals,
+    StringLike,
+)
+from troposphere import AccountId, AWSHelperFn, Sub
+
+from templates.components import (
+    API_SERVER,
+    COMMAND,
+    DAG_PROCESSOR,
+    EVERYONE,
+    TRIGGERER,
+    WORKER,
+    Audience,
+    Component,
+    only,
+)
+from templates.configuration import LOG_FOLDER
+from templates.site import Site, known
+
+VERSION = "2012-10-17"
+TASKS = "ecs-tasks.amazonaws.com"
+
+Resources = Sequence[AWSHelperFn]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Something the code of some components may do."""
+
+    actions: tuple[Action, ...]
+    resources: Callable[[Site], Resources]
+    who: Audience
+    why: str
+    kms_by_way_of: str = ""
+    """The one service through which a KMS key may be used."""
+
+
+READS_DAGS: Audience = only(DAG_PROCESSOR, WORKER, COMMAND)
+READS_LOGS: Audience = only(API_SERVER, TRIGGERER, WORKER)
+WRITES_LOGS: Audience = only(TRIGGERER, WORKER)
+
+GRANTS = (
+    Grant(
+        (awacs.s3.GetObject,),
+        lambda site: [
+            _object(site.runtime.bucket, site.runtime.key),
+        ],
+        EVERYONE,
+        "The bootstrap fetches the runtime archive, this one object.",
+    ),
+    Grant(
+        (awacs.s3.ListBucket,),
+        lambda site: [_bucket(known(site.storage).dag_bucket_name)],
+        READS_DAGS,
+        "The DAG bundle looks whether its bucket exists, and what lies in it.",
+    ),
+    Grant(
+        (awacs.s3.GetObject,),
+        lambda site: [_object(known(site.storage).dag_bucket_name, "*")],
+        READS_DAGS,
+        "It copies the files. Nobody here may write them.",
+    ),
+    Grant(
+        (awacs.s3.ListBucket,),
+        lambda site: [_bucket(known(site.storage).log_bucket_name)],
+        READS_LOGS,
+        "The logs of a task instance are found by prefix; a missing one is then "
+        "missing and not forbidden.",
+    ),
+    Grant(
+        (awacs.s3.GetObject,),
+        lambda site: [_logs(site)],
+        READS_LOGS,
+        "The page shows them; a second attempt at an upload adds to what is there.",
+    ),
+    Grant(
+        (awacs.s3.PutObject,),
+        lambda site: [_logs(site)],
+        WRITES_LOGS,
+        "A log is uploaded when its task or trigger ends.",
+    ),
+    Grant(
+        (awacs.kms.Decrypt,),
+        lambda site: [site.guard.key_arn],
+        READS_DAGS | READS_LOGS,
+        "The objects are encrypted.",
+        kms_by_way_of="s3",
+    ),
+    Grant(
+        (awacs.kms.GenerateDataKey,),
+        lambda site: [site.guard.key_arn],
+        WRITES_LOGS,
+        "So are the new ones.",
+        kms_by_way_of="s3",
+    ),
+    Grant(
+        (awacs.ecs.GetTaskProtection, awacs.ecs.UpdateTaskProtection),
+        lambda site: [tasks_of(site)],
+        only(WORKER),
+        "A worker protects itself from scale-in while it has work.",
+    ),
+)
+"""Everything that code in a task may do, beside what the operator attaches."""
+
+
+def task_policy(component: Component, site: Site) -> PolicyDocument:
+    """Return what a component's code may do."""
+    return _policy(
+        *(
+            _allow(
+                *grant.actions,
+                on=grant.resources(site),
+                when=[_via(grant.kms_by_way_of)] if grant.kms_by_way_of else [],
+            )
+            for grant in GRANTS
+            if component in grant.who
+        )
+    )
+
+
+def execution_policy(
+    site: Site, *, log_group_arn: AWSHelperFn, secret_arns: Resources
+) -> PolicyDocument:
+    """Return what Fargate may do to start a task: image, log and secrets."""
+    return _policy(
+        # It has no resource form, and tells nothing but who is asking.
+        _allow(awacs.ecr.GetAuthorizationToken, on=["*"]),
+        # Any repository that lets this account in, of this region: an image's name
+        # tells neither account nor repository to CloudFormation. Only reading.
+        _allow(
+            awacs.ecr.BatchCheckLayerAvailability,
+            awacs.ecr.BatchGetImage,
+            awacs.ecr.GetDownloadUrlForLayer,
+            on=[Sub("arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/*")],
+        ),
+        _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
+        _allow(awacs.secretsmanager.GetSecretValue, on=secret_arns),
+        _allow(
+            awacs.kms.Decrypt, on=[site.guard.key_arn], when=[_via("secretsmanager")]
+        ),
+    )
+
+
+def exec_policy(site: Site) -> PolicyDocument:
+    """Return what a shell or a forwarded port in a task takes."""
+    return _policy(
+        # They have no resource form.
+        _allow(
+            awacs.ssmmessages.CreateControlChannel,
+            awacs.ssmmessages.CreateDataChannel,
+            awacs.ssmmessages.OpenControlChannel,
+            awacs.ssmmessages.OpenDataChannel,
+            on=["*"],
+        ),
+        _allow(
+            awacs.logs.DescribeLogGroups,
+            on=[_log_group("*")],
+        ),
+        _allow(
+            awacs.logs.CreateLogStream,
+            awacs.logs.DescribeLogStreams,
+            awacs.logs.PutLogEvents,
+            on=[_log_group(site.cluster.exec_log_group_name)],
+        ),
+        # The agent in the container calls KMS itself, so no service is on the way:
+        # the session's own encryption context binds it instead.
+        _allow(
+            awacs.kms.Decrypt,
+            on=[site.guard.key_arn],
+            when=[
+                StringLike(
+                    "kms:EncryptionContext:aws:ssm:TargetId",
+                    Sub("ecs:${Cluster}_*", Cluster=site.cluster.name),
+                )
+            ],
+        ),
+    )
+
+
+def gate_policy(
+    site: Site,
+    *,
+    task_definition_arn: AWSHelperFn,
+    task_log_group_arn: AWSHelperFn,
+    log_group_arn: AWSHelperFn,
+    role_arns: Resources,
+) -> PolicyDocument:
+    """Return what the function behind the setup gate may do: run its one task."""
+    in_cluster = ArnEquals("ecs:cluster", site.cluster.arn)
+    return _policy(
+        _allow(awacs.ecs.RunTask, on=[task_definition_arn], when=[in_cluster]),
+        _allow(
+            awacs.ecs.DescribeTasks,
+            awacs.ecs.StopTask,
+            on=[tasks_of(site)],
+            when=[in_cluster],
+        ),
+        # The task carries the stack's tags, and only in the moment it is made.
+        _allow(
+            awacs.ecs.TagResource,
+            on=[tasks_of(site)],
+            when=[StringEquals("ecs:CreateAction", "RunTask")],
+        ),
+        _allow(
+            awacs.iam.PassRole,
+            on=role_arns,
+            when=[StringEquals("iam:PassedToService", TASKS)],
+        ),
+        # The reason of a failure is in the task's log, and goes to the stack event.
+        _allow(
+            awacs.logs.FilterLogEvents, awacs.logs.GetLogEvents, on=[task_log_group_arn]
+        ),
+        _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
+    )
+
+
+def invoke_policy(function_arn: AWSHelperFn) -> PolicyDocument:
+    """Return the right to call one function."""
+    return _policy(_allow(awacs.awslambda.InvokeFunction, on=[function_arn]))
+
+
+def task_trust() -> PolicyDocument:
+    """Let ECS assume a role, for the tasks of this account and region."""
+    return _trust(
+        TASKS,
+        ArnLike(
+            "aws:SourceArn",
+            Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:*"),
+        ),
+    )
+
+
+def function_trust() -> PolicyDocument:
+    """Let Lambda assume a role, for the functions of this account and region.
+
+    Lambda documents the account for this. Where it names the function too, that
+    must match as well.
+    """
+    return _trust(
+        "lambda.amazonaws.com",
+        ArnLikeIfExists(
+            "aws:SourceArn",
+            Sub(
+                "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"
+            ),
+        ),
+    )
+
+
+def tasks_of(site: Site) -> Sub:
+    """Return the ARN of every task in the cluster."""
+    return Sub(
+        "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${Cluster}/*",
+        Cluster=site.cluster.name,
+    )
+
+
+def _trust(service: str, source: ConditionElement) -> PolicyDocument:
+    return _policy(
+        Statement(
+            Effect=Allow,
+            Principal=Principal("Service", service),
+            Action=[awacs.sts.AssumeRole],
+            Condition=Condition([StringEquals("aws:SourceAccount", AccountId), source]),
+        )
+    )
+
+
+def _policy(*statements: Statement) -> PolicyDocument:
+    return PolicyDocument(Version=VERSION, Statement=list(statements))
+
+
+def _allow(
+    *actions: Action, on: Sequence[Any], when: Sequence[ConditionElement] = ()
+) -> Statement:
+    condition = {"Condition": Condition(list(when))} if when else {}
+    return Statement(Effect=Allow, Action=list(actions), Resource=list(on), **condition)
+
+
+def _via(service: str) -> StringEquals:
+    return StringEquals(
+        "kms:ViaService", Sub(f"{service}.${{AWS::Region}}.${{AWS::URLSuffix}}")
+    )
+
+
+def _bucket(name: AWSHelperFn) -> Sub:
+    return Sub("arn:${AWS::Partition}:s3:::${Bucket}", Bucket=name)
+
+
+def _object(bucket: AWSHelperFn, key: AWSHelperFn | str) -> Sub:
+    return Sub(
+        "arn:${AWS::Partition}:s3:::${Bucket}/${Key}",
+        Bucket=bucket,
+        Key=key,
+    )
+
+
+def _logs(site: Site) -> Sub:
+    return _object(known(site.storage).log_bucket_name, f"{LOG_FOLDER}/*")
+
+
+def _log_group(name: AWSHelperFn | str) -> Sub:
+    return Sub(
+        "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}"
+        ":log-group:${Group}:*",
+        Group=name,
+    )

@@ -1,0 +1,164 @@
+"""The gate: a new version touches the database first, alone, or not at all.
+
+A one-off task makes the database roles, migrates the schema and creates the first
+administrator. A custom resource runs it whenever its task definition changes, follows
+it to its end, and fails with the task's own reason; then no service of that version
+ever starts, because each takes this stack's output.
+
+The function is not in the VPC: it speaks to ECS, CloudWatch Logs and CloudFormation
+only. It reserves no concurrency, because a young account has none to spare and its
+launch would fail. It has no environment, so nothing there to encrypt; and no queue for
+failed calls: CloudFormation waits for an answer and reports the missing one itself.
+A migration may take an hour, CloudFormation's limit for a custom resource. A longer
+one is run by hand before the update, with the one-off command.
+"""
+
+from __future__ import annotations
+
+from troposphere import GetAtt, Join, PropsDictType, Ref, awslambda, iam, logs
+from troposphere.cloudformation import CustomResource
+
+from compiler.wiring import Interface, Page, about
+from templates import permissions
+from templates.components import SETUP
+from templates.fargate import Fargate
+from templates.kinds import (
+    Architecture,
+    Cluster,
+    Count,
+    Database,
+    Guard,
+    Keys,
+    LogGroupName,
+    Runtime,
+    SecretArn,
+    SecurityGroupId,
+    SubnetIds,
+    Text,
+)
+from templates.site import Site
+
+LONGEST_SECONDS = 3600
+"""CloudFormation's own limit."""
+
+FUNCTION_SECONDS = 900
+"""Lambda's own limit; the function calls itself again to follow a longer task."""
+
+
+class Inputs(Interface):
+    """What the setup task needs to prepare the database."""
+
+    runtime: Runtime = about("Image and runtime archive.")
+    architecture: Architecture = about("Processor of the task.")
+    cluster: Cluster = about("Where the task runs.")
+    guard: Guard = about("What roles and logs obey.")
+    subnet_ids: SubnetIds = about("Subnets of the task.")
+    setup_group_id: SecurityGroupId = about("Security group of the task.")
+    database: Database = about("The database it prepares, and the master login.")
+    keys: Keys = about("The Fernet key, for columns that a migration encrypts anew.")
+    admin_secret_arn: SecretArn = about("Login of the first administrator.")
+    parallelism: Count = about("Slots of the default pool when it is first made.")
+
+
+class Outputs(Interface):
+    """What the services wait for."""
+
+    version: Text = about("What the gate let pass: the image and the runtime's digest.")
+    log_group_name: LogGroupName = about("Log of the setup task.", public=True)
+
+
+class Gate(CustomResource):
+    """The custom resource; its properties are what the function is told."""
+
+    resource_type = "Custom::SetupGate"
+    props: PropsDictType = {  # noqa: RUF012 - as troposphere writes its own
+        **CustomResource.props,
+        "Cluster": (str, True),
+        "TaskDefinition": (str, True),
+        "Container": (str, True),
+        "Subnets": ([str], True),
+        "SecurityGroups": ([str], True),
+        "LogGroup": (str, True),
+        "LogStreamPrefix": (str, True),
+        "Version": (str, True),
+    }
+
+
+def define(t: Page, given: Inputs) -> Outputs:
+    """Make the task, the function that runs it, and the gate that fails or passes."""
+    site = Site.of(given)
+    fargate = Fargate(t, site)
+    task = fargate.task(SETUP)
+
+    # The function sees neither a secret nor the database: it starts the task, waits,
+    # and reads why it failed.
+    log = t.add(
+        logs.LogGroup(
+            "GateLog",
+            KmsKeyId=given.guard.key_arn,
+            RetentionInDays=given.guard.log_days,
+            DeletionPolicy="Retain",
+            UpdateReplacePolicy="Retain",
+        ),
+        "Log of the function behind the gate.",
+        why="Its own, because the one that Lambda makes never expires.",
+    )
+    role = fargate.role(
+        "Gate",
+        permissions.gate_policy(
+            site,
+            task_definition_arn=Ref(task.definition),
+            task_log_group_arn=GetAtt(task.log, "Arn"),
+            log_group_arn=GetAtt(log, "Arn"),
+            role_arns=[GetAtt(task.execution_role, "Arn"), GetAtt(task.role, "Arn")],
+        ),
+        purpose="run the setup task and see how it ends",
+        trust=permissions.function_trust(),
+    )
+    function = t.add(
+        awslambda.Function(
+            "GateFunction",
+            Description="Runs Airflow's setup task for CloudFormation.",
+            Runtime="python3.13",
+            Handler="runtime.gate.handler",
+            Code=awslambda.Code(S3Bucket=given.runtime.bucket, S3Key=given.runtime.key),
+            Role=GetAtt(role, "Arn"),
+            Timeout=FUNCTION_SECONDS,
+            MemorySize=256,
+            LoggingConfig=awslambda.LoggingConfig(LogGroup=Ref(log)),
+        ),
+        "Runs the setup task and tells CloudFormation how it ended.",
+        why="The same archive that the containers start from.",
+    )
+    again = t.add(
+        iam.ManagedPolicy(
+            "GateAgainPolicy",
+            PolicyDocument=permissions.invoke_policy(GetAtt(function, "Arn")),
+            Roles=[Ref(role)],
+        ),
+        "What it takes the function to call itself again.",
+        why="Attached afterwards: the function needs its role first.",
+    )
+
+    version = Join(" ", [given.runtime.image, given.runtime.sha256])
+    t.add(
+        Gate(
+            "Gate",
+            DependsOn=again,
+            ServiceToken=GetAtt(function, "Arn"),
+            ServiceTimeout=LONGEST_SECONDS,
+            Cluster=given.cluster.arn,
+            TaskDefinition=Ref(task.definition),
+            Container=SETUP.name,
+            Subnets=given.subnet_ids,
+            SecurityGroups=[given.setup_group_id],
+            LogGroup=Ref(task.log),
+            LogStreamPrefix=SETUP.name,
+            Version=version,
+        ),
+        "Prepares the database for this version, or fails with the reason.",
+        why="A new image, runtime, secret or setting is a new task definition, and "
+        "that is a change of this resource: the gate runs again. It repeats itself "
+        "without harm.",
+    )
+    return Outputs(version=Text(version), log_group_name=LogGroupName(Ref(task.log)))
