@@ -6,35 +6,12 @@ A helper of ``templates/network.py``, not a stack of its own.
 from __future__ import annotations
 
 import awacs.logs
-import awacs.sts
-from awacs.aws import (
-    Allow,
-    ArnLike,
-    Condition,
-    PolicyDocument,
-    Principal,
-    SourceAccount,
-    SourceArn,
-    Statement,
-    StringEquals,
-)
-from troposphere import (
-    AccountId,
-    Equals,
-    GetAtt,
-    If,
-    Not,
-    NoValue,
-    Ref,
-    Sub,
-    Tags,
-    ec2,
-    iam,
-    logs,
-)
+from awacs.aws import Allow, PolicyDocument, Statement
+from troposphere import Equals, GetAtt, If, Not, NoValue, Ref, Sub, Tags, ec2, iam, logs
 
 from compiler.wiring import Page
 from templates.kinds import KeyArn, LogDays, PolicyArn
+from templates.trust import trust
 
 
 def add_flow_logs(
@@ -82,7 +59,9 @@ def add_flow_logs(
     role = t.add(
         iam.Role(
             "FlowLogWriter",
-            AssumeRolePolicyDocument=_trust(),
+            AssumeRolePolicyDocument=trust(
+                "vpc-flow-logs.amazonaws.com", on_behalf_of="ec2:vpc-flow-log/*"
+            ),
             ManagedPolicyArns=[Ref(policy)],
             PermissionsBoundary=If(has_boundary, permissions_boundary_arn, NoValue),
         ),
@@ -101,29 +80,4 @@ def add_flow_logs(
         ),
         "Records every connection in the VPC, accepted or rejected.",
         why="Accepted ones alone would hide probes and mistakes in security groups.",
-    )
-
-
-def _trust() -> PolicyDocument:
-    return PolicyDocument(
-        Version="2012-10-17",
-        Statement=[
-            Statement(
-                Effect=Allow,
-                Principal=Principal("Service", "vpc-flow-logs.amazonaws.com"),
-                Action=[awacs.sts.AssumeRole],
-                Condition=Condition(
-                    [
-                        StringEquals(SourceAccount, AccountId),
-                        ArnLike(
-                            SourceArn,
-                            Sub(
-                                "arn:${AWS::Partition}:ec2:${AWS::Region}"
-                                ":${AWS::AccountId}:vpc-flow-log/*"
-                            ),
-                        ),
-                    ]
-                ),
-            )
-        ],
     )
