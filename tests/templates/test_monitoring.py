@@ -1,0 +1,164 @@
+"""What the monitoring stack promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from compiler.wiring import Build
+from templates import monitoring
+from templates.capacity import max_connections
+from tests.resolver import Stack, deploy
+
+GIVEN = {
+    "AlarmTopicArn": "<topic>",
+    "DatabaseId": "<database>",
+    "DatabaseMinCapacity": "2",
+    "DatabaseMaxCapacity": "16",
+    "CacheId": "<broker>",
+    "HasCacheReplica": "true",
+    "ClusterName": "<cluster>",
+    "ApiServerServiceName": "<api-server>",
+    "SchedulerServiceName": "<scheduler>",
+    "DagProcessorServiceName": "<dag-processor>",
+    "TriggererServiceName": "<triggerer>",
+    "LoadBalancerName": "app/<balancer>",
+    "ApiTargetGroupName": "targetgroup/<api>",
+}
+
+
+def stack(**changes: str) -> Stack:
+    page = Build().page(monitoring.define)
+    return deploy(json.loads(page.text()), {}, GIVEN | changes)
+
+
+def alarms(**changes: str) -> dict[str, dict[str, Any]]:
+    return {
+        name: resource["Properties"]
+        for name, resource in stack(**changes).resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def watched(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what an alarm looks at: namespace, metric, and on what."""
+    metrics = [
+        query["MetricStat"]["Metric"]
+        for query in alarm.get("Metrics", [])
+        if "MetricStat" in query
+    ] or [alarm]
+    for metric in metrics:
+        where = ",".join(d["Value"] for d in metric["Dimensions"])
+        yield metric["Namespace"], metric["MetricName"], where
+
+
+def test_every_alarm_tells_somebody_when_it_comes_and_goes() -> None:
+    # Controls 121 and 122: an alarm nobody hears.
+    assert alarms()
+    for name, alarm in alarms().items():
+        assert alarm["AlarmActions"] == ["<topic>"], name
+        assert alarm["OKActions"] == ["<topic>"], name
+        assert alarm.get("ActionsEnabled", True) is True, name
+        assert alarm["TreatMissingData"], name
+        assert re.fullmatch(r"[A-Z].+\. .+\.", alarm["AlarmDescription"]), name
+        assert len(alarm["AlarmDescription"]) <= 1024
+
+
+NEEDED = {
+    ("AWS/RDS", "CPUUtilization", "<database>,WRITER"),
+    ("AWS/RDS", "ACUUtilization", "<database>"),
+    ("AWS/RDS", "DatabaseConnections", "<database>,WRITER"),
+    ("AWS/RDS", "FreeableMemory", "<database>,WRITER"),
+    ("AWS/ElastiCache", "DatabaseMemoryUsagePercentage", "<broker>-001"),
+    ("AWS/ElastiCache", "DatabaseMemoryUsagePercentage", "<broker>-002"),
+    ("AWS/ElastiCache", "EngineCPUUtilization", "<broker>-001"),
+    ("AWS/ElastiCache", "EngineCPUUtilization", "<broker>-002"),
+    ("AWS/ElastiCache", "Evictions", "<broker>-001"),
+    ("AWS/ElastiCache", "Evictions", "<broker>-002"),
+    ("AWS/ElastiCache", "IsMaster", "<broker>-001"),
+    ("ECS/ContainerInsights", "RunningTaskCount", "<cluster>,<api-server>"),
+    ("ECS/ContainerInsights", "RunningTaskCount", "<cluster>,<scheduler>"),
+    ("ECS/ContainerInsights", "RunningTaskCount", "<cluster>,<dag-processor>"),
+    ("ECS/ContainerInsights", "RunningTaskCount", "<cluster>,<triggerer>"),
+    ("AWS/ECS", "MemoryUtilization", "<cluster>,<api-server>"),
+    ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "app/<balancer>"),
+    ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "app/<balancer>"),
+    ("AWS/ApplicationELB", "UnHealthyHostCount", "targetgroup/<api>,app/<balancer>"),
+}
+
+
+def test_everything_that_can_stop_the_work_is_watched() -> None:
+    found = {what for alarm in alarms().values() for what in watched(alarm)}
+    assert found >= NEEDED
+
+
+def test_a_second_node_is_watched_only_where_there_is_one() -> None:
+    # Without a replica its alarms would have no data for ever.
+    alone = {w for a in alarms(HasCacheReplica="false").values() for w in watched(a)}
+    assert not [where for _, _, where in alone if where == "<broker>-002"]
+    assert not [metric for _, metric, _ in alone if metric == "ReplicationLag"]
+    assert ("AWS/ElastiCache", "Evictions", "<broker>-001") in alone
+
+
+def rings(expression: str, connections: float) -> bool:
+    """Evaluate the alarm's formula as CloudWatch does."""
+    spoken = expression.replace("databaseconnections", str(connections))
+    return bool(eval(spoken.replace(" OR ", " or ")))  # noqa: S307 - our own template
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum"),
+    [("1", "1"), ("1", "4"), ("2", "16"), ("2", "64"), ("0", "32"), ("0.5", "16")],
+)
+def test_the_connection_alarm_follows_the_capacity(minimum: str, maximum: str) -> None:
+    # B2: the number of connections follows the maximum capacity, and so must the
+    # alarm; a number beside it in the form would be forgotten.
+    alarm = alarms(DatabaseMinCapacity=minimum, DatabaseMaxCapacity=maximum)[
+        "DatabaseConnections"
+    ]
+    (formula,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
+    admitted = max_connections(float(minimum), float(maximum))
+    assert not rings(formula, 0.79 * admitted)
+    assert rings(formula, 0.81 * admitted)
+    assert alarm["Threshold"] == 0
+
+
+def test_a_service_that_reports_nothing_counts_as_down() -> None:
+    alarm = alarms()["SchedulerTasks"]
+    assert alarm["TreatMissingData"] == "breaching"
+    (formula,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
+    ids = {m["Id"] for m in alarm["Metrics"] if "MetricStat" in m}
+    assert set(re.findall(r"[a-z]+", formula)) == ids
+
+
+def test_the_dashboard_is_valid_and_names_what_exists() -> None:
+    for given in ("true", "false"):
+        made = stack(HasCacheReplica=given)
+        text = made.resources["Dashboard"]["Properties"]["DashboardBody"]
+        body = json.loads(text)
+        states, *charts = body["widgets"]
+        for arn in states["properties"]["alarms"]:
+            assert arn.strip("<>").removesuffix(".Arn") in made.resources
+        assert charts
+        for chart in charts:
+            assert chart["properties"]["metrics"]
+            assert chart["properties"]["region"] == "eu-central-1"
+        # What a search finds is labelled with the service's name.
+        assert "${PROP('Dim.ServiceName')}" in text
+
+
+def test_the_charts_do_not_overlap() -> None:
+    text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
+    cells = [
+        (widget["x"] + dx, widget["y"] + dy)
+        for widget in json.loads(text)["widgets"]
+        for dx in range(widget["width"])
+        for dy in range(widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    # CloudWatch's grid is 24 cells wide.
+    assert max(x for x, _ in cells) == 23
