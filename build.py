@@ -19,6 +19,7 @@ from compiler.problems import ExitCode, Failure, Problem
 
 if TYPE_CHECKING:
     from compiler.pipeline import Project
+    from compiler.validation import Check
     from compiler.wiring import AssetFile, Page
 
 ROOT = Path(__file__).resolve().parent
@@ -116,23 +117,37 @@ def templates(dist: Path) -> None:
     from compiler import pipeline, report
 
     project = _project(dist)
-    with report.progress("Compiling and linting..."):
-        has_changed = pipeline.build(project)
-    report.stdout().print(report.table(project.dist))
-    report.stdout().print(
-        f"Wrote {dist.name}/: compiled, within quota, linted."
-        if has_changed
-        else f"Unchanged: {dist.name}/ is what these sources give; nothing written."
-    )
+    with report.progress("Compiling and linting ..."):
+        outcome = pipeline.build(project)
+    report.show_build(project.dist, outcome)
+
+
+@main.command()
+@click.argument("environment", nargs=-1)
+def parameters(environment: tuple[str, ...]) -> None:
+    r"""Check parameter files against the parent template; write nothing.
+
+    \b
+    ENVIRONMENT is the name of a file in parameters/ without .json; without one,
+    every file is checked. A file is held against the names, types, patterns,
+    bounds and Rules of the parent template, and against what needs arithmetic:
+    Fargate sizes, subnets in a VPC's range, connections a database can take.
+    """
+    from compiler import pipeline, report
+
+    outcome = pipeline.check(_project(ROOT / "dist"), environment)
+    report.show_check(outcome)
 
 
 def compile_pages() -> Iterable[Page]:
-    """Compile both roots; return every template, nested ones first."""
+    """Compile both roots; return every template, a nested one before its parent."""
     from compiler.wiring import Build
-    from templates import parent
+    from templates import parent, service_catalog
 
     build = Build(assets())
-    yield from build.root(parent.define).walk()
+    product = build.root(parent.define)
+    yield from product.walk()
+    yield build.root(service_catalog.define_for(product))
 
 
 @cache
@@ -143,11 +158,22 @@ def assets() -> Mapping[str, AssetFile]:
     return {"runtime": packed(ROOT / "runtime", "assets/runtime.zip")}
 
 
+def checks() -> Iterable[Check]:
+    """Return what must hold between parameters and no template Rule can say."""
+    from templates import checks
+
+    return checks.checks()
+
+
 def _project(dist: Path) -> Project:
     from compiler.pipeline import Project
 
     return Project(
-        root=ROOT, dist=dist.resolve(), compile_pages=compile_pages, assets=assets
+        root=ROOT,
+        dist=dist.resolve(),
+        compile_pages=compile_pages,
+        assets=assets,
+        checks=checks,
     )
 
 

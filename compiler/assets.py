@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from pathlib import Path
 
+from compiler.output import digest, sources
 from compiler.wiring import AssetFile
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -32,19 +32,4 @@ def packed(package: Path, path: str) -> AssetFile:
             entry.external_attr = READABLE_FILE << 16
             archive.writestr(entry, file.read_bytes())
     content = memory.getvalue()
-    return AssetFile(
-        path=path, content=content, sha256=hashlib.sha256(content).hexdigest()
-    )
-
-
-def sources(package: Path) -> list[Path]:
-    """Return the files of a package in one order, without caches and hidden files."""
-    return sorted(
-        file
-        for file in package.rglob("*")
-        if file.is_file()
-        and not any(
-            part.startswith(".") or part == "__pycache__"
-            for part in file.relative_to(package).parts
-        )
-    )
+    return AssetFile(path=path, content=content, sha256=digest(content))

@@ -17,10 +17,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from compiler.lint_exceptions import Finding, unexcused
 from compiler.problems import ExitCode, Failure, Problem
@@ -86,7 +86,7 @@ class CfnLint:
             while busy.get_map():
                 for key, _ in busy.select():
                     lines, task = key.data
-                    found += _answer(lines.readline(), task)
+                    found += _answer(lines, task)
                     if waiting:
                         task = waiting.pop()
                         _ask(key.fileobj, stage, task)
@@ -110,10 +110,16 @@ def _ask(connection: Any, stage: Path, task: Task) -> None:
         "environment": task.environment,
         "parameters": dict(task.parameters or {}),
     }
-    connection.sendall(json.dumps(question).encode() + b"\n")
+    # Where the worker has died, its answer is what tells.
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(json.dumps(question).encode() + b"\n")
 
 
-def _answer(line: str, task: Task) -> Iterator[Finding]:
+def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
+    try:
+        line = lines.readline()
+    except ConnectionResetError:
+        line = ""
     answer: dict[str, Any] = (
         json.loads(line) if line else {"crash": "its process was ended"}
     )
@@ -187,21 +193,29 @@ def _place(diagnostic: Any) -> str:
 
 def problems(findings: list[Finding], templates: Path) -> list[Problem]:
     """Turn what is left after the exceptions into what a person can act on."""
+    environments: dict[Finding, set[str]] = {}
+    for finding in unexcused(findings):
+        said = replace(finding, environment="")
+        environments.setdefault(said, set()).add(finding.environment)
     return [
         Problem(
             where=f"{finding.template}:{finding.line} {finding.place}".rstrip(),
             what=f"{finding.message.rstrip('.')} ({finding.linter} {finding.rule}"
-            + (f", with {finding.environment}" if finding.environment else "")
+            # What is wrong without any values is not the values' fault.
+            + ("" if "" in names else f", with {', '.join(sorted(names))}")
             + ").",
             why=_sentence(finding.why),
             remedy=f"Correct it in {_source(finding, templates)}, or answer "
             f"{finding.rule} with a reason in {EXCEPTIONS_FILE}.",
         )
-        for finding in sorted(
-            set(unexcused(findings)),
-            key=lambda f: (f.template, f.line, f.rule, f.environment, f.message),
+        for finding, names in sorted(
+            environments.items(), key=lambda said: _reading_order(said[0])
         )
     ]
+
+
+def _reading_order(finding: Finding) -> tuple[str, int, str, str]:
+    return finding.template, finding.line, finding.rule, finding.message
 
 
 def _source(finding: Finding, templates: Path) -> str:

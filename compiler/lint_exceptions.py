@@ -33,18 +33,18 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class LintException:
-    """A rule of a linter that does not hold somewhere, and why."""
+    """A rule that does not hold somewhere, and why; many rules are in both linters."""
 
-    linter: Linter
     rule: str
     reason: str
+    linter: Linter | Literal["both"] = "both"
     template: str = "*"
     place: str = "*"
 
     def excuses(self, finding: Finding) -> bool:
         """Whether a finding is one we have answered."""
         return (
-            self.linter == finding.linter
+            self.linter in ("both", finding.linter)
             and self.rule == finding.rule
             and fnmatchcase(finding.template, self.template)
             and fnmatchcase(finding.place, self.place)
@@ -53,10 +53,21 @@ class LintException:
 
 EXCEPTIONS = (
     LintException(
-        linter="cfn-lint",
         rule="W3002",
         reason="Relative template paths are what lets cfn-lint check the wires; "
         "publishing rewrites them to URLs.",
+    ),
+    LintException(
+        rule="I3011",
+        template="parent.template.json",
+        reason="The parent holds nested stacks only. What holds data in them has "
+        "policies of its own; a whole stack that its parent leaves behind can be "
+        "neither updated nor deleted with it.",
+    ),
+    LintException(
+        rule="I4010",
+        reason="Every resource says what it is for in Metadata.Purpose, which a house "
+        "rule demands; why it is so, where a reader would ask.",
     ),
 )
 """Everything we answer instead of following."""

@@ -115,6 +115,19 @@ def inputs_digest(root: Path, files: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
+def sources(folder: Path) -> list[Path]:
+    """Return the files of a folder in one order, without caches and hidden files."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and not any(
+            part.startswith(".") or part == "__pycache__"
+            for part in file.relative_to(folder).parts
+        )
+    )
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 of some content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compiler.output import digest
+from compiler.pipeline import Outcome
 from compiler.problems import Problem
 from compiler.quotas import IN_THE_TABLE, ROOM, usage
 
@@ -39,7 +40,7 @@ def stderr() -> Console:
 
 def table(dist: Path) -> Table:
     """Show every template in ``dist`` with what it uses of each quota."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     made.add_column("Template\n", no_wrap=True)
     for quota in IN_THE_TABLE:
         made.add_column(
@@ -61,6 +62,27 @@ def table(dist: Path) -> Table:
             Text(digest(content)[:DIGEST_SHOWN], style="dim"),
         )
     return made
+
+
+def show_build(dist: Path, outcome: Outcome) -> None:
+    """Show what a build wrote, or found to be there already."""
+    console = stdout()
+    console.print(table(dist))
+    if outcome.has_changed:
+        _notes(outcome.unchecked)
+        names = ", ".join(outcome.environments) or "no environment"
+        console.print(f"\nWrote {dist.name}/; linted as it is and for {names}.")
+    else:
+        console.print(
+            f"\nUnchanged: {dist.name}/ is what these sources give. Nothing written."
+        )
+
+
+def show_check(outcome: Outcome) -> None:
+    """Show which environments can be launched."""
+    _notes(outcome.unchecked)
+    for name in outcome.environments:
+        stdout().print(f"{name}: every value can be launched.")
 
 
 def show(problems: tuple[Problem, ...], outcome: str) -> None:
@@ -86,6 +108,11 @@ def progress(text: str) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        _line(stderr(), "note", "yellow", note)
 
 
 def _line(

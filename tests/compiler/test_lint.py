@@ -1,0 +1,282 @@
+"""Both linters really read what was staged, and what they say is acted upon."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compiler import lint
+from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException, unexcused
+from compiler.problems import ExitCode, Failure
+
+WHY = {"com.aws.cloudformation.Context": {"why": "A test needs it."}}
+
+CHILD: dict[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Description": "A topic.",
+    "Metadata": {"com.aws.cloudformation.Context": {"arch": "One topic."}},
+    "Parameters": {"DisplayName": {"Type": "String", "Description": "Its name."}},
+    "Resources": {
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Metadata": WHY,
+            "Properties": {"DisplayName": {"Ref": "DisplayName"}},
+        }
+    },
+    "Outputs": {"TopicArn": {"Description": "The topic.", "Value": {"Ref": "Topic"}}},
+}
+
+PARENT: dict[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Description": "A parent.",
+    "Metadata": {"com.aws.cloudformation.Context": {"arch": "One nested stack."}},
+    "Parameters": {
+        "Size": {
+            "Type": "String",
+            "Description": "How large.",
+            "AllowedValues": ["small", "large"],
+            "Default": "small",
+        }
+    },
+    "Resources": {
+        "Child": {
+            "Type": "AWS::CloudFormation::Stack",
+            "Metadata": WHY,
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "TemplateURL": "child.template.json",
+                "Parameters": {"DisplayName": {"Ref": "Size"}},
+            },
+        },
+        "Other": {
+            "Type": "AWS::CloudFormation::Stack",
+            "Metadata": WHY,
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "TemplateURL": "child.template.json",
+                "Parameters": {
+                    "DisplayName": {"Fn::GetAtt": ["Child", "Outputs.TopicArn"]}
+                },
+            },
+        },
+    },
+    "Outputs": {
+        "TopicArn": {
+            "Description": "The topic.",
+            "Value": {"Fn::GetAtt": ["Child", "Outputs.TopicArn"]},
+        }
+    },
+}
+
+TASKS = (
+    lint.Task(template="parent.template.json", weight=2),
+    lint.Task(template="child.template.json", weight=1),
+)
+
+
+@pytest.fixture(scope="module")
+def cfn_lint() -> Iterator[lint.CfnLint]:
+    with lint.CfnLint(workers=2) as workers:
+        yield workers
+
+
+@pytest.fixture
+def templates() -> dict[str, Any]:
+    return copy.deepcopy({"parent": PARENT, "child": CHILD})
+
+
+def stage(folder: Path, templates: dict[str, Any]) -> Path:
+    for name, template in templates.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(template, indent=1))
+    return folder
+
+
+def rules(findings: list[Finding]) -> set[tuple[str, str]]:
+    return {(finding.rule, finding.place) for finding in unexcused(findings)}
+
+
+def test_both_linters_accept_sound_wires(
+    cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
+) -> None:
+    stage(tmp_path, templates)
+    assert rules(cfn_lint.run(tmp_path, TASKS)) == set()
+    assert rules(lint.validate(tmp_path, TASKS)) == set()
+
+
+def rename_output(templates: dict[str, Any]) -> None:
+    outputs = templates["child"]["Outputs"]
+    outputs["RenamedArn"] = outputs.pop("TopicArn")
+
+
+def rename_parameter(templates: dict[str, Any]) -> None:
+    parameters = templates["child"]["Parameters"]
+    parameters["Renamed"] = parameters.pop("DisplayName")
+    templates["child"]["Resources"]["Topic"]["Properties"]["DisplayName"] = "x"
+
+
+def forget_parameter(templates: dict[str, Any]) -> None:
+    templates["parent"]["Resources"]["Child"]["Properties"]["Parameters"] = {}
+
+
+@pytest.mark.parametrize(
+    ("break_a_wire", "expected"),
+    [
+        (rename_output, {"E1010", "E6101"}),
+        (rename_parameter, {"E3043"}),
+        (forget_parameter, {"E3043"}),
+    ],
+)
+def test_canary_dies_of_a_broken_wire(
+    break_a_wire: Callable[[dict[str, Any]], None],
+    expected: set[str],
+    cfn_lint: lint.CfnLint,
+    templates: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    # With an absolute TemplateURL, or run from another folder, cfn-lint checks no
+    # wire and says nothing about it.
+    break_a_wire(templates)
+    found = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
+    assert expected <= {rule for rule, _ in found}
+
+
+def test_cloudformation_validate_sees_a_property_that_does_not_exist(
+    templates: dict[str, Any], tmp_path: Path
+) -> None:
+    templates["child"]["Resources"]["Topic"]["Properties"]["Colour"] = "blue"
+    found = unexcused(lint.validate(stage(tmp_path, templates), TASKS))
+    assert {f.template for f in found} == {"child.template.json"}
+    assert {f.place.split(".")[:2] == ["Resources", "Topic"] for f in found} == {True}
+    assert any("Colour" in f.message for f in found)
+
+
+def test_values_of_an_environment_are_linted(
+    cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
+) -> None:
+    tasks = [
+        replace(TASKS[0], environment=name, parameters={"Size": size})
+        for name, size in (("dev", "small"), ("prod", "huge"))
+    ]
+    found = unexcused(cfn_lint.run(stage(tmp_path, templates), tasks))
+    assert {(f.rule, f.environment) for f in found} == {("E2900", "prod")}
+
+
+def test_informational_rules_are_on(
+    cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
+) -> None:
+    del templates["parent"]["Resources"]["Child"]["DeletionPolicy"]
+    found = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
+    assert found == {("I3011", "Resources.Child")}
+
+
+def test_configuration_of_a_persons_home_has_no_say(
+    templates: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".cfnlintrc").write_text("ignore_checks: [E]\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+    rename_output(templates)
+    with lint.CfnLint(workers=1) as workers:
+        assert rules(workers.run(stage(tmp_path, templates), TASKS))
+
+
+def test_linter_that_fails_is_no_clean_result(
+    cfn_lint: lint.CfnLint, tmp_path: Path
+) -> None:
+    missing = [lint.Task(template="missing.template.json")]
+    with pytest.raises(Failure, match="cfn-lint itself failed") as failed:
+        cfn_lint.run(tmp_path, missing)
+    assert failed.value.code is ExitCode.UNABLE
+
+
+def test_worker_that_dies_is_no_clean_result(
+    templates: dict[str, Any], tmp_path: Path
+) -> None:
+    with lint.CfnLint(workers=2) as workers:
+        os.killpg(workers._process.pid, signal.SIGKILL)
+        with pytest.raises(Failure, match="its process was ended"):
+            workers.run(stage(tmp_path, templates), TASKS)
+
+
+def test_workers_end_with_the_build_that_started_them(tmp_path: Path) -> None:
+    # A build that is killed cannot say goodbye: its workers must notice.
+    workers = lint.CfnLint(workers=2)
+    workers.run(tmp_path, [])
+    for connection in workers._connections:
+        connection.close()
+    assert workers._process.wait(timeout=30) == 0
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            os.killpg(workers._process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a worker outlived its build")
+
+
+FINDING = Finding(
+    linter="cfn-lint",
+    rule="E3030",
+    template="load-balancer.template.json",
+    place="Resources.Listener.Properties.Port",
+    line=12,
+    message="80 is not one of [443]",
+    why="Checks the values",
+)
+
+
+def test_message_says_where_what_why_and_what_to_do(tmp_path: Path) -> None:
+    page = tmp_path / "templates" / "load_balancer.py"
+    page.parent.mkdir()
+    page.write_text('\n\nListener(\n    "Listener",\n)\n')
+    (problem,) = lint.problems(
+        [replace(FINDING, environment="prod")], tmp_path / "templates"
+    )
+    assert problem.where == (
+        "load-balancer.template.json:12 Resources.Listener.Properties.Port"
+    )
+    assert problem.what == "80 is not one of [443] (cfn-lint E3030, with prod)."
+    assert problem.why == "Checks the values."
+    assert "templates/load_balancer.py:4" in problem.remedy
+    assert "compiler/lint_exceptions.py" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("exception", "holds"),
+    [
+        ({}, True),
+        ({"place": "Resources.Listener*"}, True),
+        ({"place": "Resources.Other*"}, False),
+        ({"template": "database*"}, False),
+        ({"rule": "E3031"}, False),
+        ({"linter": "cloudformation-validate"}, False),
+    ],
+)
+def test_exception_holds_where_it_says_and_nowhere_else(
+    exception: dict[str, Any], *, holds: bool
+) -> None:
+    made = LintException(
+        **{"linter": "cfn-lint", "rule": "E3030", "reason": "Why not.", **exception}
+    )
+    assert made.excuses(FINDING) is holds
+
+
+def test_every_exception_has_a_reason() -> None:
+    assert all(
+        exception.reason.endswith(".") and " " in exception.reason
+        for exception in EXCEPTIONS
+    )

@@ -1,0 +1,1 @@
+"""Stands for the Python that runs inside the tasks."""

@@ -1,0 +1,1 @@
+"""Three small pages: tests of the command line need not wait for the real ones."""
