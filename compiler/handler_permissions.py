@@ -87,7 +87,7 @@ def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
             raise WiringError(
                 name,
                 "its schema lists no permissions",
-                "Nest another type, or teach compiler/launch_scopes.py its Need",
+                "Use a type whose schema does, or Custom::... for a custom resource",
             )
         always = called(schema, "create", "read", "update", "list")
         found[name] = {

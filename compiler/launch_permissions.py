@@ -103,8 +103,8 @@ SHOWS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
 
 LOOKS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
 
-CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
-"""Resource types that a function of ours stands behind."""
+CUSTOM = "Custom::"
+"""What the types begin with that a function of ours stands behind."""
 
 
 def required_permissions(
@@ -206,8 +206,13 @@ class Templates:
 
     @functools.cached_property
     def services(self) -> frozenset[str]:
-        """The services that these types belong to, by IAM's name."""
-        found = frozenset(service_of(name) for name in self.types)
+        """The services of these types and needs, by IAM's name."""
+        found = frozenset(
+            {
+                *(service_of(name) for name in self.types),
+                *(owner_of(action) for need in self.needs for action in need.actions),
+            }
+        )
         for prefix in sorted(found - {service.prefix for service in SERVICES}):
             raise WiringError(
                 "compiler/launch_scopes.py",

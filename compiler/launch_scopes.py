@@ -120,6 +120,7 @@ SERVICES = (
             f"rds:{HERE}:es:*",
             "rds:${AWS::Region}:*:cluster-snapshot:*",
         ),
+        reads=(f"rds:{HERE}:*", f"rds:{ACCOUNT}:global-cluster:*"),
         why="A cluster is restored from a snapshot of any name, shared ones too; an "
         "event subscription holds no data.",
     ),
@@ -230,12 +231,6 @@ SERVICES = (
         why="Topics by the stack's name.",
     ),
     Service(
-        prefix="events",
-        topic="Monitoring",
-        changes=(f"events:{HERE}:rule/<stack>*",),
-        why="Rules by the stack's name.",
-    ),
-    Service(
         prefix="iam",
         topic="Stack",
         changes=(f"iam:{ACCOUNT}:role/<stack>*", f"iam:{ACCOUNT}:policy/<stack>*"),
@@ -272,8 +267,6 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy": "The policy belongs to the account.",
     "logs:UpdateLogDelivery": "A delivery of another service's logs has no ARN.",
     "servicediscovery:CreateHttpNamespace": "A namespace yet to be made has no ARN.",
-    "servicediscovery:CreatePrivateDnsNamespace": "A namespace yet to be made has no "
-    "ARN.",
     "servicediscovery:TagResource": "Cloud Map checks it against no resource.",
     "servicediscovery:UntagResource": "Cloud Map checks it against no resource.",
 }
@@ -291,6 +284,7 @@ NEVER_CALLED = {
     "iam:DetachGroupPolicy": "Policies are attached to roles only.",
     "iam:DetachUserPolicy": "As above.",
     "iam:PutRolePolicy": "No role has an inline policy.",
+    "lambda:PassCapacityProvider": "No function runs on instances of one's own.",
     "logs:DeleteIndexPolicy": "No log group has an index policy.",
     "logs:DeleteResourcePolicy": "It could end the log deliveries of other stacks.",
     "logs:PutIndexPolicy": "No log group has an index policy.",
@@ -354,11 +348,6 @@ NEEDS = (
         marker='"Custom::',
         actions=("lambda:InvokeFunction",),
         why="CloudFormation calls a custom resource's function as the launcher.",
-    ),
-    Need(
-        marker='"AWS::CloudFormation::CustomResource"',
-        actions=("lambda:InvokeFunction",),
-        why="As above.",
     ),
     Need(
         marker='"AWS::SecretsManager::Secret"',

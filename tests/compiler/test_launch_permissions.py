@@ -1,0 +1,487 @@
+"""What launching takes: every action, no more of them, and on as little as can be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from awacs.aws import Action, Allow, Statement
+from troposphere import (
+    AWSObject,
+    GetAtt,
+    Join,
+    Ref,
+    Sub,
+    athena,
+    cloudformation,
+    encode_to_dict,
+    iam,
+    kms,
+    logs,
+    sns,
+)
+
+import build
+from compiler import handler_permissions, launch_permissions
+from compiler.handler_permissions import DATA, collect, known, text
+from compiler.launch_permissions import (
+    KEY_USES,
+    POLICY_CHARACTERS,
+    characters,
+    check_count,
+    check_size,
+    owner_of,
+    permissions_by_topic,
+    required_permissions,
+)
+from compiler.launch_scopes import (
+    NEEDS,
+    NEVER_CALLED,
+    SERVICES,
+    TOPICS,
+    WITHOUT_RESOURCE,
+    further_actions,
+)
+from compiler.wiring import Build, Page, WiringError
+from templates import parent
+
+Policy = list[dict[str, Any]]
+
+EXAMPLE = {
+    "${AWS::Partition}": "aws",
+    "${AWS::Region}": "eu-central-1",
+    "${AWS::AccountId}": "123456789012",
+    "${Partition}": "aws",
+    "${Region}": "eu-central-1",
+    "${Account}": "123456789012",
+    "${Bucket}": "published",
+}
+
+
+@pytest.fixture(scope="module")
+def pages() -> list[Page]:
+    """Everything that a launch nests."""
+    return list(Build(build.assets()).root(parent.define).walk())
+
+
+@pytest.fixture(scope="module")
+def granted(pages: list[Page]) -> Policy:
+    return documents(required_permissions(pages))
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Any]:
+    """IAM's own list of actions, and of the resources each is checked against."""
+    folder = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs"
+    found: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
+    return found
+
+
+def page(*resources: AWSObject) -> Page:
+    """Return a compiled template of these resources."""
+    made = Page("toy", "A toy.", "", Build(), is_root=True)
+    for resource in resources:
+        made.add(resource, "A toy's part.")
+    made.document = made.to_dict()
+    return made
+
+
+def documents(statements: list[Statement]) -> Policy:
+    """Return statements as IAM reads them, with example values filled in."""
+    return [filled(encode_to_dict(statement)) for statement in statements]
+
+
+def filled(value: Any) -> Any:
+    match value:
+        case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
+            for name, example in EXAMPLE.items():
+                text = text.replace(name, example)
+            return text
+        case dict():
+            return {key: filled(each) for key, each in value.items()}
+        case list():
+            return [filled(each) for each in value]
+        case _:
+            return value
+
+
+def of(resources: list[AWSObject]) -> Policy:
+    return documents(required_permissions([page(*resources)]))
+
+
+def allowing(action: str, policy: Policy) -> Policy:
+    return [statement for statement in policy if action in statement["Action"]]
+
+
+def each_action(policy: Policy) -> Iterator[tuple[str, dict[str, Any]]]:
+    for statement in policy:
+        for action in statement["Action"]:
+            yield action, statement
+
+
+def role(service: str, **properties: Any) -> iam.Role:
+    trust = {"Effect": "Allow", "Principal": {"Service": service}}
+    return iam.Role(
+        "Role",
+        AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": [trust]},
+        **properties,
+    )
+
+
+# The file of permissions.
+
+
+def test_the_file_says_what_the_schemas_say() -> None:
+    # Run python -m compiler.handler_permissions, and read the diff.
+    assert json.loads(DATA.read_text()) == collect(known().always, further_actions())
+    assert DATA.read_text() == text(json.loads(DATA.read_text()))
+
+
+def test_the_file_holds_the_types_of_the_templates_and_no_others(
+    pages: list[Page],
+) -> None:
+    used = launch_permissions.Templates([page.document for page in pages]).types
+    assert sorted(known().always) == list(used)
+
+
+def test_a_type_that_the_file_lacks_stops_the_build() -> None:
+    with pytest.raises(WiringError) as refused:
+        of([athena.WorkGroup("Queries", Name="q")])
+    assert refused.value.remedy == (
+        "Run python -m compiler.handler_permissions AWS::Athena::WorkGroup"
+    )
+
+
+def test_a_type_is_added_and_dropped_by_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "permissions.json"
+    monkeypatch.setattr(handler_permissions, "DATA", file)
+
+    handler_permissions.main(["AWS::SNS::Topic", "AWS::SNS::Subscription"])
+    assert list(json.loads(file.read_text())["types"]) == [
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+    ]
+
+    monkeypatch.setattr(
+        handler_permissions, "known", handler_permissions.known.__wrapped__
+    )
+    handler_permissions.main(["--drop", "AWS::SNS::Subscription"])
+    assert list(json.loads(file.read_text())["types"]) == ["AWS::SNS::Topic"]
+
+
+def test_a_type_without_known_permissions_is_refused() -> None:
+    with pytest.raises(WiringError, match="lists no permissions"):
+        collect(["AWS::CloudFormation::CustomResource"], [])
+
+
+def test_a_misspelt_action_is_refused() -> None:
+    with pytest.raises(WiringError, match="knows no kms:Decypt"):
+        collect([], ["kms:Decypt"])
+
+
+# Enough.
+
+
+def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
+    pages: list[Page], granted: Policy
+) -> None:
+    # A launch that lacks one action fails after half an hour, and rolls back.
+    allowed = {action for action, _ in each_action(granted)}
+    templates = launch_permissions.Templates([page.document for page in pages])
+    called = {
+        action for name in templates.types for action in templates.actions_of(name)
+    }
+    called |= {action for need in templates.needs for action in need.actions}
+    ours = {service.prefix for service in SERVICES}
+    missing = {action for action in called - allowed if owner_of(action) in ours}
+    assert missing <= NEVER_CALLED.keys()
+
+
+def test_every_action_reaches_a_resource_that_it_is_checked_against(
+    granted: Policy, reference: dict[str, Any]
+) -> None:
+    # rds:DeleteDBCluster on arn:aws:s3:::... is valid JSON, and allows nothing.
+    unreachable = {
+        action
+        for action, statement in each_action(granted)
+        if statement["Resource"] != ["*"]
+        and not any(
+            overlaps(pattern, form)
+            for pattern in statement["Resource"]
+            for form in forms(action, reference)
+        )
+    }
+    assert not unreachable
+
+
+def forms(action: str, reference: dict[str, Any]) -> Iterator[str]:
+    """Yield the ARNs that an action is checked against."""
+    prefix, _, name = action.partition(":")
+    service = reference[prefix]
+    # The reference spells one resource in several ways: backup-plan, backupPlan.
+    resources = {
+        plain(kind): of["ARNFormats"] for kind, of in service["Resources"].items()
+    }
+    for kind in service["Actions"][name.lower()].get("Resources", ()):
+        for form in resources[plain(kind)]:
+            yield filled({"Fn::Sub": form})
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name).lower()
+
+
+def overlaps(pattern: str, form: str) -> bool:
+    """Whether some ARN of a form matches a pattern, as far as both are certain."""
+    ours, theirs = pattern.partition("*")[0], form.partition(".*")[0]
+    return ours.startswith(theirs) or theirs.startswith(ours)
+
+
+def test_a_custom_resource_can_call_its_function() -> None:
+    class Gate(cloudformation.CustomResource):
+        resource_type = "Custom::Gate"
+
+    gate = Gate("Gate", ServiceToken="function")
+    (statement,) = allowing("lambda:InvokeFunction", of([gate]))
+    assert statement["Resource"] == [
+        "arn:aws:lambda:eu-central-1:123456789012:function:SC-123456789012-pp-*"
+    ]
+
+
+def test_the_templates_are_published_to_be_read(granted: Policy) -> None:
+    (statement,) = allowing("s3:GetObject", granted)
+    assert statement["Resource"] == ["arn:aws:s3:::published/*"]
+
+
+# Not too much.
+
+
+def test_only_actions_that_take_nothing_else_are_allowed_on_everything(
+    granted: Policy, reference: dict[str, Any]
+) -> None:
+    for action, statement in each_action(granted):
+        if statement["Resource"] == ["*"]:
+            assert (
+                not list(forms(action, reference))
+                or action == "cloudformation:GetTemplateSummary"
+            ), action
+
+
+def test_a_change_to_everything_needs_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert allowing("kms:CreateKey", of([kms.Key("Key")]))
+    monkeypatch.delitem(WITHOUT_RESOURCE, "kms:CreateKey")
+    with pytest.raises(WiringError, match="kms:CreateKey can be allowed on every"):
+        of([kms.Key("Key")])
+
+
+def test_no_statement_allows_a_whole_service(granted: Policy) -> None:
+    for action, _ in each_action(granted):
+        assert re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+", action)
+
+
+def test_what_stacks_are_named_after_belongs_to_them(granted: Policy) -> None:
+    # Deleting another team's database takes one mistaken template otherwise.
+    named = {
+        "rds:DeleteDBCluster": ":cluster:sc-123456789012-pp-*",
+        "s3:PutBucketPolicy": ":::sc-123456789012-pp-*",
+        "iam:CreateRole": ":role/SC-123456789012-pp-*",
+        "lambda:UpdateFunctionCode": ":function:SC-123456789012-pp-*",
+        "ecs:DeleteService": ":service/SC-123456789012-pp-*",
+        "cloudformation:DeleteStack": ":stack/SC-123456789012-pp-*",
+        "sns:DeleteTopic": ":SC-123456789012-pp-*",
+        "elasticloadbalancing:DeleteLoadBalancer": ":loadbalancer/app/SC-*",
+    }
+    for action, end in named.items():
+        (statement,) = allowing(action, granted)
+        kind = end.rpartition("SC-" if "SC-" in end else "sc-")[0]
+        same_kind = [arn for arn in statement["Resource"] if kind in arn]
+        assert same_kind, action
+        assert all(arn.endswith(end) for arn in same_kind), action
+
+
+def test_what_is_always_retained_cannot_be_deleted() -> None:
+    kept = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
+    replaced = kms.Key("Replaced", DeletionPolicy="Retain")
+
+    assert not allowing("kms:ScheduleKeyDeletion", of([kept]))
+    assert allowing("kms:ScheduleKeyDeletion", of([kept, replaced]))
+
+
+def test_the_key_and_the_buckets_of_the_product_cannot_be_deleted(
+    granted: Policy,
+) -> None:
+    assert not allowing("kms:ScheduleKeyDeletion", granted)
+    assert not allowing("s3:DeleteBucket", granted)
+
+
+def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> None:
+    # Control 126: iam:PassRole without this hands any role to any service.
+    (statement,) = allowing("iam:PassRole", granted)
+    assert statement["Resource"] == [
+        "arn:aws:iam::123456789012:role/SC-123456789012-pp-*"
+    ]
+    services = statement["Condition"]["StringEquals"]["iam:PassedToService"]
+    assert "ecs-tasks.amazonaws.com" in services
+    assert "ec2.amazonaws.com" not in services
+
+    (toy,) = allowing("iam:PassRole", of([role("lambda.amazonaws.com")]) or [{}])
+    assert toy["Condition"]["StringEquals"]["iam:PassedToService"] == [
+        "lambda.amazonaws.com"
+    ]
+
+
+def test_no_policy_is_attached_that_no_template_names() -> None:
+    # Otherwise a launch could make itself an administrator.
+    made = of(
+        [
+            role(
+                "lambda.amazonaws.com",
+                ManagedPolicyArns=[
+                    Sub("arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess"),
+                    Join("", ["arn:", Ref("AWS::Partition"), ":iam::aws:policy/Other"]),
+                    Ref("Own"),
+                ],
+            )
+        ]
+    )
+    (statement,) = allowing("iam:AttachRolePolicy", made)
+    assert statement["Condition"]["ArnLike"]["iam:PolicyARN"] == [
+        "arn:aws:iam::123456789012:policy/SC-123456789012-pp-*",
+        "arn:aws:iam::aws:policy/Other",
+        "arn:aws:iam::aws:policy/ReadOnlyAccess",
+    ]
+
+
+def test_service_linked_roles_are_made_for_services_of_the_templates(
+    granted: Policy,
+) -> None:
+    (statement,) = allowing("iam:CreateServiceLinkedRole", granted)
+    names = statement["Condition"]["StringEquals"]["iam:AWSServiceName"]
+    assert "ecs.amazonaws.com" in names
+    assert len(names) == len(statement["Resource"])
+    for name, arn in zip(names, statement["Resource"], strict=True):
+        assert arn.endswith(f":role/aws-service-role/{name}/*")
+
+
+def test_keys_are_used_only_through_the_services_that_encrypt(granted: Policy) -> None:
+    # Control 128: a launch has no business decrypting anything by itself.
+    for action, statement in each_action(granted):
+        if action in KEY_USES:
+            through = statement["Condition"]["StringLike"]["kms:ViaService"]
+            assert all(
+                name.endswith(".eu-central-1.amazonaws.com*") for name in through
+            )
+    (grants,) = allowing("kms:CreateGrant", granted)
+    assert grants["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_a_secret_is_read_and_changed_only_by_its_own_stacks(granted: Policy) -> None:
+    # Secrets are not named after their stack, so a name cannot tell whose they are.
+    for action in ("secretsmanager:GetSecretValue", "secretsmanager:DeleteSecret"):
+        (statement,) = allowing(action, granted)
+        assert statement["Condition"] == {
+            "StringLike": {
+                "aws:ResourceTag/aws:cloudformation:stack-name": (
+                    "SC-123456789012-pp-*"
+                )
+            }
+        }
+
+
+def test_a_name_that_a_template_gives_is_reached_too() -> None:
+    made = of(
+        [
+            logs.LogGroup("Waf", LogGroupName=Sub("aws-waf-logs-${AWS::StackName}")),
+            logs.LogGroup(
+                "Sql", LogGroupName=Join("/", ["/aws/rds", GetAtt("Db", "Id"), "sql"])
+            ),
+        ]
+    )
+    (statement,) = allowing("logs:CreateLogGroup", made)
+    assert [arn.partition(":log-group:")[2] for arn in statement["Resource"]] == [
+        "SC-123456789012-pp-*",
+        "aws-waf-logs-SC-123456789012-pp-*",
+        "/aws/rds/*/sql*",
+    ]
+
+
+def test_stacks_of_another_name_have_permissions_of_their_own(
+    pages: list[Page],
+) -> None:
+    # For a CloudFormation service role, which Service Catalog has no part in.
+    policy = json.dumps(documents(required_permissions(pages, "Airflow-prod")))
+    assert "SC-" not in policy
+    assert ":role/Airflow-prod*" in policy
+    assert ":cluster:airflow-prod*" in policy
+    assert ":loadbalancer/app/Airfl*" in policy
+
+
+# Room.
+
+
+def test_every_policy_fits_its_quota(pages: list[Page]) -> None:
+    for topic, statements in permissions_by_topic(pages).items():
+        assert characters(statements) <= POLICY_CHARACTERS, topic
+
+
+def test_a_policy_is_measured_at_its_longest() -> None:
+    statement = Statement(
+        Sid="One",
+        Effect=Allow,
+        Action=[Action("s3", "GetObject")],
+        Resource=[Sub("arn:${AWS::Partition}:s3:::${AWS::AccountId}")],
+    )
+    assert characters([statement]) == len(
+        '{"Version":"2012-10-17","Statement":[{"Sid":"One","Effect":"Allow",'
+        '"Action":["s3:GetObject"],"Resource":["arn:aws-us-gov:s3:::123456789012"]}]}'
+    )
+
+
+def test_a_policy_over_its_quota_stops_the_build() -> None:
+    many = [Action("s3", f"GetObject{number}") for number in range(500)]
+    with pytest.raises(WiringError, match="characters of 6,144"):
+        check_size("Storage", [Statement(Effect=Allow, Action=many, Resource=["*"])])
+    with pytest.raises(WiringError, match="11 policies of 10"):
+        check_count(11)
+
+
+# The tables.
+
+
+def test_no_row_of_the_tables_is_without_use(
+    pages: list[Page], granted: Policy
+) -> None:
+    allowed = {action for action, _ in each_action(granted)}
+    listed = {
+        action
+        for of_types in (known().always, known().only_to_delete)
+        for actions in of_types.values()
+        for action in actions
+    }
+    assert listed >= NEVER_CALLED.keys()
+    assert allowed >= WITHOUT_RESOURCE.keys()
+    assert {owner_of(action) for action in allowed} == {s.prefix for s in SERVICES}
+    assert {service.topic for service in SERVICES} == TOPICS.keys()
+    markers = json.dumps([page.document for page in pages])
+    assert [need.marker for need in NEEDS if need.marker not in markers] == []
+
+
+def test_a_service_without_a_row_stops_the_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        launch_permissions,
+        "SERVICES",
+        [service for service in SERVICES if service.prefix != "sns"],
+    )
+    with pytest.raises(WiringError, match="on what sns may act"):
+        of([sns.Topic("Topic")])
