@@ -1,74 +1,13 @@
-"""A checkout with toy templates, for what must be tried with the whole command line."""
+"""What tests of several folders start from."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TOY = Path(__file__).parent / "toy"
-REAL = ("build.py", "compiler", "requirements")
-
-KEPT = ("PATH", "HOME", "TMPDIR")
-"""All a command needs of this process's environment."""
-
-
-class Checkout:
-    """The real command line and compiler over toy templates, free to be broken."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.dist = root / "dist"
-        unwanted = shutil.ignore_patterns("__pycache__")
-        for name in REAL:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, root / name, ignore=unwanted)
-            else:
-                shutil.copy(ROOT / name, root / name)
-        shutil.copytree(TOY, root, dirs_exist_ok=True, ignore=unwanted)
-
-    def command(self, *arguments: str) -> list[str]:
-        """Return the words of a command line."""
-        return [sys.executable, "build.py", *arguments]
-
-    def environment(self, **more: str) -> dict[str, str]:
-        """Return a bare environment, so that no setting of this machine has a say."""
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
-
-    def run(
-        self, *arguments: str, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run ``build.py`` as a person would, its output piped."""
-        return subprocess.run(  # noqa: S603 - our own command
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def change(self, path: str, old: str, new: str) -> None:
-        """Replace a piece of a file that must be there."""
-        file = self.root / path
-        text = file.read_text()
-        assert old in text, f"{path} has no {old!r}"
-        file.write_text(text.replace(old, new))
-
-    def written(self) -> Mapping[str, bytes]:
-        """Return every file of ``dist/``."""
-        return {
-            file.relative_to(self.dist).as_posix(): file.read_bytes()
-            for file in self.dist.rglob("*")
-            if file.is_file()
-        }
+from tests.checkout import Checkout
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from compiler import output
 from compiler.problems import ExitCode
-from tests.conftest import Checkout
+from tests.checkout import Checkout
 
 ESCAPE = "\x1b["
 PATIENCE = 60
