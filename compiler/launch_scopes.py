@@ -245,9 +245,12 @@ SERVICES = (
     Service(
         prefix="cloudformation",
         topic="Stack",
-        changes=(f"cloudformation:{HERE}:stack/<stack>*",),
+        changes=(
+            f"cloudformation:{HERE}:stack/<stack>*",
+            f"cloudformation:{HERE}:changeSet/*",
+        ),
         reads=(f"cloudformation:{HERE}:stack/<stack>*",),
-        why="The launched stack and the stacks nested in it.",
+        why="The launched stack, the stacks nested in it and their change sets.",
     ),
 )
 """Every service that the templates use, in the order of the policies."""
