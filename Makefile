@@ -13,6 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # `python -m` and not the scripts beside it: those break when a checkout moves.
 RUN := .venv/bin/python -m
 READY := .venv/.installed
+DIST ?= dist
 TOOLS := .cache/pins
 # -P: our build.py would stand in for the package of that name.
 PIP_COMPILE := $(TOOLS)/bin/python -P -m piptools compile --quiet --generate-hashes --allow-unsafe \
@@ -30,7 +31,7 @@ help: ## List the targets.
 
 .PHONY: templates
 templates: $(READY) ## Compile, check and lint the templates, and write dist/.
-	@.venv/bin/python build.py templates
+	@.venv/bin/python build.py templates --dist $(DIST)
 
 .PHONY: check
 check: $(READY) ## Check style, types and the fast tests; write nothing.

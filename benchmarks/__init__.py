@@ -1,0 +1,1 @@
+"""How long the compiler takes, beside what no compiler could undercut."""

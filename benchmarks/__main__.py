@@ -1,0 +1,182 @@
+"""Print what ``make bench`` measures: medians of whole processes, beside their floors.
+
+A floor is the work that is left when ours is taken away: loading the libraries, or
+running cfn-lint alone over the same files. Figures and floors come from the same run,
+so that a busy or a slow machine shows in both; the ratio is what to compare.
+
+Limits are for two cores. Nothing fails here: a busy machine is no defect.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = 5
+"""Whole processes a figure is the median of."""
+
+POOLS = (10, 25, 50)
+
+CFN_LINT = (
+    *(sys.executable, "-c", "from cfnlint.runner import main; main()"),
+    *("--include-checks", "I", "--include-experimental", "--ignore-checks"),
+    *("W3002", "--regions", "us-east-1", "--non-zero-exit-code", "none", "--templates"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a process took, its children included."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    seconds: float
+    limit: float | None = None
+    floor: float | None = None
+    floor_is: str = ""
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder))
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for heading in ("What", "Seconds", "Limit", "Floor", "Ratio", "The floor is"):
+        table.add_column(heading, justify="left" if heading[0] in "WT" else "right")
+    for figure in figures:
+        is_over = figure.limit is not None and figure.seconds > figure.limit
+        table.add_row(
+            figure.what,
+            f"[bold red]{figure.seconds:.2f}[/]"
+            if is_over
+            else f"{figure.seconds:.2f}",
+            "" if figure.limit is None else f"{figure.limit:.2f}",
+            "" if figure.floor is None else f"{figure.floor:.2f}",
+            "" if figure.floor is None else f"{figure.seconds / figure.floor:.2f}",
+            figure.floor_is,
+        )
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+    console.print(
+        f"\nMedians of {RUNS} whole processes on {os.cpu_count()} processors, load "
+        f"{os.getloadavg()[0]:.1f}. CPU is user and system time of a process and its "
+        "children."
+    )
+
+
+def measure(folder: Path) -> list[Figure]:
+    """Take every figure, each beside its floor."""
+    libraries = subprocess.run(  # noqa: S603 - our own module
+        work("libraries"), cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    load = cpu([sys.executable, "-c", libraries])
+    loading = "loading the libraries"
+    figures = [
+        Figure(
+            what="Compile alone, CPU",
+            seconds=cpu(work("compile")),
+            limit=0.6,
+            floor=load,
+            floor_is=loading,
+        )
+    ]
+
+    names = iter(range(1000))
+    cold = wall(lambda: make(folder / f"cold{next(names)}"))
+    dist = folder / "cold0"
+    templates = sorted(file.name for file in dist.glob("*.template.json"))
+    figures += [
+        Figure(
+            what="Cold make templates, wall",
+            seconds=cold,
+            limit=6,
+            floor=wall(lambda: [*CFN_LINT, *templates], cwd=dist),
+            floor_is="cfn-lint alone, once over the same templates",
+        ),
+        Figure(
+            what="Unchanged make templates, wall",
+            seconds=wall(lambda: make(dist)),
+            limit=0.7,
+            floor=wall(lambda: [sys.executable, "-c", "import click, rich.console"]),
+            floor_is="loading click and rich",
+        ),
+    ]
+
+    seconds = {count: cpu(work("pools", str(count))) for count in POOLS}
+    figures += [
+        Figure(
+            what=f"Compile {count} worker pools, CPU",
+            seconds=seconds[count],
+            limit=2 if count == max(POOLS) else None,
+            floor=load,
+            floor_is=loading,
+        )
+        for count in POOLS
+    ]
+    few, some, many = POOLS
+    figures.append(
+        Figure(
+            what=f"A pool more between {some} and {many}, milliseconds",
+            seconds=1000 * (seconds[many] - seconds[some]) / (many - some),
+            floor=1000 * (seconds[some] - seconds[few]) / (some - few),
+            floor_is=f"a pool more between {few} and {some}: 1.00 is linear",
+        )
+    )
+    return figures
+
+
+def work(*arguments: str) -> list[str]:
+    """Return the command for a piece of work."""
+    return [sys.executable, "-m", "benchmarks.work", *arguments]
+
+
+def make(dist: Path) -> list[str]:
+    """Return the command of a person who builds."""
+    return ["make", "--silent", "templates", f"DIST={dist}"]
+
+
+def wall(command: Callable[[], Sequence[str]], cwd: Path = ROOT) -> float:
+    """Return the median of the time that passes."""
+    return median(spent(command(), cwd).wall for _ in range(RUNS))
+
+
+def cpu(command: Sequence[str]) -> float:
+    """Return the median of the processor time."""
+    return median(spent(command, ROOT).cpu for _ in range(RUNS))
+
+
+def spent(command: Sequence[str], cwd: Path) -> Spent:
+    """Run a process to its end and return what it took."""
+    started = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - our own commands
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    said = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    passed = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{said}")
+    return Spent(wall=passed, cpu=usage.ru_utime + usage.ru_stime)
+
+
+if __name__ == "__main__":
+    main()

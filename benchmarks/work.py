@@ -1,0 +1,50 @@
+"""One piece of work a process, for ``benchmarks.__main__`` to measure from outside."""
+
+from __future__ import annotations
+
+import sys
+
+from build import assets, compile_pages
+from compiler.quotas import over_quota
+from compiler.wiring import Build
+
+OURS = ("benchmarks", "build", "compiler", "templates", "__")
+
+
+def compile_everything() -> None:
+    """Compile both roots to text."""
+    for page in compile_pages():
+        page.text()
+
+
+def compile_pools(count: int) -> None:
+    """Compile the parent with that many worker pools, and hold it to every quota."""
+    from templates import parent
+    from templates.pools import Pool
+
+    pools = tuple(
+        # CloudFormation's 200 parameters cannot ask for every knob of fifty pools.
+        Pool(name=f"pool{number}", queue=f"queue{number}", asks=())
+        for number in range(count)
+    )
+    product = Build(assets()).root(parent.define_with(pools))
+    templates = {page.path: (page.document, page.text()) for page in product.walk()}
+    for problem in over_quota(templates):
+        sys.exit(str(problem))
+
+
+def name_libraries() -> None:
+    """Print, as Python, an import of everything of others that compiling loads."""
+    compile_everything()
+    names = sorted(name for name in sys.modules if not name.startswith(OURS))
+    sys.stdout.write(f"import {', '.join(names)}")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["compile"]:
+            compile_everything()
+        case ["pools", number]:
+            compile_pools(int(number))
+        case ["libraries"]:
+            name_libraries()
