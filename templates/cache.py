@@ -43,6 +43,7 @@ from templates.kinds import (
 )
 from templates.logins import login
 from templates.ports import VALKEY
+from templates.switches import boolean
 
 ENGINE = "valkey"
 ENGINE_VERSION = "8.2"
@@ -168,8 +169,8 @@ def define(t: Page, given: Inputs) -> Outputs:
             ClusterMode="disabled",
             CacheNodeType=given.node_type,
             NumCacheClusters=If(has_replica, 2, 1),
-            AutomaticFailoverEnabled=given.has_replica,
-            MultiAZEnabled=given.has_replica,
+            AutomaticFailoverEnabled=boolean(has_replica),
+            MultiAZEnabled=boolean(has_replica),
             CacheParameterGroupName=Ref(settings),
             CacheSubnetGroupName=Ref(subnets),
             SecurityGroupIds=[given.group_id],

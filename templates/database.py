@@ -5,8 +5,9 @@ owner that each needs, and so a restored cluster and a new one look the same to 
 The operating-system metrics go to the account's log group RDSOSMetrics, which all
 databases share, so no stack can own it.
 
-A restore is a launch with ``snapshot_id``. Keep the value ever after: without it
-CloudFormation replaces the cluster by an empty one.
+A restore is a launch with ``snapshot_id``, and an ``engine_version`` that is not older
+than the snapshot's. Keep the snapshot's ID ever after: without it CloudFormation
+replaces the cluster by an empty one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from compiler.wiring import Interface, Page, about
 from templates.capacity import SMALLEST_FOR_INSIGHTS, halves_below
 from templates.kinds import (
     AuroraCapacity,
+    AuroraVersion,
     Database,
     DatabaseArn,
     DatabaseId,
@@ -48,12 +50,12 @@ from templates.kinds import (
 )
 from templates.logins import login
 from templates.ports import POSTGRESQL
+from templates.switches import boolean
 from templates.trust import trust
 
 ENGINE = "aurora-postgresql"
-ENGINE_VERSION = "17.7"
-"""The long-term-support release of PostgreSQL 17."""
 PARAMETER_FAMILY = "aurora-postgresql17"
+"""Of the one major version that kinds.AuroraVersion admits."""
 
 MASTER_USER = "airflow_master"
 """Not postgres or admin, which are tried first (RDS.24); for the setup task alone."""
@@ -92,6 +94,7 @@ class Inputs(Interface):
     subnet_ids: SubnetIds = about("Subnets of the database.")
     group_id: SecurityGroupId = about("Security group of the database.")
     key_arn: KeyArn = about("KMS key of the data, backups, secrets and logs.")
+    engine_version: AuroraVersion = about("Version of Aurora PostgreSQL.")
     min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
     has_reader: Switch = about("Whether a second instance stands by.")
@@ -119,12 +122,17 @@ def define(t: Page, given: Inputs) -> Outputs:
     has_boundary = t.condition(
         "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))
     )
-    is_small = t.condition(
-        "IsSmall",
-        Or(
-            *(
-                Equals(given.min_capacity, units)
-                for units in halves_below(SMALLEST_FOR_INSIGHTS)
+    is_protected = t.condition(
+        "IsProtected", Equals(given.has_deletion_protection, "true")
+    )
+    has_insights = t.condition(
+        "HasInsights",
+        Not(
+            Or(
+                *(
+                    Equals(given.min_capacity, units)
+                    for units in halves_below(SMALLEST_FOR_INSIGHTS)
+                )
             )
         ),
     )
@@ -186,7 +194,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             DeletionPolicy="Snapshot",
             UpdateReplacePolicy="Snapshot",
             Engine=ENGINE,
-            EngineVersion=If(is_restored, NoValue, ENGINE_VERSION),
+            EngineVersion=given.engine_version,
             AutoMinorVersionUpgrade=True,
             ServerlessV2ScalingConfiguration=rds.ServerlessV2ScalingConfiguration(
                 MinCapacity=given.min_capacity, MaxCapacity=given.max_capacity
@@ -206,20 +214,21 @@ def define(t: Page, given: Inputs) -> Outputs:
             PreferredBackupWindow=BACKUP_WINDOW,
             PreferredMaintenanceWindow=MAINTENANCE_WINDOW,
             CopyTagsToSnapshot=True,
-            DeletionProtection=given.has_deletion_protection,
+            DeletionProtection=boolean(is_protected),
             EnableCloudwatchLogsExports=["postgresql"],
             MonitoringInterval=MONITORING_SECONDS,
             MonitoringRoleArn=GetAtt(monitoring, "Arn"),
-            PerformanceInsightsEnabled=If(is_small, False, True),  # noqa: FBT003 as above
-            PerformanceInsightsKmsKeyId=If(is_small, NoValue, given.key_arn),
+            PerformanceInsightsEnabled=boolean(has_insights),
+            PerformanceInsightsKmsKeyId=If(has_insights, given.key_arn, NoValue),
         ),
         "Holds Airflow's metadata and Celery's results.",
-        why="A restore takes the engine version, the master's name and the encryption "
-        "from the snapshot and refuses to be told: automatic upgrades may have left "
-        "the snapshot newer than the version pinned here. The key re-encrypts it, also "
-        "one that was not encrypted. Below 2 units Performance Insights would take "
-        "memory that the queries need, so it is off. No name is given: a named "
-        "cluster cannot be replaced, so a snapshot could not be restored in place.",
+        why="A restore takes the master's name and the encryption from the snapshot "
+        "and refuses to be told; the key encrypts it anew, also a snapshot that was "
+        "not encrypted. The version is asked for: automatic upgrades leave snapshots "
+        "newer than any version written here, and without one RDS takes the region's "
+        "default. Below 2 units Performance Insights takes memory that queries need, "
+        "so it is off. No name is given: a named cluster cannot be replaced, so no "
+        "snapshot could be restored in place.",
     )
 
     # The log group must exist before RDS makes one that never expires.

@@ -229,6 +229,12 @@ class Image(
     """A container image that holds Airflow."""
 
 
+class AuroraVersion(
+    Value, AllowedValues=["17.5", "17.6", "17.7", "17.9", "17.10", "17.11"]
+):
+    """A version of Aurora PostgreSQL 17 that can still be created."""
+
+
 class AuroraCapacity(Value, type="Number", MinValue=0, MaxValue=256):
     """Aurora capacity units (ACU), in halves."""
 

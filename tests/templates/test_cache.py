@@ -127,11 +127,11 @@ def test_a_renamed_user_does_not_meet_its_own_id() -> None:
 def test_a_lost_node_or_zone_heals_itself_with_a_replica() -> None:
     with_replica, alone = nodes(), nodes(HasReplica="false")
     assert with_replica["NumCacheClusters"] == 2
-    assert with_replica["AutomaticFailoverEnabled"] == "true"
-    assert with_replica["MultiAZEnabled"] == "true"
+    assert with_replica["AutomaticFailoverEnabled"] is True
+    assert with_replica["MultiAZEnabled"] is True
     assert alone["NumCacheClusters"] == 1
-    assert alone["AutomaticFailoverEnabled"] == "false"
-    assert alone["MultiAZEnabled"] == "false"
+    assert alone["AutomaticFailoverEnabled"] is False
+    assert alone["MultiAZEnabled"] is False
 
 
 def test_patches_come_by_themselves() -> None:

@@ -1,0 +1,13 @@
+"""An operator's switches as CloudFormation's own booleans."""
+
+from __future__ import annotations
+
+from troposphere import If
+
+from compiler.wiring import ConditionName
+
+
+def boolean(condition: ConditionName) -> If:
+    """Return true where the condition holds: a property gets no string for it."""
+    yes, no = True, False
+    return If(condition, yes, no)
