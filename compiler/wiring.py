@@ -67,6 +67,7 @@ SECTION_ORDER = (
     "Metadata",
     "Parameters",
     "Rules",
+    "Mappings",
     "Conditions",
     "Resources",
     "Outputs",

@@ -10,6 +10,7 @@ from compiler.wiring import Interface, about
 from templates.kinds import (
     Architecture,
     AuroraCapacity,
+    AuroraVersion,
     CacheNodeType,
     CertificateArn,
     Cidr,
@@ -18,6 +19,7 @@ from templates.kinds import (
     Days,
     DomainName,
     Email,
+    FernetSlots,
     HostedZoneId,
     Image,
     LogDays,
@@ -74,7 +76,7 @@ class Choices(Interface):
         Default="true",
     )
     vpc_cidr: Cidr = about(
-        "Address range of the new VPC; unused with an existing VPC.",
+        "Address range of the new VPC, /16 to /18; unused with an existing VPC.",
         group="Network",
         label="Address range",
         Default="10.0.0.0/16",
@@ -191,6 +193,12 @@ class Choices(Interface):
         group="Web access",
         label="Flower",
         Default="false",
+    )
+    database_engine_version: AuroraVersion = about(
+        "Version of Aurora PostgreSQL. Raise it, never lower it.",
+        group="Database",
+        label="Engine version",
+        Default="17.9",
     )
     database_min_capacity: AuroraCapacity = about(
         "Fewest Aurora capacity units. 0 pauses, for throw-away stacks only; "
@@ -383,6 +391,14 @@ class Choices(Interface):
         group="Hardening",
         label="Read-only root",
         Default="false",
+    )
+    fernet_slots: FernetSlots = about(
+        "Which Fernet keys exist; the one named first encrypts. To change the key go "
+        "one step at a time: first, first-second, second-first, then airflow "
+        "rotate-fernet-key, then second.",
+        group="Hardening",
+        label="Fernet keys",
+        Default="first",
     )
     permissions_boundary_arn: PolicyArn = about(
         "Managed policy that bounds every role of the tasks. Empty for none.",

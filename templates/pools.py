@@ -16,6 +16,7 @@ from templates.kinds import (
     Architecture,
     Count,
     CpuUnits,
+    Gibibytes,
     Mebibytes,
     Percent,
     QueueName,
@@ -75,6 +76,19 @@ KNOBS = (
         description="Most workers that the pool may grow to.",
         least=1,
     ),
+    Knob(
+        field="safe_floor",
+        label="Safe floor",
+        description=(
+            "Workers to raise the pool to while nothing reports its demand; 0 for none."
+        ),
+    ),
+    Knob(
+        field="scratch_gib",
+        label="Scratch disk",
+        description="Scratch disk of one worker in GiB.",
+        least=21,
+    ),
 )
 
 
@@ -90,6 +104,8 @@ class PoolSettings:
     spot_percent: Percent
     minimum: Count
     maximum: Count
+    safe_floor: Count
+    scratch_gib: Gibibytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +121,8 @@ class Pool:
     spot_percent: int = 0
     minimum: int = 1
     maximum: int = 10
+    safe_floor: int = 1
+    scratch_gib: int = 30
     asks: tuple[str, ...] = tuple(knob.field for knob in KNOBS)
 
     @property
@@ -123,6 +141,8 @@ class Pool:
             spot_percent=self._value(t, Percent, "spot_percent"),
             minimum=self._value(t, Count, "minimum"),
             maximum=self._value(t, Count, "maximum"),
+            safe_floor=self._value(t, Count, "safe_floor"),
+            scratch_gib=self._value(t, Gibibytes, "scratch_gib"),
         )
 
     def _value(self, t: Page, kind: type[V], field: str) -> V:
@@ -143,6 +163,6 @@ class Pool:
 
 POOLS = (
     Pool(name="default", queue="default"),
-    Pool(name="spot", queue="spot", spot_percent=100, minimum=0),
+    Pool(name="spot", queue="spot", spot_percent=100, minimum=0, safe_floor=0),
 )
 """Adding a pool is adding an entry. The first serves Airflow's default queue."""

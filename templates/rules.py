@@ -202,6 +202,17 @@ def rules(given: Choices) -> tuple[Rule, ...]:
             ),
         ),
         Rule(
+            name="ACertificateNamesADomain",
+            when=_is_given(given.certificate_arn),
+            demands=(
+                Demand(
+                    holds=_is_given(given.domain_name),
+                    message="No certificate covers the load balancer's own name: set "
+                    "DomainName.",
+                ),
+            ),
+        ),
+        Rule(
             name="AHostedZoneHoldsTheDomain",
             when=_is_given(given.hosted_zone_id),
             demands=(
