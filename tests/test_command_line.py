@@ -17,6 +17,8 @@ from compiler import output
 from compiler.problems import ExitCode
 from tests.checkout import Checkout
 
+pytestmark = pytest.mark.slow
+
 ESCAPE = "\x1b["
 PATIENCE = 60
 """Seconds to wait for another process on a busy machine."""
