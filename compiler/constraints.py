@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from compiler.located_json import quoted
@@ -30,8 +30,11 @@ CONSTRAINTS = {
 
 DESCRIBING = ("Type", "Default", "Description", "ConstraintDescription", "NoEcho")
 
-NUMBER = re.compile(r"(?!-0(?:\.0+)?\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-"""Numbers in one spelling each: Rules compare them as text, where 01 is not 1."""
+NUMBER = re.compile(r"(?!-0\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
+"""Numbers in one spelling each: Rules compare text, and to them 01 is not 1."""
+
+MOST_DIGITS = 15
+"""No parameter is a longer number, so a message does not spell one out."""
 
 NOT_JAVA = ("(?P", "&&", "[[", "{,", r"\Z", r"\z", r"\h", r"\R", r"\p", r"\P", r"\Q")
 """What Python and Java read differently, or only one of them reads."""
@@ -99,7 +102,7 @@ def _number_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]
         yield Fault(
             what=f"{quoted(value)} is not a plain number.",
             why=_why(definition, "The parameter is a Number."),
-            remedy="Write digits, such as 12 or 0.5.",
+            remedy=f"Write {_plain(value)}.",
         )
         return
     number = Decimal(value)
@@ -116,6 +119,17 @@ def _number_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]
             remedy=f"Write {definition['MaxValue']} or less.",
         )
     yield from _choice_faults(definition, value)
+
+
+def _plain(value: str) -> str:
+    """Return the plain spelling of a number in another one, or say what is plain."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        return "digits, such as 12 or 0.5"
+    return f"{number.normalize() + 0:f}"
 
 
 def _text_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:

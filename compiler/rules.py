@@ -304,10 +304,9 @@ def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any
     if function in CONDITIONS or function in VALUES:
         what = f"{function} stands where another kind of function belongs."
         raise _WrongRuleError(what, f"Write one of {', '.join(expected)}.")
-    known = (*CONDITIONS, *VALUES)
     raise _WrongRuleError(
         f"{function} is no function of Rules.",
-        nearest(function, known) or f"Write one of {', '.join(known)}.",
+        f"Write one of {', '.join((*CONDITIONS, *VALUES))}.",
     )
 
 

@@ -1,0 +1,245 @@
+"""A parameter file against a template: everything is asked, and said at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.parameters import EnvironmentFile, load
+from compiler.validation import Check, Finding, Findings, Given, validate
+
+ROOT = Path(__file__).parents[2]
+
+TEMPLATE: dict[str, Any] = {
+    "Parameters": {
+        "Owner": {"Type": "String", "Description": "Who answers for it."},
+        "Minimum": {"Type": "Number", "Default": "1", "MinValue": 0, "MaxValue": 10},
+        "Maximum": {"Type": "Number", "Default": "2", "MinValue": 0, "MaxValue": 10},
+        "Profile": {
+            "Type": "String",
+            "Default": "development",
+            "AllowedValues": ["development", "production"],
+        },
+    },
+    "Rules": {
+        "ProductionHasTwo": {
+            "RuleCondition": {"Fn::Equals": [{"Ref": "Profile"}, "production"]},
+            "Assertions": [
+                {
+                    "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Minimum"}, "1"]}]},
+                    "AssertDescription": "Production needs two.",
+                }
+            ],
+        }
+    },
+}
+
+
+def crossed(given: Given) -> Finding | None:
+    if given.number("Minimum") <= given.number("Maximum"):
+        return None
+    return Finding(
+        what=f"{given['Minimum']} is above {given['Maximum']}.", remedy="Swap them."
+    )
+
+
+CROSSED = Check(name="in order", reads=("Minimum", "Maximum"), finds=crossed)
+
+
+def chosen(**parameters: str) -> EnvironmentFile:
+    return EnvironmentFile(
+        name="dev",
+        source="parameters/dev.json",
+        parameters=MappingProxyType(parameters),
+        lines=MappingProxyType({name: i for i, name in enumerate(parameters, 3)}),
+    )
+
+
+def said(found: Findings) -> list[str]:
+    return [str(problem) for problem in found.problems]
+
+
+def test_a_right_file_has_no_problems() -> None:
+    found = validate(chosen(Owner="data"), TEMPLATE, [CROSSED])
+
+    assert found == Findings(problems=())
+
+
+def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "dev.json"
+    path.write_text(
+        '{"Parameters": {\n"Profil": "x",\n"Profile": "production",\n'
+        '"Maximum": "0",\n"Owner": 3\n}}'
+    )
+
+    found = said(validate(load(path), TEMPLATE, [CROSSED]))
+
+    for line, words in (
+        (5, "Owner: Its value is the number 3, not a string."),
+        (2, 'Profil: The parent template has no parameter "Profil". Did you mean Prof'),
+        (
+            3,
+            'not hold. Production needs two. Profile is "production", Minimum is "1".',
+        ),
+        (4, "Maximum: 1 is above 0. Swap them."),
+    ):
+        assert any(f"dev.json:{line} " in one and words in one for one in found), words
+    assert len(found) == 4
+
+
+def test_a_missing_parameter_is_described() -> None:
+    (found,) = said(validate(chosen(), TEMPLATE))
+
+    assert found == (
+        "parameters/dev.json Owner: It is missing, and has no default. "
+        'Who answers for it. Add "Owner" to "Parameters".'
+    )
+
+
+def test_a_value_that_is_wrong_by_itself_raises_no_further_noise() -> None:
+    found = validate(
+        chosen(Owner="data", Minimum="11", Profile="production"), TEMPLATE, [CROSSED]
+    )
+
+    assert said(found) == [
+        "parameters/dev.json:4 Minimum: 11 is too large. Write 10 or less."
+    ]
+
+
+def test_a_default_that_its_own_constraints_refuse_is_the_templates_fault() -> None:
+    wrong = {"Parameters": {"A": {"Type": "Number", "Default": "5", "MaxValue": 4}}}
+
+    (problem,) = validate(chosen(), wrong).problems
+
+    assert problem.where == "parent Parameters.A"
+
+
+def test_a_parameter_that_cannot_be_checked_is_an_error() -> None:
+    odd = {"Parameters": {"A": {"Type": "AWS::EC2::VPC::Id", "Default": "vpc-1"}}}
+
+    (problem,) = validate(chosen(), odd, name="root").problems
+
+    assert str(problem).startswith("root Parameters.A: Parameter files are not checked")
+
+
+def test_a_check_of_a_renamed_parameter_is_never_skipped() -> None:
+    # A renamed parameter once switched a check off, and nobody noticed for months.
+    renamed = Check(name="in order", reads=("Minimun", "Maximum"), finds=crossed)
+
+    (problem,) = validate(chosen(Owner="data"), TEMPLATE, [renamed]).problems
+
+    assert problem.where == 'The check "in order"'
+    assert "it reads Minimun, which the parent template does not have" in problem.what
+    assert problem.remedy == "Did you mean Minimum?"
+
+
+def test_a_check_cannot_read_what_it_does_not_name() -> None:
+    sly = Check(name="sly", reads=("Maximum",), finds=crossed)
+
+    (problem,) = validate(chosen(Owner="data"), TEMPLATE, [sly]).problems
+
+    assert "it uses Minimum without naming it in reads" in problem.what
+
+
+def test_a_check_cannot_calculate_with_text() -> None:
+    def sums(given: Given) -> Finding | None:
+        given.number("Owner")
+        return None
+
+    check = Check(name="sums", reads=("Owner",), finds=sums)
+    (problem,) = validate(chosen(Owner="7"), TEMPLATE, [check]).problems
+
+    assert "it calculates with Owner, which is a String" in problem.what
+
+
+def test_what_a_check_of_one_value_refuses_is_compared_with_nothing() -> None:
+    def odd(given: Given) -> Finding | None:
+        wrong = given.number("Minimum") % 2
+        return Finding(what="Odd.", remedy="Write an even one.") if wrong else None
+
+    check = Check(name="even", reads=("Minimum",), finds=odd)
+    found = validate(chosen(Owner="data", Minimum="9"), TEMPLATE, [CROSSED, check])
+
+    assert said(found) == ["parameters/dev.json:4 Minimum: Odd. Write an even one."]
+
+
+def test_a_finding_points_at_the_line_that_the_file_states() -> None:
+    found = validate(chosen(Owner="data", Maximum="0"), TEMPLATE, [CROSSED])
+
+    (problem,) = found.problems
+    assert problem.where == "parameters/dev.json:4 Maximum"
+
+
+def test_what_only_an_account_knows_is_listed_as_unchecked() -> None:
+    rule = {
+        "Assertions": [
+            {
+                "Assert": {"Fn::Equals": [{"Ref": "AWS::Region"}, "eu-central-1"]},
+                "AssertDescription": "Only in Frankfurt.",
+            }
+        ]
+    }
+    found = validate(chosen(Owner="data"), TEMPLATE | {"Rules": {"Here": rule}})
+
+    assert found.problems == ()
+    assert " ".join(found.unchecked) == (
+        "parameters/dev.json: rule Here is not checked before launch, for AWS::Region "
+        "is known at launch only. Only in Frankfurt."
+    )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*TEMPLATE["Parameters"], "Other", "minimum", ""]),
+        st.text() | st.integers(-2, 12).map(str) | st.sampled_from(["production"]),
+    )
+)
+def test_a_launch_that_cloudformation_would_refuse_is_refused(
+    parameters: dict[str, str],
+) -> None:
+    defaults = {"Minimum": "1", "Maximum": "2", "Profile": "development"}
+    values = defaults | parameters
+    bounds = {str(number) for number in range(11)}
+    is_right = (
+        values.keys() == {"Owner", *defaults}
+        and values["Profile"] in ("development", "production")
+        and {values["Minimum"], values["Maximum"]} <= bounds
+        and (values["Profile"] != "production" or values["Minimum"] != "1")
+        and len(values["Owner"].encode(errors="replace")) <= 4096
+    )
+
+    found = validate(chosen(**parameters), TEMPLATE)
+
+    assert (found.problems == ()) is is_right
+
+
+def test_checking_a_file_loads_nothing_heavy() -> None:
+    # It runs at every build, in milliseconds: no linter, no SDK, no template kernel.
+    program = (
+        "import sys, compiler.shapes, compiler.validation; "
+        "heavy = {'boto3', 'botocore', 'cfnlint', 'templates', 'troposphere', 'yaml'}; "
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    seen = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert seen.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("kind", ["String", "Number", "CommaDelimitedList"])
+def test_a_json_number_for_a_default_is_read_as_its_text(kind: str) -> None:
+    template = {"Parameters": {"A": {"Type": kind, "Default": 2}}}
+
+    assert validate(chosen(), template).problems == ()
