@@ -219,6 +219,16 @@ def test_launched_roles_carry_the_boundary_where_one_is_given(
     ]
 
 
+def test_every_launched_role_can_carry_the_boundary(parent: Page) -> None:
+    # The launch role refuses to make one that cannot, in the middle of a launch.
+    for page in parent.walk():
+        for name, resource in page.document["Resources"].items():
+            if resource["Type"] == "AWS::IAM::Role":
+                assert "PermissionsBoundary" in resource["Properties"], (
+                    f"{page.name}.{name}"
+                )
+
+
 def test_only_policies_that_somebody_names_are_attached(
     document: dict[str, Any],
 ) -> None:
