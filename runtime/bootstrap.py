@@ -32,10 +32,10 @@ def _install(path: str) -> None:
         "x-amz-security-token": role["Token"],
     }
     names, lines = ";".join(sent), "".join(f"{k}:{v}\n" for k, v in sent.items())
-    hashed = sha256(f"GET\n{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD".encode())
+    text = sha256(f"GET\n{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD".encode())
     scope, way = f"{now[:8]}/{region}/s3/aws4_request", "AWS4-HMAC-SHA256"
     key = ("AWS4" + role["SecretAccessKey"]).encode()
-    for word in (*scope.split("/"), f"{way}\n{now}\n{scope}\n{hashed.hexdigest()}"):
+    for word in (*scope.split("/"), f"{way}\n{now}\n{scope}\n{text.hexdigest()}"):
         key = digest(key, word.encode(), "sha256")
     who = f"Credential={role['AccessKeyId']}/{scope},SignedHeaders={names}"
     sent["authorization"] = f"{way} {who},Signature={key.hex()}"
@@ -57,7 +57,7 @@ if __name__ == "__main__":
             break
         except (HTTPException, KeyError, OSError, ValueError) as error:
             if not pause:
-                sys.exit(f"runtime: no s3:/{path}: {error!r}")
+                sys.exit(f"runtime: s3:/{path}: {type(error).__name__}: {error}")
             time.sleep(pause)
     sys.path.insert(0, E["RUNTIME_PATH"])
     sys.path_importer_cache.clear()

@@ -1,0 +1,71 @@
+"""What happens between the bootstrap and the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.start import keep_certificates, of_region
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_certificates_of_the_region_lie_where_libpq_looks(tmp_path: Path) -> None:
+    place = tmp_path / "rds-ca.pem"
+    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
+    text = place.read_text()
+    assert text.count("BEGIN CERTIFICATE") == 3
+    assert text.count("Amazon RDS eu-west-1 Root CA") == 3
+
+
+def test_a_region_without_its_own_trusts_the_whole_bundle(tmp_path: Path) -> None:
+    place = tmp_path / "rds-ca.pem"
+    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "xx-new-9"})
+    assert place.read_text() == (ROOT / "runtime" / "rds-ca.pem").read_text()
+
+
+def test_an_operators_own_bundle_is_used_whole() -> None:
+    # AWS's own files carry no names beside the certificates.
+    assert of_region("-----BEGIN CERTIFICATE-----\n", "eu-west-1").startswith("-----")
+
+
+def test_an_operators_own_certificates_stay(tmp_path: Path) -> None:
+    place = tmp_path / "own.pem"
+    place.write_text("mine")
+    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
+    assert place.read_text() == "mine"
+
+
+@pytest.mark.parametrize("value", [None, "", "system"])
+def test_without_a_place_nothing_is_written(
+    value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep_certificates({} if value is None else {"PGSSLROOTCERT": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["no-such-command"], "cannot start no-such-command"),
+        ([], "no command was given"),
+    ],
+)
+def test_a_command_that_cannot_start_is_one_line(
+    command: list[str], words: str, tmp_path: Path
+) -> None:
+    text = "import sys; from runtime.start import start; start(sys.argv[1:])"
+    seen = subprocess.run(  # noqa: S603 - our own text
+        [sys.executable, "-c", text, *command],
+        env={"PYTHONPATH": str(ROOT), "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert seen.returncode == 1
+    assert words in seen.stderr
+    assert seen.stderr.count("\n") == 1
