@@ -64,7 +64,7 @@ RESULTS_USER = "celery_results"
 
 SETTINGS = {
     "rds.force_ssl": "1",
-    # The setup task sends ALTER ROLE ... PASSWORD; "ddl" would log it in clear.
+    # The setup task sends ALTER ROLE ... PASSWORD; "ddl" would log what follows.
     "log_statement": "none",
     # Milliseconds. Airflow's scheduler loop suffers from any query this slow.
     "log_min_duration_statement": "1000",
@@ -168,7 +168,8 @@ def define(t: Page, given: Inputs) -> Outputs:
             Parameters=SETTINGS,
         ),
         "Refuses connections without TLS and logs slow queries and lock waits.",
-        why="Statements are not logged as such: a password in ALTER ROLE would be.",
+        why="Statements are not logged as such: whoever sets a password by hand would "
+        "find it in the log.",
     )
     monitoring = t.add(
         iam.Role(
