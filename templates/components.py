@@ -28,7 +28,7 @@ class Secret(Enum):
     FERNET = "the key that encrypts connections and variables"
     FLOWER = "the login of Flower"
     MASTER = "the master user of the database cluster"
-    FIRST_ADMIN = "the login of Airflow's first administrator"
+    ADMIN = "the login of Airflow's first administrator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +36,13 @@ class HealthCheck:
     """A shell command that fails when the component is of no use."""
 
     command: str
-    interval_seconds: int
-    timeout_seconds: int
+    retries: int = 5
+    """Half a minute each: a failover is over in less than these."""
 
 
-def page(port: int, path: str) -> HealthCheck:
-    """Ask a page of the component's own; cheap, so often."""
-    return HealthCheck(
-        command=f"curl --fail --silent --output /dev/null http://localhost:{port}{path}",
-        interval_seconds=30,
-        timeout_seconds=10,
-    )
-
-
-def program(command: str) -> HealthCheck:
-    """Run a program. It starts a Python with all of Airflow, so seldom."""
-    return HealthCheck(command=command, interval_seconds=60, timeout_seconds=30)
+def page(port: int, path: str) -> str:
+    """Return a command that asks a page of the component's own."""
+    return f"curl --fail --silent --output /dev/null http://localhost:{port}{path}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +83,7 @@ API_SERVER = Component(
     ),
     secrets=frozenset({Secret.METADATA, Secret.JWT, Secret.API, Secret.FERNET}),
     port=ports.API_SERVER,
-    health=page(ports.API_SERVER, "/api/v2/version"),
+    health=HealthCheck(command=page(ports.API_SERVER, "/api/v2/version")),
     # Its server waits up to [api] worker_timeout, 120 s, for open requests.
     stop_seconds=120,
 )
@@ -107,7 +98,8 @@ SCHEDULER = Component(
             *(Secret.BROKER, Secret.RESULTS),
         }
     ),
-    health=page(ports.SCHEDULER_HEALTH, "/health"),
+    # 503 as soon as its heartbeat in the database is old.
+    health=HealthCheck(command=page(ports.SCHEDULER_HEALTH, "/health")),
 )
 DAG_PROCESSOR = Component(
     name="dag-processor",
@@ -115,7 +107,7 @@ DAG_PROCESSOR = Component(
     purpose="Reads the DAG files; nothing else does, and without it no DAG appears.",
     command=("airflow", "dag-processor"),
     secrets=frozenset({Secret.METADATA, Secret.FERNET}),
-    health=program("airflow jobs check --job-type DagProcessorJob --local"),
+    health=HealthCheck(command="python -m runtime.health dag-processor"),
     runs_author_code=True,
 )
 TRIGGERER = Component(
@@ -125,7 +117,7 @@ TRIGGERER = Component(
     command=("airflow", "triggerer"),
     secrets=frozenset({Secret.METADATA, Secret.API, Secret.FERNET}),
     port=ports.TRIGGERER_LOGS,
-    health=program("airflow jobs check --job-type TriggererJob --local"),
+    health=HealthCheck(command="python -m runtime.health triggerer"),
     runs_author_code=True,
 )
 WORKER = Component(
@@ -140,11 +132,9 @@ WORKER = Component(
     ),
     secrets=frozenset({Secret.API, Secret.FERNET, Secret.BROKER, Secret.RESULTS}),
     port=ports.WORKER_LOGS,
-    # It asks through the broker, so a worker that lost the broker fails it too.
-    health=program(
-        "celery --app airflow.providers.celery.executors.celery_executor.app "
-        'inspect ping --timeout 10 --destination "celery@$(hostname)"'
-    ),
+    # It asks through the broker, so a worker that lost the broker fails it too. Its
+    # tasks run on meanwhile, hence the patience.
+    health=HealthCheck(command="python -m runtime.health worker", retries=10),
     # All that Fargate gives a running task to end in.
     stop_seconds=120,
     may_be_moved=False,
@@ -157,7 +147,7 @@ FLOWER = Component(
     command=("airflow", "celery", "flower", "--port", str(ports.FLOWER)),
     secrets=frozenset({Secret.BROKER, Secret.FLOWER}),
     port=ports.FLOWER,
-    health=page(ports.FLOWER, f"{FLOWER_PATH}/healthcheck"),
+    health=HealthCheck(command=page(ports.FLOWER, f"{FLOWER_PATH}/healthcheck")),
     size=Size(cpu=CpuUnits(256), memory=Mebibytes(1024)),
 )
 SETUP = Component(
@@ -168,7 +158,7 @@ SETUP = Component(
     secrets=frozenset(
         {
             *(Secret.MASTER, Secret.METADATA, Secret.RESULTS),
-            *(Secret.FERNET, Secret.FIRST_ADMIN),
+            *(Secret.FERNET, Secret.ADMIN),
         }
     ),
     size=Size(cpu=CpuUnits(512), memory=Mebibytes(2048)),

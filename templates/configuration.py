@@ -615,8 +615,8 @@ INJECTED = (
             ("BROKER", Secret.BROKER, lambda site: known(site.broker).secret_arn),
             ("MASTER", Secret.MASTER, lambda site: site.database.admin_secret_arn),
             (
-                "FIRST_ADMIN",
-                Secret.FIRST_ADMIN,
+                "ADMIN",
+                Secret.ADMIN,
                 lambda site: known(site.admin_secret_arn),
             ),
             ("FLOWER", Secret.FLOWER, lambda site: known(site.flower_secret_arn)),

@@ -55,6 +55,7 @@ from templates.kinds import (
     TargetGroupArn,
 )
 from templates.site import Site, known
+from templates.trust import trust
 
 BOOTSTRAP = Path(__file__).parents[1] / "runtime" / "bootstrap.py"
 """Its text is part of the command: before it ran, no other code of ours is there."""
@@ -65,8 +66,9 @@ USER = "50000:0"
 START_SECONDS = 180
 """Failed health checks do not count so long: Python loads all of Airflow."""
 
-RETRIES = 5
-"""A failover of database or broker must not look like a sick component."""
+CHECK_SECONDS = 30
+CHECK_TIMEOUT_SECONDS = 15
+"""The runtime's own checks take up to ten seconds when a store is slow."""
 
 GRACE_SECONDS = 300
 """How long ECS ignores the load balancer's checks of a new task: pull and start."""
@@ -133,13 +135,13 @@ class Fargate:
                     component, self._site, has_optional=self._has_previous_key()
                 ),
             ),
-            purpose=f"start the {component.label}: its image, its log, its secrets",
+            purpose=f"start the {component.label}: pull, log, and hand over secrets",
             existence=existence,
         )
         role = self.role(
             f"{component.title}Task",
             permissions.task_policy(component, self._site),
-            purpose=f"do what the {component.label} does on AWS",
+            purpose=f"be the {component.label} on AWS",
             allows_exec=component.is_service,
             takes_extras=component.runs_author_code,
             existence=existence,
@@ -292,9 +294,9 @@ class Fargate:
         if component.health:
             optional["HealthCheck"] = ecs.HealthCheck(
                 Command=["CMD-SHELL", component.health.command],
-                Interval=component.health.interval_seconds,
-                Timeout=component.health.timeout_seconds,
-                Retries=RETRIES,
+                Interval=CHECK_SECONDS,
+                Timeout=CHECK_TIMEOUT_SECONDS,
+                Retries=component.health.retries,
                 StartPeriod=START_SECONDS,
             )
         return ecs.ContainerDefinition(
@@ -311,7 +313,6 @@ class Fargate:
                 component, self._site, has_optional=self._has_previous_key()
             ),
             User=USER,
-            Privileged=False,
             ReadonlyRootFilesystem=self._site.guard.has_read_only_root,
             LinuxParameters=ecs.LinuxParameters(
                 Capabilities=ecs.KernelCapabilities(Drop=["ALL"]),
@@ -337,7 +338,7 @@ class Fargate:
         policy: PolicyDocument,
         *,
         purpose: str,
-        trust: PolicyDocument | None = None,
+        trusted: PolicyDocument | None = None,
         allows_exec: bool = False,
         takes_extras: bool = False,
         existence: dict[str, Any] | None = None,
@@ -352,16 +353,19 @@ class Fargate:
         if allows_exec:
             arns = If(self.is_exec_allowed(), [Ref(own), self._exec_policy()], arns)
         if takes_extras:
-            extras = self._site.guard.extra_policy_arns
-            both = Join(",", [Join(",", arns), Join(",", extras)])
-            arns = If(self._has_extra_policies(), Split(",", both), arns)
+            extras = Join(",", self._site.guard.extra_policy_arns)
+            has_extras = self._when("HasExtraPolicies", Not(Equals(extras, "")))
+            both = Join(",", [Join(",", arns), extras])
+            arns = If(has_extras, Split(",", both), arns)
         boundary = self._site.guard.permissions_boundary_arn
+        has_boundary = self._when("HasPermissionsBoundary", Not(Equals(boundary, "")))
         return self._t.add(
             iam.Role(
                 f"{name}Role",
-                AssumeRolePolicyDocument=trust or permissions.task_trust(),
+                AssumeRolePolicyDocument=trusted
+                or trust(permissions.TASKS, on_behalf_of="ecs:*"),
                 ManagedPolicyArns=arns,
-                PermissionsBoundary=If(self._has_boundary(), boundary, NoValue),
+                PermissionsBoundary=If(has_boundary, boundary, NoValue),
                 **existence,
             ),
             f"Role to {purpose}.",
@@ -386,27 +390,12 @@ class Fargate:
         return self._when("IsExecAllowed", Equals(self._site.guard.allows_exec, "true"))
 
     def _has_read_only_root(self) -> ConditionName:
-        return self._when(
-            "HasReadOnlyRoot", Equals(self._site.guard.has_read_only_root, "true")
-        )
-
-    def _has_boundary(self) -> ConditionName:
-        return self._when(
-            "HasPermissionsBoundary",
-            Not(Equals(self._site.guard.permissions_boundary_arn, "")),
-        )
-
-    def _has_extra_policies(self) -> ConditionName:
-        return self._when(
-            "HasExtraPolicies",
-            Not(Equals(Join(",", self._site.guard.extra_policy_arns), "")),
-        )
+        switch = self._site.guard.has_read_only_root
+        return self._when("HasReadOnlyRoot", Equals(switch, "true"))
 
     def _has_previous_key(self) -> ConditionName:
-        return self._when(
-            "HasPreviousFernetKey",
-            Not(Equals(self._site.keys.previous_fernet_secret_arn, "")),
-        )
+        arn = self._site.keys.previous_fernet_secret_arn
+        return self._when("HasPreviousFernetKey", Not(Equals(arn, "")))
 
     def _when(self, name: str, expression: AWSHelperFn) -> ConditionName:
         """Return a condition that the page has once, however often it is used."""

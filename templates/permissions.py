@@ -21,22 +21,18 @@ import awacs.logs
 import awacs.s3
 import awacs.secretsmanager
 import awacs.ssmmessages
-import awacs.sts
 from awacs.aws import (
     Action,
     Allow,
     ArnEquals,
-    ArnLike,
-    ArnLikeIfExists,
     Condition,
     ConditionElement,
     PolicyDocument,
-    Principal,
     Statement,
     StringEquals,
     StringLike,
 )
-from troposphere import AccountId, AWSHelperFn, Sub
+from troposphere import AWSHelperFn, Sub
 
 from templates.components import (
     API_SERVER,
@@ -78,7 +74,11 @@ GRANTS = (
     Grant(
         (awacs.s3.GetObject,),
         lambda site: [
-            _object(site.runtime.bucket, site.runtime.key),
+            Sub(
+                "arn:${AWS::Partition}:s3:::${Bucket}/${Key}",
+                Bucket=site.runtime.bucket,
+                Key=site.runtime.key,
+            )
         ],
         EVERYONE,
         "The bootstrap fetches the runtime archive, this one object.",
@@ -91,7 +91,7 @@ GRANTS = (
     ),
     Grant(
         (awacs.s3.GetObject,),
-        lambda site: [_object(known(site.storage).dag_bucket_name, "*")],
+        lambda site: [_objects(known(site.storage).dag_bucket_name)],
         READS_DAGS,
         "It copies the files. Nobody here may write them.",
     ),
@@ -189,7 +189,7 @@ def exec_policy(site: Site) -> PolicyDocument:
         ),
         _allow(
             awacs.logs.DescribeLogGroups,
-            on=[_log_group("*")],
+            on=[_log_group()],
         ),
         _allow(
             awacs.logs.CreateLogStream,
@@ -254,50 +254,11 @@ def invoke_policy(function_arn: AWSHelperFn) -> PolicyDocument:
     return _policy(_allow(awacs.awslambda.InvokeFunction, on=[function_arn]))
 
 
-def task_trust() -> PolicyDocument:
-    """Let ECS assume a role, for the tasks of this account and region."""
-    return _trust(
-        TASKS,
-        ArnLike(
-            "aws:SourceArn",
-            Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:*"),
-        ),
-    )
-
-
-def function_trust() -> PolicyDocument:
-    """Let Lambda assume a role, for the functions of this account and region.
-
-    Lambda documents the account for this. Where it names the function too, that
-    must match as well.
-    """
-    return _trust(
-        "lambda.amazonaws.com",
-        ArnLikeIfExists(
-            "aws:SourceArn",
-            Sub(
-                "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"
-            ),
-        ),
-    )
-
-
 def tasks_of(site: Site) -> Sub:
     """Return the ARN of every task in the cluster."""
     return Sub(
         "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${Cluster}/*",
         Cluster=site.cluster.name,
-    )
-
-
-def _trust(service: str, source: ConditionElement) -> PolicyDocument:
-    return _policy(
-        Statement(
-            Effect=Allow,
-            Principal=Principal("Service", service),
-            Action=[awacs.sts.AssumeRole],
-            Condition=Condition([StringEquals("aws:SourceAccount", AccountId), source]),
-        )
     )
 
 
@@ -322,21 +283,15 @@ def _bucket(name: AWSHelperFn) -> Sub:
     return Sub("arn:${AWS::Partition}:s3:::${Bucket}", Bucket=name)
 
 
-def _object(bucket: AWSHelperFn, key: AWSHelperFn | str) -> Sub:
-    return Sub(
-        "arn:${AWS::Partition}:s3:::${Bucket}/${Key}",
-        Bucket=bucket,
-        Key=key,
-    )
+def _objects(bucket: AWSHelperFn, folder: str = "") -> Sub:
+    return Sub(f"arn:${{AWS::Partition}}:s3:::${{Bucket}}/{folder}*", Bucket=bucket)
 
 
 def _logs(site: Site) -> Sub:
-    return _object(known(site.storage).log_bucket_name, f"{LOG_FOLDER}/*")
+    return _objects(known(site.storage).log_bucket_name, f"{LOG_FOLDER}/")
 
 
-def _log_group(name: AWSHelperFn | str) -> Sub:
-    return Sub(
-        "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}"
-        ":log-group:${Group}:*",
-        Group=name,
-    )
+def _log_group(name: AWSHelperFn | None = None) -> Sub:
+    """Return one log group's ARN, or that of all."""
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+    return Sub(arn + "${Group}:*", Group=name) if name else Sub(arn + "*")

@@ -37,6 +37,7 @@ from templates.kinds import (
     Text,
 )
 from templates.site import Site
+from templates.trust import trust
 
 LONGEST_SECONDS = 3600
 """CloudFormation's own limit."""
@@ -113,7 +114,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             role_arns=[GetAtt(task.execution_role, "Arn"), GetAtt(task.role, "Arn")],
         ),
         purpose="run the setup task and see how it ends",
-        trust=permissions.function_trust(),
+        trusted=trust("lambda.amazonaws.com"),
     )
     function = t.add(
         awslambda.Function(

@@ -1,0 +1,116 @@
+"""The pages that hold tasks, compiled and resolved for the tests beside this."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import Any
+
+from compiler.wiring import AssetFile, Build
+from templates import airflow_services, setup, workers
+from templates.components import COMPONENTS, Component
+from tests.resolver import Stack
+
+PAGES = {
+    "AirflowServices": airflow_services.define,
+    "Setup": setup.define,
+    "Workers": workers.define,
+}
+QUIET = {
+    "GuardAllowsExec": "false",
+    "GuardExtraPolicyArns": "",
+    "GuardHasReadOnlyRoot": "false",
+    "GuardPermissionsBoundaryArn": "",
+    "KeysPreviousFernetSecretArn": "",
+    "HasFlower": "true",
+    "HasHttps": "true",
+    "SpotPercent": "0",
+    "SubnetIds": "subnet-1,subnet-2",
+}
+"""Every switch off, but for Flower; what is not here is called ``given-Name``."""
+
+
+class Page(Stack):
+    """A page on its own, resolved once."""
+
+    @cached_property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        return super().resources
+
+    def _findinmap(self, argument: Any) -> Any:
+        mapping, key, attribute = self.resolve(argument)
+        return self.document["Mappings"][mapping][str(key)][attribute]
+
+
+@cache
+def document(name: str) -> dict[str, Any]:
+    runtime = AssetFile(path="assets/runtime.zip", content=b"", sha256="0" * 64)
+    return Build({"runtime": runtime}).page(PAGES[name]).document  # type: ignore[arg-type] # each define has its own types
+
+
+def resolved(name: str, **changes: str) -> Page:
+    return _resolved(name, tuple(sorted(changes.items())))
+
+
+@cache
+def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Page:
+    page, changes = document(name), dict(changed)
+    given = {key: f"given-{key}" for key in page["Parameters"]}
+    given |= {k: v for k, v in {**QUIET, **changes}.items() if k in given}
+    return Page(
+        path=(name,),
+        document=page,
+        parameters={
+            key: value.split(",")
+            if page["Parameters"][key]["Type"] == "CommaDelimitedList"
+            else value
+            for key, value in given.items()
+        },
+        library={},
+        root_name="airflow",
+    )
+
+
+def page_of(component: Component) -> str:
+    return {"setup": "Setup", "worker": "Workers"}.get(
+        component.name, "AirflowServices"
+    )
+
+
+def definition(component: Component, **changes: str) -> dict[str, Any]:
+    resources = resolved(page_of(component), **changes).resources
+    found: dict[str, Any] = resources[f"{component.title}Definition"]["Properties"]
+    return found
+
+
+def container(component: Component, **changes: str) -> dict[str, Any]:
+    (found,) = definition(component, **changes)["ContainerDefinitions"]
+    return dict(found)
+
+
+def environment(component: Component, **changes: str) -> dict[str, str]:
+    return {
+        e["Name"]: e["Value"] for e in container(component, **changes)["Environment"]
+    }
+
+
+def injected(component: Component, **changes: str) -> dict[str, str]:
+    return {
+        e["Name"]: e["ValueFrom"] for e in container(component, **changes)["Secrets"]
+    }
+
+
+def service(component: Component, **changes: str) -> dict[str, Any]:
+    resources = resolved(page_of(component), **changes).resources
+    found: dict[str, Any] = resources[component.title]["Properties"]
+    return found
+
+
+def statements(component: Component, role: str, **changes: str) -> list[dict[str, Any]]:
+    """What a component's ``Task`` or ``Execution`` role may do, by its own policy."""
+    resources = resolved(page_of(component), **changes).resources
+    policy = resources[f"{component.title}{role}Policy"]["Properties"]
+    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return found
+
+
+SERVICES = tuple(one for one in COMPONENTS if one.is_service)

@@ -1,0 +1,100 @@
+"""The setup gate: what it runs, what starts it anew, and what waits for it."""
+
+from __future__ import annotations
+
+from compiler.wiring import references
+from templates.components import COMPONENTS, SETUP
+from tests.templates.tasks import (
+    container,
+    document,
+    environment,
+    page_of,
+    resolved,
+)
+
+RESOURCES = document("Setup")["Resources"]
+GATE = RESOURCES["Gate"]["Properties"]
+
+
+def test_the_function_is_told_all_that_it_needs() -> None:
+    gate = resolved("Setup").resources["Gate"]["Properties"]
+    assert gate == {
+        "ServiceToken": "<Setup.GateFunction.Arn>",
+        "ServiceTimeout": 3600,
+        "Cluster": "given-ClusterArn",
+        "TaskDefinition": "<Setup.SetupDefinition>",
+        "Container": "setup",
+        "Subnets": ["subnet-1", "subnet-2"],
+        "SecurityGroups": ["given-SetupGroupId"],
+        "LogGroup": "<Setup.SetupLog>",
+        "LogStreamPrefix": "setup",
+        "Version": "given-RuntimeImage given-RuntimeSha256",
+    }
+    assert gate["Container"] == container(SETUP)["Name"]
+    options = container(SETUP)["LogConfiguration"]["Options"]
+    assert gate["LogGroup"] == options["awslogs-group"]
+    assert gate["LogStreamPrefix"] == options["awslogs-stream-prefix"]
+
+
+def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
+    # CloudFormation calls a custom resource when a property changes, and a task
+    # definition with anything new in it is a new ARN.
+    assert ("SetupDefinition", "") in set(references(GATE["TaskDefinition"]))
+    read = {name for name, _ in references(RESOURCES["SetupDefinition"])}
+    assert read >= {
+        *("RuntimeImage", "RuntimeSha256", "Parallelism", "DatabaseHost"),
+        *("DatabaseAdminSecretArn", "DatabaseAirflowSecretArn"),
+        *("DatabaseResultsSecretArn", "AdminSecretArn", "KeysFernetSecretArn"),
+    }
+
+
+def test_the_gate_waits_for_every_right_of_its_function() -> None:
+    # A right that comes a second late is a launch that fails once in ten.
+    assert RESOURCES["Gate"]["DependsOn"] == "GateAgainPolicy"
+    again = RESOURCES["GateAgainPolicy"]["Properties"]
+    assert again["Roles"] == [{"Ref": "GateRole"}]
+    (statement,) = again["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["lambda:InvokeFunction"]
+    assert statement["Resource"] == [{"Fn::GetAtt": ["GateFunction", "Arn"]}]
+
+
+def test_the_function_is_the_runtime_that_the_containers_start_from() -> None:
+    function = resolved("Setup").resources["GateFunction"]["Properties"]
+    assert function["Code"] == {
+        "S3Bucket": environment(SETUP)["RUNTIME_BUCKET"],
+        "S3Key": environment(SETUP)["RUNTIME_KEY"],
+    }
+    assert function["Handler"] == "runtime.gate.handler"
+    assert function["Runtime"] == "python3.13"
+    assert function["LoggingConfig"] == {"LogGroup": "<Setup.GateLog>"}
+
+
+def test_the_function_holds_no_secret_and_no_way_into_the_network() -> None:
+    # It starts a task and reads a log. What it does not have, nobody takes from it.
+    function = resolved("Setup").resources["GateFunction"]["Properties"]
+    assert not function.keys() & {"Environment", "VpcConfig"}
+    for name in ("GatePolicy", "GateAgainPolicy"):
+        assert "secretsmanager" not in str(RESOURCES[name])
+
+
+def test_a_launch_in_a_young_account_does_not_fail_for_want_of_concurrency() -> None:
+    # Ten executions at once are all that such an account has, and Lambda refuses to
+    # reserve one of them.
+    assert "ReservedConcurrentExecutions" not in RESOURCES["GateFunction"]["Properties"]
+
+
+def test_no_service_starts_before_its_version_has_passed() -> None:
+    # B5: each takes the output of this stack, so CloudFormation orders them.
+    assert resolved("Setup").outputs["Version"] == GATE_VERSION
+    for component in COMPONENTS:
+        if page_of(component) != "Setup":
+            assert environment(component)["SETUP_VERSION"] == "given-SetupVersion"
+
+
+GATE_VERSION = "given-RuntimeImage given-RuntimeSha256"
+
+
+def test_the_master_password_goes_to_the_setup_task_alone() -> None:
+    for page in ("AirflowServices", "Workers"):
+        assert "DatabaseAdminSecretArn" not in document(page)["Parameters"]
+    assert "DatabaseAdminSecretArn" in document("Setup")["Parameters"]

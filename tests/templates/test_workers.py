@@ -1,0 +1,62 @@
+"""A pool of workers: how it is scaled, where it runs, and how a task survives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from templates.cluster import ON_DEMAND, SPOT
+from templates.components import WORKER
+from tests.templates.tasks import container, definition, environment, service
+
+
+@pytest.mark.parametrize("share", [0, 1, 50, 99, 100])
+def test_spot_and_on_demand_make_a_hundred(share: int) -> None:
+    weights = {
+        one["CapacityProvider"]: int(one["Weight"])
+        for one in service(WORKER, SpotPercent=str(share))["CapacityProviderStrategy"]
+    }
+    assert weights == {ON_DEMAND: 100 - share, SPOT: share}
+
+
+def test_no_worker_is_on_demand_in_a_pool_that_is_all_spot() -> None:
+    # ECS refuses a base on a provider of weight 0.
+    for one in service(WORKER, SpotPercent="100")["CapacityProviderStrategy"]:
+        assert "Base" not in one
+    assert "LaunchType" not in service(WORKER)
+
+
+def test_sigterm_reaches_celery_alone() -> None:
+    # D1 and D2 (apache/airflow #18066): sent to every process, it kills the tasks
+    # that Celery meant to finish. And nothing in front of Celery may swallow it.
+    assert environment(WORKER)["DUMB_INIT_SETSID"] == "0"
+    command = container(WORKER)["Command"][3:]
+    assert command[0] == "env"
+    assert "sh" not in command
+
+
+def test_a_worker_takes_its_own_queue() -> None:
+    command = container(WORKER)["Command"]
+    assert command[-2:] == ["--queues", "given-Queue"]
+    # It leaves the host name alone: a worker exits if one of its name lives.
+    assert "--celery-hostname" not in command
+
+
+def test_workers_find_the_api_server_and_serve_nobody_by_name() -> None:
+    connect = service(WORKER)["ServiceConnectConfiguration"]
+    assert connect["Enabled"] is True
+    assert "Services" not in connect
+    # Its address is an output of the stack that serves it, so that stack is first:
+    # a task knows those names only that existed when it started.
+    url = environment(WORKER)["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    assert url == "given-ExecutionApiUrl"
+
+
+def test_the_scratch_disk_is_the_pools_choice() -> None:
+    # D9: what tasks leave behind fills 20 GiB.
+    assert definition(WORKER)["EphemeralStorage"] == {"SizeInGiB": "given-ScratchGib"}
+
+
+def test_the_proxy_logs_beside_the_worker() -> None:
+    logging = service(WORKER)["ServiceConnectConfiguration"]["LogConfiguration"]
+    assert logging["Options"]["awslogs-group"] == "<Workers.WorkerLog>"
+    assert logging["Options"]["awslogs-stream-prefix"] == "service-connect"
