@@ -69,6 +69,61 @@ EXCEPTIONS = (
         reason="Every resource says what it is for in Metadata.Purpose, which a house "
         "rule demands; why it is so, where a reader would ask.",
     ),
+    LintException(
+        rule="I1022",
+        reason="Join holds the object itself; in the text of a Sub it would be a name "
+        "again, which nothing checks before the linter does.",
+    ),
+    LintException(
+        rule="W1001",
+        linter="cloudformation-validate",
+        place="Outputs.*Fn::If*",
+        reason="It does not see that Fn::If guards a reference in Outputs; cfn-lint's "
+        "rule of the same name does, and is followed.",
+    ),
+    LintException(
+        rule="W1028",
+        linter="cloudformation-validate",
+        template="parent.template.json",
+        place="Resources.*.Properties.Parameters.*",
+        reason="It takes an environment's values for the only ones, and then one branch "
+        "of every choice is unreachable; cfn-lint's rule of the same name does not, "
+        "and is followed.",
+    ),
+    *(
+        LintException(
+            rule="W1030",
+            linter="cloudformation-validate",
+            template="service-catalog.template.json",
+            place=place,
+            reason="The default is empty and the property is left out then; the linter "
+            "does not follow the condition.",
+        )
+        for place in (
+            "Parameters.LauncherArn.Default",
+            "Resources.LaunchRole.Properties.PermissionsBoundary",
+            "Resources.Tag.Properties.*",
+        )
+    ),
+    LintException(
+        rule="W3688",
+        linter="cloudformation-validate",
+        template="database.template.json",
+        place="Resources.Cluster.Properties.MasterUsername",
+        reason="One condition chooses between the two; the linter sees both at once.",
+    ),
+    LintException(
+        rule="W2509",
+        place="Parameters.*SecretArn",
+        reason="The value is the ARN of a secret and says so; secrets themselves are "
+        "generated in the stack and no parameter holds one.",
+    ),
+    LintException(
+        rule="W9003",
+        linter="cloudformation-validate",
+        reason="A template's parameters are strings and numbers; CloudFormation turns "
+        "them into what the property takes, by the resource's schema.",
+    ),
 )
 """Everything we answer instead of following."""
 

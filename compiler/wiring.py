@@ -325,7 +325,7 @@ class Page(Template):
         self.set_version()
         self.name = name
         self.path = f"{name}.template.json"
-        self.children: list[Page] = []
+        self.children: dict[str, Page] = {}
         self.document: dict[str, Any] = {}
         self.declared: list[Leaf] = []
         self._build = build
@@ -403,8 +403,7 @@ class Page(Template):
                 f"Write {_place(inputs)}(...)",
             )
         child = self._build.page(define)
-        if child not in self.children:
-            self.children.append(child)
+        self.children[child.name] = child
         logical_id = name or title(child.name)
         if logical_id in self.resources:
             raise WiringError(
@@ -489,7 +488,7 @@ class Page(Template):
     def walk(self) -> Iterator[Page]:
         """Every page below this one, each once, then this one."""
         seen: set[str] = set()
-        for child in self.children:
+        for child in self.children.values():
             for page in child.walk():
                 if page.name not in seen:
                     seen.add(page.name)

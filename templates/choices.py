@@ -91,7 +91,8 @@ class Choices(Interface):
     way_out: WayOut = about(
         "How tasks reach AWS and the internet: a NAT gateway in every zone, a "
         "single one, or interface endpoints without any way to the internet. "
-        "Unused with an existing VPC.",
+        "An existing VPC keeps its own ways; endpoints adds the endpoints to it, "
+        "for which each private subnet must lie in a zone of its own.",
         group="Network",
         label="Way out",
         Default="single-nat",

@@ -9,7 +9,7 @@ the database, then the services, and last what scales and watches them.
 
 from __future__ import annotations
 
-from troposphere import And, Condition, Equals, Not, Sub
+from troposphere import Equals, Not, Sub
 
 from compiler.wiring import Define, Interface, Page, about, choose, title
 from templates import (
@@ -87,10 +87,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
     def define(t: Page, given: Choices) -> Outputs:
         add_rules(t, given)
         is_new_vpc = t.condition("IsNewVpc", Equals(given.existing_vpc_id, ""))
-        has_endpoints = t.condition(
-            "HasEndpoints",
-            And(Condition(is_new_vpc), Equals(given.way_out, "endpoints")),
-        )
+        has_endpoints = t.condition("HasEndpoints", Equals(given.way_out, "endpoints"))
         is_internet_facing = t.condition(
             "IsInternetFacing", Equals(given.load_balancer_scheme, "internet-facing")
         )

@@ -64,7 +64,6 @@ def rules(given: Choices) -> tuple[Rule, ...]:
     """Return the rules over the operator's choices, in the form's order."""
     is_new_vpc = _is_empty(given.existing_vpc_id)
     is_internet_facing = Equals(given.load_balancer_scheme, "internet-facing")
-    is_endpoints = And(is_new_vpc, Equals(given.way_out, "endpoints"))
     return (
         Rule(
             name="ProductionSurvivesTheLossOfAZone",
@@ -160,7 +159,7 @@ def rules(given: Choices) -> tuple[Rule, ...]:
         ),
         Rule(
             name="EndpointsSuffice",
-            when=is_endpoints,
+            when=Equals(given.way_out, "endpoints"),
             demands=(
                 Demand(
                     holds=Not(Equals(given.outbound_https_cidr, EVERYWHERE)),
