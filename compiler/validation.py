@@ -199,7 +199,7 @@ class _Validation:
                 f"it reads {parameter}, which the {self.name} template does not have.",
                 nearest(parameter, self.definitions) or "Correct its reads.",
             )
-        if missing or not all(name in self.values for name in check.reads):
+        if not all(name in self.values for name in check.reads):
             return
         try:
             found = check.finds(Given(check.reads, self.values, self.template))
