@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import awacs.awslambda
+import awacs.cloudformation
 import awacs.ecr
 import awacs.ecs
 import awacs.iam
@@ -32,7 +33,7 @@ from awacs.aws import (
     StringEquals,
     StringLike,
 )
-from troposphere import AWSHelperFn, Sub
+from troposphere import AWSHelperFn, StackId, Sub
 
 from templates.components import (
     API_SERVER,
@@ -230,21 +231,15 @@ def gate_policy(
             on=[tasks_of(site)],
             when=[in_cluster],
         ),
-        # The task carries the stack's tags, and only in the moment it is made.
-        _allow(
-            awacs.ecs.TagResource,
-            on=[tasks_of(site)],
-            when=[StringEquals("ecs:CreateAction", "RunTask")],
-        ),
         _allow(
             awacs.iam.PassRole,
             on=role_arns,
             when=[StringEquals("iam:PassedToService", TASKS)],
         ),
         # The reason of a failure is in the task's log, and goes to the stack event.
-        _allow(
-            awacs.logs.FilterLogEvents, awacs.logs.GetLogEvents, on=[task_log_group_arn]
-        ),
+        _allow(awacs.logs.GetLogEvents, on=[task_log_group_arn]),
+        # A rollback must not run the older Airflow's migrations.
+        _allow(awacs.cloudformation.DescribeStacks, on=[StackId]),
         _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
     )
 

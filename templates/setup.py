@@ -78,7 +78,7 @@ class Gate(CustomResource):
         "TaskDefinition": (str, True),
         "Container": (str, True),
         "Subnets": ([str], True),
-        "SecurityGroups": ([str], True),
+        "SecurityGroup": (str, True),
         "LogGroup": (str, True),
         "LogStreamPrefix": (str, True),
         "Version": (str, True),
@@ -141,6 +141,8 @@ def define(t: Page, given: Inputs) -> Outputs:
         why="Attached afterwards: the function needs its role first.",
     )
 
+    # The output needs no attribute of the gate: a stack has outputs when all in it is
+    # made, and this one has none while the gate is shut.
     version = Join(" ", [given.runtime.image, given.runtime.sha256])
     t.add(
         Gate(
@@ -152,7 +154,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             TaskDefinition=Ref(task.definition),
             Container=SETUP.name,
             Subnets=given.subnet_ids,
-            SecurityGroups=[given.setup_group_id],
+            SecurityGroup=given.setup_group_id,
             LogGroup=Ref(task.log),
             LogStreamPrefix=SETUP.name,
             Version=version,

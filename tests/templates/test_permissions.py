@@ -146,12 +146,12 @@ def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
         "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
     }
     assert ours["logs:GetLogEvents"]["Resource"] == ["<Setup.SetupLog.Arn>"]
-    assert ours["ecs:TagResource"]["Condition"] == {
-        "StringEquals": {"ecs:CreateAction": "RunTask"}
-    }
+    # Its own stack alone, to see whether that rolls back.
+    (stack,) = ours["cloudformation:DescribeStacks"]["Resource"]
+    assert stack.split(":")[5].startswith("stack/airflow-Setup-")
     assert ours.keys() == {
-        *("ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask", "ecs:TagResource"),
-        *("iam:PassRole", "logs:FilterLogEvents", "logs:GetLogEvents"),
+        *("ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask"),
+        *("iam:PassRole", "logs:GetLogEvents", "cloudformation:DescribeStacks"),
         *("logs:CreateLogStream", "logs:PutLogEvents"),
     }
 

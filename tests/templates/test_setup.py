@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 from compiler.wiring import references
+from runtime import gate
 from templates.components import COMPONENTS, SETUP
 from tests.templates.tasks import (
     container,
@@ -25,7 +31,7 @@ def test_the_function_is_told_all_that_it_needs() -> None:
         "TaskDefinition": "<Setup.SetupDefinition>",
         "Container": "setup",
         "Subnets": ["subnet-1", "subnet-2"],
-        "SecurityGroups": ["given-SetupGroupId"],
+        "SecurityGroup": "given-SetupGroupId",
         "LogGroup": "<Setup.SetupLog>",
         "LogStreamPrefix": "setup",
         "Version": "given-RuntimeImage given-RuntimeSha256",
@@ -34,6 +40,55 @@ def test_the_function_is_told_all_that_it_needs() -> None:
     options = container(SETUP)["LogConfiguration"]["Options"]
     assert gate["LogGroup"] == options["awslogs-group"]
     assert gate["LogStreamPrefix"] == options["awslogs-stream-prefix"]
+
+
+def test_the_function_finds_what_it_is_told() -> None:
+    told = resolved("Setup").resources["Gate"]["Properties"]
+    asked: dict[str, Any] = {}
+
+    def run_task(**given: Any) -> dict[str, Any]:
+        asked.update(given)
+        return {"tasks": [{"taskArn": "arn:aws:ecs:r:1:task/airflow/f00"}]}
+
+    request = dict.fromkeys(("StackId", "LogicalResourceId", "RequestId"), "x")
+    clients = cast(
+        "gate.Clients", SimpleNamespace(ecs=SimpleNamespace(run_task=run_task))
+    )
+    task = gate.start(request, told, clients)
+    assert asked["cluster"] == "given-ClusterArn"
+    assert asked["taskDefinition"] == "<Setup.SetupDefinition>"
+    assert asked["networkConfiguration"]["awsvpcConfiguration"] == {
+        "subnets": ["subnet-1", "subnet-2"],
+        "securityGroups": ["given-SetupGroupId"],
+        "assignPublicIp": "DISABLED",
+    }
+    # As the awslogs driver names it: prefix, container, task.
+    assert gate.stream(task, told) == "setup/setup/f00"
+    assert told["ServiceTimeout"] > gate.LIMIT_SECONDS
+
+
+def test_the_function_may_do_exactly_what_it_does() -> None:
+    # Least privilege, both ways: a right too few is a gate that never opens.
+    services = {
+        "ecs": "ecs",
+        "logs": "logs",
+        "functions": "lambda",
+        "stacks": "cloudformation",
+    }
+    source = Path(gate.__file__).read_text()
+    does = {
+        f"{services[client]}:{call.title().replace('_', '')}"
+        for client, call in re.findall(r"clients\.(\w+)\.(\w+)\(", source)
+    }
+    does = {a.replace("lambda:Invoke", "lambda:InvokeFunction") for a in does}
+    may = {
+        action
+        for name in ("GatePolicy", "GateAgainPolicy")
+        for s in RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
+        for action in s["Action"]
+    }
+    own_log = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert may == does | own_log | {"iam:PassRole"}
 
 
 def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
