@@ -57,6 +57,10 @@ format: $(READY) ## Format the code, and mend what ruff can mend by itself.
 golden: $(READY) ## Write the golden templates anew, to be read in review.
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/house/test_golden.py
 
+.PHONY: reference
+reference: $(READY) ## Write the table of parameters in the README anew.
+	@.venv/bin/python build.py reference
+
 .PHONY: pins
 pins: $(TOOLS)/.installed ## Pin requirements/*.in anew, with hashes.
 	@for name in dev pins; do $(PIP_COMPILE) --output-file requirements/$$name.txt \

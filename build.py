@@ -139,6 +139,15 @@ def parameters(environment: tuple[str, ...]) -> None:
     report.show_check(outcome)
 
 
+@main.command()
+def reference() -> None:
+    """Write the table of parameters in README.md anew."""
+    from compiler import reference
+
+    pages = {page.name: page.document for page in compile_pages()}
+    reference.update(ROOT / "README.md", pages["parent"])
+
+
 def compile_pages() -> Iterable[Page]:
     """Compile both roots; return every template, a nested one before its parent."""
     from compiler.wiring import Build

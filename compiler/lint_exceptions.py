@@ -86,9 +86,9 @@ EXCEPTIONS = (
         linter="cloudformation-validate",
         template="parent.template.json",
         place="Resources.*.Properties.Parameters.*",
-        reason="It takes an environment's values for the only ones, and then one branch "
-        "of every choice is unreachable; cfn-lint's rule of the same name does not, "
-        "and is followed.",
+        reason="It takes an environment's values for the only ones, and then one "
+        "branch of every choice is unreachable; cfn-lint's rule of the same name does "
+        "not, and is followed.",
     ),
     *(
         LintException(

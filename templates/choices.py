@@ -196,10 +196,11 @@ class Choices(Interface):
         Default="false",
     )
     database_engine_version: AuroraVersion = about(
-        "Version of Aurora PostgreSQL. Raise it, never lower it.",
+        "Version of Aurora PostgreSQL. Raise it, never lower it; to restore a "
+        "snapshot, not older than the snapshot's.",
         group="Database",
         label="Engine version",
-        Default="17.9",
+        Default="17.7",
     )
     database_min_capacity: AuroraCapacity = about(
         "Fewest Aurora capacity units. 0 pauses, for throw-away stacks only; "
@@ -402,7 +403,7 @@ class Choices(Interface):
         Default="first",
     )
     permissions_boundary_arn: PolicyArn = about(
-        "Managed policy that bounds every role of the tasks. Empty for none.",
+        "Managed policy that bounds every role. Empty for none.",
         group="Hardening",
         label="Permissions boundary",
         Default="",

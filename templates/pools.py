@@ -9,7 +9,7 @@ parameters a template, so fifty pools cannot ask for everything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from compiler.wiring import Page, Value, about
 from templates.kinds import (
@@ -27,12 +27,19 @@ V = TypeVar("V", bound=Value)
 
 @dataclass(frozen=True, kw_only=True)
 class Knob:
-    """One setting of a pool as an operator sees it; ``least`` is its lower bound."""
+    """One setting of a pool as an operator sees it; ``least`` and ``most`` bound it."""
 
     field: str
     label: str
     description: str
     least: int | None = None
+    most: int | None = None
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The bounds as CloudFormation writes them."""
+        bounds = {"MinValue": self.least, "MaxValue": self.most}
+        return {key: bound for key, bound in bounds.items() if bound is not None}
 
 
 KNOBS = (
@@ -88,6 +95,7 @@ KNOBS = (
         label="Scratch disk",
         description="Scratch disk of one worker in GiB.",
         least=21,
+        most=200,
     ),
 )
 
@@ -150,13 +158,12 @@ class Pool:
         if field not in self.asks:
             return kind(given)
         (knob,) = (knob for knob in KNOBS if knob.field == field)
-        bounds: dict[str, Any] = {} if knob.least is None else {"MinValue": knob.least}
         choice = about(
             knob.description,
             group=f"Workers of the {self.name} pool, queue {self.queue}",
             label=knob.label,
             Default=given,
-            **bounds,
+            **cast(dict[str, Any], knob.bounds),
         )
         return t.ask(f"{self.name}_workers_{field}", kind, choice.metadata)
 

@@ -18,6 +18,8 @@ from templates.kinds import LogDays
 EVERYWHERE = "0.0.0.0/0"
 AUDIT_DAYS = 365
 """An audit looks back one year: facts of every common framework."""
+SLEEPY = ["0", "0.5", "1", "1.5"]
+"""Capacities below which Aurora pauses, or has no Performance Insights."""
 
 
 class Contains(AWSHelperFn):
@@ -83,6 +85,12 @@ def rules(given: Choices) -> tuple[Rule, ...]:
                     holds=Not(And(is_new_vpc, Equals(given.way_out, "single-nat"))),
                     message="Production needs more than one NAT gateway: set WayOut to "
                     "nat-per-zone or endpoints.",
+                ),
+                Demand(
+                    holds=Not(Contains(SLEEPY, given.database_min_capacity)),
+                    message="Production needs two capacity units or more, for "
+                    "Performance Insights and a failover under load: raise "
+                    "DatabaseMinCapacity.",
                 ),
                 Demand(
                     holds=Not(Equals(given.api_server_minimum, 1)),

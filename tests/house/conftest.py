@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import build
 import pytest
 
+import build
 from tests.resolver import Stack, deploy
 
 ROOT = Path(build.__file__).parent

@@ -104,7 +104,8 @@ MAY_GO = {
 
 
 def test_what_holds_data_outlives_its_stack(library: Library) -> None:
-    kept, gone = set(), set()
+    kept: set[str] = set()
+    gone: set[str] = set()
     for name, template in library.items():
         for logical_id, resource in template["Resources"].items():
             if resource["Type"] in STATEFUL:
