@@ -33,7 +33,8 @@ def _lines(parent: Mapping[str, Any]) -> Iterator[str]:
     form = parent["Metadata"]["AWS::CloudFormation::Interface"]
     for group in form["ParameterGroups"]:
         yield f"\n### {group['Label']['default']}\n\n"
-        yield "| Parameter | Default | Values | What it is |\n| --- | --- | --- | --- |\n"
+        yield "| Parameter | Default | Values | What it is |\n"
+        yield "| --- | --- | --- | --- |\n"
         for name in group["Parameters"]:
             spec = parent["Parameters"][name]
             cells = (

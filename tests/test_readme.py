@@ -10,6 +10,7 @@ import pytest
 import build
 from compiler import reference
 
+LINES = re.MULTILINE
 README = build.ROOT / "README.md"
 
 
@@ -39,8 +40,9 @@ def test_a_page_without_a_place_for_the_table_is_refused(
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"\bmake ([a-z-]+)", README.read_text()))
-    targets = set(re.findall(r"^([a-z-]+):", (build.ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", README.read_text(), LINES))
+    rules = (build.ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", rules, LINES))
     assert named <= targets, named - targets
 
 
