@@ -11,9 +11,11 @@ dumb-init alone, whose rules then hold as ever.
 
 With a read-only root the writable folders are volumes. Fargate gives a volume to root
 unless the image declares the folder, so that switch needs an image derived from
-Airflow's which ends in ``VOLUME /tmp /opt/airflow``. It has no service deployment
-alarms (the alarms of a service know its name, so they come after it): the setup gate,
-health checks and the circuit breaker decide whether a release is good.
+Airflow's which ends in ``VOLUME /tmp /opt/airflow``.
+
+Services have no deployment alarms. An alarm on a service needs the service's name, so
+it is made after it, and the service cannot wait for it: the setup gate, the health
+checks and the circuit breaker decide whether a release is good.
 """
 
 from __future__ import annotations
@@ -304,7 +306,7 @@ class Fargate:
             Image=self._site.runtime.image,
             Essential=True,
             Command=[
-                *("python", "-c", BOOTSTRAP.read_text()),
+                *("python", "-c", BOOTSTRAP.read_text(encoding="utf-8")),
                 *component.command,
                 *arguments,
             ],
