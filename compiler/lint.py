@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -31,11 +31,10 @@ SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One template to lint, as it is or with the values of an environment."""
+    """One template to lint, with the values of environments or as it is."""
 
     template: str
-    environment: str = ""
-    parameters: Mapping[str, str] | None = None
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weight: int = 0
     """About how long it takes; the longest go first."""
 
@@ -107,8 +106,7 @@ def _ask(connection: Any, stage: Path, task: Task) -> None:
     question = {
         "stage": str(stage),
         "template": task.template,
-        "environment": task.environment,
-        "parameters": dict(task.parameters or {}),
+        "environments": task.environments,
     }
     # Where the worker has died, its answer is what tells.
     with contextlib.suppress(BrokenPipeError):
@@ -145,41 +143,45 @@ def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
     engine = cv.RegoEngine()
     found: list[Finding] = []
     for task in tasks:
-        report = engine.validate_template(
-            cv.TemplateContent((stage / task.template).read_bytes(), task.template),
-            cv.ValidateConfig(
-                # Below WARN are remarks on what was resolved, not on what is wrong.
-                severity_level=cv.Severity.WARN,
-                parameter_overrides=dict(task.parameters or {}),
-            ),
+        template = cv.TemplateContent(
+            (stage / task.template).read_bytes(), task.template
         )
-        if report.status is cv.ReportStatus.ANALYSIS_INCOMPLETE:
-            found.append(
-                Finding(
-                    linter="cloudformation-validate",
-                    rule="incomplete",
-                    template=task.template,
-                    place="",
-                    line=1,
-                    message="The analysis ran out of its budget",
-                    why="A template that was not checked to its end is not checked.",
-                    environment=task.environment,
-                )
+        for environment, values in (task.environments or {"": {}}).items():
+            report = engine.validate_template(
+                template,
+                cv.ValidateConfig(
+                    # Below are remarks on what was resolved, not on what is wrong.
+                    severity_level=cv.Severity.WARN,
+                    parameter_overrides=dict(values),
+                ),
             )
-        found += (
-            Finding(
-                linter="cloudformation-validate",
-                rule=diagnostic.rule_id,
-                template=task.template,
-                place=_place(diagnostic),
-                line=diagnostic.start_line or 1,
-                message=diagnostic.message,
-                why=diagnostic.rule_description or "",
-                environment=task.environment,
-            )
-            for diagnostic in report.diagnostics
-        )
+            found += _findings(report, task.template, environment)
     return found
+
+
+def _findings(report: Any, template: str, environment: str) -> Iterator[Finding]:
+    if report.status.name == "ANALYSIS_INCOMPLETE":
+        yield Finding(
+            linter="cloudformation-validate",
+            rule="incomplete",
+            template=template,
+            place="",
+            line=1,
+            message="The analysis ran out of its budget",
+            why="A template that was not checked to its end is not checked.",
+            environment=environment,
+        )
+    for diagnostic in report.diagnostics:
+        yield Finding(
+            linter="cloudformation-validate",
+            rule=diagnostic.rule_id,
+            template=template,
+            place=_place(diagnostic),
+            line=diagnostic.start_line or 1,
+            message=diagnostic.message,
+            why=diagnostic.rule_description or "",
+            environment=environment,
+        )
 
 
 def _place(diagnostic: Any) -> str:

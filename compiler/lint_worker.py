@@ -15,9 +15,11 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Container
 from functools import cache
 from typing import Any
 
+import cfnlint.decode
 from cfnlint.config import ConfigMixIn
 from cfnlint.context.parameters import ParameterSet
 from cfnlint.match import Match
@@ -42,8 +44,8 @@ NO_FILE = os.devnull
 
 def main(descriptors: list[int]) -> None:
     """Fork until there is a worker for each socket, and work."""
-    _configuration()
     _rules()
+    _read_nested_templates_once()
     gc.freeze()
     own = descriptors[0]
     for descriptor in descriptors[1:]:
@@ -70,21 +72,25 @@ def serve(connection: socket.socket) -> None:
 
 
 def _lint(
-    stage: str, template: str, environment: str, parameters: dict[str, str]
+    stage: str, template: str, environments: dict[str, dict[str, str]]
 ) -> list[dict[str, object]]:
     # cfn-lint follows a relative TemplateURL only to files below where it runs.
     os.chdir(stage)
     configuration = _configuration().evolve(
         templates=[template],
-        parameters=[ParameterSet(environment, parameters)] if environment else [],
+        parameters=[
+            ParameterSet(name, values) for name, values in environments.items()
+        ],
     )
     return [
-        _finding(match, template, environment)
+        _finding(match, template, environments)
         for match in run_template_by_file_paths(configuration, _rules())
     ]
 
 
-def _finding(match: Match, template: str, environment: str) -> dict[str, object]:
+def _finding(
+    match: Match, template: str, environments: Container[str]
+) -> dict[str, object]:
     path = getattr(match, "path", None) or []
     return {
         "linter": "cfn-lint",
@@ -94,8 +100,16 @@ def _finding(match: Match, template: str, environment: str) -> dict[str, object]
         "line": match.linenumber,
         "message": match.message,
         "why": match.rule.description,
-        "environment": environment,
+        # Where a value is at fault it is the environment's, else the message names it.
+        "environment": match.filename if match.filename in environments else "",
     }
+
+
+def _read_nested_templates_once() -> None:
+    """Keep what was read: cfn-lint reads a nested template twice for each stack."""
+    wires = _rules()["E3043"]
+    wires._get_template_parameters = cache(wires._get_template_parameters)  # noqa: SLF001 - a quarter of the parent's time, for an exactly pinned cfn-lint
+    cfnlint.decode.decode = cache(cfnlint.decode.decode)
 
 
 @cache

@@ -157,7 +157,7 @@ def _build(project: Project, stage: Path, inputs: str) -> Outcome:
 
 
 def _tasks(
-    files: Mapping[str, str], environments: Iterable[EnvironmentFile]
+    files: Mapping[str, str], environments: Sequence[EnvironmentFile]
 ) -> Iterable[Task]:
     """Lint each template as it is, and the parent with each environment's values."""
     from compiler.lint import Task
@@ -165,11 +165,10 @@ def _tasks(
     for path, text in files.items():
         if path.endswith(".template.json"):
             yield Task(template=path, weight=len(text))
-    for environment in environments:
+    if environments:
         yield Task(
             template=PARENT,
-            environment=environment.name,
-            parameters=environment.parameters,
+            environments={e.name: e.parameters for e in environments},
             weight=len(files[PARENT]),
         )
 

@@ -164,20 +164,48 @@ def test_cloudformation_validate_sees_a_property_that_does_not_exist(
 def test_values_of_an_environment_are_linted(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
-    tasks = [
-        replace(TASKS[0], environment=name, parameters={"Size": size})
-        for name, size in (("dev", "small"), ("prod", "huge"))
-    ]
-    found = unexcused(cfn_lint.run(stage(tmp_path, templates), tasks))
+    task = replace(
+        TASKS[0], environments={"dev": {"Size": "small"}, "prod": {"Size": "huge"}}
+    )
+    found = unexcused(cfn_lint.run(stage(tmp_path, templates), [task]))
     assert {(f.rule, f.environment) for f in found} == {("E2900", "prod")}
+
+
+def test_value_that_breaks_a_resource_names_its_environment(
+    cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
+) -> None:
+    parameters = templates["child"]["Parameters"]
+    parameters["Days"] = {"Type": "Number", "Description": "How long."}
+    templates["child"]["Resources"]["Log"] = {
+        "Type": "AWS::Logs::LogGroup",
+        "Metadata": WHY,
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {"RetentionInDays": {"Ref": "Days"}},
+    }
+    values = {"dev": {"Days": "7"}, "prod": {"Days": "8"}}
+    task = replace(
+        TASKS[1],
+        environments={name: {**v, "DisplayName": "x"} for name, v in values.items()},
+    )
+    folder = stage(tmp_path, templates)
+    said = [f.message for f in unexcused(cfn_lint.run(folder, [task]))]
+    assert any("prod" in message for message in said)
+    assert not any("dev" in message for message in said)
+    found = unexcused(lint.validate(folder, [task]))
+    assert {f.environment for f in found} == {"prod"}
 
 
 def test_informational_rules_are_on(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
-    del templates["parent"]["Resources"]["Child"]["DeletionPolicy"]
+    templates["child"]["Resources"]["Log"] = {
+        "Type": "AWS::Logs::LogGroup",
+        "Metadata": WHY,
+        "Properties": {"RetentionInDays": 7},
+    }
     found = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
-    assert found == {("I3011", "Resources.Child")}
+    assert found == {("I3011", "Resources.Log")}
 
 
 def test_configuration_of_a_persons_home_has_no_say(
