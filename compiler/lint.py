@@ -106,7 +106,7 @@ def _ask(connection: Any, stage: Path, task: Task) -> None:
     question = {
         "stage": str(stage),
         "template": task.template,
-        "environments": task.environments,
+        "environments": {n: dict(values) for n, values in task.environments.items()},
     }
     # Where the worker has died, its answer is what tells.
     with contextlib.suppress(BrokenPipeError):
