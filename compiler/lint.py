@@ -216,8 +216,8 @@ def problems(findings: list[Finding], templates: Path) -> list[Problem]:
     ]
 
 
-def _reading_order(finding: Finding) -> tuple[str, int, str, str]:
-    return finding.template, finding.line, finding.rule, finding.message
+def _reading_order(said: Finding) -> tuple[str, int, str, str, str]:
+    return said.template, said.line, said.rule, said.linter, said.message
 
 
 def _source(finding: Finding, templates: Path) -> str:

@@ -283,6 +283,21 @@ def test_message_says_where_what_why_and_what_to_do(tmp_path: Path) -> None:
     assert "compiler/lint_exceptions.py" in problem.remedy
 
 
+def test_messages_do_not_depend_on_which_worker_was_faster(tmp_path: Path) -> None:
+    findings = [
+        replace(FINDING, linter=linter, line=line, environment=environment)
+        for linter in ("cfn-lint", "cloudformation-validate")
+        for line in (12, 3)
+        for environment in ("prod", "dev")
+    ]
+    told = lint.problems(findings, tmp_path)
+    assert told == lint.problems(findings[::-1], tmp_path)
+    assert [problem.where.split()[0].rsplit(":")[1] for problem in told] == [
+        *("3", "3", "12", "12")
+    ]
+    assert {problem.what.partition(", with ")[2] for problem in told} == {"dev, prod)."}
+
+
 @pytest.mark.parametrize(
     ("exception", "holds"),
     [

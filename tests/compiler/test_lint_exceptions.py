@@ -1,0 +1,43 @@
+"""Both linters over the whole product, and what we answer them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import build
+from compiler import lint, parameters, pipeline
+from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(build.__file__).parent
+ENVIRONMENTS = [
+    parameters.load(path)
+    for path in parameters.environments(ROOT / "parameters").values()
+]
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+    """Everything that both linters say, before any exception."""
+    stage = tmp_path_factory.mktemp("stage")
+    files = {page.path: page.text() for page in build.compile_pages()}
+    for path, text in files.items():
+        (stage / path).write_text(text)
+    tasks = list(pipeline._tasks(files, ENVIRONMENTS))
+    with lint.CfnLint() as cfn_lint:
+        return cfn_lint.run(stage, tasks) + lint.validate(stage, tasks)
+
+
+def test_linters_report_nothing_that_is_not_answered(findings: list[Finding]) -> None:
+    assert lint.problems(findings, ROOT / "templates") == []
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS, ids=lambda e: f"{e.rule} {e.place}")
+def test_every_exception_answers_something(
+    exception: LintException, findings: list[Finding]
+) -> None:
+    # An exception that outlives its cause hides the next mistake of that kind.
+    assert any(exception.excuses(finding) for finding in findings)
