@@ -59,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(status, self.aws.content if status == 200 else b"<Error/>")
 
     def is_signed_as_botocore_would(self) -> bool:
+        if self.headers["x-amz-security-token"] != ROLE["Token"]:
+            return False
         signed = self.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
         request = AWSRequest(
             "GET",
