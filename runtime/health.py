@@ -1,14 +1,14 @@
 """Whether a component is of use: ``python -m runtime.health COMPONENT``.
 
 Airflow's own checks import all of Airflow, which takes seconds of CPU each time.
-These ask the same questions without it, and answer within ``PATIENCE_SECONDS``:
+These ask the same questions without it, and answer within a second or two; each
+wait ends after ``PATIENCE_SECONDS``:
 
 * scheduler, dag-processor, triggerer: did the job of this host write its heartbeat
   to the database lately? A process that lives but is stuck fails.
 * worker: does this worker answer over the broker? One that lost the broker fails.
-* api-server, flower: does the page answer?
 
-What none of them sees: a worker that answers but takes no tasks.
+What they do not see: a worker that answers but takes no tasks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import socket
 import ssl
 import sys
-from http.client import HTTPConnection, HTTPException
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PATIENCE_SECONDS = 5
-"""For one answer from a page, the database or the broker."""
+"""For one answer from the database or the broker."""
 
 OLDEST_HEARTBEAT_SECONDS = 60
 """Jobs write one every 5 s; Airflow calls a scheduler dead after 30 s. A minute
@@ -41,8 +40,7 @@ JOBS = {
 }
 """Components and what they are called in Airflow's table ``job``."""
 
-PAGES = {"api-server": (8080, "/api/v2/version"), "flower": (5555, "/healthcheck")}
-"""Components and the page that answers without a login."""
+COMPONENTS = (*JOBS, "worker")
 
 HEARTBEAT_AGE = """
 SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job
@@ -105,18 +103,6 @@ def check_worker(environ: Mapping[str, str]) -> None:
         raise Unhealthy(f"{worker} does not answer over the broker")
 
 
-def check_page(number: int, path: str) -> None:
-    """Raise Unhealthy unless a page of this host answers 200."""
-    link = HTTPConnection("localhost", number, timeout=PATIENCE_SECONDS)
-    try:
-        link.request("GET", path)
-        answer = link.getresponse()
-    except (OSError, HTTPException) as error:
-        raise Unhealthy(f"port {number} does not answer: {error}") from error
-    if answer.status != 200:  # noqa: PLR2004 - the only good answer of these pages
-        raise Unhealthy(f"{path} answers {answer.status}")
-
-
 def own_address() -> str:
     """Return the name that this host's jobs have, as Airflow works it out.
 
@@ -139,15 +125,10 @@ def _broker_tls(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED} | ({"ssl_ca_certs": own} if own else {})
 
 
-COMPONENTS = (*JOBS, *PAGES, "worker")
-
-
 def check(component: str, environ: Mapping[str, str]) -> None:
     """Raise Unhealthy unless ``component``, which runs on this host, is of use."""
     if component in JOBS:
         check_job(JOBS[component], environ)
-    elif component in PAGES:
-        check_page(*PAGES[component])
     else:
         check_worker(environ)
 

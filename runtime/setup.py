@@ -56,6 +56,9 @@ ADMIN_SECONDS = 5 * 60
 KEPT_LINES = 20
 """How much of a command's output is searched for its reason to fail."""
 
+NEWER_TABLES = "Can't locate revision"
+"""What Alembic says of tables that a later version has migrated."""
+
 SECRET_NAMES = ("PASSWORD", "SECRET", "SECRET_PREVIOUS", "SECRET_KEY")
 """How the names of variables end that hold secrets."""
 
@@ -184,6 +187,19 @@ def run(
         raise SetupError(f"{shown} ended with exit status {status}: {last}")
 
 
+def migrate(environ: Mapping[str, str], log: Log) -> None:
+    """Bring Airflow's tables to the version of the image."""
+    try:
+        run(["airflow", "db", "migrate"], environ, log, limit=MIGRATION_SECONDS)
+    except SetupError as error:
+        if NEWER_TABLES not in str(error):
+            raise
+        raise SetupError(
+            "a newer Airflow than the image's has migrated the tables; use its "
+            "version, or restore the snapshot from before it"
+        ) from error
+
+
 def create_admin(environ: Mapping[str, str], log: Log) -> None:
     """Create the first administrator; one who exists keeps the present password."""
     user, password = part(environ, "ADMIN_USER"), part(environ, "ADMIN_PASSWORD")
@@ -214,7 +230,7 @@ def set_up(environ: Mapping[str, str], log: Log) -> None:
         login(environ, "RESULTS"),
         log.say,
     )
-    run(["airflow", "db", "migrate"], environ, log, limit=MIGRATION_SECONDS)
+    migrate(environ, log)
     create_admin(environ, log)
 
 

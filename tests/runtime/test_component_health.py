@@ -5,9 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import ModuleType
 from typing import Any
 
@@ -145,37 +142,6 @@ def test_an_own_authority_signs_the_brokers_certificate(
     monkeypatch.setenv("AIRFLOW__CELERY__SSL_CACERT", "/own.pem")
     assert health.main(["worker"]) == 0
     assert celery.given["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
-
-
-@pytest.fixture
-def page() -> Iterator[HTTPServer]:
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/good" else 503)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Stay quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_page_is_healthy_when_it_answers_well(page: HTTPServer) -> None:
-    health.check_page(page.server_port, "/good")
-    with pytest.raises(health.Unhealthy, match="answers 503"):
-        health.check_page(page.server_port, "/bad")
-
-
-def test_a_page_that_does_not_answer_is_of_no_use() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    with pytest.raises(health.Unhealthy, match="does not answer"):
-        health.check_page(number, "/good")
 
 
 def test_an_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
