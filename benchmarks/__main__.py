@@ -9,6 +9,7 @@ Limits are for two cores. Nothing fails here: a busy machine is no defect.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ POOLS = (10, 25, 50)
 CFN_LINT = (
     *(sys.executable, "-c", "from cfnlint.runner import main; main()"),
     *("--include-checks", "I", "--include-experimental", "--ignore-checks"),
-    *("W3002", "--regions", "us-east-1", "--non-zero-exit-code", "none", "--templates"),
+    *("W3002", "--regions", "us-east-1", "--non-zero-exit-code", "none", "--template"),
 )
 
 
@@ -84,10 +85,7 @@ def main() -> None:
 
 def measure(folder: Path) -> list[Figure]:
     """Take every figure, each beside its floor."""
-    libraries = subprocess.run(  # noqa: S603 - our own module
-        work("libraries"), cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    load = cpu([sys.executable, "-c", libraries])
+    load = cpu([sys.executable, "-c", output(work("libraries"))])
     loading = "loading the libraries"
     figures = [
         Figure(
@@ -131,13 +129,18 @@ def measure(folder: Path) -> list[Figure]:
         )
         for count in POOLS
     ]
+    grown = json.loads(output(work("growth", *map(str, POOLS))))
     few, some, many = POOLS
+    more, before = (
+        1000 * (grown[str(high)] - grown[str(low)]) / (high - low)
+        for low, high in ((some, many), (few, some))
+    )
     figures.append(
         Figure(
-            what=f"A pool more between {some} and {many}, milliseconds",
-            seconds=1000 * (seconds[many] - seconds[some]) / (many - some),
-            floor=1000 * (seconds[some] - seconds[few]) / (some - few),
-            floor_is=f"a pool more between {few} and {some}: 1.00 is linear",
+            what=f"One pool more, {some} to {many}, milliseconds",
+            seconds=more,
+            floor=before,
+            floor_is=f"one pool more, {few} to {some}; linear is 1",
         )
     )
     return figures
@@ -161,6 +164,13 @@ def wall(command: Callable[[], Sequence[str]], cwd: Path = ROOT) -> float:
 def cpu(command: Sequence[str]) -> float:
     """Return the median of the processor time."""
     return median(spent(command, ROOT).cpu for _ in range(RUNS))
+
+
+def output(command: Sequence[str]) -> str:
+    """Return what a process prints."""
+    return subprocess.run(  # noqa: S603 - our own module
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def spent(command: Sequence[str], cwd: Path) -> Spent:
