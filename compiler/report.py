@@ -16,9 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from compiler.output import digest
-from compiler.pipeline import Outcome
+from compiler.pipeline import PARENT, Outcome
 from compiler.problems import Problem
-from compiler.quotas import IN_THE_TABLE, ROOM, usage
+from compiler.quotas import (
+    IN_THE_TABLE,
+    RESOURCES_IN_ONE_OPERATION,
+    ROOM,
+    resources_below,
+    usage,
+)
 
 PIPED_WIDTH = 10_000
 """Whoever reads from a pipe wants lines, not a guess at the width of a screen."""
@@ -68,13 +74,14 @@ def show_build(dist: Path, outcome: Outcome) -> None:
     """Show what a build wrote, or found to be there already."""
     console = stdout()
     console.print(table(dist))
+    console.print(f"\n{_operation(dist)}")
     if outcome.has_changed:
         _notes(outcome.unchecked)
         names = ", ".join(outcome.environments) or "no environment"
-        console.print(f"\nWrote {dist.name}/; linted as it is and for {names}.")
+        console.print(f"Wrote {dist.name}/; linted as it is and for {names}.")
     else:
         console.print(
-            f"\nUnchanged: {dist.name}/ is what these sources give. Nothing written."
+            f"Unchanged: {dist.name}/ is what these sources give. Nothing written."
         )
 
 
@@ -108,6 +115,17 @@ def progress(text: str) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _operation(dist: Path) -> str:
+    """Say how much one launch makes, every nested stack counted as often as it is."""
+    documents = {
+        file.name: json.loads(file.read_bytes())
+        for file in dist.glob("*.template.json")
+    }
+    made = resources_below(PARENT, documents) if PARENT in documents else 0
+    quota = RESOURCES_IN_ONE_OPERATION
+    return f"A launch makes {made:,} {quota.name}, of {quota.limit:,}."
 
 
 def _notes(notes: tuple[str, ...]) -> None:

@@ -52,6 +52,7 @@ def test_build_writes_dist_and_prints_what_it_uses_of_each_quota(
     assert re.search(r"of 500 +of 200 +of 200 +of 1,000,000", done.stdout)
     digest = output.digest((checkout.dist / "topic.template.json").read_bytes())
     assert re.search(rf"^topic +1 +1 +1 +\d+ +{digest[:12]}", done.stdout, re.MULTILINE)
+    assert "6 resources in one nested operation, of 2,500" in done.stdout
     assert {
         "parent.template.json",
         "topic.template.json",
