@@ -63,8 +63,8 @@ reference: $(READY) ## Write the table of parameters in the README anew.
 
 .PHONY: pins
 pins: $(TOOLS)/.installed ## Pin requirements/*.in anew, with hashes.
-	@for name in dev pins; do $(PIP_COMPILE) --output-file requirements/$$name.txt \
-		requirements/$$name.in || exit 1; done
+	@for input in requirements/*.in; do \
+		$(PIP_COMPILE) --output-file $${input%.in}.txt $$input || exit 1; done
 
 .PHONY: clean
 clean: ## Delete everything that was made, but not the virtual environment.

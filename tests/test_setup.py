@@ -72,7 +72,9 @@ def test_old_python_is_told_so(tmp_path: Path) -> None:
     assert "make PYTHON=" in said.stderr
 
 
-@pytest.mark.parametrize("name", ["dev", "pins"])
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "requirements").glob("*.in"))
+)
 def test_pins_are_exact_hashed_and_name_no_registry(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert "://" not in text
