@@ -177,6 +177,10 @@ class Stack:
         index, items = argument
         return self.resolve(items)[int(self.resolve(index))]
 
+    def _findinmap(self, argument: Any) -> Any:
+        table, first, second = self.resolve(argument)
+        return self.document["Mappings"][table][first][second]
+
     def _getazs(self, _: Any) -> list[str]:
         return [PSEUDO["AWS::Region"] + letter for letter in "abc"]
 

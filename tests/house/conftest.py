@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import build
+from tests.house.estates import Estates
 from tests.resolver import Stack, deploy
 
 ROOT = Path(build.__file__).parent
@@ -61,3 +62,9 @@ def digests() -> set[str]:
 def production(library: Library) -> Stack:
     """The production environment, resolved."""
     return deployed(library, "prod")
+
+
+@pytest.fixture(scope="session")
+def estates(library: Library) -> Estates:
+    """Production and its variants, for the numbered controls."""
+    return Estates(library)
