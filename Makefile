@@ -72,7 +72,11 @@ clean: ## Delete everything that was made, but not the virtual environment.
 		.pytest_cache .hypothesis
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-$(READY): requirements/dev.txt requirements/install.py
+# An upgrade of Python can leave an environment without one.
+GONE := $(shell test -x .venv/bin/python || echo gone)
+.PHONY: gone
+
+$(READY): requirements/dev.txt requirements/install.py $(GONE)
 	@$(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was found. \
 		Install one, or name it: make PYTHON=/path/to/python3.11))
 	@$(PYTHON) requirements/install.py .venv requirements/dev.txt
