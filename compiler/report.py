@@ -46,7 +46,7 @@ def stderr() -> Console:
 
 def table(dist: Path) -> Table:
     """Show every template in ``dist`` with what it uses of each quota."""
-    made = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    made = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     made.add_column("Template\n", no_wrap=True)
     for quota in IN_THE_TABLE:
         made.add_column(

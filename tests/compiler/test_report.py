@@ -37,6 +37,17 @@ def test_table_has_a_line_a_template_with_every_quota(dist: Path) -> None:
     assert lines[3].split()[:2] == ["small", "0"]
 
 
+def test_table_fits_a_screen_of_eighty_columns(dist: Path) -> None:
+    (dist / "service-catalog.template.json").write_text(
+        json.dumps({"M": "x" * 899_999})
+    )
+    console = Console(width=80)
+    with console.capture() as said:
+        console.print(report.table(dist))
+    assert "service-catalog" in said.get()
+    assert "…" not in said.get()
+
+
 def test_figure_that_nears_its_quota_stands_out(dist: Path) -> None:
     console = Console(width=100, force_terminal=True, color_system="standard")
     with console.capture() as said:
