@@ -164,7 +164,6 @@ class Aws:
     @property
     def partition(self) -> str:
         """Return aws, aws-cn, aws-us-gov or another."""
-
         try:
             return str(self._boto().get_partition_for_region(self.region))
         except faults.UnknownRegionError as error:

@@ -387,31 +387,28 @@ def _references(body: Any) -> frozenset[str]:
 
     Too many would only make an entry look more likely than it is: never less.
     """
-    found: set[str] = set()
+    if isinstance(body, Mapping):
+        return frozenset().union(
+            *(_named(name, item) | _references(item) for name, item in body.items())
+        )
+    if isinstance(body, list):
+        return frozenset().union(*map(_references, body))
+    return frozenset()
 
-    def walk(value: Any, key: str = "") -> None:
-        if isinstance(value, dict):
-            for name, item in value.items():
-                if name != "Metadata":
-                    walk(item, name)
-        elif isinstance(value, list):
-            if key in ("Fn::GetAtt", "Fn::If") and value:
-                found.add(str(value[0]))
-            for item in value:
-                walk(item, key if key in ("Fn::Sub", "DependsOn") else "")
-        elif isinstance(value, str):
-            if key in ("Ref", "Condition", "DependsOn"):
-                found.add(value)
-            elif key == "Fn::GetAtt":
-                found.add(value.partition(".")[0])
-            elif key == "Fn::Sub":
-                found.update(
-                    piece.partition("}")[0].partition(".")[0]
-                    for piece in value.split("${")[1:]
-                )
 
-    walk(body)
-    return frozenset(found)
+def _named(key: str, value: Any) -> frozenset[str]:
+    """Return what one intrinsic function, or attribute, refers to by name."""
+    first = value[0] if isinstance(value, list) and value else value
+    if key in ("Ref", "Condition", "Fn::If") and isinstance(first, str):
+        return frozenset({first})
+    if key == "DependsOn":
+        return frozenset([value] if isinstance(value, str) else value)
+    if key == "Fn::GetAtt":
+        return frozenset({str(first).partition(".")[0]})
+    if key == "Fn::Sub":
+        pieces = str(first).split("${")[1:]
+        return frozenset(p.partition("}")[0].partition(".")[0] for p in pieces)
+    return frozenset()
 
 
 def _without_notes(resource: Any) -> str:

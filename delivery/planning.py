@@ -31,8 +31,7 @@ NOTHING = re.compile(
 )
 
 NESTED_REFUSED = re.compile(
-    r"nested change set|IncludeNestedStacks|include.nested.stacks|nested stacks? (is|are)"
-    r" not supported",
+    r"nested change set|include.?nested.?stacks|nested stacks? (is|are) not supported",
     re.IGNORECASE,
 )
 """What CloudFormation says when it cannot look into the nested stacks."""
@@ -84,7 +83,7 @@ def check_ready(found: Stack | None, environment: Environment) -> None:
                 where=where,
                 what=f"It is {found.status}: somebody else is at it.",
                 why="CloudFormation takes one operation of a stack at a time.",
-                remedy=f"Watch it with `build.py events {environment.name} --follow`, "
+                remedy="Watch it with `build.py events ENV --follow`, "
                 "and run this again when it has ended.",
             )
         )
@@ -92,8 +91,8 @@ def check_ready(found: Stack | None, environment: Environment) -> None:
         Problem(
             where=where,
             what=f"It is {found.status}, which cannot be updated.",
-            remedy=f"See why with `build.py diagnose {environment.name}`; get out of it "
-            f"with `build.py recover {environment.name}`.",
+            remedy="`build.py diagnose ENV` says why; `build.py recover ENV` leads out "
+            "of it.",
         )
     )
 
@@ -105,13 +104,22 @@ def proposed(
     publication: Publication,
     environment: Environment,
     *,
+    root: str = ROOT,
     is_nested: bool = True,
     pace: Pace | None = None,
 ) -> Iterator[Plan]:
     """Make a change set and give the plan that it is; clean up what is not executed."""
     found = stacks.find(aws, environment.stack_name)
     check_ready(found, environment)
-    maker = _Maker(aws, dist, publication, environment, found, pace or pace_for(aws))
+    maker = _Maker(
+        aws=aws,
+        dist=dist,
+        publication=publication,
+        environment=environment,
+        found=found,
+        root=root,
+        pace=pace or pace_for(aws),
+    )
     try:
         yield maker.plan(is_nested=is_nested)
     finally:
@@ -123,22 +131,25 @@ class _Maker:
 
     def __init__(
         self,
+        *,
         aws: Aws,
         dist: Dist,
         publication: Publication,
         environment: Environment,
         found: Stack | None,
+        root: str,
         pace: Pace,
     ) -> None:
         self.aws, self.dist, self.publication = aws, dist, publication
         self.environment, self.found, self.pace = environment, found, pace
+        self.root = root
         self.is_new = found is None or found.status == REVIEW
         self.made: list[str] = []
         self.stack_id = found.id if found else ""
         self.notes: list[str] = []
 
     def plan(self, *, is_nested: bool) -> Plan:
-        """Return what would happen; fall back when nested stacks cannot be looked into."""
+        """Return what would happen, without a look into nested stacks if need be."""
         try:
             answer = self._settled(is_nested=is_nested)
         except Failure as error:
@@ -166,7 +177,7 @@ class _Maker:
         )
 
     def clean_up(self) -> None:
-        """Delete change sets that were not executed, and a stack that is only a shell."""
+        """Delete change sets not executed, and a stack that is only a shell."""
         for change_set in self.made:
             try:
                 self._delete(change_set)
@@ -215,7 +226,7 @@ class _Maker:
             ChangeSetName=f"{PREFIX}{token}",
             ClientToken=token,
             ChangeSetType="CREATE" if self.is_new else "UPDATE",
-            TemplateURL=self.publication.root_url,
+            TemplateURL=self.publication[self.root].url,
             Parameters=_pairs(
                 self.environment.parameters, "ParameterKey", "ParameterValue"
             ),
@@ -319,7 +330,7 @@ class _Maker:
         self, root: ChangeSet, before: Mapping[str, Any]
     ) -> tuple[Change, ...]:
         templates: dict[tuple[str, ...], Mapping[str, Any]] = {
-            (): self.publication.template(ROOT)
+            (): self.publication.template(self.root)
         }
         unseen: list[Mapping[str, Any]] = []
         for row in root.rows:
@@ -372,7 +383,7 @@ class _Maker:
         return changes.compared(path, before, after)
 
     def _published_at(self, path: tuple[str, ...]) -> dict[str, Any]:
-        body = self.dist.templates[ROOT]["Resources"].get(path[0], {})
+        body = self.dist.templates[self.root]["Resources"].get(path[0], {})
         relative = str(body.get("Properties", {}).get("TemplateURL", ""))
         if relative not in self.dist.templates:
             return {}
@@ -383,7 +394,9 @@ class _Maker:
             return frozenset()
         wanted = {
             name: str(self.environment.parameters.get(name, body.get("Default", "")))
-            for name, body in self.dist.templates[ROOT].get("Parameters", {}).items()
+            for name, body in self.dist.templates[self.root]
+            .get("Parameters", {})
+            .items()
         }
         had = self.found.parameters
         return frozenset(

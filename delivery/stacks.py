@@ -178,10 +178,18 @@ def last_operation(aws: Aws, stack_id: str) -> list[Event]:
 
 def since_start(rows: list[Event]) -> list[Event]:
     """Return the rows of the last operation in order, the oldest first."""
-    # Rows of one moment keep the order in which they came, which was newest first.
-    ordered = sorted(rows[::-1], key=lambda row: row.time)
+    ordered = in_order(rows)
     starts = [i for i, row in enumerate(ordered) if row.starts_operation]
     return ordered[starts[-1] :] if starts else ordered
+
+
+def in_order(rows: list[Event]) -> list[Event]:
+    """Return rows, the oldest first, that came more or less the newest first."""
+    oldest_first = list(rows)
+    # Sorting keeps the order of rows of one moment, which is that of their coming.
+    oldest_first.reverse()
+    oldest_first.sort(key=lambda row: row.time)
+    return oldest_first
 
 
 def resources(aws: Aws, stack_id: str) -> list[dict[str, Any]]:

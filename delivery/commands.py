@@ -1,0 +1,644 @@
+"""The commands of delivery, to be added to the command line.
+
+Each command is a few lines here; the work is in the modules beside this one. They load
+boto3 and are imported only when a command runs.
+"""
+
+# ruff: noqa: PLC0415 - as said above: the help of a command loads none of that
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from delivery.problems import ExitCode, Failure, Problem, Unable, WrongUse
+
+if TYPE_CHECKING:
+    from delivery.aws import Aws
+    from delivery.dist import Dist, Environment
+
+Connect = Callable[[], tuple[str, Mapping[str, str], Mapping[str, str]]]
+"""Starts the emulator, if need be; gives its endpoint, its credentials
+(``aws_access_key_id``, ``aws_secret_access_key``, ``region``), and what each resource
+type is in it: real, emulated or a stand-in."""
+
+CODES = f"""\b
+Exit codes
+  {ExitCode.DONE:<4} done
+  {ExitCode.FAILED:<4} failed: the stack is not as it should be; diagnose says why
+  {ExitCode.WRONG_USE:<4} wrong use: an unknown environment, option, stack or bucket
+  {ExitCode.UNABLE:<4} AWS or this machine is in the way: credentials, rights, the network
+  {ExitCode.NOTHING_TO_CHANGE:<4} nothing to change
+  {ExitCode.REFUSED:<4} refused: nobody agreed, or it would harm what is there
+  {ExitCode.DETACHED:<4} Ctrl-C; a stack operation that was started goes on
+"""
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the commands know of the project around them."""
+
+    dist: Path
+    connect_locally: Connect
+
+
+@dataclass(frozen=True)
+class Where:
+    """Environment and account that one command is about."""
+
+    name: str
+    profile: str | None
+    region: str | None
+    stack_name: str | None
+    is_local: bool
+    setting: Setting
+
+    def aws(self) -> Aws:
+        """Return the account, or the emulator."""
+        from delivery.aws import Aws, Emulator
+
+        emulator = None
+        if self.is_local:
+            endpoint, credentials, kinds = self.setting.connect_locally()
+            emulator = Emulator(
+                endpoint=endpoint,
+                region=credentials["region"],
+                access_key_id=credentials["aws_access_key_id"],
+                secret_access_key=credentials["aws_secret_access_key"],
+                kinds=kinds,
+            )
+        return Aws(profile=self.profile, region=self.region, emulator=emulator)
+
+    def dist(self) -> Dist:
+        """Return what was built."""
+        from delivery.dist import Dist
+
+        return Dist.read(self.setting.dist)
+
+    def dist_if_built(self) -> Dist:
+        """Return what was built, or nothing: a stack can be looked at without it."""
+        from delivery.dist import Dist
+
+        try:
+            return Dist.read(self.setting.dist)
+        except Unable:
+            return Dist(self.setting.dist, {})
+
+    def environment(self, dist: Dist, prefix: str = "airflow") -> Environment:
+        """Return what is launched."""
+        from delivery.dist import Environment, checked_stack_name
+
+        if not dist.files:
+            name = checked_stack_name(self.stack_name or f"{prefix}-{self.name}")
+            return Environment(self.name, name)
+        return dist.environment(self.name, self.stack_name or f"{prefix}-{self.name}")
+
+
+class DeliveryCommand(click.Command):
+    """Turns every expected failure into a message and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; report what stops it."""
+        from delivery import screen
+
+        where = context.params.get("environment") or "ENV"
+        screen.type_commands_as(" ".join((where, *_repeated(context.params))))
+        try:
+            code = super().invoke(context)
+        except Failure as failure:
+            screen.trouble(failure)
+            code = failure.exit_code
+        except OSError as error:
+            screen.trouble(
+                Failure(
+                    Problem(
+                        where=str(error.filename or "this machine"),
+                        what=f"{error.strerror or error}.",
+                        remedy="See to it, then run this again.",
+                    )
+                )
+            )
+            code = ExitCode.UNABLE
+        except (KeyboardInterrupt, click.Abort):
+            screen.say("\nInterrupted before anything was started.")
+            code = ExitCode.DETACHED
+        context.exit(int(code or ExitCode.DONE))
+
+
+def commands(dist: Path, connect_locally: Connect) -> list[click.Command]:
+    """Return every command of delivery, knowing its project."""
+    setting = Setting(dist, connect_locally)
+    for command in ALL:
+        command.context_settings = {
+            "obj": setting,
+            "help_option_names": ["-h", "--help"],
+        }
+    return list(ALL)
+
+
+def _repeated(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the options that the next command needs as well."""
+    words = []
+    for name in ("profile", "region", "stack_name"):
+        if parameters.get(name):
+            words += [f"--{name.replace('_', '-')}", str(parameters[name])]
+    return [*words, *(["--local"] if parameters.get("is_local") else [])]
+
+
+def _where(options: dict[str, Any]) -> Where:
+    """Take what all commands have out of the options of one."""
+    setting: Setting = click.get_current_context().obj
+    return Where(
+        name=options.pop("environment"),
+        profile=options.pop("profile"),
+        region=options.pop("region"),
+        stack_name=options.pop("stack_name"),
+        is_local=options.pop("is_local"),
+        setting=setting,
+    )
+
+
+def _on_a_stack(work: Decorated) -> Decorated:
+    """Give a command ENV and the options that all of them have."""
+    decorated: Any = work
+    for option in reversed(
+        (
+            click.argument("environment", metavar="ENV"),
+            click.option(
+                "--profile", metavar="NAME", help="Profile of the AWS configuration."
+            ),
+            click.option(
+                "--region", metavar="REGION", help="Region, instead of the profile's."
+            ),
+            click.option(
+                "--stack-name",
+                metavar="NAME",
+                help="Name of the stack, instead of airflow-ENV.",
+            ),
+            click.option(
+                "--local",
+                "is_local",
+                is_flag=True,
+                help="Use the emulator on this machine; no account is needed.",
+            ),
+        )
+    ):
+        decorated = option(decorated)
+    result: Decorated = decorated
+    return result
+
+
+BUCKET = click.option(
+    "--bucket",
+    metavar="NAME",
+    help="Bucket to publish in; without it one is made for the account and region.",
+)
+YES = click.option("--yes", is_flag=True, help="Do not ask; for pipelines.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Give JSON.")
+NO_NESTED = click.option(
+    "--no-nested",
+    is_flag=True,
+    help="Do not let CloudFormation look into the nested stacks: templates are "
+    "compared instead. Quicker, and leaves no change sets behind in them.",
+)
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@BUCKET
+@JSON
+def publish(**options: Any) -> ExitCode:
+    r"""Upload the templates and assets of dist/, under what they contain.
+
+    \b
+    Every file gets a key that holds its SHA-256: an address that was published never
+    changes its meaning, and a file that is there already is not uploaded again.
+    Children go before the templates that name them. Afterwards every address is asked
+    for once more, as whoever launches; one that cannot be read is named, with who
+    cannot read it.
+
+    \b
+    Without --bucket a bucket is made for the account and region: private, versioned,
+    encrypted, TLS only. Both kinds must belong to the account and the region.
+
+    \b
+    Examples
+      build.py publish dev
+      build.py publish prod --profile prod --bucket our-templates
+      build.py publish dev --json      every file with its address
+    """
+    where = _where(options)
+    from delivery import publishing, screen
+
+    done = publishing.publish(where.aws(), where.dist(), options["bucket"])
+    files = done.publication.files
+    if options["as_json"]:
+        screen.show(
+            json.dumps(
+                {
+                    "Bucket": done.publication.place.bucket,
+                    "Parent": done.publication.root_url,
+                    "Uploaded": list(done.uploaded),
+                    "Files": {file.path: file.url for file in files},
+                },
+                indent=2,
+            )
+        )
+        return ExitCode.DONE
+    for file in files:
+        mark = "uploaded" if file.path in done.uploaded else "there"
+        screen.show(f"{mark:<10}{file.path:<34}{file.key}")
+    screen.show(f"\nParent: {done.publication.root_url}")
+    return ExitCode.DONE
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@BUCKET
+@NO_NESTED
+def plan(**options: Any) -> ExitCode:
+    r"""Show what a launch would change, and change nothing.
+
+    \b
+    Publishes what is not published yet, has CloudFormation work out a change set with
+    the nested stacks, shows it and deletes it again.
+      - What holds data and would be replaced or deleted comes first, in red.
+      - "may change" marks what depends on a value that only the update will know.
+      - Entries that cannot come true, because their template and all that reaches it
+        stay the same, are left out and counted.
+
+    \b
+    Examples
+      build.py plan prod
+      build.py plan dev --local
+    """
+    where = _where(options)
+    from delivery import planning, publishing, screen
+
+    aws, dist = where.aws(), where.dist()
+    environment = where.environment(dist)
+    done = publishing.publish(aws, dist, options["bucket"])
+    with planning.proposed(
+        aws,
+        dist,
+        done.publication,
+        environment,
+        is_nested=not options["no_nested"],
+    ) as found:
+        screen.plan(found, dist)
+        is_empty = found.is_empty
+    return ExitCode.NOTHING_TO_CHANGE if is_empty else ExitCode.DONE
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@BUCKET
+@NO_NESTED
+@YES
+@click.option(
+    "--replace-data",
+    is_flag=True,
+    help="Agree that what holds data is replaced or deleted, as the plan shows.",
+)
+def launch(**options: Any) -> ExitCode:
+    r"""Create the stack of an environment, or update it.
+
+    \b
+    Checks dist/, publishes it, shows the plan, asks, and follows the stack and all
+    stacks in it to the end: live at a terminal, else a line for each event. When data
+    would be replaced or deleted, the name of the stack has to be typed; --yes does
+    not cover that, --replace-data does.
+
+    \b
+    Ctrl-C detaches: the stack goes on, and events ENV --follow watches it again. When
+    it fails, the cause is shown, and what to run next. Where HasDeletionProtection is
+    not "false", the stack is protected from deletion as well.
+
+    \b
+    Ends with 0 when there is nothing to change: what was asked for is so. (plan tells
+    the difference by its exit code.)
+
+    \b
+    Examples
+      build.py launch dev
+      build.py launch dev --local --yes
+      build.py launch prod --profile prod --region eu-central-1
+    """
+    where = _where(options)
+    from delivery import launching
+
+    aws, dist = where.aws(), where.dist()
+    return launching.launch(
+        aws,
+        dist,
+        where.environment(dist),
+        bucket=options["bucket"],
+        consent=launching.Consent(
+            yes=options["yes"], replaces_data=options["replace_data"]
+        ),
+        is_nested=not options["no_nested"],
+    )
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@click.option("--all", "lists_all", is_flag=True, help="List every resource.")
+@JSON
+def status(**options: Any) -> ExitCode:
+    r"""Show a stack and the stacks in it.
+
+    \b
+    With --local every resource is listed, too, with what it is here: real, emulated,
+    or a stand-in that only has a name. Ends with 1 for a stack that needs attention.
+
+    \b
+    Examples
+      build.py status dev --local
+      build.py status prod --all
+    """
+    where = _where(options)
+    from delivery import reading
+
+    return reading.status(
+        where.aws(),
+        where.environment(where.dist_if_built()),
+        lists_all=options["lists_all"],
+        as_json=options["as_json"],
+    )
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@click.option(
+    "--follow", "follows", is_flag=True, help="Watch what is under way to its end."
+)
+@click.option("--failed", "failed_only", is_flag=True, help="Only what failed.")
+def events(**options: Any) -> ExitCode:
+    r"""Show the last operation of a stack, with all stacks in it, in order.
+
+    \b
+    Examples
+      build.py events dev
+      build.py events dev --follow     what Ctrl-C detached from
+      build.py events dev --failed
+    """
+    where = _where(options)
+    from delivery import reading
+
+    dist = where.dist_if_built()
+    return reading.events(where.aws(), dist, where.environment(dist), **options)
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@JSON
+def outputs(**options: Any) -> ExitCode:
+    r"""Show what a stack gives: addresses, buckets, and commands for an operator.
+
+    \b
+    Examples
+      build.py outputs dev
+      build.py outputs dev --json | jq -r .WebUrl
+    """
+    where = _where(options)
+    from delivery import reading
+
+    return reading.outputs(
+        where.aws(),
+        where.environment(where.dist_if_built()),
+        as_json=options["as_json"],
+    )
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@JSON
+def diagnose(**options: Any) -> ExitCode:
+    r"""Say why the last operation of a stack failed, and what to run next.
+
+    \b
+    Goes from the parent down to the resource that failed first, also in nested stacks
+    that a rollback has deleted, and leaves out what was only cancelled. For an ECS
+    service it tells why tasks stopped, their exit codes and the end of their log; for
+    the setup gate its reason. Ends with 1 when it found a failure.
+
+    \b
+    Examples
+      build.py diagnose dev
+      build.py diagnose airflow --stack-name airflow-test
+    """
+    where = _where(options)
+    from delivery import diagnosis, screen, stacks
+
+    aws, dist = where.aws(), where.dist_if_built()
+    environment = where.environment(dist)
+    stack = stacks.existing(aws, environment.stack_name)
+    found = diagnosis.Detective(aws, dist).diagnose(stack)
+    if options["as_json"]:
+        screen.show(diagnosis.as_json(found))
+    else:
+        screen.diagnosis(found)
+    return ExitCode.DONE if found.is_healthy else ExitCode.FAILED
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="NAME",
+    help="What a failed rollback is to leave as it is, as Workers/Service; once for "
+    "each.",
+)
+@YES
+def recover(**options: Any) -> ExitCode:
+    r"""Lead a stack out of a state in which it takes no updates.
+
+    \b
+    Says first what will happen, and asks.
+      ROLLBACK_COMPLETE        it never ran: deleted, to be launched again
+      UPDATE_ROLLBACK_FAILED   the rollback goes on, without what --skip names
+      UPDATE_IN_PROGRESS       cancelled and rolled back
+      CREATE_IN_PROGRESS       deleted while it is being made
+      REVIEW_IN_PROGRESS       the empty stack is deleted
+    What CloudFormation does not interrupt is refused, with what to wait for.
+
+    \b
+    Examples
+      build.py recover dev
+      build.py recover prod --skip Workers/Service
+    """
+    where = _where(options)
+    from delivery import recovery
+
+    aws, dist = where.aws(), where.dist_if_built()
+    return recovery.recover(
+        aws, dist, where.environment(dist), skip=options["skip"], yes=options["yes"]
+    )
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@click.option(
+    "--keep-data/--delete-data",
+    "keeps_data",
+    default=None,
+    help="What becomes of what outlives the stack: buckets, logs, keys, backups.",
+)
+@click.option(
+    "--unprotect",
+    "unprotects",
+    is_flag=True,
+    help="Lift the deletion protection of the stack, the database, the load balancer.",
+)
+@YES
+def destroy(**options: Any) -> ExitCode:
+    r"""Delete an environment.
+
+    \b
+    Lists first what holds data and goes, what is kept and goes on costing, and what is
+    protected or not empty; then the name of the stack has to be typed.
+      --keep-data      buckets, logs, keys and backups stay in the account
+      --delete-data    they are deleted as well: buckets with every version, keys
+                       after 30 days. Last snapshots of database and cache stay.
+      --unprotect      needed, with --yes, for what is protected from deletion
+
+    \b
+    Examples
+      build.py destroy dev --delete-data
+      build.py destroy staging --keep-data --unprotect --yes
+    """
+    where = _where(options)
+    from delivery import destruction
+
+    keeps = options["keeps_data"]
+    aws, dist = where.aws(), where.dist_if_built()
+    return destruction.destroy(
+        aws,
+        dist,
+        where.environment(dist),
+        destruction.Wishes(
+            deletes_data=None if keeps is None else not keeps,
+            unprotects=options["unprotects"],
+            yes=options["yes"],
+        ),
+    )
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@BUCKET
+@click.option("--badge", "as_badge", is_flag=True, help="Give a button in Markdown.")
+def link(**options: Any) -> ExitCode:
+    r"""Give a link that opens the console's form, filled in for an environment.
+
+    \b
+    Who follows it must be signed in, and must be allowed to read the bucket. Refused
+    unless everything that dist/ holds is published and can be read.
+
+    \b
+    Examples
+      build.py link dev
+      build.py link dev --badge >> README.md
+    """
+    where = _where(options)
+    from delivery import link as links
+    from delivery import publishing, screen
+
+    aws, dist = where.aws(), where.dist()
+    environment = where.environment(dist)
+    publication = publishing.published(aws, dist, options["bucket"])
+    url = links.quick_create(aws, publication, environment)
+    screen.show(links.badge(url, environment) if options["as_badge"] else url)
+    return ExitCode.DONE
+
+
+@click.command(cls=DeliveryCommand, epilog=CODES)
+@_on_a_stack
+@BUCKET
+@click.option(
+    "--version",
+    metavar="NAME",
+    help="Name of the version, instead of one made from its digest.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many versions can be launched; older ones are deprecated.",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A choice of the portfolio's stack, as LauncherArn=...; once for each.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
+@YES
+def catalog(**options: Any) -> ExitCode:
+    r"""Offer dist/ as a product of Service Catalog, as a new version.
+
+    \b
+    Creates or updates the stack of the portfolio (airflow-catalog-ENV), so that the
+    launch role may do what the templates take and read them. Then it adds a version;
+    no version that is there is ever edited. ENV says which account's catalog it is,
+    and lends it its tags.
+
+    \b
+    Examples
+      build.py catalog prod --dry-run
+      build.py catalog prod --version 2026-11 --keep 3
+      build.py catalog prod --parameter 'LauncherArn=arn:aws:iam:::role/Data*'
+    """
+    where = _where(options)
+    from delivery import catalog as catalogs
+
+    aws, dist = where.aws(), where.dist()
+    return catalogs.offer(
+        aws,
+        dist,
+        where.environment(dist, "airflow-catalog"),
+        bucket=options["bucket"],
+        version=options["version"],
+        keep=options["keep"],
+        parameters=_choices(options["parameters"]),
+        dry_run=options["dry_run"],
+        yes=options["yes"],
+    )
+
+
+def _choices(given: tuple[str, ...]) -> dict[str, str]:
+    for text in given:
+        if "=" not in text:
+            raise WrongUse(
+                Problem(
+                    where=f"--parameter {text}",
+                    what="It has no value.",
+                    remedy="Write NAME=VALUE.",
+                )
+            )
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
+
+
+ALL = (
+    publish,
+    plan,
+    launch,
+    status,
+    events,
+    outputs,
+    diagnose,
+    recover,
+    destroy,
+    link,
+    catalog,
+)

@@ -1,0 +1,312 @@
+"""What a person sees: data on stdout, progress, questions and trouble on stderr.
+
+Colours and the live tree only at a terminal; piped, every line stays a line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from delivery.changes import Change, Kind, Plan, Verdict
+from delivery.diagnosis import Diagnosis
+from delivery.dist import Dist
+from delivery.problems import Failure, Problem
+from delivery.watching import Node, Seen, Watch
+
+PIPED_WIDTH = 10_000
+"""Whoever reads from a pipe wants lines, not a guess at the width of a screen."""
+
+WAITS_SHOWN = 8
+
+MARKS = {
+    Kind.DELETE: ("- delete ", "red"),
+    Kind.REPLACE: ("! replace", "red"),
+    Kind.MODIFY: ("~ change ", "yellow"),
+    Kind.ADD: ("+ add    ", "green"),
+}
+
+
+_command_line: ContextVar[str] = ContextVar("command_line", default="ENV")
+
+COMMAND = re.compile(r"(build\.py [a-z]+) ENV")
+"""Commands that messages name; they are shown as they have to be typed."""
+
+
+def type_commands_as(words: str) -> None:
+    """Say what stands for ENV in the commands that messages name."""
+    _command_line.set(words)
+
+
+def spelt(text: str) -> str:
+    """Return a text with its commands as they have to be typed."""
+    return COMMAND.sub(lambda found: f"{found[1]} {_command_line.get()}", text)
+
+
+def stdout() -> Console:
+    """Return where data goes."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """Return where progress, questions and trouble go."""
+    return _console(stderr=True)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """Tell how it goes."""
+    _line(stderr(), Text(spelt(text), style=style))
+
+
+def show(text: str = "", style: str = "") -> None:
+    """Give a line of data."""
+    _line(stdout(), Text(spelt(text), style=style))
+
+
+def trouble(failure: Failure) -> None:
+    """Say what is wrong, one paragraph a problem."""
+    console = stderr()
+    for problem in failure.problems:
+        _problem(console, problem)
+
+
+def note(text: str) -> None:
+    """Say what is good to know."""
+    line = Text("note   ", style="yellow")
+    _line(stderr(), line.append(spelt(text), style=""))
+
+
+def plan(shown: Plan, dist: Dist) -> None:
+    """Show what would happen, what endangers data first."""
+    for text in shown.notes:
+        note(text)
+    console = stdout()
+    if shown.is_empty:
+        _line(console, Text(f"Nothing to change in stack {shown.stack_name}."))
+        return
+    verb = "create" if shown.is_new else "update"
+    _line(console, Text(f"Would {verb} stack {shown.stack_name}:\n", style="bold"))
+    if shown.dangers:
+        _line(console, Text("Holds data, and goes or is replaced", style="bold red"))
+        for change in shown.dangers:
+            _change(console, change, dist)
+        _line(console, Text())
+    for change in shown.shown:
+        if not change.endangers_data:
+            _change(console, change, dist)
+    _line(console, Text())
+    _line(console, Text(summary(shown)))
+
+
+def summary(shown: Plan) -> str:
+    """Return the counts of a plan in one line."""
+    counts = [
+        (sum(c.kind is kind for c in shown.shown), word)
+        for kind, word in (
+            (Kind.ADD, "to add"),
+            (Kind.MODIFY, "to change"),
+            (Kind.REPLACE, "to replace"),
+            (Kind.DELETE, "to delete"),
+        )
+    ]
+    text = (
+        ", ".join(f"{count} {word}" for count, word in counts if count) or "No change"
+    )
+    may = sum(c.verdict is Verdict.MAY_CHANGE for c in shown.shown)
+    if may:
+        text += f"; {may} of them may turn out to stay as they are"
+    text += "."
+    if shown.unfounded:
+        text += (
+            f" {shown.unfounded} more entries of the change set are left out: their "
+            "template and all that reaches it stay the same."
+        )
+    return text
+
+
+def diagnosis(found: Diagnosis) -> None:
+    """Show why an operation failed, the first cause first."""
+    console = stdout()
+    _line(console, Text(f"Stack {found.stack_name} is {found.status}."))
+    for index, cause in enumerate(found.causes):
+        _line(console, Text())
+        title = "Root cause" if index == 0 else "Failed as well"
+        _line(console, Text(f"{title}: {cause.name}", style="bold red"))
+        _line(console, Text(f"  {cause.type}  {cause.status}  {_clock(cause.time)}"))
+        if cause.purpose:
+            _line(console, Text(f"  {cause.purpose}", style="dim"))
+        _line(console, Text(f"  {cause.reason}"))
+        for line in cause.evidence:
+            _line(console, Text(f"    {line}", style="dim"))
+    if found.next_steps:
+        _line(console, Text("\nNext", style="bold"))
+        for step in found.next_steps:
+            _line(console, Text(f"  {spelt(step)}"))
+
+
+def event(seen: Seen, dist: Dist | None) -> str:
+    """Return one event as a line."""
+    row = seen.event
+    own = row.is_of_the_stack
+    name = "/".join(seen.path if own else (*seen.path, row.logical_id)) or "the stack"
+    line = f"{_clock(row.time)}  {row.status:<28} {name}"
+    if row.reason and ("FAILED" in row.status or "ROLLBACK" in row.status):
+        return f"{line}  {row.reason}"
+    purpose = dist.purpose(seen.path, row.logical_id) if dist and not own else ""
+    return f"{line}  {purpose}".rstrip()
+
+
+class Follower:
+    """Shows a watch: a live tree at a terminal, else a line for each event."""
+
+    def __init__(self, watch: Watch, dist: Dist | None) -> None:
+        self.watch, self.dist = watch, dist
+        self.console = stderr()
+        self.begun = datetime.now(UTC)
+
+    @contextmanager
+    def showing(self) -> Iterator[Follower]:
+        """Show until the end of the block."""
+        if not self.console.is_terminal:
+            yield self
+            return
+        with Live(
+            get_renderable=self.tree, console=self.console, refresh_per_second=4
+        ) as live:
+            yield self
+            live.update(self.tree())
+
+    def new(self, seen: Sequence[Seen]) -> None:
+        """Take what a look brought."""
+        if not self.console.is_terminal:
+            for one in seen:
+                _line(self.console, Text(event(one, self.dist)))
+
+    def tree(self) -> Group:
+        """Return all stacks with what is being waited for."""
+        now = datetime.now(UTC)
+        root = self.watch.root
+        table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
+        table.add_row(*self._row(root, "the stack", now))
+        for node in sorted(self.watch.nodes.values(), key=lambda n: n.path):
+            if node is not root:
+                indent = "  " * len(node.path)
+                table.add_row(*self._row(node, indent + node.path[-1], now))
+        waiting = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
+        for seen in self.watch.in_progress()[:WAITS_SHOWN]:
+            row = seen.event
+            waiting.add_row(
+                Text(f"  {_age(now - row.time)}", style="dim"),
+                "/".join((*seen.path, row.logical_id)),
+                Text(
+                    self.dist.purpose(seen.path, row.logical_id) if self.dist else "",
+                    style="dim",
+                ),
+            )
+        head = Text(f"{_age(now - self.begun)} elapsed", style="bold")
+        if waiting.row_count:
+            return Group(table, Text("Waits for"), waiting, head)
+        return Group(table, head)
+
+    def _row(
+        self, node: Node, name: str, now: datetime
+    ) -> tuple[Text, Text, Text, Text]:
+        status = node.status or "IN_PROGRESS"
+        done = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
+        purpose = ""
+        if self.dist and node.path:
+            purpose = self.dist.purpose(node.path[:-1], node.path[-1])
+        del now
+        return (
+            Text(name),
+            Text(status, style=_heat(status)),
+            Text(f"{done} of {len(node.resources)}", style="dim"),
+            Text(purpose, style="dim"),
+        )
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+    """Give a table of data."""
+    made = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for name in header:
+        made.add_column(name, no_wrap=not stdout().is_terminal, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    stdout().print(made)
+
+
+def outputs(values: Mapping[str, str], descriptions: Mapping[str, str]) -> None:
+    """Give the outputs of a stack, each with what it is for."""
+    for name, value in values.items():
+        show(f"{name}  {descriptions.get(name, '')}".rstrip(), style="bold")
+        show(f"  {value}")
+
+
+def _change(console: Console, change: Change, dist: Dist) -> None:
+    mark, style = MARKS[change.kind]
+    line = Text(f"{mark} ", style="bold " + style if change.endangers_data else style)
+    line.append(change.name, style="bold" if change.endangers_data else "")
+    line.append(f"  {change.type}", style="dim")
+    if change.verdict is Verdict.MAY_CHANGE:
+        line.append("  may change", style="cyan")
+    if change.keeps:
+        kept = (
+            "a snapshot is taken" if change.keeps == "Snapshot" else "the old is kept"
+        )
+        line.append(f"  ({kept})")
+    purpose = dist.purpose(change.path, change.logical_id)
+    if purpose:
+        line.append(f"  {purpose}", style="dim")
+    _line(console, line)
+    for detail in change.details:
+        _line(console, Text(f"            {detail}", style="dim"))
+
+
+def _problem(console: Console, problem: Problem) -> None:
+    for label, label_style, text, style in (
+        ("error", "bold red", problem.where, "bold"),
+        ("", "", problem.what, ""),
+        ("why", "dim", problem.why, ""),
+        ("do", "green", problem.remedy, ""),
+    ):
+        if text:
+            line = Text(f"{label:<7}", style=label_style)
+            _line(console, line.append(spelt(text), style=style))
+    _line(console, Text())
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True)
+
+
+def _heat(status: str) -> str:
+    if "FAILED" in status or "ROLLBACK" in status:
+        return "red"
+    return "green" if status.endswith("_COMPLETE") else "yellow"
+
+
+def _clock(time: datetime) -> str:
+    return time.astimezone().strftime("%H:%M:%S")
+
+
+def _age(span: timedelta) -> str:
+    seconds = max(int(span.total_seconds()), 0)
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        width=None if stream.isatty() else PIPED_WIDTH,
+    )
