@@ -1,0 +1,38 @@
+"""A real Airflow with the packages of the stock image, without the image.
+
+The pins are in ``requirements/airflow.txt``. It stands in for the container image:
+the file system, the user and the entrypoint of the image are not here, only its
+``dumb-init``. Fargate runs the image's own Python, which may be another version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.engines.programs import installed
+
+
+@dataclass(frozen=True)
+class AirflowEnvironment:
+    """A virtual environment with Airflow in it."""
+
+    folder: Path
+
+    @property
+    def programs(self) -> Path:
+        """The folder of ``airflow``, ``celery`` and ``dumb-init``, for a ``PATH``."""
+        return self.folder / "bin"
+
+    @property
+    def python(self) -> Path:
+        """Its Python."""
+        return self.programs / "python"
+
+
+def airflow_environment() -> AirflowEnvironment:
+    """Return the environment, installed on the first call: a minute, 450 MB.
+
+    Raises ``local.engines.EngineError`` with the installer's words.
+    """
+    return AirflowEnvironment(installed("airflow"))
