@@ -1,0 +1,46 @@
+"""Start MiniStack with everything the shim adds, on a socket that is already bound."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from importlib import import_module
+from pathlib import Path
+
+SECONDS_TO_FINISH = 0.5
+"""What open connections get when the emulator is told to stop."""
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="local.shim", description=__doc__)
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--schemas", type=Path, required=True)
+    given = parser.parse_args()
+    # Functions that the emulator runs are not ours, and must not import what we do.
+    os.environ.pop("PYTHONPATH", None)
+
+    from local.shim import control, events, handlers, nested_stacks  # noqa: PLC0415
+    from local.shim import operations, refusals, states  # noqa: PLC0415
+    from local.shim.schemas import Registry  # noqa: PLC0415
+    from local.shim.seams import APP  # noqa: PLC0415
+
+    registry = Registry(given.schemas)
+    operations.install()
+    stand_ins = handlers.install(registry)
+    nested_stacks.install()
+    events.install()
+    states.install()
+    refusals.install(registry)
+
+    config = import_module("hypercorn.config").Config()
+    config.bind = [f"fd://{given.socket}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = SECONDS_TO_FINISH
+    serve = import_module("hypercorn.asyncio").serve
+    asyncio.run(serve(control.beside(APP["app"], stand_ins), config))
+
+
+if __name__ == "__main__":
+    main()

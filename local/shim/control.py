@@ -1,0 +1,83 @@
+"""The shim's own addresses, beside those of AWS.
+
+======  ==================  ====================================================
+GET     /_local/identity    who answers: process ID, and whether the gate is real
+GET     /_local/resources   kind of each resource, by stack name and logical ID;
+                            ``?account=...&region=...``
+GET     /_local/faults      what is planted
+PUT     /_local/faults      plants faults, as JSON; takes away earlier ones
+======  ==================  ====================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from local.shim import gate, resource_kinds
+from local.shim.faults import FAULTS
+from local.shim.seams import CLOUDFORMATION, RESPONSES
+
+PREFIX = "/_local/"
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def beside(app: App, stand_ins: frozenset[str]) -> App:
+    """Return an application that answers at our addresses, and else is ``app``."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await app(scope, receive, send)
+            return
+        what = (scope["method"], scope["path"].removeprefix(PREFIX))
+        if what == ("GET", "identity"):
+            await _reply(send, 200, _identity())
+        elif what == ("GET", "resources"):
+            await _reply(send, 200, _resources(scope, stand_ins))
+        elif what == ("GET", "faults"):
+            await _reply(send, 200, FAULTS.as_json())
+        elif what == ("PUT", "faults"):
+            FAULTS.replace(json.loads(await _body(receive)))
+            await _reply(send, 200, FAULTS.as_json())
+        else:
+            await _reply(send, 404, {"message": "There is no such address."})
+
+    return answer
+
+
+def _identity() -> dict[str, Any]:
+    return {"pid": os.getpid(), "gate_is_stand_in": gate.is_stand_in()}
+
+
+def _resources(scope: Scope, stand_ins: frozenset[str]) -> dict[str, Any]:
+    query = parse_qs(scope["query_string"].decode())
+    RESPONSES["set_request_account_id"](query.get("account", [""])[0])
+    RESPONSES["set_request_region"](query.get("region", [""])[0])
+    return {**resource_kinds.report(CLOUDFORMATION["_stacks"], stand_ins)}
+
+
+async def _body(receive: Receive) -> bytes:
+    content = b""
+    while True:
+        message = await receive()
+        content += message.get("body", b"")
+        if not message.get("more_body"):
+            return content
+
+
+async def _reply(send: Send, status: int, content: dict[str, Any]) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"application/json")],
+        }
+    )
+    await send({"type": "http.response.body", "body": json.dumps(content).encode()})

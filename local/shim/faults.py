@@ -1,0 +1,50 @@
+"""Faults that a test plants: what fails, and in whose words.
+
+Nothing here fires by itself. A plant is asked for through the shim's own address
+(see :mod:`local.shim.control`) and is named in ``status --local`` while it lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Planted(ValueError):
+    """A failure that was asked for."""
+
+
+@dataclass
+class Faults:
+    """What is planted now."""
+
+    resources: dict[str, str] = field(default_factory=dict)
+    """By logical ID, or ``Template.LogicalId``-free type: the reason given."""
+    unreadable: list[str] = field(default_factory=list)
+    """Ends of object keys that answer ``Access Denied``."""
+
+    def replace(self, wanted: Mapping[str, Any]) -> None:
+        """Plant these, and take away whatever was planted before."""
+        self.resources = {
+            str(name): str(reason)
+            for name, reason in dict(wanted.get("resources", {})).items()
+        }
+        self.unreadable = [str(end) for end in wanted.get("unreadable", ())]
+
+    def strike(self, logical_id: str, resource_type: str) -> None:
+        """Fail if this resource is planted to fail, by logical ID or by type."""
+        for name in (logical_id, resource_type):
+            if name in self.resources:
+                raise Planted(self.resources[name])
+
+    def hides(self, key: str) -> bool:
+        """Whether an object may not be read."""
+        return any(key.endswith(end) for end in self.unreadable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is planted, to be shown."""
+        return {"resources": self.resources, "unreadable": self.unreadable}
+
+
+FAULTS = Faults()

@@ -1,0 +1,132 @@
+"""The handlers of every resource type: MiniStack's, ours, and stand-ins for the rest.
+
+Each is wrapped: properties are coerced and checked by schema before a handler sees
+them, planted faults strike, and attributes that follow from a property are filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from local.shim import ec2_types, gate, nested_stacks, properties
+from local.shim.faults import FAULTS
+from local.shim.partitions import partition_of
+from local.shim.schemas import Registry, Schema
+from local.shim.seams import PROVISIONERS, STACKS, account, region, replace
+from local.shim.stand_ins import StandIn
+
+Handlers = dict[str, Any]
+Made = tuple[str, dict[str, Any]]
+
+
+def install(registry: Registry) -> frozenset[str]:
+    """Take over every type; return those that are stand-ins."""
+    known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
+    known.update(ec2_types.handlers())
+    known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
+    stand_ins: set[str] = set()
+    for resource_type in registry.types:
+        if resource_type not in known and resource_type.startswith("AWS::"):
+            known[resource_type] = _stand_in(resource_type, registry)
+            stand_ins.add(resource_type)
+    if gate.is_stand_in():
+        known[gate.TYPE] = gate.handlers()
+        stand_ins.add(gate.TYPE)
+    for resource_type, handlers in list(known.items()):
+        known[resource_type] = _wrapped(resource_type, handlers, registry)
+    replace("_property_recreation", _by_schema(registry), PROVISIONERS, STACKS)
+    return frozenset(stand_ins)
+
+
+def _where() -> tuple[str, str, str]:
+    here = region()
+    return partition_of(here)[0], here, account()
+
+
+def _stand_in(resource_type: str, registry: Registry) -> Handlers:
+    """Return handlers that read their schema when they are first used."""
+
+    def behind() -> StandIn:
+        schema = registry.find(resource_type)
+        if schema is None:
+            raise ValueError(f"Unrecognized resource type: {resource_type}")
+        return StandIn(schema, _where)
+
+    return {
+        "create": lambda *given: behind().create(*given),
+        "update": lambda *given: behind().update(*given),
+        "delete": lambda *given: behind().delete(*given),
+    }
+
+
+def _wrapped(resource_type: str, handlers: Handlers, registry: Registry) -> Handlers:
+    wrapped = dict(handlers)
+    create = handlers["create"]
+
+    def checked_create(logical_id: str, given: Any, stack_name: str) -> Made:
+        FAULTS.strike(logical_id, resource_type)
+        schema = registry.find(resource_type)
+        if schema is None:
+            made: Made = create(logical_id, given, stack_name)
+            return made
+        wanted = properties.checked(schema, given)
+        return _filled_in(schema, create(logical_id, wanted, stack_name), wanted)
+
+    wrapped["create"] = checked_create
+    if "update" in handlers:
+        wrapped["update"] = _checked_update(resource_type, handlers["update"], registry)
+    return wrapped
+
+
+def _checked_update(
+    resource_type: str, update: Callable[..., Made], registry: Registry
+) -> Callable[..., Made]:
+    def checked_update(
+        physical_id: str, old: Any, new: Any, stack_name: str, *more: Any
+    ) -> Made:
+        FAULTS.strike(str(more[0]) if more else physical_id, resource_type)
+        schema = registry.find(resource_type)
+        if schema is None:
+            return update(physical_id, old, new, stack_name, *more)
+        wanted = properties.checked(schema, new)
+        before = properties.coerce(schema, schema.document, old)
+        made = update(physical_id, before, wanted, stack_name, *more)
+        return _filled_in(schema, made, wanted)
+
+    return checked_update
+
+
+def _filled_in(schema: Schema, made: Made, given: dict[str, Any]) -> Made:
+    """Add attributes that repeat a property or the identifier, where there are none."""
+    physical_id, attributes = made
+    attributes = dict(attributes or {})
+    for name in schema.attributes:
+        if name in attributes:
+            continue
+        if name in given:
+            attributes[name] = given[name]
+        elif schema.identifier == (name,):
+            attributes[name] = physical_id
+    return physical_id, attributes
+
+
+def _by_schema(registry: Registry) -> Callable[..., Callable[..., str]]:
+    """Say what a changed property does to a resource, for every type."""
+
+    def wrap(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
+        def recreation(resource_type: str, name: str) -> str:
+            if resource_type in PROVISIONERS["_REPLACING_PROPERTIES"]:
+                return original(resource_type, name)
+            schema = registry.find(resource_type)
+            if schema is None:
+                return "Never"
+            if name in schema.create_only:
+                return "Always"
+            if name in schema.conditionally_create_only:
+                return "Conditionally"
+            return "Never"
+
+        return recreation
+
+    return wrap

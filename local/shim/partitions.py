@@ -1,0 +1,58 @@
+"""Partitions: MiniStack is always in ``aws``; templates may ask in which they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+PARTITIONS = (
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    ("", "aws", "amazonaws.com"),
+)
+"""How a region's name begins, its partition, and the suffix of its addresses."""
+
+SUFFIXES = tuple(dict.fromkeys(suffix for _, _, suffix in PARTITIONS))
+
+
+def partition_of(region: str) -> tuple[str, str]:
+    """Return the partition of a region and the suffix of its addresses."""
+    return next(
+        (partition, suffix)
+        for start, partition, suffix in PARTITIONS
+        if region.startswith(start)
+    )
+
+
+def resolving(
+    resolve: Callable[..., Any], region: Callable[[], str]
+) -> Callable[..., Any]:
+    """Return a resolver of references that knows the region's partition."""
+
+    def resolve_here(value: Any, *context: Any) -> Any:
+        if not isinstance(value, dict):
+            return resolve(value, *context)
+        partition, suffix = partition_of(region())
+        if partition != "aws":
+            if value.get("Ref") == "AWS::Partition":
+                return partition
+            if value.get("Ref") == "AWS::URLSuffix":
+                return suffix
+            if "Fn::Sub" in value:
+                value = {"Fn::Sub": _spelt_out(value["Fn::Sub"], partition, suffix)}
+        return resolve(value, *context)
+
+    return resolve_here
+
+
+def _spelt_out(argument: Any, partition: str, suffix: str) -> Any:
+    if isinstance(argument, list):
+        return [_spelt_out(argument[0], partition, suffix), *argument[1:]]
+    return (
+        str(argument)
+        .replace("${AWS::Partition}", partition)
+        .replace("${AWS::URLSuffix}", suffix)
+    )

@@ -1,0 +1,115 @@
+"""Resource schemas: what CloudFormation knows of a type, read when it is first used.
+
+The files are those that cfn-lint brings, read where they lie: loading cfn-lint itself
+takes a second, a schema takes less than a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+HOME_REGION = "us-east-1"
+"""Where every type is known."""
+
+REF_ATTRIBUTES = {
+    # The registry's identifier is the ARN and the dimension; Ref is the ARN.
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",),
+}
+"""Types whose documented Ref is not the whole primary identifier."""
+
+
+class Schema:
+    """What CloudFormation knows of one resource type."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.type = str(document["typeName"])
+
+    @cached_property
+    def identifier(self) -> tuple[str, ...]:
+        """Properties that Ref gives, joined by ``|``."""
+        return REF_ATTRIBUTES.get(self.type) or tuple(
+            _dotted(pointer) for pointer in self.document.get("primaryIdentifier", ())
+        )
+
+    @cached_property
+    def attributes(self) -> Mapping[str, dict[str, Any]]:
+        """What GetAtt gives: each scalar that only AWS can know, with its schema."""
+        found: dict[str, dict[str, Any]] = {}
+        for pointer in self.document.get("readOnlyProperties", ()):
+            name = _dotted(pointer)
+            if "*" not in name:
+                found.update(self._scalars(name, self.member(name)))
+        return found
+
+    @cached_property
+    def create_only(self) -> frozenset[str]:
+        """Properties whose change makes a new resource."""
+        return self._top_level("createOnlyProperties")
+
+    @cached_property
+    def conditionally_create_only(self) -> frozenset[str]:
+        """Properties whose change may make a new resource."""
+        return self._top_level("conditionalCreateOnlyProperties")
+
+    def member(self, dotted: str) -> dict[str, Any]:
+        """Return the schema of a property by its dotted name."""
+        found = self.document
+        for part in dotted.split("."):
+            found = self.resolved(found).get("properties", {}).get(part, {})
+        return self.resolved(found)
+
+    def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Follow ``$ref`` to what it stands for."""
+        while "$ref" in schema:
+            found: Any = self.document
+            for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+                found = found.get(part, {})
+            schema = found
+        return schema
+
+    def _scalars(
+        self, name: str, schema: dict[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        members = schema.get("properties")
+        if not members:
+            yield name, schema
+            return
+        for member, inner in members.items():
+            yield from self._scalars(f"{name}.{member}", self.resolved(inner))
+
+    def _top_level(self, section: str) -> frozenset[str]:
+        return frozenset(
+            _dotted(pointer).split(".")[0] for pointer in self.document.get(section, ())
+        )
+
+
+class Registry:
+    """The schemas of every type, in a folder laid out as cfn-lint's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def types(self) -> Mapping[str, str]:
+        """Every resource type, and the digest that names its file."""
+        index = self._folder / "providers" / f"{HOME_REGION}.json"
+        found: dict[str, str] = json.loads(index.read_text())
+        return {name: digest for name, digest in found.items() if "::" in name}
+
+    @cache  # noqa: B019 - one registry lives as long as its process
+    def find(self, resource_type: str) -> Schema | None:
+        """Return the schema of a type, if CloudFormation knows it."""
+        digest = self.types.get(resource_type)
+        if digest is None:
+            return None
+        file = self._folder / "resources" / f"{digest}.json"
+        return Schema(json.loads(file.read_text()))
+
+
+def _dotted(pointer: str) -> str:
+    return pointer.removeprefix("/properties/").replace("/", ".")
