@@ -45,7 +45,7 @@ def test_no_service_can_be_talked_into_acting_for_another_account(
 def test_roles_are_assumed_by_named_services_and_nobody_else(estates: Estates) -> None:
     for estate in estates.each:
         for place, statement in trusts(estate):
-            assert statement["Principal"].keys() == {"Service"}, place
+            assert list(statement["Principal"]) == ["Service"], place
             assert "*" not in str(statement["Principal"]), place
 
 

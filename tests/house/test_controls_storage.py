@@ -194,7 +194,7 @@ def test_nobody_spoofs_an_alarm(estates: Estates) -> None:
     allowing = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowing
     for statement in allowing:
-        assert statement["Principal"].keys() == {"Service"}
+        assert list(statement["Principal"]) == ["Service"]
         conditions = statement["Condition"]
         assert conditions["StringEquals"]["aws:SourceAccount"] == ACCOUNT
         assert f":{ACCOUNT}:" in conditions["ArnLike"]["aws:SourceArn"]
