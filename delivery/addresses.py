@@ -38,6 +38,7 @@ class Addressed:
     """One file as it is published."""
 
     path: str
+    bucket: str
     key: str
     url: str
     body: bytes
@@ -99,7 +100,7 @@ def addressed(files: Mapping[str, bytes], place: Place) -> Publication:
 def _asset(path: str, content: bytes, place: Place) -> Addressed:
     suffix = PurePosixPath(path).suffix
     key = f"{ASSETS}{digest(content)}{suffix}"
-    return Addressed(path, key, place.url(key), content, 0)
+    return Addressed(path, place.bucket, key, place.url(key), content, 0)
 
 
 def _template(
@@ -123,7 +124,7 @@ def _template(
     name = path.removesuffix(TEMPLATE)
     key = f"{name}/{digest(body)}.json"
     depth = max((file.depth + 1 for file in needed), default=0)
-    return Addressed(path, key, place.url(key), body, depth)
+    return Addressed(path, place.bucket, key, place.url(key), body, depth)
 
 
 def rewritten(value: Any, written: Any) -> Any:

@@ -134,9 +134,10 @@ class Aws:
         self.calls: Counter[str] = Counter()
         """How often each operation was asked for, as a test of polling counts."""
         self._asked_region = emulator.region if emulator else region
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[str, Any] = {}
         self._identity: dict[str, str] = {}
         self._session: Any = None
+        self._dressed: Any = None
         self._lock = Lock()
 
     # Where and who.
@@ -264,15 +265,18 @@ class Aws:
         return self._session
 
     def _boto(self) -> Any:
-        return boto3.Session(
-            botocore_session=self._core(), region_name=self._asked_region
-        )
+        if self._dressed is None:
+            # Once: a second one would dress the same core again, and fail.
+            self._dressed = boto3.Session(
+                botocore_session=self._core(), region_name=self._asked_region
+            )
+        return self._dressed
 
     def _client(self, service: str) -> Any:
         with _making:
-            if (service, self._asked_region or "") not in self._clients:
-                self._clients[service, self._asked_region or ""] = self._make(service)
-            return self._clients[service, self._asked_region or ""]
+            if service not in self._clients:
+                self._clients[service] = self._make(service)
+            return self._clients[service]
 
     def _make(self, service: str) -> Any:
         options: dict[str, Any] = {}

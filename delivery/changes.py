@@ -15,7 +15,7 @@ Pure: everything here works on answers and templates that others fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -149,10 +149,12 @@ def read(
     change_set: ChangeSet,
     before: Mapping[str, Any],
     after: Mapping[str, Any],
-    changed_parameters: Iterable[str],
+    changed_parameters: Mapping[str, str],
     templates: Mapping[tuple[str, ...], Mapping[str, Any]],
 ) -> tuple[Change, ...]:
     """Return every change of a root change set with its verdict.
+
+    ``changed_parameters`` are those of the root, each with its old and new value.
 
     ``before`` and ``after`` are the root templates as published; ``templates`` are
     those of the stacks by their path, the old one where a stack goes.
@@ -174,7 +176,9 @@ def read(
         ceiling = causes.get(logical_id, Verdict.UNFOUNDED)
         if logical_id not in change_set.children:
             # Not looked into: the entry for the stack itself is all there is.
-            found.append(replace(entry, verdict=ceiling, details=()))
+            words = _references(after["Resources"].get(logical_id, {}))
+            fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
+            found.append(replace(entry, verdict=ceiling, details=tuple(fed)))
         found += _inside((logical_id,), change_set, templates, ceiling)
     return tuple(found)
 
@@ -296,8 +300,12 @@ def _kind(row: Mapping[str, Any]) -> Kind:
         return Kind.DELETE
     if action in ("Add", "Import"):
         return Kind.ADD
-    # Conditional: replaced or not, which a person has to reckon with.
-    if row.get("Replacement") in ("True", "Conditional"):
+    # A nested stack is never replaced, only what is in it. Conditional: replaced or
+    # not, which a person has to reckon with.
+    if row["ResourceType"] != STACK and row.get("Replacement") in (
+        "True",
+        "Conditional",
+    ):
         return Kind.REPLACE
     return Kind.MODIFY
 
@@ -305,6 +313,9 @@ def _kind(row: Mapping[str, Any]) -> Kind:
 def _verdict(row: Mapping[str, Any]) -> Verdict:
     """Return how sure an entry is by itself, whatever reaches its stack."""
     if row["Action"] in ("Add", "Remove", "Import"):
+        return Verdict.CERTAIN
+    if row["ResourceType"] == STACK:
+        # Its template and arguments say more than this; see ``founded``.
         return Verdict.CERTAIN
     if row["Action"] == "Dynamic" or row.get("Replacement") == "Conditional":
         return Verdict.MAY_CHANGE

@@ -32,7 +32,7 @@ Exit codes
   {ExitCode.DONE:<4} done
   {ExitCode.FAILED:<4} failed: the stack is not as it should be; diagnose says why
   {ExitCode.WRONG_USE:<4} wrong use: an unknown environment, option, stack or bucket
-  {ExitCode.UNABLE:<4} AWS or this machine is in the way: credentials, rights, the network
+  {ExitCode.UNABLE:<4} AWS or this machine is in the way: credentials, rights, network
   {ExitCode.NOTHING_TO_CHANGE:<4} nothing to change
   {ExitCode.REFUSED:<4} refused: nobody agreed, or it would harm what is there
   {ExitCode.DETACHED:<4} Ctrl-C; a stack operation that was started goes on
@@ -103,6 +103,12 @@ class Where:
 
 class DeliveryCommand(click.Command):
     """Turns every expected failure into a message and an exit code."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # click marks a paragraph that keeps its lines with a backspace, which a raw
+        # docstring cannot hold.
+        self.help = (self.help or "").replace("\\b\n", "\b\n")
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; report what stops it."""
@@ -556,6 +562,10 @@ def link(**options: Any) -> ExitCode:
     environment = where.environment(dist)
     publication = publishing.published(aws, dist, options["bucket"])
     url = links.quick_create(aws, publication, environment)
+    if aws.is_local:
+        screen.note(
+            "The link leads to the console of AWS, which cannot read the emulator."
+        )
     screen.show(links.badge(url, environment) if options["as_badge"] else url)
     return ExitCode.DONE
 

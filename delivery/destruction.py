@@ -257,7 +257,9 @@ def _afterwards(aws: Aws, fate: Fate, *, deletes_data: bool) -> ExitCode:
         try:
             done.deleted.append(f"{one.name}  {remove(aws, one.physical_id)}")
         except AwsError as error:
-            if not is_missing(error):
+            if is_missing(error):
+                done.deleted.append(f"{one.name}  was gone already")
+            else:
                 done.left.append(f"{one.name}  {one.physical_id}: {error.message}")
         except Failure as error:
             done.left.append(f"{one.name}  {one.physical_id}: {error}")

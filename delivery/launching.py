@@ -180,7 +180,7 @@ def follow(
     finish(aws, environment)
     screen.say(f"\nStack {stack.name} is {stack.status}.\n", style="green")
     screen.outputs(stack.outputs, stack.descriptions)
-    screen.say(after(environment, is_local=aws.is_local))
+    screen.say(NEXT)
     return ExitCode.DONE
 
 
@@ -215,19 +215,13 @@ def protect(aws: Aws, environment: Environment) -> None:
         )
 
 
-def after(environment: Environment, *, is_local: bool) -> str:
-    """Return what to do next with a stack that runs."""
-    local = " --local" if is_local else ""
-    return (
-        "\nNext\n"
-        "  AdminLoginCommand above prints the first login; DagUploadCommand copies "
-        "DAGs.\n"
-        f"  build.py status ENV{local}     "
-        "what runs, stack by stack\n"
-        f"  build.py outputs ENV{local}    these values again\n"
-        "  What it costs is mostly the Fargate tasks, the database's capacity, NAT "
-        "gateways or endpoints, and the cache nodes."
-    )
+NEXT = """
+Next
+  AdminLoginCommand above prints the first login; DagUploadCommand copies DAGs.
+  build.py status ENV     what runs, stack by stack
+  build.py outputs ENV    these values again
+  What it costs is mostly the Fargate tasks, the database's capacity, NAT gateways or
+  endpoints, and the nodes of the cache."""
 
 
 def _published(files: int, uploaded: int) -> str:

@@ -72,7 +72,7 @@ def pace_for(aws: Aws) -> Pace:
     return LOCAL_PACE if aws.is_local else Pace()
 
 
-def check_ready(found: Stack | None, environment: Environment) -> None:
+def check_ready(found: Stack | None) -> None:
     """Refuse to touch a stack that is not in a state to be changed."""
     if found is None or found.status == REVIEW or found.status in stacks.UPDATABLE:
         return
@@ -110,7 +110,7 @@ def proposed(
 ) -> Iterator[Plan]:
     """Make a change set and give the plan that it is; clean up what is not executed."""
     found = stacks.find(aws, environment.stack_name)
-    check_ready(found, environment)
+    check_ready(found)
     maker = _Maker(
         aws=aws,
         dist=dist,
@@ -389,9 +389,10 @@ class _Maker:
             return {}
         return self.publication.template(relative)
 
-    def _changed_parameters(self) -> frozenset[str]:
+    def _changed_parameters(self) -> dict[str, str]:
+        """Return the root's parameters that change, each with old and new value."""
         if not self.found:
-            return frozenset()
+            return {}
         wanted = {
             name: str(self.environment.parameters.get(name, body.get("Default", "")))
             for name, body in self.dist.templates[self.root]
@@ -399,11 +400,11 @@ class _Maker:
             .items()
         }
         had = self.found.parameters
-        return frozenset(
-            name
-            for name in wanted.keys() | had.keys()
+        return {
+            name: f"{had.get(name, 'nothing')} -> {wanted.get(name, 'nothing')}"
+            for name in sorted(wanted.keys() | had.keys())
             if wanted.get(name) != had.get(name)
-        )
+        }
 
     def _warn_of_many(self, root: ChangeSet) -> None:
         """Say it in time when a nested stack runs out of change sets."""

@@ -6,7 +6,7 @@ cannot be read is the commonest reason why a launch fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ def publish(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Published
     # What was there was seen a moment ago, by the same request.
     unreadable = absent(aws, [f for f in publication.files if f.path in missing])
     if unreadable:
-        raise Unable(*(_unreadable(aws, file) for file in unreadable))
+        raise Unable(_unreadable(aws, unreadable))
     return Published(
         publication,
         tuple(file.path for file in publication.files if file.path in missing),
@@ -83,7 +83,9 @@ def place(aws: Aws, name: str) -> Place:
 
 
 def absent(aws: Aws, files: Iterable[Addressed]) -> list[Addressed]:
-    """Return the files that are not published; raise when one may not be read."""
+    """Return the files that are not published; raise when some may not be read."""
+    asked = list(files)
+    barred: list[Addressed] = []
 
     def is_absent(file: Addressed) -> bool:
         try:
@@ -91,7 +93,7 @@ def absent(aws: Aws, files: Iterable[Addressed]) -> list[Addressed]:
                 "s3",
                 "head_object",
                 file.url,
-                Bucket=_bucket_of(file),
+                Bucket=file.bucket,
                 Key=file.key,
                 ExpectedBucketOwner=aws.account,
             )
@@ -99,16 +101,14 @@ def absent(aws: Aws, files: Iterable[Addressed]) -> list[Addressed]:
             if is_missing(error):
                 return True
             raise
-        except Denied as error:
-            raise Unable(_unreadable(aws, file)) from error
+        except Denied:
+            barred.append(file)
         return False
 
-    listed = list(files)
-    return [
-        file
-        for file, gone in zip(listed, _each(listed, is_absent), strict=True)
-        if gone
-    ]
+    gone = _each(asked, is_absent)
+    if barred:
+        raise Unable(_unreadable(aws, sorted(barred, key=lambda file: file.path)))
+    return [file for file, is_gone in zip(asked, gone, strict=True) if is_gone]
 
 
 def _each(files: list[Addressed], work: Callable[[Addressed], bool]) -> list[bool]:
@@ -116,17 +116,7 @@ def _each(files: list[Addressed], work: Callable[[Addressed], bool]) -> list[boo
     if not files:
         return []
     with ThreadPoolExecutor(min(CONNECTIONS, len(files))) as pool:
-        futures = [pool.submit(work, file) for file in files]
-        problems: list[Problem] = []
-        done = []
-        for future in futures:
-            try:
-                done.append(future.result())
-            except Unable as error:
-                problems += error.problems
-    if problems:
-        raise Unable(*dict.fromkeys(problems))
-    return done
+        return list(pool.map(work, files))
 
 
 def _upload(aws: Aws, name: str, file: Addressed) -> bool:
@@ -146,15 +136,12 @@ def _upload(aws: Aws, name: str, file: Addressed) -> bool:
     return True
 
 
-def _bucket_of(file: Addressed) -> str:
-    return file.url.removeprefix("https://").partition(".s3.")[0]
-
-
-def _unreadable(aws: Aws, file: Addressed) -> Problem:
+def _unreadable(aws: Aws, files: Sequence[Addressed]) -> Problem:
+    listed = "\n".join(f"  {file.url}" for file in files)
     return Problem(
-        where=file.path,
-        what=f"{aws.principal} cannot read {file.url}.",
-        why="CloudFormation reads it as whoever launches the stack.",
+        where=f"{len(files)} of the published files",
+        what=f"{aws.principal} cannot read:\n{listed}",
+        why="CloudFormation reads them as whoever launches the stack.",
         remedy="Allow that principal s3:GetObject on the bucket's objects (and "
         "kms:Decrypt where a key of KMS encrypts them), in its own policy and in the "
         "bucket's.",

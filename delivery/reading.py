@@ -123,7 +123,7 @@ def _nested(
             elif row.starts_operation:
                 break
         deeper = (*path, logical_id)
-        found += [Seen(deeper, row) for row in inside]
+        found += [Seen(deeper, row) for row in stacks.in_order(inside)]
         found += _nested(aws, inside, deeper, start)
     return found
 

@@ -62,9 +62,9 @@ def way_out(stack: Stack) -> Way | None:
     if stack.status == "UPDATE_IN_PROGRESS":
         return Way(
             "cancel_update_stack",
-            "The update is cancelled and rolled back to what was before it. What is "
-            "being waited for is listed below; an ECS service that never becomes steady "
-            "ends by itself when its circuit breaker gives up.",
+            "The update is cancelled and rolled back to what was before it. What it "
+            "waits for is listed below; an ECS service that never becomes steady ends "
+            "by itself when its circuit breaker gives up.",
         )
     if stack.status == "CREATE_IN_PROGRESS":
         return Way(

@@ -101,6 +101,8 @@ class Watch:
             new = self.look()
             yield new
             if self.is_over:
+                # What the nested stacks did since their last look, or ever.
+                yield self.look()
                 return
             if new:
                 waits = pace.waits()
