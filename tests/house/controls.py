@@ -298,6 +298,10 @@ FURTHER = (
         "test_connections_are_counted_as_aurora_counts_them",
     ),
     Further(
+        "Templates stay below nine tenths of every quota",
+        "test_template_may_use_nine_tenths_of_a_quota_and_no_more",
+    ),
+    Further(
         "Service Catalog launches with a role of its own",
         "test_only_service_catalog_can_assume_the_launch_role",
     ),
@@ -389,7 +393,9 @@ def _lines() -> Iterator[str]:
     tests, excepted = held(), exceptions()
     yield "# Controls"
     yield ""
-    yield "Written by `python -m tests.house.controls`; a test compares."
+    yield "Written by `python -m tests.house.controls`; a test compares. The tests are in"
+    yield "`tests/house/test_controls_*.py`, and `breaks.py` there breaks each control once"
+    yield "to see its test fail."
     yield ""
     yield "Each test looks at the resolved production environment, most of them at its"
     yield "variants too: facing the internet, with endpoints, in an existing VPC, with"

@@ -39,6 +39,7 @@ class Estate:
 
     def __init__(self, root: Stack) -> None:
         self.root = root
+        self._resolved: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def _placed(self) -> dict[str, tuple[Stack, Mapping[str, Any]]]:
@@ -58,12 +59,19 @@ class Estate:
     def whole(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return every resource of a type, with its attributes; there must be one."""
         found = {
-            place: stack.resolve({k: v for k, v in resource.items() if k != "Metadata"})
-            for place, (stack, resource) in self._placed.items()
+            place: self._resource(place)
+            for place, (_, resource) in self._placed.items()
             if resource["Type"] == f"AWS::{kind}"
         }
         assert found, f"there is no {kind} to check"
         return found
+
+    def _resource(self, place: str) -> dict[str, Any]:
+        if place not in self._resolved:
+            stack, resource = self._placed[place]
+            told = {k: v for k, v in resource.items() if k != "Metadata"}
+            self._resolved[place] = stack.resolve(told)
+        return self._resolved[place]
 
     def of(self, kind: str) -> dict[str, Properties]:
         """Return the properties of every resource of a type; there must be one."""
@@ -79,8 +87,8 @@ class Estate:
 
     def everything(self) -> Iterator[tuple[str, Properties]]:
         """Yield the properties of every resource with its place."""
-        for place, (stack, resource) in self._placed.items():
-            yield place, stack.resolve(resource.get("Properties", {}))
+        for place in self._placed:
+            yield place, self._resource(place).get("Properties", {})
 
     def containers(self) -> dict[str, Properties]:
         """Return every container by the place of its task definition."""
