@@ -28,7 +28,7 @@ def main() -> None:
 
     registry = Registry(given.schemas)
     operations.install()
-    stand_ins = handlers.install(registry)
+    handlers.install(registry)
     nested_stacks.install()
     events.install()
     states.install()
@@ -39,7 +39,7 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = SECONDS_TO_FINISH
     serve = import_module("hypercorn.asyncio").serve
-    asyncio.run(serve(control.beside(APP["app"], stand_ins), config))
+    asyncio.run(serve(control.beside(APP["app"]), config))
 
 
 if __name__ == "__main__":

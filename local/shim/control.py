@@ -29,7 +29,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def beside(app: App, stand_ins: frozenset[str]) -> App:
+def beside(app: App) -> App:
     """Return an application that answers at our addresses, and else is ``app``."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ def beside(app: App, stand_ins: frozenset[str]) -> App:
         if what == ("GET", "identity"):
             await _reply(send, 200, _identity())
         elif what == ("GET", "resources"):
-            await _reply(send, 200, _resources(scope, stand_ins))
+            await _reply(send, 200, _resources(scope))
         elif what == ("GET", "faults"):
             await _reply(send, 200, FAULTS.as_json())
         elif what == ("PUT", "faults"):
@@ -56,11 +56,11 @@ def _identity() -> dict[str, Any]:
     return {"pid": os.getpid(), "gate_is_stand_in": gate.is_stand_in()}
 
 
-def _resources(scope: Scope, stand_ins: frozenset[str]) -> dict[str, Any]:
+def _resources(scope: Scope) -> dict[str, Any]:
     query = parse_qs(scope["query_string"].decode())
     RESPONSES["set_request_account_id"](query.get("account", [""])[0])
     RESPONSES["set_request_region"](query.get("region", [""])[0])
-    return {**resource_kinds.report(CLOUDFORMATION["_stacks"], stand_ins)}
+    return {**resource_kinds.report(CLOUDFORMATION["_stacks"])}
 
 
 async def _body(receive: Receive) -> bytes:

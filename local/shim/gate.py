@@ -11,6 +11,8 @@ import os
 import uuid
 from typing import Any
 
+from local.shim.stand_ins import MARK
+
 TYPE = "Custom::SetupGate"
 SWITCH = "LOCAL_GATE"
 
@@ -40,4 +42,4 @@ def _delete(_physical_id: str, _properties: Any) -> None:
 
 
 def _passed(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"Version": properties.get("Version", "")}
+    return {MARK: True, "Version": properties.get("Version", "")}

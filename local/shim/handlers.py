@@ -6,37 +6,46 @@ them, planted faults strike, and attributes that follow from a property are fill
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.shim import ec2_types, gate, nested_stacks, properties
+from local.shim import deletions, ec2_types, gate, nested_stacks, properties, rds_types
 from local.shim.faults import FAULTS
 from local.shim.partitions import partition_of
 from local.shim.schemas import Registry, Schema
 from local.shim.seams import PROVISIONERS, STACKS, account, region, replace
-from local.shim.stand_ins import StandIn
+from local.shim.stand_ins import StandIn, standing_in_where
 
 Handlers = dict[str, Any]
 Made = tuple[str, dict[str, Any]]
 
 
-def install(registry: Registry) -> frozenset[str]:
-    """Take over every type; return those that are stand-ins."""
+UNSUPPORTED: Mapping[str, Callable[[dict[str, Any]], bool]] = {
+    # MiniStack evaluates one metric, and refuses an alarm on a sum of several.
+    "AWS::CloudWatch::Alarm": lambda properties: "Metrics" in properties,
+}
+"""Resources of a type MiniStack knows that it cannot make."""
+
+
+def install(registry: Registry) -> None:
+    """Take over every type."""
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
+    known.update(rds_types.completed(known))
+    known.update(deletions.guarded(known))
     known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
-    stand_ins: set[str] = set()
     for resource_type in registry.types:
         if resource_type not in known and resource_type.startswith("AWS::"):
             known[resource_type] = _stand_in(resource_type, registry)
-            stand_ins.add(resource_type)
+    for resource_type, unsupported in UNSUPPORTED.items():
+        known[resource_type] = standing_in_where(
+            unsupported, known[resource_type], _behind(resource_type, registry)
+        )
     if gate.is_stand_in():
         known[gate.TYPE] = gate.handlers()
-        stand_ins.add(gate.TYPE)
     for resource_type, handlers in list(known.items()):
         known[resource_type] = _wrapped(resource_type, handlers, registry)
     replace("_property_recreation", _by_schema(registry), PROVISIONERS, STACKS)
-    return frozenset(stand_ins)
 
 
 def _where() -> tuple[str, str, str]:
@@ -45,7 +54,16 @@ def _where() -> tuple[str, str, str]:
 
 
 def _stand_in(resource_type: str, registry: Registry) -> Handlers:
-    """Return handlers that read their schema when they are first used."""
+    behind = _behind(resource_type, registry)
+    return {
+        "create": lambda *given: behind().create(*given),
+        "update": lambda *given: behind().update(*given),
+        "delete": lambda *given: behind().delete(*given),
+    }
+
+
+def _behind(resource_type: str, registry: Registry) -> Callable[[], StandIn]:
+    """Return what makes a stand-in, whose schema is read when it is first used."""
 
     def behind() -> StandIn:
         schema = registry.find(resource_type)
@@ -53,11 +71,7 @@ def _stand_in(resource_type: str, registry: Registry) -> Handlers:
             raise ValueError(f"Unrecognized resource type: {resource_type}")
         return StandIn(schema, _where)
 
-    return {
-        "create": lambda *given: behind().create(*given),
-        "update": lambda *given: behind().update(*given),
-        "delete": lambda *given: behind().delete(*given),
-    }
+    return behind
 
 
 def _wrapped(resource_type: str, handlers: Handlers, registry: Registry) -> Handlers:

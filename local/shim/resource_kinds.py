@@ -12,8 +12,10 @@ stand-in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
+
+from local.shim.stand_ins import MARK
 
 Kind = Literal["real", "emulated", "stand-in"]
 
@@ -30,20 +32,18 @@ REAL = frozenset(
 )
 
 
-def kind_of(resource_type: str, stand_ins: Collection[str]) -> Kind:
-    """Return what a resource of a type is here."""
-    if resource_type in stand_ins:
+def kind_of(resource: Mapping[str, Any]) -> Kind:
+    """Return what a resource is here, from its record in its stack."""
+    if MARK in (resource.get("Attributes") or {}):
         return "stand-in"
-    return "real" if resource_type in REAL else "emulated"
+    return "real" if resource["ResourceType"] in REAL else "emulated"
 
 
-def report(
-    stacks: Mapping[str, Mapping[str, Any]], stand_ins: Collection[str]
-) -> dict[str, dict[str, Kind]]:
+def report(stacks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kind]]:
     """Return the kind of each resource, by stack name and logical ID."""
     return {
         name: {
-            logical_id: kind_of(resource["ResourceType"], stand_ins)
+            logical_id: kind_of(resource)
             for logical_id, resource in record.get("_resources", {}).items()
         }
         for name, record in stacks.items()

@@ -17,6 +17,9 @@ from local.shim.schemas import Schema
 Where = Callable[[], tuple[str, str, str]]
 """Gives the partition, the region and the account of the running operation."""
 
+MARK = "stand-in"
+"""An attribute that every stand-in has and no template can ask for."""
+
 PORT = 5432
 """A port somebody could listen on; nobody does."""
 
@@ -59,7 +62,7 @@ class StandIn:
             if len(parts) == len(self._schema.identifier)
             else {}
         )
-        return {
+        return {MARK: True} | {
             name: known.get(name)
             or properties.get(name)
             or self._value(name, physical_id)
@@ -87,3 +90,26 @@ class StandIn:
         if any(word in name.lower() for word in ("address", "dnsname", "endpoint")):
             return f"stand-in-{digest[:12]}.{service}.internal"
         return f"{resource}-{digest[:17]}"
+
+
+def standing_in_where(
+    unsupported: Callable[[dict[str, Any]], bool],
+    native: dict[str, Any],
+    behind: Callable[[], StandIn],
+) -> dict[str, Any]:
+    """Return handlers that stand in for the resources MiniStack cannot make."""
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        make = behind().create if unsupported(properties) else native["create"]
+        return make(logical_id, properties, stack)
+
+    def update(
+        physical_id: str, old: Any, new: dict[str, Any], stack: str, *more: Any
+    ) -> Any:
+        if unsupported(new):
+            return behind().update(physical_id, old, new, stack)
+        if unsupported(old):
+            return native["create"](more[0] if more else physical_id, new, stack)
+        return native["update"](physical_id, old, new, stack, *more)
+
+    return {**native, "create": create, "update": update}

@@ -1,0 +1,90 @@
+"""What AWS refuses to delete: full buckets, and what is protected from deletion.
+
+MiniStack's CloudFormation would throw them away, and ``destroy`` would be tried out
+against something that never says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.shim.seams import names
+
+ALB = names("services.alb")
+RDS = names("services.rds")
+S3 = names("services.s3")
+
+
+class Kept(ValueError):
+    """The service would not delete this; the message is its own."""
+
+
+def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return handlers whose delete asks first."""
+    return {
+        resource_type: {
+            **handlers[resource_type],
+            "delete": _asking(check, handlers[resource_type]["delete"]),
+        }
+        for resource_type, check in CHECKS.items()
+    }
+
+
+def _asking(
+    check: Callable[[str], None], delete: Callable[..., None]
+) -> Callable[..., None]:
+    def delete_if_allowed(physical_id: str, *more: Any) -> None:
+        check(physical_id)
+        delete(physical_id, *more)
+
+    return delete_if_allowed
+
+
+def _bucket(name: str) -> None:
+    bucket = S3["_buckets"].get(name)
+    versions = any(
+        owner == name and kept for (owner, _), kept in S3["_object_versions"].items()
+    )
+    if bucket is not None and (bucket["objects"] or versions):
+        raise Kept(
+            "The bucket you tried to delete is not empty. "
+            "You must delete all versions in the bucket. "
+            "(Service: S3, Status Code: 409)"
+        )
+
+
+def _cluster(identifier: str) -> None:
+    if (RDS["_clusters"].get(identifier) or {}).get("DeletionProtection"):
+        raise Kept(
+            "Cannot delete protected Cluster, please disable deletion protection and "
+            "try again. (Service: Rds, Status Code: 400)"
+        )
+
+
+def _instance(identifier: str) -> None:
+    if (RDS["_instances"].get(identifier) or {}).get("DeletionProtection"):
+        raise Kept(
+            "Cannot delete protected DB Instance, please disable deletion protection "
+            "and try again. (Service: Rds, Status Code: 400)"
+        )
+
+
+def _load_balancer(arn: str) -> None:
+    for attribute in ALB["_lb_attrs"].get(arn, ()):
+        if (
+            attribute["Key"] == "deletion_protection.enabled"
+            and str(attribute["Value"]).lower() == "true"
+        ):
+            raise Kept(
+                f"Load balancer '{arn}' cannot be deleted because deletion protection "
+                "is enabled (Service: ElasticLoadBalancingV2, Status Code: 400)"
+            )
+
+
+CHECKS: Mapping[str, Callable[[str], None]] = {
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": _load_balancer,
+    "AWS::RDS::DBCluster": _cluster,
+    "AWS::RDS::DBInstance": _instance,
+    "AWS::S3::Bucket": _bucket,
+}
