@@ -393,9 +393,9 @@ def _lines() -> Iterator[str]:
     tests, excepted = held(), exceptions()
     yield "# Controls"
     yield ""
-    yield "Written by `python -m tests.house.controls`; a test compares. The tests are in"
-    yield "`tests/house/test_controls_*.py`, and `breaks.py` there breaks each control once"
-    yield "to see its test fail."
+    yield "Written by `python -m tests.house.controls`; a test compares. The tests are"
+    yield "in `tests/house/test_controls_*.py`; `breaks.py` beside them breaks each"
+    yield "control once to see its test fail."
     yield ""
     yield "Each test looks at the resolved production environment, most of them at its"
     yield "variants too: facing the internet, with endpoints, in an existing VPC, with"
