@@ -1,0 +1,43 @@
+"""Loopback addresses: one for every task and every Service Connect name.
+
+All of 127.0.0.0/8 is this machine's own on Linux, without any privilege. An agent
+claims a block of 65,534 by holding a socket open in it, so that agents beside each
+other never share an address.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+
+CLAIM_PORT = 47101
+"""Nothing else listens on it at the first address of a block."""
+
+
+class AddressBlock:
+    """Addresses of the form 127.BLOCK.x.y that only one agent hands out."""
+
+    def __init__(self) -> None:
+        for step in range(1, 255):
+            self._block = 1 + (os.getpid() + step) % 254
+            claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                claim.bind((f"127.{self._block}.0.1", CLAIM_PORT))
+                claim.listen(1)
+            except OSError:
+                claim.close()
+                continue
+            self._claim = claim
+            self._numbers = itertools.count(2)
+            return
+        raise OSError("254 agents run on this machine; no block of addresses is free")
+
+    def next(self) -> str:
+        """Return an address that was not handed out before."""
+        high, low = divmod(next(self._numbers), 254)
+        return f"127.{self._block}.{high % 256}.{low + 1}"
+
+    def close(self) -> None:
+        """Give the block back."""
+        self._claim.close()

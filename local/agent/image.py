@@ -1,0 +1,101 @@
+"""The stand-in for a container image: what its processes find on this machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Programs, entry point and writable folders."""
+
+    path: tuple[str, ...] = SYSTEM_PATH
+    """Where programs are looked for."""
+    entrypoint: tuple[str, ...] = ()
+    default_program: str = ""
+    """What is put before a command that is no program, as Airflow's entry point does."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the image itself sets; paths as in the container."""
+    own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a name in the container
+    """Folders of the container that each task gets for itself."""
+    home: str = "/tmp"  # noqa: S108 - as above
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Program -> text of a script that stands in for it in every task."""
+
+    @classmethod
+    def of_airflow(cls, environment: Path) -> Image:
+        """Return what behaves as ``apache/airflow``, from a virtual environment.
+
+        It must hold Airflow and the package ``dumb-init``. The image's own waiting
+        for connections is not there: the templates switch it off.
+        """
+        programs = environment / "bin"
+        missing = [
+            name
+            for name in ("python", "airflow", "dumb-init")
+            if not (programs / name).exists()
+        ]
+        if missing:
+            raise FileNotFoundError(
+                f"{programs} has no {', '.join(missing)}: install Airflow and "
+                "dumb-init into this environment"
+            )
+        return cls(
+            path=(str(programs), *SYSTEM_PATH),
+            entrypoint=(str(programs / "dumb-init"), "--"),
+            default_program="airflow",
+            environment={
+                "AIRFLOW_HOME": "/opt/airflow",
+                # The image's default; a worker's task definition turns it off.
+                "DUMB_INIT_SETSID": "1",
+                "LANG": "C.UTF-8",
+                "LC_ALL": "C.UTF-8",
+                "PYTHONUNBUFFERED": "1",
+            },
+            own_folders=("/tmp", "/opt/airflow", "/home/airflow"),  # noqa: S108
+            home="/home/airflow",
+        )
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """Return what the entry point makes of a command."""
+        search = ":".join(self.path)
+        is_program = command and shutil.which(command[0], path=search)
+        default = [self.default_program] if self.default_program else []
+        return [*self.entrypoint, *([] if is_program else default), *command]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a task's own folders lie on this machine."""
+
+    root: Path
+    names: tuple[str, ...]
+
+    def make(self) -> None:
+        """Make them all."""
+        for name in self.names:
+            self.outside(name).mkdir(parents=True, exist_ok=True)
+
+    def outside(self, path: str) -> Path:
+        """Return where a path of the container lies on this machine."""
+        for name in self.names:
+            if path == name or path.startswith(f"{name}/"):
+                return self.root / path.lstrip("/")
+        return Path(path)
+
+    def rewrite(self, text: str) -> str:
+        """Return the text with every path below the task's own folders rewritten.
+
+        A path may stand alone, in a list, in JSON or in a command; what goes before
+        must not belong to a longer path.
+        """
+        names = "|".join(re.escape(name) for name in self.names)
+        # What follows a URL's host, such as s3://bucket/tmp, is no path here.
+        pattern = rf"(?<![\w./\-])({names})(?=$|[/\s\"',;:)\]}}])"
+        return re.sub(pattern, lambda match: str(self.outside(match[1])), text)

@@ -1,0 +1,63 @@
+"""Task scale-in protection, with the rules of ECS.
+
+Only tasks of services can be protected. A protection ends by itself. While more tasks
+of a service are protected than the service wants, every further call for that service
+is refused: DEPLOYMENT_BLOCKED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_MINUTES = 120
+LONGEST_MINUTES = 2880
+
+
+class ProtectionRefusedError(Exception):
+    """ECS refuses; ``reason`` is its word for it."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass
+class Protection:
+    """The protection of one task; times in seconds since the epoch."""
+
+    until: float = 0
+
+    def is_on(self, now: float) -> bool:
+        """Return whether the task is protected now."""
+        return now < self.until
+
+    def ask(  # noqa: PLR0913 - each is one thing that ECS looks at
+        self,
+        *,
+        is_wanted: bool,
+        minutes: int | None,
+        now: float,
+        is_of_service: bool,
+        others: int,
+        desired: int,
+    ) -> None:
+        """Set or end the protection.
+
+        ``others`` counts the other protected tasks of the service, ``desired`` is
+        what the service wants. Raises ProtectionRefusedError, and ValueError for a
+        time that ECS does not take.
+        """
+        if minutes is None:
+            minutes = DEFAULT_MINUTES
+        if not 1 <= minutes <= LONGEST_MINUTES:
+            raise ValueError(f"expiresInMinutes must be between 1 and {LONGEST_MINUTES}")
+        if not is_of_service:
+            raise ProtectionRefusedError(
+                "TASK_NOT_VALID", "only tasks of a service can be protected"
+            )
+        if others + (is_wanted or self.is_on(now)) > desired:
+            raise ProtectionRefusedError(
+                "DEPLOYMENT_BLOCKED",
+                f"{others} other tasks are protected and the service wants {desired}",
+            )
+        self.until = now + 60 * minutes if is_wanted else 0
