@@ -68,13 +68,15 @@ class CommandLine(click.Group):
             return super().invoke(context)
         except Failure as failure:
             report.show(failure.problems, AS_IT_WAS)
-            context.exit(failure.code)
+            code = failure.code
         except OSError as error:
             report.show((_obstacle(error),), AS_IT_WAS)
-            context.exit(ExitCode.UNABLE)
+            code = ExitCode.UNABLE
         except KeyboardInterrupt:
             click.echo(f"\nInterrupted. {AS_IT_WAS}", err=True)
-            context.exit(ExitCode.INTERRUPTED)
+            code = ExitCode.INTERRUPTED
+        # Not before: what an error still holds is cleaned up when it is let go.
+        raise click.exceptions.Exit(code)
 
 
 @click.group(

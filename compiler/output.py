@@ -55,8 +55,9 @@ def staged(dist: Path) -> Iterator[Path]:
     _recover(dist)
     _check_replaceable(dist)
     stage = _beside(dist, "staged")
-    stage.mkdir()
     try:
+        # Inside, for Ctrl-C may come the moment it is made.
+        stage.mkdir()
         yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
