@@ -1,0 +1,346 @@
+"""The decision: how many workers each pool needs now, and which may leave.
+
+For every pool the brain lays all tasks it knows of onto the workers it has: those
+that wait, those that Airflow's database announces (cron runs), and those whose last
+parents run. It asks for the fewest more workers with which every task starts within
+the objective, as far as a launch now can help. Workers beyond what is needed are
+drained, but only after fewer have sufficed for the whole hold.
+
+It orders by two numbers. Alarms act when a number rises above zero, and then once a
+minute; so after an order was carried out the number rests at zero for a moment, and
+the next order is a new edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from runtime.brain.fitting import ARRIVAL_GRAIN_SECONDS, Slots, Tasks, fewest
+from runtime.brain.settings import PoolSettings, Settings
+from runtime.brain.state import (
+    Decision,
+    Demand,
+    Fleet,
+    Memory,
+    PoolDecision,
+    Pulse,
+    Running,
+    Snapshot,
+    Stage,
+    Worker,
+    WorkerState,
+)
+
+ROUND_SECONDS = 10
+"""How often a decision is made; the period of the alarms that carry it out."""
+
+ORDER_SECONDS = 20
+"""From a published deficit to a launch: the round, the alarm's period and delay, and
+the scheduler of ECS."""
+
+STAGE_SECONDS = 2
+"""From the end of the last parent to a queued child: one round of the scheduler."""
+
+KEEP_SECONDS = 90
+"""How far beyond a launch announced tasks keep a worker that is already there."""
+
+FRESH_ROUNDS = 3
+"""A memory older than as many rounds is of no use, nor one from the future: the clock
+jumped or nobody decided, so the hold starts anew."""
+
+LEFT_OF_ESTIMATE = 0.25
+"""A task that outlives its estimate is expected to run a quarter longer, again and
+again: what has run long runs on."""
+
+REST_SECONDS = 40
+"""Application Auto Scaling's cooldown of 30 s after growth: an order within it that
+is not larger than the last is ignored. In whole rounds, counted from when the growth
+is first seen."""
+
+
+def decide(snapshot: Snapshot, settings: Settings) -> Decision:
+    """Return what every pool does now.
+
+    A pool whose workers are not in the snapshot gets no decision: unknown is not none.
+    """
+    problems: list[str] = []
+    pools = {}
+    for pool in settings.pools:
+        fleet = snapshot.fleets.get(pool.name)
+        if fleet is None:
+            problems.append(f"pool {pool.name!r}: nothing is known of its workers")
+            continue
+        pools[pool.name] = _decide_pool(
+            snapshot.now,
+            pool,
+            snapshot.queues.get(pool.queue, Demand()),
+            _without_duplicates(pool, fleet, problems),
+            snapshot.memories.get(pool.name),
+        )
+    served = {pool.queue for pool in settings.pools}
+    names = {pool.name for pool in settings.pools}
+    problems += [
+        f"pool {name!r} has workers but no settings"
+        for name in sorted(snapshot.fleets.keys() - names)
+    ]
+    return Decision(
+        pools=pools,
+        unknown_queues={
+            queue: sum(batch.tasks for batch in demand.queued)
+            for queue, demand in sorted(snapshot.queues.items())
+            if queue not in served
+        },
+        problems=tuple(problems),
+    )
+
+
+def _without_duplicates(pool: PoolSettings, fleet: Fleet, problems: list[str]) -> Fleet:
+    """Return the fleet with every worker once, the most advanced state of each."""
+    if len({worker.identity for worker in fleet.workers}) == len(fleet.workers):
+        return fleet
+    order = list(WorkerState)
+    kept: dict[str, Worker] = {}
+    for worker in fleet.workers:
+        other = kept.get(worker.identity)
+        if other is None or order.index(worker.state) > order.index(other.state):
+            kept[worker.identity] = worker
+    counts = Counter(worker.identity for worker in fleet.workers)
+    problems.append(
+        f"pool {pool.name!r}: reported more than once: "
+        + ", ".join(sorted(name for name, count in counts.items() if count > 1))
+    )
+    return Fleet(
+        fleet.desired, tuple(kept.values()), fleet.starting, fleet.start_seconds
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """The workers of a pool by what they can still do."""
+
+    ready: Sequence[Worker]
+    draining: Sequence[Worker]
+    released: int
+    starting: Sequence[float]
+    unseen: int
+    """Workers that were ordered and of which ECS shows nothing yet."""
+
+    leaving: int
+    """Released workers that ECS takes away already: the count is lowered for them."""
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> _Crew:
+        by_state: dict[WorkerState, list[Worker]] = {s: [] for s in WorkerState}
+        for worker in fleet.workers:
+            by_state[worker.state].append(worker)
+        alive = len(fleet.workers) + len(fleet.starting)
+        return cls(
+            ready=by_state[WorkerState.READY],
+            draining=by_state[WorkerState.DRAINING],
+            released=len(by_state[WorkerState.RELEASED]),
+            starting=fleet.starting,
+            unseen=max(0, fleet.desired - alive),
+            leaving=max(0, alive - fleet.desired),
+        )
+
+    @property
+    def active(self) -> int:
+        """Workers that take tasks or soon will."""
+        return len(self.ready) + len(self.starting) + self.unseen
+
+
+def _decide_pool(
+    now: float, pool: PoolSettings, demand: Demand, fleet: Fleet, memory: Memory | None
+) -> PoolDecision:
+    memory = _fresh(memory, now)
+    start_up = memory.start_up.with_seen(fleet.start_seconds)
+    start = start_up.seconds + ORDER_SECONDS
+    objective = pool.objective
+    horizon = max(0.0, start - objective + 2 * ROUND_SECONDS)
+    crew = _Crew.of(fleet)
+    known = _known(now, demand, look_ahead=pool.look_ahead)
+    slots = _slots(now, crew, start, pool.concurrency)
+
+    # What is missing.
+    tasks = [task for task in known.tasks if task[0] <= horizon]
+    more = 0
+    if sum(task[2] for task in tasks) > slots.get(0, 0):
+        more = fewest(
+            slots,
+            tasks,
+            objective=math.ceil(objective),
+            start_seconds=math.ceil(start),
+            per_worker=pool.concurrency,
+            most=pool.maximum - crew.active,
+        )
+    busy = sum(len(worker.running) for worker in crew.ready)
+    reserve = 0
+    if pool.headroom:
+        reserve = math.ceil((busy + pool.headroom * math.sqrt(busy)) / pool.concurrency)
+    floor = max(pool.minimum, min(reserve, pool.maximum))
+    more = max(more, floor - crew.active)
+
+    # What is kept, and for how long.
+    soon = sum(count for at, _, count in known.stages if at <= max(horizon, start))
+    soon += sum(count for at, _, count in known.announced if at <= start + KEEP_SECONDS)
+    keep = math.ceil((known.queued + busy + soon) / pool.concurrency)
+    keep = min(max(keep, floor), crew.active + more)
+    wanted = _remember(memory.wanted, now, keep, pool.hold_seconds)
+    most_wanted = wanted[0][1]
+
+    drain: tuple[str, ...] = ()
+    revive: tuple[str, ...] = ()
+    if more:
+        revive = _first(crew.draining, more, most_loaded=True)
+    elif now - memory.since >= pool.hold_seconds:
+        surplus = crew.active - max(pool.minimum, most_wanted)
+        drain = _first(crew.ready, surplus, most_loaded=False)
+    missing = min(more - len(revive), pool.maximum - fleet.desired)
+    deficit, grow = _order(max(0, missing), memory.grow, now, fleet.desired, +1)
+    # Whoever starts is not protected yet: a lower count could take it instead.
+    settled = not (crew.starting or crew.unseen or deficit)
+    gone = max(0, crew.released - crew.leaving) if settled else 0
+    surplus, shrink = _order(gone, memory.shrink, now, fleet.desired, -1)
+
+    return PoolDecision(
+        deficit=deficit,
+        surplus=surplus,
+        drain=drain,
+        revive=revive,
+        demand=known.queued + sum(len(worker.running) for worker in fleet.workers),
+        wanted=crew.active + more,
+        memory=Memory(
+            since=memory.since,
+            at=now,
+            wanted=wanted,
+            start_up=start_up,
+            grow=grow,
+            shrink=shrink,
+        ),
+    )
+
+
+def _fresh(memory: Memory | None, now: float) -> Memory:
+    """Return the memory, or what is left of one that does not belong to this time."""
+    if memory is None:
+        return Memory(since=now, at=now)
+    if 0 <= now - memory.at <= FRESH_ROUNDS * ROUND_SECONDS:
+        return memory
+    return Memory(since=now, at=now, start_up=memory.start_up)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Tasks as (seconds until they arrive, seconds they run, how many)."""
+
+    queued: int
+    announced: Tasks
+    stages: Tasks
+    tasks: Tasks
+    """All of them, by arrival."""
+
+
+def _known(now: float, demand: Demand, *, look_ahead: bool) -> _Known:
+    queued = [
+        # A task from the future waits since now: clocks differ.
+        (min(0, math.floor(at - now)), max(1, math.ceil(expected)), count)
+        for at, expected, count in demand.queued
+        if count > 0
+    ]
+    announced: list[tuple[int, int, int]] = []
+    stages: list[tuple[int, int, int]] = []
+    if look_ahead:
+        announced = [
+            (max(0, math.ceil(at - now)), max(1, math.ceil(expected)), count)
+            for at, expected, count in demand.announced
+            if count > 0
+        ]
+        for stage in demand.stages:
+            at = math.ceil(_release(now, stage))
+            stages += [
+                (at, max(1, math.ceil(expected)), count)
+                for expected, count in stage.work
+                if count > 0
+            ]
+    return _Known(
+        queued=sum(task[2] for task in queued),
+        announced=announced,
+        stages=stages,
+        tasks=sorted([*queued, *announced, *stages]),
+    )
+
+
+def _release(now: float, stage: Stage) -> float:
+    """Return in how many seconds the stage's tasks are queued."""
+    ends = (
+        max(started + expected - now, LEFT_OF_ESTIMATE * expected)
+        for started, expected in stage.parents
+    )
+    return max(ends, default=0.0) + STAGE_SECONDS
+
+
+def _left(now: float, task: Running) -> float:
+    """Return how much longer a task is expected to run."""
+    elapsed = max(0.0, now - task.started)
+    expected = task.expected
+    return max(expected - elapsed, LEFT_OF_ESTIMATE * (expected + elapsed))
+
+
+def _slots(now: float, crew: _Crew, start: float, concurrency: int) -> Slots:
+    """Return when the slots of the active workers come free."""
+    slots: Slots = {}
+    free = 0
+    for worker in crew.ready:
+        free += max(0, concurrency - len(worker.running))
+        for task in worker.running:
+            at = math.ceil(_left(now, task))
+            slots[at] = slots.get(at, 0) + 1
+    if free:
+        slots[0] = slots.get(0, 0) + free
+    launches = (*crew.starting, *(now,) * crew.unseen)
+    for launched in launches:
+        at = max(ARRIVAL_GRAIN_SECONDS, math.ceil(launched + start - now))
+        slots[at] = slots.get(at, 0) + concurrency
+    return slots
+
+
+def _remember(
+    wanted: Iterable[tuple[float, int]], now: float, count: int, hold: float
+) -> tuple[tuple[float, int], ...]:
+    """Return what was wanted within the hold, without what can no longer matter."""
+    kept = [entry for entry in wanted if entry[1] > count and entry[0] >= now - hold]
+    return (*kept, (now, count))
+
+
+def _first(
+    workers: Iterable[Worker], number: int, *, most_loaded: bool
+) -> tuple[str, ...]:
+    """Return the most or least loaded workers; the name settles a tie."""
+    if number <= 0:
+        return ()
+    sign = -1 if most_loaded else 1
+    ranked = sorted(workers, key=lambda w: (sign * len(w.running), w.identity))
+    return tuple(worker.identity for worker in ranked[:number])
+
+
+def _order(
+    number: int, pulse: Pulse | None, now: float, desired: int, direction: int
+) -> tuple[int, Pulse | None]:
+    """Return the number to publish, and what to remember of it.
+
+    An order stands until the desired count moves; then it rests, or the alarm would
+    not see the next one as new.
+    """
+    rest = REST_SECONDS if direction > 0 else ROUND_SECONDS
+    if pulse and pulse.done is not None:
+        if now - pulse.done < rest:
+            return 0, pulse
+        pulse = None
+    if pulse and direction * (desired - pulse.desired) > 0:
+        return 0, Pulse(pulse.desired, done=now)
+    if not number:
+        return 0, None
+    return number, pulse or Pulse(desired)

@@ -1,0 +1,181 @@
+"""What an operator chose for each pool, and why a choice is refused.
+
+The settings arrive as JSON in the environment of the scheduler's task: a list with
+one object a pool, its keys the fields of ``PoolSettings``. All that is wrong is told
+at once, each reason with the value and what would be right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+MOST_WORKERS = 5000
+"""Tasks that ECS allows in one service."""
+
+LONGEST_SECONDS = 86_400
+"""A start objective or a hold beyond a day is a slip of the keyboard."""
+
+
+class SettingsError(ValueError):
+    """The settings contradict themselves or the world; the message lists how."""
+
+
+class Style(StrEnum):
+    """What a pool prefers where money and waiting pull apart."""
+
+    BALANCED = "balanced"
+    ECONOMY = "economy"
+
+
+OBJECTIVE_SECONDS = {Style.BALANCED: 30.0, Style.ECONOMY: 60.0}
+"""The wait that a style aims at, unless the pool says another."""
+
+HEADROOM = {Style.BALANCED: 0.3, Style.ECONOMY: 0.0}
+"""Spare slots in square roots of the slots in use: random arrivals vary by that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """One pool of workers, fed by one Celery queue.
+
+    ``objective_seconds`` is how long a task may wait for its start, ``None`` for the
+    style's own; ``hold_seconds`` how long fewer workers must suffice before one is
+    drained; ``look_ahead`` whether tasks count that the metadata database only
+    announces.
+    """
+
+    name: str
+    queue: str
+    concurrency: int
+    minimum: int
+    maximum: int
+    style: Style = Style.BALANCED
+    objective_seconds: float | None = None
+    hold_seconds: float = 60.0
+    look_ahead: bool = True
+
+    @property
+    def objective(self) -> float:
+        """The wait to aim at, in seconds."""
+        if self.objective_seconds is None:
+            return OBJECTIVE_SECONDS[self.style]
+        return self.objective_seconds
+
+    @property
+    def headroom(self) -> float:
+        """Spare slots in square roots of the slots in use."""
+        return HEADROOM[self.style]
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with this pool alone."""
+        pool = f"pool {self.name!r}"
+        faults = []
+        if not self.name or not self.queue:
+            faults.append(f"{pool}: a pool needs a name and a queue")
+        if self.concurrency < 1:
+            faults.append(
+                f"{pool}: concurrency is {self.concurrency}; a worker runs at least "
+                "one task"
+            )
+        if self.minimum < 0:
+            faults.append(
+                f"{pool}: minimum is {self.minimum}; use 0 for a pool at rest"
+            )
+        if not 1 <= self.maximum <= MOST_WORKERS:
+            faults.append(
+                f"{pool}: maximum is {self.maximum}; a service runs 1 to {MOST_WORKERS}"
+            )
+        if self.minimum > self.maximum:
+            faults.append(
+                f"{pool}: minimum {self.minimum} is above maximum {self.maximum}"
+            )
+        faults += [
+            f"{pool}: {name} is {value}; use 0 to {LONGEST_SECONDS} seconds"
+            for name, value in (
+                ("objective_seconds", self.objective),
+                ("hold_seconds", self.hold_seconds),
+            )
+            if not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS)
+        ]
+        return faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every pool. Raises SettingsError when they cannot be meant."""
+
+    pools: tuple[PoolSettings, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        faults = [fault for pool in self.pools for fault in pool.faults()]
+        if not self.pools:
+            faults.append("there is no pool; name at least one")
+        for what, values in (
+            ("name", Counter(pool.name for pool in self.pools)),
+            ("queue", Counter(pool.queue for pool in self.pools)),
+        ):
+            faults += [
+                f"{count} pools have the {what} {value!r}; their demand is the same"
+                for value, count in values.items()
+                if count > 1
+            ]
+        if faults:
+            raise SettingsError("; ".join(faults))
+
+    @classmethod
+    def parse(cls, text: str) -> Settings:
+        """Return the settings that ``text`` holds as JSON."""
+        try:
+            entries = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"the settings are not JSON: {error}") from error
+        if not isinstance(entries, list):
+            raise SettingsError("the settings are not a list of pools")
+        return cls(tuple(_pool(entry) for entry in entries))
+
+
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "queue": str,
+    "concurrency": int,
+    "minimum": int,
+    "maximum": int,
+    "style": str,
+    "objective_seconds": (int, float),
+    "hold_seconds": (int, float),
+    "look_ahead": bool,
+}
+REQUIRED = ("name", "queue", "concurrency", "minimum", "maximum")
+
+
+def _pool(entry: Any) -> PoolSettings:
+    """Return one pool from its JSON object."""
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{entry!r} is not a pool: use an object")
+    known = {field.name for field in fields(PoolSettings)}
+    faults = [
+        f"{name!r} is unknown; use {', '.join(sorted(known))}"
+        for name in entry.keys() - known
+    ]
+    faults += [f"{name} is missing" for name in REQUIRED if name not in entry]
+    for name, value in entry.items():
+        kind = TYPES.get(name, object)
+        # JSON's true would pass as the number 1.
+        if not isinstance(value, kind) or (
+            isinstance(value, bool) and kind is not bool
+        ):
+            faults.append(f"{name} is {value!r}, which has the wrong type")
+    if not faults and entry.get("style", Style.BALANCED) not in list(Style):
+        faults.append(f"style is {entry['style']!r}; use {' or '.join(Style)}")
+    if faults:
+        raise SettingsError(f"pool {entry.get('name')!r}: " + "; ".join(faults))
+    values = dict(entry)
+    if "style" in values:
+        values["style"] = Style(values["style"])
+    return PoolSettings(**values)

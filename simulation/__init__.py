@@ -1,0 +1,11 @@
+"""A day of tasks against a policy that scales workers, without paying for it.
+
+``workloads``    what a day brings: seeded kinds of days
+``history``      the same from an exported task history
+``model``        the world: broker, workers, ECS
+``actor``        alarms and step policies as the compiled template has them
+``policies``     ours, around the shipped decision, and what others do
+``clairvoyant``  what knowing everything would cost, and what nothing can undercut
+``scores``       delay, cost, kills and elasticity of a simulated day
+``charts``       demand, workers and delays as SVG
+"""

@@ -1,0 +1,476 @@
+"""The world: a broker, workers, and ECS as far as scaling meets it. Discrete events.
+
+Times are seconds of the day. Every few seconds ECS compares the desired count of each
+pool with what lives: it launches what is missing, and stops what is too much, choosing
+at random among unprotected tasks. What a worker does about protection is its policy's
+``Discipline``. What is chance comes from one seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import count
+from random import Random
+from typing import Any, Protocol
+
+from runtime.brain.state import Running
+from simulation.tasks import DAY_SECONDS, Day, Shape, Stage, Task
+
+TICK_SECONDS = 5
+SAMPLE_SECONDS = 10
+OVERTIME_SECONDS = 6 * 3600
+"""How long after the day unfinished tasks may still run."""
+
+STAGE_SECONDS = 2.0
+GRACE_SECONDS = 120.0
+REQUEUE_SECONDS = 300.0
+"""Until Airflow notices that a task has died."""
+
+SHORTEST_BILL_SECONDS = 60.0
+RETRY_PROTECTION_SECONDS = 10.0
+IDLE_CPU, WORKER_CPU = 0.04, 2.0
+
+
+class Discipline(Enum):
+    """What workers do to stay alive."""
+
+    NONE = auto()
+    """Nothing."""
+
+    BUSY = auto()
+    """They are protected while they run tasks."""
+
+    DRAIN = auto()
+    """They are protected before they take tasks, until they are told to drain."""
+
+    EXIT = auto()
+    """They are never chosen, and leave by themselves when idle (``policies``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """How long a container image takes to start: lognormal pull, normal boot."""
+
+    pull: float = 42.0
+    pull_sigma: float = 0.15
+    boot: float = 15.0
+    boot_least: float = 8.0
+
+
+LAZY = Image(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
+"""An image that is loaded while it runs."""
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One ECS task of a pool."""
+
+    name: str
+    launched_at: float
+    billed_from: float = math.inf
+    running: dict[Task, Running] = field(default_factory=dict)
+    cpu: float = IDLE_CPU
+    ready: bool = False
+    consuming: bool = False
+    protected: bool = False
+    asks_protection: bool = False
+    draining: bool = False
+    released: bool = False
+    stopping: bool = False
+    ended: bool = False
+    idle_since: float = 0.0
+
+
+class Fleet:
+    """The workers and the queue of one pool."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self.name = name
+        self.shape = shape
+        self.desired = shape.minimum
+        self.workers: list[Worker] = []
+        """Those that live and were not chosen to stop."""
+
+        self.queue: deque[Task] = deque()
+        self.ring: list[Worker] = []
+        """Those that consume, the least recently served first."""
+
+        self.start_seconds: list[float] = []
+        self.cost = 0.0
+        self.kills = 0
+        self.launches = 0
+        self.most_alive = 0
+        self.lives: list[tuple[float, float]] = []
+        """Billed times of ended workers."""
+
+        self.supply: list[int] = []
+        self.demand: list[int] = []
+        self.alive: list[int] = []
+
+    def set_desired(self, wanted: int) -> None:
+        """Set the desired count within the pool's bounds, as the target does."""
+        self.desired = max(self.shape.minimum, min(self.shape.maximum, wanted))
+
+    @property
+    def running(self) -> int:
+        """How many tasks run on workers that were not chosen to stop."""
+        return sum(len(worker.running) for worker in self.workers)
+
+    @property
+    def cpu_percent(self) -> float | None:
+        """Mean CPU use of the service, as ECS reports it; nothing without workers."""
+        ready = [worker for worker in self.workers if worker.ready]
+        if not ready:
+            return None
+        used = sum(min(WORKER_CPU, worker.cpu) for worker in ready)
+        return 100 * used / (WORKER_CPU * len(ready))
+
+
+class Policy(Protocol):
+    """What changes the desired counts."""
+
+    name: str
+    discipline: Discipline
+
+    def begin(self, world: World) -> None:
+        """Prepare for a day."""
+
+    def sample(self, world: World) -> None:
+        """Look at the world, every ten seconds."""
+
+
+class World:
+    """One day under one policy."""
+
+    def __init__(
+        self, day: Day, policy: Policy, *, seed: int = 0, image: Image | None = None
+    ) -> None:
+        day.reset()
+        self.day = day
+        self.policy = policy
+        self.image = image or Image()
+        self.random = Random(f"world {seed}")  # noqa: S311 - repeatable, not secret
+        self.now = 0.0
+        self.fleets: Mapping[str, Fleet] = {
+            name: Fleet(name, shape) for name, shape in day.pools.items()
+        }
+        self.near: dict[Stage, None] = {}
+        """Stages whose unfinished parent tasks all run."""
+
+        self.left = len(day.tasks())
+        self.next_run = 0
+        self.end = 0.0
+        self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self._number = count()
+
+    def at(self, time: float, act: Callable[[Any], None], what: Any = None) -> None:
+        """Let something happen then."""
+        heapq.heappush(self._events, (time, next(self._number), act, what))
+
+    def run(self) -> World:
+        """Run the day, and on until all tasks have ended or time is up."""
+        for fleet in self.fleets.values():
+            for _ in range(fleet.shape.minimum):
+                self._add_warm(fleet)
+        self.policy.begin(self)
+        self.at(0.0, self._tick)
+        self._await_run(None)
+        limit = DAY_SECONDS + OVERTIME_SECONDS
+        while self._events:
+            time, _, act, what = heapq.heappop(self._events)
+            if time > limit or (time >= DAY_SECONDS and not self.left):
+                self.now = max(DAY_SECONDS, min(time, limit))
+                break
+            self.now = time
+            act(what)
+        self.end = self.now
+        for fleet in self.fleets.values():
+            for worker in [*fleet.workers]:
+                self._end(fleet, worker)
+        return self
+
+    # Tasks.
+
+    def _await_run(self, _: None) -> None:
+        if self.next_run < len(self.day.runs):
+            self.at(self.day.runs[self.next_run].at, self._arrive)
+
+    def _arrive(self, _: None) -> None:
+        run = self.day.runs[self.next_run]
+        self.next_run += 1
+        self._await_run(None)
+        for stage in run.stages:
+            if not stage.parents:
+                self._release(stage)
+
+    def _release(self, stage: Stage) -> None:
+        self.near.pop(stage, None)
+        for task in stage.tasks:
+            task.queued_at = self.now
+            self.fleets[task.pool].queue.append(task)
+        for pool in {task.pool for task in stage.tasks}:
+            self.dispatch(self.fleets[pool])
+
+    def dispatch(self, fleet: Fleet) -> None:
+        """Give waiting tasks to whoever consumes and has a slot."""
+        most = fleet.shape.concurrency
+        while fleet.queue:
+            worker = next((w for w in fleet.ring if len(w.running) < most), None)
+            if worker is None:
+                return
+            fleet.ring.remove(worker)
+            fleet.ring.append(worker)
+            self._start(fleet, worker, fleet.queue.popleft())
+
+    def _start(self, fleet: Fleet, worker: Worker, task: Task) -> None:
+        task.started_at = self.now
+        if task.first_started_at < 0:
+            task.first_started_at = self.now
+        if self.policy.discipline is Discipline.BUSY and not worker.running:
+            delay = self.random.uniform(0.3, 1.0)
+            self.at(self.now + delay, self._protect_busy, (fleet, worker))
+        worker.running[task] = Running(self.now, task.estimate)
+        worker.cpu += task.cpu
+        for child in task.stage.children:
+            child.idle -= 1
+            if not child.idle and child.unfinished:
+                self.near[child] = None
+        self.at(self.now + task.duration, self._finish, (fleet, worker, task, self.now))
+
+    def _finish(self, what: tuple[Fleet, Worker, Task, float]) -> None:
+        fleet, worker, task, started = what
+        if task.started_at != started or task not in worker.running:
+            return
+        self._leave(worker, task)
+        task.ended_at = self.now
+        self.left -= 1
+        for child in task.stage.children:
+            child.unfinished -= 1
+            if not child.unfinished:
+                self.at(self.now + STAGE_SECONDS, self._release, child)
+        if not worker.running:
+            self._idle(fleet, worker)
+        if worker.consuming:
+            self.dispatch(fleet)
+
+    def _leave(self, worker: Worker, task: Task) -> None:
+        del worker.running[task]
+        worker.cpu -= task.cpu
+
+    def _idle(self, fleet: Fleet, worker: Worker) -> None:
+        worker.idle_since = self.now
+        if worker.stopping and not worker.consuming:
+            self._end(fleet, worker)
+        elif worker.draining:
+            self._let_go(fleet, worker)
+        elif self.policy.discipline is Discipline.BUSY:
+            delay = self.random.uniform(0.5, 10.0)
+            self.at(self.now + delay, self._unprotect_idle, worker)
+
+    # Protection.
+
+    def _refused(self, fleet: Fleet) -> bool:
+        """Return whether ECS refuses all protection calls: DEPLOYMENT_BLOCKED."""
+        if len(fleet.workers) <= fleet.desired:
+            return False
+        return sum(worker.protected for worker in fleet.workers) >= fleet.desired
+
+    def _protect_busy(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if not worker.running or worker.stopping:
+            return
+        if self._refused(fleet):
+            self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_busy, what)
+        else:
+            worker.protected = True
+
+    def _unprotect_idle(self, worker: Worker) -> None:
+        if not worker.running:
+            worker.protected = False
+
+    def _protect_first(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.stopping:
+            return
+        if self._refused(fleet):
+            self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_first, what)
+        else:
+            worker.protected = True
+            self._consume(fleet, worker)
+
+    def drain(self, fleet: Fleet, worker: Worker) -> None:
+        """Tell a worker to take no more tasks; it lets go when it has none."""
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._drain, (fleet, worker))
+
+    def _drain(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.stopping or worker.draining:
+            return
+        worker.draining = True
+        self._mute(fleet, worker)
+        if not worker.running:
+            self._let_go(fleet, worker)
+
+    def _let_go(self, fleet: Fleet, worker: Worker) -> None:
+        delay = self.random.uniform(0.3, 1.0)
+        self.at(self.now + delay, self._release_worker, (fleet, worker))
+
+    def _release_worker(self, what: tuple[Fleet, Worker]) -> None:
+        _, worker = what
+        if worker.draining and not worker.running:
+            worker.protected = False
+            worker.released = True
+
+    def revive(self, fleet: Fleet, worker: Worker) -> None:
+        """Tell a draining worker to take tasks again; in vain once it has let go."""
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._revive, (fleet, worker))
+
+    def _revive(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.draining and not worker.released and not worker.stopping:
+            worker.draining = False
+            self._consume(fleet, worker)
+
+    # Workers.
+
+    def _add_warm(self, fleet: Fleet) -> None:
+        worker = Worker(self._name(fleet), 0.0, billed_from=0.0, ready=True)
+        fleet.workers.append(worker)
+        worker.protected = self.policy.discipline is Discipline.DRAIN
+        self._consume(fleet, worker)
+
+    def _name(self, fleet: Fleet) -> str:
+        fleet.launches += 1
+        return f"{fleet.name}-{fleet.launches:05}"
+
+    def _launch(self, fleet: Fleet) -> None:
+        worker = Worker(self._name(fleet), self.now)
+        fleet.workers.append(worker)
+        self.at(self.now + self.random.uniform(10, 20), self._pull, (fleet, worker))
+
+    def _pull(self, what: tuple[Fleet, Worker]) -> None:
+        _, worker = what
+        if worker.ended:
+            return
+        worker.billed_from = self.now
+        image = self.image
+        pull = self.random.lognormvariate(math.log(image.pull), image.pull_sigma)
+        boot = max(image.boot_least, self.random.gauss(image.boot, 3.0))
+        self.at(self.now + pull + boot, self._boot, what)
+
+    def _boot(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.ended:
+            return
+        if self.policy.discipline is Discipline.DRAIN:
+            delay = self.random.uniform(0.3, 1.0)
+            self.at(self.now + delay, self._protect_first, what)
+        else:
+            self._consume(fleet, worker)
+
+    def _consume(self, fleet: Fleet, worker: Worker) -> None:
+        if not worker.ready:
+            fleet.start_seconds.append(self.now - worker.launched_at)
+        worker.ready = worker.consuming = True
+        worker.idle_since = self.now
+        fleet.ring.insert(0, worker)
+        self.dispatch(fleet)
+
+    def _mute(self, fleet: Fleet, worker: Worker) -> None:
+        if worker.consuming:
+            worker.consuming = False
+            fleet.ring.remove(worker)
+
+    def stop(self, fleet: Fleet, worker: Worker) -> None:
+        """Choose a worker to stop; one that starts vanishes at once."""
+        worker.stopping = True
+        fleet.workers.remove(worker)
+        if not worker.ready:
+            self._end(fleet, worker)
+            return
+        self.at(self.now + self.random.uniform(1, 5), self._terminate, (fleet, worker))
+
+    def _terminate(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.ended:
+            return
+        self._mute(fleet, worker)
+        if not worker.running:
+            self._end(fleet, worker)
+        else:
+            self.at(self.now + GRACE_SECONDS, self._kill, what)
+
+    def _kill(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if worker.ended:
+            return
+        for task in [*worker.running]:
+            self._leave(worker, task)
+            task.kills += 1
+            task.started_at = -1.0
+            fleet.kills += 1
+            for child in task.stage.children:
+                child.idle += 1
+                self.near.pop(child, None)
+            self.at(self.now + REQUEUE_SECONDS, self._requeue, (fleet, task))
+        self._end(fleet, worker)
+
+    def _requeue(self, what: tuple[Fleet, Task]) -> None:
+        fleet, task = what
+        fleet.queue.append(task)
+        self.dispatch(fleet)
+
+    def _end(self, fleet: Fleet, worker: Worker) -> None:
+        if worker.ended:
+            return
+        worker.ended = True
+        self._mute(fleet, worker)
+        if worker in fleet.workers:
+            fleet.workers.remove(worker)
+        if worker.billed_from <= self.now:
+            end = max(self.now, worker.billed_from + SHORTEST_BILL_SECONDS)
+            fleet.cost += end - worker.billed_from
+            fleet.lives.append((worker.billed_from, end))
+
+    def pause(self, fleet: Fleet, worker: Worker) -> None:
+        """Let a worker take no more tasks."""
+        self._mute(fleet, worker)
+
+    def resume(self, fleet: Fleet, worker: Worker) -> None:
+        """Let it take tasks again."""
+        self._consume(fleet, worker)
+
+    def retire(self, fleet: Fleet, worker: Worker) -> None:
+        """Let an idle worker leave by itself."""
+        self._end(fleet, worker)
+
+    # ECS.
+
+    def _tick(self, _: None) -> None:
+        if self.now % SAMPLE_SECONDS == 0:
+            self._record()
+            self.policy.sample(self)
+        for fleet in self.fleets.values():
+            self._reconcile(fleet)
+        self.at(self.now + TICK_SECONDS, self._tick)
+
+    def _record(self) -> None:
+        for fleet in self.fleets.values():
+            fleet.supply.append(len(fleet.ring))
+            fleet.demand.append(len(fleet.queue) + fleet.running)
+            fleet.alive.append(len(fleet.workers))
+
+    def _reconcile(self, fleet: Fleet) -> None:
+        surplus = len(fleet.workers) - fleet.desired
+        for _ in range(-surplus):
+            self._launch(fleet)
+        if surplus > 0 and self.policy.discipline is not Discipline.EXIT:
+            free = [worker for worker in fleet.workers if not worker.protected]
+            for worker in self.random.sample(free, min(surplus, len(free))):
+                self.stop(fleet, worker)
+        fleet.most_alive = max(fleet.most_alive, len(fleet.workers))

@@ -1,0 +1,137 @@
+"""What a simulated day comes to, and what several days come to together."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import fmean
+
+from simulation.model import SAMPLE_SECONDS, Fleet, World
+
+LATE_SECONDS, VERY_LATE_SECONDS = 60.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One day under one policy, or the mean of several."""
+
+    p50: float
+    p95: float
+    p99: float
+    late: float
+    """Share of tasks that started later than a minute after they were queued."""
+
+    very_late: float
+    """Tasks that started later than ten minutes."""
+
+    kills: float
+    unfinished: float
+    launches: float
+    cost: float
+    ratio: float
+    """Worker-seconds in those of the clairvoyant plan."""
+
+    under: float
+    over: float
+    """Missing and unneeded workers, in shares of what was needed."""
+
+    under_time: float
+    over_time: float
+    instability: float
+    most_alive: int
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which that share of the sorted values lies."""
+    if not values:
+        return 0.0
+    return values[min(len(values) - 1, math.ceil(share * len(values)) - 1)]
+
+
+def score(world: World, plan_seconds: float) -> Score:
+    """Score a day that has been run."""
+    tasks = world.day.tasks()
+    started = [task for task in tasks if task.first_started_at >= 0]
+    delays = sorted(task.delay for task in started)
+    fleets = list(world.fleets.values())
+    cost = sum(fleet.cost for fleet in fleets)
+    under, over, under_time, over_time, instability = _elasticity(world)
+    return Score(
+        p50=percentile(delays, 0.50),
+        p95=percentile(delays, 0.95),
+        p99=percentile(delays, 0.99),
+        late=sum(delay > LATE_SECONDS for delay in delays) / max(1, len(delays)),
+        very_late=sum(delay > VERY_LATE_SECONDS for delay in delays),
+        kills=sum(fleet.kills for fleet in fleets),
+        unfinished=world.left,
+        launches=sum(fleet.launches for fleet in fleets),
+        cost=cost,
+        ratio=cost / plan_seconds,
+        under=under,
+        over=over,
+        under_time=under_time,
+        over_time=over_time,
+        instability=instability,
+        most_alive=max(fleet.most_alive for fleet in fleets),
+    )
+
+
+def mean(scores: Iterable[Score]) -> Score:
+    """Return the mean day: the cost ratio as a geometric mean, kills as a sum."""
+    days = list(scores)
+
+    def each(name: str) -> list[float]:
+        return [getattr(day, name) for day in days]
+
+    values = {name: fmean(each(name)) for name in Score.__slots__}
+    values["ratio"] = math.exp(fmean(map(math.log, each("ratio"))))
+    values["kills"] = sum(each("kills"))
+    values["unfinished"] = sum(each("unfinished"))
+    values["most_alive"] = max(each("most_alive"))
+    return Score(**values)  # type: ignore[arg-type]
+
+
+def needed(world: World, fleet: Fleet) -> list[int]:
+    """Return how many workers would have started everything at once, by sample."""
+    changes: Counter[int] = Counter()
+    for task in world.day.tasks():
+        if task.pool == fleet.name and task.queued_at >= 0:
+            changes[math.ceil(task.queued_at / SAMPLE_SECONDS)] += 1
+            changes[math.ceil((task.queued_at + task.duration) / SAMPLE_SECONDS)] -= 1
+    steps = (changes[sample] for sample in range(len(fleet.supply)))
+    return [
+        max(fleet.shape.minimum, -(-tasks // fleet.shape.concurrency))
+        for tasks in accumulate(steps)
+    ]
+
+
+def _elasticity(world: World) -> tuple[float, float, float, float, float]:
+    """Return the mean of the pools: under, over, their times, instability."""
+    rows = []
+    for fleet in world.fleets.values():
+        demand, supply = needed(world, fleet), fleet.supply
+        pairs = list(zip(demand, supply, strict=True))
+        moves = [
+            _sign(supply[i] - supply[i - 1]) != _sign(demand[i] - demand[i - 1])
+            for i in range(1, len(supply))
+        ]
+        rows.append(
+            (
+                fmean(max(d - s, 0) / max(d, 1) for d, s in pairs),
+                fmean(max(s - d, 0) / max(d, 1) for d, s in pairs),
+                fmean(d > s for d, s in pairs),
+                fmean(s > d for d, s in pairs),
+                fmean(moves),
+            )
+        )
+    under, over, under_time, over_time, instability = map(
+        fmean, zip(*rows, strict=True)
+    )
+    return under, over, under_time, over_time, instability
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)

@@ -1,0 +1,119 @@
+"""What a day brings: tasks, the stages that they form, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A task: what it truly takes, and what its past makes one expect.
+
+    The fields without arguments are what happened to it in a simulated day.
+    """
+
+    duration: float
+    estimate: float
+    cpu: float
+    pool: str
+    stage: Stage = field(init=False)
+    queued_at: float = field(init=False, default=-1.0)
+    started_at: float = field(init=False, default=-1.0)
+    first_started_at: float = field(init=False, default=-1.0)
+    ended_at: float = field(init=False, default=-1.0)
+    kills: int = field(init=False, default=0)
+
+    @property
+    def delay(self) -> float:
+        """Seconds from the queue to the first start."""
+        return self.first_started_at - self.queued_at
+
+
+@dataclass(slots=True, eq=False)
+class Stage:
+    """Tasks that are queued together, once all tasks of all parents have ended."""
+
+    tasks: list[Task]
+    parents: tuple[Stage, ...] = ()
+    children: list[Stage] = field(init=False, default_factory=list)
+    unfinished: int = field(init=False, default=0)
+    """Tasks of the parents that have not ended."""
+
+    idle: int = field(init=False, default=0)
+    """Tasks of the parents that neither run nor have ended."""
+
+    def __post_init__(self) -> None:
+        """Tie the stage to its tasks and its parents."""
+        for task in self.tasks:
+            task.stage = self
+        for parent in self.parents:
+            parent.children.append(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what happened."""
+        self.unfinished = self.idle = sum(len(p.tasks) for p in self.parents)
+        for task in self.tasks:
+            task.queued_at = task.started_at = -1.0
+            task.first_started_at = task.ended_at = -1.0
+            task.kills = 0
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A DAG run: at ``at`` the stages without parents are queued.
+
+    ``announced`` says how many times the true number of its first tasks the database
+    lets one expect, 0 when nobody knows of the run before it is there.
+    """
+
+    at: float
+    stages: list[Stage]
+    announced: float = 0.0
+
+    @property
+    def first(self) -> list[Task]:
+        """The tasks that are queued at once."""
+        return [
+            task for stage in self.stages if not stage.parents for task in stage.tasks
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One pool of workers of a day."""
+
+    concurrency: int = 8
+    minimum: int = 1
+    maximum: int = 25
+
+
+@dataclass(slots=True, eq=False)
+class Day:
+    """A day of runs, in the order of their times."""
+
+    name: str
+    seed: int
+    runs: list[Run]
+    pools: Mapping[str, Shape]
+
+    def __post_init__(self) -> None:
+        """Bring the runs into order."""
+        self.runs.sort(key=lambda run: run.at)
+
+    def stages(self) -> Iterator[Stage]:
+        """Return all stages."""
+        for run in self.runs:
+            yield from run.stages
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks."""
+        return [task for stage in self.stages() for task in stage.tasks]
+
+    def reset(self) -> None:
+        """Forget what happened, so that another policy meets the same day."""
+        for stage in self.stages():
+            stage.reset()
