@@ -49,7 +49,8 @@ from compiler.launch_scopes import (
     Need,
     Service,
 )
-from compiler.wiring import ASSET_BUCKET, Page, WiringError
+from compiler.values import ASSET_BUCKET
+from compiler.wiring import Page, WiringError
 
 PROVISIONED = "SC-${AWS::AccountId}-pp-"
 """How Service Catalog begins a stack's name; nested stacks carry it on."""

@@ -16,10 +16,9 @@ Whatever can be said about single values is carried in ``problems``, so that
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -37,6 +36,7 @@ from compiler.located_json import (
     quoted,
 )
 from compiler.problems import ExitCode, Failure, Problem
+from compiler.spelling import nearest
 from compiler.tags import MAX_TAGS, objections
 
 SECTIONS = ("Parameters", "Tags", "StackPolicy")
@@ -159,13 +159,6 @@ def load(path: Path) -> EnvironmentFile:
             ]
         )
     return _Reading(source).environment(path.stem, document)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "Did you mean X?" where some known name is close, else nothing."""
-    by_folded = {other.casefold(): other for other in known}
-    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
-    return f"Did you mean {by_folded[close[0]]}?" if close else ""
 
 
 def _text(path: Path) -> str:

@@ -22,9 +22,10 @@ from typing import Any
 
 from compiler.constraints import definition_faults, elements, value_faults
 from compiler.located_json import quoted
-from compiler.parameters import EnvironmentFile, nearest
+from compiler.parameters import EnvironmentFile
 from compiler.problems import Problem
 from compiler.rules import Unknown, evaluate
+from compiler.spelling import nearest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,48 +18,72 @@ unresolved value that a nested change set passes (aws-cloudformation/rain#526).
 
 from __future__ import annotations
 
-import difflib
-import functools
 import json
 import re
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    NewType,
-    TypeVar,
-    cast,
-    dataclass_transform,
-    get_type_hints,
-)
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_type_hints
 
 from troposphere import (
     AWSHelperFn,
     AWSObject,
     GetAtt,
-    If,
-    Join,
     Output,
     Parameter,
     Ref,
     Split,
     Template,
-    encode_to_dict,
 )
 from troposphere.cloudformation import Stack
 
+from compiler.interfaces import (
+    Interface,
+    Leaf,
+    Record,
+    about,
+    fill,
+    leaves,
+    place,
+    spell,
+)
+from compiler.references import references
+from compiler.spelling import nearest
+from compiler.values import (
+    ASSET_BUCKET,
+    Asset,
+    AssetBucket,
+    AssetDigest,
+    AssetFile,
+    AssetKey,
+    ConditionName,
+    V,
+    Value,
+    WiringError,
+    choose,
+)
+
+__all__ = [
+    "Asset",
+    "AssetBucket",
+    "AssetDigest",
+    "AssetFile",
+    "AssetKey",
+    "Build",
+    "ConditionName",
+    "Define",
+    "Interface",
+    "Page",
+    "Record",
+    "Value",
+    "WiringError",
+    "about",
+    "choose",
+    "template_name",
+    "title",
+]
+
 CONTEXT = "com.aws.cloudformation.Context"
 """The metadata key CloudFormation documents for the reasons behind a resource."""
-
-CHILD_TYPES = ("String", "Number", "CommaDelimitedList")
-"""Parameter types that accept the unresolved values of a nested change set."""
-
-ASSET_BUCKET = "bucket-named-at-publish"
-"""Stands in ``dist/`` for the bucket of an asset; publishing replaces it."""
-
 
 SECTION_ORDER = (
     "AWSTemplateFormatVersion",
@@ -73,241 +97,6 @@ SECTION_ORDER = (
     "Outputs",
 )
 RESOURCE_ORDER = ("Type", "Metadata", "Condition", "DependsOn")
-
-
-class WiringError(Exception):
-    """A wire between two templates is wrong; the message says how to mend it."""
-
-    def __init__(self, where: str, what: str, remedy: str) -> None:
-        super().__init__(f"{where}: {what}. {remedy}")
-        self.where, self.what, self.remedy = where, what, remedy
-
-
-class Value(AWSHelperFn):
-    """A value that crosses between stacks; each subclass is one kind of value.
-
-    ``type`` is the parameter type, ``rules`` the constraints that the root's
-    parameters of this kind carry (AllowedPattern, MinValue, ...).
-    """
-
-    type: ClassVar[str] = "String"
-    rules: ClassVar[dict[str, Any]] = {}
-
-    def __init_subclass__(cls, type: str = "String", **rules: Any) -> None:
-        if type not in CHILD_TYPES:
-            raise WiringError(
-                f"{cls.__module__}.{cls.__name__}",
-                f"{type} is not a type that every stack can take",
-                f"Write one of {', '.join(CHILD_TYPES)}",
-            )
-        cls.type, cls.rules = type, rules
-
-    def __init__(self, expression: object, *, crossing: object = None) -> None:
-        self.data = expression
-        self._crossing = crossing
-
-    @classmethod
-    def is_list(cls) -> bool:
-        """Whether values of this kind are lists, which cross as one string."""
-        return cls.type == "CommaDelimitedList"
-
-    def crossing(self) -> Any:
-        """Return the form that crosses a stack boundary, always one string."""
-        if self._crossing is not None:
-            return self._crossing
-        if self.is_list():
-            return Join(",", self.data)
-        if isinstance(self.data, bool):
-            return "true" if self.data else "false"
-        return str(self.data) if isinstance(self.data, int | float) else self.data
-
-
-V = TypeVar("V", bound=Value)
-Face = TypeVar("Face", bound="Interface")
-ConditionName = NewType("ConditionName", str)
-
-
-def choose(condition: ConditionName, yes: V, no: V) -> V:
-    """``yes`` where the condition holds, else ``no``; both of one kind."""
-    if type(yes) is not type(no):
-        raise WiringError(
-            f"choose({condition})",
-            f"a {type(yes).__name__} and a {type(no).__name__} are different kinds",
-            "Give two values of one kind",
-        )
-    return type(yes)(
-        If(condition, yes.data, no.data),
-        crossing=If(condition, yes.crossing(), no.crossing()),
-    )
-
-
-class AssetBucket(Value):
-    """The bucket an asset was published to."""
-
-
-class AssetKey(Value):
-    """The object key of an asset; in ``dist/``, its relative path."""
-
-
-class AssetDigest(Value):
-    """SHA-256 of an asset, 64 hexadecimal digits."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asset:
-    """A published file, as three values a template can pass on."""
-
-    bucket: AssetBucket
-    key: AssetKey
-    sha256: AssetDigest
-
-
-@dataclass(frozen=True, kw_only=True)
-class AssetFile:
-    """A file to publish beside the templates; ``path`` is relative to ``dist/``."""
-
-    path: str
-    content: bytes
-    sha256: str
-
-
-def about(
-    description: str,
-    *,
-    group: str = "",
-    label: str = "",
-    public: bool = False,
-    **properties: Any,
-) -> Any:
-    """Describe a field of an interface.
-
-    ``group`` and ``label`` place a root parameter in the console's form;
-    ``public`` marks an output that people read although no stack does; further
-    properties (Default, AllowedValues, ...) go on the root's parameter.
-    """
-    return field(
-        metadata={
-            "description": description,
-            "group": group,
-            "label": label,
-            "public": public,
-            "properties": properties,
-        }
-    )
-
-
-@dataclass_transform(
-    kw_only_default=True, frozen_default=True, field_specifiers=(about,)
-)
-class Interface:
-    """Base of every Inputs and Outputs: a frozen dataclass, keywords only."""
-
-    def __init_subclass__(cls) -> None:
-        dataclass(frozen=True, kw_only=True)(cls)
-        assign = cls.__init__
-
-        @functools.wraps(assign)
-        def checked(self: Interface, **given: Any) -> None:
-            _check_names(cls, given)
-            assign(self, **given)
-
-        cls.__init__ = checked  # type: ignore[assignment, method-assign]
-
-    def __post_init__(self) -> None:
-        for name, kind in members(type(self)).items():
-            value = getattr(self, name)
-            if not isinstance(value, kind):
-                raise WiringError(
-                    f"{_place(type(self))}.{name}",
-                    f"a {kind.__name__} belongs here, not {_spell(value)}",
-                    f"Write {name}=... with a {kind.__name__}",
-                )
-
-    if not TYPE_CHECKING:  # mypy refuses a misspelt name by itself
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            raise WiringError(
-                f"{_place(type(self))}.{name}",
-                "there is no such field",
-                _nearest(name, members(type(self))),
-            )
-
-
-class Record(Interface):
-    """Values that travel together, as one field of an Inputs or Outputs.
-
-    A field ``database: Database`` crosses as ``DatabaseHost``, ``DatabasePort``
-    and so on. A nested template declares only those members it uses.
-    """
-
-
-def members(interface: type[Interface]) -> dict[str, type[Value | Record]]:
-    """Return the fields of an interface, in order, and the kind of each."""
-    return _type_hints(cast(Hashable, interface))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leaf:
-    """One value that crosses: its flat name, its kind, and where it lies."""
-
-    name: str
-    kind: type[Value]
-    path: tuple[str, ...]
-    notes: Mapping[str, Any]
-
-    @property
-    def in_record(self) -> bool:
-        """Whether it is a member of a record rather than a field by itself."""
-        return len(self.path) > 1
-
-    def read(self, interface: Interface) -> Value:
-        """Return the value an interface holds here."""
-        return cast(Value, functools.reduce(getattr, self.path, interface))
-
-
-def leaves(interface: type[Interface]) -> tuple[Leaf, ...]:
-    """Return every value of an interface, those of its records in their place."""
-    return _leaves(cast(Hashable, interface))
-
-
-@functools.cache
-def _type_hints(interface: Any) -> dict[str, type[Value | Record]]:
-    return get_type_hints(interface)
-
-
-@functools.cache
-def _leaves(interface: Any) -> tuple[Leaf, ...]:
-    found: list[Leaf] = []
-    for f in fields(interface):
-        kind = members(interface)[f.name]
-        if issubclass(kind, Record):
-            found += (
-                Leaf(
-                    name=f"{f.name}_{leaf.name}",
-                    kind=leaf.kind,
-                    path=(f.name, *leaf.path),
-                    notes=leaf.notes,
-                )
-                for leaf in leaves(kind)
-            )
-        else:
-            found.append(Leaf(name=f.name, kind=kind, path=(f.name,), notes=f.metadata))
-    return tuple(found)
-
-
-def fill(interface: type[Face], values: Mapping[str, Value], prefix: str = "") -> Face:
-    """Return an interface with ``values`` by flat name."""
-    return interface(
-        **{
-            name: fill(kind, values, f"{prefix}{name}_")
-            if issubclass(kind, Record)
-            else values[prefix + name]
-            for name, kind in members(interface).items()
-        }
-    )
-
 
 In = TypeVar("In", bound=Interface)
 Out = TypeVar("Out", bound=Interface)
@@ -372,7 +161,7 @@ class Page(Template):
             raise WiringError(
                 f"{self.name}: asset {name!r}",
                 "no such file goes with the templates",
-                _nearest(name, self._build.assets),
+                nearest(name, self._build.assets) or "Name one of them",
             )
         found = self._build.assets[name]
         return Asset(
@@ -399,8 +188,8 @@ class Page(Template):
         if not isinstance(given, inputs):
             raise WiringError(
                 f"{self.name} nests {template_name(define)}",
-                f"it was given {_place(type(given))}",
-                f"Write {_place(inputs)}(...)",
+                f"it was given {place(type(given))}",
+                f"Write {place(inputs)}(...)",
             )
         child = self._build.page(define)
         self.children[child.name] = child
@@ -450,8 +239,8 @@ class Page(Template):
         if type(otherwise) is not type(made):
             raise WiringError(
                 f"{self.name} nests {template_name(define)} when {condition}",
-                f"otherwise= is a {_place(type(otherwise))}",
-                f"Write otherwise={_place(type(made))}(...)",
+                f"otherwise= is a {place(type(otherwise))}",
+                f"Write otherwise={place(type(made))}(...)",
             )
         return fill(
             type(made),
@@ -538,7 +327,7 @@ class Build:
             is_root=is_root,
         )
         for leaf in leaves(inputs):
-            page.declare(leaf, _place(inputs))
+            page.declare(leaf, place(inputs))
 
         made = define(
             page,
@@ -553,7 +342,7 @@ class Build:
         if not isinstance(made, outputs):
             raise WiringError(
                 f"{template_name(define)}.define",
-                f"it returned {_spell(made)}",
+                f"it returned {spell(made)}",
                 f"End with return {outputs.__name__}(...)",
             )
         for leaf in leaves(outputs):
@@ -580,33 +369,6 @@ def template_name(define: Define[In, Out]) -> str:
     return define.__module__.rpartition(".")[2].replace("_", "-")
 
 
-def references(document: object) -> Iterator[tuple[str, str]]:
-    """Yield every reference in a template as (logical ID, attribute).
-
-    The attribute is empty for a Ref.
-    """
-    match document:
-        case {"Ref": str(name)}:
-            yield name, ""
-        case {"Fn::GetAtt": [str(name), str(attribute)]}:
-            yield name, attribute
-        case {"Fn::Sub": text, **rest} if not rest:
-            template, values = text if isinstance(text, list) else (text, {})
-            for name in re.findall(r"\$\{([^!][^}]*)\}", template):
-                if name not in values:
-                    logical_id, _, attribute = name.partition(".")
-                    yield logical_id, attribute
-            yield from references(values)
-        case dict():
-            for value in document.values():
-                yield from references(value)
-        case list():
-            for value in document:
-                yield from references(value)
-        case _:
-            return
-
-
 def _returned(kind: type[V], attribute: GetAtt) -> V:
     """Wrap an output of a nested stack, which CloudFormation makes a string."""
     return kind(
@@ -617,24 +379,6 @@ def _returned(kind: type[V], attribute: GetAtt) -> V:
 def _signature(define: Define[In, Out]) -> tuple[type[In], type[Out]]:
     hints = get_type_hints(define)
     return hints["given"], hints["return"]
-
-
-def _check_names(interface: type[Interface], given: Mapping[str, object]) -> None:
-    known = members(interface)
-    for name in given:
-        if name not in known:
-            raise WiringError(
-                f"{_place(interface)}.{name}",
-                "there is no such field",
-                _nearest(name, known),
-            )
-    for name, kind in known.items():
-        if name not in given:
-            raise WiringError(
-                f"{_place(interface)}.{name}",
-                "nothing was given for it",
-                f"Write {name}=... with a {kind.__name__}",
-            )
 
 
 def _in_reading_order(document: dict[str, Any]) -> dict[str, Any]:
@@ -659,7 +403,7 @@ def _keep_only_used_inputs(page: Page, inputs: type[Interface]) -> None:
     for leaf in unused:
         if not leaf.in_record or leaf.path[0] not in used_fields:
             raise WiringError(
-                f"{_place(inputs)}.{leaf.path[0]}",
+                f"{place(inputs)}.{leaf.path[0]}",
                 f"no resource, condition or output of {page.name} uses it",
                 "Use it or delete the field",
             )
@@ -679,29 +423,10 @@ def _check_every_output_is_read(page: Page) -> None:
                 (stack, attribute) in read for stack in stacks
             ):
                 raise WiringError(
-                    f"{_place(outputs)}.{leaf.name}",
+                    f"{place(outputs)}.{leaf.name}",
                     f"nobody in {page.name} reads it",
                     "Wire it, delete the field, or mark it about(..., public=True)",
                 )
-
-
-def _place(interface: type[Interface]) -> str:
-    return f"{interface.__module__.rpartition('.')[2]}.{interface.__name__}"
-
-
-def _spell(value: object) -> str:
-    if isinstance(value, Value):
-        return f"a {type(value).__name__}"
-    if isinstance(value, Interface):
-        return f"a {_place(type(value))}"
-    return f"{json.dumps(encode_to_dict(cast(Any, value)), default=repr)}"
-
-
-def _nearest(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    if close:
-        return f"Did you mean {close[0]}?"
-    return f"Known: {', '.join(known) or 'none'}"
 
 
 def _flow(text: str) -> str:

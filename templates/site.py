@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
-from compiler.wiring import Interface, WiringError, members
+from compiler.interfaces import members
+from compiler.wiring import Interface, WiringError
 from templates.kinds import (
     Architecture,
     Broker,

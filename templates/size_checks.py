@@ -7,8 +7,9 @@ from decimal import ROUND_CEILING
 from functools import partial
 from typing import get_type_hints
 
+from compiler.interfaces import leaves
 from compiler.validation import Check, Finding, Given
-from compiler.wiring import Value, leaves, title
+from compiler.wiring import Value, title
 from templates import parameter_names as names
 from templates.choices import Choices
 from templates.fargate_sizes import MEMORY_BY_CPU, nearest_memory, smallest_cpu

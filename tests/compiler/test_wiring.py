@@ -14,15 +14,9 @@ from typing import Any
 
 import pytest
 
-from compiler.wiring import (
-    ASSET_BUCKET,
-    CONTEXT,
-    AssetFile,
-    Build,
-    Page,
-    WiringError,
-    references,
-)
+from compiler.references import references
+from compiler.values import ASSET_BUCKET
+from compiler.wiring import CONTEXT, AssetFile, Build, Page, WiringError
 
 ROOT = Path(__file__).parents[2]
 

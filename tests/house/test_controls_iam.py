@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cfnlint.data import AdditionalSpecs
 
-from compiler.wiring import references
+from compiler.references import references
 from tests.house.estates import Estate, Estates, as_list, condition_keys
 
 NO_SOURCE_ARN = ("backup.amazonaws.com", "lambda.amazonaws.com")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compiler.wiring import references
+from compiler.references import references
 
 Library = Mapping[str, Mapping[str, Any]]
 ROOTS = ("parent.template.json", "service-catalog.template.json")

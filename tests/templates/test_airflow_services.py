@@ -8,7 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from compiler.wiring import members, title
+from compiler.interfaces import members
+from compiler.wiring import title
 from templates import metrics, ports
 from templates.choices import Choices
 from templates.components import API_SERVER, COMMAND, FLOWER

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from troposphere import Ref
 
+from compiler.interfaces import fill, leaves
 from compiler.parameters import EnvironmentFile
 from compiler.problems import Problem
 from compiler.shapes import shapes
 from compiler.validation import Check, validate
-from compiler.wiring import Build, Page, fill, leaves, title
+from compiler.wiring import Build, Page, title
 from templates.checks import checks
 from templates.choices import Choices
 from templates.configuration import VISIBILITY_SECONDS

@@ -11,7 +11,8 @@ from typing import Any
 import cfnlint.data.schemas.extensions.aws_rds_dbcluster as lint_knowledge
 import pytest
 
-from compiler.wiring import Build, references
+from compiler.references import references
+from compiler.wiring import Build
 from templates import database
 from templates.capacity import halves_below, max_connections
 from templates.kinds import AuroraVersion

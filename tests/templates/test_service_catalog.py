@@ -14,7 +14,8 @@ from compiler.launch_permissions import (
     POLICIES_PER_ROLE,
     POLICY_CHARACTERS,
 )
-from compiler.wiring import ASSET_BUCKET, Build, Page
+from compiler.values import ASSET_BUCKET
+from compiler.wiring import Build, Page
 from templates import parent as parent_page
 from templates import service_catalog
 from tests.resolver import Stack, deploy

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from compiler.wiring import references
+from compiler.references import references
 from runtime import gate
 from templates.components import COMPONENTS, SETUP
 from tests.templates.tasks import (

@@ -1,0 +1,13 @@
+"""The name that somebody probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean X?" where some known name is close, else nothing."""
+    by_folded = {other.casefold(): other for other in known}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+    return f"Did you mean {by_folded[close[0]]}?" if close else ""
