@@ -24,7 +24,9 @@ from local.agent.emulator import Listener, Rule, TargetGroup
 from local.agent.web import Answer, Request, Server, ask
 
 NO_TARGET = Answer(
-    503, b"<h1>503 Service Temporarily Unavailable</h1>", (("Content-Type", "text/html"),)
+    503,
+    b"<h1>503 Service Temporarily Unavailable</h1>",
+    (("Content-Type", "text/html"),),
 )
 BROKEN = Answer(502, b"<h1>502 Bad Gateway</h1>", (("Content-Type", "text/html"),))
 BAD_REQUEST = Answer(400, b"<h1>400 Bad Request</h1>", (("Content-Type", "text/html"),))
@@ -94,7 +96,9 @@ class Door:
         self._listeners: dict[str, tuple[Listener, Server]] = {}
         self._checkers = ThreadPoolExecutor(4, thread_name_prefix="target-check")
 
-    def take(self, listeners: Iterable[Listener], groups: Iterable[TargetGroup]) -> None:
+    def take(
+        self, listeners: Iterable[Listener], groups: Iterable[TargetGroup]
+    ) -> None:
         """Open and close listeners as the emulator has them."""
         found = {one.arn: one for one in listeners}
         with self._lock:
@@ -257,7 +261,10 @@ def _is_code(codes: str, status: int) -> bool:
 def matches(rule: Rule, request: Request) -> bool:
     """Return whether a rule is for a request: every condition by one of its values."""
     path = request.target.partition("?")[0]
-    return all(_fits(condition, path, request.method, request.headers) for condition in rule.conditions)
+    return all(
+        _fits(condition, path, request.method, request.headers)
+        for condition in rule.conditions
+    )
 
 
 def _fits(

@@ -66,10 +66,11 @@ class EcsApi:
         with self._agent.lock:
             for one in answer.get("services", []):
                 kept = self._agent.services.kept.get(one["serviceArn"])
-                if kept:
-                    one |= self._standing(kept, one)
-                else:
-                    one |= {"runningCount": 0, "pendingCount": 0}
+                one.update(
+                    self._standing(kept, one)
+                    if kept
+                    else {"runningCount": 0, "pendingCount": 0}
+                )
         return answer
 
     def _run_task(self, body: Body) -> dict[str, Any]:
@@ -238,7 +239,9 @@ class EcsApi:
 def _counts(tasks: list[Task]) -> dict[str, int]:
     return {
         "runningCount": sum(task.status == "RUNNING" for task in tasks),
-        "pendingCount": sum(task.status in {"PROVISIONING", "PENDING"} for task in tasks),
+        "pendingCount": sum(
+            task.status in {"PROVISIONING", "PENDING"} for task in tasks
+        ),
     }
 
 

@@ -68,7 +68,9 @@ class Checkup:
         if code is None:
             self._kill()
         said = self._take_output()
-        self._count(now, is_good=code == 0, said=said if code is not None else "timeout")
+        self._count(
+            now, is_good=code == 0, said=said if code is not None else "timeout"
+        )
         self._next = now + self._pause(now)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""This machine as a place for tasks: what ``task.py`` needs of it."""
+"""The machine as a place for tasks: what ``task.py`` needs of it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Machine:
         """Return a container's process, its secrets resolved by the execution role."""
         settings = self._settings
         image, place = settings.image, task.place
-        override = next(
+        override: Mapping[str, Any] = next(
             (
                 one
                 for one in task.overrides.get("containerOverrides") or ()

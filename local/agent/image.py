@@ -22,7 +22,7 @@ class Image:
     """What is put before a command that is no program, as Airflow's entry point does."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the image itself sets; paths as in the container."""
-    own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a name in the container
+    own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container
     """Folders of the container that each task gets for itself."""
     home: str = "/tmp"  # noqa: S108 - as above
     programs: Mapping[str, str] = field(default_factory=dict)

@@ -70,11 +70,9 @@ class Shipper:
 
     def flush(self, seconds: float = 5) -> None:
         """Wait until everything is delivered, but not for ever."""
-        done = threading.Event()
-        threading.Thread(
-            target=lambda: (self._waiting.join(), done.set()), daemon=True
-        ).start()
-        done.wait(seconds)
+        waiter = threading.Thread(target=self._waiting.join, daemon=True)
+        waiter.start()
+        waiter.join(seconds)
 
     def close(self) -> None:
         """Deliver what is left and end the thread."""

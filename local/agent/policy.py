@@ -96,7 +96,9 @@ def _several(value: Any) -> Sequence[Any]:
 @lru_cache(maxsize=4096)
 def _pattern(pattern: str, flags: int) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
-    text = "".join(parts.get(character) or re.escape(character) for character in pattern)
+    text = "".join(
+        parts.get(character) or re.escape(character) for character in pattern
+    )
     return re.compile(text, flags | re.DOTALL)
 
 
@@ -132,7 +134,7 @@ def _holds(operator: str, key: str, expected: Any, context: Mapping[str, str]) -
         return found is None or not any(matches(found, one) for one in wanted)
     if plain not in OPERATORS:
         raise UnknownOperatorError(
-            f"the condition operator {operator} is not known here; teach it to policy.py"
+            f"the condition operator {operator} is not known here; teach it policy.py"
         )
     if found is None:
         return plain != operator

@@ -76,10 +76,11 @@ class Processes:
         return self.exit_code() or 0
 
     def _kill_the_seen(self) -> None:
-        for pid in (known for pid in self._seen for known in (pid, *_tree(pid))):
-            if self._seen.get(pid) in {None, _born(pid)}:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        """Kill what was below the init when it was last looked at, and its children."""
+        left = {pid for pid, born in self._seen.items() if born == _born(pid)}
+        for pid in {*left, *(child for one in left for child in _tree(one))}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._seen = {}
 
 

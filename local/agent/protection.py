@@ -31,7 +31,7 @@ class Protection:
         """Return whether the task is protected now."""
         return now < self.until
 
-    def ask(  # noqa: PLR0913 - each is one thing that ECS looks at
+    def ask(
         self,
         *,
         is_wanted: bool,
@@ -50,7 +50,9 @@ class Protection:
         if minutes is None:
             minutes = DEFAULT_MINUTES
         if not 1 <= minutes <= LONGEST_MINUTES:
-            raise ValueError(f"expiresInMinutes must be between 1 and {LONGEST_MINUTES}")
+            raise ValueError(
+                f"expiresInMinutes must be between 1 and {LONGEST_MINUTES}"
+            )
         if not is_of_service:
             raise ProtectionRefusedError(
                 "TASK_NOT_VALID", "only tasks of a service can be protected"

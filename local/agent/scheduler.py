@@ -105,9 +105,7 @@ def plan(
         idle = [task for task in free if not task.is_healthy][:excess]
         rest = [task for task in free if task.is_healthy]
         chosen = [*idle, *choose(rest, max(0, min(excess - len(idle), len(rest))))]
-        decided.stop(
-            chosen, f"Scaling activity initiated by (deployment {primary.id})"
-        )
+        decided.stop(chosen, f"Scaling activity initiated by (deployment {primary.id})")
 
     # Fewer than wanted.
     starts = 0
@@ -117,7 +115,9 @@ def plan(
     # The unhealthy go when others do their work, or when nothing else makes room.
     well = sum(task.is_healthy for task in fit)
     missing = desired - len(fit)
-    if broken and (well >= desired or (missing > 0 and starts == 0 and most <= len(tasks))):
+    if broken and (
+        well >= desired or (missing > 0 and starts == 0 and most <= len(tasks))
+    ):
         decided.stop(broken[: max(1, well - desired + 1)], "Task failed health checks")
 
     # The older ones go as far as the new ones carry the load.
@@ -129,9 +129,7 @@ def plan(
             if spare <= 0:
                 continue
             spare -= 1
-        decided.stop(
-            [task], f"Scaling activity initiated by (deployment {primary.id})"
-        )
+        decided.stop([task], f"Scaling activity initiated by (deployment {primary.id})")
 
     return Plan(
         starts=starts,

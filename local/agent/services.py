@@ -180,11 +180,7 @@ class Services:
         failed.reason = "ECS deployment circuit breaker: tasks failed to start."
         kept.say("deployment failed: tasks failed to start.")
         last = next(
-            (
-                one
-                for one in kept.deployments[1:]
-                if one.rollout is Rollout.COMPLETED
-            ),
+            (one for one in kept.deployments[1:] if one.rollout is Rollout.COMPLETED),
             None,
         )
         if not kept.service.rolls_back or last is None:

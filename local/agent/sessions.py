@@ -39,7 +39,9 @@ class Credentials:
             "AccessKeyId": self.access_key,
             "SecretAccessKey": self.secret_key,
             "Token": self.token,
-            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.expires)),
+            "Expiration": time.strftime(
+                "%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.expires)
+            ),
         }
 
 

@@ -17,15 +17,18 @@ from local.agent.model import Container
 
 INSIDE = Path(__file__).with_name("inside")
 
-DEVIATIONS = (
-    "Paths below the image's own folders, such as /tmp and AIRFLOW_HOME, are rewritten "
-    "to a folder of the task, in values and commands.",
-    "A Service Connect name in a URL is rewritten to the address of the agent's proxy.",
-    "localhost in a health check is rewritten to the task's own address.",
-    "PYTHONPATH begins with a folder whose sitecustomize gives each Python process the "
-    "task's address and host name; LOCAL_TASK_ADDRESS tells it which.",
-    "Credentials come by AWS_CONTAINER_CREDENTIALS_FULL_URI, not RELATIVE_URI.",
-    "AWS_ENDPOINT_URL names the agent's gateway; TMPDIR the task's folder.",
+DEVIATIONS = tuple(
+    """\
+Paths below the image's own folders, such as /tmp and AIRFLOW_HOME, are rewritten to a \
+folder of the task, in values and commands.
+A Service Connect name in a URL is rewritten to the address of the agent's proxy.
+localhost in a health check is rewritten to the task's own address.
+PYTHONPATH begins with a folder whose sitecustomize gives each Python process the task's \
+address and host name; LOCAL_TASK_ADDRESS tells it which.
+Credentials come by AWS_CONTAINER_CREDENTIALS_FULL_URI, not RELATIVE_URI.
+AWS_ENDPOINT_URL names the agent's gateway; TMPDIR the task's folder.
+A target that leaves a load balancer is not waited for.
+""".splitlines()
 )
 
 
@@ -48,7 +51,9 @@ class Place:
 
     def rewrite_check(self, text: str) -> str:
         """Return a word of a health check: it asks the task itself."""
-        text = re.sub(r"(?<![\w.-])(localhost|127\.0\.0\.1)(?=[:/\s]|$)", self.address, text)
+        text = re.sub(
+            r"(?<![\w.-])(localhost|127\.0\.0\.1)(?=[:/\s]|$)", self.address, text
+        )
         return self.rewrite(text)
 
 

@@ -21,8 +21,8 @@ def main() -> None:
     # Functions that the emulator runs are not ours, and must not import what we do.
     os.environ.pop("PYTHONPATH", None)
 
-    from local.shim import control, events, handlers, nested_stacks  # noqa: PLC0415
-    from local.shim import operations, refusals, states  # noqa: PLC0415
+    from local.shim import control, deletions, events, handlers  # noqa: PLC0415
+    from local.shim import nested_stacks, operations, refusals, states  # noqa: PLC0415
     from local.shim.schemas import Registry  # noqa: PLC0415
     from local.shim.seams import APP  # noqa: PLC0415
 
@@ -31,6 +31,7 @@ def main() -> None:
     handlers.install(registry)
     nested_stacks.install()
     events.install()
+    deletions.install()
     states.install()
     refusals.install(registry)
 

@@ -1,4 +1,4 @@
-"""What AWS refuses to delete: full buckets, and what is protected from deletion.
+"""What AWS does not delete: full buckets, what is protected, and what those stand on.
 
 MiniStack's CloudFormation would throw them away, and ``destroy`` would be tried out
 against something that never says no.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.shim.seams import names
+from local.shim.seams import ENGINE, PROVISIONERS, STACKS, names, replace, stack_named
 
 ALB = names("services.alb")
 RDS = names("services.rds")
@@ -18,6 +18,36 @@ S3 = names("services.s3")
 
 class Kept(ValueError):
     """The service would not delete this; the message is its own."""
+
+
+def install() -> None:
+    """Leave alone what a resource stands on that could not be deleted."""
+    replace("_delete_resource", _leaving_foundations, STACKS, PROVISIONERS)
+
+
+def _leaving_foundations(delete: Callable[..., None]) -> Callable[..., None]:
+    def delete_if_unused(
+        resource_type: str,
+        physical_id: str,
+        properties: Any,
+        stack_name: str = "",
+        logical_id: str = "",
+    ) -> None:
+        stack = stack_named(stack_name) or {}
+        if stack.get("StackStatus") == "DELETE_IN_PROGRESS":
+            _check_unused(stack, logical_id)
+        delete(resource_type, physical_id, properties, stack_name, logical_id)
+
+    return delete_if_unused
+
+
+def _check_unused(stack: Mapping[str, Any], logical_id: str) -> None:
+    definitions = (stack.get("_template") or {}).get("Resources", {})
+    for name, record in stack.get("_resources", {}).items():
+        if record.get("ResourceStatus") == "DELETE_FAILED" and name != logical_id:
+            needed = ENGINE["_extract_deps"](definitions.get(name, {}), {logical_id})
+            if needed:
+                raise Kept("Resource deletion cancelled")
 
 
 def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,198 @@
+"""What Fargate serves at 169.254.170.2: metadata, credentials, task protection.
+
+The credentials are the task role's, never the execution role's. Protection is asked
+for with the task role, so a role that lacks ``ecs:UpdateTaskProtection`` is refused
+here as on Fargate.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from local.agent.policy import Call
+from local.agent.protection import ProtectionRefusedError
+from local.agent.roles import AccessDeniedError
+from local.agent.task import Running, Task
+from local.agent.web import Answer, Request, Server
+
+if TYPE_CHECKING:
+    from local.agent.agent import Agent
+
+PROTECTION = "task-protection/v1/state"
+
+
+class Endpoint:
+    """The HTTP server of all tasks; a token in the path names the task."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._server = Server(self._answer)
+        self.url = self._server.url
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.close()
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.target.partition("?")[0].strip("/")
+        kind, _, rest = path.partition("/")
+        if kind in {"v3", "v4"}:
+            return self._metadata(rest)
+        if kind == "v2" and rest.startswith("credentials/"):
+            return self._credentials(rest.partition("/")[2])
+        if kind == "api":
+            token, _, what = rest.partition("/")
+            if what == PROTECTION:
+                return self._protection(token, request)
+        return _json(404, {"message": "not found"})
+
+    def _metadata(self, rest: str) -> Answer:
+        token, _, what = rest.partition("/")
+        found = next(
+            (
+                (task, one)
+                for task in list(self._agent.tasks.values())
+                for one in task.containers
+                if one.token == token
+            ),
+            None,
+        )
+        if found is None:
+            return _json(404, {"message": "no such container"})
+        task, container = found
+        shown: dict[str, dict[str, Any]] = {
+            "": _container(task, container),
+            "task": _task(task),
+            "stats": {},
+            "task/stats": {},
+        }
+        if what not in shown:
+            return _json(404, {"message": "not found"})
+        return _json(200, shown[what])
+
+    def _credentials(self, token: str) -> Answer:
+        task = self._task(token)
+        if task is None or not task.definition.task_role_arn:
+            return _json(404, {"code": "NoSuchTask", "message": "no credentials"})
+        issued = self._agent.sessions.issue(task.definition.task_role_arn, task.id)
+        return _json(200, issued.document())
+
+    def _protection(self, token: str, request: Request) -> Answer:
+        task = self._task(token)
+        if task is None:
+            return _json(404, {"message": "no such task"})
+        is_update = request.method == "PUT"
+        if not is_update and request.method != "GET":
+            return _json(405, {"message": "GET or PUT"})
+        word = "UpdateTaskProtection" if is_update else "GetTaskProtection"
+        call = Call(
+            action=f"ecs:{word}",
+            resource=task.arn,
+            context={"ecs:cluster": task.cluster_arn},
+        )
+        try:
+            self._agent.roles.check(task.definition.task_role_arn, call)
+            if is_update:
+                self._update(task, request)
+        except AccessDeniedError as error:
+            return _error(400, task, "AccessDeniedException", str(error))
+        except ProtectionRefusedError as error:
+            return _failure(task, error.reason, str(error))
+        except (ValueError, TypeError) as error:
+            return _error(400, task, "InvalidParameterException", str(error))
+        if not task.service_name:
+            return _failure(task, "TASK_NOT_VALID", "the task belongs to no service")
+        found = self._agent.protection_of(task)
+        shown = {
+            "ProtectionEnabled": found["protectionEnabled"],
+            "TaskArn": found["taskArn"],
+        }
+        if "expirationDate" in found:
+            shown["ExpirationDate"] = _time(found["expirationDate"])
+        return _json(200, {"protection": shown})
+
+    def _update(self, task: Task, request: Request) -> None:
+        asked = json.loads(request.body or b"{}")
+        if not isinstance(asked, dict) or not isinstance(
+            asked.get("ProtectionEnabled"), bool
+        ):
+            raise TypeError(
+                "Invalid request: does not contain 'ProtectionEnabled' field"
+            )
+        minutes = asked.get("ExpiresInMinutes")
+        if minutes is not None and not isinstance(minutes, int):
+            raise TypeError("ExpiresInMinutes must be a whole number")
+        self._agent.protect(task, is_wanted=asked["ProtectionEnabled"], minutes=minutes)
+
+    def _task(self, token: str) -> Task | None:
+        return next(
+            (one for one in list(self._agent.tasks.values()) if one.token == token),
+            None,
+        )
+
+
+def _container(task: Task, one: Running) -> dict[str, Any]:
+    return {
+        "DockerId": f"{task.id}-{one.token[:10]}",
+        "Name": one.definition.name,
+        "DockerName": one.definition.name,
+        "Image": one.definition.image,
+        "Labels": {
+            "com.amazonaws.ecs.cluster": task.cluster_arn,
+            "com.amazonaws.ecs.container-name": one.definition.name,
+            "com.amazonaws.ecs.task-arn": task.arn,
+            "com.amazonaws.ecs.task-definition-family": task.definition.family,
+            "com.amazonaws.ecs.task-definition-version": task.definition.revision,
+        },
+        "DesiredStatus": "RUNNING" if task.is_wanted else "STOPPED",
+        "KnownStatus": one.status,
+        "Health": {"status": one.health.value},
+        "CreatedAt": _time(task.created),
+        **({"StartedAt": _time(one.started)} if one.started else {}),
+        **({} if one.exit_code is None else {"ExitCode": one.exit_code}),
+        "Type": "NORMAL",
+        "ContainerARN": f"{task.arn.replace(':task/', ':container/')}/{one.token}",
+        "LogDriver": "awslogs",
+        "LogOptions": {
+            "awslogs-group": one.stream.group,
+            "awslogs-stream": one.stream.name,
+        },
+        "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": [task.place.address]}],
+    }
+
+
+def _task(task: Task) -> dict[str, Any]:
+    return {
+        "Cluster": task.cluster_arn,
+        "TaskARN": task.arn,
+        "Family": task.definition.family,
+        "Revision": task.definition.revision,
+        "DesiredStatus": "RUNNING" if task.is_wanted else "STOPPED",
+        "KnownStatus": task.status,
+        "LaunchType": "FARGATE",
+        "ServiceName": task.service_name,
+        "Containers": [_container(task, one) for one in task.containers],
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _failure(task: Task, reason: str, detail: str) -> Answer:
+    """Answer as the ECS agent does when ECS refuses: status 200 and a failure."""
+    found = {"Arn": task.arn, "Reason": reason, "Detail": detail}
+    return _json(200, {"failure": found})
+
+
+def _error(status: int, task: Task, code: str, message: str) -> Answer:
+    found = {"Arn": task.arn, "Code": code, "Message": message}
+    return _json(status, {"requestID": f"local-{time.time_ns()}", "error": found})
+
+
+def _json(status: int, body: dict[str, Any]) -> Answer:
+    text = json.dumps(body).encode()
+    return Answer(status, text, (("Content-Type", "application/json"),))
