@@ -22,6 +22,7 @@ import boto3  # type: ignore[import-untyped]  # it ships no types
 import botocore.exceptions as faults  # type: ignore[import-untyped]  # nor does this
 import botocore.session  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from delivery.problems import (
     AwsError,
@@ -85,6 +86,20 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
+BROKEN = frozenset(
+    {
+        "500",
+        "502",
+        "503",
+        "504",
+        "InternalError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    }
+)
+"""Trouble on the other side, or of a proxy in between."""
+
 CLOSED_REGION = frozenset({"OptInRequired", "SubscriptionRequiredException"})
 
 MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -179,8 +194,12 @@ class Aws:
     @property
     def dns_suffix(self) -> str:
         """End of the host names of this partition, as amazonaws.com."""
-        resolver = self._core().get_component("endpoint_resolver")
-        return str(resolver.get_partition_dns_suffix(self.partition))
+        known = self._core().get_data("partitions")["partitions"]
+        return next(
+            str(one["outputs"]["dnsSuffix"])
+            for one in known
+            if one["id"] == self.partition
+        )
 
     @property
     def account(self) -> str:
@@ -213,7 +232,13 @@ class Aws:
             faults.SSOError,
         ) as error:
             raise self._no_credentials(error) from error
-        except (faults.HTTPClientError, faults.IncompleteReadError) as error:
+        except (
+            faults.ConnectionError,
+            faults.HTTPClientError,
+            faults.IncompleteReadError,
+            # A proxy's page instead of an answer.
+            ResponseParserError,
+        ) as error:
             raise self._no_answer(error) from error
         except faults.BotoCoreError as error:
             raise Unable(
@@ -306,6 +331,27 @@ class Aws:
         code = str(answer.get("Code", ""))
         message = str(answer.get("Message", "")).strip() or code
         where = f"{_service(service)} in {self.region}"
+        if code in BROKEN:
+            return self._no_answer(error)
+        if code in DENIED:
+            return self._denied(service, operation, resource, message)
+        if code in THROTTLED:
+            return Throttled(
+                Problem(
+                    where=where,
+                    what=f"AWS throttles {operation} even after {ATTEMPTS} attempts.",
+                    why=message,
+                    remedy="Wait a minute and run this again.",
+                )
+            )
+        return self._not_accepted(where, code, message) or AwsError(
+            Problem(where=resource or where, what=f"{message} ({code})"),
+            code=code,
+            message=message,
+        )
+
+    def _not_accepted(self, where: str, code: str, message: str) -> Unable | None:
+        """Say what is wrong with the credentials, if it is they."""
         if code in EXPIRED:
             return Unable(
                 Problem(
@@ -327,15 +373,6 @@ class Aws:
                     "enable it first.",
                 )
             )
-        if code in THROTTLED:
-            return Throttled(
-                Problem(
-                    where=where,
-                    what=f"AWS throttles {operation} even after {ATTEMPTS} attempts.",
-                    why=message,
-                    remedy="Wait a minute and run this again.",
-                )
-            )
         if code in CLOSED_REGION:
             return Unable(
                 Problem(
@@ -344,13 +381,7 @@ class Aws:
                     remedy="Enable the region for the account, or choose another.",
                 )
             )
-        if code in DENIED:
-            return self._denied(service, operation, resource, message)
-        return AwsError(
-            Problem(where=resource or where, what=f"{message} ({code})"),
-            code=code,
-            message=message,
-        )
+        return None
 
     def _denied(
         self, service: str, operation: str, resource: str, message: str

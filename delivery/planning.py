@@ -16,7 +16,7 @@ from typing import Any
 
 from delivery import changes, stacks
 from delivery.addresses import Publication
-from delivery.aws import Aws
+from delivery.aws import Aws, tolerant
 from delivery.changes import Change, ChangeSet, Plan, Verdict
 from delivery.dist import ROOT, STACK, Dist, Environment
 from delivery.problems import AwsError, Denied, Failure, Problem, Refused
@@ -35,6 +35,11 @@ NESTED_REFUSED = re.compile(
     re.IGNORECASE,
 )
 """What CloudFormation says when it cannot look into the nested stacks."""
+
+NESTED_SET = re.compile(
+    r"(?P<id>arn:[\w-]+:cloudformation:[^\s]*:changeSet/[^\s]+?)[.\s]"
+)
+"""The nested change set that a failure names."""
 
 PATIENCE_SECONDS = 30 * 60
 """A change set with twenty nested ones takes minutes, never this long."""
@@ -126,6 +131,10 @@ def proposed(
         maker.clean_up()
 
 
+class _Invalid(Failure):
+    """CloudFormation's validation named what is wrong."""
+
+
 class _Maker:
     """One change set and what is known around it."""
 
@@ -152,6 +161,9 @@ class _Maker:
         """Return what would happen, without a look into nested stacks if need be."""
         try:
             answer = self._settled(is_nested=is_nested)
+        except _Invalid:
+            # Found in a template or a value: without the look it would fail later.
+            raise
         except Failure as error:
             if not (is_nested and NESTED_REFUSED.search(str(error))):
                 raise
@@ -250,20 +262,36 @@ class _Maker:
 
     def _failed(self, change_set: str, reason: str) -> Failure:
         """Return why a change set failed: what early validation found, by its path."""
-        return Failure(
-            *(
-                self._invalid(change_set)
-                or [
-                    Problem(
-                        where=f"Stack {self.environment.stack_name}",
-                        what=f"CloudFormation does not accept the change: {reason}",
-                        remedy="Correct what it names, then run this again.",
-                    )
-                ]
+        invalid = self._invalid(change_set, self.stack_id)
+        nested = NESTED_SET.search(reason)
+        if nested and not invalid:
+            inner = self._describe_nested(nested["id"])
+            reason = f"{reason} There: {inner.get('StatusReason', 'no reason given')}"
+            invalid = self._invalid(nested["id"], inner.get("StackId", ""))
+        return (
+            _Invalid(*invalid)
+            if invalid
+            else Failure(
+                Problem(
+                    where=f"Stack {self.environment.stack_name}",
+                    what=f"CloudFormation does not accept the change: {reason}",
+                    remedy="Correct what it names, then run this again.",
+                )
             )
         )
 
-    def _invalid(self, change_set: str) -> list[Problem]:
+    def _describe_nested(self, change_set: str) -> dict[str, Any]:
+        return tolerant(
+            lambda: self.aws.call(
+                "cloudformation",
+                "describe_change_set",
+                f"Change set {change_set}",
+                ChangeSetName=change_set,
+            ),
+            {},
+        )
+
+    def _invalid(self, change_set: str, stack_id: str) -> list[Problem]:
         try:
             rows = [
                 row
@@ -272,7 +300,7 @@ class _Maker:
                     "describe_events",
                     f"Change set {change_set}",
                     ChangeSetName=change_set,
-                    StackName=self.stack_id,
+                    **({"StackName": stack_id} if stack_id else {}),
                     Filters={"FailedEvents": True},
                 )
                 for row in page.get("OperationEvents", ())
