@@ -254,6 +254,7 @@ class Emulator:
             "PERSIST_STATE": "1",
             "PYTHONPATH": str(self.project),
             "PYTHONUNBUFFERED": "1",
+            "REDIS_HOST": HOST,
             "S3_DATA_DIR": str(self.folder / "s3"),
             "S3_PERSIST": "1",
             "SFTP_ENABLED": "0",

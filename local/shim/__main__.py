@@ -21,8 +21,16 @@ def main() -> None:
     # Functions that the emulator runs are not ours, and must not import what we do.
     os.environ.pop("PYTHONPATH", None)
 
-    from local.shim import control, deletions, events, handlers  # noqa: PLC0415
-    from local.shim import nested_stacks, operations, refusals, states  # noqa: PLC0415
+    from local.shim import (  # noqa: PLC0415  # noqa: PLC0415
+        control,
+        deletions,
+        events,
+        handlers,
+        nested_stacks,
+        operations,
+        refusals,
+        states,
+    )
     from local.shim.schemas import Registry  # noqa: PLC0415
     from local.shim.seams import APP  # noqa: PLC0415
 

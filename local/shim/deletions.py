@@ -16,7 +16,7 @@ RDS = names("services.rds")
 S3 = names("services.s3")
 
 
-class Kept(ValueError):
+class KeptError(ValueError):
     """The service would not delete this; the message is its own."""
 
 
@@ -47,7 +47,7 @@ def _check_unused(stack: Mapping[str, Any], logical_id: str) -> None:
         if record.get("ResourceStatus") == "DELETE_FAILED" and name != logical_id:
             needed = ENGINE["_extract_deps"](definitions.get(name, {}), {logical_id})
             if needed:
-                raise Kept("Resource deletion cancelled")
+                raise KeptError("Resource deletion cancelled")
 
 
 def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -77,7 +77,7 @@ def _bucket(name: str) -> None:
         owner == name and kept for (owner, _), kept in S3["_object_versions"].items()
     )
     if bucket is not None and (bucket["objects"] or versions):
-        raise Kept(
+        raise KeptError(
             "The bucket you tried to delete is not empty. "
             "You must delete all versions in the bucket. "
             "(Service: S3, Status Code: 409)"
@@ -86,7 +86,7 @@ def _bucket(name: str) -> None:
 
 def _cluster(identifier: str) -> None:
     if (RDS["_clusters"].get(identifier) or {}).get("DeletionProtection"):
-        raise Kept(
+        raise KeptError(
             "Cannot delete protected Cluster, please disable deletion protection and "
             "try again. (Service: Rds, Status Code: 400)"
         )
@@ -94,7 +94,7 @@ def _cluster(identifier: str) -> None:
 
 def _instance(identifier: str) -> None:
     if (RDS["_instances"].get(identifier) or {}).get("DeletionProtection"):
-        raise Kept(
+        raise KeptError(
             "Cannot delete protected DB Instance, please disable deletion protection "
             "and try again. (Service: Rds, Status Code: 400)"
         )
@@ -106,7 +106,7 @@ def _load_balancer(arn: str) -> None:
             attribute["Key"] == "deletion_protection.enabled"
             and str(attribute["Value"]).lower() == "true"
         ):
-            raise Kept(
+            raise KeptError(
                 f"Load balancer '{arn}' cannot be deleted because deletion protection "
                 "is enabled (Service: ElasticLoadBalancingV2, Status Code: 400)"
             )

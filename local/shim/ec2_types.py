@@ -1,6 +1,6 @@
 """EC2 types that MiniStack's CloudFormation rejects, made on its EC2 store.
 
-Its EC2 API knows them all, so what a stack makes here is what ``describe_*`` then shows.
+Its EC2 API knows them all: what a stack makes is what ``describe_*`` then shows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Made = tuple[str, dict[str, Any]]
 Handlers = dict[str, Any]
 
 
-class Failed(ValueError):
+class Ec2Error(ValueError):
     """EC2 refused; the message is what CloudFormation would show."""
 
 
@@ -60,7 +60,7 @@ def _address_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made:
 
 def _address_delete(physical_id: str, _properties: Any) -> None:
     # As on AWS, what is gone already is as good as deleted.
-    with suppress(Failed):
+    with suppress(Ec2Error):
         _call("_release_address", AllocationId=_allocation_of(physical_id))
 
 
@@ -73,16 +73,16 @@ def _allocation_of(ip: str) -> str:
     for allocation_id, address in EC2["_addresses"].items():
         if address["PublicIp"] == ip:
             return str(allocation_id)
-    raise Failed(f"The address '{ip}' does not exist.")
+    raise Ec2Error(f"The address '{ip}' does not exist.")
 
 
 def _nat_create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
     subnet_id = str(properties.get("SubnetId", ""))
     if subnet_id not in EC2["_subnets"]:
-        raise Failed(f"The subnet ID '{subnet_id}' does not exist")
+        raise Ec2Error(f"The subnet ID '{subnet_id}' does not exist")
     allocation_id = str(properties.get("AllocationId", ""))
     if allocation_id and allocation_id not in EC2["_addresses"]:
-        raise Failed(f"The allocation ID '{allocation_id}' does not exist")
+        raise Ec2Error(f"The allocation ID '{allocation_id}' does not exist")
     answer = _call(
         "_create_nat_gateway",
         SubnetId=subnet_id,
@@ -99,7 +99,7 @@ def _nat_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made:
 
 
 def _nat_delete(physical_id: str, _properties: Any) -> None:
-    with suppress(Failed):
+    with suppress(Ec2Error):
         _call("_delete_nat_gateway", NatGatewayId=physical_id)
 
 
@@ -125,7 +125,7 @@ def _flow_log_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made
 
 
 def _flow_log_delete(physical_id: str, _properties: Any) -> None:
-    with suppress(Failed):
+    with suppress(Ec2Error):
         _call("_delete_flow_logs", **{"FlowLogId.1": physical_id})
 
 
@@ -138,7 +138,7 @@ def _rule_handlers(*, is_egress: bool) -> Handlers:
         rule = _rule(properties)
         if any(EC2["_rules_match"](rule, other) for other in rules):
             peer = next(_peers(properties), "")
-            raise Failed(
+            raise Ec2Error(
                 f'the specified rule "peer: {peer}, '
                 f"{properties.get('IpProtocol', '-1')}, "
                 f"from port: {properties.get('FromPort', -1)}, "
@@ -148,9 +148,7 @@ def _rule_handlers(*, is_egress: bool) -> Handlers:
         rules.append({**rule, "SecurityGroupRuleId": rule_id})
         return rule_id, {"Id": rule_id}
 
-    def update(
-        physical_id: str, _old: Any, new: dict[str, Any], _stack: str
-    ) -> Made:
+    def update(physical_id: str, _old: Any, new: dict[str, Any], _stack: str) -> Made:
         rules = _rules(str(new["GroupId"]), is_egress=is_egress)
         for index, rule in enumerate(rules):
             if rule.get("SecurityGroupRuleId") == physical_id:
@@ -158,12 +156,10 @@ def _rule_handlers(*, is_egress: bool) -> Handlers:
         return physical_id, {"Id": physical_id}
 
     def delete(physical_id: str, properties: dict[str, Any]) -> None:
-        with suppress(Failed):
+        with suppress(Ec2Error):
             rules = _rules(str(properties["GroupId"]), is_egress=is_egress)
             rules[:] = [
-                rule
-                for rule in rules
-                if rule.get("SecurityGroupRuleId") != physical_id
+                rule for rule in rules if rule.get("SecurityGroupRuleId") != physical_id
             ]
 
     return {"create": create, "update": update, "delete": delete}
@@ -172,7 +168,7 @@ def _rule_handlers(*, is_egress: bool) -> Handlers:
 def _rules(group_id: str, *, is_egress: bool) -> list[dict[str, Any]]:
     group = EC2["_security_groups"].get(group_id)
     if group is None:
-        raise Failed(f"The security group '{group_id}' does not exist")
+        raise Ec2Error(f"The security group '{group_id}' does not exist")
     rules: list[dict[str, Any]] = group[
         "IpPermissionsEgress" if is_egress else "IpPermissions"
     ]
@@ -227,7 +223,7 @@ def _call(action: str, **parameters: Any) -> str:
     status, _, body = handle({name: [str(v)] for name, v in parameters.items()})[:3]
     text = body.decode() if isinstance(body, bytes) else str(body)
     if status >= 400:  # noqa: PLR2004 - HTTP's first error
-        raise Failed(_tag(text, "Message"))
+        raise Ec2Error(_tag(text, "Message"))
     return text
 
 

@@ -34,7 +34,7 @@ def install() -> None:
 def _noticing(original: Callable[..., Any]) -> Callable[..., Any]:
     """Notice which resources an update leaves alone."""
 
-    def update(
+    def update(  # noqa: PLR0917 - MiniStack's own signature
         resource_type: str,
         physical_id: str,
         old: dict[str, Any],
@@ -54,7 +54,7 @@ def _noticing(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _telling(original: Callable[..., None]) -> Callable[..., None]:
-    def add_event(
+    def add_event(  # noqa: PLR0917 - MiniStack's own signature
         stack_id: str,
         stack_name: str,
         logical_id: str,
@@ -149,7 +149,7 @@ async def _delete_failed_child(
     tell("DELETE_IN_PROGRESS")
     try:
         await STACKS["run_reentrant"](nested_stacks.delete, child_id, {})
-    except nested_stacks.ChildFailed as error:
+    except nested_stacks.ChildError as error:
         tell("DELETE_FAILED", str(error))
     else:
         tell("DELETE_COMPLETE")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class Planted(ValueError):
+class PlantedError(ValueError):
     """A failure that was asked for."""
 
 
@@ -36,7 +36,7 @@ class Faults:
         """Fail if this resource is planted to fail, by logical ID or by type."""
         for name in (logical_id, resource_type):
             if name in self.resources:
-                raise Planted(self.resources[name])
+                raise PlantedError(self.resources[name])
 
     def hides(self, key: str) -> bool:
         """Whether an object may not be read."""

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.shim import deletions, ec2_types, gate, nested_stacks, properties, rds_types
+from local.shim import (
+    corrections,
+    deletions,
+    ec2_types,
+    gate,
+    nested_stacks,
+    properties,
+    rds_types,
+)
 from local.shim.faults import FAULTS
 from local.shim.partitions import partition_of
 from local.shim.schemas import Registry, Schema
@@ -32,6 +40,7 @@ def install(registry: Registry) -> None:
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
     known.update(rds_types.completed(known))
+    known.update(corrections.corrected(known))
     known.update(deletions.guarded(known))
     known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
     for resource_type in registry.types:

@@ -12,7 +12,7 @@ import random
 import re
 import string
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from local.shim import operations
 from local.shim.seams import CLOUDFORMATION, HANDLERS, STACKS, replace, stack_named
@@ -26,7 +26,7 @@ NO_UPDATES = "No updates are to be performed."
 Made = tuple[str, dict[str, Any]]
 
 
-class ChildFailed(ValueError):
+class ChildError(ValueError):
     """A nested stack did not do what it was asked; its own events say why."""
 
 
@@ -114,7 +114,7 @@ async def _update(child_id: str, properties: dict[str, Any], parent_name: str) -
                 **_request(properties, parent),
             },
         )
-    except ChildFailed as refusal:
+    except ChildError as refusal:
         if str(refusal) != NO_UPDATES:
             raise
         record = _record(child_id)
@@ -128,7 +128,7 @@ async def _delete(child_id: str) -> None:
     _ask("_delete_stack", {"StackName": child_id})
     record = await operations.finished(child_id)
     if record["StackStatus"] != "DELETE_COMPLETE":
-        raise ChildFailed(
+        raise ChildError(
             f"Embedded stack {child_id} was not successfully deleted: "
             f"{record.get('StackStatusReason', '')}"
         )
@@ -149,7 +149,7 @@ def _outcome(child: dict[str, Any], verb: str) -> Made:
     status = child["StackStatus"]
     if status == f"{verb.upper()}_COMPLETE":
         return child["StackId"], _outputs(child)
-    raise ChildFailed(
+    raise ChildError(
         f"Embedded stack {child['StackId']} was not successfully {verb}d: "
         f"{_blame(child, verb)}"
     )
@@ -219,18 +219,21 @@ def _ask(action: str, request: Mapping[str, str]) -> str:
     status, _, body = HANDLERS[action]({name: [v] for name, v in request.items()})
     text = body.decode() if isinstance(body, bytes) else str(body)
     if status >= 400:  # noqa: PLR2004 - HTTP's first error
-        raise ChildFailed(_between(text, "Message"))
+        raise ChildError(_between(text, "Message"))
     return text
 
 
-def _wait(work: Coroutine[Any, Any, Any]) -> Any:
+Result = TypeVar("Result")
+
+
+def _wait(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run_coroutine_threadsafe(work, operations.loop()).result()
 
 
 def _record(name_or_id: str) -> dict[str, Any]:
     record = stack_named(name_or_id)
     if record is None:
-        raise ChildFailed(f"Stack [{name_or_id}] does not exist")
+        raise ChildError(f"Stack [{name_or_id}] does not exist")
     return record
 
 

@@ -34,7 +34,7 @@ AWS_TYPE_NAMES: Mapping[type, str] = {
 """How CloudFormation calls what it found."""
 
 
-class Refused(ValueError):
+class PropertiesError(ValueError):
     """CloudFormation would not make a resource of these properties."""
 
 
@@ -43,7 +43,7 @@ def checked(schema: Schema, given: Any) -> Any:
     coerced = coerce(schema, schema.document, given)
     problems = list(find_problems(schema, schema.document, coerced, "#"))
     if problems:
-        raise Refused(
+        raise PropertiesError(
             f"Properties validation failed for resource of type {schema.type} "
             "with message:\n" + "\n".join(problems)
         )
@@ -101,9 +101,7 @@ def _object_problems(
             yield f"{path}: extraneous key [{name}] is not permitted"
 
 
-def _property(
-    schema: Schema, part: dict[str, Any], name: str
-) -> dict[str, Any] | None:
+def _property(schema: Schema, part: dict[str, Any], name: str) -> dict[str, Any] | None:
     """Return the schema of a member, looked for in every branch."""
     part = schema.resolved(part)
     if name in part.get("properties", {}):
@@ -152,20 +150,23 @@ def _is_of(value: Any, name: str) -> bool:
 
 
 def _scalar(types: frozenset[str], value: Any) -> Any:
-    if isinstance(value, bool):
-        return _spelt(value) if types == {"string"} else value
-    if isinstance(value, int | float):
-        return str(value) if types == {"string"} else value
-    if not isinstance(value, str) or "string" in types:
-        return value
-    if "boolean" in types and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    if "integer" in types and re.fullmatch(r"[+-]?\d+", value):
-        return int(value)
-    if "number" in types and re.fullmatch(r"[+-]?\d*\.?\d+", value):
-        return float(value) if "." in value else int(value)
+    if isinstance(value, str):
+        return value if "string" in types else _read(types, value)
+    if types == {"string"} and isinstance(value, bool | int | float):
+        return _spelt(value)
     return value
 
 
-def _spelt(value: bool) -> str:  # noqa: FBT001 - the value itself
-    return "true" if value else "false"
+def _read(types: frozenset[str], text: str) -> Any:
+    """Return what a text stands for where a text is not wanted."""
+    if "boolean" in types and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if "integer" in types and re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if "number" in types and re.fullmatch(r"[+-]?\d*\.?\d+", text):
+        return float(text) if "." in text else int(text)
+    return text
+
+
+def _spelt(value: bool | float) -> str:  # noqa: FBT001 - the value itself
+    return str(value).lower() if isinstance(value, bool) else str(value)

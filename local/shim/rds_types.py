@@ -69,4 +69,3 @@ def _with_secret(made: Made, properties: dict[str, Any]) -> Made:
         **attributes,
         "MasterUserSecret.SecretArn": cluster["MasterUserSecret"]["SecretArn"],
     }
-

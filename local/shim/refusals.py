@@ -8,8 +8,16 @@ from typing import Any
 from local.shim import partitions, strict, template_urls
 from local.shim.faults import FAULTS
 from local.shim.schemas import Registry
-from local.shim.seams import CHANGE_SETS, ENGINE, HANDLERS, HELPERS, STACKS, replace
-from local.shim.seams import names, region
+from local.shim.seams import (
+    CHANGE_SETS,
+    ENGINE,
+    HANDLERS,
+    HELPERS,
+    STACKS,
+    names,
+    region,
+    replace,
+)
 
 S3 = names("services.s3")
 
@@ -72,7 +80,7 @@ def _with_urls(original: Callable[..., Any]) -> Callable[..., Any]:
             return found
         try:
             return _read(url, HELPERS["TEMPLATE_URL_MAX_BYTES"]), None
-        except template_urls.Unreadable as refusal:
+        except template_urls.UnreadableError as refusal:
             return None, HELPERS["_error"]("ValidationError", str(refusal))
 
     return resolve
@@ -88,7 +96,7 @@ def _read(url: str, largest: int) -> str:
     if content is None:
         raise template_urls.s3_error("The specified key does not exist.")
     if len(content) > largest:
-        raise template_urls.Unreadable(
+        raise template_urls.UnreadableError(
             f"Template may not exceed {largest} bytes in size."
         )
     text: str = content.decode()

@@ -30,15 +30,15 @@ STACKS = names("services.cloudformation.stacks")
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Missing(RuntimeError):
+class MissingError(RuntimeError):
     """MiniStack no longer has a name that the shim replaces."""
 
 
 def replace(name: str, wrap: Wrap, *modules: dict[str, Any]) -> None:
-    """Put ``wrap(original)`` in the place of a function, in each module that uses it."""
+    """Put ``wrap(original)`` in the place of a function, in each of the modules."""
     for module in modules:
         if name not in module:
-            raise Missing(f"{module['__name__']} has no {name}; another version?")
+            raise MissingError(f"{module['__name__']} has no {name}; another version?")
     replacement = wrap(modules[0][name])
     for module in modules:
         module[name] = replacement

@@ -21,7 +21,7 @@ STACK = "AWS::CloudFormation::Stack"
 FindSchema = Callable[[str], Schema | None]
 
 
-class Refused(ValueError):
+class TemplateError(ValueError):
     """CloudFormation would not take this; the message is its own."""
 
 
@@ -39,7 +39,7 @@ def check_parameters(template: Mapping[str, Any], given: list[dict[str, Any]]) -
     names = [str(entry["Key"]) for entry in given if "Key" in entry]
     unknown = [name for name in names if name not in declared]
     if unknown:
-        raise Refused(
+        raise TemplateError(
             f"Parameters: [{', '.join(unknown)}] do not exist in the template"
         )
     missing = [
@@ -48,7 +48,7 @@ def check_parameters(template: Mapping[str, Any], given: list[dict[str, Any]]) -
         if name not in names and "Default" not in definition
     ]
     if missing:
-        raise Refused(f"Parameters: [{', '.join(missing)}] must have values")
+        raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
 
 
 def check_references(
@@ -77,7 +77,7 @@ def check_references(
             }
         )
         if lost:
-            raise Refused(
+            raise TemplateError(
                 "Template format error: Unresolved resource dependencies "
                 f"[{', '.join(lost)}] in the {block} block of the template"
             )
@@ -96,7 +96,7 @@ def check_references(
 
 
 def _check_dependencies(resources: Mapping[str, Any]) -> None:
-    """A dependency on what a condition leaves out is none; on nothing is an error."""
+    """Refuse to depend on nothing; on what a condition leaves out is no matter."""
     lost = {
         name
         for resource in resources.values()
@@ -104,7 +104,7 @@ def _check_dependencies(resources: Mapping[str, Any]) -> None:
         if name not in resources
     }
     if lost:
-        raise Refused(
+        raise TemplateError(
             "Template format error: Unresolved resource dependencies "
             f"[{', '.join(sorted(lost))}] in the Resources block of the template"
         )
@@ -119,7 +119,7 @@ def _check_attribute(
     if schema is None:
         return
     if reference.attribute not in schema.attributes:
-        raise Refused(
+        raise TemplateError(
             f"Template error: resource {reference.name} does not support attribute "
             f"type {reference.attribute} in Fn::GetAtt"
         )

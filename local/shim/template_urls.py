@@ -24,7 +24,7 @@ HELP = (
 )
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A template cannot be had from a URL, in CloudFormation's words."""
 
 
@@ -52,10 +52,10 @@ def place(url: str) -> Place:
     else:
         bucket, key = "", ""
     if not bucket or not key:
-        raise Unreadable("TemplateURL must be a supported URL.")
+        raise UnreadableError("TemplateURL must be a supported URL.")
     return Place(bucket=bucket, key=key, version=version)
 
 
-def s3_error(what: str) -> Unreadable:
+def s3_error(what: str) -> UnreadableError:
     """Return S3's refusal as CloudFormation passes it on."""
-    return Unreadable(f"S3 error: {what}\n{HELP}")
+    return UnreadableError(f"S3 error: {what}\n{HELP}")

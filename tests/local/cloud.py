@@ -42,7 +42,7 @@ class Cloud:
     def client(self, service: str, **more: Any) -> Any:
         """Return a client that fails at once instead of trying again."""
         settings = Config(retries={"max_attempts": 0}, read_timeout=PATIENCE)
-        return boto3.client(service, **{**self.options, **more}, config=settings)  # type: ignore[call-overload]
+        return boto3.client(service, **{**self.options, **more}, config=settings)
 
     def publish(self, template: Mapping[str, Any], key: str = "") -> str:
         """Put a template where a nested stack can have it; return its URL."""

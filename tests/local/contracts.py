@@ -223,9 +223,7 @@ CONTRACTS: Mapping[str, Contract] = {
         },
         ref=ARN,
         attributes={"Arn": ARN},
-        change={
-            "StepScalingPolicyConfiguration": {"AdjustmentType": "ExactCapacity"}
-        },
+        change={"StepScalingPolicyConfiguration": {"AdjustmentType": "ExactCapacity"}},
     ),
     "AWS::Backup::BackupPlan": Contract(
         kind="emulated",
@@ -570,7 +568,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"DBSubnetGroupDescription": "Databases"},
     ),
     "AWS::RDS::EventSubscription": Contract(
-        kind="emulated",
+        kind="stand-in",
         properties={
             "SnsTopicArn": ref("Topic"),
             "SourceType": "db-cluster",
@@ -628,7 +626,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "AWS::SecretsManager::Secret": Contract(
         kind="real",
         properties={"GenerateSecretString": {"PasswordLength": "32"}},
-        ref=ARN,
+        ref=ARN + "-[0-9A-Za-z]{6}",
         change={"Description": "A login"},
     ),
     "AWS::ServiceCatalog::CloudFormationProduct": Contract(
@@ -709,7 +707,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Names of services"},
     ),
     "AWS::WAFv2::LoggingConfiguration": Contract(
-        kind="emulated",
+        kind="stand-in",
         properties={
             "ResourceArn": att("Acl", "Arn"),
             "LogDestinationConfigs": [att("Log", "Arn")],

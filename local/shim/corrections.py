@@ -1,0 +1,66 @@
+"""References that MiniStack gives in another form than AWS, put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.shim.seams import names
+
+SECRETS = names("services.secretsmanager")
+
+SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
+TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+
+Handlers = dict[str, Any]
+Made = tuple[str, dict[str, Any]]
+
+
+def corrected(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
+    """Return the handlers of the types whose references need it."""
+    return {
+        SECRET: _by_arn(handlers[SECRET]),
+        TARGET_GROUP: _with_full_name(handlers[TARGET_GROUP]),
+    }
+
+
+def _by_arn(native: Handlers) -> Handlers:
+    """Let Ref be a secret's ARN, as on AWS; MiniStack's is the name."""
+
+    def create(*given: Any) -> Made:
+        _, attributes = native["create"](*given)
+        return attributes["Id"], attributes
+
+    def update(arn: str, *given: Any) -> Made:
+        _, attributes = native["update"](_name(arn), *given)
+        return attributes["Id"], attributes
+
+    def delete(arn: str, *given: Any) -> None:
+        native["delete"](_name(arn), *given)
+
+    return {**native, "create": create, "update": update, "delete": delete}
+
+
+def _name(arn: str) -> str:
+    """Return the name a secret is kept by."""
+    for name, secret in SECRETS["_secrets"].items():
+        if secret["ARN"] == arn:
+            return str(name)
+    return arn
+
+
+def _with_full_name(native: Handlers) -> Handlers:
+    """Let the full name begin with ``targetgroup/``: metrics ask for that."""
+
+    def completing(make: Callable[..., Made]) -> Callable[..., Made]:
+        def made(*given: Any) -> Made:
+            arn, attributes = make(*given)
+            return arn, {**attributes, "TargetGroupFullName": arn.rsplit(":", 1)[1]}
+
+        return made
+
+    return {
+        **native,
+        "create": completing(native["create"]),
+        "update": completing(native["update"]),
+    }
