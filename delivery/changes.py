@@ -104,6 +104,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     change_set_id: str = ""
     stack_id: str = ""
+    executed: list[str] = field(default_factory=list, compare=False)
+    """Change sets that are history now, and not to be cleaned up."""
 
     @property
     def is_empty(self) -> bool:

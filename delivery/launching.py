@@ -116,6 +116,8 @@ def confirm(plan: Plan, consent: Consent) -> None:
 
 def execute(aws: Aws, plan: Plan) -> None:
     """Start what was planned; say so when somebody else was faster."""
+    # Even if the answer is lost: it may have been executed.
+    plan.executed.append(plan.change_set_id)
     try:
         aws.call(
             "cloudformation",
@@ -128,6 +130,7 @@ def execute(aws: Aws, plan: Plan) -> None:
             **({"RetainExceptOnCreate": True} if plan.is_new else {}),
         )
     except AwsError as error:
+        plan.executed.clear()
         if error.code in TAKEN or "IN_PROGRESS" in error.message:
             raise Refused(
                 Problem(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,10 +125,13 @@ def proposed(
         root=root,
         pace=pace or pace_for(aws),
     )
+    executed: list[str] = []
     try:
-        yield maker.plan(is_nested=is_nested)
+        found_plan = maker.plan(is_nested=is_nested)
+        executed = found_plan.executed
+        yield found_plan
     finally:
-        maker.clean_up()
+        maker.clean_up(executed)
 
 
 class _Invalid(Failure):
@@ -188,15 +191,14 @@ class _Maker:
             stack_id=answer["StackId"],
         )
 
-    def clean_up(self) -> None:
+    def clean_up(self, executed: Sequence[str]) -> None:
         """Delete change sets not executed, and a stack that is only a shell."""
         for change_set in self.made:
-            try:
-                self._delete(change_set)
-            except AwsError:
-                # Executed: it is part of the stack's history now.
-                continue
-        if self.is_new and self.stack_id:
+            if change_set not in executed:
+                with suppress(AwsError):
+                    # Somebody else's operation may have made it obsolete, and gone.
+                    self._delete(change_set)
+        if self.is_new and self.stack_id and not executed:
             self._delete_shell()
 
     # Making it.

@@ -75,7 +75,7 @@ class Watch:
     @property
     def is_over(self) -> bool:
         """Whether the operation has ended."""
-        return self.root.ended is not None
+        return self.root.ended is not None and not self.root.next_page
 
     @property
     def status(self) -> str:
@@ -103,6 +103,8 @@ class Watch:
             if self.is_over:
                 # What the nested stacks did since their last look, or ever.
                 yield self.look()
+                while any(node.next_page for node in self.nodes.values()):
+                    yield self.look()
                 return
             if new:
                 waits = pace.waits()

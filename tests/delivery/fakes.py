@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ Answer = Mapping[str, Any] | Exception | Callable[..., Any]
 class FakeAws(Aws):
     """An account of which only the answers exist: the one thing that tests fake."""
 
-    def __init__(self, **answers: Answer | list[Answer]) -> None:
+    def __init__(self, **answers: Answer | Sequence[Answer]) -> None:
         super().__init__(region=REGION)
         self.answers: dict[str, Any] = dict(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
