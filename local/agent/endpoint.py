@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 PROTECTION = "task-protection/v1/state"
 
 
+class BadRequestError(ValueError):
+    """A request for protection that cannot be read."""
+
+
 class Endpoint:
     """The HTTP server of all tasks; a token in the path names the task."""
 
@@ -85,8 +89,6 @@ class Endpoint:
         if task is None:
             return _json(404, {"message": "no such task"})
         is_update = request.method == "PUT"
-        if not is_update and request.method != "GET":
-            return _json(405, {"message": "GET or PUT"})
         word = "UpdateTaskProtection" if is_update else "GetTaskProtection"
         call = Call(
             action=f"ecs:{word}",
@@ -97,14 +99,12 @@ class Endpoint:
             self._agent.roles.check(task.definition.task_role_arn, call)
             if is_update:
                 self._update(task, request)
-        except AccessDeniedError as error:
-            return _error(400, task, "AccessDeniedException", str(error))
-        except ProtectionRefusedError as error:
-            return _failure(task, error.reason, str(error))
-        except (ValueError, TypeError) as error:
-            return _error(400, task, "InvalidParameterException", str(error))
-        if not task.service_name:
-            return _failure(task, "TASK_NOT_VALID", "the task belongs to no service")
+            if not task.service_name:
+                raise ProtectionRefusedError(
+                    "TASK_NOT_VALID", "the task belongs to no service"
+                )
+        except (AccessDeniedError, ProtectionRefusedError, ValueError) as error:
+            return _refused(task, error)
         found = self._agent.protection_of(task)
         shown = {
             "ProtectionEnabled": found["protectionEnabled"],
@@ -116,16 +116,13 @@ class Endpoint:
 
     def _update(self, task: Task, request: Request) -> None:
         asked = json.loads(request.body or b"{}")
-        if not isinstance(asked, dict) or not isinstance(
-            asked.get("ProtectionEnabled"), bool
-        ):
-            raise TypeError(
-                "Invalid request: does not contain 'ProtectionEnabled' field"
-            )
+        is_wanted = asked.get("ProtectionEnabled") if isinstance(asked, dict) else None
+        if not isinstance(is_wanted, bool):
+            raise BadRequestError("does not contain 'ProtectionEnabled' field")
         minutes = asked.get("ExpiresInMinutes")
         if minutes is not None and not isinstance(minutes, int):
-            raise TypeError("ExpiresInMinutes must be a whole number")
-        self._agent.protect(task, is_wanted=asked["ProtectionEnabled"], minutes=minutes)
+            raise BadRequestError("'ExpiresInMinutes' is not a whole number")
+        self._agent.protect(task, is_wanted=is_wanted, minutes=minutes)
 
     def _task(self, token: str) -> Task | None:
         return next(
@@ -182,15 +179,15 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _failure(task: Task, reason: str, detail: str) -> Answer:
-    """Answer as the ECS agent does when ECS refuses: status 200 and a failure."""
-    found = {"Arn": task.arn, "Reason": reason, "Detail": detail}
-    return _json(200, {"failure": found})
-
-
-def _error(status: int, task: Task, code: str, message: str) -> Answer:
-    found = {"Arn": task.arn, "Code": code, "Message": message}
-    return _json(status, {"requestID": f"local-{time.time_ns()}", "error": found})
+def _refused(task: Task, error: Exception) -> Answer:
+    """Answer as the ECS agent does: status 200 and a failure when ECS itself refuses."""
+    if isinstance(error, ProtectionRefusedError):
+        failure = {"Arn": task.arn, "Reason": error.reason, "Detail": str(error)}
+        return _json(200, {"failure": failure})
+    is_denied = isinstance(error, AccessDeniedError)
+    code = "AccessDeniedException" if is_denied else "InvalidParameterException"
+    found = {"Arn": task.arn, "Code": code, "Message": str(error)}
+    return _json(400, {"requestID": f"local-{time.time_ns()}", "error": found})
 
 
 def _json(status: int, body: dict[str, Any]) -> Answer:

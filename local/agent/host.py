@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,11 +92,16 @@ class Machine:
             deployment_id=deployment_id,
             overrides=overrides or {},
             token=secrets.token_hex(16),
+            settled_seconds=self._settings.settled_seconds,
         )
 
     def admit(self, task: Task) -> None:
-        """Make the task's folders and open its logs, with the execution role."""
+        """Make the task's folders and open its logs, with the execution role.
+
+        Raises StartError.
+        """
         settings = self._settings
+        _find_ports_free(task)
         surroundings.prepare(
             task.place,
             settings.image,
@@ -215,3 +221,19 @@ class Machine:
                 else {}
             ),
         }
+
+
+def _find_ports_free(task: Task) -> None:
+    """Raise StartError when another program has a port of the task on every address."""
+    for port in (
+        port for one in task.containers for port in one.definition.ports.values()
+    ):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((task.place.address, port))
+            except OSError as error:
+                raise StartError(
+                    f"port {port} is not free at {task.place.address}: another program "
+                    "on this machine listens there on every address; end it "
+                    f"({error.strerror})"
+                ) from error

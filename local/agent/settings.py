@@ -29,6 +29,9 @@ class Settings:
     probe_seconds: float | None = None
     """Ask a container that is not healthy yet so often, instead of at its interval.
     ECS does not; it saves half a minute a start."""
+    settled_seconds: float = 1
+    """A task that nothing checks counts as well after so long: by then a command that
+    cannot start has ended."""
     door_certificate: tuple[Path, Path] | None = None
     """Certificate and key for HTTPS listeners; without, they speak plain HTTP."""
     tick_seconds: float = 0.1

@@ -23,8 +23,8 @@ Paths below the image's own folders, such as /tmp and AIRFLOW_HOME, are rewritte
 folder of the task, in values and commands.
 A Service Connect name in a URL is rewritten to the address of the agent's proxy.
 localhost in a health check is rewritten to the task's own address.
-PYTHONPATH begins with a folder whose sitecustomize gives each Python process the task's \
-address and host name; LOCAL_TASK_ADDRESS tells it which.
+PYTHONPATH begins with a folder whose sitecustomize gives each Python process the \
+task's address and host name; LOCAL_TASK_ADDRESS tells it which.
 Credentials come by AWS_CONTAINER_CREDENTIALS_FULL_URI, not RELATIVE_URI.
 AWS_ENDPOINT_URL names the agent's gateway; TMPDIR the task's folder.
 A target that leaves a load balancer is not waited for.

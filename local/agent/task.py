@@ -120,6 +120,8 @@ class Task:
     is_wanted: bool = True
     stop_code: str = ""
     stopped_reason: str = ""
+    settled_seconds: float = 1
+    """When a task that nothing checks counts as well."""
     protection: Protection = field(default_factory=Protection)
     is_in_service: bool = True
     """False when a load balancer that the task belongs to finds it unwell."""
@@ -161,7 +163,8 @@ class Task:
     def is_healthy(self) -> bool:
         """Whether the service scheduler counts on it."""
         has_check = any(one.definition.health for one in self.containers)
-        is_well = self.health is Health.HEALTHY or not has_check
+        is_settled = time.time() - self.started >= self.settled_seconds
+        is_well = self.health is Health.HEALTHY if has_check else is_settled
         return self.status == "RUNNING" and is_well and self.is_in_service
 
     @property
