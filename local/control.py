@@ -31,13 +31,18 @@ def plant(
     endpoint_url: str,
     *,
     resources: Mapping[str, str] | None = None,
+    slow: Mapping[str, float] | None = None,
     unreadable: tuple[str, ...] = (),
 ) -> None:
-    """Make resources fail, by logical ID or type, and templates unreadable, by key.
+    """Make resources fail or slow, by logical ID or type, and templates unreadable.
 
     What was planted before is taken away; nothing given takes away everything.
     """
-    wanted = {"resources": dict(resources or {}), "unreadable": list(unreadable)}
+    wanted = {
+        "resources": dict(resources or {}),
+        "slow": dict(slow or {}),
+        "unreadable": list(unreadable),
+    }
     _ask("PUT", f"{endpoint_url}/_local/faults", wanted)
 
 

@@ -6,8 +6,9 @@ Nothing here fires by itself. A plant is asked for through the shim's own addres
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -20,7 +21,9 @@ class Faults:
     """What is planted now."""
 
     resources: dict[str, str] = field(default_factory=dict)
-    """By logical ID, or ``Template.LogicalId``-free type: the reason given."""
+    """The reason that a resource gives, by its logical ID or its type."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """Seconds that a resource takes, by its logical ID or its type."""
     unreadable: list[str] = field(default_factory=list)
     """Ends of object keys that answer ``Access Denied``."""
 
@@ -30,11 +33,17 @@ class Faults:
             str(name): str(reason)
             for name, reason in dict(wanted.get("resources", {})).items()
         }
+        self.slow = {
+            str(name): float(seconds)
+            for name, seconds in dict(wanted.get("slow", {})).items()
+        }
         self.unreadable = [str(end) for end in wanted.get("unreadable", ())]
 
     def strike(self, logical_id: str, resource_type: str) -> None:
-        """Fail if this resource is planted to fail, by logical ID or by type."""
+        """Wait and fail as planted for this resource."""
         for name in (logical_id, resource_type):
+            if name in self.slow:
+                time.sleep(self.slow[name])
             if name in self.resources:
                 raise PlantedError(self.resources[name])
 
@@ -44,7 +53,7 @@ class Faults:
 
     def as_json(self) -> dict[str, Any]:
         """Return what is planted, to be shown."""
-        return {"resources": self.resources, "unreadable": self.unreadable}
+        return asdict(self)
 
 
 FAULTS = Faults()

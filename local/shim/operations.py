@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from local.shim.faults import FAULTS
 from local.shim.seams import CHANGE_SETS, HANDLERS, STACKS, replace, stack_named
 
 LOG = logging.getLogger("local.shim")
@@ -27,6 +28,12 @@ _loop: list[asyncio.AbstractEventLoop] = []
 def install() -> None:
     """Keep hold of every operation from now on."""
     replace("_create_stack_task_in_region", _keeping, HANDLERS, CHANGE_SETS, STACKS)
+    replace("_runs_on_worker_thread", _also_if_slow, STACKS)
+
+
+def _also_if_slow(original: Callable[[str], bool]) -> Callable[[str], bool]:
+    """While something is planted to be slow, let nothing wait on the loop itself."""
+    return lambda resource_type: original(resource_type) or bool(FAULTS.slow)
 
 
 def loop() -> asyncio.AbstractEventLoop:
