@@ -19,7 +19,7 @@ from random import Random
 from typing import Any, Protocol
 
 from runtime.brain.state import Running
-from simulation.tasks import DAY_SECONDS, Day, Shape, Stage, Task
+from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
 
 TICK_SECONDS = 5
 SAMPLE_SECONDS = 10
@@ -159,8 +159,8 @@ class World:
         self.fleets: Mapping[str, Fleet] = {
             name: Fleet(name, shape) for name, shape in day.pools.items()
         }
-        self.near: dict[Stage, None] = {}
-        """Stages whose unfinished parent tasks all run."""
+        self.active: dict[Run, None] = {}
+        """Runs of which some stage is not queued yet."""
 
         self.left = len(day.tasks())
         self.next_run = 0
@@ -204,12 +204,15 @@ class World:
         run = self.day.runs[self.next_run]
         self.next_run += 1
         self._await_run(None)
+        self.active[run] = None
         for stage in run.stages:
             if not stage.parents:
                 self._release(stage)
 
     def _release(self, stage: Stage) -> None:
-        self.near.pop(stage, None)
+        stage.run.waiting -= 1
+        if not stage.run.waiting:
+            del self.active[stage.run]
         for task in stage.tasks:
             task.queued_at = self.now
             self.fleets[task.pool].queue.append(task)
@@ -236,10 +239,6 @@ class World:
             self.at(self.now + delay, self._protect_busy, (fleet, worker))
         worker.running[task] = Running(self.now, task.estimate)
         worker.cpu += task.cpu
-        for child in task.stage.children:
-            child.idle -= 1
-            if not child.idle and child.unfinished:
-                self.near[child] = None
         self.at(self.now + task.duration, self._finish, (fleet, worker, task, self.now))
 
     def _finish(self, what: tuple[Fleet, Worker, Task, float]) -> None:
@@ -414,9 +413,6 @@ class World:
             task.kills += 1
             task.started_at = -1.0
             fleet.kills += 1
-            for child in task.stage.children:
-                child.idle += 1
-                self.near.pop(child, None)
             self.at(self.now + REQUEUE_SECONDS, self._requeue, (fleet, task))
         self._end(fleet, worker)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from runtime.brain.decide import decide
 from runtime.brain.fitting import compact
+from runtime.brain.foresight import Node, Work, foresee
 from runtime.brain.settings import PoolSettings, Settings, Style
 from runtime.brain.state import (
     Batch,
@@ -20,8 +21,6 @@ from runtime.brain.state import (
     Memory,
     Running,
     Snapshot,
-    Stage,
-    Work,
     WorkerState,
 )
 from runtime.brain.state import Fleet as FleetState
@@ -70,7 +69,8 @@ class Native:
             )
         )
         self._memories: dict[str, Memory] = {}
-        self._work: dict[tasks.Stage, dict[str, list[Work]]] = {}
+        self._work: dict[tasks.Stage, list[Work]] = {}
+        self._expected: dict[tasks.Run, list[tuple[str, Batch]]] = {}
         self._stacks = {
             name: (Target(), [Watch(alarm) for alarm in self.alarms])
             for name in world.fleets
@@ -109,15 +109,26 @@ class Native:
 
     def snapshot(self, world: World) -> Snapshot:
         """Return what the loop would read at this moment."""
-        announced = _announced(world)
-        stages = self._stages(world)
+        announced: dict[str, list[Batch]] = {name: [] for name in world.fleets}
+        coming: dict[str, list[Batch]] = {name: [] for name in world.fleets}
+        for run in world.day.runs[world.next_run :]:
+            if run.at > world.now + LOOK_SECONDS:
+                break
+            if run.announced:
+                for queue, batch in self._announced(run):
+                    announced[queue].append(batch)
+        for run in world.active:
+            for queue, batch in foresee(
+                self._nodes(run), world.now, world.now + LOOK_SECONDS
+            ):
+                coming[queue].append(batch)
         return Snapshot(
             now=world.now,
             queues={
                 name: Demand(
                     queued=_queued(world.now, fleet),
-                    announced=announced.get(name, ()),
-                    stages=stages.get(name, ()),
+                    announced=announced[name],
+                    coming=coming[name],
                 )
                 for name, fleet in world.fleets.items()
             },
@@ -125,34 +136,59 @@ class Native:
             memories=self._memories,
         )
 
-    def _stages(self, world: World) -> dict[str, list[Stage]]:
-        """Return the stages whose unfinished parents all run."""
-        stages: dict[str, list[Stage]] = {}
-        for stage in world.near:
-            parents = [
-                Running(task.started_at, task.estimate)
-                for parent in stage.parents
-                for task in parent.tasks
-                if task.ended_at < 0
+    def _announced(self, run: tasks.Run) -> list[tuple[str, Batch]]:
+        """Return what the database lets one expect of a run that has not begun."""
+        if run not in self._expected:
+            nodes = [
+                node._replace(
+                    waiting=[
+                        Work(expected, max(1, round(number * run.announced)))
+                        for expected, number in node.waiting
+                    ]
+                )
+                for node in self._nodes(run)
             ]
+            until = run.at + LOOK_SECONDS
+            self._expected[run] = foresee(nodes, run.at, until, begins=run.at)
+        return self._expected[run]
+
+    def _nodes(self, run: tasks.Run) -> list[Node]:
+        """Return how far a run is."""
+        places = {stage: place for place, stage in enumerate(run.stages)}
+        nodes = []
+        for stage in run.stages:
+            first = stage.tasks[0]
+            waiting = first.queued_at < 0
             if stage not in self._work:
-                self._work[stage] = _work(stage)
-            for pool, work in self._work[stage].items():
-                stages.setdefault(pool, []).append(Stage(parents, work))
-        return stages
+                self._work[stage] = _work(stage.tasks)
+            nodes.append(
+                Node(
+                    queue=first.pool,
+                    parents=[places[parent] for parent in stage.parents],
+                    waiting=self._work[stage] if waiting else (),
+                    queued=()
+                    if waiting
+                    else [
+                        Work(task.estimate, 1)
+                        for task in stage.tasks
+                        if task.started_at < 0
+                    ],
+                    running=()
+                    if waiting
+                    else [
+                        Running(task.started_at, task.estimate)
+                        for task in stage.tasks
+                        if task.started_at >= 0 and task.ended_at < 0
+                    ],
+                )
+            )
+        return nodes
 
 
-def _work(stage: tasks.Stage) -> dict[str, list[Work]]:
-    """Return the tasks of a stage by pool."""
-    by_pool: dict[str, list[tuple[float, float, int]]] = {}
-    for task in stage.tasks:
-        by_pool.setdefault(task.pool, []).append((0.0, task.estimate, 1))
-    return {
-        pool: [
-            Work(batch.expected, batch.tasks) for batch in compact(entries, 0.0, 0.0)
-        ]
-        for pool, entries in by_pool.items()
-    }
+def _work(siblings: Sequence[tasks.Task]) -> list[Work]:
+    """Group tasks that are expected to take about as long."""
+    entries = ((0.0, task.estimate, 1) for task in siblings)
+    return [Work(batch.expected, batch.tasks) for batch in compact(entries, 0.0, 0.0)]
 
 
 def _queued(now: float, fleet: Fleet) -> Sequence[Batch]:
@@ -161,32 +197,6 @@ def _queued(now: float, fleet: Fleet) -> Sequence[Batch]:
     return compact(
         ((task.queued_at, task.estimate, 1) for task in fleet.queue), now, LOOK_SECONDS
     )
-
-
-def _announced(world: World) -> dict[str, list[Batch]]:
-    """Return what the cron runs due next bring, as far as the database knows."""
-    announced: dict[str, list[Batch]] = {}
-    for run in world.day.runs[world.next_run :]:
-        if run.at > world.now + LOOK_SECONDS:
-            break
-        if not run.announced:
-            continue
-        by_pool: dict[str, list[tasks.Task]] = {}
-        for task in run.first:
-            by_pool.setdefault(task.pool, []).append(task)
-        for pool, first in by_pool.items():
-            number = round(len(first) * run.announced)
-            announced.setdefault(pool, []).extend(
-                compact(
-                    (
-                        (run.at, first[i % len(first)].estimate, 1)
-                        for i in range(number)
-                    ),
-                    world.now,
-                    0.0,
-                )
-            )
-    return announced
 
 
 def _report(fleet: Fleet) -> FleetState:

@@ -42,8 +42,7 @@ class Stage:
     unfinished: int = field(init=False, default=0)
     """Tasks of the parents that have not ended."""
 
-    idle: int = field(init=False, default=0)
-    """Tasks of the parents that neither run nor have ended."""
+    run: Run = field(init=False)
 
     def __post_init__(self) -> None:
         """Tie the stage to its tasks and its parents."""
@@ -55,7 +54,7 @@ class Stage:
 
     def reset(self) -> None:
         """Forget what happened."""
-        self.unfinished = self.idle = sum(len(p.tasks) for p in self.parents)
+        self.unfinished = sum(len(p.tasks) for p in self.parents)
         for task in self.tasks:
             task.queued_at = task.started_at = -1.0
             task.first_started_at = task.ended_at = -1.0
@@ -73,13 +72,20 @@ class Run:
     at: float
     stages: list[Stage]
     announced: float = 0.0
+    waiting: int = field(init=False, default=0)
+    """Stages that have not been queued."""
 
-    @property
-    def first(self) -> list[Task]:
-        """The tasks that are queued at once."""
-        return [
-            task for stage in self.stages if not stage.parents for task in stage.tasks
-        ]
+    def __post_init__(self) -> None:
+        """Tie the stages to the run."""
+        for stage in self.stages:
+            stage.run = self
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what happened."""
+        self.waiting = len(self.stages)
+        for stage in self.stages:
+            stage.reset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +121,5 @@ class Day:
 
     def reset(self) -> None:
         """Forget what happened, so that another policy meets the same day."""
-        for stage in self.stages():
-            stage.reset()
+        for run in self.runs:
+            run.reset()

@@ -19,17 +19,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runtime.brain.fitting import ARRIVAL_GRAIN_SECONDS, Slots, Tasks, fewest
+from runtime.brain.foresight import left
 from runtime.brain.settings import PoolSettings, Settings
 from runtime.brain.state import (
+    Batch,
     Decision,
     Demand,
     Fleet,
     Memory,
     PoolDecision,
     Pulse,
-    Running,
     Snapshot,
-    Stage,
     Worker,
     WorkerState,
 )
@@ -41,9 +41,6 @@ ORDER_SECONDS = 20
 """From a published deficit to a launch: the round, the alarm's period and delay, and
 the scheduler of ECS."""
 
-STAGE_SECONDS = 2
-"""From the end of the last parent to a queued child: one round of the scheduler."""
-
 KEEP_SECONDS = 90
 """How far beyond a launch announced tasks keep a worker that is already there."""
 
@@ -51,11 +48,12 @@ FRESH_ROUNDS = 3
 """A memory older than as many rounds is of no use, nor one from the future: the clock
 jumped or nobody decided, so the hold starts anew."""
 
-LEFT_OF_ESTIMATE = 0.25
-"""A task that outlives its estimate is expected to run a quarter longer, again and
-again: what has run long runs on."""
+BASE_SECONDS = 120
+"""Tasks that ran at every moment of as long are the load to keep headroom above; what
+comes and goes in bursts is foreseen, or nobody could.
+"""
 
-REST_SECONDS = 40
+REST_SECONDS = 20
 """Application Auto Scaling's cooldown of 30 s after growth: an order within it that
 is not larger than the last is ignored. In whole rounds, counted from when the growth
 is first seen."""
@@ -177,14 +175,16 @@ def _decide_pool(
             most=pool.maximum - crew.active,
         )
     busy = sum(len(worker.running) for worker in crew.ready)
+    load = _load(memory.load, now, busy)
+    base = load[0][1]
     reserve = 0
     if pool.headroom:
-        reserve = math.ceil((busy + pool.headroom * math.sqrt(busy)) / pool.concurrency)
+        reserve = math.ceil((base + pool.headroom * math.sqrt(base)) / pool.concurrency)
     floor = max(pool.minimum, min(reserve, pool.maximum))
     more = max(more, floor - crew.active)
 
     # What is kept, and for how long.
-    soon = sum(count for at, _, count in known.stages if at <= max(horizon, start))
+    soon = sum(count for at, _, count in known.coming if at <= max(horizon, start))
     soon += sum(count for at, _, count in known.announced if at <= start + KEEP_SECONDS)
     keep = math.ceil((known.queued + busy + soon) / pool.concurrency)
     keep = min(max(keep, floor), crew.active + more)
@@ -194,10 +194,10 @@ def _decide_pool(
     drain: tuple[str, ...] = ()
     revive: tuple[str, ...] = ()
     if more:
-        revive = _first(crew.draining, more, most_loaded=True)
+        revive = _last_idle(now, crew.draining)[: max(0, more)]
     elif now - memory.since >= pool.hold_seconds:
         surplus = crew.active - max(pool.minimum, most_wanted)
-        drain = _first(crew.ready, surplus, most_loaded=False)
+        drain = _last_idle(now, crew.ready)[::-1][: max(0, surplus)]
     missing = min(more - len(revive), pool.maximum - fleet.desired)
     deficit, grow = _order(max(0, missing), memory.grow, now, fleet.desired, +1)
     # Whoever starts is not protected yet: a lower count could take it instead.
@@ -216,6 +216,7 @@ def _decide_pool(
             since=memory.since,
             at=now,
             wanted=wanted,
+            load=load,
             start_up=start_up,
             grow=grow,
             shrink=shrink,
@@ -238,55 +239,33 @@ class _Known:
 
     queued: int
     announced: Tasks
-    stages: Tasks
+    coming: Tasks
     tasks: Tasks
     """All of them, by arrival."""
 
 
 def _known(now: float, demand: Demand, *, look_ahead: bool) -> _Known:
+    # A task from the future waits since now: clocks differ.
     queued = [
-        # A task from the future waits since now: clocks differ.
-        (min(0, math.floor(at - now)), max(1, math.ceil(expected)), count)
-        for at, expected, count in demand.queued
-        if count > 0
+        (min(0, at), expected, tasks)
+        for at, expected, tasks in _in_seconds(now, demand.queued)
     ]
-    announced: list[tuple[int, int, int]] = []
-    stages: list[tuple[int, int, int]] = []
-    if look_ahead:
-        announced = [
-            (max(0, math.ceil(at - now)), max(1, math.ceil(expected)), count)
-            for at, expected, count in demand.announced
-            if count > 0
-        ]
-        for stage in demand.stages:
-            at = math.ceil(_release(now, stage))
-            stages += [
-                (at, max(1, math.ceil(expected)), count)
-                for expected, count in stage.work
-                if count > 0
-            ]
+    announced = _in_seconds(now, demand.announced) if look_ahead else []
+    coming = _in_seconds(now, demand.coming) if look_ahead else []
     return _Known(
-        queued=sum(task[2] for task in queued),
+        queued=sum(tasks for _, _, tasks in queued),
         announced=announced,
-        stages=stages,
-        tasks=sorted([*queued, *announced, *stages]),
+        coming=coming,
+        tasks=sorted([*queued, *announced, *coming]),
     )
 
 
-def _release(now: float, stage: Stage) -> float:
-    """Return in how many seconds the stage's tasks are queued."""
-    ends = (
-        max(started + expected - now, LEFT_OF_ESTIMATE * expected)
-        for started, expected in stage.parents
-    )
-    return max(ends, default=0.0) + STAGE_SECONDS
-
-
-def _left(now: float, task: Running) -> float:
-    """Return how much longer a task is expected to run."""
-    elapsed = max(0.0, now - task.started)
-    expected = task.expected
-    return max(expected - elapsed, LEFT_OF_ESTIMATE * (expected + elapsed))
+def _in_seconds(now: float, batches: Iterable[Batch]) -> list[tuple[int, int, int]]:
+    return [
+        (math.ceil(at - now), max(1, math.ceil(expected)), tasks)
+        for at, expected, tasks in batches
+        if tasks > 0
+    ]
 
 
 def _slots(now: float, crew: _Crew, start: float, concurrency: int) -> Slots:
@@ -296,7 +275,7 @@ def _slots(now: float, crew: _Crew, start: float, concurrency: int) -> Slots:
     for worker in crew.ready:
         free += max(0, concurrency - len(worker.running))
         for task in worker.running:
-            at = math.ceil(_left(now, task))
+            at = math.ceil(left(now, task))
             slots[at] = slots.get(at, 0) + 1
     if free:
         slots[0] = slots.get(0, 0) + free
@@ -315,15 +294,28 @@ def _remember(
     return (*kept, (now, count))
 
 
-def _first(
-    workers: Iterable[Worker], number: int, *, most_loaded: bool
-) -> tuple[str, ...]:
-    """Return the most or least loaded workers; the name settles a tie."""
-    if number <= 0:
-        return ()
-    sign = -1 if most_loaded else 1
-    ranked = sorted(workers, key=lambda w: (sign * len(w.running), w.identity))
-    return tuple(worker.identity for worker in ranked[:number])
+def _load(
+    load: Iterable[tuple[float, int]], now: float, busy: int
+) -> tuple[tuple[float, int], ...]:
+    """Return how many tasks ran lately, without what cannot be the fewest."""
+    kept = [
+        entry for entry in load if entry[1] < busy and entry[0] >= now - BASE_SECONDS
+    ]
+    return (*kept, (now, busy))
+
+
+def _last_idle(now: float, workers: Iterable[Worker]) -> tuple[str, ...]:
+    """Return the workers in the order in which to keep them.
+
+    First whose tasks run longest: it must be paid for until then, so it may as well
+    take more. The name settles a tie.
+    """
+
+    def busy(worker: Worker) -> tuple[float, int, str]:
+        last = max((left(now, task) for task in worker.running), default=0.0)
+        return last, len(worker.running), worker.identity
+
+    return tuple(worker.identity for worker in sorted(workers, key=busy, reverse=True))
 
 
 def _order(

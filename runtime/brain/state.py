@@ -30,20 +30,6 @@ class Running(NamedTuple):
     expected: float
 
 
-class Work(NamedTuple):
-    """Tasks that are expected to take as long as each other."""
-
-    expected: float
-    tasks: int
-
-
-class Stage(NamedTuple):
-    """Tasks whose unfinished parents all run already, so that their start is near."""
-
-    parents: Sequence[Running]
-    work: Sequence[Work]
-
-
 class WorkerState(Enum):
     """How far a worker is in its life."""
 
@@ -67,11 +53,15 @@ class Worker(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one queue holds and what is about to come to it."""
+    """What one queue holds, and what is about to come to it.
+
+    ``announced`` belongs to runs that have not begun, ``coming`` to those that have
+    (``foresight.foresee`` tells both).
+    """
 
     queued: Sequence[Batch] = ()
     announced: Sequence[Batch] = ()
-    stages: Sequence[Stage] = ()
+    coming: Sequence[Batch] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +83,15 @@ class Memory:
     """What a pool remembers from one decision to the next.
 
     ``wanted`` holds when how many workers were wanted, falling from the oldest entry
-    to the newest, for what was wanted earlier and less cannot be the most wanted.
+    to the newest, for what was wanted earlier and less cannot be the most wanted;
+    ``load`` likewise how few tasks ran.
     ``grow`` and ``shrink`` are the orders that were given last.
     """
 
     since: float
     at: float
     wanted: tuple[tuple[float, int], ...] = ()
+    load: tuple[tuple[float, int], ...] = ()
     start_up: StartUp = field(default_factory=StartUp)
     grow: Pulse | None = None
     shrink: Pulse | None = None
