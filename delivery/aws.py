@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -120,18 +120,22 @@ TOLD_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w:-]+\w)")
 TOLD_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
 
 
+Kinds = Mapping[str, Mapping[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
     """Where an emulator listens, and what in it is not real.
 
-    ``kinds`` says of a resource type, by its name, "real", "emulated" or "stand-in".
+    ``kinds`` asks it what each resource is, by stack name and logical ID: "real",
+    "emulated" or "stand-in".
     """
 
     endpoint: str
     region: str
     access_key_id: str
     secret_access_key: str
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kinds: Callable[[], Kinds] = dict
 
 
 class Aws:

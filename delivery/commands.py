@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from delivery.aws import Aws
     from delivery.dist import Dist, Environment
 
-Connect = Callable[[], tuple[str, Mapping[str, str], Mapping[str, str]]]
-"""Starts the emulator, if need be; gives its endpoint, its credentials
-(``aws_access_key_id``, ``aws_secret_access_key``, ``region``), and what each resource
-type is in it: real, emulated or a stand-in."""
+Kinds = Callable[[], Mapping[str, Mapping[str, str]]]
+"""What each resource is, by stack name and logical ID: real, emulated or stand-in."""
+
+Connect = Callable[[str | None], tuple[str, Mapping[str, str], Kinds]]
+"""Given a region or None, starts the emulator if need be; gives its endpoint, its
+credentials (``aws_access_key_id``, ``aws_secret_access_key`` and ``region_name``), and
+how to ask what is real in it."""
 
 CODES = f"""\b
 Exit codes
@@ -66,10 +69,10 @@ class Where:
 
         emulator = None
         if self.is_local:
-            endpoint, credentials, kinds = self.setting.connect_locally()
+            endpoint, credentials, kinds = self.setting.connect_locally(self.region)
             emulator = Emulator(
                 endpoint=endpoint,
-                region=credentials["region"],
+                region=credentials["region_name"],
                 access_key_id=credentials["aws_access_key_id"],
                 secret_access_key=credentials["aws_secret_access_key"],
                 kinds=kinds,
@@ -223,14 +226,12 @@ NO_NESTED = click.option(
 def publish(**options: Any) -> ExitCode:
     r"""Upload the templates and assets of dist/, under what they contain.
 
-    \b
     Every file gets a key that holds its SHA-256: an address that was published never
     changes its meaning, and a file that is there already is not uploaded again.
     Children go before the templates that name them. Afterwards every address is asked
     for once more, as whoever launches; one that cannot be read is named, with who
     cannot read it.
 
-    \b
     Without --bucket a bucket is made for the account and region: private, versioned,
     encrypted, TLS only. Both kinds must belong to the account and the region.
 
@@ -243,7 +244,9 @@ def publish(**options: Any) -> ExitCode:
     where = _where(options)
     from delivery import publishing, screen
 
-    done = publishing.publish(where.aws(), where.dist(), options["bucket"])
+    dist = where.dist()
+    where.environment(dist)
+    done = publishing.publish(where.aws(), dist, options["bucket"])
     files = done.publication.files
     if options["as_json"]:
         screen.show(
@@ -273,12 +276,12 @@ def plan(**options: Any) -> ExitCode:
     r"""Show what a launch would change, and change nothing.
 
     \b
-    Publishes what is not published yet, has CloudFormation work out a change set with
-    the nested stacks, shows it and deletes it again.
+    Publishes what is not published yet, has CloudFormation work out a change
+    set with the nested stacks, shows it and deletes it again.
       - What holds data and would be replaced or deleted comes first, in red.
-      - "may change" marks what depends on a value that only the update will know.
-      - Entries that cannot come true, because their template and all that reaches it
-        stay the same, are left out and counted.
+      - "may change" marks what depends on a value known only in the update.
+      - Entries that cannot come true, because their template and all that
+        reaches it stay the same, are left out and counted.
 
     \b
     Examples
@@ -316,18 +319,15 @@ def plan(**options: Any) -> ExitCode:
 def launch(**options: Any) -> ExitCode:
     r"""Create the stack of an environment, or update it.
 
-    \b
     Checks dist/, publishes it, shows the plan, asks, and follows the stack and all
     stacks in it to the end: live at a terminal, else a line for each event. When data
     would be replaced or deleted, the name of the stack has to be typed; --yes does
     not cover that, --replace-data does.
 
-    \b
     Ctrl-C detaches: the stack goes on, and events ENV --follow watches it again. When
     it fails, the cause is shown, and what to run next. Where HasDeletionProtection is
     not "false", the stack is protected from deletion as well.
 
-    \b
     Ends with 0 when there is nothing to change: what was asked for is so. (plan tells
     the difference by its exit code.)
 
@@ -360,7 +360,6 @@ def launch(**options: Any) -> ExitCode:
 def status(**options: Any) -> ExitCode:
     r"""Show a stack and the stacks in it.
 
-    \b
     With --local every resource is listed, too, with what it is here: real, emulated,
     or a stand-in that only has a name. Ends with 1 for a stack that needs attention.
 
@@ -429,7 +428,6 @@ def outputs(**options: Any) -> ExitCode:
 def diagnose(**options: Any) -> ExitCode:
     r"""Say why the last operation of a stack failed, and what to run next.
 
-    \b
     Goes from the parent down to the resource that failed first, also in nested stacks
     that a rollback has deleted, and leaves out what was only cancelled. For an ECS
     service it tells why tasks stopped, their exit codes and the end of their log; for
@@ -509,11 +507,12 @@ def destroy(**options: Any) -> ExitCode:
     r"""Delete an environment.
 
     \b
-    Lists first what holds data and goes, what is kept and goes on costing, and what is
-    protected or not empty; then the name of the stack has to be typed.
+    Lists first what holds data and goes, what is kept and goes on costing, and
+    what is protected or not empty; then the name of the stack has to be typed.
       --keep-data      buckets, logs, keys and backups stay in the account
-      --delete-data    they are deleted as well: buckets with every version, keys
-                       after 30 days. Last snapshots of database and cache stay.
+      --delete-data    they are deleted as well: buckets with every version,
+                       keys after 30 days. Last snapshots of database and
+                       cache stay.
       --unprotect      needed, with --yes, for what is protected from deletion
 
     \b
@@ -545,7 +544,6 @@ def destroy(**options: Any) -> ExitCode:
 def link(**options: Any) -> ExitCode:
     r"""Give a link that opens the console's form, filled in for an environment.
 
-    \b
     Who follows it must be signed in, and must be allowed to read the bucket. Refused
     unless everything that dist/ holds is published and can be read.
 
@@ -597,7 +595,6 @@ def link(**options: Any) -> ExitCode:
 def catalog(**options: Any) -> ExitCode:
     r"""Offer dist/ as a product of Service Catalog, as a new version.
 
-    \b
     Creates or updates the stack of the portfolio (airflow-catalog-ENV), so that the
     launch role may do what the templates take and read them. Then it adds a version;
     no version that is there is ever edited. ENV says which account's catalog it is,

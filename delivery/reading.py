@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from delivery import inventory, screen, stacks
-from delivery.aws import Aws
+from delivery.aws import Aws, Kinds
 from delivery.dist import Dist, Environment
 from delivery.launching import follow
 from delivery.problems import ExitCode
@@ -22,7 +23,7 @@ def status(
     """Show a stack, the stacks in it and, if asked, every resource."""
     stack = stacks.existing(aws, environment.stack_name)
     held = list(inventory.take(aws, stack.id))
-    kinds = dict(aws.emulator.kinds) if aws.emulator else {}
+    kinds = _kinds(aws, held)
     if as_json:
         screen.show(
             json.dumps(
@@ -60,7 +61,7 @@ def status(
                     one.name,
                     one.type,
                     one.status,
-                    *((kinds.get(one.type, UNKNOWN_KIND),) if kinds else ()),
+                    *((kinds[one.name],) if kinds else ()),
                 )
                 for one in held
                 if not one.is_stack
@@ -71,7 +72,7 @@ def status(
         counts: dict[str, int] = {}
         for one in held:
             if not one.is_stack:
-                kind = kinds.get(one.type, UNKNOWN_KIND)
+                kind = kinds[one.name]
                 counts[kind] = counts.get(kind, 0) + 1
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
         screen.show(f"\nLocally, of {sum(counts.values())} resources: {told}.")
@@ -138,7 +139,20 @@ def outputs(aws: Aws, environment: Environment, *, as_json: bool) -> ExitCode:
     return ExitCode.DONE
 
 
-def _as_json(one: inventory.Resource, kinds: dict[str, str]) -> dict[str, Any]:
+def _kinds(aws: Aws, held: Sequence[inventory.Resource]) -> dict[str, str]:
+    """Return what each resource is in the emulator; nothing on AWS."""
+    if not aws.emulator:
+        return {}
+    told = aws.emulator.kinds()
+    return {
+        one.name: told.get(stacks.name_of(one.stack_id), {}).get(
+            one.logical_id, UNKNOWN_KIND
+        )
+        for one in held
+    }
+
+
+def _as_json(one: inventory.Resource, kinds: Kinds) -> dict[str, Any]:
     told = {
         "Name": one.name,
         "Type": one.type,
@@ -147,8 +161,14 @@ def _as_json(one: inventory.Resource, kinds: dict[str, str]) -> dict[str, Any]:
         "Purpose": one.purpose,
     }
     if kinds and not one.is_stack:
-        told["Here"] = kinds.get(one.type, UNKNOWN_KIND)
+        told["Here"] = kinds[one.name]
     return told
+
+
+def _kind(one: inventory.Resource, kinds: Kinds) -> str:
+    """Return what a resource is in the emulator: real, emulated or a stand-in."""
+    stack_name = one.stack_id.split("/")[1]
+    return kinds.get(stack_name, {}).get(one.logical_id, UNKNOWN_KIND)
 
 
 def _is_ready(status: str) -> bool:

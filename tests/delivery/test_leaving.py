@@ -86,11 +86,11 @@ def account(
                 "StackResourceSummaries": [
                     {
                         "LogicalResourceId": logical_id,
-                        "ResourceType": type,
+                        "ResourceType": kind,
                         "PhysicalResourceId": physical_id,
                         "ResourceStatus": state,
                     }
-                    for logical_id, type, physical_id, state in RESOURCES[StackName]
+                    for logical_id, kind, physical_id, state in RESOURCES[StackName]
                 ]
             },
             "describe_db_clusters": {"DBClusters": [{"DeletionProtection": False}]},
@@ -188,7 +188,7 @@ def test_nothing_of_the_data_goes_when_the_stack_stays() -> None:
     assert "delete_bucket" not in done(aws)
 
 
-PROTECTED = {
+PROTECTED: dict[str, Any] = {
     "describe_db_clusters": {"DBClusters": [{"DeletionProtection": True}]},
     "describe_load_balancer_attributes": {
         "Attributes": [{"Key": "deletion_protection.enabled", "Value": "true"}]
