@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from delivery import inventory, screen, stacks
-from delivery.aws import Aws, Kinds
+from delivery.aws import Aws
 from delivery.dist import Dist, Environment
 from delivery.launching import follow
 from delivery.problems import ExitCode
@@ -152,7 +152,7 @@ def _kinds(aws: Aws, held: Sequence[inventory.Resource]) -> dict[str, str]:
     }
 
 
-def _as_json(one: inventory.Resource, kinds: Kinds) -> dict[str, Any]:
+def _as_json(one: inventory.Resource, kinds: dict[str, str]) -> dict[str, Any]:
     told = {
         "Name": one.name,
         "Type": one.type,
@@ -163,12 +163,6 @@ def _as_json(one: inventory.Resource, kinds: Kinds) -> dict[str, Any]:
     if kinds and not one.is_stack:
         told["Here"] = kinds[one.name]
     return told
-
-
-def _kind(one: inventory.Resource, kinds: Kinds) -> str:
-    """Return what a resource is in the emulator: real, emulated or a stand-in."""
-    stack_name = one.stack_id.split("/")[1]
-    return kinds.get(stack_name, {}).get(one.logical_id, UNKNOWN_KIND)
 
 
 def _is_ready(status: str) -> bool:
