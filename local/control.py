@@ -31,15 +31,19 @@ def plant(
     endpoint_url: str,
     *,
     resources: Mapping[str, str] | None = None,
+    in_rollback: bool = False,
     slow: Mapping[str, float] | None = None,
     unreadable: tuple[str, ...] = (),
 ) -> None:
     """Make resources fail or slow, by logical ID or type, and templates unreadable.
 
-    What was planted before is taken away; nothing given takes away everything.
+    With ``in_rollback`` they fail while they are put back, too, and the stack ends in
+    UPDATE_ROLLBACK_FAILED. What was planted before is taken away, and nothing given
+    takes away everything.
     """
     wanted = {
         "resources": dict(resources or {}),
+        "in_rollback": in_rollback,
         "slow": dict(slow or {}),
         "unreadable": list(unreadable),
     }

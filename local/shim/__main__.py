@@ -29,6 +29,7 @@ def main() -> None:
         nested_stacks,
         operations,
         refusals,
+        service_catalog,
         states,
     )
     from local.shim.schemas import Registry  # noqa: PLC0415
@@ -36,7 +37,8 @@ def main() -> None:
 
     registry = Registry(given.schemas)
     operations.install()
-    handlers.install(registry)
+    catalog = service_catalog.kept()
+    handlers.install(registry, catalog)
     nested_stacks.install()
     events.install()
     deletions.install()
@@ -48,7 +50,7 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = SECONDS_TO_FINISH
     serve = import_module("hypercorn.asyncio").serve
-    asyncio.run(serve(control.beside(APP["app"]), config))
+    asyncio.run(serve(control.beside(APP["app"], catalog), config))
 
 
 if __name__ == "__main__":

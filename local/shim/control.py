@@ -17,9 +17,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from local.shim import gate, resource_kinds
+from local.shim import gate, resource_kinds, service_catalog
 from local.shim.faults import FAULTS
 from local.shim.seams import CLOUDFORMATION, RESPONSES
+from local.shim.service_catalog import Catalog
 
 PREFIX = "/_local/"
 
@@ -29,10 +30,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def beside(app: App) -> App:
+def beside(app: App, catalog: Catalog) -> App:
     """Return an application that answers at our addresses, and else is ``app``."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        target = _target(scope)
+        if target.startswith(service_catalog.TARGET):
+            await _ask(catalog, target, receive, send)
+            return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await app(scope, receive, send)
             return
@@ -50,6 +55,22 @@ def beside(app: App) -> App:
             await _reply(send, 404, {"message": "There is no such address."})
 
     return answer
+
+
+def _target(scope: Scope) -> str:
+    """Return the operation that a request of a JSON service names."""
+    headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
+    return headers.get(b"x-amz-target", b"").decode()
+
+
+async def _ask(catalog: Catalog, target: str, receive: Receive, send: Send) -> None:
+    """Pass one call on to Service Catalog, which MiniStack does not have."""
+    try:
+        answer = catalog.answer(target, json.loads(await _body(receive) or b"{}"))
+    except service_catalog.RefusedError as refusal:
+        await _reply(send, 400, {"__type": refusal.code, "Message": str(refusal)})
+    else:
+        await _reply(send, 200, answer)
 
 
 def _identity() -> dict[str, Any]:

@@ -17,11 +17,13 @@ from local.shim import (
     nested_stacks,
     properties,
     rds_types,
+    service_catalog,
 )
 from local.shim.faults import FAULTS
 from local.shim.partitions import partition_of
 from local.shim.schemas import Registry, Schema
-from local.shim.seams import PROVISIONERS, STACKS, account, region, replace
+from local.shim.seams import PROVISIONERS, STACKS, account, region, replace, stack_named
+from local.shim.service_catalog import Catalog
 from local.shim.stand_ins import StandIn, standing_in_where
 
 Handlers = dict[str, Any]
@@ -35,13 +37,14 @@ UNSUPPORTED: Mapping[str, Callable[[dict[str, Any]], bool]] = {
 """Resources of a type MiniStack knows that it cannot make."""
 
 
-def install(registry: Registry) -> None:
+def install(registry: Registry, catalog: Catalog) -> None:
     """Take over every type."""
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
     known.update(rds_types.completed(known))
     known.update(corrections.corrected(known))
     known.update(deletions.guarded(known))
+    known[service_catalog.PRODUCT] = catalog.handlers()
     known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
     for resource_type in registry.types:
         if resource_type not in known and resource_type.startswith("AWS::"):
@@ -88,7 +91,7 @@ def _wrapped(resource_type: str, handlers: Handlers, registry: Registry) -> Hand
     create = handlers["create"]
 
     def checked_create(logical_id: str, given: Any, stack_name: str) -> Made:
-        FAULTS.strike(logical_id, resource_type)
+        FAULTS.strike(logical_id, resource_type, is_rollback=_rolls_back(stack_name))
         schema = registry.find(resource_type)
         if schema is None:
             made: Made = create(logical_id, given, stack_name)
@@ -108,7 +111,11 @@ def _checked_update(
     def checked_update(
         physical_id: str, old: Any, new: Any, stack_name: str, *more: Any
     ) -> Made:
-        FAULTS.strike(str(more[0]) if more else physical_id, resource_type)
+        FAULTS.strike(
+            _logical_id(stack_name, physical_id),
+            resource_type,
+            is_rollback=_rolls_back(stack_name),
+        )
         schema = registry.find(resource_type)
         if schema is None:
             return update(physical_id, old, new, stack_name, *more)
@@ -118,6 +125,18 @@ def _checked_update(
         return _filled_in(schema, made, wanted)
 
     return checked_update
+
+
+def _rolls_back(stack_name: str) -> bool:
+    return "ROLLBACK" in str((stack_named(stack_name) or {}).get("StackStatus"))
+
+
+def _logical_id(stack_name: str, physical_id: str) -> str:
+    """Return the logical ID of a resource that a stack has."""
+    for name, record in (stack_named(stack_name) or {}).get("_resources", {}).items():
+        if record["PhysicalResourceId"] == physical_id:
+            return str(name)
+    return ""
 
 
 def _filled_in(schema: Schema, made: Made, given: dict[str, Any]) -> Made:

@@ -1,11 +1,11 @@
-"""Puts the strict checks and the reading of template URLs into MiniStack's way."""
+"""Puts strict checks, template URLs and conditions in the place of MiniStack's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from local.shim import partitions, strict, template_urls
+from local.shim import conditions, partitions, strict, template_urls
 from local.shim.faults import FAULTS
 from local.shim.schemas import Registry
 from local.shim.seams import (
@@ -34,6 +34,23 @@ def install(registry: Registry) -> None:
     replace(
         "_resolve_refs",
         lambda original: partitions.resolving(original, region),
+        ENGINE,
+        HANDLERS,
+        CHANGE_SETS,
+        STACKS,
+    )
+    _install_conditions()
+
+
+def _install_conditions() -> None:
+    """Evaluate conditions by what references already resolve to."""
+
+    def resolve(*given: Any) -> Any:
+        return ENGINE["_resolve_refs"](*given)
+
+    replace(
+        "_evaluate_conditions",
+        lambda _original: conditions.evaluating(resolve),
         ENGINE,
         HANDLERS,
         CHANGE_SETS,
@@ -79,15 +96,17 @@ def _with_urls(original: Callable[..., Any]) -> Callable[..., Any]:
             found: tuple[str | None, Any] = original(request, body_key, url_key, label)
             return found
         try:
-            return _read(url, HELPERS["TEMPLATE_URL_MAX_BYTES"]), None
+            return read(url), None
         except template_urls.UnreadableError as refusal:
             return None, HELPERS["_error"]("ValidationError", str(refusal))
 
     return resolve
 
 
-def _read(url: str, largest: int) -> str:
+def read(url: str) -> str:
+    """Return the template behind a URL, or refuse in CloudFormation's words."""
     place = template_urls.place(url)
+    largest = HELPERS["TEMPLATE_URL_MAX_BYTES"]
     if FAULTS.hides(place.key):
         raise template_urls.s3_error("Access Denied")
     if S3["_buckets"].get(place.bucket) is None:

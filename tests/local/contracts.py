@@ -54,6 +54,8 @@ class Contract:
 TAGS = {"Tags": [{"Key": "colour", "Value": "blue"}]}
 IMAGE = "apache/airflow:3.3.2-python3.12"
 CONTAINER = {"Name": "main", "Image": IMAGE, "Essential": True}
+TEMPLATE_URL = "https://published/"
+"""Stands for the address of a template that is there."""
 TWO_SUBNETS = [ref("SubnetA"), ref("SubnetB")]
 RULE = {"IpProtocol": "tcp", "FromPort": "443", "ToPort": "443"}
 
@@ -192,7 +194,7 @@ SUPPORT: Mapping[str, Mapping[str, Any]] = {
             "Name": "Airflow",
             "Owner": "Platform",
             "ProvisioningArtifactParameters": [
-                {"Name": "v1", "Info": {"LoadTemplateFromURL": "https://example.com"}}
+                {"Name": "v1", "Info": {"LoadTemplateFromURL": TEMPLATE_URL}}
             ],
         },
     },
@@ -630,7 +632,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "A login"},
     ),
     "AWS::ServiceCatalog::CloudFormationProduct": Contract(
-        kind="stand-in",
+        kind="emulated",
         properties=SUPPORT["Product"]["Properties"],
         ref=r".+",
         change={"Description": "Airflow"},

@@ -1,4 +1,4 @@
-"""The emulator as a process: found again, told apart, ended, and missed when it dies."""
+"""The emulator as a process: found again, told apart, ended, missed when it dies."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_what_it_holds_outlives_a_stop(own_emulator: Emulator) -> None:
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_killed_it_says_what_is_lost(own_emulator: Emulator, tmp_path: Path) -> None:
+def test_killed_it_says_what_is_lost(own_emulator: Emulator) -> None:
     """Saved state from before would be shown as if it were true."""
     own_emulator.start()
     Cloud(own_emulator).create(TOPIC, name="before")
@@ -161,7 +161,7 @@ def test_a_process_of_the_same_id_is_not_taken_for_it(own_emulator: Emulator) ->
     record = own_emulator.folder / "process.json"
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
-    ) as other:  # noqa: S603 - our own interpreter
+    ) as other:
         recorded = json.loads(record.read_text())
         record.write_text(json.dumps({**recorded, "pid": other.pid}))
         assert own_emulator.running() is None

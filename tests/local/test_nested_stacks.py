@@ -41,7 +41,7 @@ def chain(cloud: Cloud, label: str = "one", second: Any = CHILD) -> dict[str, An
     }
 
 
-def refusing(cloud: Cloud) -> dict[str, Any]:
+def refusing() -> dict[str, Any]:
     """Return a child that fails after its first resource."""
     return {
         **CHILD,
@@ -137,7 +137,7 @@ def test_what_an_update_leaves_alone_has_no_events(cloud: Cloud) -> None:
 
 def test_a_failed_child_is_blamed_in_the_words_of_aws(cloud: Cloud) -> None:
     before = topics(cloud)
-    stack = cloud.create(chain(cloud, second=refusing(cloud)))
+    stack = cloud.create(chain(cloud, second=refusing()))
 
     assert stack.status == "ROLLBACK_COMPLETE"
     child = cloud.family(stack.id)["Second"]
@@ -156,7 +156,7 @@ def test_a_failed_update_puts_everything_back(cloud: Cloud) -> None:
     stack = cloud.create(chain(cloud))
     before = topics(cloud)
 
-    failed = cloud.update(stack, chain(cloud, "two", refusing(cloud)))
+    failed = cloud.update(stack, chain(cloud, "two", refusing()))
 
     assert failed.status == "UPDATE_ROLLBACK_COMPLETE"
     assert failed.outputs == {"Label": "one"}
@@ -172,9 +172,7 @@ def test_a_failed_update_puts_everything_back(cloud: Cloud) -> None:
 def test_a_child_added_by_a_failed_update_is_deleted(cloud: Cloud) -> None:
     template = chain(cloud)
     stack = cloud.create(template)
-    template["Resources"]["Third"] = nested(
-        cloud.publish(refusing(cloud)), Label="third"
-    )
+    template["Resources"]["Third"] = nested(cloud.publish(refusing()), Label="third")
     assert cloud.update(stack, template).status == "UPDATE_ROLLBACK_COMPLETE"
     third = cloud.family(stack.id)["Third"]
     assert cloud.settled(third).status == "DELETE_COMPLETE"

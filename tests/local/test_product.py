@@ -1,4 +1,4 @@
-"""The whole product on the emulator: launched, left alone, changed, failed, destroyed."""
+"""The whole product on the emulator: launched, left alone, changed, destroyed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 import build
-from compiler.wiring import ASSET_BUCKET, Build
+from compiler.assets import ASSET_BUCKET
+from compiler.wiring import Build
 from local import control
 from local.emulator import Emulator
 from templates import parent
@@ -233,19 +234,48 @@ def test_production_does_not_let_itself_be_deleted(
     assert status == "CREATE_COMPLETE"
 
 
-def test_the_catalog_is_published(cloud: Cloud) -> None:
+def test_the_catalog_offers_a_version_after_another(cloud: Cloud) -> None:
     *_, catalog = build.compile_pages()
-    template = json.loads(catalog.text())
-    given = {
-        name: "https://example.com/parent.json"
-        for name, declared in template["Parameters"].items()
-        if "Default" not in declared
-    }
-    try:
-        stack = cloud.create(template, name="catalog", **given)
-    except ClientError as refusal:
-        pytest.fail(str(refusal))
+    first, second = (
+        cloud.publish({"Resources": {name: {"Type": "AWS::SNS::Topic"}}})
+        for name in ("First", "Second")
+    )
+    stack = cloud.create(json.loads(catalog.text()), FirstVersionUrl=first)
     assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
+    product = stack.outputs["ProductId"]
+
+    offers = cloud.client("servicecatalog")
+    for _ in range(2):  # the second call repeats the first, whose answer was lost
+        added = offers.create_provisioning_artifact(
+            ProductId=product,
+            Parameters={"Name": "v2", "Info": {"LoadTemplateFromURL": second}},
+            IdempotencyToken="one",
+        )
+    listed = offers.list_provisioning_artifacts(ProductId=product)
+    old, new = listed["ProvisioningArtifactDetails"]
+    assert (old["Name"], new["Name"]) == ("v1", "v2")
+
+    offers.update_provisioning_artifact(
+        ProductId=product, ProvisioningArtifactId=old["Id"], Guidance="DEPRECATED"
+    )
+    seen = offers.describe_provisioning_artifact(
+        ProductId=product, ProvisioningArtifactId=old["Id"]
+    )
+    assert seen["ProvisioningArtifactDetail"]["Guidance"] == "DEPRECATED"
+    assert seen["Info"] == {"TemplateUrl": first}
+    assert added["Info"] == {"TemplateUrl": second}
+
+
+def test_the_catalog_takes_no_version_that_cannot_be_read(cloud: Cloud) -> None:
+    *_, catalog = build.compile_pages()
+    first = cloud.publish({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    stack = cloud.create(json.loads(catalog.text()), FirstVersionUrl=first)
+    with pytest.raises(ClientError, match="specified key does not exist"):
+        cloud.client("servicecatalog").create_provisioning_artifact(
+            ProductId=stack.outputs["ProductId"],
+            Parameters={"Name": "v2", "Info": {"LoadTemplateFromURL": f"{first}x"}},
+            IdempotencyToken="two",
+        )
 
 
 def test_most_of_the_product_is_more_than_a_stand_in(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 import build
 from tests.local.cloud import Cloud
-from tests.local.contracts import CONTRACTS, SUPPORT, Contract
+from tests.local.contracts import CONTRACTS, SUPPORT, TEMPLATE_URL, Contract
 
 STACK = "AWS::CloudFormation::Stack"
 ZONE = {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "example.com."}}
@@ -51,8 +52,13 @@ def test_a_resource_is_made_changed_and_deleted(
     cloud: Cloud, resource_type: str
 ) -> None:
     contract = CONTRACTS[resource_type]
+    url = cloud.publish({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
 
-    made = cloud.create(template(resource_type, contract, {}))
+    def written(change: Mapping[str, Any]) -> Any:
+        text = json.dumps(template(resource_type, contract, change))
+        return json.loads(text.replace(TEMPLATE_URL, url))
+
+    made = cloud.create(written({}))
     assert made.status == "CREATE_COMPLETE", cloud.failures(made.id)
     assert re.fullmatch(contract.ref, made.outputs["Ref"])
     for number, pattern in enumerate(contract.attributes.values()):
@@ -61,7 +67,7 @@ def test_a_resource_is_made_changed_and_deleted(
     assert kinds[made.name]["It"] == contract.kind
 
     if contract.change:
-        changed = cloud.update(made, template(resource_type, contract, contract.change))
+        changed = cloud.update(made, written(contract.change))
         assert changed.status == "UPDATE_COMPLETE", cloud.failures(made.id)
         was_replaced = changed.outputs["Ref"] != made.outputs["Ref"]
         assert was_replaced == contract.replaces

@@ -236,3 +236,22 @@ def test_a_protected_database_is_not_deleted(cloud: Cloud) -> None:
         DBClusterIdentifier=stack.outputs["Id"], DeletionProtection=False
     )
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
+
+
+def test_conditions_take_every_function(cloud: Cloud) -> None:
+    """A condition that is compared unresolved launches the wrong product."""
+    region = {
+        "Fn::Select": [1, {"Fn::Split": [":", {"Fn::Sub": "a:${AWS::Region}:b"}]}]
+    }
+    named = {"Fn::FindInMap": ["Names", {"Ref": "AWS::Region"}, "name"]}
+    template = {
+        "Mappings": {"Names": {"us-east-1": {"name": "virginia"}}},
+        "Conditions": {
+            "IsHere": {"Fn::Equals": [region, {"Ref": "AWS::Region"}]},
+            "IsVirginia": {"Fn::Equals": [named, "virginia"]},
+            "Both": {"Fn::And": [{"Condition": "IsHere"}, {"Condition": "IsVirginia"}]},
+        },
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Condition": "Both"}},
+        "Outputs": {"Topic": {"Condition": "Both", "Value": {"Ref": "Topic"}}},
+    }
+    assert "Topic" in cloud.create(template).outputs
