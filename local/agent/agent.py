@@ -25,6 +25,7 @@ from local.agent.host import Machine
 from local.agent.logs import Shipper
 from local.agent.model import Service, TaskDefinition
 from local.agent.network import Network
+from local.agent.protection import ProtectionRefusedError
 from local.agent.roles import Roles
 from local.agent.scheduler import Deployment, Rollout
 from local.agent.services import Services
@@ -32,9 +33,6 @@ from local.agent.sessions import Sessions
 from local.agent.settings import Settings
 from local.agent.surroundings import DEVIATIONS
 from local.agent.task import Task
-
-READ_SECONDS = 0.5
-"""How often the emulator is asked what somebody wants."""
 
 STOPPED_BY_AGENT = "The rehearsal ends"
 KEPT_PROBLEMS = 50
@@ -241,7 +239,14 @@ class Agent:
             )
 
     def protection_of(self, task: Task) -> dict[str, Any]:
-        """Return a task's protection as the ECS API shows it."""
+        """Return a task's protection as the ECS API shows it.
+
+        Raises ProtectionRefusedError for a task of no service.
+        """
+        if not task.service_name:
+            raise ProtectionRefusedError(
+                "TASK_NOT_VALID", "the task belongs to no service"
+            )
         is_on = task.protection.is_on(time.time())
         found: dict[str, Any] = {"taskArn": task.arn, "protectionEnabled": is_on}
         if is_on:
@@ -278,7 +283,7 @@ class Agent:
                 self._note(f"cannot read the emulator: {error}")
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._note(f"reading failed: {type(error).__name__}: {error}")
-            self._is_over.wait(READ_SECONDS)
+            self._is_over.wait(self.settings.read_seconds)
 
     def _drive(self) -> None:
         while True:

@@ -179,10 +179,11 @@ class EcsApi:
             task = self._find(reference)
             if task is None:
                 failures.append({"arn": reference, "reason": "TASK_NOT_FOUND"})
-            elif not task.service_name:
-                failures.append({"arn": task.arn, "reason": "TASK_NOT_VALID"})
-            else:
+                continue
+            try:
                 tasks.append(self._agent.protection_of(task))
+            except ProtectionRefusedError as error:
+                failures.append({"arn": task.arn, "reason": error.reason})
         return {"protectedTasks": tasks, "failures": failures}
 
     def _cluster(self, body: Body) -> str:

@@ -99,13 +99,9 @@ class Endpoint:
             self._agent.roles.check(task.definition.task_role_arn, call)
             if is_update:
                 self._update(task, request)
-            if not task.service_name:
-                raise ProtectionRefusedError(
-                    "TASK_NOT_VALID", "the task belongs to no service"
-                )
+            found = self._agent.protection_of(task)
         except (AccessDeniedError, ProtectionRefusedError, ValueError) as error:
             return _refused(task, error)
-        found = self._agent.protection_of(task)
         shown = {
             "ProtectionEnabled": found["protectionEnabled"],
             "TaskArn": found["taskArn"],
@@ -180,7 +176,7 @@ def _time(seconds: float) -> str:
 
 
 def _refused(task: Task, error: Exception) -> Answer:
-    """Answer as the ECS agent does: status 200 and a failure when ECS itself refuses."""
+    """Answer as the ECS agent does: a failure, with status 200, when ECS refuses."""
     if isinstance(error, ProtectionRefusedError):
         failure = {"Arn": task.arn, "Reason": error.reason, "Detail": str(error)}
         return _json(200, {"failure": failure})

@@ -19,7 +19,7 @@ class Image:
     """Where programs are looked for."""
     entrypoint: tuple[str, ...] = ()
     default_program: str = ""
-    """What is put before a command that is no program, as Airflow's entry point does."""
+    """Put before a command that is no program, as Airflow's entry point does."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the image itself sets; paths as in the container."""
     own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container

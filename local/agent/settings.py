@@ -36,5 +36,7 @@ class Settings:
     """Certificate and key for HTTPS listeners; without, they speak plain HTTP."""
     tick_seconds: float = 0.1
     """How often the agent looks at everything."""
+    read_seconds: float = 0.5
+    """How often the emulator is asked what somebody wants."""
     is_authorising: bool = True
     """Whether a task's calls are checked against its role."""

@@ -136,6 +136,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         folder=folder,
         image=Image(),
         tick_seconds=0.03,
+        read_seconds=0.05,
         settled_seconds=0.4,
         **changes,
     )
@@ -178,5 +179,5 @@ def document(text: bytes) -> Mapping[str, Any]:
 
 def free_port() -> int:
     """Return a port that nobody has on any address."""
-    with socket.create_server(("0.0.0.0", 0)) as probe:  # noqa: S104 - to ask for all
+    with socket.create_server(("", 0)) as probe:
         return int(probe.getsockname()[1])

@@ -1,9 +1,12 @@
 """Services: counts, releases and what becomes of a bad one."""
 
+# ruff: noqa: S108 - paths of the container, each task has its own
+
 from __future__ import annotations
 
 import os
 import signal
+
 from local.agent import Agent
 from local.agent.model import Container, HealthCheck
 from local.agent.scheduler import Rollout
@@ -132,7 +135,9 @@ def test_an_unhealthy_task_stays_until_its_replacement_is_well(
     well = first.place.folders.outside("/tmp/well")
     well.touch()
     until(lambda: first.is_healthy)
-    first.containers[0].checkup._started -= 60  # type: ignore[union-attr]
+    checkup = first.containers[0].checkup
+    assert checkup is not None
+    checkup._started -= 60
     well.unlink()
     second = until(lambda: [one for one in tasks(agent) if one is not first])[0]
     assert first.is_wanted

