@@ -14,6 +14,12 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 RUN := .venv/bin/python -m
 READY := .venv/.installed
 DIST ?= dist
+
+# Which environment a command is about; ARGS takes any option of build.py, as in
+# `make launch ENV=dev ARGS=--local`.
+ENV ?= dev
+ARGS ?=
+DELIVER = @.venv/bin/python build.py $@ $(ENV) $(ARGS)
 TOOLS := .cache/pins
 # -P: our build.py would stand in for the package of that name.
 PIP_COMPILE := $(TOOLS)/bin/python -P -m piptools compile --quiet --generate-hashes --allow-unsafe \
@@ -32,6 +38,50 @@ help: ## List the targets.
 .PHONY: templates
 templates: $(READY) ## Compile, check and lint the templates, and write dist/.
 	@.venv/bin/python build.py templates --dist $(DIST)
+
+.PHONY: publish
+publish: templates ## Upload dist/ to S3, under what it contains (ENV=, ARGS=).
+	$(DELIVER)
+
+.PHONY: plan
+plan: templates ## Show what a launch would change, and change nothing.
+	$(DELIVER)
+
+.PHONY: launch
+launch: templates ## Create or update the stack of an environment.
+	$(DELIVER)
+
+.PHONY: status
+status: $(READY) ## Show a stack and the stacks in it.
+	$(DELIVER)
+
+.PHONY: events
+events: $(READY) ## Show the last operation of a stack.
+	$(DELIVER)
+
+.PHONY: diagnose
+diagnose: $(READY) ## Say why the last operation failed, and what to run next.
+	$(DELIVER)
+
+.PHONY: outputs
+outputs: $(READY) ## Show a stack's addresses, buckets and commands.
+	$(DELIVER)
+
+.PHONY: link
+link: templates ## Give a console link, filled in for an environment.
+	$(DELIVER)
+
+.PHONY: catalog
+catalog: templates ## Offer dist/ as a Service Catalog product, as a new version.
+	$(DELIVER)
+
+.PHONY: recover
+recover: $(READY) ## Lead a stack out of a state in which it takes no updates.
+	$(DELIVER)
+
+.PHONY: destroy
+destroy: $(READY) ## Delete an environment, after saying what holds data.
+	$(DELIVER)
 
 .PHONY: check
 check: $(READY) ## Check style, types and the fast tests; write nothing.

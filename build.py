@@ -16,26 +16,32 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from compiler.problems import ExitCode, Failure, Problem
+from delivery.commands import commands
 
 if TYPE_CHECKING:
     from compiler.pipeline import Project
     from compiler.validation import Check
     from compiler.wiring import AssetFile, Page
+    from delivery.commands import Connected
+    from local.emulator import Emulator
+    from local.problems import EmulatorError
 
 ROOT = Path(__file__).resolve().parent
 
 AS_IT_WAS = "dist/ is exactly as it was."
 
 ABOUT = f"""\b
-Compile CloudFormation templates for Apache Airflow on ECS Fargate.
+Compile and deliver CloudFormation templates for Apache Airflow on ECS Fargate.
 
 \b
-The templates are Python, one page a stack, in templates/. What this writes
-to dist/ is JSON that CloudFormation takes as it is, with parameter files for
-every environment in parameters/. Nothing here calls AWS.
+The templates are Python, one page a stack, in templates/. What is written to
+dist/ is JSON that CloudFormation takes as it is, with parameter files for
+every environment in parameters/. templates, parameters and reference work
+offline; the commands that name an environment call AWS, or with --local an
+emulator on this machine that needs no account.
 
 \b
-Exit codes
+Exit codes of templates and parameters; each other command says its own
   {ExitCode.OK:<4} done
   {ExitCode.WRONG_INPUT:<4} the templates or the parameters need correcting
   {ExitCode.WRONG_USAGE:<4} the command line does: an unknown command, option or name
@@ -53,6 +59,9 @@ Examples
   build.py templates --dist out  the same, to another folder
   build.py parameters            check every file in parameters/
   build.py parameters prod       check one of them
+  build.py launch dev --local    try the whole stack on this machine
+  build.py plan prod             what an update would change
+  build.py emulator stop         end the emulator that --local started
 """
 
 
@@ -86,7 +95,7 @@ class CommandLine(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 def main() -> None:
-    """Compile CloudFormation templates for Apache Airflow on ECS Fargate."""
+    """Compile and deliver CloudFormation templates for Apache Airflow on Fargate."""
 
 
 @main.command()
@@ -150,6 +159,75 @@ def reference() -> None:
     reference.update(ROOT / "README.md", pages["parent"])
 
 
+@main.command()
+@click.argument("action", type=click.Choice(["start", "stop", "erase"]))
+def emulator(action: str) -> None:
+    r"""Start, stop or erase the emulator that --local uses.
+
+    \b
+    start  start it, or say where it listens already
+    stop   end it; what it holds is there again at the next start
+    erase  end it and forget everything it held
+    """
+    from local.problems import EmulatorError
+
+    try:
+        click.echo(_emulator_told(action))
+    except EmulatorError as error:
+        raise Failure([_emulator_problem(error)], ExitCode.UNABLE) from error
+
+
+def _emulator_told(action: str) -> str:
+    """Do what was asked of the emulator; return what to say of it."""
+    own = _emulator()
+    if action == "start":
+        own.start()
+        return f"The emulator listens at {own.endpoint_url}."
+    if action == "stop":
+        return "Stopped." if own.stop() else "It was not running."
+    own.erase()
+    return "Stopped, and everything it held is gone."
+
+
+def _emulator(region: str | None = None) -> Emulator:
+    from local.emulator import REGION, Emulator
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    return Emulator(ROOT, region=region or REGION, tell=tell)
+
+
+def _connect_locally(region: str | None) -> Connected:
+    """Start the emulator if need be; return how delivery reaches it."""
+    from delivery.problems import Problem as Trouble
+    from delivery.problems import Unable
+    from local.problems import EmulatorError
+
+    own = _emulator(region)
+    try:
+        own.start()
+        options = own.client_options
+    except EmulatorError as error:
+        trouble = _emulator_problem(error)
+        raise Unable(
+            Trouble(where=trouble.where, what=trouble.what, remedy=trouble.remedy)
+        ) from error
+    if own.was_lost:
+        click.echo(
+            "The emulator had died, and what it held is lost; it starts empty.",
+            err=True,
+        )
+    credentials = {
+        name: str(value) for name, value in options.items() if name != "endpoint_url"
+    }
+    return own.endpoint_url, credentials, own.resource_kinds
+
+
+def _emulator_problem(error: EmulatorError) -> Problem:
+    return Problem(where="the emulator", what=error.what, remedy=error.remedy)
+
+
 def compile_pages() -> Iterable[Page]:
     """Compile both roots; return every template, a nested one before its parent."""
     from compiler.wiring import Build
@@ -199,6 +277,10 @@ def _obstacle(error: OSError) -> Problem:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+for command in commands(ROOT / "dist", _connect_locally):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

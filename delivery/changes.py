@@ -15,7 +15,7 @@ Pure: everything here works on answers and templates that others fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -83,6 +83,21 @@ class Change:
     def name(self) -> str:
         """The way to it, as Database/Cluster."""
         return "/".join((*self.path, self.logical_id))
+
+    @property
+    def path_inside(self) -> tuple[str, ...]:
+        """The way to what is in it, if it is a stack."""
+        return (*self.path, self.logical_id)
+
+    @property
+    def adds_stack(self) -> bool:
+        """Whether it is a whole new stack."""
+        return self.type == STACK and self.kind is Kind.ADD
+
+    def is_within(self, stacks: Collection[tuple[str, ...]]) -> bool:
+        """Whether it is a resource, not a stack, somewhere in one of ``stacks``."""
+        ways = (self.path[: end + 1] for end in range(len(self.path)))
+        return self.type != STACK and any(way in stacks for way in ways)
 
     @property
     def endangers_data(self) -> bool:

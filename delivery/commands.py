@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Kinds = Callable[[], Mapping[str, Mapping[str, str]]]
 """What each resource is, by stack name and logical ID: real, emulated or stand-in."""
 
-Connect = Callable[[str | None], tuple[str, Mapping[str, str], Kinds]]
+Connected = tuple[str, Mapping[str, str], Kinds]
+Connect = Callable[[str | None], Connected]
 """Given a region or None, starts the emulator if need be; gives its endpoint, its
 credentials (``aws_access_key_id``, ``aws_secret_access_key`` and ``region_name``), and
 how to ask what is real in it."""
@@ -272,6 +273,7 @@ def publish(**options: Any) -> ExitCode:
 @_on_a_stack
 @BUCKET
 @NO_NESTED
+@click.option("--all", "lists_all", is_flag=True, help="List what is in new stacks.")
 def plan(**options: Any) -> ExitCode:
     r"""Show what a launch would change, and change nothing.
 
@@ -301,7 +303,7 @@ def plan(**options: Any) -> ExitCode:
         environment,
         is_nested=not options["no_nested"],
     ) as found:
-        screen.plan(found, dist)
+        screen.plan(found, dist, lists_all=options["lists_all"])
         is_empty = found.is_empty
     return ExitCode.NOTHING_TO_CHANGE if is_empty else ExitCode.DONE
 

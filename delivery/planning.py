@@ -134,6 +134,12 @@ def proposed(
         maker.clean_up(executed)
 
 
+NOT_LOOKED_INTO = (
+    "Nested stacks were not looked into. What changes inside them is read from the "
+    "templates, without their conditions; whether a resource is replaced is not known."
+)
+
+
 class _Invalid(Failure):
     """CloudFormation's validation named what is wrong."""
 
@@ -172,9 +178,9 @@ class _Maker:
                 raise
             self.notes.append(
                 "CloudFormation would not look into the nested stacks "
-                f"({_reason(error)}). What changes inside them is read from the "
-                "templates: whether a resource is replaced is not known."
+                f"({_reason(error)})."
             )
+            self.notes.append(NOT_LOOKED_INTO)
             answer = self._settled(is_nested=False)
         empty = Plan(self.environment.stack_name, self.is_new, notes=tuple(self.notes))
         if answer is None:
@@ -373,6 +379,8 @@ class _Maker:
             self._add_deeper(path, root, templates)
             if path[0] not in root.children:
                 unseen.append(row)
+        if unseen and not self.notes:
+            self.notes.append(NOT_LOOKED_INTO)
         entries = changes.read(
             root,
             before,

@@ -85,8 +85,11 @@ def note(text: str) -> None:
     _line(stderr(), line.append(spelt(text), style=""))
 
 
-def plan(shown: Plan, dist: Dist) -> None:
-    """Show what would happen, what endangers data first."""
+def plan(shown: Plan, dist: Dist, *, lists_all: bool = False) -> None:
+    """Show what would happen, what endangers data first.
+
+    What is in a stack that is added as a whole is counted, unless ``lists_all``.
+    """
     for text in shown.notes:
         note(text)
     console = stdout()
@@ -100,9 +103,12 @@ def plan(shown: Plan, dist: Dist) -> None:
         for change in shown.dangers:
             _change(console, change, dist)
         _line(console, Text())
+    added = {c.path_inside for c in shown.changes if c.adds_stack}
     for change in shown.shown:
-        if not change.endangers_data:
-            _change(console, change, dist)
+        if change.endangers_data or (change.is_within(added) and not lists_all):
+            continue
+        inside = sum(c.is_within({change.path_inside}) for c in shown.changes)
+        _change(console, change, dist, inside if change.adds_stack else 0)
     _line(console, Text())
     _line(console, Text(summary(shown)))
 
@@ -251,11 +257,12 @@ def outputs(values: Mapping[str, str], descriptions: Mapping[str, str]) -> None:
         show(f"  {value}")
 
 
-def _change(console: Console, change: Change, dist: Dist) -> None:
+def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> None:
     mark, style = MARKS[change.kind]
     line = Text(f"{mark} ", style="bold " + style if change.endangers_data else style)
     line.append(change.name, style="bold" if change.endangers_data else "")
-    line.append(f"  {change.type}", style="dim")
+    kind = f"a stack of {inside} resources" if inside else change.type
+    line.append(f"  {kind}", style="dim")
     if change.verdict is Verdict.MAY_CHANGE:
         line.append("  may change", style="cyan")
     if change.keeps:
