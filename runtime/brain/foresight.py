@@ -6,6 +6,7 @@ what runs can be estimated, and of what follows it, and so on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ again: what has run long runs on."""
 SOONEST = 0.6
 """The share of its expected time after which a parent may well end: a worker that is
 there early costs a little, one that is late lets all of the next stage wait."""
+
+SPREAD = 0.4
+"""By what share of the mean the longest of several tasks is longer, for every e-fold
+of their number; as for durations whose logarithms deviate by a half."""
 
 
 class Work(NamedTuple):
@@ -64,18 +69,10 @@ def foresee(
     ends: list[float] = []
     coming: list[tuple[str, Batch]] = []
     for node in nodes:
-        end = now
-        for task in node.running:
-            # Shorter than ``left`` on purpose: too early wastes less than too late.
-            end = max(
-                end,
-                task.started + task.expected,
-                now + LEFT_OF_ESTIMATE * task.expected,
-            )
-        if node.queued:
-            end = max(end, now + SOONEST * max(work.expected for work in node.queued))
+        arrival = end = now
         if node.waiting:
-            arrival = now if begins is None else begins
+            if begins is not None:
+                arrival = begins
             if node.parents:
                 arrival = STAGE_SECONDS + max(ends[place] for place in node.parents)
             if arrival <= until:
@@ -83,8 +80,27 @@ def foresee(
                     (node.queue, Batch(arrival, work.expected, work.tasks))
                     for work in node.waiting
                 ]
-            end = max(
-                end, arrival + SOONEST * max(work.expected for work in node.waiting)
-            )
+        longest = _soonest_end(node)
+        if node.waiting or node.queued:
+            end = arrival + longest
+        if node.running:
+            begun = max(task.started for task in node.running)
+            end = max(end, begun + longest, now + LEFT_OF_ESTIMATE * longest)
         ends.append(end)
     return coming
+
+
+def _soonest_end(node: Node) -> float:
+    """Return how long after its start the last instance may well have ended.
+
+    From the mean of all instances: the longest of many estimates is the one that is
+    most wrong. The longest of many tasks does take longer than one.
+    """
+    seconds = sum(task.expected for task in node.running)
+    number = len(node.running)
+    for work in (*node.waiting, *node.queued):
+        seconds += work.expected * work.tasks
+        number += work.tasks
+    if not number:
+        return 0.0
+    return SOONEST * seconds / number * (1 + SPREAD * math.log(number))
