@@ -47,11 +47,12 @@ class Valkey:
         """Describe the server.
 
         ``access`` and ``settings`` are the template's user and parameter group,
-        ``names`` are those that clients use besides localhost.
+        ``names`` are those that clients use besides localhost. ``password`` may be
+        changed later; it counts from the next start.
         """
         self._authority = authority
         self._access = access
-        self._password = password
+        self.password = password
         self._settings = dict(settings)
         self._memory = memory_mebibytes * MEBIBYTE
         self._names = tuple(names)
@@ -66,6 +67,11 @@ class Valkey:
     def pid(self) -> int | None:
         """The server's process id while it runs."""
         return self._server.pid if self._server and self._server.is_running else None
+
+    @property
+    def listener_pid(self) -> int | None:
+        """The process id of the TLS listener while it runs."""
+        return self._front.pid if self._front and self._front.is_running else None
 
     @property
     def log_path(self) -> Path:
@@ -117,7 +123,7 @@ class Valkey:
 
     def _start_server(self) -> None:
         # By its digest: a password of any characters needs no quoting.
-        digest = hashlib.sha256(self._password.encode()).hexdigest()
+        digest = hashlib.sha256(self.password.encode()).hexdigest()
         ours = {
             "port": "0",
             "unixsocket": str(self._socket),
