@@ -31,19 +31,18 @@ def plant(
     endpoint_url: str,
     *,
     resources: Mapping[str, str] | None = None,
-    in_rollback: bool = False,
+    when: Literal["forward", "rollback", "always"] = "forward",
     slow: Mapping[str, float] | None = None,
     unreadable: tuple[str, ...] = (),
 ) -> None:
     """Make resources fail or slow, by logical ID or type, and templates unreadable.
 
-    With ``in_rollback`` they fail while they are put back, too, and the stack ends in
-    UPDATE_ROLLBACK_FAILED. What was planted before is taken away, and nothing given
-    takes away everything.
+    One that fails in a rollback leaves its stack in UPDATE_ROLLBACK_FAILED. What was
+    planted before is taken away, and nothing given takes away everything.
     """
     wanted = {
         "resources": dict(resources or {}),
-        "in_rollback": in_rollback,
+        "when": when,
         "slow": dict(slow or {}),
         "unreadable": list(unreadable),
     }

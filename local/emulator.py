@@ -267,7 +267,6 @@ class Emulator:
         if self._recorded() is None:
             return
         self.was_lost = True
-        self._tell("The emulator had died; what it held is lost.")
         for part in ("services", "tmp", "s3"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
         self._record_file.unlink(missing_ok=True)

@@ -22,8 +22,8 @@ class Faults:
 
     resources: dict[str, str] = field(default_factory=dict)
     """The reason that a resource gives, by its logical ID or its type."""
-    in_rollback: bool = False
-    """Whether resources fail while they are put back, too."""
+    when: str = "forward"
+    """Whether they fail on the way ``forward``, in a ``rollback``, or ``always``."""
     slow: dict[str, float] = field(default_factory=dict)
     """Seconds that a resource takes, by its logical ID or its type."""
     unreadable: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Faults:
             str(name): str(reason)
             for name, reason in dict(wanted.get("resources", {})).items()
         }
-        self.in_rollback = bool(wanted.get("in_rollback"))
+        self.when = str(wanted.get("when", "forward"))
         self.slow = {
             str(name): float(seconds)
             for name, seconds in dict(wanted.get("slow", {})).items()
@@ -44,10 +44,11 @@ class Faults:
 
     def strike(self, logical_id: str, resource_type: str, *, is_rollback: bool) -> None:
         """Wait and fail as planted for this resource."""
+        now = "rollback" if is_rollback else "forward"
         for name in (logical_id, resource_type):
             if name in self.slow:
                 time.sleep(self.slow[name])
-            if name in self.resources and (self.in_rollback or not is_rollback):
+            if name in self.resources and self.when in (now, "always"):
                 raise PlantedError(self.resources[name])
 
     def hides(self, key: str) -> bool:

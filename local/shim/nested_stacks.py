@@ -15,12 +15,25 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from local.shim import operations
-from local.shim.seams import CLOUDFORMATION, HANDLERS, STACKS, replace, stack_named
+from local.shim.seams import (
+    CLOUDFORMATION,
+    HANDLERS,
+    HELPERS,
+    STACKS,
+    replace,
+    stack_named,
+)
 
 TYPE = "AWS::CloudFormation::Stack"
 LONGEST_NAME = 128
 SUFFIX_LENGTH = 13
-DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
+PENDING = "_rollback_failed"
+"""Where MiniStack keeps what a continued rollback has to do again."""
+
+SKIPPED = "_skipped"
+"""Where the resources lie that a child's continued rollback leaves as they are."""
+
 NO_UPDATES = "No updates are to be performed."
 
 Made = tuple[str, dict[str, Any]]
@@ -41,8 +54,10 @@ def handlers() -> Mapping[str, Any]:
 
 
 def install() -> None:
-    """Show whose child a stack is, and delete what a failed create left."""
+    """Show whose child a stack is; let resources of children be skipped."""
     replace("_stack_drift_information_xml", _with_family, HANDLERS)
+    actions = CLOUDFORMATION["_ACTION_HANDLERS"]
+    actions["ContinueUpdateRollback"] = _handing_on(actions["ContinueUpdateRollback"])
 
 
 def create(logical_id: str, properties: dict[str, Any], parent_name: str) -> Made:
@@ -105,6 +120,9 @@ async def _create(
 
 async def _update(child_id: str, properties: dict[str, Any], parent_name: str) -> Made:
     parent = _record(parent_name)
+    child = _record(child_id)
+    if child["StackStatus"] == ROLLBACK_FAILED:
+        return await _resume(child, parent)
     try:
         _ask(
             "_update_stack",
@@ -117,9 +135,27 @@ async def _update(child_id: str, properties: dict[str, Any], parent_name: str) -
     except ChildError as refusal:
         if str(refusal) != NO_UPDATES:
             raise
-        record = _record(child_id)
-        return child_id, _outputs(record)
+        return child_id, _outputs(child)
     return _outcome(await operations.finished(child_id), "update")
+
+
+async def _resume(child: dict[str, Any], parent: dict[str, Any]) -> Made:
+    """Go on with a rollback that failed, once its parent is told to go on."""
+    if PENDING not in parent:
+        raise ChildError(
+            f"Embedded stack {child['StackId']} was not successfully updated. "
+            f"Currently in {ROLLBACK_FAILED} with reason: "
+            f"{child.get('StackStatusReason', '')}"
+        )
+    skipped = {
+        f"ResourcesToSkip.member.{number}": name
+        for number, name in enumerate(child.pop(SKIPPED, ()), 1)
+    }
+    _ask("_continue_update_rollback", {"StackName": child["StackId"], **skipped})
+    record = await operations.finished(child["StackId"])
+    if record["StackStatus"] == ROLLBACK_FAILED:
+        return await _resume(record, {})
+    return child["StackId"], _outputs(record)
 
 
 async def _delete(child_id: str) -> None:
@@ -252,3 +288,28 @@ def _with_family(original: Callable[..., str]) -> Callable[..., str]:
         return family + original(record)
 
     return xml
+
+
+def _handing_on(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Give each child what to skip: the root is told ``ChildStackName.LogicalId``."""
+
+    def continue_rollback(request: dict[str, Any]) -> Any:
+        named = HELPERS["_extract_string_members"](request, "ResourcesToSkip")
+        own: list[str] = []
+        for name in named:
+            child_name, dot, logical_id = name.partition(".")
+            child = stack_named(child_name) if dot else None
+            if child is None:
+                own.append(name)
+            else:
+                child.setdefault(SKIPPED, []).append(logical_id)
+        kept = {
+            name: value
+            for name, value in request.items()
+            if not name.startswith("ResourcesToSkip")
+        }
+        for number, name in enumerate(own, 1):
+            kept[f"ResourcesToSkip.member.{number}"] = [name]
+        return action(kept)
+
+    return continue_rollback

@@ -306,3 +306,26 @@ def test_a_planted_cause_fails_a_resource_and_is_gone_when_taken_away(
 
     control.plant(cloud.emulator.endpoint_url)
     assert cloud.create(chain(cloud)).status == "CREATE_COMPLETE"
+
+
+@pytest.mark.parametrize("way", ["mended", "skipped"])
+def test_a_rollback_that_failed_in_a_child_is_taken_up_again(
+    cloud: Cloud, way: str
+) -> None:
+    stack = cloud.create(chain(cloud))
+    child = cloud.settled(cloud.family(stack.id)["Second"])
+    control.plant(
+        cloud.emulator.endpoint_url, resources={"Topic": "Stuck."}, when="rollback"
+    )
+    cloud.update(stack, chain(cloud, "two", refusing()))
+    assert cloud.settled(stack.id).status == "UPDATE_ROLLBACK_FAILED"
+    assert cloud.settled(child.id).status == "UPDATE_ROLLBACK_FAILED"
+
+    control.plant(cloud.emulator.endpoint_url)
+    skip = [f"{child.name}.Topic"] if way == "skipped" else []
+    cloud.cloudformation.continue_update_rollback(
+        StackName=stack.name, ResourcesToSkip=skip
+    )
+    assert cloud.settled(stack.id).status == "UPDATE_ROLLBACK_COMPLETE"
+    assert cloud.settled(child.id).status == "UPDATE_ROLLBACK_COMPLETE"
+    assert cloud.settled(stack.id).outputs == {"Label": "one"}

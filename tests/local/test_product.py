@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import build
-from compiler.assets import ASSET_BUCKET
+from compiler.values import ASSET_BUCKET
 from compiler.wiring import Build
 from local import control
 from local.emulator import Emulator
