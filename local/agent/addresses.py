@@ -29,6 +29,7 @@ class AddressBlock:
                 claim.close()
                 continue
             self._claim = claim
+            self._ports: dict[int, int] = {}
             self._numbers = itertools.count(2)
             return
         raise OSError("254 agents run on this machine; no block of addresses is free")
@@ -37,6 +38,35 @@ class AddressBlock:
         """Return an address that was not handed out before."""
         high, low = divmod(next(self._numbers), 254)
         return f"127.{self._block}.{high % 256}.{low + 1}"
+
+    @property
+    def prefix(self) -> str:
+        """What every address of the block begins with."""
+        return f"127.{self._block}."
+
+    def port(self, number: int) -> int:
+        """Return the port that stands for a container's port in the whole block.
+
+        It is the same one unless another program of this machine listens there on
+        every address: that shuts the port on ours too.
+        """
+        if number not in self._ports:
+            self._ports[number] = self._free(number)
+        return self._ports[number]
+
+    def moved_ports(self) -> dict[int, int]:
+        """Return the ports for which another one stands."""
+        return {port: other for port, other in self._ports.items() if port != other}
+
+    def _free(self, number: int) -> int:
+        for wanted in (number, 0):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.bind((f"{self.prefix}0.1", wanted))
+                except OSError:
+                    continue
+                return int(probe.getsockname()[1])
+        raise OSError(f"no port is free in place of {number}")
 
     def close(self) -> None:
         """Give the block back."""

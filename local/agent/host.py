@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,6 +73,12 @@ class Machine:
                 address=self._addresses.next(),
                 folders=Folders(root, self._settings.image.own_folders),
                 connections=connections or {},
+                block=self._addresses.prefix,
+                ports={
+                    port: self._addresses.port(port)
+                    for one in definition.containers
+                    for port in surroundings.listened_ports(one)
+                },
             ),
             containers=[
                 Running(
@@ -96,12 +101,8 @@ class Machine:
         )
 
     def admit(self, task: Task) -> None:
-        """Make the task's folders and open its logs, with the execution role.
-
-        Raises StartError.
-        """
+        """Make the task's folders and open its logs, with the execution role."""
         settings = self._settings
-        _find_ports_free(task)
         surroundings.prepare(
             task.place,
             settings.image,
@@ -153,6 +154,7 @@ class Machine:
             fargate=self._fargate(task, token),
             extra=settings.extra_environment,
             programs=programs,
+            moved_ports=self._addresses.moved_ports(),
         )
         environment |= {
             one["name"]: place.rewrite(one["value"])
@@ -221,19 +223,3 @@ class Machine:
                 else {}
             ),
         }
-
-
-def _find_ports_free(task: Task) -> None:
-    """Raise StartError when another program has a port of the task on every address."""
-    for port in (
-        port for one in task.containers for port in one.definition.ports.values()
-    ):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((task.place.address, port))
-            except OSError as error:
-                raise StartError(
-                    f"port {port} is not free at {task.place.address}: another program "
-                    "on this machine listens there on every address; end it "
-                    f"({error.strerror})"
-                ) from error

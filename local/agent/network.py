@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from local.agent.addresses import AddressBlock
 from local.agent.connect import Balancer
 from local.agent.door import Door
-from local.agent.model import Service
+from local.agent.model import Service, Target
 from local.agent.task import Task
 
 Name = tuple[str, str, int]
@@ -35,7 +35,8 @@ class Network:
             self._balancers.pop(gone).close()
         for namespace, name, port in wanted - set(self._balancers):
             host = self._hosts.setdefault((namespace, name), self._addresses.next())
-            self._balancers[namespace, name, port] = Balancer(host, port)
+            here = self._addresses.port(port)
+            self._balancers[namespace, name, port] = Balancer(host, here)
 
     def connections(self, service: Service) -> dict[tuple[str, int], tuple[str, int]]:
         """Return what a service's tasks reach by name, and where."""
@@ -74,7 +75,7 @@ class Network:
             if balancer:
                 balancer.lead_to(
                     [
-                        (task.place.address, port)
+                        (task.place.address, task.place.port(port))
                         for task in well
                         for one in task.containers
                         for name, port in one.definition.ports.items()
@@ -84,13 +85,13 @@ class Network:
 
     def _register(self, service: Service, tasks: Sequence[Task]) -> None:
         for target in service.targets:
-            places = [(task.place.address, target.port) for task in tasks]
+            places = [_place(task, target) for task in tasks]
             self._door.register(target.group_arn, places)
         if not service.targets:
             return
         for task in tasks:
             states = [
-                self._door.state(target.group_arn, (task.place.address, target.port))
+                self._door.state(target.group_arn, _place(task, target))
                 for target in service.targets
             ]
             task.is_in_service = all(one and one.is_healthy for one in states)
@@ -98,3 +99,7 @@ class Network:
             task.is_refused = not is_in_grace and any(
                 one and one.is_healthy is False for one in states
             )
+
+
+def _place(task: Task, target: Target) -> tuple[str, int]:
+    return task.place.address, task.place.port(target.port)

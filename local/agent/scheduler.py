@@ -98,13 +98,19 @@ def plan(
     least = math.ceil(desired * service.minimum_percent / 100)
     decided = _Planning()
 
+    # How many healthy tasks may go.
+    well = sum(task.is_healthy for task in fit)
+    spare = max(0, well + sum(task.is_healthy for task in older) - least)
+
     # More than wanted: the ones that do no work yet first.
     excess = len(fit) - desired
     if excess > 0:
         free = [task for task in fit if not task.is_protected]
         idle = [task for task in free if not task.is_healthy][:excess]
         rest = [task for task in free if task.is_healthy]
-        chosen = [*idle, *choose(rest, max(0, min(excess - len(idle), len(rest))))]
+        victims = choose(rest, min(excess - len(idle), len(rest), spare))
+        spare -= len(victims)
+        chosen = [*idle, *victims]
         decided.stop(chosen, f"Scaling activity initiated by (deployment {primary.id})")
 
     # Fewer than wanted.
@@ -113,7 +119,6 @@ def plan(
         starts = max(0, min(desired - len(fit), most - len(tasks)))
 
     # The unhealthy go when others do their work, or when nothing else makes room.
-    well = sum(task.is_healthy for task in fit)
     missing = desired - len(fit)
     if broken and (
         well >= desired or (missing > 0 and starts == 0 and most <= len(tasks))
@@ -121,12 +126,11 @@ def plan(
         decided.stop(broken[: max(1, well - desired + 1)], "Task failed health checks")
 
     # The older ones go as far as the new ones carry the load.
-    spare = well + sum(task.is_healthy for task in older) - least
     for task in sorted(older, key=lambda one: one.is_healthy):
         if task.is_protected:
             continue
         if task.is_healthy:
-            if spare <= 0:
+            if not spare:
                 continue
             spare -= 1
         decided.stop([task], f"Scaling activity initiated by (deployment {primary.id})")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.agent.image import Folders, Image
@@ -25,11 +25,19 @@ A Service Connect name in a URL is rewritten to the address of the agent's proxy
 localhost in a health check is rewritten to the task's own address.
 PYTHONPATH begins with a folder whose sitecustomize gives each Python process the \
 task's address and host name; LOCAL_TASK_ADDRESS tells it which.
+A port that another program of this machine holds is replaced by another one; \
+LOCAL_PORTS tells each process which.
 Credentials come by AWS_CONTAINER_CREDENTIALS_FULL_URI, not RELATIVE_URI.
 AWS_ENDPOINT_URL names the agent's gateway; TMPDIR the task's folder.
 A target that leaves a load balancer is not waited for.
 """.splitlines()
 )
+
+
+LOCALHOST = re.compile(
+    r"(?<![\w.-])(localhost|127\.0\.0\.1)(:(?P<port>\d+))?(?=[:/\s]|$)"
+)
+"""What a health check calls the container that it runs in."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,14 @@ class Place:
     folders: Folders
     connections: Mapping[tuple[str, int], tuple[str, int]]
     """Service Connect name and port -> address and port of the proxy."""
+    block: str = ""
+    """What the addresses of all tasks of this agent begin with."""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """Port in the container -> port on this machine."""
+
+    def port(self, number: int) -> int:
+        """Return the port on this machine for one of the container."""
+        return self.ports.get(number, number)
 
     def rewrite(self, text: str) -> str:
         """Return a value or a word of a command as it must be on this machine."""
@@ -51,10 +67,11 @@ class Place:
 
     def rewrite_check(self, text: str) -> str:
         """Return a word of a health check: it asks the task itself."""
-        text = re.sub(
-            r"(?<![\w.-])(localhost|127\.0\.0\.1)(?=[:/\s]|$)", self.address, text
-        )
-        return self.rewrite(text)
+        return self.rewrite(LOCALHOST.sub(self._own, text))
+
+    def _own(self, match: re.Match[str]) -> str:
+        port = match["port"]
+        return f"{self.address}:{self.port(int(port))}" if port else self.address
 
 
 def environment(
@@ -66,6 +83,7 @@ def environment(
     fargate: Mapping[str, str],
     extra: Mapping[str, str],
     programs: Path,
+    moved_ports: Mapping[int, int],
 ) -> dict[str, str]:
     """Return the whole environment of a container.
 
@@ -89,9 +107,29 @@ def environment(
         **secrets,
         "HOSTNAME": place.address,
         "LOCAL_TASK_ADDRESS": place.address,
+        **_moved(place, moved_ports),
         **extra,
         "PYTHONPATH": ":".join(path for path in paths if path),
     }
+
+
+def _moved(place: Place, ports: Mapping[int, int]) -> dict[str, str]:
+    if not ports:
+        return {}
+    pairs = (f"{port}={other}" for port, other in ports.items())
+    return {"LOCAL_BLOCK": place.block, "LOCAL_PORTS": ",".join(pairs)}
+
+
+def listened_ports(container: Container) -> set[int]:
+    """Return the ports that a container declares, and those its own check asks."""
+    words = container.health.command if container.health else ()
+    asked = {
+        int(match["port"])
+        for word in words
+        for match in LOCALHOST.finditer(word)
+        if match["port"]
+    }
+    return {*container.ports.values(), *asked}
 
 
 def prepare(

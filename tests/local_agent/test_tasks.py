@@ -345,11 +345,27 @@ def test_two_tasks_listen_on_the_same_port(
     assert both[0].place.address != both[1].place.address
 
 
-def test_a_port_that_another_program_holds_is_named(
+def test_a_port_that_another_program_holds_is_replaced_by_another(
     agent: Agent, emulator: FakeEmulator
 ) -> None:
+    # Something of the developer's own listens on 8080 of every address.
     with socket.create_server(("", 0)) as other:
         port = other.getsockname()[1]
-        container = Container(name="app", command=script(""), ports={"web": port})
-        task = ended(run_once(agent, emulator.define(1, container)))
-    assert f"port {port} is not free" in task.stopped_reason
+        told = script(
+            "import socket, time\n"
+            f"s = socket.create_server(('', {port}))\n"
+            "c = socket.create_connection((socket.gethostname(), PORT))\n"
+            "print(s.accept()[0].getsockname()[0], flush=True)\n"
+            "time.sleep(600)".replace("PORT", str(port))
+        )
+        shell = f"curl -s telnet://localhost:{port} -m 1 </dev/null; test $? != 7"
+        container = Container(
+            name="app",
+            command=told,
+            ports={"web": port},
+            health=HealthCheck(command=("CMD-SHELL", shell), interval=0.1),
+        )
+        task = run_once(agent, emulator.define(1, container))
+        until(lambda: task.health.value == "HEALTHY")
+        assert log_of(task).strip() == task.place.address
+        assert task.place.port(port) != port
