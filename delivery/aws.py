@@ -37,6 +37,9 @@ from delivery.problems import (
 ATTEMPTS = 8
 """For each call; with back-off some two minutes of throttling."""
 
+LOCAL_ATTEMPTS = 2
+"""An emulator that does not answer is dead, not busy."""
+
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
@@ -319,7 +322,10 @@ class Aws:
             service,
             region_name=self.region,
             config=Config(
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                retries={
+                    "mode": "standard",
+                    "total_max_attempts": LOCAL_ATTEMPTS if self.emulator else ATTEMPTS,
+                },
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
                 max_pool_connections=CONNECTIONS,
@@ -343,7 +349,7 @@ class Aws:
             return Throttled(
                 Problem(
                     where=where,
-                    what=f"AWS throttles {operation} even after {ATTEMPTS} attempts.",
+                    what=f"AWS throttles {operation} even after several attempts.",
                     why=message,
                     remedy="Wait a minute and run this again.",
                 )

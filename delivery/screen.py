@@ -261,7 +261,7 @@ def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> No
     mark, style = MARKS[change.kind]
     line = Text(f"{mark} ", style="bold " + style if change.endangers_data else style)
     line.append(change.name, style="bold" if change.endangers_data else "")
-    kind = f"a stack of {inside} resources" if inside else change.type
+    kind = f"a stack of {inside}" if inside else change.type
     line.append(f"  {kind}", style="dim")
     if change.verdict is Verdict.MAY_CHANGE:
         line.append("  may change", style="cyan")

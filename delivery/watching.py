@@ -120,6 +120,8 @@ class Watch:
                 # Asked again with the next look, later than this one.
                 continue
             except Unreachable as error:
+                if self.aws.is_local:
+                    raise
                 self._lost += 1
                 if self._lost < LOST_LOOKS:
                     return found

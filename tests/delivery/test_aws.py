@@ -73,6 +73,12 @@ def account(endpoint: str) -> Aws:
 
 
 @pytest.fixture(autouse=True)
+def _as_patient_as_with_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on the loopback stands in for AWS here, not for an emulator."""
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", module.ATTEMPTS)
+
+
+@pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backing off is botocore's and tested there; only that it tries again is ours."""
     monkeypatch.setattr(
@@ -152,7 +158,8 @@ def test_an_answer_that_callers_expect_keeps_its_code() -> None:
     assert module.is_missing(caught.value)
 
 
-def test_an_emulator_that_died_says_so() -> None:
+def test_an_emulator_that_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
     with serving((200, GOOD)) as (aws, _):
         ask(aws)
     with pytest.raises(Unreachable, match="does not answer any more"):
@@ -169,7 +176,7 @@ def test_the_page_of_a_proxy_is_no_answer() -> None:
 
 def test_a_call_that_times_out_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_SECONDS", 0.05)
-    monkeypatch.setattr(module, "ATTEMPTS", 2)
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
     hanging = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
