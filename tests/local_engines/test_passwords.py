@@ -17,7 +17,7 @@ PASSWORDS = st.text(PRINTABLE, min_size=1, max_size=40)
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     # The engines are the same for every example; each sets its own password.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
