@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+import build
 from local import control
 from local.emulator import Emulator
 from tests.local.cloud import Cloud
@@ -36,3 +37,9 @@ def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
     emulator = Emulator(ROOT, tmp_path / "emulator")
     yield emulator
     emulator.erase()
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Mapping[str, str]:
+    """Every template, by file name, a nested one before those that nest it."""
+    return {page.path: page.text() for page in build.compile_pages()}

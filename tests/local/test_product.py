@@ -24,6 +24,7 @@ from tests.local.cloud import Cloud, Stack
 
 ROOT = Path(build.__file__).parent
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "parameters").glob("*.json"))
+CATALOG = "service-catalog.template.json"
 STACK = "AWS::CloudFormation::Stack"
 
 LONGEST_LAUNCH = 5.0
@@ -32,10 +33,9 @@ LONGEST_PLAN = 2.0
 
 
 @pytest.fixture(scope="module")
-def pages() -> Mapping[str, str]:
+def pages(compiled: Mapping[str, str]) -> Mapping[str, str]:
     """Every template of the product, by file name."""
-    product = Build(build.assets()).root(parent.define)
-    return {page.path: page.text() for page in product.walk()}
+    return {path: text for path, text in compiled.items() if path != CATALOG}
 
 
 @pytest.fixture(scope="module")
@@ -234,13 +234,14 @@ def test_production_does_not_let_itself_be_deleted(
     assert status == "CREATE_COMPLETE"
 
 
-def test_the_catalog_offers_a_version_after_another(cloud: Cloud) -> None:
-    *_, catalog = build.compile_pages()
+def test_the_catalog_offers_a_version_after_another(
+    cloud: Cloud, compiled: Mapping[str, str]
+) -> None:
     first, second = (
         cloud.publish({"Resources": {name: {"Type": "AWS::SNS::Topic"}}})
         for name in ("First", "Second")
     )
-    stack = cloud.create(json.loads(catalog.text()), FirstVersionUrl=first)
+    stack = cloud.create(json.loads(compiled[CATALOG]), FirstVersionUrl=first)
     assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
     product = stack.outputs["ProductId"]
 
@@ -266,10 +267,11 @@ def test_the_catalog_offers_a_version_after_another(cloud: Cloud) -> None:
     assert added["Info"] == {"TemplateUrl": second}
 
 
-def test_the_catalog_takes_no_version_that_cannot_be_read(cloud: Cloud) -> None:
-    *_, catalog = build.compile_pages()
+def test_the_catalog_takes_no_version_that_cannot_be_read(
+    cloud: Cloud, compiled: Mapping[str, str]
+) -> None:
     first = cloud.publish({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
-    stack = cloud.create(json.loads(catalog.text()), FirstVersionUrl=first)
+    stack = cloud.create(json.loads(compiled[CATALOG]), FirstVersionUrl=first)
     with pytest.raises(ClientError, match="specified key does not exist"):
         cloud.client("servicecatalog").create_provisioning_artifact(
             ProductId=stack.outputs["ProductId"],

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import build
 from tests.local.cloud import Cloud
 from tests.local.contracts import CONTRACTS, SUPPORT, TEMPLATE_URL, Contract
 
@@ -18,14 +17,15 @@ ZONE = {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "example.com.
 
 
 @pytest.fixture(scope="session")
-def used() -> Mapping[str, frozenset[str]]:
+def used(compiled: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
     """What compiled templates ask of each type: GetAtt's attributes."""
     found: dict[str, set[str]] = {}
-    for page in build.compile_pages():
-        resources = page.document["Resources"]
+    for text in compiled.values():
+        document = json.loads(text)
+        resources = document["Resources"]
         for resource in resources.values():
             found.setdefault(resource["Type"], set())
-        for name, attribute in attributes_asked(page.document):
+        for name, attribute in attributes_asked(document):
             if name in resources:
                 found[resources[name]["Type"]].add(attribute)
     return {name: frozenset(attributes) for name, attributes in found.items()}
