@@ -29,6 +29,14 @@ RUNS = 5
 
 POOLS = (10, 25, 50)
 
+NOTHING_TO_CHANGE = 4
+"""How plan ends when a stack is as it should be."""
+
+LOAD_CLIENTS = (
+    "import boto3; "
+    "[boto3.client(name, 'us-east-1') for name in ('s3', 'sts', 'cloudformation')]"
+)
+
 CFN_LINT = (
     *(sys.executable, "-c", "from cfnlint.runner import main; main()"),
     *("--include-checks", "I", "--include-experimental", "--ignore-checks"),
@@ -143,7 +151,42 @@ def measure(folder: Path) -> list[Figure]:
             floor_is=f"one pool more, {few} to {some}; linear is 1",
         )
     )
-    return figures
+    return [*figures, *measure_locally(folder, dist)]
+
+
+def measure_locally(folder: Path, dist: Path) -> list[Figure]:
+    """Take the figures of a launch in the emulator, each run in an empty one."""
+    (folder / "dist").symlink_to(dist)
+    emulator = ("emulator", str(folder))
+    deliver = ("deliver", str(folder))
+    runs: dict[str, list[float]] = {"start": [], "launch": [], "plan": []}
+    # Whatever has to be installed first is not what is measured.
+    spent(work(*emulator, "start"), ROOT)
+    try:
+        for _ in range(RUNS):
+            spent(work(*emulator, "erase"), ROOT)
+            runs["start"].append(spent(work(*emulator, "start"), ROOT).wall)
+            launch = work(*deliver, "launch", "dev", "--yes")
+            runs["launch"].append(spent(launch, ROOT).wall)
+            plan = work(*deliver, "plan", "dev")
+            runs["plan"].append(spent(plan, ROOT, NOTHING_TO_CHANGE).wall)
+    finally:
+        spent(work(*emulator, "erase"), ROOT)
+    load = wall(lambda: [sys.executable, "-c", LOAD_CLIENTS])
+    return [
+        Figure(
+            what=what,
+            seconds=median(runs[name]),
+            limit=limit,
+            floor=load,
+            floor_is="loading boto3 and three of its clients",
+        )
+        for name, what, limit in (
+            ("start", "Emulator up, wall", 3),
+            ("launch", "Launch dev --local, publish included, wall", 5),
+            ("plan", "Plan of an unchanged dev --local, wall", 2),
+        )
+    ]
 
 
 def work(*arguments: str) -> list[str]:
@@ -173,7 +216,7 @@ def output(command: Sequence[str]) -> str:
     ).stdout
 
 
-def spent(command: Sequence[str], cwd: Path) -> Spent:
+def spent(command: Sequence[str], cwd: Path, expected: int = 0) -> Spent:
     """Run a process to its end and return what it took."""
     started = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own commands
@@ -183,7 +226,7 @@ def spent(command: Sequence[str], cwd: Path) -> Spent:
     _, status, usage = os.wait4(process.pid, 0)
     passed = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode != expected:
         sys.exit(f"{' '.join(command)} failed:\n{said}")
     return Spent(wall=passed, cpu=usage.ru_utime + usage.ru_stime)
 

@@ -6,8 +6,9 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 
-from build import assets, compile_pages
+from build import ROOT, assets, compile_pages
 from compiler.quotas import over_quota
 from compiler.wiring import Build
 
@@ -51,6 +52,34 @@ def time_pools(counts: list[int]) -> None:
     sys.stdout.write(json.dumps(best))
 
 
+def deliver(folder: Path, command: list[str]) -> None:
+    """Run a command of delivery against the emulator in a folder, started before."""
+    from delivery.commands import Connected, commands
+    from local.emulator import Emulator
+
+    emulator = Emulator(ROOT, folder / "emulator")
+
+    def connect(_region: str | None) -> Connected:
+        options = {name: str(value) for name, value in emulator.client_options.items()}
+        return emulator.endpoint_url, options, emulator.resource_kinds
+
+    name, *options = command
+    for one in commands(folder / "dist", connect):
+        if one.name == name:
+            one.main([*options, "--local"])
+
+
+def control_emulator(folder: Path, action: str) -> None:
+    """Start the emulator of a folder, or erase it."""
+    from local.emulator import Emulator
+
+    emulator = Emulator(ROOT, folder / "emulator")
+    if action == "start":
+        emulator.start()
+    else:
+        emulator.erase()
+
+
 def name_libraries() -> None:
     """Print, as Python, an import of everything of others that compiling loads."""
     compile_everything()
@@ -71,5 +100,9 @@ if __name__ == "__main__":
             compile_pools(int(number))
         case ["growth", *numbers]:
             time_pools([int(number) for number in numbers])
+        case ["deliver", folder, *command]:
+            deliver(Path(folder), command)
+        case ["emulator", folder, action]:
+            control_emulator(Path(folder), action)
         case ["libraries"]:
             name_libraries()
