@@ -53,6 +53,12 @@ BASE_SECONDS = 120
 comes and goes in bursts is foreseen, or nobody could.
 """
 
+FORESEEN_SECONDS = 120
+"""Tasks that were expected as soon come foreseen, if not at the second."""
+
+GUST_SECONDS = 1800
+"""For how long it is remembered that tasks came unannounced."""
+
 REST_SECONDS = 20
 """Application Auto Scaling's cooldown of 30 s after growth: an order within it that
 is not larger than the last is ignored. In whole rounds, counted from when the growth
@@ -177,9 +183,11 @@ def _decide_pool(
     busy = sum(len(worker.running) for worker in crew.ready)
     load = _load(memory.load, now, busy)
     base = load[0][1]
+    gusts = _gusts(memory, now, known.queued, crew)
     reserve = 0
     if pool.headroom:
-        reserve = math.ceil((base + pool.headroom * math.sqrt(base)) / pool.concurrency)
+        spare = min(pool.headroom * math.sqrt(gusts * start), base)
+        reserve = math.ceil((base + spare) / pool.concurrency)
     floor = max(pool.minimum, min(reserve, pool.maximum))
     more = max(more, floor - crew.active)
 
@@ -217,6 +225,13 @@ def _decide_pool(
             at=now,
             wanted=wanted,
             load=load,
+            queued=known.queued,
+            due=sum(
+                number
+                for at, _, number in (*known.announced, *known.coming)
+                if at <= FORESEEN_SECONDS
+            ),
+            gusts=gusts,
             start_up=start_up,
             grow=grow,
             shrink=shrink,
@@ -302,6 +317,25 @@ def _load(
         entry for entry in load if entry[1] < busy and entry[0] >= now - BASE_SECONDS
     ]
     return (*kept, (now, busy))
+
+
+def _gusts(memory: Memory, now: float, queued: int, crew: _Crew) -> float:
+    """Return how much the load varies by tasks that nothing announced.
+
+    It is the variance of their number, per second of waiting for it; batches count
+    by the square of their size.
+    """
+    elapsed = now - memory.at
+    if not elapsed:
+        return memory.gusts
+    begun = sum(
+        task.started > memory.at
+        for worker in (*crew.ready, *crew.draining)
+        for task in worker.running
+    )
+    strangers = max(0, begun + queued - memory.queued - memory.due)
+    weight = 1 - math.exp(-elapsed / GUST_SECONDS)
+    return memory.gusts + weight * (strangers**2 / elapsed - memory.gusts)
 
 
 def _last_idle(now: float, workers: Iterable[Worker]) -> tuple[str, ...]:

@@ -84,7 +84,8 @@ class Memory:
 
     ``wanted`` holds when how many workers were wanted, falling from the oldest entry
     to the newest, for what was wanted earlier and less cannot be the most wanted;
-    ``load`` likewise how few tasks ran.
+    ``load`` likewise how few tasks ran. ``queued`` and ``due`` are the tasks that
+    waited and that were to come until now, by which ``gusts`` tells the unforeseen.
     ``grow`` and ``shrink`` are the orders that were given last.
     """
 
@@ -92,6 +93,9 @@ class Memory:
     at: float
     wanted: tuple[tuple[float, int], ...] = ()
     load: tuple[tuple[float, int], ...] = ()
+    queued: int = 0
+    due: int = 0
+    gusts: float = 0.0
     start_up: StartUp = field(default_factory=StartUp)
     grow: Pulse | None = None
     shrink: Pulse | None = None
