@@ -198,7 +198,7 @@ class Emulator:
             (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         with socket.create_server((HOST, 0)) as listener, self.log.open("wb") as log:
             port = listener.getsockname()[1]
-            command = [python, "-m", "local.shim", "--socket", listener.fileno()]
+            command = [python, "-P", "-m", "local.shim", "--socket", listener.fileno()]
             command += ["--schemas", environment.schemas()]
             process = subprocess.Popen(  # noqa: S603 - our own environment
                 [str(word) for word in command],

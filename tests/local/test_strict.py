@@ -168,6 +168,8 @@ def test_a_nested_role_needs_the_capability_of_the_parent(cloud: Cloud) -> None:
     stack = cloud.settled(made["StackId"])
     assert stack.status == "ROLLBACK_COMPLETE"
     assert "Requires capabilities" in cloud.failures(stack.id)["Child"]
+    # The same with the capability, which is given to the parent alone.
+    assert cloud.create(parent).status == "CREATE_COMPLETE"
 
 
 def test_a_rolled_back_stack_can_only_be_deleted(cloud: Cloud) -> None:
