@@ -118,13 +118,18 @@ class DeliveryCommand(click.Command):
         """Run the command; report what stops it."""
         from delivery import screen
 
-        where = context.params.get("environment") or "ENV"
-        screen.type_commands_as(" ".join((where, *_repeated(context.params))))
+        words = (context.params.get("environment"), *_repeated(context.params))
+        with screen.commands_typed_as(" ".join(map(str, words))):
+            context.exit(int(self._run(context) or ExitCode.DONE))
+
+    def _run(self, context: click.Context) -> ExitCode:
+        from delivery import screen
+
         try:
-            code = super().invoke(context)
+            code: ExitCode = super().invoke(context)
         except Failure as failure:
             screen.trouble(failure)
-            code = failure.exit_code
+            return failure.exit_code
         except OSError as error:
             screen.trouble(
                 Failure(
@@ -135,11 +140,14 @@ class DeliveryCommand(click.Command):
                     )
                 )
             )
-            code = ExitCode.UNABLE
+            return ExitCode.UNABLE
         except (KeyboardInterrupt, click.Abort):
-            screen.say("\nInterrupted before anything was started.")
-            code = ExitCode.DETACHED
-        context.exit(int(code or ExitCode.DONE))
+            screen.say(
+                "\nInterrupted. A stack operation that had started goes on: "
+                "`build.py status ENV` shows it."
+            )
+            return ExitCode.DETACHED
+        return code
 
 
 def commands(dist: Path, connect_locally: Connect) -> list[click.Command]:
@@ -504,6 +512,13 @@ def recover(**options: Any) -> ExitCode:
     is_flag=True,
     help="Lift the deletion protection of the stack, the database, the load balancer.",
 )
+@click.option(
+    "--retain",
+    multiple=True,
+    metavar="NAME",
+    help="After a deletion that failed: what of the parent to leave behind, with all "
+    "that is in it; once for each.",
+)
 @YES
 def destroy(**options: Any) -> ExitCode:
     r"""Delete an environment.
@@ -534,6 +549,7 @@ def destroy(**options: Any) -> ExitCode:
         destruction.Wishes(
             deletes_data=None if keeps is None else not keeps,
             unprotects=options["unprotects"],
+            retains=options["retain"],
             yes=options["yes"],
         ),
     )

@@ -22,12 +22,13 @@ from delivery.dist import Dist, Environment
 from delivery.inventory import Resource
 from delivery.launching import follow
 from delivery.planning import Pace
-from delivery.problems import AwsError, ExitCode, Failure, Problem, Refused
+from delivery.problems import AwsError, ExitCode, Failure, Problem, Refused, WrongUse
 from delivery.stacks import REVIEW, Stack
 from delivery.watching import Watch, known_events, watch_pace
 
 BUCKET = "AWS::S3::Bucket"
 DATABASE = "AWS::RDS::DBCluster"
+KEY = "AWS::KMS::Key"
 LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 
 KEY_DAYS = 30
@@ -57,6 +58,7 @@ class Wishes:
 
     deletes_data: bool | None = None
     unprotects: bool = False
+    retains: tuple[str, ...] = ()
     yes: bool = False
 
 
@@ -91,15 +93,20 @@ def destroy(
         )
     held = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
     fate = fate_of(aws, held)
+    options = _retained(stack, held, wishes.retains)
     _tell(stack, fate)
     deletes_data = _decided(stack, fate, wishes)
+    if deletes_data and fate.snapshot and any(one.type == KEY for one in fate.kept):
+        screen.note(
+            f"The key is deleted in {KEY_DAYS} days: from then on nobody can read the "
+            "last snapshots."
+        )
     _confirm(stack, fate, wishes, deletes_data=deletes_data)
     _unprotect(aws, stack, fate)
     if deletes_data:
         for bucket in fate.full:
             empty_bucket(aws, bucket.physical_id)
     known = known_events(aws, stack.id)
-    options = _retained(stack, held, fate, deletes_data=deletes_data)
     aws.call(
         "cloudformation",
         "delete_stack",
@@ -231,19 +238,23 @@ def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
 
 
 def _retained(
-    stack: Stack, held: Sequence[Resource], fate: Fate, *, deletes_data: bool
-) -> Mapping[str, Any]:
-    """Return what to leave behind where a deletion failed before, and data is kept."""
-    del fate
-    if stack.status != "DELETE_FAILED" or deletes_data:
+    stack: Stack, held: Sequence[Resource], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what to leave behind, which CloudFormation takes after a failure only."""
+    if not names:
         return {}
-    stuck = [
-        one.logical_id for one in held if one.status == "DELETE_FAILED" and not one.path
-    ]
-    if not stuck:
-        return {}
-    screen.say(f"Left behind, as it could not be deleted: {', '.join(stuck)}.")
-    return {"RetainResources": stuck}
+    stuck = [o.name for o in held if o.status == "DELETE_FAILED" and not o.path]
+    wrong = [name for name in names if name not in stuck]
+    if wrong or stack.status != "DELETE_FAILED":
+        raise WrongUse(
+            Problem(
+                where=f"--retain {(wrong or list(names))[0]}",
+                what="Only what could not be deleted can be left behind.",
+                why=f"Of the parent that is: {', '.join(stuck) or 'nothing'}.",
+                remedy="Leave it out, or name one of these.",
+            )
+        )
+    return {"RetainResources": list(names)}
 
 
 def _afterwards(aws: Aws, fate: Fate, *, deletes_data: bool) -> ExitCode:
@@ -393,7 +404,7 @@ def _remove_vault(aws: Aws, name: str) -> str:
 REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     BUCKET: _remove_bucket,
     "AWS::Logs::LogGroup": _remove_log,
-    "AWS::KMS::Key": _remove_key,
+    KEY: _remove_key,
     "AWS::SecretsManager::Secret": _remove_secret,
     "AWS::Backup::BackupVault": _remove_vault,
 }

@@ -230,4 +230,6 @@ Next
 def _published(files: int, uploaded: int) -> str:
     if not uploaded:
         return f"All {files} files are published already."
+    if uploaded == files:
+        return f"Published all {files} files."
     return f"Published {uploaded} of {files} files; the others were there."

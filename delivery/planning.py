@@ -59,6 +59,8 @@ class Pace:
     first: float = 1.0
     last: float = 5.0
     sleep: Callable[[float], None] = time.sleep
+    each: float = 0.0
+    """At least as long for each stack that is asked for; AWS counts the requests."""
 
     def waits(self) -> Iterator[float]:
         """Yield how long each wait is."""
@@ -165,6 +167,8 @@ class _Maker:
         self.made: list[str] = []
         self.stack_id = found.id if found else ""
         self.notes: list[str] = []
+        self.shells: list[str] = []
+        """Nested stacks that a change set may have brought about."""
 
     def plan(self, *, is_nested: bool) -> Plan:
         """Return what would happen, without a look into nested stacks if need be."""
@@ -204,8 +208,11 @@ class _Maker:
                 with suppress(AwsError):
                     # Somebody else's operation may have made it obsolete, and gone.
                     self._delete(change_set)
-        if self.is_new and self.stack_id and not executed:
-            self._delete_shell()
+        if executed:
+            return
+        for shell in (*self.shells, *([self.stack_id] if self.is_new else ())):
+            if shell:
+                self._delete_shell(shell)
 
     # Making it.
 
@@ -359,6 +366,8 @@ class _Maker:
                     ChangeSetName=row["ChangeSetId"],
                     IncludePropertyValues=True,
                 )
+                if row["Action"] == "Add" and nested.get("StackId"):
+                    self.shells.append(nested["StackId"])
                 children[row["LogicalResourceId"]] = self._read(nested)
         return ChangeSet(found, children)
 
@@ -487,24 +496,29 @@ class _Maker:
             StackName=self.stack_id,
         )
 
-    def _delete_shell(self) -> None:
+    def _delete_shell(self, stack_id: str) -> None:
         """Delete a stack that holds nothing but was made for a change set."""
-        found = stacks.find(self.aws, self.stack_id)
+        found = stacks.find(self.aws, stack_id)
         if not found or found.status != REVIEW:
             return
         others = self.aws.call(
             "cloudformation",
             "list_change_sets",
-            f"Stack {self.stack_id}",
-            StackName=self.stack_id,
+            f"Stack {stack_id}",
+            StackName=stack_id,
         ).get("Summaries", ())
-        if all(summary["ChangeSetId"] in self.made for summary in others):
+        if all(self._is_ours(summary) for summary in others):
             self.aws.call(
                 "cloudformation",
                 "delete_stack",
-                f"Stack {self.stack_id}",
-                StackName=self.stack_id,
+                f"Stack {stack_id}",
+                StackName=stack_id,
             )
+
+    def _is_ours(self, summary: Mapping[str, Any]) -> bool:
+        """Whether a change set, or the one it is part of, was made here."""
+        ids = (summary["ChangeSetId"], summary.get("RootChangeSetId"))
+        return any(one in self.made for one in ids)
 
 
 def _pairs(members: Mapping[str, str], key: str, value: str) -> list[dict[str, str]]:

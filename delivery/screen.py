@@ -17,10 +17,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from delivery import stacks
 from delivery.changes import Change, Kind, Plan, Verdict
 from delivery.diagnosis import Diagnosis
 from delivery.dist import Dist
 from delivery.problems import Failure, Problem
+from delivery.stacks import SUCCEEDED
 from delivery.watching import Node, Seen, Watch
 
 PIPED_WIDTH = 10_000
@@ -42,9 +44,14 @@ COMMAND = re.compile(r"(build\.py [a-z]+) ENV")
 """Commands that messages name; they are shown as they have to be typed."""
 
 
-def type_commands_as(words: str) -> None:
+@contextmanager
+def commands_typed_as(words: str) -> Iterator[None]:
     """Say what stands for ENV in the commands that messages name."""
-    _command_line.set(words)
+    before = _command_line.set(words)
+    try:
+        yield
+    finally:
+        _command_line.reset(before)
 
 
 def spelt(text: str) -> str:
@@ -198,46 +205,42 @@ class Follower:
                 _line(self.console, Text(event(one, self.dist)))
 
     def tree(self) -> Group:
-        """Return all stacks with what is being waited for."""
+        """Return the stacks that are not done yet, and what is being waited for."""
         now = datetime.now(UTC)
+        nodes = sorted(self.watch.nodes.values(), key=lambda node: node.path)
+        done = [n for n in nodes if n.path and n.status in SUCCEEDED]
         root = self.watch.root
-        table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
-        table.add_row(*self._row(root, "the stack", now))
-        for node in sorted(self.watch.nodes.values(), key=lambda n: n.path):
-            if node is not root:
-                indent = "  " * len(node.path)
-                table.add_row(*self._row(node, indent + node.path[-1], now))
-        waiting = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
-        for seen in self.watch.in_progress()[:WAITS_SHOWN]:
+        head = Text(f"{stacks.name_of(root.stack_id)}  ", style="bold")
+        head.append(root.status or "IN_PROGRESS", style=_heat(root.status))
+        head.append(f"  {_age(now - self.begun)} elapsed")
+        if done:
+            head.append(f", {len(done)} of {len(nodes) - 1} stacks done", style="dim")
+        going = [node for node in nodes if node.path and node not in done]
+        lines = [head, *map(self._row, going)]
+        waiting = self.watch.in_progress()[:WAITS_SHOWN]
+        if waiting:
+            lines.append(Text("Waits for", style="bold"))
+        for seen in waiting:
             row = seen.event
-            waiting.add_row(
-                Text(f"  {_age(now - row.time)}", style="dim"),
-                "/".join((*seen.path, row.logical_id)),
-                Text(
-                    self.dist.purpose(seen.path, row.logical_id) if self.dist else "",
-                    style="dim",
-                ),
-            )
-        head = Text(f"{_age(now - self.begun)} elapsed", style="bold")
-        if waiting.row_count:
-            return Group(table, Text("Waits for"), waiting, head)
-        return Group(table, head)
+            name = "/".join((*seen.path, row.logical_id))
+            line = Text(f"  {_age(now - row.time):>7}  {name}  ")
+            line.append(self._purpose(seen.path, row.logical_id), style="dim")
+            lines.append(line)
+        for line in lines:
+            # A line that wraps would push the first ones off the screen.
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
 
-    def _row(
-        self, node: Node, name: str, now: datetime
-    ) -> tuple[Text, Text, Text, Text]:
+    def _row(self, node: Node) -> Text:
         status = node.status or "IN_PROGRESS"
-        done = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
-        purpose = ""
-        if self.dist and node.path:
-            purpose = self.dist.purpose(node.path[:-1], node.path[-1])
-        del now
-        return (
-            Text(name),
-            Text(status, style=_heat(status)),
-            Text(f"{done} of {len(node.resources)}", style="dim"),
-            Text(purpose, style="dim"),
-        )
+        ready = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
+        line = Text(f"{'  ' * len(node.path)}{node.path[-1]:<18} ")
+        line.append(f"{status:<20} ", style=_heat(status))
+        line.append(f"{ready} of {len(node.resources)}  ".rjust(11), style="dim")
+        return line.append(self._purpose(node.path[:-1], node.path[-1]), style="dim")
+
+    def _purpose(self, path: tuple[str, ...], logical_id: str) -> str:
+        return self.dist.purpose(path, logical_id) if self.dist else ""
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from delivery.planning import Pace
 from delivery.problems import Problem, Throttled, Unreachable
 from delivery.stacks import Event, is_terminal
 
-WATCH_PACE = Pace(1.5, 6.0)
+WATCH_PACE = Pace(1.5, 6.0, each=0.25)
 LOCAL_WATCH_PACE = Pace(0.03, 0.25)
 
 LOST_LOOKS = 5
@@ -108,7 +108,8 @@ class Watch:
                 return
             if new:
                 waits = pace.waits()
-            pace.sleep(next(waits))
+            busy = sum(node.is_in_progress for node in self.nodes.values())
+            pace.sleep(max(next(waits), pace.each * busy))
 
     def look(self) -> list[Seen]:
         """Ask once for each stack in progress; return the new events in order."""

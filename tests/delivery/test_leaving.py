@@ -238,6 +238,37 @@ def test_a_stack_at_work_is_not_destroyed() -> None:
     assert done(aws) == set()
 
 
+def test_what_could_not_be_deleted_is_left_behind_by_name_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stuck = [("Storage", STACK, stack_id("sto"), "DELETE_FAILED")]
+    monkeypatch.setitem(RESOURCES, stack_id(NAME), stuck)
+    plain = account("DELETE_FAILED")
+    destroyed(plain, deletes_data=False)
+    assert "RetainResources" not in plain.parameters("delete_stack")[0]
+    named = account("DELETE_FAILED")
+    destroyed(named, deletes_data=False, retains=("Storage",))
+    assert named.parameters("delete_stack")[0]["RetainResources"] == ["Storage"]
+    with pytest.raises(WrongUse, match="Of the parent that is: Storage"):
+        destroyed(account("DELETE_FAILED"), deletes_data=False, retains=("Network",))
+
+
+def test_a_key_that_snapshots_need_is_not_deleted_without_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ("Key", "AWS::KMS::Key", "the-key", "CREATE_COMPLETE")
+    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], key])
+    monkeypatch.setitem(
+        TEMPLATES[stack_id("sto")]["Resources"],
+        "Key",
+        {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"},
+    )
+    aws = account(schedule_key_deletion={})
+    destroyed(aws, deletes_data=True)
+    assert "nobody can read the last snapshots" in capsys.readouterr().err
+    assert aws.parameters("schedule_key_deletion")[0]["PendingWindowInDays"] == 30
+
+
 def test_every_version_is_deleted_page_by_page() -> None:
     left = [
         {"Versions": [{"Key": "a", "VersionId": "1"}, {"Key": "a", "VersionId": "2"}]},

@@ -167,6 +167,39 @@ def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
         plan(aws)
 
 
+def test_new_nested_stacks_leave_no_shell_either() -> None:
+    """A nested change set makes an empty stack for each nested stack that is new."""
+    child = stack_id("child")
+    with answering() as (aws, stub):
+        stub.add_client_error("describe_stacks", MISSING["code"], MISSING["message"])
+        creates(stub, IncludeNestedStacks=True)
+        stub.add_response(
+            "describe_change_set",
+            settled(
+                change(
+                    "Storage",
+                    "AWS::CloudFormation::Stack",
+                    "Add",
+                    ChangeSetId=STORAGE_SET,
+                )
+            ),
+        )
+        stub.add_response("describe_change_set", {**settled(), "StackId": child})
+        cleans_up(stub)
+        stub.add_response(
+            "describe_stacks",
+            described("child", "REVIEW_IN_PROGRESS"),
+            {"StackName": child},
+        )
+        stub.add_response(
+            "list_change_sets",
+            {"Summaries": [{"ChangeSetId": STORAGE_SET, "RootChangeSetId": ROOT_SET}]},
+        )
+        stub.add_response("delete_stack", {}, {"StackName": child})
+        leaves_no_shell(stub)
+        plan(aws)
+
+
 def test_nested_change_sets_are_read_with_their_pages() -> None:
     """Recorded: the child's change set hangs on the entry of its stack."""
     replaced = change(
