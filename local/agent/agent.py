@@ -149,7 +149,11 @@ class Agent:
             f"{name} is added to every container."
             for name in self.settings.extra_environment
         ]
-        return [*DEVIATIONS, *extra]
+        replaced = [
+            f"{name} names a stand-in, in every container that has it."
+            for name in self.settings.stand_ins
+        ]
+        return [*DEVIATIONS, *extra, *replaced]
 
     def rows(self) -> list[Row]:
         """Return how every task is, the newest last."""

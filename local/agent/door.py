@@ -77,7 +77,11 @@ class Group:
                 target.is_healthy = True
         else:
             target.good, target.bad = 0, target.bad + 1
-            if target.bad >= self.settings.unhealthy_after:
+            # A new target is asked more often, and given up no sooner for that.
+            enough = self.settings.unhealthy_after
+            age = time.monotonic() - target.registered
+            is_due = age >= (enough - 1) * self.settings.interval
+            if target.bad >= enough and is_due:
                 target.is_healthy = False
 
 

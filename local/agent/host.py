@@ -155,6 +155,7 @@ class Machine:
             extra=settings.extra_environment,
             programs=programs,
             moved_ports=self._addresses.moved_ports(),
+            stand_ins=settings.stand_ins,
         )
         environment |= {
             one["name"]: place.rewrite(one["value"])

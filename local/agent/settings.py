@@ -24,6 +24,9 @@ class Settings:
     extra_environment: Mapping[str, str] = field(default_factory=dict)
     """What this machine must tell every container beyond its task definition, such as
     where the stand-ins' certificate authority lies. Shown by ``Agent.deviations``."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Variable -> value, in containers that have the variable and in no other: where
+    the stand-ins for the database and the broker listen."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Path in the container -> file to put there before a task starts."""
     probe_seconds: float | None = None

@@ -84,11 +84,12 @@ def environment(
     extra: Mapping[str, str],
     programs: Path,
     moved_ports: Mapping[int, int],
+    stand_ins: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the whole environment of a container.
 
     ``fargate`` is what the platform sets, ``extra`` what this machine needs; neither
-    is rewritten, and no secret is.
+    is rewritten, and no secret is. ``stand_ins`` replaces variables that are declared.
     """
     declared = {
         name: place.rewrite(value)
@@ -104,6 +105,7 @@ def environment(
         "PATH": ":".join([str(programs), *image.path]),
         **fargate,
         **declared,
+        **{name: value for name, value in stand_ins.items() if name in declared},
         **secrets,
         "HOSTNAME": place.address,
         "LOCAL_TASK_ADDRESS": place.address,
