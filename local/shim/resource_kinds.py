@@ -31,12 +31,17 @@ REAL = frozenset(
     }
 )
 
+CUSTOM = "Custom::"
+"""Its function runs, unless it is a stand-in."""
+
 
 def kind_of(resource: Mapping[str, Any]) -> Kind:
     """Return what a resource is here, from its record in its stack."""
     if MARK in (resource.get("Attributes") or {}):
         return "stand-in"
-    return "real" if resource["ResourceType"] in REAL else "emulated"
+    resource_type = str(resource["ResourceType"])
+    is_real = resource_type in REAL or resource_type.startswith(CUSTOM)
+    return "real" if is_real else "emulated"
 
 
 def report(stacks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kind]]:
