@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
-import botocore.exceptions as faults  # type: ignore[import-untyped]  # nor does this
-import botocore.session  # type: ignore[import-untyped]
-from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+import boto3
+import botocore.exceptions as faults
+import botocore.session
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from delivery.problems import (
     AwsError,

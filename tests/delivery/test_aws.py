@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import botocore.retries.standard as retries  # type: ignore[import-untyped]  # untyped
+import botocore.retries.standard as retries
 import pytest
 
 from delivery import aws as module

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.stub import ANY, Stubber  # type: ignore[import-untyped]  # untyped
+from botocore.stub import ANY, Stubber
 
 from delivery.addresses import Place, addressed
 from delivery.aws import Aws

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 
 from local.agent import Agent
 from local.agent.connect import Balancer
+from local.agent.door import Group, Registered
 from local.agent.emulator import Listener, Rule, TargetGroup
 from local.agent.model import Container, Endpoint, Target
 from tests.local_agent.fakes import FakeEmulator, free_port, script, tasks, until
@@ -150,6 +152,23 @@ def test_a_redirect_leads_to_the_other_listener(
     answer = link.getresponse()
     assert answer.status == 301
     assert answer.getheader("Location") == f"{doors[443]}/home?x=1"
+
+
+def test_a_new_target_is_given_up_no_sooner_for_being_asked_often() -> None:
+    # Otherwise a probe of each three seconds would condemn a server that starts.
+    now = time.monotonic()
+    group = Group(TargetGroup(GROUP, "/", "200", 15, 10, 2, 5))
+    new = Registered(("127.0.0.1", 1), registered=now)
+    for _ in range(20):
+        group.count(new, is_good=False)
+    assert new.is_healthy is None
+    new.registered = now - 60
+    group.count(new, is_good=False)
+    assert new.is_healthy is False
+    group.count(new, is_good=True)
+    assert new.is_healthy is False
+    group.count(new, is_good=True)
+    assert new.is_healthy
 
 
 def test_service_connect_leads_to_a_task_that_answers() -> None:

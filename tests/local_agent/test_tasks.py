@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from tests.local_agent.fakes import (
     free_port,
     run_once,
     script,
+    settings,
     until,
 )
 
@@ -369,3 +372,87 @@ def test_a_port_that_another_program_holds_is_replaced_by_another(
         until(lambda: task.health.value == "HEALTHY")
         assert log_of(task).strip() == task.place.address
         assert task.place.port(port) != port
+
+
+def test_a_stand_in_is_named_only_where_the_variable_is_declared(
+    emulator: FakeEmulator, tmp_path: Path
+) -> None:
+    # A worker must not learn of the metadata database by way of the rehearsal.
+    told = script("import json, os; print(json.dumps(dict(os.environ)))")
+    names = {"METADATA_HOST": "127.0.0.1", "BROKER_HOST": "127.0.0.1"}
+    changed = settings(tmp_path, stand_ins=names)
+    container = Container(name="app", command=told, environment={"BROKER_HOST": "far"})
+    with Agent(changed, emulator=emulator) as agent:
+        task = ended(run_once(agent, emulator.define(1, container)))
+    found = json.loads(log_of(task))
+    assert found["BROKER_HOST"] == "127.0.0.1"
+    assert "METADATA_HOST" not in found
+
+
+def test_a_file_of_the_rehearsals_lies_where_the_container_looks(
+    emulator: FakeEmulator, tmp_path: Path
+) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text("ours")
+    changed = settings(tmp_path / "agent", files={"/tmp/rds-ca.pem": authority})
+    told = ("cat", "/tmp/rds-ca.pem")
+    with Agent(changed, emulator=emulator) as agent:
+        task = ended(
+            run_once(agent, emulator.define(1, Container(name="app", command=told)))
+        )
+    assert log_of(task) == "ours"
+
+
+def test_agents_beside_each_other_share_neither_address_nor_task(
+    emulator: FakeEmulator, tmp_path: Path
+) -> None:
+    port = free_port()
+    told = script(
+        "import socket\n"
+        f"s = socket.create_server(('', {port})); print('up', flush=True)\n"
+        "while True: s.accept()[0].close()"
+    )
+    definition = emulator.define(
+        1, Container(name="app", command=told, ports={"web": port})
+    )
+    with (
+        Agent(settings(tmp_path / "1"), emulator=emulator) as one,
+        Agent(settings(tmp_path / "2"), emulator=emulator) as other,
+    ):
+        both = [run_once(agent, definition) for agent in (one, other)]
+        for task in both:
+            until(lambda task=task: task.status == "RUNNING" and "up" in log_of(task))  # type: ignore[misc]
+        assert both[0].place.block != both[1].place.block
+        assert len(one.tasks) == len(other.tasks) == 1
+
+
+def test_a_killed_agent_takes_its_tasks_along(tmp_path: Path) -> None:
+    told = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from local.agent import Agent\n"
+        "from local.agent.model import Container\n"
+        "from tests.local_agent import fakes\n"
+        "emulator = fakes.FakeEmulator()\n"
+        "agent = Agent(fakes.settings(Path(sys.argv[1])), emulator=emulator)\n"
+        "agent.start()\n"
+        "command = fakes.script(fakes.FOREVER)\n"
+        "definition = emulator.define(1, Container(name='app', command=command))\n"
+        "task = fakes.run_once(agent, definition)\n"
+        "fakes.until(lambda: task.status == 'RUNNING')\n"
+        "processes = task.containers[0].processes\n"
+        "print(fakes.until(lambda: processes.main), flush=True)\n"
+        "time.sleep(600)"
+    )
+    agent = subprocess.Popen(
+        [sys.executable, "-c", told, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with agent:
+        assert agent.stdout is not None
+        pid = int(agent.stdout.readline())
+        assert is_alive(pid)
+        agent.kill()
+    until(lambda: not is_alive(pid))

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
+import boto3
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
-from botocore.stub import Stubber  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from runtime import gate
 
