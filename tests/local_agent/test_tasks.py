@@ -445,7 +445,7 @@ def test_a_killed_agent_takes_its_tasks_along(tmp_path: Path) -> None:
         "time.sleep(600)"
     )
     agent = subprocess.Popen(
-        [sys.executable, "-c", told, str(tmp_path)],
+        [sys.executable, "-c", told, str(tmp_path)],  # noqa: S603 - ours
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
