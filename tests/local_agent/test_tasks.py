@@ -444,8 +444,8 @@ def test_a_killed_agent_takes_its_tasks_along(tmp_path: Path) -> None:
         "print(fakes.until(lambda: processes.main), flush=True)\n"
         "time.sleep(600)"
     )
-    agent = subprocess.Popen(
-        [sys.executable, "-c", told, str(tmp_path)],  # noqa: S603 - ours
+    agent = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", told, str(tmp_path)],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
