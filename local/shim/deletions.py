@@ -1,7 +1,8 @@
 """What AWS does not delete: full buckets, what is protected, and what those stand on.
 
 MiniStack's CloudFormation would throw them away, and ``destroy`` would be tried out
-against something that never says no.
+against something that never says no. A database that an update replaces leaves its
+snapshot, too.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ class KeptError(ValueError):
 
 
 def install() -> None:
-    """Leave alone what a resource stands on that could not be deleted."""
-    replace("_delete_resource", _leaving_foundations, STACKS, PROVISIONERS)
+    """Delete with more care than MiniStack from now on."""
+    replace("_delete_resource", _careful, STACKS, PROVISIONERS)
 
 
-def _leaving_foundations(delete: Callable[..., None]) -> Callable[..., None]:
-    def delete_if_unused(
+def _careful(delete: Callable[..., None]) -> Callable[..., None]:
+    def delete_with_care(
         resource_type: str,
         physical_id: str,
         properties: Any,
@@ -34,20 +35,48 @@ def _leaving_foundations(delete: Callable[..., None]) -> Callable[..., None]:
         logical_id: str = "",
     ) -> None:
         stack = stack_named(stack_name) or {}
-        if stack.get("StackStatus") == "DELETE_IN_PROGRESS":
+        status = stack.get("StackStatus")
+        if status == "DELETE_IN_PROGRESS":
             _check_unused(stack, logical_id)
+        if status == "UPDATE_IN_PROGRESS" and _takes_snapshot(
+            stack, logical_id, physical_id
+        ):
+            PROVISIONERS["_snapshot_resource"](resource_type, physical_id, properties)
         delete(resource_type, physical_id, properties, stack_name, logical_id)
 
-    return delete_if_unused
+    return delete_with_care
 
 
 def _check_unused(stack: Mapping[str, Any], logical_id: str) -> None:
+    """Leave alone what a resource stands on that could not be deleted."""
     definitions = (stack.get("_template") or {}).get("Resources", {})
     for name, record in stack.get("_resources", {}).items():
         if record.get("ResourceStatus") == "DELETE_FAILED" and name != logical_id:
             needed = ENGINE["_extract_deps"](definitions.get(name, {}), {logical_id})
             if needed:
                 raise KeptError("Resource deletion cancelled")
+
+
+def _takes_snapshot(
+    stack: Mapping[str, Any], logical_id: str, physical_id: str
+) -> bool:
+    """Whether what an update replaces is to be kept as a snapshot."""
+    record = stack.get("_resources", {}).get(logical_id)
+    if record is None or record["PhysicalResourceId"] == physical_id:
+        return False
+    # The record has the template from before until the update is done.
+    template = ENGINE["_parse_template"](stack["_template_body"])
+    policy = STACKS["_resource_policy"](
+        template["Resources"].get(logical_id),
+        "UpdateReplacePolicy",
+        stack["_resources"],
+        stack.get("_resolved_params", {}),
+        stack.get("_conditions", {}),
+        template.get("Mappings", {}),
+        stack["StackName"],
+        stack["StackId"],
+    )
+    return bool(policy == "Snapshot")
 
 
 def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
