@@ -179,7 +179,7 @@ STORAGE = template(
                 "S3Bucket": "bucket-named-at-publish",
                 "S3Key": "assets/runtime.zip",
             },
-            "Description": "See assets/runtime.zip and network.template.json.",
+            "Description": "assets/runtime.zip is in bucket-named-at-publish.",
         },
     },
 )

@@ -139,10 +139,11 @@ def test_access_denied_says_which_action_on_which_resource() -> None:
     )
 
 
-def test_access_denied_without_words_is_named_by_what_was_tried() -> None:
+@pytest.mark.parametrize("code", ["AccessDenied", "403"])
+def test_access_denied_without_words_is_named_by_what_was_tried(code: str) -> None:
     """HEAD of S3 answers 403 and nothing else."""
     with (
-        serving((403, bad("AccessDenied", ""))) as (aws, _),
+        serving((403, bad(code, ""))) as (aws, _),
         pytest.raises(
             Denied, match="cloudformation:DescribeStacks on Stack airflow-dev"
         ),

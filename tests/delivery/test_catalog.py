@@ -178,6 +178,14 @@ def test_a_dry_run_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert not [n for n, _ in aws.asked if n.startswith(changing)]
 
 
+def test_a_dry_run_of_a_first_release_leaves_nothing() -> None:
+    aws = account(is_new=True)
+    aws.answers["describe_stacks"] = error("ValidationError", "does not exist")
+    assert offered(aws, dry_run=True) is ExitCode.DONE
+    assert aws.parameters("execute_change_set") == []
+    assert len(aws.parameters("delete_change_set")) == 1
+
+
 def test_the_stack_is_updated_before_a_version_is_added() -> None:
     """The launch role has to be able to do what the new version takes."""
     aws = account(version(1))

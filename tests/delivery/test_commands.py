@@ -15,6 +15,7 @@ from delivery import aws as aws_module
 from delivery import commands, link
 from delivery.addresses import Place, addressed
 from delivery.aws import Emulator
+from delivery.dist import Environment
 from delivery.problems import ExitCode, Problem, Refused, Unable
 from tests.delivery.fakes import (
     REGION,
@@ -308,6 +309,25 @@ def test_other_partitions_have_other_consoles(region: str, host: str) -> None:
     publication = addressed(built.files, Place("b", region, aws.dns_suffix))
     url = link.quick_create(aws, publication, built.environment("dev"))
     assert urlsplit(url).netloc == host
+
+
+def test_a_value_with_blanks_survives_the_link() -> None:
+    """The console reads what follows the # itself, and takes a plus for a plus."""
+    built = dist()
+    aws = aws_module.Aws(region=REGION)
+    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    given = Environment("dev", NAME, {"Note": "a b&c+d"})
+    url = link.quick_create(aws, publication, given)
+    assert "param_Note=a%20b%26c%2Bd" in url
+
+
+def test_a_link_too_long_for_a_browser_is_refused() -> None:
+    built = dist()
+    aws = aws_module.Aws(region=REGION)
+    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    long = Environment("dev", NAME, {"Note": "x" * 9000})
+    with pytest.raises(Refused, match="State fewer parameters"):
+        link.quick_create(aws, publication, long)
 
 
 def test_a_choice_without_a_value_is_wrong_use(folder: Path) -> None:

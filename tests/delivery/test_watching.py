@@ -144,6 +144,20 @@ def test_events_out_of_order_give_the_latest_state() -> None:
     assert watch.status == "CREATE_COMPLETE"
 
 
+def test_an_event_that_comes_late_does_not_undo_a_later_one() -> None:
+    began = row(1, ROOT, ROOT, "CREATE_IN_PROGRESS")
+    late = row(3, ROOT, "Data", "CREATE_IN_PROGRESS")
+    done = row(5, ROOT, "Data", "CREATE_COMPLETE")
+    aws = FakeAws(
+        describe_stack_events=[histories(began, done), histories(began, late, done)]
+    )
+    watch = Watch(aws, stack_id(ROOT))
+    watch.look()
+    watch.look()
+    assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
+    assert watch.in_progress() == []
+
+
 def test_a_stack_that_is_rolled_back_is_taken_up_again() -> None:
     rows = (
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
