@@ -19,6 +19,8 @@ from local.emulator import HOST, Emulator
 from local.problems import EmulatorError
 from tests.local.cloud import Cloud, quickest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LONGEST_START = 3.0
 """Seconds; what the issue promises."""

@@ -22,6 +22,8 @@ from templates import parent
 from templates.pools import POOLS
 from tests.local.cloud import Cloud, Stack, quickest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(build.__file__).parent
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "parameters").glob("*.json"))
 CATALOG = "service-catalog.template.json"
