@@ -181,7 +181,10 @@ def follow(
         screen.diagnosis(detective.diagnose(stack))
         return ExitCode.FAILED
     finish(aws, environment)
-    screen.say(f"\nStack {stack.name} is {stack.status}.\n", style="green")
+    screen.say(
+        f"\nStack {stack.name} is {stack.status} after {shown.elapsed}.\n",
+        style="green",
+    )
     screen.outputs(stack.outputs, stack.descriptions)
     screen.say(NEXT)
     return ExitCode.DONE

@@ -142,10 +142,6 @@ NOT_LOOKED_INTO = (
 )
 
 
-class _Invalid(Failure):
-    """CloudFormation's validation named what is wrong."""
-
-
 class _Maker:
     """One change set and what is known around it."""
 
@@ -174,9 +170,6 @@ class _Maker:
         """Return what would happen, without a look into nested stacks if need be."""
         try:
             answer = self._settled(is_nested=is_nested)
-        except _Invalid:
-            # Found in a template or a value: without the look it would fail later.
-            raise
         except Failure as error:
             if not (is_nested and NESTED_REFUSED.search(str(error))):
                 raise
@@ -284,7 +277,7 @@ class _Maker:
             reason = f"{reason} There: {inner.get('StatusReason', 'no reason given')}"
             invalid = self._invalid(nested["id"], inner.get("StackId", ""))
         return (
-            _Invalid(*invalid)
+            Failure(*invalid)
             if invalid
             else Failure(
                 Problem(

@@ -30,6 +30,9 @@ PIPED_WIDTH = 10_000
 
 WAITS_SHOWN = 8
 
+QUIET = timedelta(minutes=1)
+"""After so long without an event a pipe, too, is told what is being waited for."""
+
 MARKS = {
     Kind.DELETE: ("- delete ", "red"),
     Kind.REPLACE: ("! replace", "red"),
@@ -184,7 +187,7 @@ class Follower:
     def __init__(self, watch: Watch, dist: Dist | None) -> None:
         self.watch, self.dist = watch, dist
         self.console = stderr()
-        self.begun = datetime.now(UTC)
+        self.begun = self.said = datetime.now(UTC)
 
     @contextmanager
     def showing(self) -> Iterator[Follower]:
@@ -200,9 +203,26 @@ class Follower:
 
     def new(self, seen: Sequence[Seen]) -> None:
         """Take what a look brought."""
-        if not self.console.is_terminal:
-            for one in seen:
-                _line(self.console, Text(event(one, self.dist)))
+        if self.console.is_terminal:
+            return
+        now = datetime.now(UTC)
+        for one in seen:
+            _line(self.console, Text(event(one, self.dist)))
+        if seen:
+            self.said = now
+        elif now - self.said > QUIET:
+            self.said = now
+            waiting = self.watch.in_progress()[:WAITS_SHOWN]
+            names = ", ".join("/".join((*w.path, w.event.logical_id)) for w in waiting)
+            _line(
+                self.console,
+                Text(f"{_age(now - self.begun)} elapsed; waits for {names}"),
+            )
+
+    @property
+    def elapsed(self) -> str:
+        """How long it has been shown."""
+        return _age(datetime.now(UTC) - self.begun)
 
     def tree(self) -> Group:
         """Return the stacks that are not done yet, and what is being waited for."""

@@ -225,6 +225,27 @@ def test_events_of_all_stacks_are_shown_in_order(
     assert len(only) == 2
 
 
+def test_events_of_one_moment_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Many happen within the same millisecond, and come the newest first."""
+    given(
+        monkeypatch,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        describe_stack_events=histories(
+            row(1, NAME, NAME, "CREATE_IN_PROGRESS"),
+            nested(2, NAME, "Storage", "CREATE_IN_PROGRESS", child="sto"),
+            row(3, "sto", "Data", "CREATE_IN_PROGRESS"),
+            row(3, "sto", "Data", "CREATE_COMPLETE"),
+        ),
+    )
+    lines = run(folder, "events", "dev").output.splitlines()
+    assert [line.split()[1] for line in lines[-2:]] == [
+        "CREATE_IN_PROGRESS",
+        "CREATE_COMPLETE",
+    ]
+
+
 def test_diagnose_tells_the_cause_and_fails(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

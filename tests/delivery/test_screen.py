@@ -49,6 +49,22 @@ def test_a_narrow_screen_cuts_lines_and_never_wraps_them() -> None:
     assert all(len(line) <= 40 for line in drawn(40))
 
 
+def test_a_pipe_hears_what_is_waited_for_when_nothing_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A pipeline that says nothing for twenty minutes is taken for dead."""
+    watch = Watch(FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME))
+    watch.look()
+    watch.look()
+    follower = screen.Follower(watch, dist())
+    follower.new([])
+    assert capsys.readouterr().err == ""
+    follower.said -= screen.QUIET * 2
+    follower.new([])
+    follower.new([])
+    assert capsys.readouterr().err.count("waits for Storage/Data") == 1
+
+
 def shown(
     capsys: pytest.CaptureFixture[str], *changes: Change, lists_all: bool = False
 ) -> str:
