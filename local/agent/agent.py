@@ -58,8 +58,9 @@ class Row:
 class Agent:
     """Runs on this machine what ECS would run on Fargate.
 
-    ``url`` is there as soon as the agent is made, so that the emulator can be started
-    with it as ``AWS_ENDPOINT_URL``: its functions then call AWS through the agent.
+    ``url`` is there as soon as the agent is made, and known before by the port in the
+    settings: the emulator takes it as ``AWS_ENDPOINT_URL``, so that its functions, the
+    setup gate's above all, call AWS through the agent.
     """
 
     def __init__(self, settings: Settings, *, emulator: Emulator | None = None) -> None:
@@ -95,6 +96,7 @@ class Agent:
             self.roles,
             bucket_key=self._emulator.bucket_key,
             definition=self.definition,
+            port=settings.gateway_port,
         )
         self._gateway.attach(EcsApi(self))
         self._host.gateway_url = self.url = self._gateway.url

@@ -49,6 +49,7 @@ class Gateway:
         *,
         bucket_key: Callable[[str], str],
         definition: Callable[[str], TaskDefinition],
+        port: int,
     ) -> None:
         """Listen at once; ``attach`` says who answers for tasks."""
         at = urlsplit(emulator_url)
@@ -61,7 +62,7 @@ class Gateway:
         self._keys: dict[str, str] = {}
         self._lock = threading.Lock()
         self._ecs: EcsApi | None = None
-        self._server = Server(self._answer)
+        self._server = Server(self._answer, port=port)
         self.url = self._server.url
 
     def attach(self, ecs: EcsApi) -> None:

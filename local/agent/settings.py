@@ -15,6 +15,9 @@ class Settings:
 
     emulator_url: str
     """The emulator itself. Tasks and everybody else use ``Agent.url`` in its place."""
+    gateway_port: int = 0
+    """Where tasks and everybody else reach AWS; 0 takes a free one. Choose it to start
+    the emulator with ``AWS_ENDPOINT_URL`` naming it before there is an agent."""
     folder: Path
     """Files of the tasks and logs. Keep its path short: sockets may lie in it."""
     image: Image
