@@ -74,10 +74,9 @@ class Alarm:
     missing: str
     policy: StepPolicy
 
-    @property
-    def visible_seconds(self) -> float:
-        """From the beginning of a period to the evaluation of its datapoint."""
-        return self.period + VISIBLE_SECONDS[self.period]
+    def visible_seconds(self, phase: float) -> float:
+        """From a datapoint at that place of its period to its evaluation."""
+        return self.period - phase + VISIBLE_SECONDS[self.period]
 
 
 def read(template: Path) -> tuple[Alarm, ...]:

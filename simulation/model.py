@@ -148,7 +148,13 @@ class World:
     """One day under one policy."""
 
     def __init__(
-        self, day: Day, policy: Policy, *, seed: int = 0, image: Image | None = None
+        self,
+        day: Day,
+        policy: Policy,
+        *,
+        seed: int = 0,
+        image: Image | None = None,
+        seconds: float = DAY_SECONDS,
     ) -> None:
         day.reset()
         self.day = day
@@ -156,6 +162,7 @@ class World:
         self.image = image or Image()
         self.random = Random(f"world {seed}")  # noqa: S311 - repeatable, not secret
         self.now = 0.0
+        self.seconds = seconds
         self.fleets: Mapping[str, Fleet] = {
             name: Fleet(name, shape) for name, shape in day.pools.items()
         }
@@ -180,11 +187,11 @@ class World:
         self.policy.begin(self)
         self.at(0.0, self._tick)
         self._await_run(None)
-        limit = DAY_SECONDS + OVERTIME_SECONDS
+        limit = self.seconds + OVERTIME_SECONDS
         while self._events:
             time, _, act, what = heapq.heappop(self._events)
-            if time > limit or (time >= DAY_SECONDS and not self.left):
-                self.now = max(DAY_SECONDS, min(time, limit))
+            if time > limit or (time >= self.seconds and not self.left):
+                self.now = max(self.seconds, min(time, limit))
                 break
             self.now = time
             act(what)

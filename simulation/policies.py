@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from runtime.brain.decide import decide
+from runtime.brain.decide import PHASE_SECONDS, decide
 from runtime.brain.fitting import compact
 from runtime.brain.foresight import Node, Work, foresee
-from runtime.brain.settings import PoolSettings, Settings, Style
+from runtime.brain.settings import HOLD_SECONDS, PoolSettings, Settings, Style
 from runtime.brain.state import (
     Batch,
     Demand,
@@ -42,7 +42,7 @@ class Native:
     alarms: Sequence[Alarm]
     style: Style = Style.BALANCED
     objective_seconds: float | None = None
-    hold_seconds: float = 60.0
+    hold_seconds: float = HOLD_SECONDS
     look_ahead: bool = True
     discipline: Discipline = Discipline.DRAIN
 
@@ -94,7 +94,7 @@ class Native:
                 value = values[watch.alarm.metric]
                 if value or any(watch.breaches):
                     world.at(
-                        world.now + watch.alarm.visible_seconds,
+                        world.now + watch.alarm.visible_seconds(PHASE_SECONDS),
                         self._evaluate,
                         (world, fleet, target, watch, value),
                     )

@@ -37,21 +37,22 @@ from runtime.brain.state import (
 ROUND_SECONDS = 10
 """How often a decision is made; the period of the alarms that carry it out."""
 
-ORDER_SECONDS = 20
-"""From a published deficit to a launch: the round, the alarm's period and delay, and
-the scheduler of ECS."""
+PHASE_SECONDS = 6
+"""When within each period of the alarms the loop decides, by the wall clock to which
+CloudWatch aligns periods: an alarm looks when a period has ended, so a number that is
+published at its beginning waits for nothing. The rest leaves time to read and send."""
 
-KEEP_SECONDS = 90
-"""How far beyond a launch announced tasks keep a worker that is already there."""
+ORDER_SECONDS = 14
+"""From a published deficit to a launch: the rest of the period, the alarm's delay of
+about 5 s, and the scheduler of ECS."""
 
 FRESH_ROUNDS = 3
 """A memory older than as many rounds is of no use, nor one from the future: the clock
 jumped or nobody decided, so the hold starts anew."""
 
-BASE_SECONDS = 120
+BASE_SECONDS = 60
 """Tasks that ran at every moment of as long are the load to keep headroom above; what
-comes and goes in bursts is foreseen, or nobody could.
-"""
+comes and goes in bursts is foreseen, or nobody could."""
 
 FORESEEN_SECONDS = 120
 """Tasks that were expected as soon come foreseen, if not at the second."""
@@ -193,7 +194,7 @@ def _decide_pool(
 
     # What is kept, and for how long.
     soon = sum(count for at, _, count in known.coming if at <= max(horizon, start))
-    soon += sum(count for at, _, count in known.announced if at <= start + KEEP_SECONDS)
+    soon += sum(count for at, _, count in known.announced if at <= start)
     keep = math.ceil((known.queued + busy + soon) / pool.concurrency)
     keep = min(max(keep, floor), crew.active + more)
     wanted = _remember(memory.wanted, now, keep, pool.hold_seconds)

@@ -32,11 +32,16 @@ class Style(StrEnum):
     ECONOMY = "economy"
 
 
-OBJECTIVE_SECONDS = {Style.BALANCED: 30.0, Style.ECONOMY: 60.0}
-"""The wait that a style aims at, unless the pool says another."""
+OBJECTIVE_SECONDS = {Style.BALANCED: 15.0, Style.ECONOMY: 55.0}
+"""The wait that a style aims at, unless the pool says another. It is met by what is
+foreseen; what nobody announced waits for a worker to start."""
 
-HEADROOM = {Style.BALANCED: 0.3, Style.ECONOMY: 0.0}
-"""Spare slots in square roots of the slots in use: random arrivals vary by that."""
+HEADROOM = {Style.BALANCED: 0.7, Style.ECONOMY: 0.1}
+"""Spare slots, in standard deviations of the tasks that come unforeseen while a worker
+starts."""
+
+HOLD_SECONDS = 30.0
+"""A drained worker that still has tasks is revived at once, so a short hold will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ class PoolSettings:
     maximum: int
     style: Style = Style.BALANCED
     objective_seconds: float | None = None
-    hold_seconds: float = 60.0
+    hold_seconds: float = HOLD_SECONDS
     look_ahead: bool = True
 
     @property
@@ -68,7 +73,7 @@ class PoolSettings:
 
     @property
     def headroom(self) -> float:
-        """Spare slots in square roots of the slots in use."""
+        """Spare slots, in standard deviations of what comes unforeseen."""
         return HEADROOM[self.style]
 
     def faults(self) -> list[str]:

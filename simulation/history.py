@@ -1,0 +1,140 @@
+"""A day from your own history: what your tasks did, as your metadata database has it.
+
+The file is a CSV with a header and these columns, which this query gives (one day at a
+time, UTC; psql's ``copy`` writes it)::
+
+    SELECT ti.dag_id, ti.task_id, ti.run_id, ti.queue, dr.run_type,
+           extract(epoch FROM ti.queued_dttm) AS queued,
+           extract(epoch FROM ti.start_date) AS started,
+           extract(epoch FROM ti.end_date) AS ended
+    FROM task_instance ti JOIN dag_run dr USING (dag_id, run_id)
+    WHERE ti.queued_dttm >= '2026-01-31' AND ti.queued_dttm < '2026-02-01'
+      AND ti.start_date IS NOT NULL AND ti.end_date IS NOT NULL
+
+History does not say which task waited for which, so tasks are queued when they were
+queued then. What scheduled runs queued in their first seconds counts as announced.
+The expected duration of a task is the mean of what it took, that day, in the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from runtime.brain.learning import Durations
+from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation.workloads import WAITING_CPU
+
+COLUMNS = (
+    "dag_id",
+    "task_id",
+    "run_id",
+    "queue",
+    "run_type",
+    "queued",
+    "started",
+    "ended",
+)
+FIRST_SECONDS = 10.0
+"""What a run queues within as long of its first task belongs to its first stage."""
+
+
+class HistoryError(Exception):
+    """The file is not a task history; the message says where and why."""
+
+
+class _Row(NamedTuple):
+    dag_id: str
+    task_id: str
+    run_id: str
+    queue: str
+    run_type: str
+    queued: float
+    duration: float
+
+
+def read(path: Path, shapes: Mapping[str, Shape] | None = None) -> Day:
+    """Return the day in a file; pools that ``shapes`` lacks get the usual shape."""
+    rows = _rows(path)
+    past: dict[tuple[str, str], tuple[float, int]] = {}
+    for row in rows:
+        seconds, runs = past.get((row.dag_id, row.task_id), (0.0, 0))
+        past[row.dag_id, row.task_id] = (seconds + row.duration, runs + 1)
+    midnight = min(row.queued for row in rows) // DAY_SECONDS * DAY_SECONDS
+    pools = {
+        queue: (shapes or {}).get(queue, Shape()) for queue in {r.queue for r in rows}
+    }
+    return Day("history", 0, _runs(rows, Durations(past), midnight), pools)
+
+
+def _runs(rows: Iterable[_Row], durations: Durations, midnight: float) -> list[Run]:
+    begins: dict[tuple[str, str], float] = {}
+    stages: dict[tuple[str, str, str, float], list[Task]] = {}
+    scheduled = set()
+    for row in sorted(rows, key=lambda row: row.queued):
+        key = (row.dag_id, row.run_id)
+        at = row.queued - midnight
+        first = begins.setdefault(key, at)
+        if at - first <= FIRST_SECONDS:
+            at = first
+            if row.run_type == "scheduled":
+                scheduled.add((*key, row.queue, at))
+        task = Task(
+            duration=row.duration,
+            estimate=durations.expected(row.dag_id, row.task_id),
+            cpu=WAITING_CPU,
+            pool=row.queue,
+        )
+        stages.setdefault((*key, row.queue, at), []).append(task)
+    return [
+        Run(key[3], [Stage(tasks)], 1.0 if key in scheduled else 0.0)
+        for key, tasks in stages.items()
+    ]
+
+
+def _rows(path: Path) -> list[_Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HistoryError(f"{path} cannot be read: {error}") from error
+    reader = csv.DictReader(text.splitlines())
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise HistoryError(
+            f"{path} lacks the columns {', '.join(missing)}; "
+            "the query is in simulation/history.py"
+        )
+    rows = [_row(path, reader.line_num, values) for values in reader]
+    if not rows:
+        raise HistoryError(f"{path} holds no tasks")
+    days = (max(row.queued for row in rows) - min(row.queued for row in rows)) / 86_400
+    if days > 1:
+        raise HistoryError(f"{path} spans {days:.1f} days; export one day at a time")
+    return rows
+
+
+def _row(path: Path, line: int, values: Mapping[str, str | None]) -> _Row:
+    words = {name: values[name] or "" for name in COLUMNS}
+    try:
+        queued, started, ended = (
+            float(words[name]) for name in ("queued", "started", "ended")
+        )
+    except ValueError as error:
+        raise HistoryError(f"{path}, line {line}: {error}") from error
+    if not (math.isfinite(queued) and 0 < ended - started < math.inf):
+        raise HistoryError(
+            f"{path}, line {line}: a task from {started} to {ended} took no time; "
+            "use seconds since 1970"
+        )
+    return _Row(
+        words["dag_id"],
+        words["task_id"],
+        words["run_id"],
+        words["queue"],
+        words["run_type"],
+        queued,
+        ended - started,
+    )

@@ -1,0 +1,179 @@
+"""The world obeys a queueing formula and the laws of conservation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from random import Random
+from statistics import fmean
+
+import pytest
+
+from runtime.brain.settings import Style
+from simulation import policies
+from simulation.actor import Alarm, read
+from simulation.clairvoyant import bound, plan
+from simulation.model import LAZY, Discipline, Image, Policy, World
+from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation.workloads import KINDS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def alarms() -> tuple[Alarm, ...]:
+    return read(ROOT / "dist" / "scaling.template.json")
+
+
+FROM, HOURS = 9 * 3600.0, 2 * 3600.0
+
+
+def short(kind: str, seed: int) -> Day:
+    """Two busy hours of a day: the same rules in a tenth of the time."""
+    day = KINDS[kind](seed)
+    runs = [run for run in day.runs if FROM <= run.at < FROM + HOURS]
+    for run in runs:
+        run.at -= FROM
+    return Day(kind, seed, runs, day.pools)
+
+
+def erlang_c_wait(rate: float, mean: float, servers: int) -> float:
+    load = rate * mean
+    busy = load**servers / math.factorial(servers) * servers / (servers - load)
+    idle = sum(load**k / math.factorial(k) for k in range(servers))
+    return busy / (idle + busy) * mean / (servers - load)
+
+
+def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
+    """The one case with a known answer: M/M/16."""
+    rate, mean, servers = 0.13, 100.0, 16
+    waits = []
+    for seed in range(16):
+        random = Random(seed)  # noqa: S311 - repeatable, not secret
+        runs, at = [], random.expovariate(rate)
+        while at < DAY_SECONDS:
+            duration = random.expovariate(1 / mean)
+            runs.append(Run(at, [Stage([Task(duration, mean, 0.04, "default")])]))
+            at += random.expovariate(rate)
+        shape = Shape(concurrency=8, minimum=2, maximum=2)
+        day = Day("poisson", seed, runs, {"default": shape})
+        World(day, policies.Fixed(), seed=seed).run()
+        waits += [task.delay for task in day.tasks()]
+    expected = erlang_c_wait(rate, mean, servers)
+    assert fmean(waits) == pytest.approx(expected, rel=0.12)
+
+
+def test_one_worker_all_day_costs_a_day() -> None:
+    day = Day("empty", 0, [], {"default": Shape(minimum=1)})
+    world = World(day, policies.Fixed()).run()
+    assert world.fleets["default"].cost == DAY_SECONDS
+
+
+ENDLESS = ("cpu-tracking", "queue-steps")
+"""Without workers there is no CPU use, so a pool at rest never wakes; and who shrinks
+by force kills a task longer than his patience as often as it starts."""
+
+
+def every_policy(alarms: tuple[Alarm, ...]) -> list[Policy]:
+    return [
+        policies.Native(alarms),
+        policies.Native(alarms, Style.ECONOMY),
+        policies.cpu_tracking(),
+        policies.backlog_tracking(),
+        policies.QueueSteps(),
+        policies.Keda(),
+        policies.Mwaa(),
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_task_ends_once_and_after_its_parents(
+    kind: str, alarms: tuple[Alarm, ...]
+) -> None:
+    for policy in every_policy(alarms):
+        day = short(kind, 11)
+        world = World(day, policy, seed=11, seconds=HOURS).run()
+
+        if world.left and policy.name in ENDLESS:
+            continue
+        assert world.left == 0
+        for task in day.tasks():
+            assert task.queued_at <= task.first_started_at <= task.started_at
+            assert task.ended_at == pytest.approx(task.started_at + task.duration)
+            for parent in task.stage.parents:
+                ended = max(before.ended_at for before in parent.tasks)
+                assert task.queued_at == pytest.approx(ended + 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_more_workers_live_than_the_maximum_and_one(
+    kind: str, alarms: tuple[Alarm, ...]
+) -> None:
+    for policy in every_policy(alarms):
+        world = World(short(kind, 12), policy, seed=12, seconds=HOURS).run()
+        for fleet in world.fleets.values():
+            assert fleet.most_alive <= fleet.shape.maximum + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("image", [Image(), LAZY], ids=["stock", "lazy"])
+def test_draining_kills_nothing(
+    kind: str, image: Image, alarms: tuple[Alarm, ...]
+) -> None:
+    """Revived after it let go, a worker would be taken away at its work."""
+    for style in Style:
+        day = short(kind, 13)
+        world = World(
+            day, policies.Native(alarms, style), seed=13, image=image, seconds=HOURS
+        ).run()
+        assert sum(task.kills for task in day.tasks()) == 0
+        assert sum(fleet.kills for fleet in world.fleets.values()) == 0
+
+
+def test_shrinking_by_force_does_kill() -> None:
+    """Else the test above could not fail."""
+    day = KINDS["long-tasks"](14)
+    World(day, policies.QueueSteps(), seed=14).run()
+    assert sum(task.kills for task in day.tasks()) > 0
+
+
+def test_a_drain_order_that_protection_ignores_does_kill(
+    alarms: tuple[Alarm, ...],
+) -> None:
+    """The protection protects, not luck: the same decisions without it."""
+    policy = policies.Native(alarms)
+    policy.discipline = Discipline.NONE
+    day = KINDS["long-tasks"](14)
+    World(day, policy, seed=14).run()
+    assert sum(task.kills for task in day.tasks()) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bound_lies_below_the_plan_and_falls_with_the_delay(kind: str) -> None:
+    day = KINDS[kind](15)
+    planned = plan(day)
+    bounds = [bound(day, planned.arrivals, delay) for delay in (0.0, 30.0, 60.0, 300.0)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert 0 < bounds[2] <= planned.seconds * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plan_keeps_its_word(kind: str) -> None:
+    """Within a minute of the queue, and no more at once than slots are paid for."""
+    day = KINDS[kind](16)
+    planned = plan(day)
+    for task in day.tasks():
+        assert 0 <= planned.starts[task] - planned.arrivals[task] <= 60
+    work = sum(task.duration / day.pools[task.pool].concurrency for task in day.tasks())
+    assert planned.seconds >= work
+
+
+def test_the_same_seeds_give_the_same_day(alarms: tuple[Alarm, ...]) -> None:
+    costs = {
+        World(short("cron", 17), policies.Native(alarms), seed=3)
+        .run()
+        .fleets["default"]
+        .cost
+        for _ in range(2)
+    }
+    assert len(costs) == 1
