@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -91,6 +91,7 @@ def offer(
     yes: bool,
 ) -> ExitCode:
     """Bring the portfolio up to date and add a version."""
+    dist = replace(dist, root=CATALOG)
     done = publish(aws, dist, bucket)
     name = version or default_version(done.publication)
     if not VERSION.fullmatch(name):
@@ -174,9 +175,7 @@ def _bring_up_to_date(
     dry_run: bool,
     yes: bool,
 ) -> ExitCode:
-    with proposed(
-        aws, dist, publication, environment, root=CATALOG, is_nested=False
-    ) as plan:
+    with proposed(aws, dist, publication, environment, is_nested=False) as plan:
         screen.plan(plan, dist)
         if plan.is_empty:
             return ExitCode.NOTHING_TO_CHANGE

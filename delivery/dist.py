@@ -51,6 +51,8 @@ class Dist:
 
     folder: Path
     files: Mapping[str, bytes]
+    root: str = ROOT
+    """The template of the stack that is spoken of; the catalog's is another."""
 
     @classmethod
     def read(cls, folder: Path) -> Dist:
@@ -149,7 +151,7 @@ class Dist:
 
     def template_at(self, path: Iterable[str]) -> dict[str, Any]:
         """Return the template of a nested stack by the logical IDs that lead to it."""
-        template = self.templates.get(ROOT, {})
+        template = self.templates.get(self.root, {})
         for logical_id in path:
             nested = template.get("Resources", {}).get(logical_id, {})
             relative = nested.get("Properties", {}).get("TemplateURL", "")

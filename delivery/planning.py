@@ -18,7 +18,7 @@ from delivery import changes, stacks
 from delivery.addresses import Publication
 from delivery.aws import Aws, tolerant
 from delivery.changes import Change, ChangeSet, Plan, Verdict
-from delivery.dist import ROOT, STACK, Dist, Environment
+from delivery.dist import STACK, Dist, Environment
 from delivery.problems import AwsError, Denied, Failure, Problem, Refused
 from delivery.stacks import REVIEW, Stack
 
@@ -111,7 +111,6 @@ def proposed(
     publication: Publication,
     environment: Environment,
     *,
-    root: str = ROOT,
     is_nested: bool = True,
     pace: Pace | None = None,
 ) -> Iterator[Plan]:
@@ -124,7 +123,6 @@ def proposed(
         publication=publication,
         environment=environment,
         found=found,
-        root=root,
         pace=pace or pace_for(aws),
     )
     executed: list[str] = []
@@ -153,12 +151,10 @@ class _Maker:
         publication: Publication,
         environment: Environment,
         found: Stack | None,
-        root: str,
         pace: Pace,
     ) -> None:
         self.aws, self.dist, self.publication = aws, dist, publication
         self.environment, self.found, self.pace = environment, found, pace
-        self.root = root
         self.is_new = found is None or found.status == REVIEW
         self.made: list[str] = []
         self.stack_id = found.id if found else ""
@@ -246,7 +242,7 @@ class _Maker:
             ChangeSetName=f"{PREFIX}{token}",
             ClientToken=token,
             ChangeSetType="CREATE" if self.is_new else "UPDATE",
-            TemplateURL=self.publication[self.root].url,
+            TemplateURL=self.publication[self.dist.root].url,
             Parameters=_pairs(
                 self.environment.parameters, "ParameterKey", "ParameterValue"
             ),
@@ -368,7 +364,7 @@ class _Maker:
         self, root: ChangeSet, before: Mapping[str, Any]
     ) -> tuple[Change, ...]:
         templates: dict[tuple[str, ...], Mapping[str, Any]] = {
-            (): self.publication.template(self.root)
+            (): self.publication.template(self.dist.root)
         }
         unseen: list[Mapping[str, Any]] = []
         for row in root.rows:
@@ -423,7 +419,7 @@ class _Maker:
         return changes.compared(path, before, after)
 
     def _published_at(self, path: tuple[str, ...]) -> dict[str, Any]:
-        body = self.dist.templates[self.root]["Resources"].get(path[0], {})
+        body = self.dist.templates[self.dist.root]["Resources"].get(path[0], {})
         relative = str(body.get("Properties", {}).get("TemplateURL", ""))
         if relative not in self.dist.templates:
             return {}
@@ -435,7 +431,7 @@ class _Maker:
             return {}
         wanted = {
             name: str(self.environment.parameters.get(name, body.get("Default", "")))
-            for name, body in self.dist.templates[self.root]
+            for name, body in self.dist.templates[self.dist.root]
             .get("Parameters", {})
             .items()
         }

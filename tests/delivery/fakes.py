@@ -189,7 +189,12 @@ CATALOG = {
         "FirstVersionUrl": {"Type": "String", "Default": "parent.template.json"},
         "LauncherArn": {"Type": "String", "Default": ""},
     },
-    "Resources": {"Portfolio": {"Type": "AWS::ServiceCatalog::Portfolio"}},
+    "Resources": {
+        "Portfolio": {
+            "Type": "AWS::ServiceCatalog::Portfolio",
+            "Metadata": {"Purpose": "Users find it here."},
+        }
+    },
 }
 DEV = {
     "Parameters": {"HasDeletionProtection": "false", "Size": "1"},

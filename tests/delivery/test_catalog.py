@@ -151,6 +151,24 @@ def test_a_first_release_makes_the_product_with_its_first_version() -> None:
     assert aws.parameters("create_provisioning_artifact") == []
 
 
+def test_its_resources_are_told_with_our_own_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    added = {
+        "Action": "Add",
+        "LogicalResourceId": "Portfolio",
+        "ResourceType": "AWS::ServiceCatalog::Portfolio",
+    }
+    there = {
+        "Status": "CREATE_COMPLETE",
+        "ChangeSetId": SET,
+        "StackId": stack_id(NAME),
+        "Changes": [{"ResourceChange": added}],
+    }
+    offered(account(is_new=True, describe_change_set=there))
+    assert "Users find it here." in capsys.readouterr().out
+
+
 def test_an_update_keeps_the_first_version_as_it_was() -> None:
     """CloudFormation deletes a version whose name or address changes."""
     aws = account(version(1))
