@@ -64,10 +64,12 @@ class Postgres:
         """Describe the server.
 
         ``settings`` is the compiled parameter group, ``names`` are those that clients
-        use besides localhost.
+        use besides localhost. ``master_password`` may be changed later; it counts from
+        the next start.
         """
         self._authority = authority
-        self._master = (master_user, master_password)
+        self._master_user = master_user
+        self.master_password = master_password
         self._settings = dict(settings)
         self._max_connections = max_connections
         self._names = tuple(names)
@@ -180,7 +182,7 @@ class Postgres:
         owned(self._data)
 
     def _make_roles(self) -> None:
-        user, password = self._master
+        user, password = self._master_user, self.master_password
         memberships = ", ".join(MEMBERSHIPS)
         statements = [
             _unless_role(SUPERUSER_ROLE, f"CREATE ROLE {SUPERUSER_ROLE} NOLOGIN"),

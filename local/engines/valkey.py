@@ -28,6 +28,10 @@ from local.engines.serving import Endpoint, wait_until
 
 FRONT = Path(__file__).with_name("tls_front.py")
 START_SECONDS = 15
+
+LONGEST_SOCKET = 100
+"""Characters. Linux takes 107, and folders may be deep."""
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -58,6 +62,7 @@ class Valkey:
         self._names = tuple(names)
         self._folder = Path()
         self._program = Path()
+        self._socket = Path()
         self._sockets = Path()
         self._port = 0
         self._server: Kept | None = None
@@ -89,8 +94,10 @@ class Valkey:
     def restart(self) -> Endpoint:
         """Stop the server if it runs, and start it at the same address."""
         self.stop()
-        # The path of a socket may have 107 characters, and folders may be deep.
-        self._sockets = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._socket = self._folder / "socket"
+        if len(str(self._socket)) > LONGEST_SOCKET:
+            self._sockets = Path(tempfile.mkdtemp(prefix="valkey-"))
+            self._socket = self._sockets / "socket"
         try:
             self._start_server()
             self._start_front()
@@ -117,16 +124,12 @@ class Valkey:
         if self._sockets.name:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
-    @property
-    def _socket(self) -> Path:
-        return self._sockets / "socket"
-
     def _start_server(self) -> None:
         # By its digest: a password of any characters needs no quoting.
         digest = hashlib.sha256(self.password.encode()).hexdigest()
         ours = {
             "port": "0",
-            "unixsocket": str(self._socket),
+            "unixsocket": f'"{self._socket}"',
             "unixsocketperm": "700",
             "dir": f'"{self._folder / "data"}"',
             "maxmemory": str(self._memory),
