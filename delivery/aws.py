@@ -78,7 +78,6 @@ DENIED = frozenset(
 THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
-        "LimitExceededException.Throttling",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",

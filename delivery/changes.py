@@ -152,6 +152,31 @@ class Plan:
         return [change for change in self.shown if change.endangers_data]
 
 
+def as_json(plan: Plan) -> str:
+    """Return a plan for other programs."""
+    return json.dumps(
+        {
+            "Stack": plan.stack_name,
+            "IsNew": plan.is_new,
+            "Changes": [
+                {
+                    "Name": change.name,
+                    "Type": change.type,
+                    "Kind": change.kind.name,
+                    "Verdict": change.verdict.name,
+                    "EndangersData": change.endangers_data,
+                    "Keeps": change.keeps,
+                    "Details": list(change.details),
+                }
+                for change in plan.shown
+            ],
+            "Unfounded": plan.unfounded,
+            "Notes": list(plan.notes),
+        },
+        indent=2,
+    )
+
+
 @dataclass(frozen=True)
 class ChangeSet:
     """One change set with those of the stacks in it."""

@@ -282,6 +282,7 @@ def publish(**options: Any) -> ExitCode:
 @BUCKET
 @NO_NESTED
 @click.option("--all", "lists_all", is_flag=True, help="List what is in new stacks.")
+@JSON
 def plan(**options: Any) -> ExitCode:
     r"""Show what a launch would change, and change nothing.
 
@@ -297,9 +298,10 @@ def plan(**options: Any) -> ExitCode:
     Examples
       build.py plan prod
       build.py plan dev --local
+      build.py plan prod --json | jq '.Changes[] | select(.EndangersData)'
     """
     where = _where(options)
-    from delivery import planning, publishing, screen
+    from delivery import changes, planning, publishing, screen
 
     aws, dist = where.aws(), where.dist()
     environment = where.environment(dist)
@@ -311,7 +313,10 @@ def plan(**options: Any) -> ExitCode:
         environment,
         is_nested=not options["no_nested"],
     ) as found:
-        screen.plan(found, dist, lists_all=options["lists_all"])
+        if options["as_json"]:
+            screen.show(changes.as_json(found))
+        else:
+            screen.plan(found, dist, lists_all=options["lists_all"])
         is_empty = found.is_empty
     return ExitCode.NOTHING_TO_CHANGE if is_empty else ExitCode.DONE
 

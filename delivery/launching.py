@@ -25,7 +25,7 @@ from delivery.changes import Plan
 from delivery.diagnosis import Detective
 from delivery.dist import Dist, Environment
 from delivery.planning import Pace, proposed
-from delivery.problems import AwsError, ExitCode, Problem, Refused
+from delivery.problems import AwsError, ExitCode, Problem, Refused, Unable
 from delivery.publishing import publish
 from delivery.watching import Watch, known_events, watch_pace
 
@@ -173,6 +173,18 @@ def follow(
             f"again with: build.py events ENV --follow"
         )
         return ExitCode.DETACHED
+    except Unable as error:
+        if aws.is_local:
+            raise
+        raise Unable(
+            *error.problems,
+            Problem(
+                where=f"Stack {environment.stack_name}",
+                what="It is not watched any more.",
+                why="The operation itself goes on without us.",
+                remedy="`build.py events ENV --follow` watches it again.",
+            ),
+        ) from error
     if quiet and watch.status in QUIET_ENDS:
         return ExitCode.DONE
     stack = stacks.existing(aws, watch.root.stack_id)

@@ -16,7 +16,7 @@ from typing import Any
 from delivery import stacks
 from delivery.aws import Aws
 from delivery.planning import Pace
-from delivery.problems import Problem, Throttled, Unreachable
+from delivery.problems import Throttled, Unreachable
 from delivery.stacks import Event, is_terminal
 
 WATCH_PACE = Pace(1.5, 6.0, each=0.25)
@@ -120,22 +120,12 @@ class Watch:
             except Throttled:
                 # Asked again with the next look, later than this one.
                 continue
-            except Unreachable as error:
-                if self.aws.is_local:
-                    raise
+            except Unreachable:
                 self._lost += 1
-                if self._lost < LOST_LOOKS:
-                    return found
-                raise Unreachable(
-                    *error.problems,
-                    Problem(
-                        where=f"Stack {stacks.name_of(self.root.stack_id)}",
-                        what="Nothing has been heard of it for a while.",
-                        why="The operation itself goes on without us.",
-                        remedy="Look with `build.py status ENV`, and watch it again "
-                        "with `build.py events ENV --follow`.",
-                    ),
-                ) from error
+                # An emulator that does not answer is dead; AWS comes back.
+                if self.aws.is_local or self._lost >= LOST_LOOKS:
+                    raise
+                return found
             self._lost = 0
             found += [Seen(node.path, event) for event in self._take(node, page)]
         self._discover(found)

@@ -278,6 +278,31 @@ def test_plan_has_an_exit_code_of_its_own_for_nothing(
     assert "Nothing to change" in done.output
 
 
+def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    added = {
+        "Action": "Add",
+        "LogicalResourceId": "Topic",
+        "ResourceType": "AWS::SNS::Topic",
+    }
+    given(
+        monkeypatch,
+        **PUBLISHED,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        get_template={"TemplateBody": template()},
+        create_change_set={"Id": "set", "StackId": stack_id(NAME)},
+        describe_change_set={
+            "Status": "CREATE_COMPLETE",
+            "ChangeSetId": "set",
+            "StackId": stack_id(NAME),
+            "Changes": [{"ResourceChange": added}],
+        },
+        delete_change_set={},
+    )
+    told = json.loads(run(folder, "plan", "dev", "--json").output)
+    assert told["Changes"][0]["Name"] == "Topic"
+    assert told["Changes"][0]["EndangersData"] is False
+
+
 def test_publish_gives_addresses_to_other_programs(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

@@ -24,6 +24,9 @@ from delivery.problems import ExitCode
 from local import control, emulator
 from tests.delivery.fakes import bucket, nest, template, write
 
+pytestmark = pytest.mark.slow
+"""Each starts stacks; together they take half a minute."""
+
 ROOT = Path(build.__file__).parent
 NAME = "airflow-dev"
 
@@ -330,7 +333,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_the_whole_product_is_launched_left_alone_and_destroyed(
     whole: Path, running: emulator.Emulator, environment: str

@@ -10,7 +10,14 @@ import pytest
 from delivery import asking, launching
 from delivery.changes import Change, Kind, Plan, Verdict
 from delivery.launching import Consent, confirm, launch
-from delivery.problems import ExitCode, Failure, Refused
+from delivery.problems import (
+    ExitCode,
+    Failure,
+    Problem,
+    Refused,
+    Unable,
+    Unreachable,
+)
 from tests.delivery.fakes import (
     AT_ONCE,
     REGION,
@@ -224,6 +231,29 @@ def test_ctrl_c_detaches_and_says_how_to_watch_again(
     assert code is ExitCode.DETACHED
     assert "events ENV --follow" in capsys.readouterr().err
     assert "cancel_update_stack" not in {name for name, _ in aws.asked}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Unreachable(Problem(where="AWS", what="no answer")),
+        Unable(Problem(where="AWS credentials", what="They have expired.")),
+    ],
+)
+def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> None:
+    aws = account(*ENDS_WELL[:3])
+    usual = aws.answers["describe_stack_events"]
+
+    def failing(**given: Any) -> dict[str, Any]:
+        if aws.calls["cloudformation:describe_stack_events"] > 3:
+            raise fault
+        result: dict[str, Any] = usual(**given)
+        return result
+
+    aws.answers["describe_stack_events"] = failing
+    with pytest.raises(Unable, match=r"goes on without us.*events ENV --follow"):
+        launched(aws)
+    assert aws.parameters("delete_change_set") == []
 
 
 def planned(verdict: Verdict = Verdict.CERTAIN) -> Plan:

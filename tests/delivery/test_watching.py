@@ -186,10 +186,10 @@ def test_throttling_while_watching_only_takes_longer() -> None:
     assert len(followed(aws)) == len(CREATED) - 1
 
 
-def test_a_lost_connection_says_that_the_operation_goes_on() -> None:
+def test_a_lost_connection_is_given_some_time() -> None:
     lost = Unreachable(Problem(where="AWS", what="no answer"))
     aws = FakeAws(describe_stack_events=lost)
-    with pytest.raises(Unreachable, match="goes on without us"):
+    with pytest.raises(Unreachable):
         followed(aws)
     assert aws.calls.total() > 1
 
