@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from local.agent import aws_calls
 from local.agent.aws_calls import Asked, Where
@@ -34,6 +34,9 @@ from local.agent.sessions import (
 from local.agent.web import Answer, Request, Server, ask
 
 JSON = "application/x-amz-json-1.1"
+CREDENTIALS = "/_local/credentials?role="
+"""Where the emulator gets credentials of the role that one of its functions has, so
+that the function's calls are checked too; the role's ARN follows, percent-encoded."""
 WRITES = frozenset({"PUT", "POST"})
 
 
@@ -74,6 +77,9 @@ class Gateway:
         self._server.close()
 
     def _answer(self, request: Request) -> Answer:
+        if request.target.startswith(CREDENTIALS):
+            role = unquote(request.target.removeprefix(CREDENTIALS))
+            return _json(200, self._sessions.issue(role, "function").document())
         asked = aws_calls.read(request, self._where)
         try:
             session = self._sessions.whose(

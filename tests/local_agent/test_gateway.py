@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -242,6 +245,28 @@ def test_a_role_runs_only_the_task_it_may_and_passes_only_its_roles(
     emulator.roles["other"] = Permissions((*run, *passing))
     ecs = client(guarded, "ecs", "other")
     assert ecs.run_task(cluster=CLUSTER, taskDefinition=definition)["tasks"]
+
+
+def test_a_function_of_the_emulators_gets_the_credentials_of_its_role(
+    guarded: Agent, emulator: FakeEmulator
+) -> None:
+    # The setup gate is a function; unchecked, its policy would be proven by nothing.
+    role = "arn:aws:iam::000000000000:role/gate"
+    emulator.roles[role] = Permissions(())
+    asked = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
+    with urlopen(asked, timeout=10) as answer:  # noqa: S310 - on the loopback
+        issued = json.load(answer)
+    ecs = boto3.client(
+        "ecs",
+        endpoint_url=guarded.url,
+        region_name="eu-central-1",
+        aws_access_key_id=issued["AccessKeyId"],
+        aws_secret_access_key=issued["SecretAccessKey"],
+        aws_session_token=issued["Token"],
+        config=ONCE,
+    )
+    with pytest.raises(ClientError, match="ecs:DescribeTasks"):
+        ecs.describe_tasks(cluster=CLUSTER, tasks=["x"])
 
 
 def test_protection_works_over_the_ecs_api_too(
