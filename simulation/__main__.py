@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from runtime.brain.settings import HOLD_SECONDS, SettingsError, Style
+from runtime.brain.settings import SettingsError, Style
 from simulation import actor, charts, clairvoyant, history, policies, scores
 from simulation.model import Policy, World
 from simulation.tasks import DAY_SECONDS, Day, Shape
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--charts", type=Path, help="folder for drawings")
     parser.add_argument("--objective", type=float, help="seconds a task may wait")
-    parser.add_argument("--hold", type=float, default=HOLD_SECONDS)
+    parser.add_argument("--hold", type=float, help="seconds before one is drained")
     parser.add_argument("--no-look-ahead", action="store_true")
     parser.add_argument("--history", type=Path, help="a CSV of your own tasks")
     parser.add_argument("--concurrency", type=int, default=8, help="with --history")

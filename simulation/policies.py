@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from runtime.brain.decide import PHASE_SECONDS, decide
 from runtime.brain.fitting import compact
 from runtime.brain.foresight import Node, Work, foresee
-from runtime.brain.settings import HOLD_SECONDS, PoolSettings, Settings, Style
+from runtime.brain.settings import PoolSettings, Settings, Style
 from runtime.brain.state import (
     Batch,
     Demand,
@@ -42,7 +42,7 @@ class Native:
     alarms: Sequence[Alarm]
     style: Style = Style.BALANCED
     objective_seconds: float | None = None
-    hold_seconds: float = HOLD_SECONDS
+    hold_seconds: float | None = None
     look_ahead: bool = True
     discipline: Discipline = Discipline.DRAIN
 

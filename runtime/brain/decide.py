@@ -46,13 +46,12 @@ ORDER_SECONDS = 14
 """From a published deficit to a launch: the rest of the period, the alarm's delay of
 about 5 s, and the scheduler of ECS."""
 
+MANY_BATCHES = 50
+"""A backlog of more different batches is laid out without the order of its arrival."""
+
 FRESH_ROUNDS = 3
 """A memory older than as many rounds is of no use, nor one from the future: the clock
 jumped or nobody decided, so the hold starts anew."""
-
-BASE_SECONDS = 60
-"""Tasks that ran at every moment of as long are the load to keep headroom above; what
-comes and goes in bursts is foreseen, or nobody could."""
 
 FORESEEN_SECONDS = 120
 """Tasks that were expected as soon come foreseen, if not at the second."""
@@ -182,7 +181,7 @@ def _decide_pool(
             most=pool.maximum - crew.active,
         )
     busy = sum(len(worker.running) for worker in crew.ready)
-    load = _load(memory.load, now, busy)
+    load = _load(memory.load, now, busy, pool.steady)
     base = load[0][1]
     gusts = _gusts(memory, now, known.queued, crew)
     reserve = 0
@@ -197,14 +196,14 @@ def _decide_pool(
     soon += sum(count for at, _, count in known.announced if at <= start)
     keep = math.ceil((known.queued + busy + soon) / pool.concurrency)
     keep = min(max(keep, floor), crew.active + more)
-    wanted = _remember(memory.wanted, now, keep, pool.hold_seconds)
+    wanted = _remember(memory.wanted, now, keep, pool.hold)
     most_wanted = wanted[0][1]
 
     drain: tuple[str, ...] = ()
     revive: tuple[str, ...] = ()
     if more:
         revive = _last_idle(now, crew.draining)[: max(0, more)]
-    elif now - memory.since >= pool.hold_seconds:
+    elif now - memory.since >= pool.hold:
         surplus = crew.active - max(pool.minimum, most_wanted)
         drain = _last_idle(now, crew.ready)[::-1][: max(0, surplus)]
     missing = min(more - len(revive), pool.maximum - fleet.desired)
@@ -268,6 +267,12 @@ def _known(now: float, demand: Demand, *, look_ahead: bool) -> _Known:
     ]
     announced = _in_seconds(now, demand.announced) if look_ahead else []
     coming = _in_seconds(now, demand.coming) if look_ahead else []
+    if len(queued) > MANY_BATCHES:
+        # What has long waited is late by any order; only how long it runs matters.
+        sizes: Counter[int] = Counter()
+        for _, expected, tasks in queued:
+            sizes[expected] += tasks
+        queued = [(0, expected, tasks) for expected, tasks in sizes.items()]
     return _Known(
         queued=sum(tasks for _, _, tasks in queued),
         announced=announced,
@@ -311,12 +316,10 @@ def _remember(
 
 
 def _load(
-    load: Iterable[tuple[float, int]], now: float, busy: int
+    load: Iterable[tuple[float, int]], now: float, busy: int, steady: float
 ) -> tuple[tuple[float, int], ...]:
     """Return how many tasks ran lately, without what cannot be the fewest."""
-    kept = [
-        entry for entry in load if entry[1] < busy and entry[0] >= now - BASE_SECONDS
-    ]
+    kept = [entry for entry in load if entry[1] < busy and entry[0] >= now - steady]
     return (*kept, (now, busy))
 
 

@@ -17,10 +17,12 @@ from runtime.brain.state import Batch
 
 Slots = dict[int, int]
 """How many slots come free in how many seconds."""
-
 Tasks = Sequence[tuple[int, int, int]]
 """Seconds until they arrive (not positive: they wait already), seconds they run, and
 how many; in the order of their arrival."""
+
+TURNS = 20
+"""More tasks than these after each other on one slot are not worth counting."""
 
 ARRIVAL_GRAIN_SECONDS = 5
 """Tasks that were queued within as much count as queued together."""
@@ -29,24 +31,28 @@ DURATION_GRAIN = math.log(1.1)
 """Durations that differ by less than a tenth count as equal: estimates are coarser."""
 
 
-def fits(slots: Slots, tasks: Tasks, objective: int, helped_after: int) -> bool:
-    """Return whether every task that more workers could help starts in time.
+def late(
+    slots: Slots, tasks: Tasks, objective: int, helped_after: int, bearable: int
+) -> int:
+    """Return how many tasks start too late that more workers could help.
 
     A task that starts before ``helped_after`` starts no later for want of a launch.
+    Counts no further than just beyond ``bearable``.
     """
     counts = dict(slots)
     times = list(counts)
     heapify(times)
-    if not times:
-        return not tasks
+    found = 0
     for arrival, duration, count in tasks:
         left = count
         latest = max(arrival + objective, helped_after)
         while left:
+            if not times or times[0] > latest:
+                found += left
+                if found > bearable:
+                    return found
+                break
             time = times[0]
-            start = max(time, arrival, 0)
-            if start > latest:
-                return False
             free = counts[time]
             if free > left:
                 counts[time] = free - left
@@ -56,13 +62,13 @@ def fits(slots: Slots, tasks: Tasks, objective: int, helped_after: int) -> bool:
                 del counts[time]
                 taken = free
             left -= taken
-            end = start + duration
+            end = max(time, arrival, 0) + duration
             if end in counts:
                 counts[end] += taken
             else:
                 counts[end] = taken
                 heappush(times, end)
-    return True
+    return found
 
 
 def fewest(
@@ -81,23 +87,28 @@ def fewest(
     helped_after = start_seconds + ARRIVAL_GRAIN_SECONDS
 
     def enough(workers: int) -> bool:
-        more = slots
-        if workers:
-            more = dict(slots)
-            more[start_seconds] = more.get(start_seconds, 0) + workers * per_worker
-        return fits(more, tasks, objective, helped_after)
+        more = dict(slots)
+        more[start_seconds] = more.get(start_seconds, 0) + workers * per_worker
+        return not late(more, tasks, objective, helped_after, 0)
 
-    if most <= 0 or enough(0):
+    if most <= 0:
         return 0
-    # As many workers as tasks need are enough, one for what rounding loses.
-    number = sum(count for _, _, count in tasks)
-    low, high = 0, min(most, -(-number // per_worker) + 1)
+    # Nearly every late task needs a slot of its own, so the answer lies close by.
+    helpless = most * per_worker * TURNS
+    guess = -(-late(slots, tasks, objective, helped_after, helpless) // per_worker)
+    if not guess:
+        return 0
+    low, high = 0, min(most, guess)
+    stride = 1
+    while high < most and not enough(high):
+        low, high, stride = high, min(most, high + stride), stride * 2
+    stride = 1
     while high - low > 1:
-        middle = (low + high) // 2
-        if enough(middle):
-            high = middle
+        probe = max(low + 1, high - stride)
+        if enough(probe):
+            high, stride = probe, stride * 2
         else:
-            low = middle
+            low, stride = probe, max(1, (high - probe) // 2)
     return high
 
 

@@ -32,15 +32,19 @@ class Style(StrEnum):
     ECONOMY = "economy"
 
 
-OBJECTIVE_SECONDS = {Style.BALANCED: 15.0, Style.ECONOMY: 55.0}
+OBJECTIVE_SECONDS = {Style.BALANCED: 15.0, Style.ECONOMY: 45.0}
 """The wait that a style aims at, unless the pool says another. It is met by what is
 foreseen; what nobody announced waits for a worker to start."""
 
-HEADROOM = {Style.BALANCED: 0.7, Style.ECONOMY: 0.1}
+HEADROOM = {Style.BALANCED: 0.7, Style.ECONOMY: 0.2}
 """Spare slots, in standard deviations of the tasks that come unforeseen while a worker
 starts."""
 
-HOLD_SECONDS = 30.0
+STEADY_SECONDS = {Style.BALANCED: 60.0, Style.ECONOMY: 180.0}
+"""Tasks that ran at every moment of as long are the load to keep headroom above; what
+comes and goes in bursts is foreseen, or nobody could."""
+
+HOLD_SECONDS = {Style.BALANCED: 30.0, Style.ECONOMY: 20.0}
 """A drained worker that still has tasks is revived at once, so a short hold will do."""
 
 
@@ -48,10 +52,9 @@ HOLD_SECONDS = 30.0
 class PoolSettings:
     """One pool of workers, fed by one Celery queue.
 
-    ``objective_seconds`` is how long a task may wait for its start, ``None`` for the
-    style's own; ``hold_seconds`` how long fewer workers must suffice before one is
-    drained; ``look_ahead`` whether tasks count that the metadata database only
-    announces.
+    ``objective_seconds`` is how long a task may wait for its start, ``hold_seconds``
+    how long fewer workers must suffice before one is drained, each ``None`` for the
+    style's own; ``look_ahead`` whether tasks count that the database only announces.
     """
 
     name: str
@@ -61,7 +64,7 @@ class PoolSettings:
     maximum: int
     style: Style = Style.BALANCED
     objective_seconds: float | None = None
-    hold_seconds: float = HOLD_SECONDS
+    hold_seconds: float | None = None
     look_ahead: bool = True
 
     @property
@@ -70,6 +73,18 @@ class PoolSettings:
         if self.objective_seconds is None:
             return OBJECTIVE_SECONDS[self.style]
         return self.objective_seconds
+
+    @property
+    def hold(self) -> float:
+        """How long fewer workers must suffice, in seconds."""
+        if self.hold_seconds is None:
+            return HOLD_SECONDS[self.style]
+        return self.hold_seconds
+
+    @property
+    def steady(self) -> float:
+        """For how long tasks must have run to count as steady load."""
+        return STEADY_SECONDS[self.style]
 
     @property
     def headroom(self) -> float:
@@ -103,7 +118,7 @@ class PoolSettings:
             f"{pool}: {name} is {value}; use 0 to {LONGEST_SECONDS} seconds"
             for name, value in (
                 ("objective_seconds", self.objective),
-                ("hold_seconds", self.hold_seconds),
+                ("hold_seconds", self.hold),
             )
             if not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS)
         ]

@@ -10,9 +10,6 @@ import pytest
 
 from simulation.actor import Alarm, Step, StepPolicy, Target, TemplateError, Watch, read
 
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "dist" / "scaling.template.json"
-
 GROW = StepPolicy(30, (Step(0, 1, 1), Step(1, 2, 2), Step(2, math.inf, 3)))
 
 
@@ -29,10 +26,10 @@ def alarm(policy: StepPolicy = GROW) -> Alarm:
     )
 
 
-def test_the_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus() -> (
-    None
-):
-    by_metric = {alarm.metric: alarm for alarm in read(TEMPLATE)}
+def test_the_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus(
+    template: Path,
+) -> None:
+    by_metric = {alarm.metric: alarm for alarm in read(template)}
     assert set(by_metric) == {"WorkerDeficit", "WorkerSurplus"}
     for workers in (1, 2, 7, 20):
         for metric, sign in (("WorkerDeficit", 1), ("WorkerSurplus", -1)):
@@ -41,8 +38,10 @@ def test_the_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus()
             assert watched.policy.change(distance) == sign * workers
 
 
-def test_what_the_template_says_counts_and_not_what_we_remember(tmp_path: Path) -> None:
-    document = json.loads(TEMPLATE.read_text())
+def test_what_the_template_says_counts_and_not_what_we_remember(
+    template: Path, tmp_path: Path
+) -> None:
+    document = json.loads(template.read_text())
     policy = document["Resources"]["Grow"]["Properties"]
     policy["StepScalingPolicyConfiguration"]["Cooldown"] = 77
     changed = tmp_path / "scaling.template.json"

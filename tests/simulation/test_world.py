@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from random import Random
 from statistics import fmean
+from time import process_time
 
 import pytest
 
 from runtime.brain.settings import Style
 from simulation import policies
-from simulation.actor import Alarm, read
+from simulation.actor import Alarm
 from simulation.clairvoyant import bound, plan
 from simulation.model import LAZY, Discipline, Image, Policy, World
 from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
 from simulation.workloads import KINDS
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def alarms() -> tuple[Alarm, ...]:
-    return read(ROOT / "dist" / "scaling.template.json")
-
+pytestmark = pytest.mark.slow
 
 FROM, HOURS = 9 * 3600.0, 2 * 3600.0
 
@@ -177,3 +171,11 @@ def test_the_same_seeds_give_the_same_day(alarms: tuple[Alarm, ...]) -> None:
         for _ in range(2)
     }
     assert len(costs) == 1
+
+
+def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Alarm, ...]) -> None:
+    day = KINDS["cron"](1)
+    assert len(day.tasks()) > 10_000
+    begun = process_time()
+    World(day, policies.Native(alarms), seed=1).run()
+    assert process_time() - begun <= 5
