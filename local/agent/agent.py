@@ -60,7 +60,8 @@ class Agent:
 
     ``url`` is there as soon as the agent is made, and known before by the port in the
     settings: the emulator takes it as ``AWS_ENDPOINT_URL``, so that its functions, the
-    setup gate's above all, call AWS through the agent.
+    setup gate's above all, call AWS through the agent. From then on it takes requests;
+    tasks that are asked for before ``start`` wait for it.
     """
 
     def __init__(self, settings: Settings, *, emulator: Emulator | None = None) -> None:

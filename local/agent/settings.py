@@ -29,7 +29,8 @@ class Settings:
     where the stand-ins' certificate authority lies. Shown by ``Agent.deviations``."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     """Variable -> value, in containers that have the variable and in no other: where
-    the stand-ins for the database and the broker listen."""
+    the stand-ins for the database and the broker listen. It is read when a container
+    starts, so it may be filled until ``Agent.start``."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Path in the container -> file to put there before a task starts."""
     probe_seconds: float | None = None

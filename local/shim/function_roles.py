@@ -1,0 +1,43 @@
+"""Functions with the credentials of their role, from whoever checks them.
+
+MiniStack gives a function the account's own. With ``AWS_ENDPOINT_URL`` naming the
+gateway of ``local.agent``, a function gets a session of its role there, and each of its
+calls is held against the role's policies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from local.shim.seams import names, replace
+
+SECONDS = 10.0
+
+
+def install() -> None:
+    """Ask for the credentials of every function from now on, where somebody issues."""
+    if gateway := os.environ.get("AWS_ENDPOINT_URL"):
+        replace(
+            "execution_credentials",
+            lambda _original: lambda config: _issued(gateway, config),
+            names("core.lambda_runtime"),
+            names("services.lambda_svc"),
+        )
+
+
+def _issued(gateway: str, config: Mapping[str, Any]) -> dict[str, str]:
+    role = quote(str(config.get("Role", "")), safe="")
+    # No proxy stands between this machine and itself.
+    web = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with web.open(f"{gateway}/_local/credentials?role={role}", timeout=SECONDS) as said:
+        found: dict[str, str] = json.load(said)
+    return {
+        "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": found["Token"],
+    }
