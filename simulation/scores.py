@@ -54,8 +54,12 @@ def percentile(values: Sequence[float], share: float) -> float:
 def score(world: World, plan_seconds: float) -> Score:
     """Score a day that has been run."""
     tasks = world.day.tasks()
-    started = [task for task in tasks if task.first_started_at >= 0]
-    delays = sorted(task.delay for task in started)
+    # What never started has waited until the end.
+    delays = sorted(
+        task.delay if task.first_started_at >= 0 else world.end - task.queued_at
+        for task in tasks
+        if task.queued_at >= 0
+    )
     fleets = list(world.fleets.values())
     cost = sum(fleet.cost for fleet in fleets)
     under, over, under_time, over_time, instability = _elasticity(world)
@@ -80,14 +84,18 @@ def score(world: World, plan_seconds: float) -> Score:
 
 
 def mean(scores: Iterable[Score]) -> Score:
-    """Return the mean day: the cost ratio as a geometric mean, kills as a sum."""
+    """Return the mean day: the cost ratio as a geometric mean, kills as a sum.
+
+    Days on which no worker ever ran have no ratio; their tasks are left.
+    """
     days = list(scores)
 
     def each(name: str) -> list[float]:
         return [getattr(day, name) for day in days]
 
     values = {name: fmean(each(name)) for name in Score.__slots__}
-    values["ratio"] = math.exp(fmean(map(math.log, each("ratio"))))
+    logs = [math.log(ratio) for ratio in each("ratio") if ratio]
+    values["ratio"] = math.exp(fmean(logs)) if logs else math.nan
     values["kills"] = sum(each("kills"))
     values["unfinished"] = sum(each("unfinished"))
     values["most_alive"] = max(each("most_alive"))

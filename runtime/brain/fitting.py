@@ -93,15 +93,10 @@ def fewest(
 
     if most <= 0:
         return 0
-    # Nearly every late task needs a slot of its own, so the answer lies close by.
+    # With a slot for every late task all are in time, so no more are ever needed.
     helpless = most * per_worker * TURNS
     guess = -(-late(slots, tasks, objective, helped_after, helpless) // per_worker)
-    if not guess:
-        return 0
     low, high = 0, min(most, guess)
-    stride = 1
-    while high < most and not enough(high):
-        low, high, stride = high, min(most, high + stride), stride * 2
     stride = 1
     while high - low > 1:
         probe = max(low + 1, high - stride)

@@ -10,7 +10,7 @@ from time import process_time
 import pytest
 
 from runtime.brain.settings import Style
-from simulation import policies
+from simulation import policies, scores
 from simulation.actor import Alarm
 from simulation.clairvoyant import bound, plan
 from simulation.model import LAZY, Discipline, Image, Policy, World
@@ -160,6 +160,17 @@ def test_the_plan_keeps_its_word(kind: str) -> None:
         assert 0 <= planned.starts[task] - planned.arrivals[task] <= 60
     work = sum(task.duration / day.pools[task.pool].concurrency for task in day.tasks())
     assert planned.seconds >= work
+
+
+def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
+    """No cost and no delays would look like the best policy of all."""
+    day = short("quiet-nights", 18)
+    world = World(day, policies.cpu_tracking(), seed=18, seconds=HOURS).run()
+    seen = scores.mean([scores.score(world, plan(day).seconds)] * 2)
+    assert seen.unfinished == 2 * len(day.tasks())
+    assert seen.p50 > 6 * 3600
+    assert seen.late == 1
+    assert math.isnan(seen.ratio)
 
 
 def test_the_same_seeds_give_the_same_day(alarms: tuple[Alarm, ...]) -> None:
