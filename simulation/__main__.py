@@ -37,7 +37,7 @@ POLICIES = (
 )
 
 HEADER = (
-    f"{'policy':18}{'p50 s':>7}{'p95 s':>7}{'p99 s':>7}{'>60 s':>7}{'>10 min':>8}"
+    f"{'policy':18}{'p50 s':>9}{'p95 s':>9}{'p99 s':>9}{'>60 s':>7}{'>10 min':>8}"
     f"{'killed':>8}{'left':>6}{'starts':>8}{'cost':>7}{'under':>7}{'over':>7}{'moves':>7}"
 )
 
@@ -51,7 +51,7 @@ def say(text: str) -> None:
 def line(name: str, score: scores.Score) -> str:
     """Return one row of the table."""
     return (
-        f"{name:18}{score.p50:7.1f}{score.p95:7.1f}{score.p99:7.1f}{score.late:7.1%}"
+        f"{name:18}{score.p50:9.1f}{score.p95:9.1f}{score.p99:9.1f}{score.late:7.1%}"
         f"{score.very_late:8.0f}{score.kills:8.0f}{score.unfinished:6.0f}"
         f"{score.launches:8.0f}{score.ratio:7.3f}{score.under:7.2f}{score.over:7.2f}"
         f"{score.instability:7.3f}"
