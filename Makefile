@@ -98,6 +98,10 @@ test: $(READY) ## Run every test.
 bench: $(READY) ## Measure compiling, linting and rebuilding against their floors.
 	@$(RUN) benchmarks
 
+.PHONY: simulate
+simulate: templates ## Compare scaling policies on simulated days, with charts.
+	@$(RUN) simulation --charts .cache/simulation
+
 .PHONY: format
 format: $(READY) ## Format the code, and mend what ruff can mend by itself.
 	@$(RUN) ruff check --quiet --fix-only

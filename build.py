@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from compiler.problems import ExitCode, Failure, Problem
-from delivery.commands import commands
+from delivery.commands import Paragraphs, commands
 
 if TYPE_CHECKING:
     from compiler.pipeline import Project
@@ -98,7 +98,7 @@ def main() -> None:
     """Compile and deliver CloudFormation templates for Apache Airflow on Fargate."""
 
 
-@main.command()
+@main.command(cls=Paragraphs)
 @click.option(
     "--dist",
     type=click.Path(file_okay=False, path_type=Path),
@@ -133,7 +133,7 @@ def templates(dist: Path) -> None:
     report.show_build(project.dist, outcome)
 
 
-@main.command()
+@main.command(cls=Paragraphs)
 @click.argument("environment", nargs=-1)
 def parameters(environment: tuple[str, ...]) -> None:
     r"""Check parameter files against the parent template; write nothing.
@@ -150,7 +150,7 @@ def parameters(environment: tuple[str, ...]) -> None:
     report.show_check(outcome)
 
 
-@main.command()
+@main.command(cls=Paragraphs)
 def reference() -> None:
     """Write the table of parameters in README.md anew."""
     from compiler import reference
@@ -159,7 +159,7 @@ def reference() -> None:
     reference.update(ROOT / "README.md", pages["parent"])
 
 
-@main.command()
+@main.command(cls=Paragraphs)
 @click.argument("action", type=click.Choice(["start", "stop", "erase"]))
 def emulator(action: str) -> None:
     r"""Start, stop or erase the emulator that --local uses.
@@ -204,15 +204,24 @@ def _connect_locally(region: str | None) -> Connected:
     from delivery.problems import Unable
     from local.problems import EmulatorError
 
+    def unable(error: EmulatorError) -> Unable:
+        trouble = _emulator_problem(error)
+        return Unable(
+            Trouble(where=trouble.where, what=trouble.what, remedy=trouble.remedy)
+        )
+
+    def kinds() -> Mapping[str, Mapping[str, str]]:
+        try:
+            return own.resource_kinds()
+        except EmulatorError as error:
+            raise unable(error) from error
+
     own = _emulator(region)
     try:
         own.start()
         options = own.client_options
     except EmulatorError as error:
-        trouble = _emulator_problem(error)
-        raise Unable(
-            Trouble(where=trouble.where, what=trouble.what, remedy=trouble.remedy)
-        ) from error
+        raise unable(error) from error
     if own.was_lost:
         click.echo(
             "The emulator had died, and what it held is lost; it starts empty.",
@@ -221,7 +230,7 @@ def _connect_locally(region: str | None) -> Connected:
     credentials = {
         name: str(value) for name, value in options.items() if name != "endpoint_url"
     }
-    return own.endpoint_url, credentials, own.resource_kinds
+    return own.endpoint_url, credentials, kinds
 
 
 def _emulator_problem(error: EmulatorError) -> Problem:

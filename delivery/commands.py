@@ -105,14 +105,17 @@ class Where:
         return dist.environment(self.name, self.stack_name or f"{prefix}-{self.name}")
 
 
-class DeliveryCommand(click.Command):
-    """Turns every expected failure into a message and an exit code."""
+class Paragraphs(click.Command):
+    r"""Keeps the lines of a paragraph in its help that begins with ``\b``."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # click marks a paragraph that keeps its lines with a backspace, which a raw
-        # docstring cannot hold.
+        # click marks it with a backspace, which a raw docstring cannot hold.
         self.help = (self.help or "").replace("\\b\n", "\b\n")
+
+
+class DeliveryCommand(Paragraphs):
+    """Turns every expected failure into a message and an exit code."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; report what stops it."""

@@ -87,6 +87,7 @@ class Emulator:
         *,
         region: str = REGION,
         gate: Gate = "stand-in",
+        functions_call: str = "",
         tell: Tell = _silent,
     ) -> None:
         self.project = project
@@ -94,6 +95,8 @@ class Emulator:
         self.region = region
         self.account = ACCOUNT
         self.gate = gate
+        self.functions_call = functions_call
+        """Where functions find AWS and their role; nothing for the emulator itself."""
         self.was_lost = False
         """Whether an earlier one died with what it held; known after ``start``."""
         self._tell = tell
@@ -243,6 +246,8 @@ class Emulator:
 
     def _environment(self, port: int) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        if self.functions_call:
+            kept["AWS_ENDPOINT_URL"] = self.functions_call
         return kept | {
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(port),

@@ -476,11 +476,44 @@ SETTINGS = (
             {
                 "broker_connection_max_retries": None,
                 "broker_channel_error_retry": True,
+                "task_publish_retry_policy": {
+                    "max_retries": None,
+                    "interval_start": 0,
+                    "interval_step": 0.2,
+                    "interval_max": 0.5,
+                },
+                "result_backend_always_retry": True,
+                "result_backend_max_sleep_between_retries_ms": 5000,
             }
         ),
         BROKER,
         "After a failover of the broker: try for ever, and take up a broken "
-        "channel again, instead of standing there healthy and idle.",
+        "channel again, instead of standing there healthy and idle. While the broker "
+        "is away, publishing is tried until Airflow's own time limit, for Airflow "
+        "repeats what timed out and fails what was refused. While the results "
+        "database is away, a worker writes its state later: refused, it would throw "
+        "away the message, and the task would stay queued (each measured with an "
+        "outage of 8 s).",
+    ),
+    Setting(
+        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES",
+        "300",
+        only(SCHEDULER),
+        "How often Airflow repeats a publication that timed out, one second each: a "
+        "failover of the broker is over in less.",
+    ),
+    Setting(
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES",
+        "20",
+        only(WORKER),
+        "A task asks the API server again for some three minutes; the default of 5 "
+        "ends after 6 s, and a failover of the database takes up to 60.",
+    ),
+    Setting(
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX",
+        "10",
+        only(WORKER),
+        "Seconds between those questions at most.",
     ),
     *(
         Setting(f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key}", value, BROKER, why)

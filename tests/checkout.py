@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TOY = Path(__file__).parent / "toy"
-REAL = ("build.py", "compiler", "requirements")
+REAL = ("build.py", "compiler", "delivery", "local", "requirements")
 
 KEPT = ("PATH", "HOME", "TMPDIR")
 """All a command needs of this process's environment."""

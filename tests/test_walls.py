@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("compiler", "delivery", "local", "runtime", "templates")
+PACKAGES = ("compiler", "delivery", "local", "runtime", "simulation", "templates")
 
 
 def inspect(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -39,6 +39,7 @@ def test_every_wall_stands() -> None:
         ("delivery", "import templates"),
         ("runtime", "import compiler"),
         ("local", "import templates"),
+        ("simulation", "import templates"),
     ],
 )
 def test_a_breached_wall_is_seen(package: str, trespass: str, tmp_path: Path) -> None:

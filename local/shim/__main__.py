@@ -21,10 +21,12 @@ def main() -> None:
     # Functions that the emulator runs are not ours, and must not import what we do.
     os.environ.pop("PYTHONPATH", None)
 
-    from local.shim import (  # noqa: PLC0415  # noqa: PLC0415
+    from local.shim import (  # noqa: PLC0415 - it needs the path above
         control,
         deletions,
+        elb_types,
         events,
+        function_roles,
         handlers,
         nested_stacks,
         operations,
@@ -39,6 +41,8 @@ def main() -> None:
     operations.install()
     catalog = service_catalog.kept()
     handlers.install(registry, catalog)
+    elb_types.install()
+    function_roles.install()
     nested_stacks.install()
     events.install()
     deletions.install()

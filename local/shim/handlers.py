@@ -13,6 +13,8 @@ from local.shim import (
     corrections,
     deletions,
     ec2_types,
+    ecs_types,
+    elb_types,
     gate,
     nested_stacks,
     properties,
@@ -42,6 +44,8 @@ def install(registry: Registry, catalog: Catalog) -> None:
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
     known.update(rds_types.completed(known))
+    known.update(ecs_types.completed(known))
+    known.update(elb_types.completed(known))
     known.update(corrections.corrected(known))
     known.update(deletions.guarded(known))
     known[service_catalog.PRODUCT] = catalog.handlers()
