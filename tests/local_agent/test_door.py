@@ -17,6 +17,8 @@ from local.agent.emulator import Listener, Rule, TargetGroup
 from local.agent.model import Container, Endpoint, Target
 from tests.local_agent.fakes import FakeEmulator, free_port, script, tasks, until
 
+pytestmark = pytest.mark.slow
+
 GROUP = "arn:aws:elasticloadbalancing:eu-central-1:000000000000:targetgroup/api/1"
 REFUSED = {
     "Type": "fixed-response",

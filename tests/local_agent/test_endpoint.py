@@ -23,6 +23,8 @@ from tests.local_agent.fakes import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 STEADY = Container(name="app", command=script(FOREVER))
 
 

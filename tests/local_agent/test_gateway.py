@@ -29,6 +29,8 @@ from tests.local_agent.fakes import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 DAGS = "arn:aws:s3:::dags"
 KEY = "arn:aws:kms:eu-central-1:000000000000:key/1"
 ONCE = Config(retries={"total_max_attempts": 1})

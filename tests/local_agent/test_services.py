@@ -7,10 +7,14 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from local.agent import Agent
 from local.agent.model import Container, HealthCheck
 from local.agent.scheduler import Rollout
 from tests.local_agent.fakes import FOREVER, FakeEmulator, arn, script, tasks, until
+
+pytestmark = pytest.mark.slow
 
 STEADY = Container(name="app", command=script(FOREVER))
 

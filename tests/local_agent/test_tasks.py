@@ -30,6 +30,8 @@ from tests.local_agent.fakes import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 STORED = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:own-AbCdEf"
 STUBBORN = (
     "import signal, time\n"
