@@ -6,14 +6,27 @@ neither troposphere nor a linter.
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
+try:
+    import click
+except ModuleNotFoundError:
+    # Another Python than the project's own was called: go on with that one.
+    here = Path(__file__).resolve().parent
+    install = [here / "requirements/install.py", ".venv", "requirements/dev.txt"]
+    made = subprocess.run([sys.executable, *install], cwd=here, check=False)  # noqa: S603 - our own installer
+    if made.returncode:
+        sys.exit(made.returncode)
+    own = str(here / ".venv/bin/python")
+    os.execv(own, [own, *sys.argv])  # noqa: S606 - as above
 
 from compiler.problems import ExitCode, Failure, Problem
 from delivery.commands import Paragraphs, commands
