@@ -12,21 +12,22 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-try:
-    import click
-except ModuleNotFoundError:
+if any(find_spec(name) is None for name in ("boto3", "cfnlint", "click", "rich")):
     # Another Python than the project's own was called: go on with that one.
-    here = Path(__file__).resolve().parent
-    install = [here / "requirements/install.py", ".venv", "requirements/dev.txt"]
-    made = subprocess.run([sys.executable, *install], cwd=here, check=False)  # noqa: S603 - our own installer
-    if made.returncode:
-        sys.exit(made.returncode)
-    own = str(here / ".venv/bin/python")
-    os.execv(own, [own, *sys.argv])  # noqa: S606 - as above
+    home = Path(__file__).resolve().parent
+    installing = (home / "requirements/install.py", ".venv", "requirements/dev.txt")
+    installed = subprocess.run((sys.executable, *installing), cwd=home, check=False)  # noqa: S603 - our own installer
+    if installed.returncode:
+        sys.exit(installed.returncode)
+    python = str(home / ".venv/bin/python")
+    os.execv(python, (python, *sys.argv))  # noqa: S606 - as above
+
+import click
 
 from compiler.problems import ExitCode, Failure, Problem
 from delivery.commands import Paragraphs, commands
