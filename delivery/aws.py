@@ -122,9 +122,6 @@ TOLD_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w:-]+\w)")
 TOLD_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
 
 
-Kinds = Mapping[str, Mapping[str, str]]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
     """Where an emulator listens, and what in it is not real.
@@ -137,7 +134,7 @@ class Emulator:
     region: str
     access_key_id: str
     secret_access_key: str
-    kinds: Callable[[], Kinds] = dict
+    kinds: Callable[[], Mapping[str, Mapping[str, str]]] = dict
 
 
 class Aws:
