@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from runtime import connections
+from runtime.connections import CONNECT_ARGS
 from templates.choices import Choices
 from templates.components import (
     API_SERVER,
@@ -352,3 +353,11 @@ def test_every_container_finds_the_runtime() -> None:
             "RUNTIME_SHA256": "given-RuntimeSha256",
             "RUNTIME_PATH": told["RUNTIME_PATH"],
         }
+
+
+def test_both_engines_notice_a_lost_writer_alike() -> None:
+    # The wall keeps templates from importing the runtime, so the numbers stand twice.
+    options = json.loads(
+        environment(WORKER)["AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"]
+    )
+    assert options["connect_args"].items() >= CONNECT_ARGS.items()
