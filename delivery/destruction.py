@@ -20,11 +20,10 @@ from delivery import asking, inventory, screen, stacks
 from delivery.aws import Aws, is_missing, tolerant
 from delivery.dist import Dist, Environment
 from delivery.inventory import Resource
-from delivery.launching import follow
+from delivery.launching import operate
 from delivery.planning import Pace
 from delivery.problems import AwsError, ExitCode, Failure, Problem, Refused, WrongUse
 from delivery.stacks import REVIEW, Stack
-from delivery.watching import Watch, known_events, watch_pace
 
 BUCKET = "AWS::S3::Bucket"
 DATABASE = "AWS::RDS::DBCluster"
@@ -106,21 +105,12 @@ def destroy(
     if deletes_data:
         for bucket in fate.full:
             empty_bucket(aws, bucket.physical_id)
-    known = known_events(aws, stack.id)
-    aws.call(
-        "cloudformation",
-        "delete_stack",
-        f"Stack {stack.name}",
-        StackName=stack.id,
-        **options,
-    )
-    watch = Watch(aws, stack.id, known)
-    ended = follow(
-        aws, dist, environment, watch, pace=pace or watch_pace(aws), quiet=True
+    ended, status = operate(
+        aws, dist, environment, stack, "delete_stack", pace=pace, options=options
     )
     if ended is ExitCode.DETACHED:
         return ended
-    if watch.status != "DELETE_COMPLETE":
+    if status != "DELETE_COMPLETE":
         return ExitCode.FAILED
     screen.show(f"Stack {stack.name} is deleted.")
     return _afterwards(aws, fate, deletes_data=deletes_data)

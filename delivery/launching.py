@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from delivery import asking, screen, stacks
 from delivery.aws import Aws
@@ -200,6 +202,36 @@ def follow(
     screen.outputs(stack.outputs, stack.descriptions)
     screen.say(NEXT)
     return ExitCode.DONE
+
+
+def operate(
+    aws: Aws,
+    dist: Dist,
+    environment: Environment,
+    stack: stacks.Stack,
+    operation: str,
+    *,
+    pace: Pace | None,
+    options: Mapping[str, Any],
+) -> tuple[ExitCode, str]:
+    """Start an operation on a stack and show it to its end.
+
+    ``operation`` is CloudFormation's, as boto3 spells it. Returns how following it
+    ended, and the status in which it left the stack.
+    """
+    known = known_events(aws, stack.id)
+    aws.call(
+        "cloudformation",
+        operation,
+        f"Stack {stack.name}",
+        StackName=stack.id,
+        **options,
+    )
+    watch = Watch(aws, stack.id, known)
+    ended = follow(
+        aws, dist, environment, watch, pace=pace or watch_pace(aws), quiet=True
+    )
+    return ended, watch.status
 
 
 def finish(aws: Aws, environment: Environment) -> None:

@@ -23,11 +23,10 @@ from delivery import asking, inventory, screen, stacks
 from delivery.aws import Aws
 from delivery.dist import Dist, Environment
 from delivery.inventory import Resource
-from delivery.launching import follow
+from delivery.launching import operate
 from delivery.planning import Pace
 from delivery.problems import ExitCode, Problem, Refused, WrongUse
 from delivery.stacks import REVIEW, Stack
-from delivery.watching import Watch, known_events, watch_pace
 
 DELETED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", REVIEW})
 
@@ -129,23 +128,14 @@ def recover(
         aws.call("cloudformation", "delete_stack", stack.name, StackName=stack.id)
         screen.say("Deleted.")
         return ExitCode.DONE
-    known = known_events(aws, stack.id)
     options = {"ResourcesToSkip": skipped} if skipped else {}
-    aws.call(
-        "cloudformation",
-        way.operation,
-        f"Stack {stack.name}",
-        StackName=stack.id,
-        **options,
-    )
-    watch = Watch(aws, stack.id, known)
-    ended = follow(
-        aws, dist, environment, watch, pace=pace or watch_pace(aws), quiet=True
+    ended, status = operate(
+        aws, dist, environment, stack, way.operation, pace=pace, options=options
     )
     if ended is ExitCode.DETACHED:
         return ended
-    if watch.status == "DELETE_COMPLETE" or watch.status in RETURNED:
-        screen.show(f"Stack {stack.name} is {watch.status}.")
+    if status == "DELETE_COMPLETE" or status in RETURNED:
+        screen.show(f"Stack {stack.name} is {status}.")
         screen.say("Next: build.py launch ENV")
         return ExitCode.DONE
     return ExitCode.FAILED
