@@ -74,7 +74,7 @@ class Report:
         """
         # A worker that failed to answer sends {"error": ...}.
         if not isinstance(reply, Mapping) or "error" in reply:
-            raise ValueError(f"{reply!r} is not a report")  # noqa: TRY004 - one kind
+            raise ValueError(f"{reply!r} is not a report")
         known = {field.name for field in fields(cls)}
         values = {name: reply[name] for name in known & reply.keys()}
         if missing := known - values.keys() - {"created"}:
