@@ -33,6 +33,9 @@ class Running(NamedTuple):
 class WorkerState(Enum):
     """How far a worker is in its life."""
 
+    WAITING = "waiting"
+    """It runs, but ECS has not granted it protection yet, so it takes nothing."""
+
     READY = "ready"
     """It is protected and takes tasks."""
 
@@ -44,11 +47,15 @@ class WorkerState(Enum):
 
 
 class Worker(NamedTuple):
-    """A worker that has reported. Those that have not are the fleet's ``starting``."""
+    """A worker that has reported. Those that have not are the fleet's ``starting``.
+
+    It is ``outdated`` when its revision is not the one that its service deploys.
+    """
 
     identity: str
     state: WorkerState
     running: Sequence[Running] = ()
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
