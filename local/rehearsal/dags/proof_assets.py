@@ -1,0 +1,33 @@
+"""A DAG that writes an asset, and one that runs whenever somebody did."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, dag, task
+
+WRITTEN = Asset("s3://rehearsal/proof")
+
+
+@dag(schedule=None, is_paused_upon_creation=False)
+def proof_asset_writer() -> None:
+    """Write the asset."""
+
+    @task(outlets=[WRITTEN])
+    def write() -> None:
+        """Nothing has to be written for an asset to count as written."""
+
+    write()
+
+
+@dag(schedule=[WRITTEN], is_paused_upon_creation=False)
+def proof_asset_reader() -> None:
+    """Run when the asset was written."""
+
+    @task
+    def read() -> str:
+        return "seen"
+
+    read()
+
+
+proof_asset_writer()
+proof_asset_reader()
