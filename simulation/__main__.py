@@ -59,13 +59,13 @@ def line(name: str, score: scores.Score) -> str:
 
 
 def contenders(
-    alarms: Sequence[actor.Alarm], asked: argparse.Namespace
+    orders: Sequence[actor.Order], asked: argparse.Namespace
 ) -> Mapping[str, Callable[[], Policy]]:
     """Return every policy by its name."""
 
     def ours(style: Style) -> Callable[[], Policy]:
         return lambda: policies.Native(
-            alarms,
+            orders,
             style,
             objective_seconds=asked.objective,
             hold_seconds=asked.hold,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from autoscaling import Target, Watch
 from runtime.brain.decide import PHASE_SECONDS, decide
 from runtime.brain.fitting import compact
 from runtime.brain.foresight import Node, Work, foresee
@@ -26,7 +27,7 @@ from runtime.brain.state import (
 from runtime.brain.state import Fleet as FleetState
 from runtime.brain.state import Worker as WorkerReport
 from simulation import tasks
-from simulation.actor import Alarm, Target, Watch
+from simulation.actor import Order
 from simulation.model import Discipline, Fleet, Worker, World
 
 LOOK_SECONDS = 300.0
@@ -39,7 +40,7 @@ DEFICIT, SURPLUS = "WorkerDeficit", "WorkerSurplus"
 class Native:
     """Ours: the brain publishes, the alarms act."""
 
-    alarms: Sequence[Alarm]
+    orders: Sequence[Order]
     style: Style = Style.BALANCED
     objective_seconds: float | None = None
     hold_seconds: float | None = None
@@ -72,7 +73,7 @@ class Native:
         self._work: dict[tasks.Stage, list[Work]] = {}
         self._expected: dict[tasks.Run, list[tuple[str, Batch]]] = {}
         self._stacks = {
-            name: (Target(), [Watch(alarm) for alarm in self.alarms])
+            name: (Target(), [(one, Watch(one.alarm)) for one in self.orders])
             for name in world.fleets
         }
 
@@ -90,21 +91,21 @@ class Native:
                     world.revive(fleet, by_name[identity])
             values = {DEFICIT: pool.deficit, SURPLUS: pool.surplus}
             target, watches = self._stacks[name]
-            for watch in watches:
-                value = values[watch.alarm.metric]
+            for order, watch in watches:
+                value = values[order.metric]
                 if value or any(watch.breaches):
                     world.at(
-                        world.now + watch.alarm.visible_seconds(PHASE_SECONDS),
+                        world.now + order.alarm.visible_seconds(PHASE_SECONDS),
                         self._evaluate,
-                        (world, fleet, target, watch, value),
+                        (world, fleet, target, order, watch, value),
                     )
 
     @staticmethod
-    def _evaluate(what: tuple[World, Fleet, Target, Watch, float]) -> None:
-        world, fleet, target, watch, value = what
+    def _evaluate(what: tuple[World, Fleet, Target, Order, Watch, float]) -> None:
+        world, fleet, target, order, watch, value = what
         if watch.due(value, world.now):
-            distance = value - watch.alarm.threshold
-            change = target.change(watch.alarm.policy, distance, world.now)
+            distance = value - order.alarm.threshold
+            change = target.change(order.policy, distance, world.now)
             fleet.set_desired(fleet.desired + change)
 
     def snapshot(self, world: World) -> Snapshot:

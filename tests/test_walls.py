@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("compiler", "delivery", "local", "runtime", "simulation", "templates")
+PACKAGES = (
+    *("autoscaling", "compiler", "delivery", "local", "runtime", "simulation"),
+    "templates",
+)
 
 
 def inspect(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -39,7 +42,9 @@ def test_every_wall_stands() -> None:
         ("delivery", "import templates"),
         ("runtime", "import compiler"),
         ("local", "import templates"),
+        ("local", "import simulation"),
         ("simulation", "import templates"),
+        ("autoscaling", "import local"),
     ],
 )
 def test_a_breached_wall_is_seen(package: str, trespass: str, tmp_path: Path) -> None:

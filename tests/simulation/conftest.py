@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compiler.wiring import Build
-from simulation.actor import Alarm, read
+from simulation.actor import Order, read
 from templates import scaling
 
 
@@ -20,5 +20,5 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alarms(template: Path) -> tuple[Alarm, ...]:
+def alarms(template: Path) -> tuple[Order, ...]:
     return read(template)

@@ -9,7 +9,7 @@ import pytest
 
 from simulation import policies
 from simulation.__main__ import POLICIES, contenders, main
-from simulation.actor import Alarm
+from simulation.actor import Order
 from simulation.history import COLUMNS
 from templates import metrics
 
@@ -66,7 +66,7 @@ def test_settings_that_cannot_be_meant_are_refused(
     assert "minimum 9 is above maximum 3" in capsys.readouterr().err
 
 
-def test_every_policy_can_be_named(alarms: tuple[Alarm, ...]) -> None:
+def test_every_policy_can_be_named(alarms: tuple[Order, ...]) -> None:
     class Asked:
         objective, hold, no_look_ahead = None, None, False
 

@@ -11,7 +11,7 @@ import pytest
 
 from runtime.brain.settings import Style
 from simulation import policies, scores
-from simulation.actor import Alarm
+from simulation.actor import Order
 from simulation.clairvoyant import bound, plan
 from simulation.model import LAZY, Discipline, Image, Policy, World
 from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
@@ -68,7 +68,7 @@ ENDLESS = ("cpu-tracking", "queue-steps")
 by force kills a task longer than his patience as often as it starts."""
 
 
-def every_policy(alarms: tuple[Alarm, ...]) -> list[Policy]:
+def every_policy(alarms: tuple[Order, ...]) -> list[Policy]:
     return [
         policies.Native(alarms),
         policies.Native(alarms, Style.ECONOMY),
@@ -82,7 +82,7 @@ def every_policy(alarms: tuple[Alarm, ...]) -> list[Policy]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_task_ends_once_and_after_its_parents(
-    kind: str, alarms: tuple[Alarm, ...]
+    kind: str, alarms: tuple[Order, ...]
 ) -> None:
     for policy in every_policy(alarms):
         day = short(kind, 11)
@@ -101,7 +101,7 @@ def test_every_task_ends_once_and_after_its_parents(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_more_workers_live_than_the_maximum_and_one(
-    kind: str, alarms: tuple[Alarm, ...]
+    kind: str, alarms: tuple[Order, ...]
 ) -> None:
     for policy in every_policy(alarms):
         world = World(short(kind, 12), policy, seed=12, seconds=HOURS).run()
@@ -112,7 +112,7 @@ def test_no_more_workers_live_than_the_maximum_and_one(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("image", [Image(), LAZY], ids=["stock", "lazy"])
 def test_draining_kills_nothing(
-    kind: str, image: Image, alarms: tuple[Alarm, ...]
+    kind: str, image: Image, alarms: tuple[Order, ...]
 ) -> None:
     """Revived after it let go, a worker would be taken away at its work."""
     for style in Style:
@@ -132,7 +132,7 @@ def test_shrinking_by_force_does_kill() -> None:
 
 
 def test_a_drain_order_that_protection_ignores_does_kill(
-    alarms: tuple[Alarm, ...],
+    alarms: tuple[Order, ...],
 ) -> None:
     """The protection protects, not luck: the same decisions without it."""
     policy = policies.Native(alarms)
@@ -173,7 +173,7 @@ def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
     assert math.isnan(seen.ratio)
 
 
-def test_the_same_seeds_give_the_same_day(alarms: tuple[Alarm, ...]) -> None:
+def test_the_same_seeds_give_the_same_day(alarms: tuple[Order, ...]) -> None:
     costs = {
         World(short("cron", 17), policies.Native(alarms), seed=3)
         .run()
@@ -184,7 +184,7 @@ def test_the_same_seeds_give_the_same_day(alarms: tuple[Alarm, ...]) -> None:
     assert len(costs) == 1
 
 
-def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Alarm, ...]) -> None:
+def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Order, ...]) -> None:
     day = KINDS["cron"](1)
     assert len(day.tasks()) > 10_000
     begun = process_time()
