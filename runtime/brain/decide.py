@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runtime.brain.fitting import ARRIVAL_GRAIN_SECONDS, Slots, Tasks, fewest
-from runtime.brain.foresight import left
+from runtime.brain.crew import Crew, last_idle, replaced, without_duplicates
+from runtime.brain.fitting import Tasks, fewest
 from runtime.brain.settings import PoolSettings, Settings
 from runtime.brain.state import (
     Batch,
@@ -30,8 +30,6 @@ from runtime.brain.state import (
     PoolDecision,
     Pulse,
     Snapshot,
-    Worker,
-    WorkerState,
 )
 
 ROUND_SECONDS = 10
@@ -77,11 +75,16 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
         if fleet is None:
             problems.append(f"pool {pool.name!r}: nothing is known of its workers")
             continue
+        single, twice = without_duplicates(fleet)
+        if twice:
+            problems.append(
+                f"pool {pool.name!r}: reported more than once: {', '.join(twice)}"
+            )
         pools[pool.name] = _decide_pool(
             snapshot.now,
             pool,
             snapshot.queues.get(pool.queue, Demand()),
-            _without_duplicates(pool, fleet, problems),
+            single,
             snapshot.memories.get(pool.name),
         )
     served = {pool.queue for pool in settings.pools}
@@ -101,61 +104,6 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
     )
 
 
-def _without_duplicates(pool: PoolSettings, fleet: Fleet, problems: list[str]) -> Fleet:
-    """Return the fleet with every worker once, the most advanced state of each."""
-    if len({worker.identity for worker in fleet.workers}) == len(fleet.workers):
-        return fleet
-    order = list(WorkerState)
-    kept: dict[str, Worker] = {}
-    for worker in fleet.workers:
-        other = kept.get(worker.identity)
-        if other is None or order.index(worker.state) > order.index(other.state):
-            kept[worker.identity] = worker
-    counts = Counter(worker.identity for worker in fleet.workers)
-    problems.append(
-        f"pool {pool.name!r}: reported more than once: "
-        + ", ".join(sorted(name for name, count in counts.items() if count > 1))
-    )
-    return Fleet(
-        fleet.desired, tuple(kept.values()), fleet.starting, fleet.start_seconds
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Crew:
-    """The workers of a pool by what they can still do."""
-
-    ready: Sequence[Worker]
-    draining: Sequence[Worker]
-    released: int
-    starting: Sequence[float]
-    unseen: int
-    """Workers that were ordered and of which ECS shows nothing yet."""
-
-    leaving: int
-    """Released workers that ECS takes away already: the count is lowered for them."""
-
-    @classmethod
-    def of(cls, fleet: Fleet) -> _Crew:
-        by_state: dict[WorkerState, list[Worker]] = {s: [] for s in WorkerState}
-        for worker in fleet.workers:
-            by_state[worker.state].append(worker)
-        alive = len(fleet.workers) + len(fleet.starting)
-        return cls(
-            ready=by_state[WorkerState.READY],
-            draining=by_state[WorkerState.DRAINING],
-            released=len(by_state[WorkerState.RELEASED]),
-            starting=fleet.starting,
-            unseen=max(0, fleet.desired - alive),
-            leaving=max(0, alive - fleet.desired),
-        )
-
-    @property
-    def active(self) -> int:
-        """Workers that take tasks or soon will."""
-        return len(self.ready) + len(self.starting) + self.unseen
-
-
 def _decide_pool(
     now: float, pool: PoolSettings, demand: Demand, fleet: Fleet, memory: Memory | None
 ) -> PoolDecision:
@@ -164,9 +112,11 @@ def _decide_pool(
     start = start_up.seconds + ORDER_SECONDS
     objective = pool.objective
     horizon = max(0.0, start - objective + 2 * ROUND_SECONDS)
-    crew = _Crew.of(fleet)
+    needed = memory.wanted[0][1] if memory.wanted else len(fleet.workers)
+    retired = replaced(now, fleet, needed, pool.maximum)
+    crew = Crew.of(now, fleet, retired, patience=objective + ORDER_SECONDS)
     known = _known(now, demand, look_ahead=pool.look_ahead)
-    slots = _slots(now, crew, start, pool.concurrency)
+    slots = crew.slots(now, start, pool.concurrency)
 
     # What is missing.
     tasks = [task for task in known.tasks if task[0] <= horizon]
@@ -199,25 +149,23 @@ def _decide_pool(
     wanted = _remember(memory.wanted, now, keep, pool.hold)
     most_wanted = wanted[0][1]
 
-    drain: tuple[str, ...] = ()
-    revive: tuple[str, ...] = ()
-    if more:
-        revive = _last_idle(now, crew.draining)[: max(0, more)]
-    elif now - memory.since >= pool.hold:
-        surplus = crew.active - max(pool.minimum, most_wanted)
-        drain = _last_idle(now, crew.ready)[::-1][: max(0, surplus)]
+    drain, revive = retired, []
+    if more > 0:
+        revive = last_idle(now, crew.draining)[:more]
+    elif now - memory.since >= pool.hold and not crew.deploying:
+        unneeded = crew.active - max(pool.minimum, most_wanted)
+        drain = last_idle(now, crew.ready)[::-1][: max(0, unneeded)]
     missing = min(more - len(revive), pool.maximum - fleet.desired)
     deficit, grow = _order(max(0, missing), memory.grow, now, fleet.desired, +1)
-    # Whoever starts is not protected yet: a lower count could take it instead.
-    settled = not (crew.starting or crew.unseen or deficit)
-    gone = max(0, crew.released - crew.leaving) if settled else 0
+    takes_away = crew.settled and not crew.deploying and not deficit
+    gone = max(0, crew.released - crew.leaving) if takes_away else 0
     surplus, shrink = _order(gone, memory.shrink, now, fleet.desired, -1)
 
     return PoolDecision(
         deficit=deficit,
         surplus=surplus,
-        drain=drain,
-        revive=revive,
+        drain=tuple(worker.identity for worker in drain),
+        revive=tuple(worker.identity for worker in revive),
         demand=known.queued + sum(len(worker.running) for worker in fleet.workers),
         wanted=crew.active + more,
         memory=Memory(
@@ -289,24 +237,6 @@ def _in_seconds(now: float, batches: Iterable[Batch]) -> list[tuple[int, int, in
     ]
 
 
-def _slots(now: float, crew: _Crew, start: float, concurrency: int) -> Slots:
-    """Return when the slots of the active workers come free."""
-    slots: Slots = {}
-    free = 0
-    for worker in crew.ready:
-        free += max(0, concurrency - len(worker.running))
-        for task in worker.running:
-            at = math.ceil(left(now, task))
-            slots[at] = slots.get(at, 0) + 1
-    if free:
-        slots[0] = slots.get(0, 0) + free
-    launches = (*crew.starting, *(now,) * crew.unseen)
-    for launched in launches:
-        at = max(ARRIVAL_GRAIN_SECONDS, math.ceil(launched + start - now))
-        slots[at] = slots.get(at, 0) + concurrency
-    return slots
-
-
 def _remember(
     wanted: Iterable[tuple[float, int]], now: float, count: int, hold: float
 ) -> tuple[tuple[float, int], ...]:
@@ -323,7 +253,7 @@ def _load(
     return (*kept, (now, busy))
 
 
-def _gusts(memory: Memory, now: float, queued: int, crew: _Crew) -> float:
+def _gusts(memory: Memory, now: float, queued: int, crew: Crew) -> float:
     """Return how much the load varies by tasks that nothing announced.
 
     It is the variance of their number, per second of waiting for it; batches count
@@ -340,20 +270,6 @@ def _gusts(memory: Memory, now: float, queued: int, crew: _Crew) -> float:
     strangers = max(0, begun + queued - memory.queued - memory.due)
     weight = 1 - math.exp(-elapsed / GUST_SECONDS)
     return memory.gusts + weight * (strangers**2 / elapsed - memory.gusts)
-
-
-def _last_idle(now: float, workers: Iterable[Worker]) -> tuple[str, ...]:
-    """Return the workers in the order in which to keep them.
-
-    First whose tasks run longest: it must be paid for until then, so it may as well
-    take more. The name settles a tie.
-    """
-
-    def busy(worker: Worker) -> tuple[float, int, str]:
-        last = max((left(now, task) for task in worker.running), default=0.0)
-        return last, len(worker.running), worker.identity
-
-    return tuple(worker.identity for worker in sorted(workers, key=busy, reverse=True))
 
 
 def _order(
