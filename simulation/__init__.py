@@ -2,7 +2,9 @@
 
 ``workloads``    what a day brings: seeded kinds of days
 ``history``      the same from an exported task history
-``model``        the world: broker, workers, ECS
+``fleet``        the workers of a pool, and what an image takes to start
+``ecs``          what the service scheduler launches, stops and refuses
+``model``        the world in which they meet: events, tasks, protection
 ``actor``        alarms and step policies as the compiled template has them
 ``policies``     ours, around the shipped decision, and what others do
 ``clairvoyant``  what knowing everything would cost, and what nothing can undercut

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from random import Random
 from typing import Any, Protocol
 
 from runtime.brain.state import Running
-from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation import ecs
+from simulation.fleet import Discipline, Fleet, Image, Worker
+from simulation.tasks import DAY_SECONDS, Day, Run, Stage, Task
 
 TICK_SECONDS = 5
 SAMPLE_SECONDS = 10
@@ -33,102 +32,6 @@ REQUEUE_SECONDS = 300.0
 
 SHORTEST_BILL_SECONDS = 60.0
 RETRY_PROTECTION_SECONDS = 10.0
-IDLE_CPU, WORKER_CPU = 0.04, 2.0
-
-
-class Discipline(Enum):
-    """What workers do to stay alive."""
-
-    NONE = auto()
-    """Nothing."""
-
-    BUSY = auto()
-    """They are protected while they run tasks."""
-
-    DRAIN = auto()
-    """They are protected before they take tasks, until they are told to drain."""
-
-    EXIT = auto()
-    """They are never chosen, and leave by themselves when idle (``policies``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """How long a container image takes to start: lognormal pull, normal boot."""
-
-    pull: float = 42.0
-    pull_sigma: float = 0.15
-    boot: float = 15.0
-    boot_least: float = 8.0
-
-
-LAZY = Image(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
-"""An image that is loaded while it runs."""
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One ECS task of a pool."""
-
-    name: str
-    launched_at: float
-    billed_from: float = math.inf
-    running: dict[Task, Running] = field(default_factory=dict)
-    cpu: float = IDLE_CPU
-    ready: bool = False
-    consuming: bool = False
-    protected: bool = False
-    asks_protection: bool = False
-    draining: bool = False
-    released: bool = False
-    stopping: bool = False
-    ended: bool = False
-    idle_since: float = 0.0
-
-
-class Fleet:
-    """The workers and the queue of one pool."""
-
-    def __init__(self, name: str, shape: Shape) -> None:
-        self.name = name
-        self.shape = shape
-        self.desired = shape.minimum
-        self.workers: list[Worker] = []
-        """Those that live and were not chosen to stop."""
-
-        self.queue: deque[Task] = deque()
-        self.ring: list[Worker] = []
-        """Those that consume, the least recently served first."""
-
-        self.start_seconds: list[float] = []
-        self.cost = 0.0
-        self.kills = 0
-        self.launches = 0
-        self.most_alive = 0
-        self.lives: list[tuple[float, float]] = []
-        """Billed times of ended workers."""
-
-        self.supply: list[int] = []
-        self.demand: list[int] = []
-        self.alive: list[int] = []
-
-    def set_desired(self, wanted: int) -> None:
-        """Set the desired count within the pool's bounds, as the target does."""
-        self.desired = max(self.shape.minimum, min(self.shape.maximum, wanted))
-
-    @property
-    def running(self) -> int:
-        """How many tasks run on workers that were not chosen to stop."""
-        return sum(len(worker.running) for worker in self.workers)
-
-    @property
-    def cpu_percent(self) -> float | None:
-        """Mean CPU use of the service, as ECS reports it; nothing without workers."""
-        ready = [worker for worker in self.workers if worker.ready]
-        if not ready:
-            return None
-        used = sum(min(WORKER_CPU, worker.cpu) for worker in ready)
-        return 100 * used / (WORKER_CPU * len(ready))
 
 
 class Policy(Protocol):
@@ -145,7 +48,12 @@ class Policy(Protocol):
 
 
 class World:
-    """One day under one policy."""
+    """One day under one policy.
+
+    At each time of ``deployments`` every pool gets a new revision. ``grace`` is how
+    long a worker may finish its tasks after SIGTERM, in seconds. ``interruptions`` is
+    how often AWS takes a worker back as it does with Spot capacity, a worker-hour.
+    """
 
     def __init__(
         self,
@@ -155,11 +63,17 @@ class World:
         seed: int = 0,
         image: Image | None = None,
         seconds: float = DAY_SECONDS,
+        deployments: Sequence[float] = (),
+        grace: float = GRACE_SECONDS,
+        interruptions: float = 0.0,
     ) -> None:
         day.reset()
         self.day = day
         self.policy = policy
         self.image = image or Image()
+        self.deployments = deployments
+        self.grace = grace
+        self.interruptions = interruptions
         self.random = Random(f"world {seed}")  # noqa: S311 - repeatable, not secret
         self.now = 0.0
         self.seconds = seconds
@@ -185,6 +99,8 @@ class World:
             for _ in range(fleet.shape.minimum):
                 self._add_warm(fleet)
         self.policy.begin(self)
+        for time in self.deployments:
+            self.at(time, self._deploy)
         self.at(0.0, self._tick)
         self._await_run(None)
         limit = self.seconds + OVERTIME_SECONDS
@@ -280,17 +196,11 @@ class World:
 
     # Protection.
 
-    def _refused(self, fleet: Fleet) -> bool:
-        """Return whether ECS refuses all protection calls: DEPLOYMENT_BLOCKED."""
-        if len(fleet.workers) <= fleet.desired:
-            return False
-        return sum(worker.protected for worker in fleet.workers) >= fleet.desired
-
     def _protect_busy(self, what: tuple[Fleet, Worker]) -> None:
         fleet, worker = what
         if not worker.running or worker.stopping:
             return
-        if self._refused(fleet):
+        if ecs.refuses_protection(fleet):
             self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_busy, what)
         else:
             worker.protected = True
@@ -303,7 +213,7 @@ class World:
         fleet, worker = what
         if worker.stopping:
             return
-        if self._refused(fleet):
+        if ecs.refuses_protection(fleet):
             self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_first, what)
         else:
             worker.protected = True
@@ -345,8 +255,10 @@ class World:
     # Workers.
 
     def _add_warm(self, fleet: Fleet) -> None:
-        worker = Worker(self._name(fleet), 0.0, billed_from=0.0, ready=True)
+        worker = Worker(self._name(fleet), 0.0, fleet.revision, billed_from=0.0)
+        worker.booted = worker.ready = True
         fleet.workers.append(worker)
+        self._await_interruption(fleet, worker)
         worker.protected = self.policy.discipline is Discipline.DRAIN
         self._consume(fleet, worker)
 
@@ -355,24 +267,24 @@ class World:
         return f"{fleet.name}-{fleet.launches:05}"
 
     def _launch(self, fleet: Fleet) -> None:
-        worker = Worker(self._name(fleet), self.now)
+        worker = Worker(self._name(fleet), self.now, fleet.revision)
         fleet.workers.append(worker)
-        self.at(self.now + self.random.uniform(10, 20), self._pull, (fleet, worker))
+        placed, started = self.image.seconds(self.random)
+        self.at(self.now + placed, self._pull, (fleet, worker, started))
 
-    def _pull(self, what: tuple[Fleet, Worker]) -> None:
-        _, worker = what
+    def _pull(self, what: tuple[Fleet, Worker, float]) -> None:
+        fleet, worker, started = what
         if worker.ended:
             return
         worker.billed_from = self.now
-        image = self.image
-        pull = self.random.lognormvariate(math.log(image.pull), image.pull_sigma)
-        boot = max(image.boot_least, self.random.gauss(image.boot, 3.0))
-        self.at(self.now + pull + boot, self._boot, what)
+        self.at(self.now + started, self._boot, (fleet, worker))
 
     def _boot(self, what: tuple[Fleet, Worker]) -> None:
         fleet, worker = what
         if worker.ended:
             return
+        worker.booted = True
+        self._await_interruption(fleet, worker)
         if self.policy.discipline is Discipline.DRAIN:
             delay = self.random.uniform(0.3, 1.0)
             self.at(self.now + delay, self._protect_first, what)
@@ -392,11 +304,21 @@ class World:
             worker.consuming = False
             fleet.ring.remove(worker)
 
+    def _await_interruption(self, fleet: Fleet, worker: Worker) -> None:
+        if self.interruptions:
+            hours = self.random.expovariate(self.interruptions)
+            self.at(self.now + 3600 * hours, self._interrupt, (fleet, worker))
+
+    def _interrupt(self, what: tuple[Fleet, Worker]) -> None:
+        fleet, worker = what
+        if not (worker.ended or worker.stopping):
+            self.stop(fleet, worker)
+
     def stop(self, fleet: Fleet, worker: Worker) -> None:
         """Choose a worker to stop; one that starts vanishes at once."""
         worker.stopping = True
         fleet.workers.remove(worker)
-        if not worker.ready:
+        if not worker.booted:
             self._end(fleet, worker)
             return
         self.at(self.now + self.random.uniform(1, 5), self._terminate, (fleet, worker))
@@ -409,7 +331,7 @@ class World:
         if not worker.running:
             self._end(fleet, worker)
         else:
-            self.at(self.now + GRACE_SECONDS, self._kill, what)
+            self.at(self.now + self.grace, self._kill, what)
 
     def _kill(self, what: tuple[Fleet, Worker]) -> None:
         fleet, worker = what
@@ -468,12 +390,20 @@ class World:
             fleet.demand.append(len(fleet.queue) + fleet.running)
             fleet.alive.append(len(fleet.workers))
 
+    def _deploy(self, _: None) -> None:
+        for fleet in self.fleets.values():
+            fleet.revision += 1
+            fleet.deployments.append((self.now, math.inf))
+
     def _reconcile(self, fleet: Fleet) -> None:
-        surplus = len(fleet.workers) - fleet.desired
-        for _ in range(-surplus):
+        if fleet.deployments and fleet.deployments[-1][1] == math.inf:
+            current = [w for w in fleet.workers if w.revision == fleet.revision]
+            if len(current) == len(fleet.workers) == fleet.desired:
+                fleet.deployments[-1] = (fleet.deployments[-1][0], self.now)
+        launch, stop = ecs.reconcile(fleet, self.random)
+        for _ in range(launch):
             self._launch(fleet)
-        if surplus > 0 and self.policy.discipline is not Discipline.EXIT:
-            free = [worker for worker in fleet.workers if not worker.protected]
-            for worker in self.random.sample(free, min(surplus, len(free))):
+        if self.policy.discipline is not Discipline.EXIT:
+            for worker in stop:
                 self.stop(fleet, worker)
         fleet.most_alive = max(fleet.most_alive, len(fleet.workers))

@@ -28,7 +28,8 @@ from runtime.brain.state import Fleet as FleetState
 from runtime.brain.state import Worker as WorkerReport
 from simulation import tasks
 from simulation.actor import Order
-from simulation.model import Discipline, Fleet, Worker, World
+from simulation.fleet import Discipline, Fleet, Worker
+from simulation.model import World
 
 LOOK_SECONDS = 300.0
 """How far ahead cron runs are put into the snapshot: beyond what decide looks at."""
@@ -205,16 +206,20 @@ def _report(fleet: Fleet) -> FleetState:
     reports = []
     starting = []
     for worker in fleet.workers:
-        if not worker.ready:
-            starting.append(worker.launched_at)
+        outdated = worker.revision != fleet.revision
+        if not worker.booted:
+            if not outdated:
+                starting.append(worker.launched_at)
             continue
         state = WorkerState.READY
         if worker.released:
             state = WorkerState.RELEASED
         elif worker.draining:
             state = WorkerState.DRAINING
+        elif not worker.ready:
+            state = WorkerState.WAITING
         running = tuple(worker.running.values())
-        reports.append(WorkerReport(worker.name, state, running))
+        reports.append(WorkerReport(worker.name, state, running, outdated))
     seconds, fleet.start_seconds = fleet.start_seconds, []
     return FleetState(fleet.desired, reports, starting, seconds)
 

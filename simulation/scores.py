@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from simulation.model import SAMPLE_SECONDS, Fleet, World
+from simulation.fleet import Fleet
+from simulation.model import SAMPLE_SECONDS, World
 
 LATE_SECONDS, VERY_LATE_SECONDS = 60.0, 600.0
 

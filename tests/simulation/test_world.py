@@ -13,7 +13,8 @@ from runtime.brain.settings import Style
 from simulation import policies, scores
 from simulation.actor import Order
 from simulation.clairvoyant import bound, plan
-from simulation.model import LAZY, Discipline, Image, Policy, World
+from simulation.fleet import LAZY, Discipline, Image
+from simulation.model import Policy, World
 from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
 from simulation.workloads import KINDS
 

@@ -1,0 +1,138 @@
+"""The workers of one pool, and what an image takes to start."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from random import Random
+
+from runtime.brain.state import Running
+from simulation.tasks import Shape, Task
+
+IDLE_CPU, WORKER_CPU = 0.04, 2.0
+
+
+class Discipline(Enum):
+    """What workers do to stay alive."""
+
+    NONE = auto()
+    """Nothing."""
+
+    BUSY = auto()
+    """They are protected while they run tasks."""
+
+    DRAIN = auto()
+    """They are protected before they take tasks, until they are told to drain."""
+
+    EXIT = auto()
+    """They are never chosen, and leave by themselves when idle (``policies``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """How long a worker takes to start, in seconds.
+
+    Placement is uniform and not billed; then a lognormal pull and a normal boot.
+    """
+
+    place: tuple[float, float] = (10.0, 20.0)
+    pull: float = 42.0
+    pull_sigma: float = 0.15
+    boot: float = 15.0
+    boot_sigma: float = 3.0
+    boot_least: float = 8.0
+
+    def seconds(self, random: Random) -> tuple[float, float]:
+        """Return how long the placement takes, and what is billed of the start."""
+        placed = random.uniform(*self.place)
+        pull = random.lognormvariate(math.log(self.pull), self.pull_sigma)
+        return placed, pull + max(
+            self.boot_least, random.gauss(self.boot, self.boot_sigma)
+        )
+
+
+LAZY = Image(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
+"""An image that is loaded while it runs."""
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One ECS task of a pool."""
+
+    name: str
+    launched_at: float
+    revision: int
+    booted: bool = False
+    billed_from: float = math.inf
+    running: dict[Task, Running] = field(default_factory=dict)
+    cpu: float = IDLE_CPU
+    ready: bool = False
+    consuming: bool = False
+    protected: bool = False
+    asks_protection: bool = False
+    draining: bool = False
+    released: bool = False
+    stopping: bool = False
+    ended: bool = False
+    idle_since: float = 0.0
+
+
+class Fleet:
+    """The workers and the queue of one pool."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self.name = name
+        self.shape = shape
+        self.desired = shape.minimum
+        self.revision = 0
+        self.workers: list[Worker] = []
+        """Those that live and were not chosen to stop."""
+
+        self.queue: deque[Task] = deque()
+        self.ring: list[Worker] = []
+        """Those that consume, the least recently served first."""
+
+        self.start_seconds: list[float] = []
+        self.cost = 0.0
+        self.kills = 0
+        self.launches = 0
+        self.most_alive = 0
+        self.lives: list[tuple[float, float]] = []
+        """Billed times of ended workers."""
+
+        self.deployments: list[tuple[float, float]] = []
+        """When each began and ended."""
+
+        self.supply: list[int] = []
+        self.demand: list[int] = []
+        self.alive: list[int] = []
+
+    def set_desired(self, wanted: int) -> None:
+        """Set the desired count within the pool's bounds, as the target does.
+
+        Application Auto Scaling takes nobody away while a deployment is in progress.
+        """
+        if self.outdated:
+            wanted = max(wanted, self.desired)
+        self.desired = max(self.shape.minimum, min(self.shape.maximum, wanted))
+
+    @property
+    def outdated(self) -> list[Worker]:
+        """Workers of an earlier revision."""
+        return [worker for worker in self.workers if worker.revision != self.revision]
+
+    @property
+    def running(self) -> int:
+        """How many tasks run on workers that were not chosen to stop."""
+        return sum(len(worker.running) for worker in self.workers)
+
+    @property
+    def cpu_percent(self) -> float | None:
+        """Mean CPU use of the service, as ECS reports it; nothing without workers."""
+        ready = [worker for worker in self.workers if worker.ready]
+        if not ready:
+            return None
+        used = sum(min(WORKER_CPU, worker.cpu) for worker in ready)
+        return 100 * used / (WORKER_CPU * len(ready))
