@@ -3,7 +3,8 @@
 API server, scheduler, DAG processor, triggerer and, where it is wanted, Flower; and a
 task definition for single Airflow commands. The workers are a stack of their own, once
 for each pool, and start after this one: a task of ECS Service Connect knows only those
-names that existed when it started.
+names that existed when it started. Nor does this stack need anything of theirs: while a
+deployment of workers waits for a long task, the brain beside the scheduler goes on.
 
 Between the load balancer and the tasks HTTP is spoken, inside two security groups that
 name each other; TLS there would need a certificate in every task.
@@ -33,6 +34,7 @@ from templates.kinds import (
     Guard,
     Keys,
     LogGroupName,
+    PoolList,
     Running,
     Runtime,
     SecretArn,
@@ -79,6 +81,7 @@ class Inputs(Interface):
     triggerer_size: Size = about("One triggerer.")
     scheduler_count: Count = about("How many schedulers run.")
     triggerer_count: Count = about("How many triggerers run.")
+    pools: PoolList = about("What the scaling brain must know of every pool.")
     parallelism: Count = about("Most task instances one scheduler lets run at once.")
 
 

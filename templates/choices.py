@@ -283,10 +283,11 @@ class Choices(Interface):
         Default=1024,
     )
     scheduler_memory: Mebibytes = about(
-        "Memory of one scheduler task in MiB.",
+        "Memory of one scheduler task in MiB, of which the scaling brain takes 256.",
         group="Components",
         label="Scheduler memory",
         Default=2048,
+        MinValue=1024,
     )
     dag_processor_cpu: CpuUnits = about(
         "CPU units of one DAG processor task; 1024 are one vCPU.",

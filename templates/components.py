@@ -22,6 +22,7 @@ class Secret(Enum):
 
     METADATA = "Airflow's role in its own database"
     RESULTS = "the role that owns the database of Celery's results and no other"
+    SCALING = "a role that may read the few tables which scaling looks at"
     BROKER = "the Celery user of the broker"
     JWT = "the key that signs user and task tokens"
     API = "the key that signs sessions and requests for logs"
@@ -61,7 +62,12 @@ class Component:
     size: Size | None = None
     """Where the operator has no reason to choose one."""
     is_service: bool = True
-    """Whether ECS keeps it running, or somebody runs it once."""
+    """Whether an ECS service of its own keeps it running."""
+    beside: Component | None = None
+    """In whose task it runs, if not in one of its own: the other goes on without it,
+    and ECS starts it again in place."""
+    memory_beside: int = 0
+    """How much of that task's memory it may use, in MiB."""
     may_be_moved: bool = True
     """Whether ECS may stop it to balance the zones."""
     runs_author_code: bool = False
@@ -100,6 +106,18 @@ SCHEDULER = Component(
     ),
     # 503 as soon as its heartbeat in the database is old.
     health=HealthCheck(command=page(ports.SCHEDULER_HEALTH, "/health")),
+)
+BRAIN = Component(
+    name="brain",
+    label="scaling brain",
+    purpose="Tells how many workers are missing, and drains those that are too many.",
+    command=("python", "-m", "runtime.brain"),
+    # It reads counts and times. What Airflow itself holds it could only lose.
+    secrets=frozenset({Secret.SCALING, Secret.BROKER}),
+    is_service=False,
+    beside=SCHEDULER,
+    # Its own limit is 150 MB; beyond this one it is ended, and not the scheduler.
+    memory_beside=256,
 )
 DAG_PROCESSOR = Component(
     name="dag-processor",
@@ -157,7 +175,7 @@ SETUP = Component(
     command=("python", "-m", "runtime.setup"),
     secrets=frozenset(
         {
-            *(Secret.MASTER, Secret.METADATA, Secret.RESULTS),
+            *(Secret.MASTER, Secret.METADATA, Secret.RESULTS, Secret.SCALING),
             *(Secret.FERNET, Secret.ADMIN),
         }
     ),
@@ -178,7 +196,7 @@ COMMAND = Component(
 )
 
 COMPONENTS = (
-    *(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER),
+    *(API_SERVER, SCHEDULER, BRAIN, DAG_PROCESSOR, TRIGGERER, WORKER),
     *(FLOWER, SETUP, COMMAND),
 )
 
@@ -191,6 +209,11 @@ EVERYONE: Audience = frozenset(COMPONENTS)
 def holding(secret: Secret) -> Audience:
     """Return every component that holds a secret."""
     return frozenset(one for one in COMPONENTS if secret in one.secrets)
+
+
+def in_task_of(component: Component) -> tuple[Component, ...]:
+    """Return the component and those that run beside it, in the order of the table."""
+    return (component, *(one for one in COMPONENTS if one.beside is component))
 
 
 def only(*components: Component) -> Audience:

@@ -14,7 +14,7 @@ make the number of tasks a worker takes unknown to the scaling.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from troposphere import AWSHelperFn, If, Join, NoValue, Region, Sub, ecs
@@ -23,6 +23,7 @@ from compiler.wiring import ConditionName, Value
 from templates import ports
 from templates.components import (
     API_SERVER,
+    BRAIN,
     COMMAND,
     DAG_PROCESSOR,
     EVERYONE,
@@ -68,12 +69,18 @@ LOG_FOLDER = "logs"
 
 DEFAULT_QUEUE = "default"
 
-AIRFLOW: Audience = EVERYONE - only(FLOWER)
+RUNS_AIRFLOW: Audience = EVERYONE - only(BRAIN)
+"""Everybody whose command is Airflow's; the brain does not even import it."""
+
+AIRFLOW: Audience = RUNS_AIRFLOW - only(FLOWER)
 SERVICES: Audience = frozenset(one for one in EVERYONE if one.is_service)
 METADATA = holding(Secret.METADATA)
 RESULTS = holding(Secret.RESULTS)
 BROKER = holding(Secret.BROKER)
 CELERY: Audience = BROKER & RESULTS
+CELERY_BY_AIRFLOW: Audience = BROKER & RUNS_AIRFLOW
+READS_METADATA: Audience = METADATA | holding(Secret.SCALING)
+"""Whoever connects to Airflow's own database, as its owner or to count."""
 LOGS: Audience = only(API_SERVER, TRIGGERER, WORKER)
 
 SettingValue = str | Callable[[Site], Value | AWSHelperFn]
@@ -177,7 +184,7 @@ SETTINGS = (
     Setting(
         "AIRFLOW__CORE__EXECUTOR",
         "CeleryExecutor",
-        EVERYONE,
+        RUNS_AIRFLOW,
         "The default runs tasks inside the scheduler; Flower's command too exists "
         "with this one only.",
     ),
@@ -203,7 +210,7 @@ SETTINGS = (
     Setting(
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE",
         DEFAULT_QUEUE,
-        EVERYONE,
+        RUNS_AIRFLOW,
         "The queue of tasks that name none, which the first pool serves.",
     ),
     Setting(
@@ -222,16 +229,16 @@ SETTINGS = (
     Setting(
         "METADATA_HOST",
         lambda site: site.database.host,
-        METADATA,
+        READS_METADATA,
         "The writer's endpoint, which follows a failover.",
     ),
     Setting(
         "METADATA_PORT",
         lambda site: site.database.port,
-        METADATA,
+        READS_METADATA,
         "Its port.",
     ),
-    Setting("METADATA_NAME", METADATA_NAME, METADATA, "Airflow's own database."),
+    Setting("METADATA_NAME", METADATA_NAME, READS_METADATA, "Airflow's own database."),
     Setting(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD",
         "python -m runtime.connections metadata",
@@ -278,14 +285,14 @@ SETTINGS = (
     Setting(
         "PGSSLMODE",
         "verify-full",
-        METADATA,
+        READS_METADATA,
         "libpq and asyncpg both read it; in the URL, asyncpg would refuse it. "
         "Without it the certificate goes unchecked.",
     ),
     Setting(
         "PGSSLROOTCERT",
         CERTIFICATES_PATH,
-        METADATA | CELERY,
+        READS_METADATA | CELERY,
         "The bootstrap puts the certificates here; the image has none of RDS.",
     ),
     # The API server.
@@ -455,19 +462,19 @@ SETTINGS = (
     Setting(
         "AIRFLOW__CELERY__BROKER_URL_CMD",
         "python -m runtime.connections broker",
-        BROKER,
+        CELERY_BY_AIRFLOW,
         "Percent-encodes any password.",
     ),
     Setting(
         "AIRFLOW__CELERY__SSL_ACTIVE",
         "True",
-        BROKER,
+        CELERY_BY_AIRFLOW,
         "rediss:// alone encrypts without checking the certificate.",
     ),
     Setting(
         "AIRFLOW__CELERY__SSL_MUTUAL_TLS",
         "False",
-        BROKER,
+        CELERY_BY_AIRFLOW,
         "ElastiCache takes no client certificates; the default fails at start.",
     ),
     Setting(
@@ -486,7 +493,7 @@ SETTINGS = (
                 "result_backend_max_sleep_between_retries_ms": 5000,
             }
         ),
-        BROKER,
+        CELERY_BY_AIRFLOW,
         "After a failover of the broker: try for ever, and take up a broken "
         "channel again, instead of standing there healthy and idle. While the broker "
         "is away, publishing is tried until Airflow's own time limit, for Airflow "
@@ -516,7 +523,12 @@ SETTINGS = (
         "Seconds between those questions at most.",
     ),
     *(
-        Setting(f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key}", value, BROKER, why)
+        Setting(
+            f"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__{key}",
+            value,
+            CELERY_BY_AIRFLOW,
+            why,
+        )
         for key, value, why in (
             (
                 "VISIBILITY_TIMEOUT",
@@ -605,6 +617,25 @@ SETTINGS = (
         only(WORKER),
         "How long a worker is protected from scale-in when it asks for it.",
     ),
+    # What the scaling brain and the workers agree on.
+    Setting(
+        "SCALING_POOLS",
+        lambda site: Join("", known(site.pools).parts),
+        only(BRAIN),
+        "What the operator chose for each pool, as JSON (pool_list.py).",
+    ),
+    Setting(
+        "CLUSTER_NAME",
+        lambda site: site.cluster.name,
+        only(BRAIN),
+        "Whose services it looks at, and a dimension of what it publishes.",
+    ),
+    Setting(
+        "WORKER_POOL",
+        lambda site: known(site.pool),
+        only(WORKER),
+        "Whose worker it is, which it tells the brain.",
+    ),
     Setting(
         "AIRFLOW__CELERY__FLOWER_URL_PREFIX",
         FLOWER_PATH,
@@ -645,6 +676,7 @@ INJECTED = (
                 lambda site: site.database.airflow_secret_arn,
             ),
             ("RESULTS", Secret.RESULTS, lambda site: site.database.results_secret_arn),
+            ("SCALING", Secret.SCALING, lambda site: site.database.scaling_secret_arn),
             ("BROKER", Secret.BROKER, lambda site: known(site.broker).secret_arn),
             ("MASTER", Secret.MASTER, lambda site: site.database.admin_secret_arn),
             (
@@ -715,11 +747,11 @@ def secrets(
 
 
 def secret_arns(
-    component: Component, site: Site, *, has_optional: ConditionName
+    residents: Iterable[Component], site: Site, *, has_optional: ConditionName
 ) -> list[Value | If]:
-    """Return the ARN of each secret a component may read, each once."""
+    """Return the ARN of each secret that a task is started with, each once."""
     found: dict[str, Value | If] = {}
-    for one in injected_into(component):
+    for one in (one for resident in residents for one in injected_into(resident)):
         arn = one.arn(site)
         found[arn.to_json()] = (
             If(has_optional, arn, NoValue) if one.is_optional else arn

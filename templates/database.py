@@ -61,6 +61,7 @@ MASTER_USER = "airflow_master"
 """Not postgres or admin, which are tried first (RDS.24); for the setup task alone."""
 AIRFLOW_USER = "airflow"
 RESULTS_USER = "celery_results"
+SCALING_USER = "airflow_scaling"
 
 SETTINGS = {
     "rds.force_ssl": "1",
@@ -149,6 +150,12 @@ def define(t: Page, given: Inputs) -> Outputs:
         "Lets Celery into the database of its results, and nowhere else.",
         why="Workers run the DAG authors' code and hold this secret; with the role of "
         "Airflow they could read every connection.",
+    )
+    brain = t.add(
+        login("ScalingLogin", SCALING_USER, given.key_arn),
+        "Lets the scaling brain read the few tables that it looks at.",
+        why="A role of its own: whoever gets into the brain learns how many tasks "
+        "wait and how long they took, and no connection or variable.",
     )
 
     # The storage, and the endpoint clients connect to.
@@ -313,6 +320,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             admin_secret_arn=SecretArn(GetAtt(cluster, "MasterUserSecret.SecretArn")),
             airflow_secret_arn=SecretArn(Ref(airflow)),
             results_secret_arn=SecretArn(Ref(results)),
+            scaling_secret_arn=SecretArn(Ref(brain)),
         ),
         cluster_id=DatabaseId(Ref(cluster)),
         cluster_arn=DatabaseArn(GetAtt(cluster, "DBClusterArn")),

@@ -13,6 +13,11 @@ With a read-only root the writable folders are volumes. Fargate gives a volume t
 unless the image declares the folder, so that switch needs an image derived from
 Airflow's which ends in ``VOLUME /tmp /opt/airflow``.
 
+A component may run beside another, as a second container of its task. The two share
+the task's roles and log group, and each has its own secrets, settings, log streams and
+limit of memory. CloudFormation cannot subtract, so what is left of the task's memory
+is looked up.
+
 Services have no deployment alarms. An alarm on a service needs the service's name, so
 it is made after it, and the service cannot wait for it: the setup gate, the health
 checks and the circuit breaker decide whether a release is good.
@@ -29,6 +34,7 @@ from awacs.aws import PolicyDocument
 from troposphere import (
     AWSHelperFn,
     Equals,
+    FindInMap,
     GetAtt,
     If,
     Join,
@@ -44,12 +50,12 @@ from troposphere import (
 
 from compiler.wiring import ConditionName, Page
 from templates import configuration, permissions
-from templates.components import Component
+from templates.components import Component, in_task_of
+from templates.fargate_sizes import memories
 from templates.kinds import (
     Count,
     Gibibytes,
     LogGroupName,
-    Mebibytes,
     Running,
     SecurityGroupId,
     ServiceName,
@@ -74,6 +80,12 @@ CHECK_TIMEOUT_SECONDS = 15
 
 GRACE_SECONDS = 300
 """How long ECS ignores the load balancer's checks of a new task: pull and start."""
+
+RESTART_SECONDS = 60
+"""A container that must have run so long before ECS starts it again in place, which is
+the least that ECS takes: one that fails at once is not started in a loop."""
+
+MEMORY_LEFT = "MemoryLeft"
 
 LOG_BUFFER = "25m"
 """What is kept while CloudWatch throttles; more is dropped and never waited for."""
@@ -134,7 +146,9 @@ class Fargate:
                 self._site,
                 log_group_arn=GetAtt(log, "Arn"),
                 secret_arns=configuration.secret_arns(
-                    component, self._site, has_optional=self._has_previous_key()
+                    in_task_of(component),
+                    self._site,
+                    has_optional=self._has_previous_key(),
                 ),
             ),
             purpose=f"start the {component.label}: pull, log, and hand over secrets",
@@ -142,13 +156,24 @@ class Fargate:
         )
         role = self.role(
             f"{component.title}Task",
-            permissions.task_policy(component, self._site),
+            permissions.task_policy(in_task_of(component), self._site),
             purpose=f"be the {component.label} on AWS",
             allows_exec=component.is_service,
             takes_extras=component.runs_author_code,
             existence=existence,
         )
         size = known(size or component.size)
+        _, *beside = in_task_of(component)
+        memory = size.memory.crossing()
+        if taken := sum(one.memory_beside for one in beside):
+            self._t.add_mapping(
+                MEMORY_LEFT,
+                {
+                    str(whole): {component.title: whole - taken}
+                    for whole in memories(above=taken)
+                },
+            )
+            memory = FindInMap(MEMORY_LEFT, size.memory, component.title)
         scratch: dict[str, Any] = {}
         if scratch_gib is not None:
             scratch["EphemeralStorage"] = ecs.EphemeralStorage(SizeInGiB=scratch_gib)
@@ -166,7 +191,18 @@ class Fargate:
                 ExecutionRoleArn=GetAtt(execution_role, "Arn"),
                 TaskRoleArn=GetAtt(role, "Arn"),
                 ContainerDefinitions=[
-                    self._container(component, log, arguments, size.memory)
+                    self._container(component, log, arguments, Memory=memory),
+                    *(
+                        self._container(
+                            one,
+                            log,
+                            Memory=one.memory_beside,
+                            RestartPolicy=ecs.RestartPolicy(
+                                Enabled=True, RestartAttemptPeriod=RESTART_SECONDS
+                            ),
+                        )
+                        for one in beside
+                    ),
                 ],
                 Volumes=If(
                     self._has_read_only_root(),
@@ -283,10 +319,9 @@ class Fargate:
         self,
         component: Component,
         log: logs.LogGroup,
-        arguments: Sequence[AWSHelperFn],
-        memory: Mebibytes,
+        arguments: Sequence[AWSHelperFn] = (),
+        **optional: Any,
     ) -> ecs.ContainerDefinition:
-        optional: dict[str, Any] = {}
         if component.port:
             optional["PortMappings"] = [
                 ecs.PortMapping(
@@ -304,7 +339,7 @@ class Fargate:
         return ecs.ContainerDefinition(
             Name=component.name,
             Image=self._site.runtime.image,
-            Essential=True,
+            Essential=not component.beside,
             Command=[
                 *("python", "-c", BOOTSTRAP.read_text(encoding="utf-8")),
                 *component.command,
@@ -328,7 +363,6 @@ class Fargate:
                 ],
                 NoValue,
             ),
-            Memory=memory.crossing(),
             StopTimeout=component.stop_seconds,
             LogConfiguration=_logging(log, component.name),
             **optional,

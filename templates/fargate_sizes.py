@@ -22,6 +22,15 @@ MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
 """MiB by CPU units; 1024 units are one vCPU."""
 
 
+def memories(*, above: int) -> list[int]:
+    """Return every memory that leaves twice as much as is taken out of it, in MiB.
+
+    With less, what the task is for would hardly start.
+    """
+    sizes = {size for sizes in MEMORY_BY_CPU.values() for size in sizes}
+    return sorted(size for size in sizes if size >= above * 3)
+
+
 def nearest_memory(cpu: int, memory: Decimal) -> int:
     """Return the memory nearest to the one wished, the larger of two as near."""
     return min(MEMORY_BY_CPU[cpu], key=lambda size: (abs(size - memory), -size))

@@ -253,6 +253,18 @@ class Architecture(Value, AllowedValues=["X86_64", "ARM64"]):
     """The processor a task runs on; the image must be built for it."""
 
 
+class Style(Value, AllowedValues=["balanced", "economy"]):
+    """What a pool of workers prefers where money and waiting pull apart."""
+
+
+class SecondsOrStyle(
+    Value,
+    AllowedPattern=r"^(0|[1-9][0-9]{0,3})?$",
+    ConstraintDescription="Whole seconds up to 9999, or nothing for the style's own.",
+):
+    """A duration in seconds that a style brings along unless somebody says another."""
+
+
 class Percent(Value, type="Number", MinValue=0, MaxValue=100):
     """A share in percent."""
 
@@ -273,6 +285,7 @@ class Database(Record):
     admin_secret_arn: SecretArn = about("Master credentials, kept by RDS.")
     airflow_secret_arn: SecretArn = about("Credentials of Airflow's own role.")
     results_secret_arn: SecretArn = about("Credentials of the Celery-results role.")
+    scaling_secret_arn: SecretArn = about("Credentials of the role that only reads.")
 
 
 class Broker(Record):
@@ -281,6 +294,28 @@ class Broker(Record):
     host: HostName = about("Primary endpoint of the Valkey replication group.")
     port: PortNumber = about("Port of the Valkey replication group.")
     secret_arn: SecretArn = about("Credentials of the Celery user.")
+
+
+class PoolList(Record):
+    """What was chosen for every pool, as one JSON text in parts.
+
+    A parameter holds 4,096 bytes, and fifty pools take more.
+    """
+
+    part_1: Text = about("First part of the text.")
+    part_2: Text = about("What does not fit into the first.")
+    part_3: Text = about("What does not fit into the second.")
+    part_4: Text = about("What does not fit into the third.")
+    part_5: Text = about("What does not fit into the fourth.")
+    part_6: Text = about("What does not fit into the fifth.")
+
+    @property
+    def parts(self) -> list[Text]:
+        """Every part, in order."""
+        return [
+            *(self.part_1, self.part_2, self.part_3),
+            *(self.part_4, self.part_5, self.part_6),
+        ]
 
 
 class Keys(Record):

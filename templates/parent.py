@@ -48,6 +48,7 @@ from templates.kinds import (
     TopicArn,
     Url,
 )
+from templates.pool_list import pool_list
 from templates.pools import POOLS, Pool
 from templates.rules import add_rules
 
@@ -260,6 +261,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
         )
 
         # Airflow, and its workers, who report to it.
+        crews = [(pool, pool.settings(t)) for pool in pools]
         services = t.nest(
             airflow_services.define,
             airflow_services.Inputs(
@@ -298,11 +300,11 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 ),
                 scheduler_count=given.scheduler_count,
                 triggerer_count=given.triggerer_count,
+                pools=pool_list(t, crews),
                 parallelism=given.parallelism,
             ),
         )
-        for pool in pools:
-            knobs = pool.settings(t)
+        for pool, knobs in crews:
             crew = t.nest(
                 workers.define,
                 workers.Inputs(
@@ -318,6 +320,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                     url=door.url,
                     execution_api_url=services.execution_api_url,
                     setup_version=gate.version,
+                    pool=Text(pool.name),
                     queue=knobs.queue,
                     cpu=knobs.cpu,
                     memory=knobs.memory,

@@ -8,12 +8,13 @@ authors: so a task role reads no secret at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import awacs.awslambda
 import awacs.cloudformation
+import awacs.cloudwatch
 import awacs.ecr
 import awacs.ecs
 import awacs.iam
@@ -35,8 +36,10 @@ from awacs.aws import (
 )
 from troposphere import AWSHelperFn, StackId, Sub
 
+from templates import metrics
 from templates.components import (
     API_SERVER,
+    BRAIN,
     COMMAND,
     DAG_PROCESSOR,
     EVERYONE,
@@ -52,7 +55,7 @@ from templates.site import Site, known
 VERSION = "2012-10-17"
 TASKS = "ecs-tasks.amazonaws.com"
 
-Resources = Sequence[AWSHelperFn]
+Resources = Sequence[AWSHelperFn | str]
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,19 @@ class Grant:
     why: str
     kms_by_way_of: str = ""
     """The one service through which a KMS key may be used."""
+    bond: Callable[[Site], ConditionElement] | None = None
+    """What narrows it further, or at all where AWS knows no resource."""
 
 
 READS_DAGS: Audience = only(DAG_PROCESSOR, WORKER, COMMAND)
 READS_LOGS: Audience = only(API_SERVER, TRIGGERER, WORKER)
 WRITES_LOGS: Audience = only(TRIGGERER, WORKER)
+
+
+def in_cluster(site: Site) -> ArnEquals:
+    """Return the bond to our own cluster."""
+    return ArnEquals("ecs:cluster", site.cluster.arn)
+
 
 GRANTS = (
     Grant(
@@ -135,21 +146,39 @@ GRANTS = (
         only(WORKER),
         "A worker protects itself from scale-in while it has work.",
     ),
+    Grant(
+        (awacs.cloudwatch.PutMetricData,),
+        lambda _: ["*"],
+        only(BRAIN),
+        "It publishes what scaling follows, in one namespace.",
+        bond=lambda _: StringEquals("cloudwatch:namespace", metrics.NAMESPACE),
+    ),
+    Grant(
+        (awacs.ecs.ListServices,),
+        lambda _: ["*"],
+        only(BRAIN),
+        "It finds the pools' services by their tag; the action knows no resource.",
+        bond=in_cluster,
+    ),
+    Grant(
+        (awacs.ecs.DescribeServices,),
+        lambda site: [services_of(site)],
+        only(BRAIN),
+        "It reads how many workers are wanted and run, and of which revision.",
+        bond=in_cluster,
+    ),
 )
 """Everything that code in a task may do, beside what the operator attaches."""
 
 
-def task_policy(component: Component, site: Site) -> PolicyDocument:
-    """Return what a component's code may do."""
+def task_policy(residents: Iterable[Component], site: Site) -> PolicyDocument:
+    """Return what the code of a task may do: they share its role."""
+    here = frozenset(residents)
     return _policy(
         *(
-            _allow(
-                *grant.actions,
-                on=grant.resources(site),
-                when=[_via(grant.kms_by_way_of)] if grant.kms_by_way_of else [],
-            )
+            _allow(*grant.actions, on=grant.resources(site), when=_bonds(grant, site))
             for grant in GRANTS
-            if component in grant.who
+            if here & grant.who
         )
     )
 
@@ -222,14 +251,14 @@ def gate_policy(
     role_arns: Resources,
 ) -> PolicyDocument:
     """Return what the function behind the setup gate may do: run its one task."""
-    in_cluster = ArnEquals("ecs:cluster", site.cluster.arn)
+    ours = [in_cluster(site)]
     return _policy(
-        _allow(awacs.ecs.RunTask, on=[task_definition_arn], when=[in_cluster]),
+        _allow(awacs.ecs.RunTask, on=[task_definition_arn], when=ours),
         _allow(
             awacs.ecs.DescribeTasks,
             awacs.ecs.StopTask,
             on=[tasks_of(site)],
-            when=[in_cluster],
+            when=ours,
         ),
         _allow(
             awacs.iam.PassRole,
@@ -255,6 +284,21 @@ def tasks_of(site: Site) -> Sub:
         "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${Cluster}/*",
         Cluster=site.cluster.name,
     )
+
+
+def services_of(site: Site) -> Sub:
+    """Return the ARN of every service in the cluster."""
+    arn = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/"
+    return Sub(arn + "${Cluster}/*", Cluster=site.cluster.name)
+
+
+def _bonds(grant: Grant, site: Site) -> list[ConditionElement]:
+    found: list[ConditionElement] = []
+    if grant.kms_by_way_of:
+        found.append(_via(grant.kms_by_way_of))
+    if grant.bond:
+        found.append(grant.bond(site))
+    return found
 
 
 def _policy(*statements: Statement) -> PolicyDocument:

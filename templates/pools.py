@@ -20,6 +20,9 @@ from templates.kinds import (
     Mebibytes,
     Percent,
     QueueName,
+    SecondsOrStyle,
+    Style,
+    Switch,
 )
 
 V = TypeVar("V", bound=Value)
@@ -91,6 +94,38 @@ KNOBS = (
         ),
     ),
     Knob(
+        field="style",
+        label="Style",
+        description=(
+            "What matters more: balanced keeps a few slots free for tasks that nobody "
+            "announced, economy lets those wait for a worker to start."
+        ),
+    ),
+    Knob(
+        field="objective_seconds",
+        label="Start objective",
+        description=(
+            "Seconds a task may wait for its start. Empty for the style's own: 15 "
+            "balanced, 45 economy."
+        ),
+    ),
+    Knob(
+        field="hold_seconds",
+        label="Hold",
+        description=(
+            "Seconds for which fewer workers must suffice before one is drained. Empty "
+            "for the style's own: 30 balanced, 20 economy."
+        ),
+    ),
+    Knob(
+        field="look_ahead",
+        label="Look ahead",
+        description=(
+            "Whether workers start for tasks that the database only announces: cron "
+            "runs that are due and the next stages of runs."
+        ),
+    ),
+    Knob(
         field="scratch_gib",
         label="Scratch disk",
         description="Scratch disk of one worker in GiB.",
@@ -113,12 +148,19 @@ class PoolSettings:
     minimum: Count
     maximum: Count
     safe_floor: Count
+    style: Style
+    objective_seconds: SecondsOrStyle
+    hold_seconds: SecondsOrStyle
+    look_ahead: Switch
     scratch_gib: Gibibytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """One kind of worker, fed by one Celery queue."""
+    """One kind of worker, fed by one Celery queue.
+
+    An objective or a hold of ``None`` is the style's own.
+    """
 
     name: str
     queue: str
@@ -130,6 +172,10 @@ class Pool:
     minimum: int = 1
     maximum: int = 10
     safe_floor: int = 1
+    style: str = "balanced"
+    objective_seconds: int | None = None
+    hold_seconds: int | None = None
+    look_ahead: bool = True
     scratch_gib: int = 30
     asks: tuple[str, ...] = tuple(knob.field for knob in KNOBS)
 
@@ -150,11 +196,15 @@ class Pool:
             minimum=self._value(t, Count, "minimum"),
             maximum=self._value(t, Count, "maximum"),
             safe_floor=self._value(t, Count, "safe_floor"),
+            style=self._value(t, Style, "style"),
+            objective_seconds=self._value(t, SecondsOrStyle, "objective_seconds"),
+            hold_seconds=self._value(t, SecondsOrStyle, "hold_seconds"),
+            look_ahead=self._value(t, Switch, "look_ahead"),
             scratch_gib=self._value(t, Gibibytes, "scratch_gib"),
         )
 
     def _value(self, t: Page, kind: type[V], field: str) -> V:
-        given = getattr(self, field)
+        given = _as_parameter(getattr(self, field))
         if field not in self.asks:
             return kind(given)
         (knob,) = (knob for knob in KNOBS if knob.field == field)
@@ -166,6 +216,13 @@ class Pool:
             **cast(dict[str, Any], knob.bounds),
         )
         return t.ask(f"{self.name}_workers_{field}", kind, choice.metadata)
+
+
+def _as_parameter(value: str | float | None) -> str | float:
+    """Return a value as CloudFormation writes it: a switch in lower case."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 POOLS = (

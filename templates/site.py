@@ -20,6 +20,7 @@ from templates.kinds import (
     Guard,
     Keys,
     Minutes,
+    PoolList,
     Runtime,
     SecretArn,
     Storage,
@@ -49,6 +50,8 @@ class Site:
     has_https: Switch | None = None
     execution_api_url: Url | None = None
     parallelism: Count | None = None
+    pools: PoolList | None = None
+    pool: Text | None = None
     concurrency: Count | None = None
     longest_task_minutes: Minutes | None = None
     setup_version: Text | None = None

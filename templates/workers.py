@@ -8,7 +8,7 @@ stop AWS from taking Spot capacity back, two minutes after it says so.
 
 from __future__ import annotations
 
-from troposphere import FindInMap, ecs
+from troposphere import FindInMap, Tags, ecs
 
 from compiler.wiring import Interface, Page, about
 from templates.cluster import ON_DEMAND, SPOT
@@ -40,6 +40,8 @@ from templates.kinds import (
 )
 from templates.site import Site
 
+POOL_TAG = "Pool"
+
 SHARES = "OnDemandShare"
 """CloudFormation cannot subtract, so the rest of a hundred is looked up."""
 
@@ -59,6 +61,7 @@ class Inputs(Interface):
     url: Url = about("Address of the web page, for links.")
     execution_api_url: Url = about("Where tasks report to, inside the network.")
     setup_version: Text = about("What the setup gate let pass.")
+    pool: Text = about("Name of the pool, as the brain knows it.")
     queue: QueueName = about("Celery queue that the pool serves.")
     cpu: CpuUnits = about("CPU units of one worker.")
     memory: Mebibytes = about("Memory of one worker in MiB.")
@@ -91,6 +94,8 @@ def define(t: Page, given: Inputs) -> Outputs:
         worker,
         group_id=given.group_id,
         ServiceConnectConfiguration=fargate.connect(worker),
+        # By it the brain tells the pools' services apart.
+        Tags=Tags({POOL_TAG: given.pool}),
         CapacityProviderStrategy=[
             ecs.CapacityProviderStrategyItem(
                 CapacityProvider=ON_DEMAND,

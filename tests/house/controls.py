@@ -238,8 +238,8 @@ class Further:
 
 FURTHER = (
     Further(
-        "Airflow and Celery log in as roles of their own, never as the master",
-        "test_airflow_celery_and_the_master_are_three_different_users",
+        "Airflow, Celery and the brain log in as roles of their own, not as the master",
+        "test_airflow_celery_the_brain_and_the_master_are_four_users",
     ),
     Further(
         "The master's password reaches the setup task and nothing else",

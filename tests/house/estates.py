@@ -91,9 +91,14 @@ class Estate:
             yield place, self._resource(place).get("Properties", {})
 
     def containers(self) -> dict[str, Properties]:
-        """Return every container by the place of its task definition."""
+        """Return every container by the place of its task definition.
+
+        One that runs beside another has its name behind it: ``...Definition brain``.
+        """
         return {
-            place: container
+            place if container["Essential"] else f"{place} {container['Name']}": (
+                container
+            )
             for place, definition in self.of("ECS::TaskDefinition").items()
             for container in definition["ContainerDefinitions"]
         }

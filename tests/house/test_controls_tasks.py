@@ -61,7 +61,8 @@ def test_with_a_read_only_root_all_that_airflow_writes_to_is_a_volume(
         assert container["ReadonlyRootFilesystem"] == "true", place
         mounted = {each["ContainerPath"] for each in container["MountPoints"]}
         assert {"/tmp", "/opt/airflow"} <= mounted, place  # noqa: S108 - a mount point
-        volumes = {each["Name"] for each in definitions[place]["Volumes"]}
+        definition = definitions[place.partition(" ")[0]]
+        volumes = {each["Name"] for each in definition["Volumes"]}
         assert {each["SourceVolume"] for each in container["MountPoints"]} <= volumes
         assert not any(each.get("ReadOnly") for each in container["MountPoints"])
     rule = estates.library["parent.template.json"]["Rules"]["ReadOnlyRootExcludesExec"]

@@ -97,6 +97,7 @@ MAY_GO = {
     "credentials.Jwt": "losing it logs people out and loses no data",
     "database.AirflowLogin": "the setup task sets the role's password at every run",
     "database.ResultsLogin": "the setup task sets the role's password at every run",
+    "database.ScalingLogin": "the setup task sets the role's password at every run",
     "database.Reader": "the data lies in the cluster's storage",
     "database.Writer": "the data lies in the cluster's storage",
 }

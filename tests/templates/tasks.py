@@ -24,6 +24,7 @@ QUIET = {
     "HasFlower": "true",
     "HasHttps": "true",
     "SpotPercent": "0",
+    "SchedulerSizeMemory": "2048",
     "SubnetIds": "subnet-1,subnet-2",
 }
 """Every switch off, but for Flower; what is not here is called ``given-Name``."""
@@ -76,14 +77,20 @@ def page_of(component: Component) -> str:
     )
 
 
+def host(component: Component) -> Component:
+    """The component whose task it runs in, itself or another."""
+    return component.beside or component
+
+
 def definition(component: Component, **changes: str) -> dict[str, Any]:
     resources = resolved(page_of(component), **changes).resources
-    found: dict[str, Any] = resources[f"{component.title}Definition"]["Properties"]
-    return found
+    found: dict[str, Any] = resources[f"{host(component).title}Definition"]
+    return dict(found["Properties"])
 
 
 def container(component: Component, **changes: str) -> dict[str, Any]:
-    (found,) = definition(component, **changes)["ContainerDefinitions"]
+    containers = definition(component, **changes)["ContainerDefinitions"]
+    (found,) = (one for one in containers if one["Name"] == component.name)
     return dict(found)
 
 
@@ -106,9 +113,9 @@ def service(component: Component, **changes: str) -> dict[str, Any]:
 
 
 def statements(component: Component, role: str, **changes: str) -> list[dict[str, Any]]:
-    """What a component's ``Task`` or ``Execution`` role may do, by its own policy."""
+    """What the ``Task`` or ``Execution`` role of its task may do, by its own policy."""
     resources = resolved(page_of(component), **changes).resources
-    policy = resources[f"{component.title}{role}Policy"]["Properties"]
+    policy = resources[f"{host(component).title}{role}Policy"]["Properties"]
     found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
     return found
 

@@ -8,6 +8,7 @@ from runtime import health
 from templates import ports
 from templates.components import (
     API_SERVER,
+    BRAIN,
     COMMAND,
     COMPONENTS,
     DAG_PROCESSOR,
@@ -18,8 +19,16 @@ from templates.components import (
     WORKER,
     Component,
     Secret,
+    in_task_of,
 )
-from tests.templates.tasks import container, document, injected, statements
+from tests.templates.tasks import (
+    container,
+    definition,
+    document,
+    host,
+    injected,
+    statements,
+)
 
 # Airflow's security model, rows as it writes them, with what it says of other tasks.
 MATRIX = {
@@ -30,8 +39,9 @@ MATRIX = {
         *(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER),
         *(SETUP, COMMAND),
     },
-    Secret.BROKER: {SCHEDULER, WORKER, FLOWER, COMMAND},
+    Secret.BROKER: {SCHEDULER, BRAIN, WORKER, FLOWER, COMMAND},
     Secret.RESULTS: {SCHEDULER, WORKER, SETUP},
+    Secret.SCALING: {BRAIN, SETUP},
     Secret.FLOWER: {FLOWER},
     Secret.MASTER: {SETUP},
     Secret.ADMIN: {SETUP},
@@ -53,6 +63,10 @@ LOOKS = {
     Secret.RESULTS: {
         "RESULTS_USER": "given-DatabaseResultsSecretArn:username::",
         "RESULTS_PASSWORD": "given-DatabaseResultsSecretArn:password::",
+    },
+    Secret.SCALING: {
+        "SCALING_USER": "given-DatabaseScalingSecretArn:username::",
+        "SCALING_PASSWORD": "given-DatabaseScalingSecretArn:password::",
     },
     Secret.FLOWER: {
         "FLOWER_USER": "given-FlowerSecretArn:username::",
@@ -96,9 +110,12 @@ def test_the_execution_role_reads_exactly_what_is_handed_over(
         for s in statements(component, "Execution")
         if "secretsmanager:GetSecretValue" in s["Action"]
     ]
-    assert sorted(reading) == sorted(
-        {source.partition(":")[0] for source in injected(component).values()}
-    )
+    handed = [
+        source
+        for resident in in_task_of(host(component))
+        for source in injected(resident).values()
+    ]
+    assert sorted(reading) == sorted({source.partition(":")[0] for source in handed})
 
 
 def test_a_worker_is_given_no_way_to_the_metadata() -> None:
@@ -107,6 +124,7 @@ def test_a_worker_is_given_no_way_to_the_metadata() -> None:
     assert not parameters & {
         "DatabaseAirflowSecretArn",
         "DatabaseAdminSecretArn",
+        "DatabaseScalingSecretArn",
         "KeysJwtSecretArn",
         "AdminSecretArn",
     }
@@ -175,6 +193,31 @@ def test_ports_are_those_that_the_rules_open(component: Component) -> None:
     }
     mapped = [m["ContainerPort"] for m in container(component).get("PortMappings", [])]
     assert mapped == ([opened[component]] if component in opened else [])
+
+
+def test_the_brain_never_takes_the_scheduler_with_it() -> None:
+    # E3: whoever is beside the scheduler may fail, and is started again in place. ECS
+    # takes no shorter period, and starts nothing again that did not run for so long.
+    made = container(BRAIN)
+    assert made["Essential"] is False
+    assert made["RestartPolicy"] == {"Enabled": True, "RestartAttemptPeriod": 60}
+    for component in COMPONENTS:
+        if component is not BRAIN:
+            assert container(component)["Essential"] is True
+            assert "RestartPolicy" not in container(component)
+
+
+@pytest.mark.parametrize("memory", ["1024", "2048", "8192", "30720", "122880"])
+def test_the_brain_takes_its_memory_from_the_scheduler_and_no_more(memory: str) -> None:
+    # Control 98: Fargate refuses a task whose containers want more than it has; and
+    # without limits the brain's growth would be the scheduler's end.
+    sizes = {
+        one["Name"]: int(one["Memory"])
+        for one in definition(SCHEDULER, SchedulerSizeMemory=memory)[
+            "ContainerDefinitions"
+        ]
+    }
+    assert sizes == {"scheduler": int(memory) - 256, "brain": 256}
 
 
 def test_only_author_code_takes_the_operators_policies() -> None:

@@ -19,6 +19,7 @@ from runtime.connections import CONNECT_ARGS
 from templates.choices import Choices
 from templates.components import (
     API_SERVER,
+    BRAIN,
     COMMAND,
     COMPONENTS,
     DAG_PROCESSOR,
@@ -40,7 +41,7 @@ each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: 
 
 # What Airflow must be told, by whom it must be known, and nobody else.
 TOLD = {
-    ("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor"): COMPONENTS,
+    ("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor"): (*FIVE, FLOWER, SETUP, COMMAND),
     (
         "AIRFLOW__CORE__AUTH_MANAGER",
         "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -64,7 +65,30 @@ TOLD = {
     ("AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT", "8974"): (SCHEDULER,),
     ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "1800"): (SCHEDULER,),
     ("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "300"): (SCHEDULER,),
-    ("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "default"): COMPONENTS,
+    ("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "default"): (
+        *(*FIVE, FLOWER, SETUP, COMMAND),
+    ),
+    **{
+        ("METADATA_" + key, value): (
+            *(API_SERVER, SCHEDULER, BRAIN, DAG_PROCESSOR, TRIGGERER, SETUP, COMMAND),
+        )
+        for key, value in (
+            ("HOST", "given-DatabaseHost"),
+            ("PORT", "given-DatabasePort"),
+            ("NAME", "airflow"),
+        )
+    },
+    **dict.fromkeys(
+        (("BROKER_HOST", "given-BrokerHost"), ("BROKER_PORT", "given-BrokerPort")),
+        (SCHEDULER, BRAIN, WORKER, FLOWER, COMMAND),
+    ),
+    ("CLUSTER_NAME", "given-ClusterName"): (BRAIN,),
+    (
+        "SCALING_POOLS",
+        "".join(f"given-PoolsPart{number}" for number in range(1, 7)),
+    ): (BRAIN,),
+    ("WORKER_POOL", "given-Pool"): (WORKER,),
+    ("LONGEST_TASK_MINUTES", "given-LongestTaskMinutes"): (WORKER,),
     **{
         (f"AIRFLOW__DATABASE__{key}", value): (
             *(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, SETUP, COMMAND),
@@ -83,9 +107,9 @@ TOLD = {
         )
     },
     ("PGSSLMODE", "verify-full"): (
-        *(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, SETUP, COMMAND),
+        *(API_SERVER, SCHEDULER, BRAIN, DAG_PROCESSOR, TRIGGERER, SETUP, COMMAND),
     ),
-    ("PGSSLROOTCERT", CERTIFICATES_PATH): (*FIVE, SETUP, COMMAND),
+    ("PGSSLROOTCERT", CERTIFICATES_PATH): (*FIVE, BRAIN, SETUP, COMMAND),
     ("AIRFLOW__FAB__COOKIE_SECURE", "true"): (API_SERVER,),
     ("AIRFLOW__FAB__SESSION_BACKEND", "database"): (API_SERVER,),
     ("AIRFLOW__FAB__ENABLE_PROXY_FIX", "True"): (API_SERVER,),
@@ -123,7 +147,7 @@ TOLD = {
     ("AIRFLOW__CELERY__FLOWER_URL_PREFIX", "/flower"): (FLOWER,),
     ("DUMB_INIT_SETSID", "0"): (WORKER,),
     ("CONNECTION_CHECK_MAX_COUNT", "0"): COMPONENTS,
-    ("SETUP_VERSION", "given-SetupVersion"): (*FIVE, FLOWER, COMMAND),
+    ("SETUP_VERSION", "given-SetupVersion"): (*FIVE, BRAIN, FLOWER, COMMAND),
 }
 
 # The only keys for which Airflow reads a command; on any other it is ignored.
@@ -173,6 +197,14 @@ def test_no_plain_variable_holds_a_secret(component: Component) -> None:
     for name, value in environment(component).items():
         assert not name.endswith(("PASSWORD", "SECRET", "SECRET_KEY", "_USER")), name
         assert not re.search(r"://[^/\s]*:[^/\s]*@", value), name
+
+
+def test_the_brain_is_told_nothing_of_airflow() -> None:
+    # It does not import Airflow: what it does not have cannot be taken from it.
+    names = environment(BRAIN).keys() | injected(BRAIN).keys()
+    assert not [name for name in names if name.startswith("AIRFLOW__")]
+    assert not names & {"METADATA_USER", "METADATA_PASSWORD", "FERNET_SECRET"}
+    assert not [name for name in names if name.startswith("RESULTS_")]
 
 
 def test_every_setting_and_secret_is_used_and_explained() -> None:
@@ -344,7 +376,7 @@ def test_dags_come_from_the_root_of_the_bucket_with_the_task_role() -> None:
 
 
 def test_every_container_finds_the_runtime() -> None:
-    for component in (*SERVICES, SETUP, COMMAND):
+    for component in (*SERVICES, BRAIN, SETUP, COMMAND):
         told = environment(component)
         assert told["PYTHONPATH"] == told["RUNTIME_PATH"]
         assert {name: told[name] for name in told if name.startswith("RUNTIME_")} == {

@@ -135,6 +135,7 @@ def test_nobody_chooses_or_supplies_a_password() -> None:
     for name, user in (
         ("AirflowLogin", "airflow"),
         ("ResultsLogin", "celery_results"),
+        ("ScalingLogin", "airflow_scaling"),
     ):
         secret = resources[name]["Properties"]
         assert "SecretString" not in secret
@@ -153,16 +154,18 @@ def test_the_logins_go_with_the_stack_and_a_restored_stack_makes_new_ones() -> N
     # kept secret would only be a live password that nobody owns.
     for given in ("", "a-snapshot"):
         made = stack(SnapshotId=given)
-        for name in ("AirflowLogin", "ResultsLogin"):
+        for name in ("AirflowLogin", "ResultsLogin", "ScalingLogin"):
             assert made.resources[name]["DeletionPolicy"] == "Delete"
         outputs = made.outputs
         assert outputs["ConnectionAirflowSecretArn"] == "<AirflowLogin>"
         assert outputs["ConnectionResultsSecretArn"] == "<ResultsLogin>"
+        assert outputs["ConnectionScalingSecretArn"] == "<ScalingLogin>"
 
 
-def test_airflow_celery_and_the_master_are_three_different_users() -> None:
+def test_airflow_celery_the_brain_and_the_master_are_four_users() -> None:
     users = {database.AIRFLOW_USER, database.RESULTS_USER, database.MASTER_USER}
-    assert len(users) == 3
+    users.add(database.SCALING_USER)
+    assert len(users) == 4
     assert cluster()["MasterUsername"] == database.MASTER_USER
     assert not users & {"postgres", "admin", "rdsadmin"}
 

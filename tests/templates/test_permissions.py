@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from templates import metrics
 from templates.components import (
     API_SERVER,
+    BRAIN,
     COMMAND,
     COMPONENTS,
     DAG_PROCESSOR,
@@ -21,7 +23,7 @@ from templates.components import (
     WORKER,
     Component,
 )
-from tests.templates.tasks import PAGES, page_of, resolved, statements
+from tests.templates.tasks import PAGES, host, page_of, resolved, statements
 
 ARCHIVE = ("s3:GetObject", "arn:aws:s3:::given-RuntimeBucket/given-RuntimeKey")
 LOG_BUCKET = "arn:aws:s3:::given-StorageLogBucketName"
@@ -40,11 +42,19 @@ READS_LOGS = {
     ("kms:Decrypt", KEY),
 }
 WRITES_LOGS = {("s3:PutObject", f"{LOG_BUCKET}/logs/*"), ("kms:GenerateDataKey", KEY)}
+SERVICES_OF_ECS = "arn:aws:ecs:eu-central-1:123456789012:service/given-ClusterName/*"
+SCALES = {
+    ("cloudwatch:PutMetricData", "*"),
+    ("ecs:ListServices", "*"),
+    ("ecs:DescribeServices", SERVICES_OF_ECS),
+}
 PROTECTS = {("ecs:GetTaskProtection", TASKS), ("ecs:UpdateTaskProtection", TASKS)}
 
 MAY = {
     API_SERVER: READS_LOGS,
-    SCHEDULER: set(),
+    # One role for both containers of the task.
+    SCHEDULER: SCALES,
+    BRAIN: SCALES,
     DAG_PROCESSOR: READS_DAGS,
     TRIGGERER: READS_LOGS | WRITES_LOGS,
     WORKER: READS_DAGS | READS_LOGS | WRITES_LOGS | PROTECTS,
@@ -86,7 +96,7 @@ def test_fargate_starts_a_task_with_its_own_log_and_image_only(
         if not action.startswith("secretsmanager:")
     }
     repositories = "arn:aws:ecr:eu-central-1:*:repository/*"
-    log = f"<{page_of(component)}.{component.title}Log.Arn>"
+    log = f"<{page_of(component)}.{host(component).title}Log.Arn>"
     assert may == {
         ("ecr:GetAuthorizationToken", "*"),
         ("ecr:BatchCheckLayerAvailability", repositories),
@@ -113,7 +123,26 @@ def test_nothing_is_allowed_on_everything_but_what_has_no_resource() -> None:
             for action in statement["Action"]:
                 assert re.fullmatch(
                     r"ecr:GetAuthorizationToken|ssmmessages:\w+", action
-                ), f"{place}: {action}"
+                ) or narrowed(statement), f"{place}: {action}"
+
+
+def narrowed(statement: dict[str, Any]) -> bool:
+    """Whether a statement without a resource is bound by the condition that we want."""
+    bonds = {
+        "cloudwatch:PutMetricData": {
+            "StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}
+        },
+        "ecs:ListServices": {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}},
+    }
+    (action,) = statement["Action"]
+    return bool(statement.get("Condition") == bonds.get(action, "nothing"))
+
+
+def test_the_brain_sees_the_services_of_its_own_cluster() -> None:
+    for statement in statements(BRAIN, "Task"):
+        if any(action.startswith("ecs:") for action in statement["Action"]):
+            bond = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
+            assert statement["Condition"] == bond
 
 
 def test_the_key_opens_for_a_service_or_a_session_and_not_by_hand() -> None:
@@ -158,9 +187,8 @@ def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
 
 def attached(component: Component, role: str, **changes: str) -> list[str]:
     resources = resolved(page_of(component), **changes).resources
-    found: list[str] = resources[f"{component.title}{role}Role"]["Properties"][
-        "ManagedPolicyArns"
-    ]
+    made = resources[f"{host(component).title}{role}Role"]["Properties"]
+    found: list[str] = made["ManagedPolicyArns"]
     return found
 
 
@@ -170,6 +198,7 @@ def test_a_role_carries_its_own_policy_and_what_a_switch_adds(
     component: Component, changes: dict[str, str]
 ) -> None:
     page = page_of(component)
+    component = host(component)
     expected = [f"<{page}.{component.title}TaskPolicy>"]
     if component.is_service and changes.get("GuardAllowsExec"):
         expected.append(f"<{page}.ExecPolicy>")

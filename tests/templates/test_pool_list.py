@@ -1,0 +1,162 @@
+"""What the brain is told of the pools: valid for all that CloudFormation accepts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import build
+from compiler.wiring import Build, WiringError
+from runtime.brain.settings import OBJECTIVE_SECONDS, PoolSettings, Settings, Style
+from templates import parent
+from templates.components import BRAIN
+from templates.pools import KNOBS, POOLS, Pool
+from tests.resolver import Stack, deploy
+
+FIXED = tuple(
+    Pool(name=f"team-{number}", queue=f"queue-{number}", asks=())
+    for number in range(50)
+)
+"""Fifty pools cannot each ask for everything: CloudFormation's 200 parameters."""
+
+EVERY_FIELD = frozenset(PoolSettings.__dataclass_fields__)
+
+
+@cache
+def library(pools: tuple[Pool, ...]) -> dict[str, Any]:
+    root = Build(build.assets()).root(parent.define_with(pools))
+    return {page.path: json.loads(page.text()) for page in root.walk()}
+
+
+def launched(pools: tuple[Pool, ...] = POOLS, /, **chosen: str) -> Stack:
+    pages = library(pools)
+    return deploy(pages["parent.template.json"], pages, chosen).child("AirflowServices")
+
+
+def told(services: Stack) -> str:
+    """What the brain's container finds in its environment."""
+    task = services.resources["SchedulerDefinition"]["Properties"]
+    (brain,) = (
+        one for one in task["ContainerDefinitions"] if one["Name"] == BRAIN.name
+    )
+    environment = {each["Name"]: each["Value"] for each in brain["Environment"]}
+    return str(environment["SCALING_POOLS"])
+
+
+def accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
+    """Whatever a parameter takes, written as a person would write it."""
+    if "AllowedValues" in definition:
+        return st.sampled_from([str(value) for value in definition["AllowedValues"]])
+    if definition["Type"] == "Number":
+        least = int(definition.get("MinValue", 0))
+        return st.integers(least, int(definition.get("MaxValue", 5000))).map(str)
+    return st.from_regex(definition["AllowedPattern"], fullmatch=True).filter(
+        lambda text: "\n" not in text
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_the_brain_understands_whatever_an_operator_may_choose(
+    data: st.DataObject,
+) -> None:
+    definitions = library(POOLS)["parent.template.json"]["Parameters"]
+    chosen = {
+        name: data.draw(accepted(definition), name)
+        for name, definition in definitions.items()
+        if name.startswith("DefaultWorkers")
+    }
+    fewest, most = sorted(
+        int(chosen[f"DefaultWorkers{bound}"]) for bound in ("Minimum", "Maximum")
+    )
+    chosen |= {
+        "DefaultWorkersMinimum": str(fewest),
+        "DefaultWorkersMaximum": str(max(1, most)),
+    }
+
+    first, second = Settings.parse(told(launched(**chosen))).pools
+
+    assert first == PoolSettings(
+        name="default",
+        queue="default",
+        concurrency=int(chosen["DefaultWorkersConcurrency"]),
+        minimum=fewest,
+        maximum=max(1, most),
+        style=Style(chosen["DefaultWorkersStyle"]),
+        objective_seconds=seconds(chosen["DefaultWorkersObjectiveSeconds"]),
+        hold_seconds=seconds(chosen["DefaultWorkersHoldSeconds"]),
+        look_ahead=chosen["DefaultWorkersLookAhead"] == "true",
+    )
+    assert second.name == "spot"
+
+
+def seconds(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
+    pool = Pool(
+        name="special",
+        queue='"bücher"',
+        concurrency=3,
+        minimum=2,
+        maximum=7,
+        style="economy",
+        objective_seconds=0,
+        hold_seconds=90,
+        look_ahead=False,
+        asks=(),
+    )
+    (found,) = Settings.parse(told(launched((pool,)))).pools
+    assert {name: getattr(found, name) for name in EVERY_FIELD} == {
+        name: getattr(pool, name) for name in EVERY_FIELD
+    }
+
+
+@pytest.mark.parametrize("style", Style)
+def test_an_empty_objective_is_the_styles_own(style: Style) -> None:
+    (pool, _) = Settings.parse(told(launched(DefaultWorkersStyle=style))).pools
+    assert pool.objective_seconds is None
+    assert pool.objective == OBJECTIVE_SECONDS[style]
+
+
+def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
+    # A parameter takes 4,096 bytes: one text of all pools would be refused at launch.
+    # With the longest queues that Celery's pattern allows, and with numbers that the
+    # operator chooses.
+    longest = tuple(
+        Pool(
+            name=f"team-{number:02}-{'n' * 20}",
+            queue=f"{number:02}{'q' * 98}",
+            objective_seconds=9999,
+            hold_seconds=9999,
+            asks=("maximum",),
+        )
+        for number in range(50)
+    )
+    for pools in (FIXED, longest):
+        services = launched(pools)
+        for name, value in services.parameters.items():
+            assert len(str(value).encode()) <= 4096, name
+        names = [pool.name for pool in Settings.parse(told(services)).pools]
+        assert names == [pool.name for pool in pools]
+
+
+def test_pools_that_do_not_fit_are_an_error_of_the_build() -> None:
+    many = tuple(
+        Pool(name=f"{number}-{'n' * 1000}", queue=f"{number}", asks=())
+        for number in range(50)
+    )
+    with pytest.raises(WiringError, match="shorter names"):
+        library(many)
+
+
+def test_the_knobs_of_the_brain_are_knobs_of_the_operator() -> None:
+    asked = {knob.field for knob in KNOBS}
+    assert EVERY_FIELD - {"name", "queue"} <= asked
