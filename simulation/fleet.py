@@ -124,6 +124,11 @@ class Fleet:
         return [worker for worker in self.workers if worker.revision != self.revision]
 
     @property
+    def deploying(self) -> bool:
+        """Whether the last deployment has not ended."""
+        return bool(self.deployments) and self.deployments[-1][1] == math.inf
+
+    @property
     def running(self) -> int:
         """How many tasks run on workers that were not chosen to stop."""
         return sum(len(worker.running) for worker in self.workers)

@@ -106,7 +106,7 @@ class World:
         limit = self.seconds + OVERTIME_SECONDS
         while self._events:
             time, _, act, what = heapq.heappop(self._events)
-            if time > limit or (time >= self.seconds and not self.left):
+            if time > limit or (time >= self.seconds and self._done):
                 self.now = max(self.seconds, min(time, limit))
                 break
             self.now = time
@@ -116,6 +116,10 @@ class World:
             for worker in [*fleet.workers]:
                 self._end(fleet, worker)
         return self
+
+    @property
+    def _done(self) -> bool:
+        return not self.left and not any(f.deploying for f in self.fleets.values())
 
     # Tasks.
 
@@ -396,10 +400,12 @@ class World:
             fleet.deployments.append((self.now, math.inf))
 
     def _reconcile(self, fleet: Fleet) -> None:
-        if fleet.deployments and fleet.deployments[-1][1] == math.inf:
-            current = [w for w in fleet.workers if w.revision == fleet.revision]
-            if len(current) == len(fleet.workers) == fleet.desired:
-                fleet.deployments[-1] = (fleet.deployments[-1][0], self.now)
+        settled = len(fleet.workers) == fleet.desired
+        if fleet.deploying and settled and not fleet.outdated:
+            # One that began meanwhile ends together with those before it.
+            fleet.deployments = [
+                (begun, min(ended, self.now)) for begun, ended in fleet.deployments
+            ]
         launch, stop = ecs.reconcile(fleet, self.random)
         for _ in range(launch):
             self._launch(fleet)
