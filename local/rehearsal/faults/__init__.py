@@ -1,0 +1,16 @@
+"""What goes wrong, made to go wrong for real, under tasks that count themselves.
+
+Each fault strikes while a run of ``fault_dags`` is under way. Afterwards the ledger
+that its tasks wrote is held against what Airflow says: see ``ledger``.
+"""
+
+from __future__ import annotations
+
+from local.rehearsal.faults import kills, launches, stores
+
+ENVIRONMENT = {kills.HEARTBEAT_TIMEOUT: str(kills.HEARTBEAT_SECONDS)}
+"""What every container of the stage is told, so that a killed worker is noticed sooner
+than on AWS. The stage shows it as a deviation."""
+
+FAULTS = (*kills.proofs(), *stores.proofs(), *launches.proofs())
+"""In the order in which they share the stage."""

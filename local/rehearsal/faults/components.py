@@ -1,0 +1,158 @@
+"""The tasks of a component on the stage: which run, and when they are well again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Collection
+
+from local.agent.task import Task
+from local.rehearsal.containers import logs
+from local.rehearsal.proof import NotProven, Pending, until
+from local.rehearsal.stage import Stage
+
+WORKER, SETUP = "worker", "setup"
+
+WELL_SECONDS = 90.0
+"""Until everything is healthy again. Airflow's processes need up to half a minute to
+start on two cores, and as long again when several start at once."""
+
+
+def component_of(task: Task) -> str:
+    """Return what a task is: the name of its first container."""
+    return task.containers[0].definition.name
+
+
+def tasks_of(stage: Stage, component: str) -> list[Task]:
+    """Return the tasks of a component that run and are to go on."""
+    with stage.agent.lock:
+        return [
+            task
+            for task in stage.agent.tasks.values()
+            if component_of(task) == component
+            and task.status == "RUNNING"
+            and task.is_wanted
+        ]
+
+
+def of_services(stage: Stage) -> dict[str, int]:
+    """Return the main process of each task of a service that is to go on running.
+
+    A process that was replaced, and a task that was, are missing from a later answer.
+    """
+    with stage.agent.lock:
+        return {
+            task.id: main
+            for task in stage.agent.tasks.values()
+            if task.service_name and task.status == "RUNNING" and task.is_wanted
+            for one in task.containers[:1]
+            if one.processes and (main := one.processes.main)
+        }
+
+
+def set_ups(stage: Stage) -> list[Task]:
+    """Return every run of the set-up task, the oldest first."""
+    with stage.agent.lock:
+        return [
+            task for task in stage.agent.tasks.values() if component_of(task) == SETUP
+        ]
+
+
+def kill(task: Task) -> None:
+    """End a container's first process without a word, and so the container."""
+    processes = task.containers[0].processes
+    main = processes.main if processes else None
+    if main is None:
+        raise NotProven(f"{component_of(task)} was gone before it was killed.")
+    os.kill(main, signal.SIGKILL)
+
+
+def wait_until_over(stage: Stage, tasks: Collection[Task], seconds: float) -> None:
+    """Return when nothing of these tasks runs any more."""
+
+    def look() -> bool | Pending:
+        left = [component_of(task) for task in tasks if not task.is_over]
+        return not left or Pending(f"{', '.join(left)} still there")
+
+    until(
+        "what was ended to be gone",
+        look,
+        seconds=seconds,
+        remedy=logs(stage, *{component_of(task) for task in tasks}),
+        pause=0.1,
+    )
+
+
+def wait_until_well(stage: Stage, seconds: float = WELL_SECONDS) -> float:
+    """Return how long it took until every service was as it should be."""
+    began = time.monotonic()
+
+    def look() -> bool | Pending:
+        return stage.agent.is_steady() or Pending(_unwell(stage))
+
+    until(
+        "every service to be healthy again",
+        look,
+        seconds=seconds,
+        remedy=logs(stage),
+        pause=0.2,
+    )
+    return time.monotonic() - began
+
+
+def have_workers(stage: Stage, least: int) -> Callable[[], None]:
+    """Give the first pool as many workers as ``least``; return what takes it back.
+
+    With one alone there would be none whose tasks a fault must not touch.
+    """
+    service = next(
+        kept.service
+        for kept in stage.agent.services.kept.values()
+        if any(task.service_name == kept.service.name for task in _workers(stage))
+    )
+    ecs = stage.client("ecs")
+
+    def ask(count: int) -> None:
+        ecs.update_service(
+            cluster=service.cluster_arn, service=service.name, desiredCount=count
+        )
+
+    if service.desired < least:
+        ask(least)
+        until(
+            f"{least} workers",
+            lambda: len(tasks_of(stage, WORKER)) >= least or Pending("fewer"),
+            seconds=WELL_SECONDS,
+            remedy=logs(stage, WORKER),
+        )
+    wait_until_well(stage)
+    return lambda: ask(service.desired)
+
+
+def _workers(stage: Stage) -> list[Task]:
+    return tasks_of(stage, WORKER)
+
+
+def _unwell(stage: Stage) -> str:
+    return "; ".join(
+        f"{row.name} {row.status} {row.health} {row.reason}".strip()
+        for row in stage.agent.rows()
+        if row.health != "HEALTHY" and row.status != "STOPPED"
+    )
+
+
+def without_image(stage: Stage, image: str) -> list[str]:
+    """Return the services that have no healthy task of an image."""
+    with stage.agent.lock:
+        return sorted(
+            kept.service.name
+            for kept in stage.agent.services.kept.values()
+            if kept.service.desired
+            and not any(
+                task.is_healthy
+                and task.service_name == kept.service.name
+                and task.containers[0].definition.image == image
+                for task in stage.agent.tasks.values()
+            )
+        )
