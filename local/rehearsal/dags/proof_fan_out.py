@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from airflow.sdk import dag, task
 
 WIDTH = 50
@@ -13,6 +15,7 @@ def proof_fan_out() -> None:
 
     @task
     def square(number: int) -> int:
+        logging.getLogger(__name__).info("square of %d", number)
         return number * number
 
     @task

@@ -1,0 +1,48 @@
+"""What a rehearsal without faults proves, in the order of its table.
+
+The first lines are alone because they measure. Those in the middle run together: each
+waits for something else, and two cores are enough for all of them. The last one takes
+a worker away.
+"""
+
+from __future__ import annotations
+
+from local.rehearsal.proof import Proof
+from local.rehearsal.proofs import (
+    dags,
+    edges,
+    encryption,
+    health,
+    login,
+    passwords,
+    secret_matrix,
+    start,
+    task_logs,
+)
+
+PROOFS = (
+    Proof("Every component is healthy", health.components),
+    Proof("The first DAG run is over within 20 s", start.first_run),
+    Proof("The runtime adds at most 300 ms to a start", start.start_up_cost),
+    *(
+        Proof(title, prove, is_alone=False)
+        for title, prove in (
+            ("Fifty mapped tasks, and XComs between workers", dags.fan_out),
+            ("Plain tasks", dags.plain),
+            ("A deferrable sensor waits in the triggerer", dags.deferred),
+            ("An asset starts the DAG that waits for it", dags.assets),
+            ("A new DAG file in the bucket is picked up", dags.late),
+            ("A DAG with a syntax error is told", dags.broken),
+            ("Connection and variable are encrypted", encryption.at_rest),
+            ("Login over the API", login.token),
+            ("Login by the web form", login.form),
+            ("Login in a real browser, with a finished run", login.in_browser),
+            ("Flower answers behind its login", edges.flower),
+            ("The tasks' API is closed to the public", edges.execution_api),
+            ("Each process holds its own secrets only", secret_matrix.exact),
+            ("A worker cannot enter the metadata", secret_matrix.metadata_closed),
+            ("Passwords of every printable character", passwords.every_character),
+        )
+    ),
+    Proof("Logs outlive their worker", task_logs.after_its_worker),
+)

@@ -1,0 +1,73 @@
+"""The log of a task outlives the worker that wrote it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.rehearsal.api import Document, api
+from local.rehearsal.containers import logs
+from local.rehearsal.proof import NotProven, Pending, until
+from local.rehearsal.proofs import workers
+from local.rehearsal.stage import Stage
+
+UPLOAD_SECONDS = 30.0
+"""The upload ends shortly after the task's success."""
+
+DAG_ID = "proof_fan_out"
+TASK_ID = "square"
+
+
+def after_its_worker(stage: Stage) -> str:
+    """Take a worker away; find the log of its task in the bucket and by the API."""
+    workers.at_least_two(stage)
+    gone = workers.take_away_one(stage)
+    airflow = api(stage)
+    task = next(
+        (one for one in _succeeded(stage) if one["hostname"] == gone.address), None
+    )
+    if task is None:
+        raise NotProven(
+            f"No task of {DAG_ID} ran on the worker {gone.address} that is gone.",
+            logs(stage, "worker"),
+        )
+    run_id, number = task["dag_run_id"], task["map_index"]
+    marker = f"square of {number}"
+    bucket = stage.outputs["LogBucketName"]
+    key, kept = until(
+        f"the log of {TASK_ID} {number} in the bucket",
+        lambda: _kept(stage.client("s3"), bucket, run_id, number),
+        seconds=UPLOAD_SECONDS,
+        remedy=f"Read {gone.log}.",
+    )
+    if marker not in kept:
+        raise NotProven(f"{key} in {bucket} does not hold {marker!r}.")
+    shown = airflow.log(DAG_ID, run_id, TASK_ID, map_index=number)
+    if marker not in shown:
+        raise NotProven(
+            f"The API shows no {marker!r} in the log of {TASK_ID} {number}: "
+            f"{shown[-300:]!r}.",
+            logs(stage, "api-server"),
+        )
+    return f"worker {gone.task_id[:8]} stopped; {key} read from the bucket and the API"
+
+
+def _succeeded(stage: Stage) -> list[Document]:
+    airflow = api(stage)
+    return [
+        task
+        for run in airflow.runs(DAG_ID)
+        for task in airflow.tasks(DAG_ID, run["dag_run_id"])
+        if task["state"] == "success" and task["task_id"] == TASK_ID
+    ]
+
+
+def _kept(
+    store: Any, bucket: str, run_id: str, number: int
+) -> tuple[str, str] | Pending:
+    """Return the key and the text of a task's log in the bucket."""
+    prefix = f"logs/dag_id={DAG_ID}/run_id={run_id}/task_id={TASK_ID}/"
+    found = store.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}map_index={number}/")
+    for one in found.get("Contents", ()):
+        body = store.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+        return one["Key"], body.decode()
+    return Pending("nothing")
