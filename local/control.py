@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
@@ -25,6 +25,19 @@ def resource_kinds(
     where = urlencode({"account": account, "region": region})
     answer = _ask("GET", f"{endpoint_url}/_local/resources?{where}")
     return cast(dict[str, dict[str, Kind]], answer)
+
+
+def records(
+    endpoint_url: str, *, account: str, region: str, types: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return what was compiled: launched resources of some types, filled in.
+
+    Each has ``stack``, ``id``, ``type``, ``physical_id``, ``properties`` and
+    ``attributes``, in the words of CloudFormation.
+    """
+    where = urlencode({"account": account, "region": region, "type": types}, doseq=True)
+    answer = _ask("GET", f"{endpoint_url}/_local/records?{where}")
+    return cast(list[dict[str, Any]], answer["records"])
 
 
 def plant(

@@ -1,8 +1,9 @@
 """The agent: one loop that brings tasks to what was asked for, and what serves them.
 
-Two threads of its own: one reads the emulator, one drives tasks. Everything they share
-is behind ``lock``. The servers (gateway, metadata, load balancer, Service Connect) have
-their own threads and take the lock for as long as it takes to look.
+Three threads of its own: one reads the emulator, one drives tasks, one evaluates
+alarms. Everything that the first two share is behind ``lock``. The servers (gateway,
+metadata, load balancer, Service Connect) have their own threads and take the lock for
+as long as it takes to look.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.agent.addresses import AddressBlock
+from local.agent.autoscaler import Autoscaler
 from local.agent.aws_calls import Where
 from local.agent.door import Door
 from local.agent.ecs_api import EcsApi
@@ -23,6 +25,7 @@ from local.agent.endpoint import Endpoint
 from local.agent.gateway import Gateway
 from local.agent.host import Machine
 from local.agent.logs import Shipper
+from local.agent.metrics import Metrics
 from local.agent.model import Service, TaskDefinition
 from local.agent.network import Network
 from local.agent.protection import ProtectionRefusedError
@@ -36,6 +39,11 @@ from local.agent.task import Task
 
 STOPPED_BY_AGENT = "The rehearsal ends"
 KEPT_PROBLEMS = 50
+SCALING_SECONDS = 0.5
+"""How often alarms are looked at."""
+
+LAUNCHED_SECONDS = 3.0
+"""How often the launched alarms and policies are read."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class Agent:
         self._network = Network(self._addresses, self._door)
         self._shipper = Shipper(self._emulator)
         self.services = Services(self._emulator, self._start_for)
+        self.autoscaler = Autoscaler(self._emulator, Metrics())
         self._host = Machine(
             settings, self._emulator, self.roles, self._shipper, self._addresses
         )
@@ -97,6 +106,7 @@ class Agent:
             self.roles,
             bucket_key=self._emulator.bucket_key,
             definition=self.definition,
+            metrics=self.autoscaler.metrics,
             port=settings.gateway_port,
         )
         self._gateway.attach(EcsApi(self))
@@ -107,6 +117,7 @@ class Agent:
         self._threads = [
             threading.Thread(target=self._read, name="agent-reads", daemon=True),
             threading.Thread(target=self._drive, name="agent-drives", daemon=True),
+            threading.Thread(target=self._scale, name="agent-scales", daemon=True),
         ]
 
     # For the rehearsal.
@@ -156,7 +167,7 @@ class Agent:
             f"{name} names a stand-in, in every container that has it."
             for name in self.settings.stand_ins
         ]
-        return [*DEVIATIONS, *extra, *replaced]
+        return [*DEVIATIONS, *self.autoscaler.deviations(), *extra, *replaced]
 
     def rows(self) -> list[Row]:
         """Return how every task is, the newest last."""
@@ -291,6 +302,21 @@ class Agent:
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._note(f"reading failed: {type(error).__name__}: {error}")
             self._is_over.wait(self.settings.read_seconds)
+
+    def _scale(self) -> None:
+        read = 0.0
+        while not self._is_over.wait(SCALING_SECONDS):
+            now = time.time()
+            try:
+                if now - read > LAUNCHED_SECONDS:
+                    self.autoscaler.take(now)
+                    read = now
+                with self.lock:
+                    services = [one.service for one in self.services.kept.values()]
+                self.autoscaler.sample(services, now)
+                self.autoscaler.step(now)
+            except Exception as error:  # noqa: BLE001 - the loop must go on
+                self._note(f"scaling failed: {type(error).__name__}: {error}")
 
     def _drive(self) -> None:
         while True:

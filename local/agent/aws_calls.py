@@ -7,8 +7,10 @@ somebody teaches it here, never let through by accident.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,15 +102,14 @@ def read(request: Request, where: Where) -> Asked:
     service = match[2] if match else ""
     target = request.headers.get("X-Amz-Target")
     path, _, query = request.target.partition("?")
-    if target:
-        return Asked(
-            service, target.rpartition(".")[2], _json(request.body), request, where
-        )
-    if cbor := CBOR_PATH.fullmatch(path):
-        return Asked(service, cbor[1], {}, request, where)
     if service in {"s3", "lambda"}:
         return Asked(service, "", {}, request, where)
-    form = parse_qs(request.body.decode(errors="replace") or query)
+    body = _plain(request)
+    if target:
+        return Asked(service, target.rpartition(".")[2], _json(body), request, where)
+    if called := CBOR_PATH.fullmatch(path):
+        return Asked(service, called[1], {}, request, where)
+    form = parse_qs(body.decode(errors="replace") or query)
     plain = {name: values[0] for name, values in form.items()}
     return Asked(service, plain.get("Action", ""), plain, request, where)
 
@@ -261,6 +262,16 @@ def _context(asked: Asked) -> dict[str, str]:
             asked.body.get("Namespace") or asked.body.get("namespace")
         )
     return found
+
+
+def _plain(request: Request) -> bytes:
+    """Return a body as it was before the client compressed it."""
+    if request.headers.get("Content-Encoding") != "gzip":
+        return request.body
+    try:
+        return gzip.decompress(request.body)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

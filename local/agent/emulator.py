@@ -19,6 +19,7 @@ from botocore.exceptions import (
     ClientError,
 )
 
+from local import control
 from local.agent.model import Service, TaskDefinition
 from local.agent.policy import Permissions, Statement, statements
 
@@ -85,6 +86,7 @@ class Emulator:
         def client(name: str) -> Any:
             return session.client(name, endpoint_url=url, config=QUICK)
 
+        self._where = {"endpoint_url": url, "account": account, "region": region}
         self.ecs = client("ecs")
         self._secrets = client("secretsmanager")
         self._iam = client("iam")
@@ -130,6 +132,23 @@ class Emulator:
             service=service.name,
             taskDefinition=definition_arn,
         )
+
+    def desired(self, cluster: str, service: str) -> int:
+        """Return a service's desired count. Raises LookupError if there is none."""
+        found = self.ecs.describe_services(cluster=cluster, services=[service])
+        for one in found["services"]:
+            return int(one["desiredCount"])
+        raise LookupError(f"cluster {cluster} has no service {service}")
+
+    def set_desired(self, cluster: str, service: str, count: int) -> None:
+        """Change a service's desired count, as Application Auto Scaling does."""
+        self.ecs.update_service(cluster=cluster, service=service, desiredCount=count)
+
+    # What was launched.
+
+    def launched(self, types: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Return the launched resources of some types. Raises OSError."""
+        return [*control.records(**self._where, types=types)]
 
     # Secrets Manager.
 

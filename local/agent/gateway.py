@@ -2,8 +2,9 @@
 
 A request with a task's credentials is held against the policies of the task's role
 before anything sees it, and refused in AWS's words. Actions of ECS that concern tasks
-are answered by the agent, everything else by the emulator. Requests of anybody else, of
-the person who deploys for instance, are not checked.
+are answered by the agent, everything else by the emulator; metrics are kept on their
+way there, for the alarms. Requests of anybody else, of the person who deploys for
+instance, are not checked.
 
 S3 decrypts and encrypts with the caller's rights to the key, so for a bucket with a key
 of its own the caller is asked for that right too.
@@ -13,15 +14,17 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from local.agent import aws_calls
+from local.agent import aws_calls, published
 from local.agent.aws_calls import Asked, Where
 from local.agent.ecs_api import ApiError, EcsApi
 from local.agent.emulator import EmulatorError
+from local.agent.metrics import Metrics
 from local.agent.model import TaskDefinition
 from local.agent.policy import Call, kms_way
 from local.agent.roles import AccessDeniedError, Roles
@@ -52,6 +55,7 @@ class Gateway:
         *,
         bucket_key: Callable[[str], str],
         definition: Callable[[str], TaskDefinition],
+        metrics: Metrics,
         port: int,
     ) -> None:
         """Listen at once; ``attach`` says who answers for tasks."""
@@ -62,6 +66,7 @@ class Gateway:
         self._roles = roles
         self._bucket_key = bucket_key
         self._definition = definition
+        self._metrics = metrics
         self._keys: dict[str, str] = {}
         self._lock = threading.Lock()
         self._ecs: EcsApi | None = None
@@ -99,7 +104,16 @@ class Gateway:
                 return _refusal(asked, "AccessDenied", str(error))
         if self._ecs and asked.service == "ecs":
             return self._answer_ecs(self._ecs, asked)
+        if asked.name == "cloudwatch:PutMetricData":
+            try:
+                self._publish(asked)
+            except published.UnreadableError as error:
+                return _refusal(asked, "InvalidParameterValue", str(error))
         return self._pass_on(request, session)
+
+    def _publish(self, asked: Asked) -> None:
+        for metric, datum in published.read(asked.body, time.time()):
+            self._metrics.put(metric, datum)
 
     def _check(self, asked: Asked, session: Credentials) -> None:
         for call in aws_calls.calls(asked):

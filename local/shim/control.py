@@ -4,6 +4,8 @@
 GET     /_local/identity    who answers: process ID, and whether the gate is real
 GET     /_local/resources   kind of each resource, by stack name and logical ID;
                             ``?account=...&region=...``
+GET     /_local/records     what was compiled: the resources of some types, with their
+                            properties; as above, and ``&type=...``, repeated
 GET     /_local/faults      what is planted
 PUT     /_local/faults      plants faults, as JSON; takes away earlier ones
 ======  ==================  ====================================================
@@ -17,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from local.shim import gate, resource_kinds, service_catalog
+from local.shim import gate, records, resource_kinds, service_catalog
 from local.shim.faults import FAULTS
 from local.shim.seams import CLOUDFORMATION, RESPONSES
 from local.shim.service_catalog import Catalog
@@ -46,6 +48,8 @@ def beside(app: App, catalog: Catalog) -> App:
             await _reply(send, 200, _identity())
         elif what == ("GET", "resources"):
             await _reply(send, 200, _resources(scope))
+        elif what == ("GET", "records"):
+            await _reply(send, 200, _records(scope))
         elif what == ("GET", "faults"):
             await _reply(send, 200, FAULTS.as_json())
         elif what == ("PUT", "faults"):
@@ -78,10 +82,21 @@ def _identity() -> dict[str, Any]:
 
 
 def _resources(scope: Scope) -> dict[str, Any]:
+    _enter(scope)
+    return {**resource_kinds.report(CLOUDFORMATION["_stacks"])}
+
+
+def _records(scope: Scope) -> dict[str, Any]:
+    types = _enter(scope).get("type", [])
+    return {"records": records.of_types(CLOUDFORMATION["_stacks"], types)}
+
+
+def _enter(scope: Scope) -> dict[str, list[str]]:
+    """Go to the account and the region that a query names; return the query."""
     query = parse_qs(scope["query_string"].decode())
     RESPONSES["set_request_account_id"](query.get("account", [""])[0])
     RESPONSES["set_request_region"](query.get("region", [""])[0])
-    return {**resource_kinds.report(CLOUDFORMATION["_stacks"])}
+    return query
 
 
 async def _body(receive: Receive) -> bytes:

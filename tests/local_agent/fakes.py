@@ -42,6 +42,7 @@ class FakeEmulator(Emulator):
         self.groups: list[TargetGroup] = []
         self.written: dict[str, list[str]] = {}
         self.keys: dict[str, str] = {}
+        self.records: list[Mapping[str, Any]] = []
         self._releases = 0
 
     def define(self, number: int, *containers: Container, roles: bool = False) -> str:
@@ -102,6 +103,17 @@ class FakeEmulator(Emulator):
                 "deployment_id": f"ecs-svc/{self._releases}",
             }
         )
+
+    def desired(self, cluster: str, service: str) -> int:
+        assert cluster == CLUSTER.rpartition("/")[2]
+        return self.asked[service].desired
+
+    def set_desired(self, cluster: str, service: str, count: int) -> None:
+        assert cluster == CLUSTER.rpartition("/")[2]
+        self.scale(count, service)
+
+    def launched(self, types: Sequence[str]) -> list[Mapping[str, Any]]:
+        return [one for one in self.records if one["type"] in types]
 
     def secret(self, value_from: str) -> tuple[str, str]:
         if value_from not in self.secrets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.agent import Agent
+from local.agent.metrics import Metric
 from local.agent.model import Container
 from local.agent.policy import Permissions
 from local.agent.web import Answer, Request, Server
@@ -282,3 +284,66 @@ def test_protection_works_over_the_ecs_api_too(
     (found,) = ecs.get_task_protection(**given)["protectedTasks"]
     assert found["protectionEnabled"] is True
     assert task.protection.is_on(found["expirationDate"].timestamp() - 1)
+
+
+SEEN = [
+    {
+        "MetricName": "Deficit",
+        "Dimensions": [{"Name": "Pool", "Value": "default"}],
+        "Value": 2.0,
+        "StorageResolution": 1,
+    }
+]
+DEFICIT = Metric.of(SEEN[0], "Own")
+
+
+def publisher(agent: Agent, emulator: FakeEmulator) -> Any:
+    """Return a client whose role may publish into one namespace."""
+    emulator.roles[TASK_ROLE] = allow(
+        ("cloudwatch:PutMetricData", "*"),
+        Condition={"StringEquals": {"cloudwatch:namespace": "Own"}},
+    )
+    return client(agent, "cloudwatch", TASK_ROLE)
+
+
+def test_metrics_are_kept_on_their_way_to_the_emulator(
+    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+) -> None:
+    publisher(guarded, emulator).put_metric_data(Namespace="Own", MetricData=SEEN)
+    (datum,) = guarded.autoscaler.metrics.data(DEFICIT)
+    assert (datum.most, datum.resolution) == (2.0, 1)
+    assert abs(datum.at - time.time()) < 5
+    (request,) = upstream.requests
+    assert request.headers["X-Amz-Target"].endswith(".PutMetricData")
+
+
+def test_a_long_request_comes_compressed_and_is_read_all_the_same(
+    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+) -> None:
+    cloudwatch = publisher(guarded, emulator)
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=SEEN * 500)
+    assert upstream.requests[0].headers["Content-Encoding"] == "gzip"
+    assert len(guarded.autoscaler.metrics.data(DEFICIT)) == 500
+
+
+def test_another_namespace_is_refused_and_not_kept(
+    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+) -> None:
+    cloudwatch = publisher(guarded, emulator)
+    with pytest.raises(ClientError) as refused:
+        cloudwatch.put_metric_data(Namespace="AWS/ECS", MetricData=SEEN)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert "cloudwatch:PutMetricData" in refused.value.response["Error"]["Message"]
+    assert upstream.requests == []
+    other = Metric.of(SEEN[0], "AWS/ECS")
+    assert guarded.autoscaler.metrics.data(other) == []
+
+
+def test_a_role_without_the_right_publishes_nothing(
+    guarded: Agent, emulator: FakeEmulator
+) -> None:
+    emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
+    with pytest.raises(ClientError, match="PutMetricData"):
+        client(guarded, "cloudwatch", TASK_ROLE).put_metric_data(
+            Namespace="Own", MetricData=SEEN
+        )
