@@ -6,8 +6,10 @@
 ``ecs``          what the service scheduler launches, stops and refuses
 ``model``        the world in which they meet: events, tasks, protection
 ``actor``        alarms and step policies as the compiled template has them
-``policies``     ours, around the shipped decision, and what others do
+``ours``         the shipped decision and what carries it out
+``rivals``       what others do
 ``clairvoyant``  what knowing everything would cost, and what nothing can undercut
 ``scores``       delay, cost, kills and elasticity of a simulated day
+``trace``        what ours would do on one trace, for the rehearsal to compare with
 ``charts``       demand, workers and delays as SVG
 """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runtime.brain.settings import SettingsError, Style
-from simulation import actor, charts, clairvoyant, history, policies, scores
+from simulation import actor, charts, clairvoyant, history, ours, rivals, scores
 from simulation.model import Policy, World
 from simulation.tasks import DAY_SECONDS, Day, Shape
 from simulation.workloads import KINDS
@@ -30,6 +30,7 @@ POLICIES = (
     "ours-balanced",
     "ours-economy",
     "cpu-tracking",
+    "cpu-20s",
     "backlog-tracking",
     "queue-steps",
     "keda",
@@ -63,8 +64,8 @@ def contenders(
 ) -> Mapping[str, Callable[[], Policy]]:
     """Return every policy by its name."""
 
-    def ours(style: Style) -> Callable[[], Policy]:
-        return lambda: policies.Native(
+    def native(style: Style) -> Callable[[], Policy]:
+        return lambda: ours.Native(
             orders,
             style,
             objective_seconds=asked.objective,
@@ -73,12 +74,13 @@ def contenders(
         )
 
     return {
-        **{f"ours-{style}": ours(style) for style in Style},
-        "cpu-tracking": policies.cpu_tracking,
-        "backlog-tracking": policies.backlog_tracking,
-        "queue-steps": policies.QueueSteps,
-        "keda": policies.Keda,
-        "mwaa": policies.Mwaa,
+        **{f"ours-{style}": native(style) for style in Style},
+        "cpu-tracking": rivals.cpu_tracking,
+        "cpu-20s": rivals.fast_cpu_tracking,
+        "backlog-tracking": rivals.backlog_tracking,
+        "queue-steps": rivals.QueueSteps,
+        "keda": rivals.Keda,
+        "mwaa": rivals.Mwaa,
     }
 
 

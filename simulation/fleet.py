@@ -27,7 +27,7 @@ class Discipline(Enum):
     """They are protected before they take tasks, until they are told to drain."""
 
     EXIT = auto()
-    """They are never chosen, and leave by themselves when idle (``policies``)."""
+    """They are never chosen, and leave by themselves when idle (``rivals``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,27 +56,47 @@ class _Row(NamedTuple):
     duration: float
 
 
-def read(path: Path, shapes: Mapping[str, Shape] | None = None) -> Day:
-    """Return the day in a file; pools that ``shapes`` lacks get the usual shape."""
+def read(
+    path: Path,
+    shapes: Mapping[str, Shape] | None = None,
+    *,
+    begins: float | None = None,
+) -> Day:
+    """Return the day in a file; pools that ``shapes`` lacks get the usual shape.
+
+    The day begins at ``begins``, seconds since 1970; by default the midnight before
+    the first task. Raises HistoryError.
+    """
     rows = _rows(path)
     past: dict[tuple[str, str], tuple[float, int]] = {}
     for row in rows:
         seconds, runs = past.get((row.dag_id, row.task_id), (0.0, 0))
         past[row.dag_id, row.task_id] = (seconds + row.duration, runs + 1)
-    midnight = min(row.queued for row in rows) // DAY_SECONDS * DAY_SECONDS
+    first = min(row.queued for row in rows)
+    midnight = first // DAY_SECONDS * DAY_SECONDS
+    zero = midnight if begins is None else begins
     pools = {
         queue: (shapes or {}).get(queue, Shape()) for queue in {r.queue for r in rows}
     }
-    return Day("history", 0, _runs(rows, Durations(past), midnight), pools)
+    return Day("history", 0, _runs(rows, Durations(past), zero), pools)
 
 
-def _runs(rows: Iterable[_Row], durations: Durations, midnight: float) -> list[Run]:
+def span(path: Path) -> tuple[float, float]:
+    """Return when the first task was queued and the last one ended. Raises as above."""
+    rows = _rows(path)
+    return (
+        min(row.queued for row in rows),
+        max(row.queued + row.duration for row in rows),
+    )
+
+
+def _runs(rows: Iterable[_Row], durations: Durations, zero: float) -> list[Run]:
     begins: dict[tuple[str, str], float] = {}
     stages: dict[tuple[str, str, str, float], list[Task]] = {}
     scheduled = set()
     for row in sorted(rows, key=lambda row: row.queued):
         key = (row.dag_id, row.run_id)
-        at = row.queued - midnight
+        at = row.queued - zero
         first = begins.setdefault(key, at)
         if at - first <= FIRST_SECONDS:
             at = first

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from simulation import policies
+from simulation import ours
 from simulation.__main__ import POLICIES, contenders, main
 from simulation.actor import Order
 from simulation.history import COLUMNS
@@ -76,5 +76,5 @@ def test_every_policy_can_be_named(alarms: tuple[Order, ...]) -> None:
 
 
 def test_ours_publishes_what_the_alarms_read() -> None:
-    assert policies.DEFICIT == metrics.WORKER_DEFICIT
-    assert policies.SURPLUS == metrics.WORKER_SURPLUS
+    assert ours.DEFICIT == metrics.WORKER_DEFICIT
+    assert ours.SURPLUS == metrics.WORKER_SURPLUS

@@ -10,7 +10,7 @@ import pytest
 from runtime.brain import decide
 from runtime.brain.settings import Style
 from runtime.brain.state import Fleet, Worker
-from simulation import ecs, policies
+from simulation import ecs, ours
 from simulation.actor import Order
 from simulation.fleet import Discipline
 from simulation.model import SAMPLE_SECONDS, World
@@ -36,7 +36,7 @@ def crowded(seed: int, maximum: int) -> Day:
 
 
 def deployed(alarms: Sequence[Order], day: Day, style: Style = Style.BALANCED) -> World:
-    policy = policies.Native(alarms, style)
+    policy = ours.Native(alarms, style)
     return World(day, policy, seed=day.seed, seconds=HOURS, deployments=AT).run()
 
 
@@ -74,7 +74,7 @@ def test_every_kind_of_day_survives_deployments(
 ) -> None:
     day = KINDS[kind](21)
     times = (9.3 * HOUR, 13 * HOUR, 13.2 * HOUR)
-    world = World(day, policies.Native(alarms), seed=21, deployments=times).run()
+    world = World(day, ours.Native(alarms), seed=21, deployments=times).run()
     assert world.left == 0
     for fleet in world.fleets.values():
         assert fleet.kills == 0
@@ -95,7 +95,7 @@ def test_a_brain_that_sees_no_revisions_never_ends_it(
 
 
 def test_without_protection_a_deployment_does_kill(alarms: Sequence[Order]) -> None:
-    policy = policies.Native(alarms)
+    policy = ours.Native(alarms)
     policy.discipline = Discipline.NONE
     day = crowded(0, 8)
     world = World(day, policy, seconds=HOURS, deployments=AT).run()

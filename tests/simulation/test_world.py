@@ -10,7 +10,7 @@ from time import process_time
 import pytest
 
 from runtime.brain.settings import Style
-from simulation import policies, scores
+from simulation import ours, rivals, scores
 from simulation.actor import Order
 from simulation.clairvoyant import bound, plan
 from simulation.fleet import LAZY, Discipline, Image
@@ -52,7 +52,7 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
             at += random.expovariate(rate)
         shape = Shape(concurrency=8, minimum=2, maximum=2)
         day = Day("poisson", seed, runs, {"default": shape})
-        World(day, policies.Fixed(), seed=seed).run()
+        World(day, rivals.Fixed(), seed=seed).run()
         waits += [task.delay for task in day.tasks()]
     expected = erlang_c_wait(rate, mean, servers)
     assert fmean(waits) == pytest.approx(expected, rel=0.12)
@@ -60,24 +60,25 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
 
 def test_one_worker_all_day_costs_a_day() -> None:
     day = Day("empty", 0, [], {"default": Shape(minimum=1)})
-    world = World(day, policies.Fixed()).run()
+    world = World(day, rivals.Fixed()).run()
     assert world.fleets["default"].cost == DAY_SECONDS
 
 
-ENDLESS = ("cpu-tracking", "queue-steps")
+ENDLESS = ("cpu-tracking", "cpu-20s", "queue-steps")
 """Without workers there is no CPU use, so a pool at rest never wakes; and who shrinks
 by force kills a task longer than his patience as often as it starts."""
 
 
 def every_policy(alarms: tuple[Order, ...]) -> list[Policy]:
     return [
-        policies.Native(alarms),
-        policies.Native(alarms, Style.ECONOMY),
-        policies.cpu_tracking(),
-        policies.backlog_tracking(),
-        policies.QueueSteps(),
-        policies.Keda(),
-        policies.Mwaa(),
+        ours.Native(alarms),
+        ours.Native(alarms, Style.ECONOMY),
+        rivals.cpu_tracking(),
+        rivals.fast_cpu_tracking(),
+        rivals.backlog_tracking(),
+        rivals.QueueSteps(),
+        rivals.Keda(),
+        rivals.Mwaa(),
     ]
 
 
@@ -119,7 +120,7 @@ def test_draining_kills_nothing(
     for style in Style:
         day = short(kind, 13)
         world = World(
-            day, policies.Native(alarms, style), seed=13, image=image, seconds=HOURS
+            day, ours.Native(alarms, style), seed=13, image=image, seconds=HOURS
         ).run()
         assert sum(task.kills for task in day.tasks()) == 0
         assert sum(fleet.kills for fleet in world.fleets.values()) == 0
@@ -128,7 +129,7 @@ def test_draining_kills_nothing(
 def test_shrinking_by_force_does_kill() -> None:
     """Else the test above could not fail."""
     day = KINDS["long-tasks"](14)
-    World(day, policies.QueueSteps(), seed=14).run()
+    World(day, rivals.QueueSteps(), seed=14).run()
     assert sum(task.kills for task in day.tasks()) > 0
 
 
@@ -136,7 +137,7 @@ def test_a_drain_order_that_protection_ignores_does_kill(
     alarms: tuple[Order, ...],
 ) -> None:
     """The protection protects, not luck: the same decisions without it."""
-    policy = policies.Native(alarms)
+    policy = ours.Native(alarms)
     policy.discipline = Discipline.NONE
     day = KINDS["long-tasks"](14)
     World(day, policy, seed=14).run()
@@ -166,7 +167,7 @@ def test_the_plan_keeps_its_word(kind: str) -> None:
 def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
     """No cost and no delays would look like the best policy of all."""
     day = short("quiet-nights", 18)
-    world = World(day, policies.cpu_tracking(), seed=18, seconds=HOURS).run()
+    world = World(day, rivals.cpu_tracking(), seed=18, seconds=HOURS).run()
     seen = scores.mean([scores.score(world, plan(day).seconds)] * 2)
     assert seen.unfinished == 2 * len(day.tasks())
     assert seen.p50 > 6 * 3600
@@ -176,7 +177,7 @@ def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
 
 def test_the_same_seeds_give_the_same_day(alarms: tuple[Order, ...]) -> None:
     costs = {
-        World(short("cron", 17), policies.Native(alarms), seed=3)
+        World(short("cron", 17), ours.Native(alarms), seed=3)
         .run()
         .fleets["default"]
         .cost
@@ -189,5 +190,5 @@ def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Order, ...]) ->
     day = KINDS["cron"](1)
     assert len(day.tasks()) > 10_000
     begun = process_time()
-    World(day, policies.Native(alarms), seed=1).run()
+    World(day, ours.Native(alarms), seed=1).run()
     assert process_time() - begun <= 5

@@ -1,0 +1,237 @@
+"""What our policy would do on one given trace: ``python -m simulation.trace``.
+
+A rehearsal with real workers compares what it saw with what this predicts. The trace is
+a task history (``simulation/history.py`` holds the query); times are seconds since
+1970, and rounds fall where the brain's fall by the wall clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from runtime.brain.decide import PHASE_SECONDS, ROUND_SECONDS
+from runtime.brain.settings import SettingsError, Style
+from simulation import actor, history, ours, scores
+from simulation.fleet import Fleet, Image
+from simulation.model import SAMPLE_SECONDS, World
+from simulation.tasks import Shape
+
+LEAD_SECONDS = 60.0
+"""How long the pool rests before the first task is queued."""
+
+
+class TraceError(Exception):
+    """The options do not fit the trace; the message says which."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A number for every pool, and others for some."""
+
+    usual: int
+    named: Mapping[str, int]
+
+    @classmethod
+    def of(cls, words: Sequence[str], usual: int) -> Bounds:
+        """Read ``4`` and ``queue=4``. Raises TraceError."""
+        named = {}
+        for word in words:
+            queue, _, number = word.rpartition("=")
+            if not number.isdigit():
+                raise TraceError(f"{word!r} is no number and no queue=number")
+            if queue:
+                named[queue] = int(number)
+            else:
+                usual = int(number)
+        return cls(usual, named)
+
+    def __getitem__(self, queue: str) -> int:
+        return self.named.get(queue, self.usual)
+
+
+def predict(asked: argparse.Namespace) -> dict[str, Any]:
+    """Run the trace and return what would be seen, as JSON's values."""
+    orders = actor.read(asked.template)
+    queued, ended = history.span(asked.trace)
+    begins = (queued - LEAD_SECONDS) // ROUND_SECONDS * ROUND_SECONDS + PHASE_SECONDS
+    queues = history.read(asked.trace).pools
+    concurrency = Bounds.of(asked.concurrency, 8)
+    minimum, maximum = Bounds.of(asked.minimum, 0), Bounds.of(asked.maximum, 10)
+    for bounds in (concurrency, minimum, maximum):
+        for queue in bounds.named.keys() - queues.keys():
+            raise TraceError(f"the trace has no queue {queue!r}")
+    shapes = {q: Shape(concurrency[q], minimum[q], maximum[q]) for q in queues}
+    policy = ours.Native(
+        orders,
+        asked.style,
+        objective_seconds=asked.objective,
+        hold_seconds=asked.hold,
+        look_ahead=not asked.no_look_ahead,
+    )
+    day = history.read(asked.trace, shapes, begins=begins)
+    if asked.expected is not None:
+        for task in day.tasks():
+            task.estimate = asked.expected
+    world = World(
+        day,
+        policy,
+        seed=asked.seed,
+        image=started_in(asked.start_seconds, asked.place_seconds),
+        seconds=ended - begins + asked.tail_seconds,
+    ).run()
+    return {
+        "pools": {
+            name: _seen(world, fleet, policy.journals[name], begins)
+            for name, fleet in world.fleets.items()
+        },
+        "killed": sum(fleet.kills for fleet in world.fleets.values()),
+        "unfinished": world.left,
+    }
+
+
+def started_in(start: float, place: float) -> Image:
+    """Return an image whose workers all start in about as many seconds."""
+    rest = max(0.0, start - place)
+    return Image(
+        place=(place, place),
+        pull=0.001,
+        pull_sigma=0.0,
+        boot=rest,
+        boot_sigma=rest / 20,
+        boot_least=0.0,
+    )
+
+
+def _seen(
+    world: World, fleet: Fleet, journal: ours.Journal, begins: float
+) -> dict[str, Any]:
+    tasks = [task for task in world.day.tasks() if task.pool == fleet.name]
+    delays = sorted(task.delay for task in tasks if task.first_started_at >= 0)
+    last_at, last = journal.desired[-1]
+    consuming = (
+        (number * SAMPLE_SECONDS, workers)
+        for number, workers in enumerate(fleet.supply)
+    )
+    return {
+        "desired": _dated(journal.desired, begins),
+        "deficit": _dated(journal.deficit, begins),
+        "surplus": _dated(journal.surplus, begins),
+        "consuming": _dated(_changes(consuming), begins),
+        "peak": max(number for _, number in journal.desired),
+        "workers": fleet.launches,
+        "worker_seconds": round(fleet.cost, 1),
+        "start_delays": {
+            "p50": round(scores.percentile(delays, 0.50), 1),
+            "p95": round(scores.percentile(delays, 0.95), 1),
+            "max": round(delays[-1], 1),
+            "mean": round(fmean(delays), 1),
+        }
+        if delays
+        else None,
+        "first_start": round(
+            begins + min((t.first_started_at for t in tasks), default=math.nan), 1
+        ),
+        "last_end": round(begins + max(task.ended_at for task in tasks), 1),
+        "at_rest": round(begins + last_at, 1) if last == fleet.shape.minimum else None,
+    }
+
+
+def _changes(values: Iterable[tuple[float, int]]) -> Iterable[tuple[float, int]]:
+    before = None
+    for at, number in values:
+        if number != before:
+            yield at, number
+        before = number
+
+
+def _dated(changes: Iterable[tuple[float, int]], begins: float) -> list[list[float]]:
+    return [[round(begins + at, 1), number] for at, number in changes]
+
+
+def report(seen: Mapping[str, Any]) -> str:
+    """Return the prediction for a reader."""
+    header = f"{'pool':18}{'peak':>6}{'workers':>9}{'worker-s':>10}"
+    lines = [f"{header}{'p50 s':>8}{'p95 s':>8}{'max s':>8}"]
+    for name, pool in seen["pools"].items():
+        delays = pool["start_delays"] or dict.fromkeys(("p50", "p95", "max"), math.nan)
+        lines.append(
+            f"{name:18}{pool['peak']:6}{pool['workers']:9}{pool['worker_seconds']:10.0f}"
+            f"{delays['p50']:8.1f}{delays['p95']:8.1f}{delays['max']:8.1f}"
+        )
+    return "\n".join([*lines, f"killed {seen['killed']}, left {seen['unfinished']}"])
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulation.trace",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trace", type=Path, help="a CSV of tasks")
+    parser.add_argument(
+        "--template", type=Path, default=Path("dist/scaling.template.json")
+    )
+    for name, text in (
+        ("concurrency", "tasks a worker runs at once (8)"),
+        ("minimum", "fewest workers (0)"),
+        ("maximum", "most workers (10)"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="[QUEUE=]N",
+            help=text,
+        )
+    parser.add_argument("--style", type=Style, choices=list(Style), default="balanced")
+    parser.add_argument("--objective", type=float, help="seconds a task may wait")
+    parser.add_argument("--hold", type=float, help="seconds before one is drained")
+    parser.add_argument("--no-look-ahead", action="store_true")
+    parser.add_argument(
+        "--expected",
+        type=float,
+        help="seconds that every task is expected to take, where nothing ran before "
+        "(the mean of the trace)",
+    )
+    parser.add_argument(
+        "--start-seconds", type=float, default=72.0, help="from launch to first task"
+    )
+    parser.add_argument(
+        "--place-seconds", type=float, default=1.0, help="of these, before it is billed"
+    )
+    parser.add_argument(
+        "--tail-seconds", type=float, default=900.0, help="to go on after the last task"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    asked = options().parse_args(arguments)
+    try:
+        seen = predict(asked)
+    except (
+        TraceError,
+        actor.TemplateError,
+        history.HistoryError,
+        SettingsError,
+    ) as error:
+        sys.stderr.write(f"simulation: {error}\n")
+        return 1
+    sys.stdout.write(f"{json.dumps(seen) if asked.json else report(seen)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
