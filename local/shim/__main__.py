@@ -26,6 +26,7 @@ def main() -> None:
         deletions,
         elb_types,
         events,
+        function_answers,
         function_roles,
         handlers,
         nested_stacks,
@@ -42,6 +43,7 @@ def main() -> None:
     catalog = service_catalog.kept()
     handlers.install(registry, catalog)
     elb_types.install()
+    function_answers.install()
     function_roles.install()
     nested_stacks.install()
     events.install()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,13 @@ from urllib.parse import quote
 from local.shim.seams import names, replace
 
 SECONDS = 10.0
+GATEWAY_SECONDS = 8.0
+"""For a gateway that is not up yet: whoever starts both starts the emulator first."""
+PAUSE_SECONDS = 0.2
+
+
+class GatewayError(RuntimeError):
+    """Nobody gives the function the credentials of its role."""
 
 
 def install() -> None:
@@ -34,8 +42,19 @@ def _issued(gateway: str, config: Mapping[str, Any]) -> dict[str, str]:
     role = quote(str(config.get("Role", "")), safe="")
     # No proxy stands between this machine and itself.
     web = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with web.open(f"{gateway}/_local/credentials?role={role}", timeout=SECONDS) as said:
-        found: dict[str, str] = json.load(said)
+    url = f"{gateway}/_local/credentials?role={role}"
+    deadline = time.monotonic() + GATEWAY_SECONDS
+    while True:
+        try:
+            with web.open(url, timeout=SECONDS) as said:
+                found: dict[str, str] = json.load(said)
+            break
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise GatewayError(
+                    f"the gateway at {gateway} gives no credentials: {error}"
+                ) from error
+            time.sleep(PAUSE_SECONDS)
     return {
         "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
