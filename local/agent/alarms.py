@@ -46,6 +46,7 @@ class Compiled:
     """An alarm as launched."""
 
     name: str
+    """Of its stack and its own there."""
     alarm: Alarm
     queries: Mapping[str, Query]
     formula: str
@@ -56,7 +57,7 @@ class Compiled:
     def of(cls, record: Record) -> Compiled:
         """Read a launched alarm. Raises UnsupportedError."""
         found = record["properties"]
-        name = str(found.get("AlarmName") or record["physical_id"])
+        name = _name(record)
         actions = tuple(map(str, found.get("AlarmActions") or ()))
         if "Metrics" not in found:
             query = Query.of(Metric.of(found), str(found.get("Statistic")))
@@ -194,14 +195,14 @@ def read(records: Sequence[Record]) -> Launched:
         try:
             policies[str(one["attributes"]["Arn"])] = Policy.of(one)
         except UnsupportedError as error:
-            left_out.append(f"{one['stack']}/{one['id']}: {error}")
+            left_out.append(f"{_name(one)}: {error}")
     readable: list[Compiled] = []
     for one in _of(records, ALARM):
         try:
             readable.append(Compiled.of(one))
         except UnsupportedError as error:
             if set(one["properties"].get("AlarmActions") or ()) & set(policies):
-                left_out.append(f"{one['stack']}/{one['id']}: {error}")
+                left_out.append(f"{_name(one)}: {error}")
     namespaces = {
         namespace
         for one in readable
@@ -220,6 +221,10 @@ def read(records: Sequence[Record]) -> Launched:
         ),
         left_out=tuple(left_out),
     )
+
+
+def _name(record: Record) -> str:
+    return f"{record['stack']}/{record['id']}"
 
 
 def _of(records: Sequence[Record], kind: str) -> list[Record]:

@@ -113,7 +113,7 @@ class Autoscaler:
                     self._act(moving, action, value, now)
 
     def states(self) -> dict[str, str]:
-        """Return the state of each alarm by its name, in CloudWatch's words."""
+        """Return the state of each alarm, by its stack and name, as CloudWatch says."""
         with self._lock:
             return {name: moving.state for name, moving in self._moving.items()}
 

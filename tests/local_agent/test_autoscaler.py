@@ -183,7 +183,7 @@ def test_a_deficit_is_met_five_seconds_after_its_period() -> None:
     assert pool.pass_by(6) == [0, 0, 0, 0, 2, 2]
     (activity,) = pool.scaler.activities
     assert (activity.service, activity.before, activity.after) == ("web", 0, 2)
-    assert activity.cause == "alarm Deficit at 2 set off Grow by +2"
+    assert activity.cause == "alarm scaling/Deficit at 2 set off Grow by +2"
 
 
 def test_a_deficit_that_stays_acts_once_a_minute() -> None:
@@ -241,10 +241,10 @@ def test_nothing_published_changes_nothing() -> None:
     pool = Pool(desired=3)
     assert set(pool.pass_by(600)) == {3}
     assert pool.scaler.states() == {
-        "Deficit": "OK",
-        "Surplus": "OK",
-        "Heartbeat": "ALARM",
-        "BelowFloor": "OK",
+        "scaling/Deficit": "OK",
+        "scaling/Surplus": "OK",
+        "scaling/Heartbeat": "ALARM",
+        "scaling/BelowFloor": "OK",
     }
 
 
@@ -253,14 +253,14 @@ def test_a_silent_brain_raises_the_pool_to_its_floor_and_no_further() -> None:
     for _ in range(13):
         pool.round(Heartbeat=1)
     assert pool.desired == 0
-    assert pool.scaler.states()["Heartbeat"] == "OK"
+    assert pool.scaler.states()["scaling/Heartbeat"] == "OK"
     before = pool.now
     while not pool.desired and pool.now < before + 400:
         pool.pass_by(1)
     assert pool.desired == 2
     assert 180 <= pool.now - before <= 260
     assert set(pool.pass_by(900)) == {2}
-    assert pool.scaler.states()["Heartbeat"] == "ALARM"
+    assert pool.scaler.states()["scaling/Heartbeat"] == "ALARM"
 
 
 def test_a_restart_of_the_brain_is_no_silence() -> None:
@@ -273,13 +273,22 @@ def test_a_restart_of_the_brain_is_no_silence() -> None:
     assert pool.desired == 0
 
 
-def test_what_was_launched_again_unchanged_keeps_its_state() -> None:
+def test_an_alarm_that_was_launched_again_unchanged_stays_on() -> None:
+    pool = Pool()
+    for _ in range(5):
+        pool.round(Deficit=1)
+    pool.scaler.take(pool.now)
+    # Beyond the cooldown, and not a minute after the alarm acted.
+    assert pool.round(Deficit=1) == 1
+
+
+def test_a_target_that_was_launched_again_unchanged_keeps_its_cooldown() -> None:
     pool = Pool()
     pool.round(Deficit=1)
-    pool.round(Deficit=1)
+    pool.round(Deficit=0)
     pool.scaler.take(pool.now)
     pool.round(Deficit=1)
-    assert pool.desired == 1  # the alarm still is on, and so is the cooldown
+    assert pool.round(Deficit=0) == 1
 
 
 def test_what_is_not_carried_out_is_said() -> None:
@@ -297,7 +306,7 @@ def test_what_is_not_carried_out_is_said() -> None:
     told = " ".join(pool.scaler.deviations())
     assert "scaling/Cpu: the policy type is TargetTrackingScaling" in told
     assert "scaling/Strange: the statistic p99 is unknown" in told
-    assert "Strange" not in pool.scaler.states()
+    assert "scaling/Strange" not in pool.scaler.states()
 
 
 def test_alarms_on_other_metrics_are_left_alone() -> None:
@@ -309,4 +318,5 @@ def test_alarms_on_other_metrics_are_left_alone() -> None:
     insights["properties"]["Namespace"] = "ECS/ContainerInsights"
     pool.emulator.records += [own, database, insights]
     pool.scaler.take(pool.now)
-    assert {"Stalled", "Cpu", "Running"} & set(pool.scaler.states()) == {"Stalled"}
+    assert "scaling/Stalled" in pool.scaler.states()
+    assert not {"scaling/Cpu", "scaling/Running"} & set(pool.scaler.states())

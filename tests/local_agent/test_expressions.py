@@ -43,6 +43,10 @@ def test_arithmetic(text: str, value: float | None) -> None:
     assert Expression(text).value({"value": 4.0}) == value
 
 
+def test_a_condition_without_data_decides_nothing() -> None:
+    assert Expression("IF(beats > 0, 1, 2)").value({"beats": None}) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
