@@ -1,19 +1,30 @@
-"""How the API servers grow and shrink: by their CPU and by requests from outside.
+"""How the API servers grow and shrink: by workers, CPU and requests from outside.
 
-Both policies are target tracking and the larger answer wins. CPU covers what the
-workers ask of the Execution API, which grows with their number and never passes the
-load balancer; requests cover browsers and clients, whose answers wait for the database
-more than they compute. The CPU metric is the one of 20 seconds: it scales out after
+All three policies are target tracking and the largest answer wins. The workers come
+first: every running task reports to the Execution API, past the load balancer, and
+their number is known before their first task starts. CPU covers what tasks ask beyond
+that; requests cover browsers and clients, whose answers wait for the database more than
+they compute.
+
+Workers are those that the pools want, divided by the API servers that run. A quotient
+says nothing while none runs, so there is always at least one. When the brain is silent
+there is no data, and on missing data nothing is ever taken away.
+
+The CPU metric is the one of 20 seconds: it scales out after
 about 86 s instead of 363 s, and the service must ask ECS for it
 (``metrics.API_CPU_RESOLUTION_SECONDS``), or this stack is refused.
 """
 
 from __future__ import annotations
 
-from troposphere import Join, Ref
+from collections.abc import Mapping
+from typing import Any
+
+from troposphere import AWSHelperFn, Join, Ref
 from troposphere import applicationautoscaling as scaling
 
 from compiler.wiring import Interface, Page, about
+from templates import metrics
 from templates.kinds import ClusterName, Count, Percent, ResourceLabel, ServiceName
 
 OUT_COOLDOWN_SECONDS = 60
@@ -32,6 +43,7 @@ class Inputs(Interface):
     maximum: Count = about("Most API servers.")
     cpu_percent: Percent = about("Average CPU to keep.")
     requests_per_minute: Count = about("Requests from outside a server and minute.")
+    workers_each: Count = about("Workers that one server answers.")
     api_resource_label: ResourceLabel = about("Load balancer and API servers.")
 
 
@@ -40,7 +52,7 @@ class Outputs(Interface):
 
 
 def define(t: Page, given: Inputs) -> Outputs:
-    """Make the scalable target and its two policies."""
+    """Make the scalable target and its three policies."""
     target = t.add(
         scaling.ScalableTarget(
             "ApiServers",
@@ -55,10 +67,45 @@ def define(t: Page, given: Inputs) -> Outputs:
     )
     t.add(
         _tracking(
+            "Workers",
+            target,
+            given.workers_each,
+            CustomizedMetricSpecification=scaling.CustomizedMetricSpecification(
+                Metrics=[
+                    _metric(
+                        "workers",
+                        metrics.NAMESPACE,
+                        metrics.WORKERS,
+                        {metrics.CLUSTER_DIMENSION: given.cluster_name},
+                    ),
+                    _metric(
+                        "servers",
+                        "ECS/ContainerInsights",
+                        "RunningTaskCount",
+                        {
+                            "ClusterName": given.cluster_name,
+                            "ServiceName": given.service_name,
+                        },
+                    ),
+                    scaling.TargetTrackingMetricDataQuery(
+                        Id="each",
+                        Label="Workers that one API server answers",
+                        Expression="workers / servers",
+                        ReturnData=True,
+                    ),
+                ]
+            ),
+        ),
+        "Keeps the number of workers that one API server answers.",
+        why="A worker's tasks report as soon as it starts; CPU would show it when they "
+        "wait already.",
+    )
+    t.add(
+        _tracking(
             "Cpu",
             target,
             given.cpu_percent,
-            scaling.PredefinedMetricSpecification(
+            PredefinedMetricSpecification=scaling.PredefinedMetricSpecification(
                 PredefinedMetricType="ECSServiceAverageCPUUtilizationHighResolution"
             ),
         ),
@@ -69,7 +116,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             "Requests",
             target,
             given.requests_per_minute,
-            scaling.PredefinedMetricSpecification(
+            PredefinedMetricSpecification=scaling.PredefinedMetricSpecification(
                 PredefinedMetricType="ALBRequestCountPerTarget",
                 ResourceLabel=given.api_resource_label,
             ),
@@ -83,8 +130,9 @@ def _tracking(
     name: str,
     target: scaling.ScalableTarget,
     value: Count | Percent,
-    metric: scaling.PredefinedMetricSpecification,
+    **metric: Any,
 ) -> scaling.ScalingPolicy:
+    """Return a policy that keeps one metric, predefined or customized, at a value."""
     return scaling.ScalingPolicy(
         name,
         PolicyName=name,
@@ -92,10 +140,30 @@ def _tracking(
         ScalingTargetId=Ref(target),
         TargetTrackingScalingPolicyConfiguration=(
             scaling.TargetTrackingScalingPolicyConfiguration(
-                PredefinedMetricSpecification=metric,
                 TargetValue=value,
                 ScaleOutCooldown=OUT_COOLDOWN_SECONDS,
                 ScaleInCooldown=IN_COOLDOWN_SECONDS,
+                **metric,
             )
+        ),
+    )
+
+
+def _metric(
+    name: str, namespace: str, metric: str, dimensions: Mapping[str, AWSHelperFn]
+) -> scaling.TargetTrackingMetricDataQuery:
+    return scaling.TargetTrackingMetricDataQuery(
+        Id=name,
+        ReturnData=False,
+        MetricStat=scaling.TargetTrackingMetricStat(
+            Stat="Average",
+            Metric=scaling.TargetTrackingMetric(
+                Namespace=namespace,
+                MetricName=metric,
+                Dimensions=[
+                    scaling.TargetTrackingMetricDimension(Name=key, Value=value)
+                    for key, value in dimensions.items()
+                ],
+            ),
         ),
     )

@@ -1,14 +1,16 @@
 """The dashboard's charts, as data.
 
 ``${Database}`` and the like are filled in by CloudFormation; the monitoring stack names
-what each stands for. Services are found by searching, so a new pool of workers is on
-the dashboard without a change.
+what each stands for. Services and pools are found by searching, so a new pool of
+workers is on the dashboard without a change.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+
+from templates import metrics
 
 DATABASE = ("DBClusterIdentifier", "${Database}")
 WRITER = (*DATABASE, "Role", "WRITER")
@@ -17,18 +19,37 @@ NODE_2 = ("CacheClusterId", "${Broker}-002")
 LOAD_BALANCER = ("LoadBalancer", "${LoadBalancer}")
 API_TARGETS = ("TargetGroup", "${TargetGroup}", *LOAD_BALANCER)
 
+CLUSTER = (metrics.CLUSTER_DIMENSION, "${Cluster}")
+
 WIDTH, HEIGHT = 8, 6
 PER_ROW = 3
 ALARMS_HEIGHT = 4
 
 
+@dataclass(frozen=True)
+class Search:
+    """A metric of every service of the cluster, or whatever it is told apart ``by``."""
+
+    namespace: str
+    metric: str
+    by: str = "ServiceName"
+
+    def expression(self, statistic: str) -> str:
+        """Return the search as CloudWatch reads it."""
+        return (
+            f"SEARCH('{{{self.namespace},ClusterName,{self.by}}} "
+            f'ClusterName="${{Cluster}}" MetricName="{self.metric}"\', '
+            f"'{statistic}', 60)"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One chart: metrics of one statistic, or the services a search finds."""
+    """One chart: metrics of one statistic, and what searches find."""
 
     title: str
     metrics: tuple[tuple[str, ...], ...] = ()
-    search: tuple[str, str] | None = None
+    searches: tuple[Search, ...] = ()
     statistic: str = "Average"
 
     def widget(self, x: int, y: int) -> dict[str, object]:
@@ -45,31 +66,54 @@ class Chart:
                 "view": "timeSeries",
                 "period": 60,
                 "stat": self.statistic,
-                "metrics": self._searched() or [list(m) for m in self.metrics],
+                "metrics": [*map(list, self.metrics), *self._searched()],
             },
         }
 
     def _searched(self) -> list[list[dict[str, str]]]:
-        if not self.search:
-            return []
-        namespace, metric = self.search
-        found = (
-            f"SEARCH('{{{namespace},ClusterName,ServiceName}} "
-            f'ClusterName="${{Cluster}}" MetricName="{metric}"\', '
-            f"'{self.statistic}', 60)"
-        )
-        return [[{"expression": found, "label": "${!PROP('Dim.ServiceName')}"}]]
+        found = []
+        for search in self.searches:
+            label = f"${{!PROP('Dim.{search.by}')}}"
+            if len(self.searches) > 1:
+                label += f" {search.metric}"
+            expression = search.expression(self.statistic)
+            found.append([{"expression": expression, "label": label}])
+        return found
+
+
+def of_pools(*names: str) -> tuple[Search, ...]:
+    """Return searches for metrics of the scaling brain."""
+    return tuple(
+        Search(metrics.NAMESPACE, name, by=metrics.POOL_DIMENSION) for name in names
+    )
 
 
 CHARTS = (
     Chart(
         title="Tasks running, by service",
-        search=("ECS/ContainerInsights", "RunningTaskCount"),
+        searches=(Search("ECS/ContainerInsights", "RunningTaskCount"),),
     ),
-    Chart(title="CPU, by service (%)", search=("AWS/ECS", "CPUUtilization")),
+    Chart(title="CPU, by service (%)", searches=(Search("AWS/ECS", "CPUUtilization"),)),
     Chart(
         title="Memory, by service (%)",
-        search=("AWS/ECS", "MemoryUtilization"),
+        searches=(Search("AWS/ECS", "MemoryUtilization"),),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Workers missing and to spare, by pool",
+        searches=of_pools(metrics.WORKER_DEFICIT, metrics.WORKER_SURPLUS),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Workers wanted by all pools, and tasks that no pool serves",
+        metrics=tuple(
+            (metrics.NAMESPACE, name, *CLUSTER) for name in metrics.OF_ALL_POOLS
+        ),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Brain speaks (1), and tasks that wait while none runs, by pool",
+        searches=of_pools(metrics.BRAIN_HEARTBEAT, metrics.STALLED_TASKS),
         statistic="Maximum",
     ),
     Chart(

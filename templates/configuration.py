@@ -64,6 +64,20 @@ so late: Airflow itself notices a dead worker after 300 seconds, and a task that
 nobody takes after 30 minutes.
 """
 
+EXTRA_CELERY_CONFIG = {
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+    "task_publish_retry_policy": {
+        "max_retries": None,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    },
+    "result_backend_always_retry": True,
+    "result_backend_max_sleep_between_retries_ms": 5000,
+}
+"""What Airflow has no setting for and Celery must know, whoever runs it."""
+
 LOG_FOLDER = "logs"
 """Where in the log bucket the logs of task instances lie."""
 
@@ -77,7 +91,7 @@ SERVICES: Audience = frozenset(one for one in EVERYONE if one.is_service)
 METADATA = holding(Secret.METADATA)
 RESULTS = holding(Secret.RESULTS)
 BROKER = holding(Secret.BROKER)
-CELERY: Audience = BROKER & RESULTS
+HOLDS_RESULTS: Audience = BROKER & RESULTS
 CELERY_BY_AIRFLOW: Audience = BROKER & RUNS_AIRFLOW
 READS_METADATA: Audience = METADATA | holding(Secret.SCALING)
 """Whoever connects to Airflow's own database, as its owner or to count."""
@@ -292,7 +306,7 @@ SETTINGS = (
     Setting(
         "PGSSLROOTCERT",
         CERTIFICATES_PATH,
-        READS_METADATA | CELERY,
+        READS_METADATA | HOLDS_RESULTS,
         "The bootstrap puts the certificates here; the image has none of RDS.",
     ),
     # The API server.
@@ -479,21 +493,8 @@ SETTINGS = (
     ),
     Setting(
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
-        json.dumps(
-            {
-                "broker_connection_max_retries": None,
-                "broker_channel_error_retry": True,
-                "task_publish_retry_policy": {
-                    "max_retries": None,
-                    "interval_start": 0,
-                    "interval_step": 0.2,
-                    "interval_max": 0.5,
-                },
-                "result_backend_always_retry": True,
-                "result_backend_max_sleep_between_retries_ms": 5000,
-            }
-        ),
-        CELERY_BY_AIRFLOW,
+        json.dumps(EXTRA_CELERY_CONFIG),
+        CELERY_BY_AIRFLOW - only(WORKER),
         "After a failover of the broker: try for ever, and take up a broken "
         "channel again, instead of standing there healthy and idle. While the broker "
         "is away, publishing is tried until Airflow's own time limit, for Airflow "
@@ -501,6 +502,13 @@ SETTINGS = (
         "database is away, a worker writes its state later: refused, it would throw "
         "away the message, and the task would stay queued (each measured with an "
         "outage of 8 s).",
+    ),
+    Setting(
+        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
+        json.dumps({**EXTRA_CELERY_CONFIG, "imports": ["runtime.worker"]}),
+        only(WORKER),
+        "The same, and what holds a worker back from its queue until ECS protects it "
+        "from scale-in. Celery imports it before it builds the consumer.",
     ),
     Setting(
         "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES",
@@ -562,7 +570,7 @@ SETTINGS = (
     Setting(
         "AIRFLOW__CELERY__RESULT_BACKEND_CMD",
         "python -m runtime.connections results",
-        CELERY,
+        HOLDS_RESULTS,
         "Unset, Celery would fall back to the metadata database.",
     ),
     Setting(
@@ -583,7 +591,7 @@ SETTINGS = (
                 },
             }
         ),
-        CELERY,
+        HOLDS_RESULTS,
         "Celery makes its own engine, which no database setting reaches. TLS is "
         "here and not in the environment, which DAG code would inherit.",
     ),
@@ -609,13 +617,13 @@ SETTINGS = (
         "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL",
         "True",
         only(WORKER),
-        "Health check and draining ask the worker by it.",
+        "Health check and brain ask the worker by it.",
     ),
     Setting(
         "LONGEST_TASK_MINUTES",
         lambda site: known(site.longest_task_minutes),
         only(WORKER),
-        "How long a worker is protected from scale-in when it asks for it.",
+        "For so long, and ten minutes, a worker asks for protection each time.",
     ),
     # What the scaling brain and the workers agree on.
     Setting(

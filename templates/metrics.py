@@ -1,9 +1,10 @@
 """What the scaling brain publishes and the alarms read: one contract, written once.
 
 The brain in ``runtime/`` runs in a container and imports nothing of ours, so it
-holds the same words; a test compares the two. Every metric carries both dimensions:
-the ECS cluster, whose name CloudFormation makes unique, and the pool. It is stored
-at one-second resolution, because an alarm on ten seconds reads nothing else.
+holds the same words; a test compares the two. A metric of a pool carries two
+dimensions, the ECS cluster, whose name CloudFormation makes unique, and the pool; one
+of all pools the cluster alone. It is stored at one-second resolution, because an alarm
+on ten seconds reads nothing else. A zero is published too, and nothing that is stale.
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ WORKER_SURPLUS = "WorkerSurplus"
 
 BRAIN_HEARTBEAT = "BrainHeartbeat"
 """1 for every round in which the brain read fresh numbers for the pool."""
+
+STALLED_TASKS = "StalledTasks"
+"""Tasks that wait in the queue of a pool in which no task runs."""
+
+UNKNOWN_QUEUE_TASKS = "UnknownQueueTasks"
+"""Tasks that wait in queues which no pool serves."""
+
+WORKERS = "Workers"
+"""Workers that all pools together want: the sum of their desired counts."""
+
+OF_A_POOL = (WORKER_DEFICIT, WORKER_SURPLUS, BRAIN_HEARTBEAT, STALLED_TASKS)
+OF_ALL_POOLS = (UNKNOWN_QUEUE_TASKS, WORKERS)
 
 CLUSTER_DIMENSION = "ClusterName"
 POOL_DIMENSION = "Pool"

@@ -2,8 +2,8 @@
 
 What is watched, when, and why stands in ``watches.py``; here it meets the resources.
 Worker pools come and go by configuration: their alarms belong to their own stacks, and
-the dashboard finds their services by searching. Alarms that need Airflow's own figures
-(heartbeats, tasks queued while none run) belong to the stacks that publish them.
+the dashboard finds their services and metrics by searching. Of what the scaling brain
+publishes, the one alarm that is about no pool is here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from troposphere import Equals, If, Or, Ref, Sub, cloudwatch
 
 from compiler.wiring import Interface, Page, about
+from templates import metrics
 from templates.capacity import (
     CONNECTIONS_KEPT_BACK,
     CONNECTIONS_PER_UNIT,
@@ -42,6 +43,7 @@ from templates.watches import (
     DATABASE_CONNECTIONS,
     DATABASE_WRITER,
     LOAD_BALANCER,
+    QUEUES,
     SERVICE,
     Dimensions,
     Watch,
@@ -104,6 +106,7 @@ def define(t: Page, given: Inputs) -> Outputs:
                 ("Triggerer", given.triggerer_service_name),
             )
         ),
+        ("Tasks", QUEUES, {metrics.CLUSTER_DIMENSION: given.cluster_name}),
         ("Broker1", BROKER_NODE, first),
         ("Database", DATABASE_WRITER, writer),
         ("Database", DATABASE_CLUSTER, cluster),

@@ -55,6 +55,10 @@ from templates.rules import add_rules
 API_SERVER_CPU = Percent(60)
 """The rest is for the minute that another API server takes to start."""
 
+API_SERVER_WORKERS = Count(20)
+"""Some 160 tasks at eight a worker, each of which reports every five seconds and asks a
+few times at its start and end: about 40 requests a second (estimated)."""
+
 API_SERVER_REQUESTS = Count(1000)
 """A minute, from outside; some sixteen pages or API calls a second."""
 
@@ -356,6 +360,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 maximum=given.api_server_maximum,
                 cpu_percent=API_SERVER_CPU,
                 requests_per_minute=API_SERVER_REQUESTS,
+                workers_each=API_SERVER_WORKERS,
                 api_resource_label=door.api_resource_label,
             ),
         )

@@ -141,10 +141,10 @@ GRANTS = (
         kms_by_way_of="s3",
     ),
     Grant(
-        (awacs.ecs.GetTaskProtection, awacs.ecs.UpdateTaskProtection),
+        (awacs.ecs.UpdateTaskProtection,),
         lambda site: [tasks_of(site)],
         only(WORKER),
-        "A worker protects itself from scale-in while it has work.",
+        "A worker protects itself from scale-in, and lets go when it is drained.",
     ),
     Grant(
         (awacs.cloudwatch.PutMetricData,),

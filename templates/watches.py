@@ -12,6 +12,7 @@ from typing import Any
 
 from troposphere import cloudwatch
 
+from templates import metrics
 from templates.kinds import TopicArn
 
 MINUTE = 60
@@ -263,6 +264,20 @@ SERVICE = (
         when="a task is running out of memory",
         why="At 100 % it is killed with exit code 137. Give it more memory, or look "
         "for growth over days.",
+    ),
+)
+
+QUEUES = (
+    Watch(
+        name="UnknownQueue",
+        namespace=metrics.NAMESPACE,
+        metrics=(metrics.UNKNOWN_QUEUE_TASKS,),
+        statistic="Minimum",
+        threshold=0,
+        missing="notBreaching",
+        when="tasks wait in a queue that no pool serves",
+        why="They wait for ever: the brain's log names the queues. Correct the DAG, or "
+        "add a pool for the queue.",
     ),
 )
 

@@ -286,6 +286,18 @@ FURTHER = (
         "test_a_silent_brain_tells_somebody_and_orders_nothing",
     ),
     Further(
+        "Tasks that wait while none runs are reported",
+        "test_workers_that_take_nothing_are_reported",
+    ),
+    Further(
+        "The role of scaling reads, and is held by the brain and the setup task alone",
+        "test_the_table_is_the_security_model",
+    ),
+    Further(
+        "What made others lose tasks is not set: signals, counts, zones, protection",
+        "test_a_trap_is_not_set",
+    ),
+    Further(
         "Memory and connections of broker and database are watched",
         "test_everything_that_can_stop_the_work_is_watched",
     ),

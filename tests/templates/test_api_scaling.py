@@ -1,4 +1,4 @@
-"""Scaling of the API servers: two loads, quick to grow and slow to shrink."""
+"""Scaling of the API servers: three loads, quick to grow and slow to shrink."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ GIVEN = {
     "Maximum": "6",
     "CpuPercent": "65",
     "RequestsPerMinute": "1000",
+    "WorkersEach": "20",
     "ApiResourceLabel": LABEL,
 }
 
@@ -48,6 +49,7 @@ def test_api_servers_follow_their_processors_and_requests_from_outside(
         )
         for name, policy in policies.items()
         for configuration in [policy["TargetTrackingScalingPolicyConfiguration"]]
+        if "PredefinedMetricSpecification" in configuration
     }
     assert tracked == {
         "Cpu": (
@@ -62,6 +64,36 @@ def test_api_servers_follow_their_processors_and_requests_from_outside(
             "1000",
         ),
     }
+
+
+def test_api_servers_follow_the_workers(policies: dict[str, dict[str, Any]]) -> None:
+    tracking = policies["Workers"]["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["TargetValue"] == "20"
+    queries = tracking["CustomizedMetricSpecification"]["Metrics"]
+    read = {
+        query["Id"]: (
+            query["MetricStat"]["Metric"]["Namespace"],
+            query["MetricStat"]["Metric"]["MetricName"],
+            {
+                d["Name"]: d["Value"]
+                for d in query["MetricStat"]["Metric"]["Dimensions"]
+            },
+        )
+        for query in queries
+        if "MetricStat" in query
+    }
+    assert read == {
+        # What the pools want, not what runs: it is known a minute earlier.
+        "workers": ("AirflowOnFargate", "Workers", {"ClusterName": "cluster"}),
+        "servers": (
+            "ECS/ContainerInsights",
+            "RunningTaskCount",
+            {"ClusterName": "cluster", "ServiceName": "api"},
+        ),
+    }
+    # Application Auto Scaling takes one series: it must fall when servers are added.
+    (returned,) = (query for query in queries if query["ReturnData"])
+    assert returned["Expression"] == "workers / servers"
 
 
 def test_api_servers_leave_slowly(policies: dict[str, dict[str, Any]]) -> None:

@@ -328,6 +328,24 @@ def test_a_lost_broker_is_tried_for_ever() -> None:
     assert extra["broker_channel_error_retry"] is True
 
 
+def test_a_worker_takes_nothing_before_it_is_protected() -> None:
+    # D1: without the import it would consume unprotected, and lose what it runs. And
+    # nobody else is to become a worker by it.
+    configs = {
+        component.name: json.loads(
+            environment(component)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"]
+        )
+        for component in (SCHEDULER, WORKER, FLOWER, COMMAND)
+    }
+    imports = {name: config.pop("imports", None) for name, config in configs.items()}
+    assert imports == {
+        **dict.fromkeys(("scheduler", "flower", "command")),
+        "worker": ["runtime.worker"],
+    }
+    assert all(config == configs["worker"] for config in configs.values())
+    assert (ROOT / "runtime" / "worker.py").is_file()
+
+
 def test_a_message_is_published_when_the_broker_is_back() -> None:
     # Refused at once, ten tasks failed in an outage of eight seconds: the provider
     # repeats what timed out and fails what was refused.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compiler.wiring import Build
-from templates import monitoring
+from templates import metrics, monitoring
 from templates.capacity import max_connections
 from tests.resolver import Stack, deploy
 
@@ -87,6 +87,7 @@ NEEDED = {
     ("AWS/ECS", "MemoryUtilization", "<cluster>,<api-server>"),
     ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "app/<balancer>"),
     ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "app/<balancer>"),
+    ("AirflowOnFargate", "UnknownQueueTasks", "<cluster>"),
     ("AWS/ApplicationELB", "UnHealthyHostCount", "targetgroup/<api>,app/<balancer>"),
 }
 
@@ -149,6 +150,15 @@ def test_the_dashboard_is_valid_and_names_what_exists() -> None:
             assert chart["properties"]["region"] == "eu-central-1"
         # What a search finds is labelled with the service's name.
         assert "${PROP('Dim.ServiceName')}" in text
+        assert "${PROP('Dim.Pool')}" in text
+
+
+def test_everything_that_the_brain_publishes_is_on_the_dashboard() -> None:
+    text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
+    for name in metrics.OF_A_POOL:
+        assert f'ClusterName="<cluster>" MetricName="{name}"' in text.replace("\\", "")
+    for name in metrics.OF_ALL_POOLS:
+        assert f'["{metrics.NAMESPACE}", "{name}", "ClusterName", "<cluster>"]' in text
 
 
 def test_the_charts_do_not_overlap() -> None:

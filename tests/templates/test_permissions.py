@@ -48,7 +48,7 @@ SCALES = {
     ("ecs:ListServices", "*"),
     ("ecs:DescribeServices", SERVICES_OF_ECS),
 }
-PROTECTS = {("ecs:GetTaskProtection", TASKS), ("ecs:UpdateTaskProtection", TASKS)}
+PROTECTS = {("ecs:UpdateTaskProtection", TASKS)}
 
 MAY = {
     API_SERVER: READS_LOGS,

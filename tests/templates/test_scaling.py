@@ -159,6 +159,19 @@ def test_a_silent_brain_tells_somebody_and_orders_nothing(made: Resources) -> No
     assert heartbeat["AlarmActions"] == heartbeat["OKActions"] == [TOPIC]
 
 
+def test_workers_that_take_nothing_are_reported(made: Resources) -> None:
+    # A1: healthy and idle, they looked well to everybody. A quarter of an hour is more
+    # than a start from nothing takes.
+    alarm = of_type(made, "Alarm")["Stalled"]
+    assert (alarm["MetricName"], alarm["Dimensions"]) == ("StalledTasks", BRAIN)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 15 * 60
+    assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+    # The least of a minute: one round in which a task ran is enough.
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Minimum", 0)
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
+
+
 def test_every_alarm_does_something(made: Resources) -> None:
     # Controls 121 and 122.
     for name, alarm in of_type(made, "Alarm").items():
