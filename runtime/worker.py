@@ -90,6 +90,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no ty
 
     def drain(self) -> dict[str, Any]:
         """Stop consuming at once, and let go when idle. Return the report."""
+        self._guard.observe(held())
         self._guard.drain()
         self._shut()
         return self.report()
@@ -106,6 +107,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no ty
 
     def report(self) -> dict[str, Any]:
         """Return what the brain asks for."""
+        self._guard.observe(held())
         report = self._guard.report()
         return report.reply() if report else {"error": "who it is, is not yet known"}
 

@@ -1,0 +1,68 @@
+"""Airflow's own worker, with the settings of the compiled task definition."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+
+import pytest
+
+from local.airflow_environment import airflow_environment
+from runtime.scaling_protocol import DRAIN, STATE, Phase, Report
+from templates.components import WORKER
+from templates.configuration import SETTINGS
+from tests.local_worker.bench import Bench, Worker, until
+
+pytestmark = pytest.mark.slow
+
+EXTRA = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
+
+
+def start(bench: Bench) -> Worker:
+    """Start it as the template says, with a task of ours instead of Airflow's."""
+    told = {
+        one.variable: one.value
+        for one in SETTINGS
+        if WORKER in one.who and isinstance(one.value, str)
+    }
+    extra = json.loads(told[EXTRA])
+    extra["imports"].append("tests.local_worker.tasks")
+    airflow = airflow_environment().programs / "airflow"
+    return bench.worker(
+        command=[str(airflow), "celery", "worker", "--queues", bench.queue],
+        node=f"celery@{socket.gethostname()}",
+        environment={
+            **told,
+            EXTRA: json.dumps(extra),
+            "PYTHONPATH": bench.environment["PYTHONPATH"],
+            "HOME": str(bench.folder),
+            "AIRFLOW_HOME": str(bench.folder),
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
+            "AIRFLOW__CELERY__RESULT_BACKEND_CMD": f"echo -n db+sqlite:///{bench.folder}/results",
+            "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS": "{}",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "0",
+            "FERNET_SECRET": "x" * 50,
+        },
+    )
+
+
+def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None:
+    bench.ecs.desired = 0
+    bench.send(("early", 0))
+    worker = start(bench)
+    worker.wait_for("waiting", 90)
+    assert bench.left() == (1, 0)
+    bench.ecs.desired = 1
+    bench.wait_for_runs("ended", 1, 20)
+    report = Report.parse(worker.control(STATE))
+    assert report.state is Phase.READY
+    bench.send(("long", 5))
+    bench.wait_for_runs("started", 2)
+    worker.control(DRAIN)
+    bench.send(("late", 0))
+    worker.wait_for("released", 20)
+    assert bench.runs("ended") == {"early": 1, "long": 1}
+    worker.signal(signal.SIGTERM)
+    until(lambda: not worker.process.is_running, "the worker to end")
+    assert bench.left() == (1, 0)
