@@ -9,7 +9,10 @@
 ``ours``         the shipped decision and what carries it out
 ``rivals``       what others do
 ``clairvoyant``  what knowing everything would cost, and what nothing can undercut
+``blind``        what no policy can start in time that does not know of it
+``variants``     the same days in other worlds
 ``scores``       delay, cost, kills and elasticity of a simulated day
 ``trace``        what ours would do on one trace, for the rehearsal to compare with
+``comparison``   days under policies, ``tables`` prints them
 ``charts``       demand, workers and delays as SVG
 """

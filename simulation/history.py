@@ -76,7 +76,8 @@ def read(
     midnight = first // DAY_SECONDS * DAY_SECONDS
     zero = midnight if begins is None else begins
     pools = {
-        queue: (shapes or {}).get(queue, Shape()) for queue in {r.queue for r in rows}
+        queue: (shapes or {}).get(queue, Shape())
+        for queue in sorted({r.queue for r in rows})
     }
     return Day("history", 0, _runs(rows, Durations(past), zero), pools)
 

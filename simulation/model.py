@@ -143,7 +143,7 @@ class World:
         for task in stage.tasks:
             task.queued_at = self.now
             self.fleets[task.pool].queue.append(task)
-        for pool in {task.pool for task in stage.tasks}:
+        for pool in sorted({task.pool for task in stage.tasks}):
             self.dispatch(self.fleets[pool])
 
     def dispatch(self, fleet: Fleet) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from simulation import ours
-from simulation.__main__ import POLICIES, contenders, main
+from simulation.__main__ import main
 from simulation.actor import Order
+from simulation.comparison import POLICIES, Job, Options, made, run_day
 from simulation.history import COLUMNS
+from simulation.variants import VARIANTS
 from templates import metrics
 
 
@@ -66,13 +69,42 @@ def test_settings_that_cannot_be_meant_are_refused(
     assert "minimum 9 is above maximum 3" in capsys.readouterr().err
 
 
-def test_every_policy_can_be_named(alarms: tuple[Order, ...]) -> None:
-    class Asked:
-        objective, hold, no_look_ahead = None, None, False
+def test_every_policy_is_made_by_its_name(
+    alarms: tuple[Order, ...], template: Path
+) -> None:
+    options = Options(template=template)
+    for name in POLICIES:
+        assert made(name, alarms, options, VARIANTS["usual"]).name == name
 
-    made = contenders(alarms, Asked())  # type: ignore[arg-type]
-    assert tuple(made) == POLICIES
-    assert tuple(policy().name for policy in made.values()) == POLICIES
+
+@pytest.mark.slow
+def test_variants_are_other_worlds(
+    template: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--template", str(template), "--variants", "--seeds", "4"]
+    assert main([*arguments, "--kinds", "quiet-nights"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {
+        line.partition(":")[0]: lines[number + 2].split()
+        for number, line in enumerate(lines)
+        if line.partition(":")[0] in VARIANTS
+    }
+    assert rows.keys() == VARIANTS.keys()
+    p95 = {name: float(row[2]) for name, row in rows.items()}
+    killed = {name: int(row[6]) for name, row in rows.items()}
+    assert p95["lazy"] < p95["usual"]
+    del killed["spot"]
+    assert not any(killed.values()), "nothing but AWS taking workers back kills"
+
+
+@pytest.mark.slow
+def test_a_day_is_the_same_in_another_process(template: Path) -> None:
+    """Else the table would depend on the number of processors."""
+    options = Options(template=template)
+    job = Job("mixed-pools", 5, ["ours-balanced", "mwaa"])
+    with ProcessPoolExecutor(1) as processes:
+        other = processes.submit(run_day, job, options).result()
+    assert other == run_day(job, options)
 
 
 def test_ours_publishes_what_the_alarms_read() -> None:
