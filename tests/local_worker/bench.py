@@ -94,7 +94,12 @@ class Worker:
 
     def wait_for(self, state: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until it tells the brain of a state."""
-        until(lambda: self.state() == state, f"{self.name} to be {state}", seconds)
+
+        def is_there() -> bool:
+            assert self.process.is_running, self.process.last_words()
+            return self.state() == state
+
+        until(is_there, f"{self.name} to be {state}", seconds)
 
     def signal(self, number: int) -> None:
         """Signal its ``dumb-init``, as ECS does."""

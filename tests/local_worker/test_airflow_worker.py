@@ -28,6 +28,7 @@ def start(bench: Bench) -> Worker:
     }
     extra = json.loads(told[EXTRA])
     extra["imports"].append("tests.local_worker.tasks")
+    results = f"db+sqlite:///{bench.folder}/results"
     airflow = airflow_environment().programs / "airflow"
     return bench.worker(
         command=[str(airflow), "celery", "worker", "--queues", bench.queue],
@@ -39,9 +40,10 @@ def start(bench: Bench) -> Worker:
             "HOME": str(bench.folder),
             "AIRFLOW_HOME": str(bench.folder),
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
-            "AIRFLOW__CELERY__RESULT_BACKEND_CMD": f"echo -n db+sqlite:///{bench.folder}/results",
+            "AIRFLOW__CELERY__RESULT_BACKEND_CMD": f"echo -n {results}",
             "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS": "{}",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "0",
+            "AIRFLOW__LOGGING__REMOTE_LOGGING": "False",
             "FERNET_SECRET": "x" * 50,
         },
     )
