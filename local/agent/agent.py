@@ -167,6 +167,11 @@ class Agent:
             f"{name} names a stand-in, in every container that has it."
             for name in self.settings.stand_ins
         ]
+        if (seconds := self.settings.restart_seconds) is not None:
+            extra.append(
+                f"A container that ran {seconds:g} s is restarted by its restart "
+                "policy, whatever longer time that asks for."
+            )
         return [*DEVIATIONS, *self.autoscaler.deviations(), *extra, *replaced]
 
     def rows(self) -> list[Row]:

@@ -143,6 +143,7 @@ def _container(task: Task, one: Running) -> dict[str, Any]:
         "DesiredStatus": "RUNNING" if task.is_wanted else "STOPPED",
         "KnownStatus": one.status,
         "Health": {"status": one.health.value},
+        **({"RestartCount": one.restarts} if one.definition.restart else {}),
         "CreatedAt": _time(task.created),
         **({"StartedAt": _time(one.started)} if one.started else {}),
         **({} if one.exit_code is None else {"ExitCode": one.exit_code}),

@@ -46,6 +46,11 @@ class Machine:
         """How often a new container's health is asked for."""
         return self._settings.probe_seconds
 
+    @property
+    def restart_seconds(self) -> float | None:
+        """After how long a container may be restarted, unless its own time is less."""
+        return self._settings.restart_seconds
+
     def make(
         self,
         cluster_arn: str,

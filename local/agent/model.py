@@ -41,6 +41,26 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restart:
+    """When a container that ended begins anew without its task, as ECS does it."""
+
+    least_seconds: float = 300
+    """It must have run so long; one that ended sooner stays down."""
+    ignored: frozenset[int] = frozenset()
+    """Exit codes after which it stays down."""
+
+    @classmethod
+    def of(cls, found: Document) -> Restart | None:
+        """Read the ``restartPolicy`` of a container definition, if there is one."""
+        if not found or not found.get("enabled"):
+            return None
+        return cls(
+            least_seconds=float(found.get("restartAttemptPeriod") or cls.least_seconds),
+            ignored=frozenset(map(int, found.get("ignoredExitCodes") or ())),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Container:
     """A container definition."""
 
@@ -51,6 +71,7 @@ class Container:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Variable -> ValueFrom."""
     is_essential: bool = True
+    restart: Restart | None = None
     health: HealthCheck | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
     """Container and condition: START, COMPLETE, SUCCESS or HEALTHY."""
@@ -81,6 +102,7 @@ class Container:
                 one["name"]: one["valueFrom"] for one in found.get("secrets") or ()
             },
             is_essential=found.get("essential", True),
+            restart=Restart.of(found.get("restartPolicy") or {}),
             health=HealthCheck.of(health) if health and is_checked else None,
             depends_on=tuple(
                 (one["containerName"], one["condition"])

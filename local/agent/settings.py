@@ -36,6 +36,9 @@ class Settings:
     probe_seconds: float | None = None
     """Ask a container that is not healthy yet so often, instead of at its interval.
     ECS does not; it saves half a minute a start."""
+    restart_seconds: float | None = None
+    """Restart a container with a restart policy when it ran so long, instead of its
+    own, longer time. ECS takes no less than a minute. Shown by ``Agent.deviations``."""
     settled_seconds: float = 1
     """A task that nothing checks counts as well after so long: by then a command that
     cannot start has ended."""

@@ -54,6 +54,10 @@ class Host(Protocol):
     def probe_seconds(self) -> float | None:
         """How often a new container's health is asked for."""
 
+    @property
+    def restart_seconds(self) -> float | None:
+        """After how long a container may be restarted, unless its own time is less."""
+
 
 @dataclass
 class Running:
@@ -63,7 +67,10 @@ class Running:
     stream: Stream
     token: str
     """Names the container at the metadata endpoint."""
+    prepared: Prepared | None = None
+    """What a restart begins with: secrets are read once a task."""
     processes: Processes | None = None
+    restarts: int = 0
     checkup: Checkup | None = None
     exit_code: int | None = None
     reason: str = ""
@@ -237,7 +244,7 @@ class Task:
                 self._start(one, host)
 
     def _start(self, one: Running, host: Host) -> None:
-        ready = host.prepare(self, one.definition)
+        ready = one.prepared = one.prepared or host.prepare(self, one.definition)
         try:
             one.processes = Processes(
                 ready.command,
@@ -264,11 +271,30 @@ class Task:
         code = one.processes.exit_code()
         host.ship(one.stream, is_over=code is not None)
         if code is not None:
+            if self._begins_anew(one, host, code):
+                return
             self._over(one, host, code)
             if one.definition.is_essential:
                 self.stop(ESSENTIAL_EXITED, "EssentialContainerExited")
         elif one.checkup:
             one.checkup.step(time.monotonic())
+
+    def _begins_anew(self, one: Running, host: Host, code: int) -> bool:
+        """Let the container start again, if its restart policy says so."""
+        policy = one.definition.restart
+        if policy is None or not self.is_wanted or code in policy.ignored:
+            return False
+        least = policy.least_seconds
+        if host.restart_seconds is not None:
+            least = min(least, host.restart_seconds)
+        if time.time() - one.started < least:
+            return False
+        if one.checkup:
+            one.checkup.stop()
+        one.processes, one.checkup = None, None
+        one.restarts += 1
+        self.version += 1
+        return True
 
     def _over(self, one: Running, host: Host, code: int) -> None:
         one.exit_code, one.is_over = code, True

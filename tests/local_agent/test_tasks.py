@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from local.agent import Agent
-from local.agent.model import Container, HealthCheck, Log
+from local.agent.model import Container, HealthCheck, Log, Restart
 from local.agent.policy import Permissions
 from local.agent.task import Task
 from tests.local_agent.fakes import (
@@ -458,3 +458,103 @@ def test_a_killed_agent_takes_its_tasks_along(tmp_path: Path) -> None:
         assert is_alive(pid)
         agent.kill()
     until(lambda: not is_alive(pid))
+
+
+BRIEF = script("import time; print('begun', flush=True); time.sleep(0.6)")
+
+
+def begun(task: Task) -> int:
+    """Return how often the second container began."""
+    path = task.containers[1].stream.path
+    return path.read_text().count("begun") if path.exists() else 0
+
+
+def beside(container: Container) -> tuple[Container, Container]:
+    return Container(name="main", command=script(FOREVER)), container
+
+
+@pytest.mark.parametrize("is_essential", [True, False])
+def test_a_container_with_a_restart_policy_begins_anew_when_it_ran_long_enough(
+    agent: Agent, emulator: FakeEmulator, *, is_essential: bool
+) -> None:
+    emulator.secrets[STORED] = "x"
+    container = Container(
+        name="brain",
+        command=BRIEF,
+        is_essential=is_essential,
+        restart=Restart(least_seconds=0.3),
+        secrets={"PASSWORD": STORED},
+    )
+    task = run_once(agent, emulator.define(1, *beside(container)))
+    until(lambda: begun(task))
+    # ECS reads secrets when a task starts, and at no restart.
+    emulator.secrets.clear()
+    until(lambda: begun(task) > 2)
+    found = task.container("brain")
+    assert found is not None
+    assert found.restarts > 1
+    assert task.is_wanted
+    until(lambda: found.processes and found.processes.main)
+    task.stop("enough", "UserInitiated")
+    ended(task)
+    assert found.exit_code == 143
+
+
+def test_one_that_ended_too_early_stays_down_and_leaves_its_task_alone(
+    agent: Agent, emulator: FakeEmulator
+) -> None:
+    container = Container(
+        name="brain", command=BRIEF, is_essential=False, restart=Restart()
+    )
+    task = run_once(agent, emulator.define(1, *beside(container)))
+    found = task.container("brain")
+    assert found is not None
+    until(lambda: found.is_over)
+    time.sleep(0.3)
+    assert log_of(task, "brain") == "begun\n"
+    assert task.status == "RUNNING"
+
+
+def test_an_exit_code_to_be_ignored_is_no_reason_to_begin_anew(
+    agent: Agent, emulator: FakeEmulator
+) -> None:
+    container = Container(
+        name="brain",
+        command=script("import sys, time; time.sleep(0.3); sys.exit(3)"),
+        is_essential=False,
+        restart=Restart(least_seconds=0, ignored=frozenset({3})),
+    )
+    task = run_once(agent, emulator.define(1, *beside(container)))
+    found = task.container("brain")
+    assert found is not None
+    until(lambda: found.is_over)
+    assert found.exit_code == 3
+
+
+def test_a_rehearsal_may_shorten_the_time_and_says_so(
+    emulator: FakeEmulator, tmp_path: Path
+) -> None:
+    container = Container(
+        name="brain", command=BRIEF, is_essential=False, restart=Restart()
+    )
+    with Agent(settings(tmp_path, restart_seconds=0.2), emulator=emulator) as agent:
+        task = run_once(agent, emulator.define(1, *beside(container)))
+        until(lambda: begun(task) > 1)
+        assert any("ran 0.2 s is restarted" in told for told in agent.deviations())
+
+
+def test_a_restart_policy_is_read_as_ecs_describes_it() -> None:
+    described = {
+        "name": "brain",
+        "restartPolicy": {
+            "enabled": True,
+            "restartAttemptPeriod": 60,
+            "ignoredExitCodes": [0],
+        },
+    }
+    assert Container.of(described).restart == Restart(
+        least_seconds=60, ignored=frozenset({0})
+    )
+    described["restartPolicy"] = {"enabled": False}
+    assert Container.of(described).restart is None
+    assert Container.of({"name": "brain"}).restart is None
