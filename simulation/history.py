@@ -1,15 +1,7 @@
 """A day from your own history: what your tasks did, as your metadata database has it.
 
-The file is a CSV with a header and these columns, which this query gives (one day at a
-time, UTC; psql's ``copy`` writes it)::
-
-    SELECT ti.dag_id, ti.task_id, ti.run_id, ti.queue, dr.run_type,
-           extract(epoch FROM ti.queued_dttm) AS queued,
-           extract(epoch FROM ti.start_date) AS started,
-           extract(epoch FROM ti.end_date) AS ended
-    FROM task_instance ti JOIN dag_run dr USING (dag_id, run_id)
-    WHERE ti.queued_dttm >= '2026-01-31' AND ti.queued_dttm < '2026-02-01'
-      AND ti.start_date IS NOT NULL AND ti.end_date IS NOT NULL
+The file is a CSV with a header, one day at a time; ``history.sql`` beside this file
+is the query that gives it.
 
 History does not say which task waited for which, so tasks are queued when they were
 queued then. What scheduled runs queued in their first seconds counts as announced.
@@ -19,6 +11,7 @@ The expected duration of a task is the mean of what it took, that day, in the fi
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -121,14 +114,17 @@ def _rows(path: Path) -> list[_Row]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise HistoryError(f"{path} cannot be read: {error}") from error
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise HistoryError(
             f"{path} lacks the columns {', '.join(missing)}; "
-            "the query is in simulation/history.py"
+            "simulation/history.sql gives them"
         )
-    rows = [_row(path, reader.line_num, values) for values in reader]
+    try:
+        rows = [_row(path, reader.line_num, values) for values in reader]
+    except csv.Error as error:
+        raise HistoryError(f"{path}, line {reader.line_num}: {error}") from error
     if not rows:
         raise HistoryError(f"{path} holds no tasks")
     days = (max(row.queued for row in rows) - min(row.queued for row in rows)) / 86_400
@@ -139,16 +135,22 @@ def _rows(path: Path) -> list[_Row]:
 
 def _row(path: Path, line: int, values: Mapping[str, str | None]) -> _Row:
     words = {name: values[name] or "" for name in COLUMNS}
-    try:
-        queued, started, ended = (
-            float(words[name]) for name in ("queued", "started", "ended")
-        )
-    except ValueError as error:
-        raise HistoryError(f"{path}, line {line}: {error}") from error
+    times = []
+    for name in ("queued", "started", "ended"):
+        try:
+            times.append(float(words[name]))
+        except ValueError:
+            raise HistoryError(
+                f"{path}, line {line}: {name} is {words[name]!r}; use seconds since "
+                "1970, as simulation/history.sql does"
+            ) from None
+    queued, started, ended = times
+    if not words["queue"]:
+        raise HistoryError(f"{path}, line {line}: the task has no queue")
     if not (math.isfinite(queued) and 0 < ended - started < math.inf):
         raise HistoryError(
             f"{path}, line {line}: a task from {started} to {ended} took no time; "
-            "use seconds since 1970"
+            "leave out what has not both started and ended"
         )
     return _Row(
         words["dag_id"],

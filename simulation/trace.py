@@ -1,7 +1,7 @@
 """What our policy would do on one given trace: ``python -m simulation.trace``.
 
 A rehearsal with real workers compares what it saw with what this predicts. The trace is
-a task history (``simulation/history.py`` holds the query); times are seconds since
+a task history (``history.sql`` gives it); times are seconds since
 1970, and rounds fall where the brain's fall by the wall clock.
 """
 
