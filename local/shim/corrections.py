@@ -1,7 +1,8 @@
-"""References that MiniStack gives in another form than AWS, put right."""
+"""What MiniStack makes in another form than AWS, put right: references and secrets."""
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,14 @@ SECRETS = names("services.secretsmanager")
 SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
+EXCLUDED = {
+    "ExcludeLowercase": string.ascii_lowercase,
+    "ExcludeNumbers": string.digits,
+    "ExcludePunctuation": string.punctuation,
+    "ExcludeUppercase": string.ascii_uppercase,
+}
+"""MiniStack heeds ``ExcludeCharacters`` alone where a template generates a secret."""
+
 Handlers = dict[str, Any]
 Made = tuple[str, dict[str, Any]]
 
@@ -19,7 +28,7 @@ Made = tuple[str, dict[str, Any]]
 def corrected(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
     """Return the handlers of the types whose references need it."""
     return {
-        SECRET: _by_arn(handlers[SECRET]),
+        SECRET: _by_arn(_without_excluded(handlers[SECRET])),
         TARGET_GROUP: _with_full_name(handlers[TARGET_GROUP]),
     }
 
@@ -39,6 +48,36 @@ def _by_arn(native: Handlers) -> Handlers:
         native["delete"](_name(arn), *given)
 
     return {**native, "create": create, "update": update, "delete": delete}
+
+
+def _without_excluded(native: Handlers) -> Handlers:
+    """Let a generated secret hold no character of a kind that is excluded."""
+
+    def spelt_out(props: Mapping[str, Any]) -> dict[str, Any]:
+        asked = props.get("GenerateSecretString")
+        if not asked:
+            return dict(props)
+        kinds = (kind for name, kind in EXCLUDED.items() if _is_set(asked.get(name)))
+        excluded = "".join([asked.get("ExcludeCharacters", ""), *kinds])
+        generated = {**asked, "ExcludeCharacters": excluded}
+        return {**props, "GenerateSecretString": generated}
+
+    def create(logical_id: str, props: Mapping[str, Any], *given: Any) -> Made:
+        made: Made = native["create"](logical_id, spelt_out(props), *given)
+        return made
+
+    def update(
+        name: str, old: Mapping[str, Any], new: Mapping[str, Any], *given: Any
+    ) -> Made:
+        made: Made = native["update"](name, spelt_out(old), spelt_out(new), *given)
+        return made
+
+    return {**native, "create": create, "update": update}
+
+
+def _is_set(switch: object) -> bool:
+    """Return whether a Boolean of a template is true, in either spelling."""
+    return str(switch).lower() == "true"
 
 
 def _name(arn: str) -> str:
