@@ -33,7 +33,7 @@ INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, try_number, p
 SELECT gen_random_uuid(), dag, dag || kind, task, place, 1, 'default_pool', 1, 'big',
        queued, queued + interval '5 s', queued + interval '5 s' + lasted
 FROM (VALUES
-    ('sales', 'scheduled', 'map', 0, '2026-01-31 01:00:00+00'::timestamptz, interval '60 s'),
+    ('sales', 'scheduled', 'map', 0, timestamptz '2026-01-31 01:00+00', interval '1 m'),
     ('sales', 'scheduled', 'map', 1, '2026-01-31 01:00:01+00', interval '30.5 s'),
     ('sales', 'scheduled', 'running', -1, '2026-01-31 01:00:01+00', NULL),
     ('sales', 'scheduled', 'tomorrow', -1, '2026-02-01 00:00:00+00', interval '9 s'),
