@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import re
 import sys
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+SLOTS = "WORKER_SLOTS"
+"""Task instances that the workers of all pools can run at once, as a sum of products:
+``10*8+25*4``. CloudFormation knows the numbers and cannot calculate."""
+
+LIMITS = (
+    "AIRFLOW__CORE__PARALLELISM",
+    "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT",
+)
+"""What follows from it; with less, tasks would wait while workers idle."""
 
 NAMED = "# Amazon RDS "
 """Begins the line before each certificate of the bundle, and the region follows."""
@@ -26,10 +38,25 @@ def start(command: Sequence[str]) -> NoReturn:
     if not command:
         sys.exit("runtime: no command was given to start")
     try:
+        set_limits(os.environ)
         keep_certificates(os.environ)
         os.execvp(command[0], list(command))  # noqa: S606 - no shell is the point
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"runtime: cannot start {command[0]}: {error}")
+
+
+def set_limits(environ: MutableMapping[str, str]) -> None:
+    """Let Airflow run as many task instances at once as all workers can.
+
+    A limit that is set already stays. Raises ValueError where ``SLOTS`` is no sum.
+    """
+    if not (text := environ.get(SLOTS, "")):
+        return
+    if not re.fullmatch(r"\d+(\*\d+)*(\+\d+(\*\d+)*)*", text, re.ASCII):
+        raise ValueError(f"{SLOTS} is {text!r}, not a sum such as 10*8+25*4")
+    slots = sum(prod(map(int, term.split("*"))) for term in text.split("+"))
+    for name in LIMITS:
+        environ.setdefault(name, str(slots))
 
 
 def keep_certificates(environ: Mapping[str, str]) -> None:

@@ -82,7 +82,7 @@ class Inputs(Interface):
     scheduler_count: Count = about("How many schedulers run.")
     triggerer_count: Count = about("How many triggerers run.")
     pools: PoolList = about("What the scaling brain must know of every pool.")
-    parallelism: Count = about("Most task instances one scheduler lets run at once.")
+    worker_slots: Text = about("Most task instances one scheduler lets run at once.")
 
 
 class Outputs(Interface):

@@ -41,14 +41,15 @@ def _parallelism(pools: tuple[Pool, ...], given: Given) -> Finding | None:
         figure(pool, "maximum").value(given) * figure(pool, "concurrency").value(given)
         for pool in pools
     )
-    if given.number(names.PARALLELISM) >= slots:
+    chosen = given[names.PARALLELISM]
+    if not chosen or int(chosen) >= slots:
         return None
     return Finding(
         what=f"The pools hold {slots} tasks at once, and {names.PARALLELISM} is "
         f"{given[names.PARALLELISM]}.",
         why="Airflow's default pool has that many slots, so workers would idle while "
         "tasks wait.",
-        remedy=f"Set {names.PARALLELISM} to {slots} or more.",
+        remedy=f"Set {names.PARALLELISM} to {slots} or more, or leave it empty.",
     )
 
 

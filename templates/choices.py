@@ -30,13 +30,13 @@ from templates.kinds import (
     PrefixListId,
     Profile,
     Scheme,
+    Slots,
     SnapshotId,
     SubnetIdList,
     Switch,
     VpcId,
     WayOut,
 )
-from templates.pools import POOLS
 
 
 class Choices(Interface):
@@ -343,14 +343,13 @@ class Choices(Interface):
         MinValue=1,
         MaxValue=5,
     )
-    parallelism: Count = about(
+    parallelism: Slots = about(
         "Most task instances one scheduler lets run at once, and the size of "
-        "the default pool when it is first created. At least the workers of all "
-        "pools times their tasks at once.",
+        "the default pool when it is first created; later, airflow pools set changes "
+        "that. Empty for what the workers of all pools can run, which is the least.",
         group="Components",
         label="Parallelism",
-        Default=sum(pool.slots for pool in POOLS),
-        MinValue=1,
+        Default="",
     )
     longest_task_minutes: Minutes = about(
         "Minutes the longest task may run. The broker delivers a message again "

@@ -402,16 +402,13 @@ SETTINGS = (
         "Seconds until a task whose worker died is noticed.",
     ),
     Setting(
-        "AIRFLOW__CORE__PARALLELISM",
-        lambda site: known(site.parallelism),
-        only(SCHEDULER),
-        "The default of 32 would cap the demand that the workers scale by.",
-    ),
-    Setting(
-        "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT",
-        lambda site: known(site.parallelism),
-        only(SETUP),
-        "Likewise; read once, when the first migration makes the pool.",
+        "WORKER_SLOTS",
+        lambda site: known(site.worker_slots),
+        only(SCHEDULER, SETUP),
+        "What all workers can run at once, as a sum that the start works out: for the "
+        "scheduler [core] parallelism, whose default of 32 would cap the demand that "
+        "the workers scale by; for the setup task the size of the default pool, read "
+        "once, when the first migration makes it.",
     ),
     # Where DAGs come from.
     Setting(

@@ -265,6 +265,14 @@ class SecondsOrStyle(
     """A duration in seconds that a style brings along unless somebody says another."""
 
 
+class Slots(
+    Value,
+    AllowedPattern=r"^([1-9][0-9]{0,5})?$",
+    ConstraintDescription="A whole number up to 999999, or nothing.",
+):
+    """How many task instances may run at once, unless it follows from the pools."""
+
+
 class Percent(Value, type="Number", MinValue=0, MaxValue=100):
     """A share in percent."""
 

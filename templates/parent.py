@@ -48,8 +48,8 @@ from templates.kinds import (
     TopicArn,
     Url,
 )
-from templates.pool_list import pool_list
-from templates.pools import POOLS, Pool
+from templates.pool_list import all_slots, pool_list
+from templates.pools import POOLS, Pool, check
 from templates.rules import add_rules
 
 API_SERVER_CPU = Percent(60)
@@ -88,6 +88,7 @@ class Outputs(Interface):
 
 def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
     """Return the parent of a table of worker pools."""
+    check(pools)
 
     def define(t: Page, given: Choices) -> Outputs:
         add_rules(t, given)
@@ -239,6 +240,13 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
             otherwise=web_firewall.Outputs(),
         )
 
+        # What is chosen for the workers, and how much all of them can run at once.
+        crews = [(pool, pool.settings(t)) for pool in pools]
+        has_parallelism = t.condition(
+            "HasParallelism", Not(Equals(given.parallelism, ""))
+        )
+        slots = choose(has_parallelism, Text(given.parallelism.data), all_slots(crews))
+
         # The gate passes a version, or the launch ends here with the reason.
         guard = Guard(
             key_arn=key_arn,
@@ -260,12 +268,11 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 database=db.connection,
                 keys=secrets.keys,
                 admin_secret_arn=secrets.admin_secret_arn,
-                parallelism=given.parallelism,
+                worker_slots=slots,
             ),
         )
 
         # Airflow, and its workers, who report to it.
-        crews = [(pool, pool.settings(t)) for pool in pools]
         services = t.nest(
             airflow_services.define,
             airflow_services.Inputs(
@@ -305,7 +312,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 scheduler_count=given.scheduler_count,
                 triggerer_count=given.triggerer_count,
                 pools=pool_list(t, crews),
-                parallelism=given.parallelism,
+                worker_slots=slots,
             ),
         )
         for pool, knobs in crews:

@@ -55,6 +55,20 @@ def pool_list(t: Page, pools: Iterable[tuple[Pool, PoolSettings]]) -> PoolList:
     )
 
 
+def all_slots(pools: Iterable[tuple[Pool, PoolSettings]]) -> Text:
+    """Return what all pools can run at once, as a sum of products such as 10*8+25*4.
+
+    CloudFormation cannot calculate; the runtime works it out when a container starts.
+    """
+    pieces: list[Piece] = []
+    for pool, chosen in pools:
+        pieces += [
+            *("+" if pieces else "", _value("maximum", pool, chosen)),
+            *("*", _value("concurrency", pool, chosen)),
+        ]
+    return Text(_joined(pieces))
+
+
 def _entries(
     t: Page, pools: Iterable[tuple[Pool, PoolSettings]]
 ) -> Iterator[list[Piece]]:
@@ -69,9 +83,7 @@ def _entries(
 
 def _object(t: Page, pool: Pool, chosen: PoolSettings) -> Iterator[Piece]:
     def value(field: str) -> Piece:
-        given = getattr(pool, field)
-        asked: Piece = getattr(chosen, field)
-        return asked if field in pool.asks else json.dumps(given).strip('"')
+        return _value(field, pool, chosen)
 
     yield f'{{"name":{json.dumps(pool.name)},"queue":{json.dumps(pool.queue)}'
     for field in COUNTS:
@@ -87,6 +99,12 @@ def _object(t: Page, pool: Pool, chosen: PoolSettings) -> Iterator[Piece]:
         elif getattr(pool, field) is not None:
             yield from (key, value(field))
     yield "}"
+
+
+def _value(field: str, pool: Pool, chosen: PoolSettings) -> Piece:
+    """Return what an operator is asked for, or what the entry fixes as JSON has it."""
+    given, asked = getattr(pool, field), getattr(chosen, field)
+    return asked if field in pool.asks else json.dumps(given).strip('"')
 
 
 def _joined(pieces: list[Piece]) -> Piece:

@@ -8,10 +8,11 @@ parameters a template, so fifty pools cannot ask for everything.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from compiler.wiring import Page, Value, about
+from compiler.wiring import Page, Value, WiringError, about
 from templates.kinds import (
     Architecture,
     Count,
@@ -179,11 +180,6 @@ class Pool:
     scratch_gib: int = 30
     asks: tuple[str, ...] = tuple(knob.field for knob in KNOBS)
 
-    @property
-    def slots(self) -> int:
-        """Task instances the pool can run at once when it is fully grown."""
-        return self.maximum * self.concurrency
-
     def settings(self, t: Page) -> PoolSettings:
         """Return the values of the knobs, asking the operator where the entry does."""
         return PoolSettings(
@@ -216,6 +212,24 @@ class Pool:
             **cast(dict[str, Any], knob.bounds),
         )
         return t.ask(f"{self.name}_workers_{field}", kind, choice.metadata)
+
+
+def check(pools: tuple[Pool, ...]) -> None:
+    """Raise WiringError where the table contradicts itself, in the brain's words."""
+    faults = [] if pools else ["there is no pool; name at least one"]
+    for what, values in (
+        ("name", Counter(pool.name for pool in pools)),
+        ("queue", Counter(pool.queue for pool in pools)),
+    ):
+        faults += [
+            f"{count} pools have the {what} {value!r}; their demand is the same"
+            for value, count in values.items()
+            if count > 1
+        ]
+    if faults:
+        raise WiringError(
+            "the table of pools", "; ".join(faults), "Correct templates/pools.py"
+        )
 
 
 def _as_parameter(value: str | float | None) -> str | float:

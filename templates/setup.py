@@ -25,7 +25,6 @@ from templates.fargate import Fargate
 from templates.kinds import (
     Architecture,
     Cluster,
-    Count,
     Database,
     Guard,
     Keys,
@@ -58,7 +57,7 @@ class Inputs(Interface):
     database: Database = about("The database it prepares, and the master login.")
     keys: Keys = about("The Fernet key, for columns that a migration encrypts anew.")
     admin_secret_arn: SecretArn = about("Login of the first administrator.")
-    parallelism: Count = about("Slots of the default pool when it is first made.")
+    worker_slots: Text = about("Slots of the default pool when it is first made.")
 
 
 class Outputs(Interface):

@@ -49,7 +49,7 @@ class Site:
     url: Url | None = None
     has_https: Switch | None = None
     execution_api_url: Url | None = None
-    parallelism: Count | None = None
+    worker_slots: Text | None = None
     pools: PoolList | None = None
     pool: Text | None = None
     concurrency: Count | None = None

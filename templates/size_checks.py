@@ -108,6 +108,13 @@ def _bounds(pools: tuple[Pool, ...]) -> Iterator[Check]:
     rows += [
         (figure(pool, "minimum"), figure(pool, "maximum"), MOST_TASKS) for pool in pools
     ]
+    for pool in pools:
+        floor, most = figure(pool, "safe_floor"), figure(pool, "maximum")
+        yield Check(
+            name=f"{floor.name} is not above {most.name}",
+            reads=(*floor.reads, *most.reads),
+            finds=partial(crossed, floor, most),
+        )
     for least, most, quota in rows:
         yield Check(
             name=f"{least.name} is not above {most.name}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.start import keep_certificates, of_region
+from runtime.start import LIMITS, keep_certificates, of_region, set_limits
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +69,44 @@ def test_a_command_that_cannot_start_is_one_line(
     assert seen.returncode == 1
     assert words in seen.stderr
     assert seen.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "limit"),
+    [("10*8+25*4", 180), ("400", 400), ("0*8", 0), ("010*8", 80), ("1*2+3*4+5", 19)],
+)
+def test_airflow_may_run_what_all_workers_can(slots: str, limit: int) -> None:
+    # With Airflow's default of 32, workers idle while tasks wait.
+    environ = {"WORKER_SLOTS": slots}
+    set_limits(environ)
+    assert {environ[name] for name in LIMITS} == {str(limit)}
+
+
+def test_a_limit_that_somebody_set_stays() -> None:
+    environ = {"WORKER_SLOTS": "10*8", "AIRFLOW__CORE__PARALLELISM": "7"}
+    set_limits(environ)
+    assert environ["AIRFLOW__CORE__PARALLELISM"] == "7"
+
+
+def test_whoever_has_no_slots_gets_no_limits() -> None:
+    environ: dict[str, str] = {}
+    set_limits(environ)
+    assert environ == {}
+
+
+@pytest.mark.parametrize("slots", ["10x8", "8*", "-1*8", "2.5*8", "8+", "__import__"])
+def test_slots_that_are_no_sum_end_the_start_in_one_line(slots: str) -> None:
+    ended = subprocess.run(  # noqa: S603 - our own module
+        [
+            *(sys.executable, "-c"),
+            "from runtime.start import start; start(['true'])",
+        ],
+        cwd=ROOT,
+        env={"WORKER_SLOTS": slots},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"WORKER_SLOTS is {slots!r}" in ended.stderr

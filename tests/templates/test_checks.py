@@ -153,7 +153,6 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         {
             "DefaultWorkersMaximum": "5001",
             "DefaultWorkersConcurrency": "1",
-            "Parallelism": "9999",
         },
         "DefaultWorkersMaximum is 5001",
         "Write 5000 or less.",
@@ -162,7 +161,6 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         {
             "SpotWorkersMaximum": "5001",
             "SpotWorkersConcurrency": "1",
-            "Parallelism": "9999",
         },
         "SpotWorkersMaximum is 5001",
         "Write 5000 or less.",
@@ -245,7 +243,17 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     (
         {"Parallelism": "159"},
         "The pools hold 160 tasks at once, and Parallelism is 159.",
-        "Set Parallelism to 160 or more.",
+        "Set Parallelism to 160 or more, or leave it empty.",
+    ),
+    (
+        {"DefaultWorkersSafeFloor": "11"},
+        "DefaultWorkersSafeFloor is 11, and DefaultWorkersMaximum is 10.",
+        "Raise DefaultWorkersMaximum to 11, or lower DefaultWorkersSafeFloor to 10.",
+    ),
+    (
+        {"SpotWorkersSafeFloor": "11"},
+        "SpotWorkersSafeFloor is 11, and SpotWorkersMaximum is 10.",
+        "Raise SpotWorkersMaximum to 11",
     ),
 ]
 
@@ -442,8 +450,12 @@ def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
         return st.integers(least, int(definition.get("MaxValue", 99999))).map(str)
     printable = st.characters(min_codepoint=32, max_codepoint=126)
     pattern = definition.get("AllowedPattern", ".*")
+    # The pattern is about each element of a list, and a comma would begin another.
+    apart = "," if definition["Type"] == "CommaDelimitedList" else "\n"
     return st.from_regex(pattern, fullmatch=True, alphabet=printable).filter(
-        lambda text: len(text) >= int(definition.get("MinLength", 0))
+        lambda text: (
+            len(text) >= int(definition.get("MinLength", 0)) and apart not in text
+        )
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from runtime import connections
 from runtime.connections import CONNECT_ARGS
+from runtime.start import LIMITS
 from templates.choices import Choices
 from templates.components import (
     API_SERVER,
@@ -47,8 +48,7 @@ TOLD = {
         "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
     ): (*FIVE, SETUP, COMMAND),
     ("AIRFLOW__CORE__LOAD_EXAMPLES", "False"): (*FIVE, SETUP, COMMAND),
-    ("AIRFLOW__CORE__PARALLELISM", "given-Parallelism"): (SCHEDULER,),
-    ("AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT", "given-Parallelism"): (SETUP,),
+    ("WORKER_SLOTS", "given-WorkerSlots"): (SCHEDULER, SETUP),
     ("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "given-ExecutionApiUrl"): (WORKER,),
     (
         "AIRFLOW__CORE__HOSTNAME_CALLABLE",
@@ -373,9 +373,11 @@ def test_a_task_outlives_a_failover_of_the_database() -> None:
 
 
 def test_the_number_of_tasks_at_once_is_known() -> None:
-    # worker_autoscale overrides the concurrency that the scaling divides by.
+    # worker_autoscale overrides the concurrency that the scaling divides by. And a
+    # limit that is written here would hide the one that the start works out.
     for component in COMPONENTS:
         assert "AIRFLOW__CELERY__WORKER_AUTOSCALE" not in environment(component)
+        assert not environment(component).keys() & {*LIMITS}
 
 
 def test_dags_come_from_the_root_of_the_bucket_with_the_task_role() -> None:

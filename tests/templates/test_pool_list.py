@@ -12,9 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import build
+from compiler.parameters import EnvironmentFile
+from compiler.validation import validate
 from compiler.wiring import Build, WiringError
-from runtime.brain.settings import OBJECTIVE_SECONDS, PoolSettings, Settings, Style
+from runtime.brain.settings import (
+    OBJECTIVE_SECONDS,
+    PoolSettings,
+    Settings,
+    SettingsError,
+    Style,
+)
+from runtime.start import set_limits
 from templates import parent
+from templates.checks import checks
 from templates.components import BRAIN
 from templates.pools import KNOBS, POOLS, Pool
 from tests.resolver import Stack, deploy
@@ -160,3 +170,86 @@ def test_pools_that_do_not_fit_are_an_error_of_the_build() -> None:
 def test_the_knobs_of_the_brain_are_knobs_of_the_operator() -> None:
     asked = {knob.field for knob in KNOBS}
     assert EVERY_FIELD - {"name", "queue"} <= asked
+
+
+CONTRADICTIONS = (
+    {"Minimum": "5", "Maximum": "2"},
+    {"Minimum": "-1"},
+    {"Maximum": "0", "Minimum": "0", "SafeFloor": "0"},
+    {"Maximum": "5001"},
+    {"Concurrency": "0"},
+    {"Concurrency": "2.5"},
+    {"Concurrency": "08"},
+    {"Style": "fast"},
+    {"LookAhead": "maybe"},
+    {"ObjectiveSeconds": "-1"},
+    {"ObjectiveSeconds": "1000000"},
+    {"ObjectiveSeconds": "015"},
+    {"HoldSeconds": "a minute"},
+    {"HoldSeconds": "1000000"},
+)
+
+
+@pytest.mark.parametrize("choices", CONTRADICTIONS, ids=str)
+def test_what_the_brain_would_refuse_is_refused_before_anything_is_made(
+    choices: dict[str, str],
+) -> None:
+    # It would find out in the night, when it starts; the operator is told at the build.
+    chosen = {f"DefaultWorkers{name}": value for name, value in choices.items()}
+    with pytest.raises(SettingsError):
+        Settings.parse(told(launched(**chosen)))
+    environment = EnvironmentFile(name="x", source="x.json", parameters=chosen)
+    root = library(POOLS)["parent.template.json"]
+    assert validate(environment, root, checks()).problems
+
+
+@pytest.mark.parametrize(
+    ("pools", "names"),
+    [
+        ((), ()),
+        ((Pool(name="a", queue="x"), Pool(name="b", queue="x")), ("a", "b")),
+        ((Pool(name="a", queue="x"), Pool(name="a", queue="y")), ("a", "a")),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused_in_the_brains_words(
+    pools: tuple[Pool, ...], names: tuple[str, ...]
+) -> None:
+    with pytest.raises(SettingsError) as in_the_brain:
+        Settings(
+            tuple(
+                PoolSettings(
+                    name=name, queue=pool.queue, concurrency=8, minimum=1, maximum=2
+                )
+                for name, pool in zip(names, pools, strict=True)
+            )
+        )
+    with pytest.raises(WiringError) as at_the_build:
+        parent.define_with(pools)
+    assert str(in_the_brain.value) in str(at_the_build.value)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "slots"),
+    [
+        ({}, 160),
+        ({"DefaultWorkersMaximum": "25", "DefaultWorkersConcurrency": "16"}, 480),
+        ({"Parallelism": "400"}, 400),
+    ],
+)
+def test_airflow_may_run_what_the_workers_of_all_pools_can(
+    chosen: dict[str, str], slots: int
+) -> None:
+    # Of several schedulers each may, since one may be left alone.
+    task = launched(**chosen).resources["SchedulerDefinition"]["Properties"]
+    scheduler = task["ContainerDefinitions"][0]
+    environ = {each["Name"]: each["Value"] for each in scheduler["Environment"]}
+    set_limits(environ)
+    assert environ["AIRFLOW__CORE__PARALLELISM"] == str(slots)
+
+
+def test_fifty_fixed_pools_add_up_too() -> None:
+    task = launched(FIXED).resources["SchedulerDefinition"]["Properties"]
+    scheduler = task["ContainerDefinitions"][0]
+    environ = {each["Name"]: each["Value"] for each in scheduler["Environment"]}
+    set_limits(environ)
+    assert environ["AIRFLOW__CORE__PARALLELISM"] == str(50 * 10 * 8)

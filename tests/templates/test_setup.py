@@ -97,7 +97,7 @@ def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
     assert ("SetupDefinition", "") in set(references(GATE["TaskDefinition"]))
     read = {name for name, _ in references(RESOURCES["SetupDefinition"])}
     assert read >= {
-        *("RuntimeImage", "RuntimeSha256", "Parallelism", "DatabaseHost"),
+        *("RuntimeImage", "RuntimeSha256", "WorkerSlots", "DatabaseHost"),
         *("DatabaseAdminSecretArn", "DatabaseAirflowSecretArn"),
         *("DatabaseResultsSecretArn", "AdminSecretArn", "KeysFernetSecretArn"),
     }
