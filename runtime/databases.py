@@ -2,7 +2,8 @@
 
 That user is no superuser: it has CREATEROLE and CREATEDB, and may give a database
 to a role only as a member of that role. The workers hold the role of Celery's
-results; that role owns one database and may not connect to the other.
+results; that role owns one database and may not connect to the other. The scaling
+brain's role owns nothing and may read a few tables of Airflow's.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.connections import CONNECT_ARGS
+from runtime.parts import host, part, port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 WAIT_SECONDS = 300
 """How long a database may take to answer: Aurora resumes from a pause in seconds,
@@ -47,6 +49,17 @@ class Login(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.host}:{self.port}, database {self.name}"
+
+
+def scaling_login(environ: Mapping[str, str]) -> Login:
+    """Return how the scaling brain reaches Airflow's own database. Raises PartError."""
+    return Login(
+        host=host(environ, "METADATA_HOST"),
+        port=port(environ, "METADATA_PORT"),
+        name=part(environ, "METADATA_NAME"),
+        user=part(environ, "SCALING_USER"),
+        password=part(environ, "SCALING_PASSWORD"),
+    )
 
 
 def connect(login: Login) -> Any:
@@ -93,38 +106,43 @@ def wait_for(login: Login, say: Callable[[str], None]) -> Any:
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-def provide(master: Any, owner: Login) -> None:
-    """Make the role and the database of ``owner``, or bring them up to date.
+def provide_role(master: Any, login: Login) -> None:
+    """Make the role of ``login``, or bring its password up to date.
 
     ``master`` is a connection of the RDS master user. The password crosses as a
     SCRAM verifier, so that no log of the server ever holds it.
     """
-    identifier = import_module("psycopg2.sql").Identifier
+    role = import_module("psycopg2.sql").Identifier(login.user)
     encrypt = import_module("psycopg2.extensions").encrypt_password
+    verifier = encrypt(login.password, login.user, master, "scram-sha-256")
+    if not ask(master, "SELECT 1 FROM pg_roles WHERE rolname = %s", login.user):
+        run(master, "CREATE ROLE {}", role)
+    run(master, "ALTER ROLE {} WITH LOGIN PASSWORD %s", role, values=(verifier,))
+
+
+def provide(master: Any, owner: Login) -> None:
+    """Make the role and the database of ``owner``, or bring them up to date."""
+    identifier = import_module("psycopg2.sql").Identifier
     role, database = identifier(owner.user), identifier(owner.name)
-    verifier = encrypt(owner.password, owner.user, master, "scram-sha-256")
+    provide_role(master, owner)
+    run(master, "GRANT {} TO CURRENT_USER", role)
 
-    if not _ask(master, "SELECT 1 FROM pg_roles WHERE rolname = %s", owner.user):
-        _run(master, "CREATE ROLE {}", role)
-    _run(master, "ALTER ROLE {} WITH LOGIN PASSWORD %s", role, values=(verifier,))
-    _run(master, "GRANT {} TO CURRENT_USER", role)
-
-    found = _ask(
+    found = ask(
         master,
         "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s",
         owner.name,
     )
     if not found:
-        _run(master, "CREATE DATABASE {} OWNER {}", database, role)
+        run(master, "CREATE DATABASE {} OWNER {}", database, role)
     elif found != owner.user:
-        _run(master, "ALTER DATABASE {} OWNER TO {}", database, role)
-    _run(master, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+        run(master, "ALTER DATABASE {} OWNER TO {}", database, role)
+    run(master, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
 
 
 def separate(master: Any, airflow: Login, results: Login) -> None:
     """Check that the role which the workers hold has no way to Airflow's database."""
     question = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
-    if _ask(master, question, results.user, airflow.name):
+    if ask(master, question, results.user, airflow.name):
         raise DatabaseError(
             f"role {results.user} may connect to database {airflow.name}; "
             "revoke what grants it that: workers hold this role"
@@ -138,7 +156,7 @@ def prepare(
     error = import_module("psycopg2").Error
     connection = wait_for(master, say)
     try:
-        _ask(connection, "SELECT pg_advisory_lock(%s) IS NULL", LOCK)
+        ask(connection, "SELECT pg_advisory_lock(%s) IS NULL", LOCK)
         for owner in (airflow, results):
             provide(connection, owner)
             connect(owner).close()
@@ -150,14 +168,16 @@ def prepare(
         connection.close()
 
 
-def _ask(connection: Any, question: str, *values: object) -> Any:
+def ask(connection: Any, question: str, *values: object) -> Any:
+    """Return the first value that a question finds, or nothing."""
     with connection.cursor() as cursor:
         cursor.execute(question, values)
         row = cursor.fetchone()
         return row[0] if row else None
 
 
-def _run(connection: Any, text: str, *names: Any, values: tuple[Any, ...] = ()) -> None:
+def run(connection: Any, text: str, *names: Any, values: tuple[Any, ...] = ()) -> None:
+    """Run a statement with quoted ``names`` in the places of its braces."""
     statement = import_module("psycopg2.sql").SQL(text).format(*names)
     with connection.cursor() as cursor:
         cursor.execute(statement, values)

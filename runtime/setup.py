@@ -2,14 +2,16 @@
 
 Run as ``python -m runtime.setup``, once for each version, before any service of
 that version. It waits for the database, makes the roles and databases, migrates
-Airflow's tables under Airflow's own lock and creates the first administrator. To
-run it again changes nothing but passwords that have changed.
+Airflow's tables under Airflow's own lock, lets the scaling brain read some of them and
+creates the first administrator. To run it again changes nothing but passwords that
+have changed.
 
 Its last line is ``SETUP DONE`` or ``SETUP FAILED: `` and the reason, which
 ``gate`` puts into the stack's event. No line holds a secret.
 
 Environment: ``METADATA_*`` and ``RESULTS_*`` as for ``connections``;
-``MASTER_USER`` and ``MASTER_PASSWORD``, kept by RDS; ``ADMIN_USER`` and
+``MASTER_USER`` and ``MASTER_PASSWORD``, kept by RDS; ``SCALING_USER`` and
+``SCALING_PASSWORD``, the role of the scaling brain; ``ADMIN_USER`` and
 ``ADMIN_PASSWORD``, the first login of the web page; Airflow's own configuration.
 """
 
@@ -27,8 +29,9 @@ from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from runtime.databases import DatabaseError, Login, prepare
+from runtime.databases import DatabaseError, Login, prepare, scaling_login
 from runtime.parts import PartError, host, part, port
+from runtime.scaling_role import admit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +65,10 @@ NEWER_TABLES = "Can't locate revision"
 SECRET_NAMES = ("PASSWORD", "SECRET", "SECRET_PREVIOUS", "SECRET_KEY")
 """How the names of variables end that hold secrets."""
 
-FOR_SETUP_ALONE = ("MASTER_USER", "MASTER_PASSWORD", "ADMIN_PASSWORD")
+FOR_SETUP_ALONE = (
+    *("MASTER_USER", "MASTER_PASSWORD", "ADMIN_PASSWORD"),
+    *("SCALING_USER", "SCALING_PASSWORD"),
+)
 """What Airflow's own commands have no business with."""
 
 
@@ -224,13 +230,11 @@ def set_up(environ: Mapping[str, str], log: Log) -> None:
     check_image()
     part(environ, "ADMIN_USER")
     part(environ, "ADMIN_PASSWORD")
-    prepare(
-        master_login(environ),
-        login(environ, "METADATA"),
-        login(environ, "RESULTS"),
-        log.say,
-    )
+    master, airflow = master_login(environ), login(environ, "METADATA")
+    reader = scaling_login(environ)
+    prepare(master, airflow, login(environ, "RESULTS"), log.say)
     migrate(environ, log)
+    admit(master, airflow, reader, log.say)
     create_admin(environ, log)
 
 

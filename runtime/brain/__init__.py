@@ -1,13 +1,21 @@
 """The scaling brain: how many workers each pool needs, decided every ten seconds.
 
+The decision reads no clock, no database and no network, and needs the standard library
+alone: the simulation runs the very same code.
+
 ``state``      what is known at one moment, and what was decided
 ``settings``   what an operator chose for each pool, refused where it makes no sense
-``crew``       which workers can still do what, and how a deployment replaces them
 ``decide``     the decision: a pure function of the two
-``foresight`` which tasks the running and the announced DAG runs queue next
+``foresight``  which tasks the running and the announced DAG runs queue next
 ``fitting``    how few workers start every task in time
 ``learning``   expected durations and start-up times from what was observed
 
-Standard library only, and nothing here reads a clock, a database or a network:
-the simulation runs the very same code.
+The loop around it reads the world and acts on it (``python -m runtime.brain``):
+
+``loop``            when a round begins; ``leader``: which of several brains leads
+``rounds``          one round: read, decide, publish, tell the workers
+``queries``         what Airflow's tables are asked; ``database``: how, without hanging
+``knowledge``       what is known of each DAG; ``demand``: what that means for queues
+``remote_control``  the workers; ``services``: ECS; ``fleets``: the two put together
+``metrics``         what is published; ``log``: what the operator is told
 """

@@ -42,6 +42,8 @@ class Server:
     open_to_public: set[str] = field(default_factory=set)
     granted: set[tuple[str, str]] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
+    limits: dict[tuple[str, str], str] = field(default_factory=dict)
+    readable: dict[str, list[str]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     connections: int = 0
@@ -85,10 +87,23 @@ class Server:
             (r'REVOKE ALL ON DATABASE "(.+)" FROM PUBLIC', self._close),
             (r"SELECT has_database_privilege.*", self._privilege),
             (r"SELECT pg_advisory_lock\(%s\) IS NULL", self._lock),
+            (r'ALTER ROLE "(.+)" SET "(.+)" = %s', self._limit),
         )
-        for pattern, method in known:
+        of_owner: tuple[tuple[str, Callable[..., Any]], ...] = (
+            (r'GRANT CONNECT ON DATABASE "(.+)" TO "(.+)"', self._let_in),
+            (r'GRANT USAGE ON SCHEMA public TO "(.+)"', self._let_in_schema),
+            (
+                r'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "(.+)"; '
+                r'GRANT SELECT ON (.+) TO "(.+)"',
+                self._let_read,
+            ),
+        )
+        for pattern, method in (*known, *of_owner):
             if found := re.fullmatch(pattern, text.strip()):
-                assert user == self.master
+                is_owner = user in self.owners.values() and user != self.master
+                assert (
+                    is_owner if (pattern, method) in of_owner else user == self.master
+                )
                 return method(*found.groups(), *values)
         for word, row in self.answers.items():
             if word in text:
@@ -125,6 +140,21 @@ class Server:
     def _close(self, name: str) -> None:
         self.open_to_public.discard(name)
 
+    def _limit(self, role: str, name: str, value: str) -> None:
+        self.limits[role, name] = value
+
+    def _let_in(self, name: str, role: str) -> None:
+        self.granted.add((role, name))
+
+    def _let_in_schema(self, role: str) -> None:
+        assert role in self.verifiers
+
+    def _let_read(self, role: str, tables: str, again: str) -> None:
+        assert role == again
+        self.readable[role] = [
+            table.removeprefix('"public".').strip('"') for table in tables.split(", ")
+        ]
+
     def _privilege(self, user: str, name: str) -> Any:
         return (self.may_connect(user, name),)
 
@@ -140,7 +170,9 @@ class Server:
         module.__dict__.update(
             connect=self.connect, Error=Error, OperationalError=OperationalError
         )
-        sql.__dict__.update(SQL=Sql, Identifier=lambda name: f'"{name}"')
+        sql.__dict__.update(
+            SQL=Sql, Identifier=lambda *names: ".".join(f'"{name}"' for name in names)
+        )
         extensions.__dict__.update(encrypt_password=verifier)
         monkeypatch.setitem(sys.modules, "psycopg2", module)
         monkeypatch.setitem(sys.modules, "psycopg2.sql", sql)

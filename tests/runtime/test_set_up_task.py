@@ -18,6 +18,7 @@ SECRETS = {
     "METADATA_PASSWORD": "meta/pw #1",
     "RESULTS_PASSWORD": "results pw",
     "MASTER_PASSWORD": "master pw",
+    "SCALING_PASSWORD": "scaling pw",
     "ADMIN_PASSWORD": 'admin "pw" $1',
     "FERNET_SECRET": "fernet-secret-" * 3,
     "AIRFLOW__API_AUTH__JWT_SECRET": "jwt-secret",
@@ -33,6 +34,7 @@ ENVIRON = SECRETS | {
     "RESULTS_NAME": "celery_results",
     "RESULTS_USER": "celery_results",
     "MASTER_USER": "master",
+    "SCALING_USER": "scaling",
     "ADMIN_USER": "admin",
 }
 VERSIONS = {
@@ -104,6 +106,7 @@ def test_databases_come_first_then_tables_then_the_administrator(
     migrate, create = image.calls
     assert migrate["arguments"] == ["db", "migrate"]
     assert create["arguments"][:2] == ["users", "create"]
+    assert "task_instance" in image.server.readable["scaling"]
 
 
 def test_the_administrators_password_is_typed_not_passed(image: Image) -> None:

@@ -1,0 +1,183 @@
+"""A metadata database as years of Airflow leave it: made in SQL, in the real schema.
+
+Runs in the environment of Airflow, as ``python -m benchmarks.metadata``: it connects
+as ``PGUSER`` to a database that ``airflow db migrate`` has prepared.
+
+Two hundred DAGs have fifty task instances a run: forty tasks, eight after each other
+in five rows, and one task mapped to ten. Every DAG has one run that is going on; all
+others have ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from typing import Any
+
+DAGS = 200
+PLAIN, MAPPED, STAGES = 40, 10, 8
+PER_RUN = PLAIN + MAPPED
+PER_STAGE = PLAIN // STAGES
+FILLED = ("dag_run", "task_instance")
+
+DEFINITIONS = """
+SELECT conrelid::regclass, conname, pg_get_constraintdef(oid), contype <> 'f'
+FROM pg_constraint
+WHERE conrelid::regclass::text = ANY(%(tables)s)
+    AND contype IN ('p', 'u', 'f')
+    OR confrelid::regclass::text = ANY(%(tables)s)
+ORDER BY contype = 'f'
+"""
+
+INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes
+WHERE tablename = ANY(%(tables)s) AND schemaname = 'public'
+"""
+
+RUNS = """
+INSERT INTO dag_run (dag_id, run_id, logical_date, run_after, start_date, end_date,
+    queued_at, state, run_type, log_template_id, updated_at, clear_number, span_status)
+SELECT 'dag_' || dag, 'scheduled__' || at, at, at, at,
+    CASE WHEN number < %(runs)s THEN at + interval '10 min' END, at,
+    CASE WHEN number < %(runs)s THEN 'success' ELSE 'running' END,
+    'scheduled', 1, at, 0, 'ended'
+FROM generate_series(1, %(runs)s) number, generate_series(0, %(dags)s - 1) dag,
+    LATERAL (SELECT date_trunc('hour', now()) - (%(runs)s - number) * interval '1 h'
+        AS at) times
+"""
+
+INSTANCES = """
+INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, start_date, end_date,
+    duration, state, try_number, max_tries, hostname, unixname, pool, pool_slots, queue,
+    priority_weight, operator, queued_dttm, scheduled_dttm, updated_at, span_status)
+SELECT gen_random_uuid(), run.dag_id, run.run_id,
+    CASE WHEN place < %(plain)s THEN 'task_' || place ELSE 'mapped' END,
+    CASE WHEN place < %(plain)s THEN -1 ELSE place - %(plain)s END,
+    CASE WHEN begun THEN at END, CASE WHEN ended THEN at + seconds END,
+    CASE WHEN ended THEN extract(epoch FROM seconds) END,
+    CASE WHEN ended THEN CASE WHEN place + run.id %% 50 = 0 THEN 'failed'
+            ELSE 'success' END
+        WHEN begun THEN 'running' WHEN is_queued THEN 'queued' END,
+    1, 0, CASE WHEN begun THEN '10.0.' || (run.id %% 50) || '.1' ELSE '' END,
+    'airflow', 'default_pool', 1, 'queue_' || (run.id %% 50), 1, 'PythonOperator',
+    CASE WHEN begun OR is_queued THEN at END, at, at, 'ended'
+FROM dag_run run, generate_series(0, %(per_run)s - 1) place, LATERAL (
+    SELECT run.logical_date + place * interval '10 s' AS at,
+        (20 + (run.id * 7 + place * 13) %% 100) * interval '1 s' AS seconds,
+        run.state = 'success' OR place < 10 AS ended,
+        run.state = 'success' OR place < 12 AS begun,
+        run.state = 'running' AND place BETWEEN 12 AND 14 AS is_queued
+) life
+"""
+
+DAG_ROWS = """
+INSERT INTO dag (dag_id, is_paused, is_stale, exceeds_max_non_backfill, bundle_name,
+    timetable_type, timetable_partitioned, timetable_periodic, partition_mapper_info,
+    max_active_tasks, max_active_runs, max_consecutive_failed_dag_runs,
+    has_task_concurrency_limits, has_import_errors, fail_fast, next_dagrun,
+    next_dagrun_create_after)
+SELECT 'dag_' || dag, false, false, false, 'dags', '', false, false, '[]',
+    16, 16, 0, false, false, false, at, at
+FROM generate_series(0, %(dags)s - 1) dag,
+    LATERAL (SELECT now() + dag * interval '30 s' AS at) times
+"""
+
+BURST = """
+UPDATE task_instance SET state = 'queued', queued_dttm = now() WHERE id IN (
+    SELECT id FROM task_instance WHERE state = 'success' LIMIT %(tasks)s
+)
+"""
+"""A backlog: finished tasks that wait once more, spread over the DAGs."""
+
+
+def serialized(dag: int) -> dict[str, Any]:
+    """Return a DAG as Airflow stores it, as far as scaling looks at it."""
+    stages = [
+        [f"task_{stage * PER_STAGE + place}" for place in range(PER_STAGE)]
+        for stage in range(STAGES)
+    ]
+    stages.append(["mapped"])
+    after: list[list[str]] = [*stages[1:], []]
+    return {
+        "__version": 3,
+        "dag": {
+            "dag_id": f"dag_{dag}",
+            "tasks": [
+                {
+                    "__type": "operator",
+                    "__var": {
+                        "task_id": task,
+                        "task_type": "PythonOperator",
+                        "queue": f"queue_{dag % 50}",
+                        "downstream_task_ids": children,
+                        "doc_md": "What this task is for, in some words. " * 5,
+                        **({"_is_mapped": True} if task == "mapped" else {}),
+                    },
+                }
+                for stage, children in zip(stages, after, strict=True)
+                for task in stage
+            ],
+        },
+    }
+
+
+def fill(cursor: Any, rows: int) -> None:
+    """Fill a migrated, empty database with ``rows`` task instances."""
+    tables = {"tables": list(FILLED)}
+    numbers = {
+        "dags": DAGS,
+        "runs": rows // (DAGS * PER_RUN),
+        "plain": PLAIN,
+        "per_run": PER_RUN,
+    }
+    cursor.execute("INSERT INTO dag_bundle (name, active) VALUES ('dags', true)")
+    cursor.execute(DAG_ROWS, numbers)
+    for dag in range(DAGS):
+        cursor.execute(
+            "INSERT INTO dag_version (id, dag_id, version_number, bundle_name,"
+            " created_at, last_updated)"
+            " VALUES (gen_random_uuid(), %s, 1, 'dags', now(), now()) RETURNING id",
+            (f"dag_{dag}",),
+        )
+        (version,) = cursor.fetchone()
+        cursor.execute(
+            "INSERT INTO serialized_dag (id, dag_id, data, created_at, last_updated,"
+            " dag_hash, dag_version_id)"
+            " VALUES (gen_random_uuid(), %s, %s, now(), now(), '', %s)",
+            (f"dag_{dag}", json.dumps(serialized(dag)), version),
+        )
+    # Indexes and references are quicker made at the end than kept up row by row.
+    cursor.execute(DEFINITIONS, tables)
+    constraints = cursor.fetchall()
+    for table, name, _, _ in reversed(constraints):
+        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE")
+    cursor.execute(INDEXES, tables)
+    indexes = cursor.fetchall()
+    for name, _ in indexes:
+        cursor.execute(f"DROP INDEX {name}")
+    cursor.execute(RUNS, numbers)
+    cursor.execute(INSTANCES, numbers)
+    for _, definition in indexes:
+        cursor.execute(definition)
+    for table, name, definition, _ in constraints:
+        cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+    cursor.execute("VACUUM ANALYZE")
+
+
+def main() -> None:
+    """Fill the database, or queue that many tasks in it."""
+    what, number = sys.argv[1], int(sys.argv[2])
+    connection = import_module("psycopg2").connect("")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET maintenance_work_mem = '512MB'")
+        if what == "fill":
+            fill(cursor, number)
+        else:
+            cursor.execute(BURST, {"tasks": number})
+            cursor.execute("VACUUM ANALYZE task_instance")
+
+
+if __name__ == "__main__":
+    main()

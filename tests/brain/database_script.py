@@ -1,0 +1,128 @@
+"""What the tests do in the database: run in the environment of the image.
+
+``database_script.py COMMAND`` reads its values as JSON and prints its answer as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any
+
+from runtime.brain import queries
+from runtime.brain.database import AwayError, Database
+from runtime.databases import Login, connect, prepare, scaling_login
+from runtime.scaling_role import admit
+from runtime.setup import login, master_login
+
+
+def say(text: str) -> None:
+    """Pass on what set-up says."""
+    sys.stderr.write(text + "\n")
+
+
+def set_up() -> None:
+    """Do what the setup task does, without its checks and its administrator."""
+    airflow = login(os.environ, "METADATA")
+    results = airflow._replace(name="celery_results", user="celery_results")
+    prepare(master_login(os.environ), airflow, results, say)
+    subprocess.run(
+        ["airflow", "db", "migrate"],  # noqa: S607 - of the environment we run in
+        env=os.environ
+        | {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": (
+                f"{sys.executable} -m runtime.connections metadata"
+            ),
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        },
+        stdout=sys.stderr,
+        check=True,
+    )
+    let_in()
+
+
+def let_in() -> None:
+    """Make the role of the brain."""
+    admit(
+        master_login(os.environ),
+        login(os.environ, "METADATA"),
+        scaling_login(os.environ),
+        say,
+    )
+
+
+def sql(statement: str, values: list[Any], *, as_reader: bool = False) -> Any:
+    """Return the rows of a statement, or what the server says against it."""
+    to: Login = (
+        scaling_login(os.environ) if as_reader else login(os.environ, "METADATA")
+    )
+    connection = connect(to)
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(statement, values or None)
+        except import_module("psycopg2").Error as error:
+            return str(error)
+        return cursor.fetchall() if cursor.description else []
+
+
+def fill(rows: int) -> None:
+    """Fill the database with a past."""
+    metadata = import_module("benchmarks.metadata")
+    with connect(login(os.environ, "METADATA")).cursor() as cursor:
+        metadata.fill(cursor, rows)
+
+
+def plans() -> dict[str, list[str]]:
+    """Return the plan of every statement of the loop."""
+    database = Database(scaling_login(os.environ))
+    found = {}
+    dags = [f"dag_{number}" for number in range(25)]
+    for name, values in {
+        "NOW": (),
+        "QUEUED": ("default",),
+        "RUNNING": ("default",),
+        "WAITING": (),
+        "UNDER_WAY": (),
+        "ANNOUNCED": (),
+        "ACTIVE_RUNS": (),
+        "SLOTS": (),
+        "STRUCTURES": ("default", dags),
+        "HISTORY": (dags,),
+        "LIMITS": (dags,),
+    }.items():
+        statement = getattr(queries, name)
+        rows = database.rows(f"EXPLAIN (COSTS OFF) {statement}", values)
+        found[name] = [row[0] for row in rows]
+    return found
+
+
+def observe() -> Any:
+    """Return what a round reads."""
+    return queries.observe(Database(scaling_login(os.environ)), "default")
+
+
+def structures(dags: list[str]) -> Any:
+    """Return what is read of the structure of DAGs."""
+    return queries.structures(Database(scaling_login(os.environ)), dags, "default")
+
+
+def history(dags: list[str]) -> Any:
+    """Return what is read of the past of DAGs."""
+    return queries.history(Database(scaling_login(os.environ)), dags)
+
+
+def patience(seconds: float) -> str:
+    """Ask a question that takes too long; return what became of it."""
+    try:
+        Database(scaling_login(os.environ)).rows("SELECT pg_sleep(%s)", (seconds,))
+    except AwayError as error:
+        return str(error)
+    return "answered"
+
+
+if __name__ == "__main__":
+    command = globals()[sys.argv[1]]
+    sys.stdout.write(json.dumps(command(*json.load(sys.stdin)), default=str) + "\n")
