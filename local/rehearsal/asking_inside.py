@@ -124,7 +124,8 @@ async def _who_later(url: str) -> str:
 
 def _broker(url: str) -> str:
     with kombu.Connection(url, ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED}) as connection:
-        return str(connection.default_channel.client.execute_command("ACL", "WHOAMI"))
+        user: bytes = connection.default_channel.client.execute_command("ACL", "WHOAMI")
+        return user.decode()
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from local.agent.task import Task
 from local.rehearsal.containers import logs, services
 from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
@@ -18,7 +19,7 @@ def components(stage: Stage) -> str:
     restarts = behind_a_target = 0
     for service, tasks in services(stage):
         wanted = [task for task in tasks if task.is_wanted and not task.is_over]
-        name = wanted[0].containers[0].definition.name if wanted else service.name
+        name = _name(wanted[0]) if wanted else service.name
         well = [task for task in wanted if task.health.value == "HEALTHY"]
         in_service = [task for task in well if task.is_in_service]
         if len(in_service) != service.desired or len(wanted) != service.desired:
@@ -37,3 +38,9 @@ def components(stage: Stage) -> str:
         f"{', '.join(counts)}; {behind_a_target} in target groups; "
         f"{restarts or 'no'} restarts"
     )
+
+
+def _name(task: Task) -> str:
+    """Return the component, and for a worker its queue."""
+    first = task.containers[0].definition
+    return f"worker of {first.command[-1]}" if first.name == "worker" else first.name
