@@ -83,6 +83,14 @@ recover: $(READY) ## Lead a stack out of a state in which it takes no updates.
 destroy: $(READY) ## Delete an environment, after saying what holds data.
 	$(DELIVER)
 
+.PHONY: local
+local: $(READY) ## Run an environment on this machine, Airflow and all.
+	$(DELIVER)
+
+.PHONY: rehearse
+rehearse: $(READY) ## Run an environment on this machine and prove that it works.
+	$(DELIVER)
+
 .PHONY: check
 check: $(READY) ## Check style, types and the fast tests; write nothing.
 	@$(RUN) ruff check --quiet

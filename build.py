@@ -31,6 +31,7 @@ import click
 
 from compiler.problems import ExitCode, Failure, Problem
 from delivery.commands import Paragraphs, commands
+from local.rehearsal.commands import commands as rehearsal_commands
 
 if TYPE_CHECKING:
     from compiler.pipeline import Project
@@ -51,8 +52,9 @@ Compile and deliver CloudFormation templates for Apache Airflow on ECS Fargate.
 The templates are Python, one page a stack, in templates/. What is written to
 dist/ is JSON that CloudFormation takes as it is, with parameter files for
 every environment in parameters/. templates, parameters and reference work
-offline; the commands that name an environment call AWS, or with --local an
-emulator on this machine that needs no account.
+offline; local and rehearse run everything on this machine; the other commands
+that name an environment call AWS, or with --local an emulator on this machine that
+needs no account.
 
 \b
 Exit codes of templates and parameters; each other command says its own
@@ -75,6 +77,8 @@ Examples
   build.py parameters prod       check one of them
   build.py launch dev --local    try the whole stack on this machine
   build.py plan prod             what an update would change
+  build.py local dev             run Airflow itself on this machine
+  build.py rehearse dev          run it and prove that it works
   build.py emulator stop         end the emulator that --local started
 """
 
@@ -302,7 +306,18 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-for command in commands(ROOT / "dist", _connect_locally):
+def _up_to_date() -> None:
+    """Build dist/ if the sources have changed."""
+    from compiler import pipeline, report
+
+    with report.progress("Compiling and linting ..."):
+        pipeline.build(_project(ROOT / "dist"))
+
+
+for command in (
+    *commands(ROOT / "dist", _connect_locally),
+    *rehearsal_commands(ROOT, _up_to_date),
+):
     main.add_command(command)
 
 

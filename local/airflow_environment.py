@@ -7,6 +7,7 @@ the file system, the user and the entrypoint of the image are not here, only its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,12 @@ class AirflowEnvironment:
         return self.programs / "python"
 
 
-def airflow_environment() -> AirflowEnvironment:
+def airflow_environment(
+    tell: Callable[[str], None] = lambda _text: None,
+) -> AirflowEnvironment:
     """Return the environment, installed on the first call: a minute, 450 MB.
 
-    Raises ``local.engines.EngineError`` with the installer's words.
+    ``tell`` gets the installer's words as they come. Raises
+    ``local.engines.EngineError`` with them.
     """
-    return AirflowEnvironment(installed("airflow"))
+    return AirflowEnvironment(installed("airflow", tell))

@@ -5,25 +5,39 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from local.engines.processes import EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
 
+Tell = Callable[[str], None]
 
-def installed(name: str) -> Path:
+_in_order: set[str] = set()
+"""Environments that this process has looked at."""
+
+
+def installed(name: str, tell: Tell = lambda _text: None) -> Path:
     """Return the environment ``.venv-NAME`` that holds ``requirements/NAME.txt``.
 
-    It is made by the project's own installer, which returns within half a second when
-    everything is there, and lets a second process wait for the first. Raises
-    EngineError with the installer's words.
+    It is made by the project's own installer, which lets a second process wait for the
+    first; ``tell`` gets its words as they come. Once it was found in order it is not
+    looked at again. Raises EngineError with the installer's words.
     """
     environment = ROOT / f".venv-{name}"
-    done = subprocess.run(  # noqa: S603 - our own interpreter and installer
+    if name not in _in_order:
+        _install(environment, ROOT / "requirements" / f"{name}.txt", tell)
+        _in_order.add(name)
+    return environment
+
+
+def _install(environment: Path, pins: Path, tell: Tell) -> None:
+    said: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and installer
         [
             *(sys.executable, str(ROOT / "requirements" / "install.py")),
-            *(str(environment), str(ROOT / "requirements" / f"{name}.txt")),
+            *(str(environment), str(pins)),
         ],
         # The pins are complete. Asked to resolve them anew, pip 23 stumbles over a
         # pin that one package wants with an extra and another one without.
@@ -31,11 +45,12 @@ def installed(name: str) -> Path:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise EngineError(done.stdout.strip())
-    return environment
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            tell(line.rstrip())
+    if process.returncode:
+        raise EngineError("".join(said).strip())
 
 
 def postgres_programs() -> Path:

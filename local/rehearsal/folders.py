@@ -26,6 +26,14 @@ class Claim:
     folder: Path
     _lock: IO[str]
 
+    def clear(self) -> None:
+        """Delete what somebody before left."""
+        for left in self.folder.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != LOCK:
+                left.unlink()
+
     def keep(self) -> None:
         """Leave everything for somebody to read."""
         (self.folder / KEPT).touch()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from delivery.problems import Failure
+from delivery.problems import ExitCode, Failure, Problem
 
 
-class StageError(Exception):
-    """The stage cannot be brought up; says what, why, and what to do."""
+class StageError(Failure):
+    """The stage is not as it should be; says what, why, and what to do."""
 
-    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
-        super().__init__(" ".join(part for part in (what, why, remedy) if part))
+    exit_code = ExitCode.FAILED
+
+    def __init__(
+        self, what: str, why: str = "", remedy: str = "", *, where: str = "the stage"
+    ) -> None:
+        super().__init__(Problem(where=where, what=what, why=why, remedy=remedy))
         self.what, self.why, self.remedy = what, why, remedy
 
     @classmethod
     def of(cls, failure: Failure) -> StageError:
-        """Return what delivery says as an error of the stage; the first one counts."""
-        first = failure.problems[0]
-        more = [str(problem) for problem in failure.problems[1:]]
-        return cls(
-            f"{first.where}: {first.what}",
-            "\n".join(text for text in (first.why, *more) if text),
-            first.remedy,
-        )
+        """Return what delivery says as an error of the stage."""
+        first, *others = failure.problems
+        why = "\n".join(text for text in (first.why, *map(str, others)) if text)
+        found = cls(first.what, why, first.remedy, where=first.where)
+        found.exit_code = failure.exit_code
+        return found
+
+
+class OverError(Exception):
+    """The stage stops; whoever waits for something in it gives up."""

@@ -1,0 +1,181 @@
+"""The commands ``local`` and ``rehearse``, to be added to the command line.
+
+Each begins by building what is not built: what runs is what the sources say now.
+"""
+
+# ruff: noqa: PLC0415 - the help of a command loads neither boto3 nor the proofs
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from delivery.commands import DeliveryCommand
+from delivery.problems import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from local.rehearsal.stage import Stage
+
+CODES = f"""\b
+Exit codes
+  {ExitCode.DONE:<4} done
+  {ExitCode.FAILED:<4} failed: it did not come up, or something was not proven
+  {ExitCode.WRONG_USE:<4} wrong use: an unknown environment or option
+  {ExitCode.UNABLE:<4} this machine is in the way: network, disk, ports
+  {ExitCode.DETACHED:<4} interrupted before it was up, or before everything was proven
+"""
+
+KEEP = click.option(
+    "--keep", is_flag=True, help="Leave its folder in .local/rehearsal, for the logs."
+)
+ENVIRONMENT = click.argument("environment", metavar="ENV")
+
+
+def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
+    """Return both, knowing their project; ``build`` brings dist/ up to date."""
+
+    @click.command(cls=DeliveryCommand, epilog=CODES)
+    @ENVIRONMENT
+    @KEEP
+    def local(environment: str, *, keep: bool) -> ExitCode:
+        r"""Run an environment on this machine: the real Airflow, without AWS.
+
+        Launches the templates in an emulator of its own, starts a real PostgreSQL and
+        a real Valkey, and every component from its own task definition. Shows where
+        the web page is and how to log in, then how every task is, until Ctrl-C; then
+        nothing is left of it. Any number may run side by side, on ports of their own.
+
+        The password is shown at a terminal; a pipe gets the command that shows it.
+
+        What it needs is installed by itself: 700 MB, once.
+
+        \b
+        Examples
+          build.py local dev
+          build.py local prod --keep
+        """
+        begun_at = time.monotonic()
+        build()
+        return _local(project, environment, begun_at=begun_at, keeps=keep)
+
+    @click.command(cls=DeliveryCommand, epilog=CODES)
+    @ENVIRONMENT
+    @click.option("--no-faults", is_flag=True, help="Leave out what breaks things.")
+    @click.option(
+        "--no-scaling", is_flag=True, help="Leave out the scaling of workers."
+    )
+    @KEEP
+    def rehearse(
+        environment: str, *, no_faults: bool, no_scaling: bool, keep: bool
+    ) -> ExitCode:
+        r"""Run an environment on this machine, and prove that it works.
+
+        Brings it up as local does, then runs DAGs, logs in, looks for what must not
+        be possible, and makes things fail under load. Prints a table of what was
+        proven with what was seen, the time and the memory that it took, and what
+        differs from AWS. Then nothing is left of it.
+
+        \b
+        Examples
+          build.py rehearse dev
+          build.py rehearse prod --no-faults --no-scaling
+          build.py rehearse dev --keep      leaves the logs in .local/rehearsal
+        """
+        begun_at = time.monotonic()
+        build()
+        return _rehearse(
+            project,
+            environment,
+            begun_at=begun_at,
+            keeps=keep,
+            has_faults=not no_faults,
+            has_scaling=not no_scaling,
+        )
+
+    made: list[click.Command] = [local, rehearse]
+    for command in made:
+        command.context_settings = {"help_option_names": ["-h", "--help"]}
+    return made
+
+
+def _local(
+    project: Path, environment: str, *, begun_at: float, keeps: bool
+) -> ExitCode:
+    from local.rehearsal import interrupts, live, report
+    from local.rehearsal.stage import Stage
+    from local.rehearsal.waiting import for_ever
+
+    shown = live.console()
+    stage = Stage(
+        project, environment, keeps=keeps, begun_at=begun_at, tell=_teller(shown)
+    )
+    interrupts.raise_on_all()
+    is_up = False
+    try:
+        with live.Board(stage, shown).showing():
+            stage.start()
+            is_up = True
+            report.door(stage, shown)
+            for_ever()
+    except KeyboardInterrupt:
+        _stop(stage, shown)
+    return ExitCode.DONE if is_up else ExitCode.DETACHED
+
+
+def _rehearse(
+    project: Path,
+    environment: str,
+    *,
+    begun_at: float,
+    keeps: bool,
+    has_faults: bool,
+    has_scaling: bool,
+) -> ExitCode:
+    from local.rehearsal import interrupts, live, proof, report
+    from local.rehearsal.parts import parts
+    from local.rehearsal.stage import Stage
+
+    shown = live.console()
+    chosen = parts(has_faults=has_faults, has_scaling=has_scaling)
+    stage = Stage(
+        project,
+        environment,
+        extra_environment=chosen.environment,
+        keeps=keeps,
+        begun_at=begun_at,
+        tell=_teller(shown),
+    )
+    interrupts.raise_on_all()
+    results: list[proof.Result] = []
+    ends: dict[str, float] = {}
+    try:
+        stage.start()
+        for part in chosen.parts:
+            if part.option:
+                results.append(report.left_out(part.title, part.option))
+                continue
+            results += proof.run(stage, part.proofs, _teller(shown))
+            ends[part.title] = time.monotonic() - begun_at
+        report.whole(stage, results, ends, shown)
+    except KeyboardInterrupt:
+        _stop(stage, shown)
+        return ExitCode.DETACHED
+    finally:
+        stage.stop()
+    return ExitCode(proof.exit_code(results))
+
+
+def _stop(stage: Stage, shown: Console) -> None:
+    shown.print("\nStopping ...")
+    stage.stop()
+    shown.print("Stopped; nothing of it runs.")
+
+
+def _teller(shown: Console) -> Callable[[str], Any]:
+    return lambda text: shown.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,44 @@
+"""The parts of a rehearsal, in their order, and what they need of the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from local.rehearsal import faults
+from local.rehearsal.proof import Proof
+from local.rehearsal.proofs import PROOFS
+from local.rehearsal.report import PROVEN
+
+NOT_THERE = "Nothing proves it yet, and so nothing"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Proofs that are wanted or left out together."""
+
+    title: str
+    proofs: Sequence[Proof]
+    option: str = ""
+    """What left it out."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one rehearsal does."""
+
+    parts: Sequence[Part]
+    environment: Mapping[str, str]
+    """What every container is told for it."""
+
+
+def parts(*, has_faults: bool, has_scaling: bool) -> Parts:
+    """Return the parts; one that is not wanted says by which option."""
+    return Parts(
+        (
+            Part(PROVEN, PROOFS),
+            Part("faults", faults.FAULTS, "" if has_faults else "--no-faults"),
+            Part("scaling", (), NOT_THERE if has_scaling else "--no-scaling"),
+        ),
+        faults.ENVIRONMENT if has_faults else {},
+    )
