@@ -158,6 +158,7 @@ class Bench:
             environ={
                 **self.environment,
                 "DUMB_INIT_SETSID": "0",
+                "AIRFLOW_HOME": str(self.folder / "airflow"),
                 "WORKER_POOL": "default",
                 "LONGEST_TASK_MINUTES": "20",
                 **(fargate if has_ecs else {}),
@@ -170,11 +171,10 @@ class Bench:
         self.workers.append(made)
         return made
 
-    def send(self, *tasks: tuple[str, float]) -> None:
-        """Queue tasks: a name, and how many seconds each takes."""
-        self.client.ask(
-            "send", self.queue, *([str(self.folder), *one] for one in tasks)
-        )
+    def send(self, *runs: tuple[str, float], task: str = "hold") -> None:
+        """Queue runs of a task: a name, and how many seconds it takes."""
+        folder = str(self.folder)
+        self.client.ask("send", self.queue, task, *([folder, *one] for one in runs))
 
     def left(self) -> tuple[int, int]:
         """Return how many messages wait, and how many are taken."""

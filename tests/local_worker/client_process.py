@@ -14,13 +14,12 @@ from kombu.exceptions import KombuError
 from redis import RedisError
 
 from tests.local_worker.app import app
-from tests.local_worker.tasks import hold
 
 
-def send(connection: Any, queue: str, *tasks: list[Any]) -> None:
-    """Queue tasks, each the arguments of ``hold``."""
-    for arguments in tasks:
-        hold.apply_async(arguments, queue=queue, connection=connection)
+def send(connection: Any, queue: str, task: str, *runs: list[Any]) -> None:
+    """Queue runs of a task, each its arguments."""
+    for arguments in runs:
+        app.send_task(task, arguments, queue=queue, connection=connection)
 
 
 def control(connection: Any, command: str, node: str, seconds: float) -> Any:

@@ -4,15 +4,50 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from uuid import uuid4
 
 from celery import shared_task
 
 
-@shared_task(name="hold")  # type: ignore[untyped-decorator]  # celery ships no types
-def hold(folder: str, name: str, seconds: float) -> None:
+def take_time(folder: str, name: str, seconds: float) -> None:
     """Take some time; each run leaves one file at its start and one at its end."""
     run = f"{name}-{os.getpid()}-{time.time_ns()}"
     Path(folder, f"{run}.started").touch()
     time.sleep(seconds)
     Path(folder, f"{run}.ended").touch()
+
+
+@shared_task(name="hold")  # type: ignore[untyped-decorator]  # celery ships no types
+def hold(folder: str, name: str, seconds: float) -> None:
+    """Take some time in the pool's process."""
+    take_time(folder, name, seconds)
+
+
+@shared_task(name="supervised")  # type: ignore[untyped-decorator]  # as above
+def supervised(folder: str, name: str, seconds: float) -> None:
+    """Take some time as a task of Airflow does, below its own supervisor.
+
+    The supervisor is real; the API server that it reports to is its dry run.
+    """
+    # Airflow takes seconds to import, and only this task needs it.
+    client = import_module("airflow.sdk.api.client")
+    data = import_module("airflow.sdk.api.datamodels._generated")
+    supervisor = import_module("airflow.sdk.execution_time.supervisor")
+    process = supervisor.ActivitySubprocess.start(
+        what=data.TaskInstance(
+            id=uuid4(),
+            task_id=name,
+            dag_id="dag",
+            run_id="run",
+            try_number=1,
+            dag_version_id=uuid4(),
+        ),
+        dag_rel_path="dag.py",
+        bundle_info=data.BundleInfo(name="dags"),
+        client=client.Client(base_url=None, dry_run=True, token=""),
+        target=partial(take_time, folder, name, seconds),
+    )
+    process.wait()

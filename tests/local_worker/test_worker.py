@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,7 +12,8 @@ import pytest
 from runtime.scaling_protocol import DRAIN, REVIVE, STATE, Phase, Report
 from runtime.worker_guard import NOWHERE
 from runtime.worker_life import MARGIN_MINUTES
-from tests.local_worker.bench import Bench, until
+from templates.configuration import VISIBILITY_SECONDS
+from tests.local_worker.bench import TRANSPORT_OPTIONS, Bench, until
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +60,8 @@ def test_a_drained_worker_finishes_what_it_has_and_never_works_again(
     worker.wait_for("ready")
     bench.send(*((f"task{number}", 4) for number in range(6)))
     bench.wait_for_runs("started", 2)
+    # It holds no more than it runs: what waits, any other worker can take.
+    assert bench.left() == (4, 2)
     assert Report.parse(worker.control(DRAIN)).state is Phase.DRAINING
     assert Report.parse(worker.control(STATE)).running == 2
     bench.wait_for_runs("ended", 2)
@@ -162,20 +166,75 @@ def test_protection_is_asked_for_while_the_broker_is_away(bench: Bench) -> None:
         bench.valkey.restart()
 
 
-@pytest.mark.parametrize(("setsid", "survivors"), [("0", 1), ("1", 0)])
+@pytest.mark.parametrize(("setsid", "survivors"), [("0", 2), ("1", 0)])
+@pytest.mark.parametrize("task", ["hold", "supervised"])
 def test_only_a_signal_to_the_main_process_lets_tasks_finish(
-    bench: Bench, setsid: str, survivors: int
+    bench: Bench, task: str, setsid: str, survivors: int
 ) -> None:
     # With the image's default every process gets it; that it kills proves the test.
+    # Airflow's supervisor would hand it on to the task, which has its own group.
     worker = bench.worker(environment={"DUMB_INIT_SETSID": setsid})
     worker.wait_for("ready")
-    bench.send(("long", 6), ("second", 6))
+    bench.send(("long", 6), ("second", 6), task=task)
     bench.wait_for_runs("started", 2)
     bench.send(("third", 0))
     worker.signal(signal.SIGTERM)
     until(lambda: not worker.process.is_running, "the worker to end")
-    assert bench.runs("ended").total() == 2 * survivors
+    assert bench.runs("ended").total() == survivors
     assert bench.runs("started")["third"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(3, 2), (VISIBILITY_SECONDS, 1)])
+def test_a_running_task_is_not_delivered_again(
+    bench: Bench, seconds: int, runs: int
+) -> None:
+    # A timeout below the task's time proves the test; the template's is above the
+    # longest task that it allows.
+    options = json.dumps(TRANSPORT_OPTIONS | {"visibility_timeout": seconds})
+    first = bench.worker(environment={"TRANSPORT_OPTIONS": options})
+    first.wait_for("ready")
+    bench.send(("long", 12))
+    bench.wait_for_runs("started", 1)
+    time.sleep(4)
+    # A worker that comes up puts back at once what was taken too long ago.
+    second = bench.worker(environment={"TRANSPORT_OPTIONS": options})
+    second.wait_for("ready")
+    bench.wait_for_runs("ended", 1)
+    until(lambda: bench.left() == (0, 0), "both workers to be done")
+    assert bench.runs("started")["long"] == runs
+
+
+def test_a_deployment_ends_when_the_old_workers_have_drained(bench: Bench) -> None:
+    bench.ecs.desired = 1
+    old = bench.worker()
+    old.wait_for("ready")
+    bench.send(("long", 8))
+    bench.wait_for_runs("started", 1)
+    new = bench.worker()
+    new.waited_until_it_said("DEPLOYMENT_BLOCKED")
+    bench.send(("late", 0))
+    old.control(DRAIN)
+    new.wait_for("ready", 60)
+    assert old.state() == "released"
+    bench.wait_for_runs("ended", 2)
+    assert bench.runs("ended") == {"long": 1, "late": 1}
+
+
+def test_while_ecs_refuses_a_drained_worker_neither_lets_go_nor_works(
+    bench: Bench,
+) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.ecs.desired = 0
+    worker.control(DRAIN)
+    worker.waited_until_it_said("Cannot let its protection go yet (DEPLOYMENT_BLOCKED")
+    assert "error" in worker.control(REVIVE)
+    bench.send(("task", 0))
+    time.sleep(2)
+    assert worker.state() == "draining"
+    assert bench.left() == (1, 0)
+    bench.ecs.desired = 1
+    worker.wait_for("released", 20)
 
 
 def test_a_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
