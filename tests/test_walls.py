@@ -13,6 +13,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (
     *("autoscaling", "compiler", "delivery", "local", "runtime", "simulation"),
     "templates",
+    *(
+        f"local/{name}"
+        for name in ("agent", "emulator", "engines", "rehearsal", "shim")
+    ),
 )
 
 
@@ -43,6 +47,8 @@ def test_every_wall_stands() -> None:
         ("runtime", "import compiler"),
         ("local", "import templates"),
         ("local", "import simulation"),
+        ("local/agent", "import delivery"),
+        ("local/engines", "import local.rehearsal"),
         ("simulation", "import templates"),
         ("autoscaling", "import local"),
     ],
@@ -57,4 +63,4 @@ def test_a_breached_wall_is_seen(package: str, trespass: str, tmp_path: Path) ->
     seen = inspect(tmp_path)
 
     assert seen.returncode == 1, seen.stdout
-    assert f"{package}.page" in seen.stdout
+    assert f"{package.replace('/', '.')}.page" in seen.stdout
