@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runtime.brain.settings import SettingsError
 from simulation import actor, history
+from simulation.charts import DAY_HOURS
 from simulation.comparison import (
     OURS,
     POLICIES,
@@ -84,6 +85,9 @@ def options() -> argparse.ArgumentParser:
         "--template", type=Path, default=Path("dist/scaling.template.json")
     )
     parser.add_argument("--charts", type=Path, help="folder for drawings")
+    parser.add_argument(
+        "--hours", type=float, nargs=2, default=DAY_HOURS, help="the part to draw"
+    )
     parser.add_argument("--objective", type=float, help="seconds a task may wait")
     parser.add_argument("--hold", type=float, help="seconds before one is drained")
     parser.add_argument("--no-look-ahead", action="store_true")
@@ -109,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hold=asked.hold,
         look_ahead=not asked.no_look_ahead,
         shape=Shape(asked.concurrency, asked.minimum, asked.maximum),
-        draw=bool(asked.charts),
+        hours=tuple(asked.hours) if asked.charts else None,
     )
     try:
         outcomes = drawn(every(jobs(asked), chosen), asked.charts)

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from html import escape
 from itertools import pairwise
 
 from simulation.model import SAMPLE_SECONDS, World
 from simulation.tasks import DAY_SECONDS
+from simulation.workloads import HOUR as HOUR_SECONDS
 
-WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 960, 170, 56, 16, 40, 34
-HOURS = 24
-GRID_HOURS = 3
-INK, PALE, BLUE, ORANGE, GREEN = "#222", "#ccc", "#1f6fb2", "#d9730d", "#2e8540"
+WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 960, 170, 56, 24, 40, 34
+DAY_HOURS = (0.0, 24.0)
+GRIDS = ((12, 3), (4, 1), (0, 0.5))
+"""From how many hours on a line is drawn every so many hours."""
+INK, PALE, BLUE, ORANGE, GREEN = "#222", "#999", "#1f6fb2", "#d9730d", "#2e8540"
+
+
+class Form(Enum):
+    """How a series is drawn."""
+
+    LINE = auto()
+    AREA = auto()
+    DOTS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class Line:
     name: str
     colour: str
     points: Sequence[tuple[float, float]]
-    dots: bool = False
+    form: Form = Form.LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,12 @@ def panels(world: World) -> list[Panel]:
             Panel(
                 f"Workers of the {fleet.name} pool",
                 (
-                    Line("tasks / slots", PALE, _series(fleet.demand, slots)),
+                    Line(
+                        "tasks / slots",
+                        PALE,
+                        _series(fleet.demand, slots),
+                        Form.AREA,
+                    ),
                     Line("alive", ORANGE, _series(fleet.alive)),
                     Line("consuming", BLUE, _series(fleet.supply)),
                 ),
@@ -57,7 +73,7 @@ def panels(world: World) -> list[Panel]:
         for task in world.day.tasks()
         if task.first_started_at >= 0
     ]
-    dots = Line("one task", GREEN, delays, dots=True)
+    dots = Line("one task", GREEN, delays, Form.DOTS)
     return [*shown, Panel("Start delay in seconds", (dots,))]
 
 
@@ -76,8 +92,10 @@ def _series(values: Iterable[float], unit: float = 1) -> list[tuple[float, float
     return points
 
 
-def draw(title: str, shown: Sequence[Panel]) -> str:
-    """Return the drawing."""
+def draw(
+    title: str, shown: Sequence[Panel], hours: tuple[float, float] = DAY_HOURS
+) -> str:
+    """Return the drawing of these hours."""
     height = TOP + len(shown) * (PANEL + GAP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
@@ -86,50 +104,78 @@ def draw(title: str, shown: Sequence[Panel]) -> str:
         f'<text x="{LEFT}" y="18" font-size="14" fill="{INK}">{escape(title)}</text>',
     ]
     for place, panel in enumerate(shown):
-        parts += _panel(panel, TOP + place * (PANEL + GAP))
+        parts += _panel(panel, TOP + place * (PANEL + GAP), hours)
     return "\n".join([*parts, "</g>\n</svg>\n"])
 
 
-def _panel(panel: Panel, top: int) -> Iterable[str]:
-    most = max((y for line in panel.lines for _, y in line.points), default=0) or 1
+def _panel(panel: Panel, top: int, hours: tuple[float, float]) -> Iterable[str]:
+    first, last = hours
+    lines = [
+        _within(line, first * HOUR_SECONDS, last * HOUR_SECONDS) for line in panel.lines
+    ]
+    most = max((y for line in lines for _, y in line.points), default=0) or 1
     bottom = top + PANEL
     width = WIDTH - LEFT - RIGHT
 
+    def along(hour: float) -> float:
+        return LEFT + width * (hour - first) / (last - first)
+
     def at(point: tuple[float, float]) -> str:
-        x = LEFT + width * min(point[0], DAY_SECONDS) / DAY_SECONDS
-        return f"{x:.1f},{bottom - (PANEL - 12) * point[1] / most:.1f}"
+        height = (PANEL - 12) * point[1] / most
+        return f"{along(point[0] / HOUR_SECONDS):.1f},{bottom - height:.1f}"
 
     yield f'<text x="{LEFT}" y="{top + 4}" fill="{INK}">{escape(panel.title)}</text>'
-    x = WIDTH - RIGHT
+    name_at = WIDTH - RIGHT
     for line in reversed(panel.lines):
-        x -= 7 * len(line.name) + 14
+        name_at -= 7 * len(line.name) + 14
         yield (
-            f'<text x="{x}" y="{top + 4}" fill="{line.colour}">'
+            f'<text x="{name_at}" y="{top + 4}" fill="{line.colour}">'
             f"{escape(line.name)}</text>"
         )
-    for hour in range(0, HOURS + 1, GRID_HOURS):
-        x = LEFT + width * hour // HOURS
-        yield f'<path d="M{x} {top + 10}V{bottom}" stroke="#eee"/>'
+    step = next(step for least, step in GRIDS if last - first >= least)
+    for number in range(int((last - first) / step) + 1):
+        hour = first + number * step
+        x = along(hour)
+        yield f'<path d="M{x:.1f} {top + 10}V{bottom}" stroke="#eee"/>'
         yield (
-            f'<text x="{x}" y="{bottom + 13}" text-anchor="middle" fill="{INK}">'
-            f"{hour:02}:00</text>"
+            f'<text x="{x:.1f}" y="{bottom + 13}" text-anchor="middle" fill="{INK}">'
+            f"{int(hour):02}:{int(hour % 1 * 60):02}</text>"
         )
     yield f'<path d="M{LEFT} {bottom}H{WIDTH - RIGHT}" stroke="{INK}"/>'
-    for value, y in ((most, top + 16), (0, bottom)):
+    for value in (most, most / 2, 0):
+        y = bottom - (PANEL - 12) * value / most
+        yield f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#eee"/>'
         yield (
-            f'<text x="{LEFT - 6}" y="{y}" text-anchor="end" fill="{INK}">'
+            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">'
             f"{value:.0f}</text>"
         )
-    for line in panel.lines:
-        if line.dots:
+    for line in lines:
+        if line.form is Form.DOTS:
             dots = "".join(f"M{at(point)}h.1" for point in _visible(line.points))
             yield (
                 f'<path d="{dots}" fill="none" stroke="{line.colour}" '
-                'stroke-width="2" stroke-linecap="round" stroke-opacity="0.5"/>'
+                'stroke-width="3" stroke-linecap="round" stroke-opacity="0.5"/>'
             )
         elif line.points:
             way = "L".join(map(at, line.points))
-            yield f'<path d="M{way}" fill="none" stroke="{line.colour}"/>'
+            if line.form is Form.AREA:
+                begin, end = (at((line.points[i][0], 0)) for i in (0, -1))
+                yield f'<path d="M{begin}L{way}L{end}" fill="{line.colour}"/>'
+            else:
+                yield (
+                    f'<path d="M{way}" fill="none" stroke="{line.colour}" '
+                    'stroke-width="1.4"/>'
+                )
+
+
+def _within(line: Line, begin: float, end: float) -> Line:
+    """Return the part of a line that is seen, from edge to edge."""
+    points = [point for point in line.points if begin <= point[0] <= end]
+    if line.form is not Form.DOTS:
+        before = [point for point in line.points if point[0] < begin]
+        points[:0] = [(begin, before[-1][1])] if before else []
+        points += [(end, points[-1][1])] if points else []
+    return Line(line.name, line.colour, points, line.form)
 
 
 def _visible(points: Sequence[tuple[float, float]]) -> Iterable[tuple[float, float]]:

@@ -49,7 +49,8 @@ class Options:
     hold: float | None = None
     look_ahead: bool = True
     shape: Shape = field(default_factory=Shape)
-    draw: bool = False
+    hours: tuple[float, float] | None = None
+    """Which hours to draw, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,9 @@ def run_day(job: Job, options: Options) -> Outcome:
         policy = made(name, orders, options, variant)
         world = World(day, policy, seed=day.seed, **variant.world).run()
         found[name] = scores.score(world, plan.seconds)
-        if options.draw and name in OURS:
+        if options.hours and name in OURS:
             title = f"{job.kind}, seed {day.seed}, {name}"
-            drawings[name] = charts.draw(title, charts.panels(world))
+            drawings[name] = charts.draw(title, charts.panels(world), options.hours)
     return Outcome(
         job,
         len(day.tasks()),
