@@ -147,6 +147,7 @@ def _rehearse(
         project,
         environment,
         extra_environment=chosen.environment,
+        dags=chosen.dags,
         keeps=keeps,
         begun_at=begun_at,
         tell=_teller(shown),

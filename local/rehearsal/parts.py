@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.rehearsal import faults
 from local.rehearsal.proof import Proof
 from local.rehearsal.proofs import PROOFS
+from local.rehearsal.proofs.dags import DAGS
 from local.rehearsal.report import PROVEN
 
 NOT_THERE = "Nothing proves it yet, and so nothing"
@@ -30,6 +32,8 @@ class Parts:
     parts: Sequence[Part]
     environment: Mapping[str, str]
     """What every container is told for it."""
+    dags: Sequence[Path]
+    """Folders of DAG files that lie in the bucket from the beginning."""
 
 
 def parts(*, has_faults: bool, has_scaling: bool) -> Parts:
@@ -41,4 +45,5 @@ def parts(*, has_faults: bool, has_scaling: bool) -> Parts:
             Part("scaling", (), NOT_THERE if has_scaling else "--no-scaling"),
         ),
         faults.ENVIRONMENT if has_faults else {},
+        (DAGS,),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
@@ -75,6 +75,7 @@ class Stage(Reach):
         folder: Path | None = None,
         overrides: Mapping[str, str] | None = None,
         extra_environment: Mapping[str, str] | None = None,
+        dags: Iterable[Path] = (),
         keeps: bool = False,
         begun_at: float | None = None,
         tell: Tell = lambda _text: None,
@@ -83,7 +84,8 @@ class Stage(Reach):
 
         ``overrides`` are parameters of the parent that are to be others than in the
         environment's file, ``extra_environment`` what every container is told beyond
-        its task definition. With ``keeps`` the folder stays, for its logs.
+        its task definition. ``dags`` are folders of DAG files to put into the bucket
+        before anything reads it. With ``keeps`` the folder stays, for its logs.
         ``begun_at`` is when the command began, on the monotonic clock.
         """
         self.project = project
@@ -96,6 +98,7 @@ class Stage(Reach):
         self._is_named = folder is not None
         self._overrides = dict(overrides or {})
         self._extra = dict(extra_environment or {})
+        self._dags = tuple(dags)
         self._keeps = keeps
         self._begun_at = begun_at
         self._tell = tell
@@ -158,6 +161,9 @@ class Stage(Reach):
         begun(self._measure, "memory")
         self._waiting.until(launch.done, LAUNCH_SECONDS, "the launch of the stack")
         self._conclude(launch.result())
+        # The DAG processor has only been started: it needs seconds before it looks.
+        for folder in self._dags:
+            self.put_dags(folder)
         self._passed("setup gate passed")
         # Now, and not only when it looks next: two workers may have to be there.
         self.agent.autoscaler.take(time.time())
