@@ -25,6 +25,9 @@ DATABASE_OVERFLOW = int(str(_TOLD["AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW"]
 API_WORKERS = int(str(_TOLD["AIRFLOW__API__WORKERS"]))
 """As the components are told, so that the sum and the settings cannot disagree."""
 
+BRAIN_SESSIONS = 2
+"""The scaling brain's: one to read by, and one that holds the lock of the leader."""
+
 USABLE_CONNECTIONS = Decimal("0.8")
 """The rest is for deployments, where old and new tasks overlap, and for people."""
 
@@ -97,8 +100,9 @@ class Load:
         processes = self.schedulers + self.api_servers * API_WORKERS
         processes += names.DAG_PROCESSORS + self.triggerers
         pooled = processes * (DATABASE_POOL + DATABASE_OVERFLOW)
-        # A scheduler also reads the results.
-        return pooled + self.result_writers + self.schedulers
+        # A scheduler also reads the results, and has a brain beside it.
+        beside = self.schedulers * (1 + BRAIN_SESSIONS)
+        return pooled + self.result_writers + beside
 
     def __str__(self) -> str:
         return (
@@ -106,8 +110,8 @@ class Load:
             f"{API_WORKERS} + DAG processor {names.DAG_PROCESSORS} + triggerers "
             f"{self.triggerers}) x (pool {DATABASE_POOL} + overflow "
             f"{DATABASE_OVERFLOW}) + for Celery's results: worker processes "
-            f"{self.result_writers} + schedulers {self.schedulers} = "
-            f"{self.connections}."
+            f"{self.result_writers} + schedulers {self.schedulers} + scaling brains "
+            f"{self.schedulers} x {BRAIN_SESSIONS} = {self.connections}."
         )
 
 

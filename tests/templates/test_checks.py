@@ -236,7 +236,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ),
     (
         {"DatabaseMaxCapacity": "1"},
-        "may open 286 connections; 151 are to be used, 80 % of what 1 capacity units",
+        "may open 288 connections; 151 are to be used, 80 % of what 1 capacity units",
         "Set DatabaseMaxCapacity to 2 or more",
     ),
     # The queues.
@@ -325,7 +325,7 @@ def test_the_sum_of_the_connections_is_shown() -> None:
     assert found.why == (
         "(schedulers 1 + API servers 4 x 1 + DAG processor 1 + triggerers 1) x "
         "(pool 5 + overflow 10) + for Celery's results: worker processes 180 + "
-        "schedulers 1 = 286."
+        "schedulers 1 + scaling brains 1 x 2 = 288."
     )
 
 
