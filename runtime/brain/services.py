@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ class Services:
         self._ecs = ecs
         self._cluster = cluster
         self._arns: list[str] = []
-        self._looked = 0.0
+        self._looked = -math.inf
 
     def pools(self) -> tuple[dict[str, Service], list[str]]:
         """Return each pool's service, and what does not fit.
@@ -59,7 +60,7 @@ class Services:
                 by_pool[_pool(one)].append(one)
             else:
                 # It is gone or going; perhaps another one has come in its place.
-                self._looked = 0.0 if _pool(one) else self._looked
+                self._looked = -math.inf if _pool(one) else self._looked
         problems = [
             f"pool {pool!r} has {len(services)} services: "
             + ", ".join(sorted(one["serviceName"] for one in services))
@@ -88,7 +89,7 @@ class Services:
                 include=["TAGS"],
             )
             if told.get("failures"):
-                self._looked = 0.0
+                self._looked = -math.inf
             yield from told["services"]
 
 

@@ -16,6 +16,11 @@ from typing import Any, Self
 
 import pytest
 
+REPLACE_RIGHTS = (
+    r'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "(.+)"; '
+    r'GRANT SELECT ON (.+) TO "(.+)"'
+)
+
 
 def verifier(password: str, *_: object) -> str:
     """Return what the server may keep of a password."""
@@ -92,11 +97,7 @@ class Server:
         of_owner: tuple[tuple[str, Callable[..., Any]], ...] = (
             (r'GRANT CONNECT ON DATABASE "(.+)" TO "(.+)"', self._let_in),
             (r'GRANT USAGE ON SCHEMA public TO "(.+)"', self._let_in_schema),
-            (
-                r'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "(.+)"; '
-                r'GRANT SELECT ON (.+) TO "(.+)"',
-                self._let_read,
-            ),
+            (REPLACE_RIGHTS, self._let_read),
         )
         for pattern, method in (*known, *of_owner):
             if found := re.fullmatch(pattern, text.strip()):

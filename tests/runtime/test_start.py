@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from runtime.start import LIMITS, keep_certificates, of_region, set_limits
+from runtime import connections, keys
+from runtime.parts import PartError
+from runtime.start import (
+    LIMITS,
+    SETTINGS,
+    keep_certificates,
+    of_region,
+    set_limits,
+    set_settings,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,3 +119,62 @@ def test_slots_that_are_no_sum_end_the_start_in_one_line(slots: str) -> None:
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert f"WORKER_SLOTS is {slots!r}" in ended.stderr
+
+
+PARTS = {
+    f"{store}_{part}": value
+    for store in ("METADATA", "RESULTS", "BROKER")
+    for part, value in (
+        ("HOST", "db.example.com"),
+        ("PORT", "5433"),
+        ("NAME", "airflow"),
+        ("USER", "airflow"),
+        ("PASSWORD", "".join(map(chr, range(32, 127)))),
+    )
+} | {"FERNET_SECRET": "$HOME~" * 10}
+
+
+def test_airflow_is_told_what_its_commands_would_print() -> None:
+    # A scheduler started one of them 16 times until it ran.
+    environ = {**PARTS, **{f"{name}_CMD": "a command" for name in SETTINGS}}
+
+    set_settings(environ)
+
+    assert {name: environ[name] for name in SETTINGS} == {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connections.metadata(PARTS),
+        "AIRFLOW__CELERY__BROKER_URL": connections.broker(PARTS),
+        "AIRFLOW__CELERY__RESULT_BACKEND": connections.results(PARTS),
+        "AIRFLOW__CORE__FERNET_KEY": keys.fernet(PARTS),
+    }
+
+
+def test_airflow_would_expand_nothing_of_it() -> None:
+    environ = {**PARTS, **{f"{name}_CMD": "a command" for name in SETTINGS}}
+
+    set_settings(environ)
+
+    for name in SETTINGS:
+        assert "$" not in environ[name]
+        assert not environ[name].startswith("~")
+
+
+def test_who_has_no_command_is_told_nothing() -> None:
+    environ = dict(PARTS)
+
+    set_settings(environ)
+
+    assert environ == PARTS
+
+
+def test_a_setting_that_is_set_stays() -> None:
+    name = "AIRFLOW__CORE__FERNET_KEY"
+    environ = {**PARTS, name: "own", f"{name}_CMD": "a command"}
+
+    set_settings(environ)
+
+    assert environ[name] == "own"
+
+
+def test_a_missing_part_is_named() -> None:
+    with pytest.raises(PartError, match="BROKER_USER is not set"):
+        set_settings({"AIRFLOW__CELERY__BROKER_URL_CMD": "a command"})
