@@ -93,7 +93,7 @@ class Agent:
         self._network = Network(self._addresses, self._door)
         self._shipper = Shipper(self._emulator)
         self.services = Services(self._emulator, self._start_for)
-        self.autoscaler = Autoscaler(self._emulator, Metrics())
+        self.autoscaler = Autoscaler(self._emulator, Metrics(), self._is_deploying)
         self._host = Machine(
             settings, self._emulator, self.roles, self._shipper, self._addresses
         )
@@ -275,6 +275,15 @@ class Agent:
         if is_on:
             found["expirationDate"] = task.protection.until
         return found
+
+    def _is_deploying(self, cluster: str, service: str) -> bool:
+        with self.lock:
+            return any(
+                one.primary.rollout is Rollout.IN_PROGRESS
+                for one in self.services.kept.values()
+                if one.service.name == service
+                and one.service.cluster_arn.endswith(f"/{cluster}")
+            )
 
     # The loops.
 

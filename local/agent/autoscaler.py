@@ -6,13 +6,14 @@ scheduler then follows it like a count that somebody else set.
 
 Bounds are enforced when a target is registered or changed, and by every change that
 follows: growth begins at the minimum and leaves alone what stands above the maximum,
-and the other way round (ECS Developer Guide, considerations of service auto scaling).
+and the other way round. While a service deploys it grows and does not shrink. (ECS
+Developer Guide, considerations of service auto scaling.)
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,11 +62,18 @@ class Activity:
 class Autoscaler:
     """Evaluates alarms and changes desired counts."""
 
-    def __init__(self, asked: Asked, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        metrics: Metrics,
+        is_deploying: Callable[[str, str], bool] = lambda _cluster, _service: False,
+    ) -> None:
+        """``is_deploying`` tells it of a cluster's service, by their names."""
         self.metrics = metrics
         self.activities: list[Activity] = []
         """Every change, the oldest first."""
         self._asked = asked
+        self._is_deploying = is_deploying
         self._lock = threading.Lock()
         self._launched = Launched({}, {}, (), ())
         self._moving: dict[str, Moving] = {}
@@ -131,6 +139,9 @@ class Autoscaler:
         if not policy or not bounds:
             return
         distance = value - moving.compiled.alarm.threshold
+        is_less = policy.steps.change(distance) < 0
+        if is_less and self._is_deploying(bounds.cluster, bounds.service):
+            return
         change = self._targets[policy.target_id].change(policy.steps, distance, now)
         before = self._asked.desired(bounds.cluster, bounds.service)
         cause = (

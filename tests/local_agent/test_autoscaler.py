@@ -146,7 +146,14 @@ class Pool:
         self.emulator = FakeEmulator()
         self.emulator.serve("toy:1", desired)
         self.emulator.records = [*launched(**bounds)]
-        self.scaler = Autoscaler(self.emulator, Metrics())
+        self.is_deploying = False
+        self.scaler = Autoscaler(
+            self.emulator,
+            Metrics(),
+            lambda cluster, service: (
+                self.is_deploying and (cluster, service) == ("airflow", "web")
+            ),
+        )
         self.now = BEGIN
         self.scaler.take(self.now)
 
@@ -214,6 +221,17 @@ def test_changed_bounds_are_enforced_at_once_and_only_then() -> None:
     pool.round(Deficit=1)
     pool.round(Deficit=0)
     assert pool.desired == 4  # growth leaves alone what stands above
+
+
+def test_a_service_that_deploys_grows_and_does_not_shrink() -> None:
+    pool = Pool(desired=2)
+    pool.is_deploying = True
+    pool.round(Deficit=1)
+    assert [pool.round(Surplus=1) for _ in range(2)] == [3, 3]
+    pool.is_deploying = False
+    # The alarm stays on, and repeats itself a minute after it could do nothing.
+    seen = [pool.round(Surplus=1) for _ in range(7)]
+    assert seen == [3] * 5 + [2] * 2
 
 
 @pytest.mark.parametrize(
