@@ -29,7 +29,9 @@ from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from runtime import image
 from runtime.databases import DatabaseError, Login, prepare, scaling_login
+from runtime.image import ImageError
 from runtime.parts import PartError, host, part, port
 from runtime.scaling_role import admit
 
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
 
 FAILED = "SETUP FAILED: "
 DONE = "SETUP DONE"
-
-SUPPORTED_AIRFLOW = "3.3."
-"""What the configuration, the commands and the secrets of the tasks are made for."""
 
 NEEDED = (
     "apache-airflow-providers-celery",
@@ -104,14 +103,9 @@ class Log:
 def check_image() -> None:
     """Refuse an image that the templates are not made for, before it migrates."""
     try:
-        found = version("apache-airflow-core")
+        image.check(version(image.PACKAGE))
     except PackageNotFoundError:
         raise SetupError("the image holds no Airflow 3") from None
-    if not found.startswith(SUPPORTED_AIRFLOW):
-        raise SetupError(
-            f"the image holds Airflow {found}; these templates run "
-            f"Airflow {SUPPORTED_AIRFLOW}x"
-        )
     for package in NEEDED:
         try:
             version(package)
@@ -243,7 +237,7 @@ def main() -> int:
     log = Log(os.environ)
     try:
         set_up(os.environ, log)
-    except (DatabaseError, PartError, SetupError) as error:
+    except (DatabaseError, ImageError, PartError, SetupError) as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - the last line must come, whatever it is
         for line in traceback.format_exc().splitlines():
