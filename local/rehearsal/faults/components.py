@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from local.agent.task import Task
 from local.rehearsal.containers import logs
@@ -13,6 +13,7 @@ from local.rehearsal.proof import NotProven, Pending, until
 from local.rehearsal.stage import Stage
 
 WORKER, SETUP = "worker", "setup"
+DEFAULT_QUEUE = "default"
 
 WELL_SECONDS = 90.0
 """Until everything is healthy again. Airflow's processes need up to half a minute to
@@ -24,8 +25,11 @@ def component_of(task: Task) -> str:
     return task.containers[0].definition.name
 
 
-def tasks_of(stage: Stage, component: str) -> list[Task]:
-    """Return the tasks of a component that run and are to go on."""
+def tasks_of(stage: Stage, component: str, *, queue: str = "") -> list[Task]:
+    """Return the tasks of a component that run and are to go on.
+
+    With ``queue``, only those whose command ends in its name: a pool's workers.
+    """
     with stage.agent.lock:
         return [
             task
@@ -33,6 +37,7 @@ def tasks_of(stage: Stage, component: str) -> list[Task]:
             if component_of(task) == component
             and task.status == "RUNNING"
             and task.is_wanted
+            and queue in {"", task.containers[0].definition.command[-1]}
         ]
 
 
@@ -101,37 +106,29 @@ def wait_until_well(stage: Stage, seconds: float = WELL_SECONDS) -> float:
     return time.monotonic() - began
 
 
-def have_workers(stage: Stage, least: int) -> Callable[[], None]:
-    """Give the first pool as many workers as ``least``; return what takes it back.
+def have_workers(stage: Stage, least: int) -> None:
+    """See to it that the first pool has as many workers as ``least``.
 
     With one alone there would be none whose tasks a fault must not touch.
     """
-    service = next(
-        kept.service
-        for kept in stage.agent.services.kept.values()
-        if any(task.service_name == kept.service.name for task in _workers(stage))
-    )
-    ecs = stage.client("ecs")
-
-    def ask(count: int) -> None:
-        ecs.update_service(
-            cluster=service.cluster_arn, service=service.name, desiredCount=count
+    pool = tasks_of(stage, WORKER, queue=DEFAULT_QUEUE)
+    with stage.agent.lock:
+        service = next(
+            kept.service
+            for kept in stage.agent.services.kept.values()
+            if kept.service.name == pool[0].service_name
         )
-
     if service.desired < least:
-        ask(least)
-        until(
-            f"{least} workers",
-            lambda: len(tasks_of(stage, WORKER)) >= least or Pending("fewer"),
-            seconds=WELL_SECONDS,
-            remedy=logs(stage, WORKER),
+        stage.client("ecs").update_service(
+            cluster=service.cluster_arn, service=service.name, desiredCount=least
         )
+
+    def look() -> bool | Pending:
+        found = len(tasks_of(stage, WORKER, queue=DEFAULT_QUEUE))
+        return found >= least or Pending(f"{found}")
+
+    until(f"{least} workers", look, seconds=WELL_SECONDS, remedy=logs(stage, WORKER))
     wait_until_well(stage)
-    return lambda: ask(service.desired)
-
-
-def _workers(stage: Stage) -> list[Task]:
-    return tasks_of(stage, WORKER)
 
 
 def _unwell(stage: Stage) -> str:

@@ -1,9 +1,12 @@
 """Components killed in turn, and a worker asked to stop, under one run of tasks.
 
 The run goes on from before the first kill until after the last: its tasks wait in the
-workers, and one in the triggerer, while what they need is killed around them. What a
-killed worker ran is noticed by the age of its heartbeats, which takes longer than all
-the other kills together; so that kill comes first, and what became of it is seen later.
+workers, and one in the triggerer, while what they need is killed around them.
+
+What a killed worker ran is noticed by the age of its heartbeats, which takes longer
+than the kills that come next. The scheduler's comes after that: Airflow has a scheduler
+look after its own tasks alone, and after another's once it finds that one dead. Where
+ECS was quick to replace it, that may take ``orphaned_tasks_check_interval``.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ CALM_SECONDS = 5.0
 STOP_SECONDS = 60.0
 """Until a worker whose tasks are over is gone. On Fargate it has 120 s in all."""
 
-IN_TURN = ("dag-processor", "triggerer", "scheduler", "api-server")
+MEANWHILE = ("dag-processor", "triggerer", "api-server")
+"""Killed while the heartbeats of the killed worker grow old."""
 
 
 @dataclass
@@ -158,18 +162,20 @@ def _kill_and_wait(stage: Stage, *victims: Task) -> float:
 def proofs() -> tuple[Proof, ...]:
     """Return the lines of this page, in their order."""
     shared = Kills()
+
+    def of(component: str) -> Proof:
+        return Proof(
+            f"kill -9 of the {component}: healthy again",
+            partial(shared.kill, component=component),
+        )
+
     again = "what a killed worker ran is tried again"
     stopped = "a worker that is told to stop lets its tasks end"
     return (
         Proof("kill -9 of a worker with tasks: healthy again", shared.kill_worker),
-        *(
-            Proof(
-                f"kill -9 of the {component}: healthy again",
-                partial(shared.kill, component=component),
-            )
-            for component in IN_TURN
-        ),
+        *(of(component) for component in MEANWHILE),
         Proof(f"kill -9: {again}", shared.tried_again),
+        of("scheduler"),
         Proof(f"scale-in: {stopped}", shared.stop_worker),
         Proof("kills and scale-in: nothing lost, nothing twice", shared.settle),
     )

@@ -67,7 +67,7 @@ class Launches:
         """Launch with a secret that is no JSON: ECS cannot start the set-up."""
         with (
             _unchanged(stage, "The failed update"),
-            spoiled.secret(stage, "first administrator", "no JSON"),
+            spoiled.admin_login(stage, "no JSON"),
         ):
             launched = stage.launch({IMAGE: self.image + OTHER_TAG})
         return _refused(launched, "did not contain json key")

@@ -32,15 +32,11 @@ def tables(stage: Stage) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def secret(stage: Stage, words: str, text: str) -> Iterator[None]:
-    """Give the secret with ``words`` in its name or description another value."""
+def admin_login(stage: Stage, text: str) -> Iterator[None]:
+    """Give the secret of the first administrator, which set-up reads, another value."""
     client = stage.client("secretsmanager")
-    (arn,) = (
-        one["ARN"]
-        for page in client.get_paginator("list_secrets").paginate()
-        for one in page["SecretList"]
-        if words in f"{one['Name']} {one.get('Description', '')}"
-    )
+    command = stage.outputs["AdminLoginCommand"].split()
+    arn = command[command.index("--secret-id") + 1]
     before = client.get_secret_value(SecretId=arn)["SecretString"]
     client.put_secret_value(SecretId=arn, SecretString=text)
     try:
