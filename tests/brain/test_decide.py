@@ -16,6 +16,7 @@ from runtime.brain.decide import (
     decide,
 )
 from runtime.brain.fitting import compact
+from runtime.brain.learning import Durations
 from runtime.brain.settings import PoolSettings, Settings, Style
 from runtime.brain.state import (
     Batch,
@@ -229,6 +230,22 @@ def test_a_worker_that_reports_twice_counts_once_and_is_told() -> None:
     decision = decide(snapshot, Settings((POOL,)))
     assert decision.problems == ("pool 'p': reported more than once: w0",)
     assert decision.pools["p"].surplus == 1, "the most advanced state counts"
+
+
+def test_tasks_without_history_get_workers() -> None:
+    """Nothing ever ran: they count as of a minute, and a pool at rest wakes."""
+    expected = Durations({}).expected("new", "task")
+    pool = replace(POOL, minimum=0)
+    decision = one(Fleet(0), waiting(64, expected=expected), pool=pool)
+    assert 0 < decision.deficit <= 8
+
+
+def test_tasks_of_no_time_at_all_and_of_negative_numbers_do_no_harm() -> None:
+    odd = Demand(
+        queued=[Batch(NOW, 0.0, 8), Batch(NOW, -5.0, 8), Batch(NOW, 60.0, -100)]
+    )
+    decision = one(Fleet(1, ready(1)), odd)
+    assert (decision.deficit, decision.demand) == (0, 16)
 
 
 def test_unknown_queues_are_told_and_scale_nothing() -> None:

@@ -144,6 +144,54 @@ def test_a_drain_order_that_protection_ignores_does_kill(
     assert sum(task.kills for task in day.tasks()) > 0
 
 
+def test_sigterm_that_reaches_the_tasks_kills_nothing_of_ours(
+    alarms: tuple[Order, ...],
+) -> None:
+    """Nobody of ours is stopped at work, grace or not; who shrinks by force loses all."""
+    lost = []
+    for policy in (ours.Native(alarms), rivals.QueueSteps()):
+        day = KINDS["long-tasks"](14)
+        World(day, policy, seed=14, grace=0.0).run()
+        lost.append(sum(task.kills for task in day.tasks()))
+    assert lost[0] == 0 < lost[1]
+
+
+def test_spot_capacity_is_taken_back_and_everything_still_ends(
+    alarms: tuple[Order, ...],
+) -> None:
+    """Protection does not hold against it: such a pool is for what may be repeated."""
+    day = short("long-tasks", 14)
+    world = World(
+        day, ours.Native(alarms), seed=14, seconds=HOURS, interruptions=0.5
+    ).run()
+    assert sum(task.kills for task in day.tasks()) > 0
+    assert world.left == 0
+
+
+def test_policies_that_add_to_the_running_tasks_kill_nothing_either(
+    alarms: tuple[Order, ...],
+) -> None:
+    for kind in ("fan-out", "heavy-tail"):
+        day = short(kind, 15)
+        policy = ours.Native(alarms, adds_to_running=True)
+        world = World(day, policy, seed=15, seconds=HOURS).run()
+        assert (world.left, sum(task.kills for task in day.tasks())) == (0, 0)
+
+
+def test_elasticity_is_what_the_definitions_say() -> None:
+    """A fixed worker, and two hours in which two would be needed."""
+    tasks = [Task(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
+    shape = Shape(concurrency=8, minimum=1, maximum=1)
+    day = Day("two", 0, [Run(3600.0, [Stage(tasks)])], {"default": shape})
+    world = World(day, rivals.Fixed(), seconds=4 * 3600.0).run()
+    seen = scores.score(world, 1.0)
+    samples = len(world.fleets["default"].supply)
+    assert seen.under_time == pytest.approx(720 / samples, rel=0.01)
+    assert seen.under == pytest.approx(0.5 * 720 / samples, rel=0.01)
+    assert (seen.over, seen.over_time) == (0, 0)
+    assert seen.instability == pytest.approx(2 / (samples - 1))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bound_lies_below_the_plan_and_falls_with_the_delay(kind: str) -> None:
     day = KINDS[kind](15)
