@@ -147,7 +147,7 @@ def test_a_drain_order_that_protection_ignores_does_kill(
 def test_sigterm_that_reaches_the_tasks_kills_nothing_of_ours(
     alarms: tuple[Order, ...],
 ) -> None:
-    """Nobody of ours is stopped at work, grace or not; who shrinks by force loses all."""
+    """Grace or not, ours stops nobody at work; who shrinks by force loses all tasks."""
     lost = []
     for policy in (ours.Native(alarms), rivals.QueueSteps()):
         day = KINDS["long-tasks"](14)
