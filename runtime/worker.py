@@ -40,8 +40,8 @@ log = get_logger(__name__)
 SLOTS = mmap.mmap(-1, mmap.PAGESIZE)
 """Shared with the pool's processes: byte i is 1 while process i runs a task.
 
-Celery's own books are lost in part when the broker is, and what runs then must not look
-idle. A page is room for 4,096 processes.
+Celery clears its own books when it loses the broker, and a worker that still runs
+tasks then must not look idle. A page is room for 4,096 processes.
 """
 
 
@@ -134,8 +134,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no ty
 
 def held() -> int:
     """Return how many tasks the worker holds, running or about to."""
-    known = {*requests.reserved_requests, *requests.active_requests}
-    return max(len(known), SLOTS[:].count(1))
+    return max(len(requests.reserved_requests), SLOTS[:].count(1))
 
 
 def _install(sender: Any, **_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -49,12 +50,22 @@ def start(bench: Bench) -> Worker:
     )
 
 
+def health(bench: Bench) -> int:
+    """Return what the container's health check says."""
+    return subprocess.run(  # noqa: S603 - our own module
+        [airflow_environment().python, "-m", "runtime.health", "worker"],
+        env=dict(bench.environment),
+        check=False,
+    ).returncode
+
+
 def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None:
     bench.ecs.desired = 0
     bench.send(("early", 0))
     worker = start(bench)
     worker.wait_for("waiting", 90)
     assert bench.left() == (1, 0)
+    assert health(bench) == 0
     bench.ecs.desired = 1
     bench.wait_for_runs("ended", 1, 20)
     report = Report.parse(worker.control(STATE))
@@ -65,6 +76,12 @@ def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None
     bench.send(("late", 0))
     worker.wait_for("released", 20)
     assert bench.runs("ended") == {"early": 1, "long": 1}
+    assert health(bench) == 0
+    bench.valkey.stop()
+    assert health(bench) == 1
+    bench.valkey.restart()
+    until(lambda: worker.control("ping", 1), "the worker to be back")
+    assert worker.state() == "released"
     worker.signal(signal.SIGTERM)
     until(lambda: not worker.process.is_running, "the worker to end")
     assert bench.left() == (1, 0)
