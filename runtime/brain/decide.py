@@ -44,6 +44,10 @@ ORDER_SECONDS = 14
 """From a published deficit to a launch: the rest of the period, the alarm's delay of
 about 5 s, and the scheduler of ECS."""
 
+EARLY_SECONDS = 2 * ROUND_SECONDS
+"""How much before the last moment a launch for what is foreseen is ordered: for the
+round that may just have passed, and for a worker that starts slower than most."""
+
 MANY_BATCHES = 50
 """A backlog of more different batches is laid out without the order of its arrival."""
 
@@ -56,6 +60,10 @@ FORESEEN_SECONDS = 120
 
 GUST_SECONDS = 1800
 """For how long it is remembered that tasks came unannounced."""
+
+AFTERMATH_SECONDS = 60
+"""As long after a deployment no start-up time is believed: workers of the new revision
+had to wait for their protection, which says nothing of their start."""
 
 REST_SECONDS = 20
 """Application Auto Scaling's cooldown of 30 s after growth: an order within it that
@@ -108,13 +116,16 @@ def _decide_pool(
     now: float, pool: PoolSettings, demand: Demand, fleet: Fleet, memory: Memory | None
 ) -> PoolDecision:
     memory = _fresh(memory, now)
-    start_up = memory.start_up.with_seen(fleet.start_seconds)
-    start = start_up.seconds + ORDER_SECONDS
-    objective = pool.objective
-    horizon = max(0.0, start - objective + 2 * ROUND_SECONDS)
     needed = memory.wanted[0][1] if memory.wanted else len(fleet.workers)
     retired = replaced(now, fleet, needed, pool.maximum)
+    objective = pool.objective
     crew = Crew.of(now, fleet, retired, patience=objective + ORDER_SECONDS)
+    deployed = now if crew.deploying else memory.deployed
+    start_up = memory.start_up
+    if now - deployed > AFTERMATH_SECONDS:
+        start_up = start_up.with_seen(fleet.start_seconds)
+    start = start_up.seconds + ORDER_SECONDS
+    horizon = max(0.0, start - objective + EARLY_SECONDS)
     known = _known(now, demand, look_ahead=pool.look_ahead)
     slots = crew.slots(now, start, pool.concurrency)
 
@@ -181,6 +192,7 @@ def _decide_pool(
             ),
             gusts=gusts,
             start_up=start_up,
+            deployed=deployed,
             grow=grow,
             shrink=shrink,
         ),

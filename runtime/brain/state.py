@@ -7,6 +7,7 @@ seconds on one clock; which does not matter, only that one reading is used for a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -93,7 +94,8 @@ class Memory:
     to the newest, for what was wanted earlier and less cannot be the most wanted;
     ``load`` likewise how few tasks ran. ``queued`` and ``due`` are the tasks that
     waited and that were to come until now, by which ``gusts`` tells the unforeseen.
-    ``grow`` and ``shrink`` are the orders that were given last.
+    ``deployed`` is when an outdated worker was last seen, ``grow`` and ``shrink`` are
+    the orders that were given last.
     """
 
     since: float
@@ -104,6 +106,7 @@ class Memory:
     due: int = 0
     gusts: float = 0.0
     start_up: StartUp = field(default_factory=StartUp)
+    deployed: float = -math.inf
     grow: Pulse | None = None
     shrink: Pulse | None = None
 

@@ -160,6 +160,19 @@ def test_starting_workers_that_ecs_cannot_protect_are_not_counted_on() -> None:
     assert (crew.active, crew.starting) == (1, [NOW - 50])
 
 
+def test_waiting_for_protection_is_no_start_up_time() -> None:
+    """Else a deployment would teach that workers take a quarter of an hour."""
+    slow = (600.0,) * 20
+    during = Fleet(1, some("old", 1, old=True), start_seconds=slow)
+    decision = one(during)
+    assert decision.memory.start_up.seen == ()
+    just_after = Fleet(1, some("new", 1), start_seconds=slow)
+    decision = one(just_after, memory=decision.memory, now=NOW + ROUND_SECONDS)
+    assert decision.memory.start_up.seen == ()
+    memory = replace(decision.memory, at=NOW + 100)
+    assert one(just_after, memory=memory, now=NOW + 110).memory.start_up.seen == slow
+
+
 workers = st.lists(
     st.builds(
         Worker,
