@@ -1,0 +1,97 @@
+"""What the simulation says the pool would have done with the tasks that were run.
+
+It is another program, for the rehearsal may not import it: it gets the tasks as their
+real history, and how long workers took to start, and answers as JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.rehearsal.asking import rows
+from local.rehearsal.containers import running
+from local.rehearsal.proof import NotProven
+from local.rehearsal.stage import Stage
+
+SECONDS = 60.0
+
+HISTORY = """
+SELECT ti.dag_id, ti.task_id, ti.run_id, ti.queue, dr.run_type,
+       extract(epoch FROM ti.queued_dttm)::float8,
+       extract(epoch FROM ti.start_date)::float8,
+       extract(epoch FROM ti.end_date)::float8,
+       ti.hostname, ti.state, ti.try_number
+FROM task_instance ti JOIN dag_run dr USING (dag_id, run_id)
+WHERE ti.dag_id = %s AND ti.run_id = %s
+"""
+COLUMNS = ("dag_id", "task_id", "run_id", "queue", "run_type")
+TIMES = ("queued", "started", "ended")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One task instance, as the metadata database has it; Unix times."""
+
+    words: tuple[str, ...]
+    queued: float
+    started: float
+    ended: float
+    host: str
+    state: str
+    tries: int
+
+
+def history(stage: Stage, dag_id: str, run_id: str) -> list[Ran]:
+    """Return every task instance of a run that is over."""
+    scheduler = running(stage, "scheduler")[0]
+    found = rows(scheduler.environment, HISTORY, dag_id, run_id)
+    return [
+        Ran(tuple(map(str, words)), queued, started, ended, host, state, tries)
+        for *words, queued, started, ended, host, state, tries in found
+    ]
+
+
+def predict(
+    stage: Stage, ran: Sequence[Ran], options: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return what the simulation sees of the pool. Raises NotProven."""
+    trace = stage.folder / "scaling" / "trace.csv"
+    _write(trace, ran)
+    template = stage.folder / "dist" / "scaling.template.json"
+    command = [sys.executable, "-m", "simulation.trace", trace, "--json"]
+    command += ["--template", template]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    asked = subprocess.run(  # noqa: S603 - our own program
+        [str(word) for word in command],
+        cwd=stage.project,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    if asked.returncode:
+        raise NotProven(
+            f"The simulation does not take the trace: {asked.stderr.strip()}",
+            f"The trace is {trace}.",
+        )
+    answer: dict[str, Any] = json.loads(asked.stdout)
+    (pool,) = answer["pools"].values()
+    return {**answer, **pool}
+
+
+def _write(path: Path, ran: Sequence[Ran]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow((*COLUMNS, *TIMES))
+        writer.writerows(
+            (*one.words, one.queued, one.started, one.ended) for one in ran
+        )
