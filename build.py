@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from local.problems import EmulatorError
 
 ROOT = Path(__file__).resolve().parent
+
+LONGEST_BUILD_SECONDS = 120.0
+"""Of somebody else's that a rehearsal waits for."""
 
 AS_IT_WAS = "dist/ is exactly as it was."
 
@@ -307,11 +311,21 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _up_to_date() -> None:
-    """Build dist/ if the sources have changed."""
+    """Build dist/ if the sources have changed; wait for whoever builds it just now."""
     from compiler import pipeline, report
+    from compiler.output import BusyError
 
+    deadline = time.monotonic() + LONGEST_BUILD_SECONDS
     with report.progress("Compiling and linting ..."):
-        pipeline.build(_project(ROOT / "dist"))
+        while True:
+            try:
+                pipeline.build(_project(ROOT / "dist"))
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
 
 for command in (

@@ -25,6 +25,10 @@ MANIFEST = "manifest.json"
 WRITE_BITS = 0o222
 
 
+class BusyError(Failure):
+    """Somebody else is writing the same folder."""
+
+
 @contextmanager
 def exclusive(dist: Path) -> Iterator[None]:
     """Keep other builds of ``dist`` out; the lock ends with this process."""
@@ -33,7 +37,7 @@ def exclusive(dist: Path) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Failure(
+            raise BusyError(
                 [
                     Problem(
                         where=f"{dist.name}/",

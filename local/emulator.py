@@ -158,6 +158,8 @@ class Emulator:
             found = self.running()
             if found:
                 processes.end(found.pid, found.started, grace=SECONDS_TO_STOP)
+                # A function that waits for something would outlive it by minutes.
+                processes.kill_group(found.pid)
                 self._record_file.unlink(missing_ok=True)
         return found is not None
 

@@ -55,3 +55,9 @@ def end(pid: int, since: str, *, grace: float) -> None:
         deadline = time.monotonic() + seconds
         while is_alive(pid, since) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
+
+
+def kill_group(leader: int) -> None:
+    """End at once what is left of a group whose leader, and founder, has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

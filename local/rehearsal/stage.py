@@ -48,8 +48,8 @@ PROBE_SECONDS = 1.0
 LOGIN_SECONDS = 120.0
 LAUNCH_SECONDS = 15 * 60.0
 STEADY_SECONDS = 10 * 60.0
-STOP_SECONDS = 10.0
-"""For what still runs at the end; then it is killed."""
+STOP_SECONDS = 4.0
+"""For what still runs at the end; then it is killed, as nobody needs it any more."""
 
 MEMORY_SECONDS = 5.0
 """How often memory is measured for its peak."""
