@@ -353,7 +353,8 @@ class Choices(Interface):
     )
     longest_task_minutes: Minutes = about(
         "Minutes the longest task may run. The broker delivers a message again "
-        "and a protected worker may be stopped only after it.",
+        "and a protected worker may be stopped only after it. An update waits for "
+        "running tasks too, and CloudFormation gives up after three hours.",
         group="Components",
         label="Longest task",
         Default=720,
