@@ -70,6 +70,8 @@ def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None
     bench.wait_for_runs("ended", 1, 20)
     report = Report.parse(worker.control(STATE))
     assert report.state is Phase.READY
+    # In JSON, among Airflow's own lines.
+    assert worker.said('"event":"Protected from scale-in for ')
     bench.send(("long", 5))
     bench.wait_for_runs("started", 2)
     worker.control(DRAIN)
