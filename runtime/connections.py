@@ -1,6 +1,7 @@
 """URLs of the three stores, from their parts: ``python -m runtime.connections NAME``.
 
-Airflow runs this as ``AIRFLOW__..._CMD`` each time it reads the setting, and takes
+``start`` gives them to the container's command. Any other process, such as a shell,
+has ``AIRFLOW__..._CMD``: Airflow runs this each time it reads the setting, and takes
 every byte of the output: there is no newline. A password may hold any character.
 
 TLS of PostgreSQL stays out of the URLs: Airflow hands the metadata URL to asyncpg

@@ -13,6 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from runtime import connections, keys
+from runtime.image import ImageError, check_own
+from runtime.parts import PartError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
@@ -26,6 +30,19 @@ LIMITS = (
 )
 """What follows from it; with less, tasks would wait while workers idle."""
 
+SETTINGS = {
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connections.metadata,
+    "AIRFLOW__CELERY__BROKER_URL": connections.broker,
+    "AIRFLOW__CELERY__RESULT_BACKEND": connections.results,
+    "AIRFLOW__CORE__FERNET_KEY": keys.fernet,
+}
+"""Setting -> what its command prints.
+
+Airflow starts the command of a setting each time that it reads it: a scheduler 16
+times until it runs, an API server 9 times, 40 ms each on an idle machine (counted in a
+rehearsal). A health check or a shell, which inherits none of this, uses the command.
+"""
+
 NAMED = "# Amazon RDS "
 """Begins the line before each certificate of the bundle, and the region follows."""
 
@@ -38,10 +55,12 @@ def start(command: Sequence[str]) -> NoReturn:
     if not command:
         sys.exit("runtime: no command was given to start")
     try:
+        check_own()
         set_limits(os.environ)
+        set_settings(os.environ)
         keep_certificates(os.environ)
         os.execvp(command[0], list(command))  # noqa: S606 - no shell is the point
-    except (OSError, ValueError) as error:
+    except (ImageError, OSError, PartError, ValueError) as error:
         sys.exit(f"runtime: cannot start {command[0]}: {error}")
 
 
@@ -57,6 +76,17 @@ def set_limits(environ: MutableMapping[str, str]) -> None:
     slots = sum(prod(map(int, term.split("*"))) for term in text.split("+"))
     for name in LIMITS:
         environ.setdefault(name, str(slots))
+
+
+def set_settings(environ: MutableMapping[str, str]) -> None:
+    """Say once what Airflow would start a command for; raises PartError.
+
+    No value changes on the way: they hold neither ``$`` nor a leading ``~``, which
+    Airflow would expand. One that is set already stays.
+    """
+    for name, made in SETTINGS.items():
+        if f"{name}_CMD" in environ and name not in environ:
+            environ[name] = made(environ)
 
 
 def keep_certificates(environ: Mapping[str, str]) -> None:

@@ -4,11 +4,12 @@ Two tables. A setting says its variable, its value, whom it is for and why. A se
 says which variable ECS fills from which key of which Secrets Manager secret; who gets
 it follows from the component table.
 
-No URL with a password is anywhere: ECS hands over the parts, and the ``_CMD`` settings
-build the URL in the process that asks. Nor is a variable called ``DB_HOST``,
-``DB_PORT`` or ``BACKEND``: the image's entrypoint would take it for its own. What is
-not set here is Airflow's default on purpose, ``worker_autoscale`` above all: it would
-make the number of tasks a worker takes unknown to the scaling.
+No URL with a password is in a template or a secret: ECS hands over the parts. The
+bootstrap builds the URLs for what it starts, and the ``_CMD`` settings build them for
+whatever else asks. Nor is a variable called ``DB_HOST``, ``DB_PORT`` or ``BACKEND``:
+the image's entrypoint would take it for its own. What is not set here is Airflow's
+default on purpose, ``worker_autoscale`` above all: it would make the number of tasks a
+worker takes unknown to the scaling.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ NOT_INSTALLED = (
     "no Chromium is installed; on Debian and Ubuntu apt-get install chromium brings one"
 )
 INSIDE = Path(__file__).with_name("browser_inside.py")
-SECONDS = 120.0
+SECONDS = 180.0
 CONNECT_SECONDS = 10.0
 HTTPS = 443
 
@@ -49,10 +49,14 @@ class Visit:
     password: str
     dag_id: str
     run_id: str
+    task_id: str
+    """Of the run, to be shown with it."""
     picture: Path
     """Where the screenshot goes."""
     ca_path: Path
     """The authority that has signed for the address, if it is HTTPS."""
+    patience_seconds: float = 45.0
+    """For each thing that a page should show: a busy machine, a large page."""
 
 
 def installed() -> Path | None:
@@ -74,8 +78,10 @@ def visit(program: Path, what: Visit, *, remedy: str) -> None:
         "password": what.password,
         "dag_id": what.dag_id,
         "run_id": what.run_id,
+        "task_id": what.task_id,
         "picture": str(what.picture),
         "trusted_key": _key(what.url, what.ca_path),
+        "patience_seconds": what.patience_seconds,
     }
     python = environment("browser") / "bin" / "python"
     try:

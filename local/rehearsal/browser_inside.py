@@ -16,11 +16,8 @@ from urllib.parse import quote
 # By name: the checker runs where it is not installed.
 driver: Any = import_module("playwright.sync_api")
 
-PATIENCE_MILLISECONDS = 45_000
-"""For each thing that a page should show: a busy machine, a page that loads once."""
 
-
-def look(page: Any, asked: dict[str, str]) -> None:
+def look(page: Any, asked: dict[str, Any]) -> None:
     """Log in as a person would and follow the way to the run."""
     url, dag_id, run_id = asked["url"], asked["dag_id"], asked["run_id"]
     page.goto(f"{url}/", wait_until="commit")
@@ -34,11 +31,12 @@ def look(page: Any, asked: dict[str, str]) -> None:
     page.goto(f"{url}/dags/{dag_id}/runs/{quote(run_id, '')}", wait_until="commit")
     page.get_by_text("Success").first.wait_for()
     page.get_by_text(run_id).first.wait_for()
+    page.get_by_role("link", name=asked["task_id"], exact=True).first.wait_for()
 
 
 def main() -> int:
     """Visit; say what went wrong on the last line."""
-    asked: dict[str, str] = json.load(sys.stdin)
+    asked: dict[str, Any] = json.load(sys.stdin)
     with driver.sync_playwright() as drivers:
         chromium = drivers.chromium.launch(
             executable_path=asked["program"],
@@ -52,7 +50,7 @@ def main() -> int:
             ],
         )
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.set_default_timeout(1000 * asked["patience_seconds"])
         try:
             look(page, asked)
         except driver.Error as error:

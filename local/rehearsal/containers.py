@@ -8,7 +8,10 @@ from pathlib import Path
 
 from local.agent.model import Service
 from local.agent.task import Task
+from local.rehearsal.proof import Pending, until
 from local.rehearsal.stage import Stage
+
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,19 @@ def running(stage: Stage, name: str = "") -> list[Running]:
             if one.processes and not one.is_over and (pid := one.processes.main)
             if name in {"", one.definition.name}
         ]
+
+
+def first(stage: Stage, name: str) -> Running:
+    """Return a container of a name; wait for one that is only about to start.
+
+    A pool of workers without anything to do may sleep.
+    """
+    return until(
+        f"a container {name}",
+        lambda: next(iter(running(stage, name)), None) or Pending("none runs"),
+        seconds=START_SECONDS,
+        remedy=logs(stage, name),
+    )
 
 
 def services(stage: Stage) -> list[tuple[Service, list[Task]]]:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
-from airflow.sdk import dag
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import BaseSensorOperator, dag
 
-WAIT = timedelta(seconds=20)
-"""From the request on: longer than a busy worker takes to begin with the task."""
+WAIT = timedelta(seconds=8)
+"""From when the task runs: long enough to be seen, however busy the workers are."""
+
+
+class Later(BaseSensorOperator):
+    """Waits in the triggerer, then goes on in a worker."""
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow's signature
+        """Let the triggerer wait."""
+        self.defer(trigger=TimeDeltaTrigger(WAIT), method_name="go_on")
+
+    def go_on(self, context: Any, event: Any = None) -> str:  # noqa: ARG002 - as above
+        """End in a worker."""
+        return "gone on"
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
 def proof_deferred() -> None:
     """One deferrable sensor."""
-    TimeDeltaSensor(task_id="wait", delta=WAIT, deferrable=True)
+    Later(task_id="wait")
 
 
 proof_deferred()

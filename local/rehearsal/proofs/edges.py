@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
 from local.rehearsal.api import SECONDS, session
-from local.rehearsal.containers import logs, running
+from local.rehearsal.containers import first, logs
 from local.rehearsal.proof import LeftOut, NotProven
 from local.rehearsal.stage import Stage
 
@@ -46,7 +46,7 @@ def execution_api(stage: Stage) -> str:
         raise NotProven(
             f"The public listener answers {through}.", "Look at templates/routes.py."
         )
-    worker = running(stage, "worker")[0]
+    worker = first(stage, "worker")
     inside = worker.environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
     with session(stage.folder / "ca" / "ca.pem") as one:
         answer = one.get(f"{inside.rstrip('/')}/health", timeout=SECONDS)
@@ -64,7 +64,7 @@ def flower(stage: Stage) -> str:
     """Ask Flower with its login and without; its open page is not to be had."""
     if stage.parameters["HasFlower"] != "true":
         raise LeftOut(f"HasFlower is false in {stage.environment}")
-    held = running(stage, "flower")[0].environment
+    held = first(stage, "flower").environment
     login = (held["FLOWER_USER"], held["FLOWER_PASSWORD"])
     remedy = logs(stage, "flower")
     with session(stage.folder / "ca" / "ca.pem") as one:

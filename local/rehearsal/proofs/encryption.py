@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from local.rehearsal import asking
 from local.rehearsal.api import ApiError, api
-from local.rehearsal.containers import logs, running
+from local.rehearsal.containers import first, logs
 from local.rehearsal.proof import NotProven
 from local.rehearsal.proofs.dags import RUN_SECONDS
 from local.rehearsal.stage import Stage
@@ -42,7 +42,7 @@ def at_rest(stage: Stage) -> str:
     )
     airflow.post("/variables", {"key": NAME, "value": plain["variable"]})
     run_id = airflow.trigger("proof_secrets")
-    environ = running(stage, "scheduler")[0].environment
+    environ = first(stage, "scheduler").environment
     for kind, question in AT_REST.items():
         stored, is_encrypted = asking.rows(environ, question, NAME)[0]
         if not is_encrypted or not stored.startswith(FERNET_TOKEN):

@@ -19,7 +19,7 @@ TOKEN_FIELD = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 UNAUTHORISED = 401
 REDIRECTED = 302
 WRONG = "not the password"
-SHOWN_DAG = "proof_plain"
+SHOWN_DAG, SHOWN_TASK = "proof_plain", "third"
 
 
 def token(stage: Stage) -> str:
@@ -92,6 +92,7 @@ def in_browser(stage: Stage) -> str:
             password=password,
             dag_id=SHOWN_DAG,
             run_id=finished["dag_run_id"],
+            task_id=SHOWN_TASK,
             picture=picture,
             ca_path=_ca(stage),
         ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local.engines import Authority, Valkey, broker_access, broker_settings
 from local.rehearsal import asking
-from local.rehearsal.containers import running
+from local.rehearsal.containers import first
 from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
 
@@ -25,7 +25,7 @@ MEBIBYTES = 8
 
 def every_character(stage: Stage) -> str:
     """Connect with such passwords by every URL that the runtime builds."""
-    environ = running(stage, "scheduler")[0].environment
+    environ = first(stage, "scheduler").environment
     master = stage.secret("rds!cluster")
     dist = stage.folder / "dist"
     expected: dict[str, str] = {}

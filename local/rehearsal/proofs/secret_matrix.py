@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.rehearsal import asking
-from local.rehearsal.containers import environment, running
+from local.rehearsal.containers import environment, first, running
 from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
 
@@ -73,8 +73,8 @@ def exact(stage: Stage) -> str:
 
 def metadata_closed(stage: Stage) -> str:
     """Try to log in to the metadata database with everything that a worker holds."""
-    worker = running(stage, "worker")[0]
-    scheduler = running(stage, "scheduler")[0].environment
+    worker = first(stage, "worker")
+    scheduler = first(stage, "scheduler").environment
     environ = worker.environment
     master = stage.secret("rds!cluster")["username"]
     users = {

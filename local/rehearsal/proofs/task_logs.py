@@ -8,10 +8,8 @@ from local.rehearsal.api import Document, api
 from local.rehearsal.containers import logs
 from local.rehearsal.proof import NotProven, Pending, until
 from local.rehearsal.proofs import workers
+from local.rehearsal.proofs.dags import UPLOAD_SECONDS
 from local.rehearsal.stage import Stage
-
-UPLOAD_SECONDS = 30.0
-"""The upload ends shortly after the task's success."""
 
 DAG_ID = "proof_fan_out"
 TASK_ID = "square"
@@ -19,36 +17,29 @@ TASK_ID = "square"
 
 def after_its_worker(stage: Stage) -> str:
     """Take a worker away; find the log of its task in the bucket and by the API."""
-    workers.at_least_two(stage)
-    gone = workers.take_away_one(stage)
-    airflow = api(stage)
-    task = next(
-        (one for one in _succeeded(stage) if one["hostname"] == gone.address), None
-    )
-    if task is None:
-        raise NotProven(
-            f"No task of {DAG_ID} ran on the worker {gone.address} that is gone.",
-            logs(stage, "worker"),
-        )
-    run_id, number = task["dag_run_id"], task["map_index"]
+    by_worker = {task["hostname"]: task for task in _succeeded(stage)}
+    if not by_worker:
+        raise NotProven(f"No task of {DAG_ID} has succeeded.", logs(stage, "worker"))
+    gone = workers.take_away_one_of(stage, by_worker)
+    run_id, number = by_worker[gone]["dag_run_id"], by_worker[gone]["map_index"]
     marker = f"square of {number}"
-    bucket = stage.outputs["LogBucketName"]
+    bucket, store = stage.outputs["LogBucketName"], stage.client("s3")
     key, kept = until(
         f"the log of {TASK_ID} {number} in the bucket",
-        lambda: _kept(stage.client("s3"), bucket, run_id, number),
+        lambda: _kept(store, bucket, run_id, number),
         seconds=UPLOAD_SECONDS,
-        remedy=f"Read {gone.log}.",
+        remedy=logs(stage, "worker"),
     )
     if marker not in kept:
         raise NotProven(f"{key} in {bucket} does not hold {marker!r}.")
-    shown = airflow.log(DAG_ID, run_id, TASK_ID, map_index=number)
+    shown = api(stage).log(DAG_ID, run_id, TASK_ID, map_index=number)
     if marker not in shown:
         raise NotProven(
             f"The API shows no {marker!r} in the log of {TASK_ID} {number}: "
             f"{shown[-300:]!r}.",
             logs(stage, "api-server"),
         )
-    return f"worker {gone.task_id[:8]} stopped; {key} read from the bucket and the API"
+    return f"the worker at {gone} is gone; {key} read from the bucket and by the API"
 
 
 def _succeeded(stage: Stage) -> list[Document]:

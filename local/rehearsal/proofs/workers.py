@@ -1,84 +1,58 @@
-"""The workers of the default queue: how many there are, and taking one away."""
+"""The workers of the default queue: two of them, and one that goes away."""
 
 from __future__ import annotations
 
-from local.rehearsal.containers import Running, logs, running, services
+from collections.abc import Collection
+
+from local.rehearsal.containers import Running, running, services
 from local.rehearsal.proof import NotProven, Pending, until
 from local.rehearsal.stage import Stage
 
 QUEUE = "default"
 TWO = 2
-START_SECONDS = 150.0
+
 STOP_SECONDS = 150.0
 """A worker ends what it runs first; ECS gives it 120 s."""
 
-CHOICE_SECONDS = 5.0
-"""For ECS to choose whom to stop; a protected worker is never chosen."""
+
+def ask_for_two(stage: Stage) -> None:
+    """Have ECS run two workers, whatever the scaling thinks of it, and do not wait."""
+    for service, _ in services(stage):
+        definition = stage.agent.definition(service.definition_arn).containers[0]
+        if definition.name != "worker" or definition.command[-1] != QUEUE:
+            continue
+        if service.desired < TWO:
+            stage.client("ecs").update_service(
+                cluster=service.cluster_arn, service=service.name, desiredCount=TWO
+            )
+        return
+    raise NotProven("No service runs workers of the default queue.")
 
 
-def of_default_queue(stage: Stage) -> list[Running]:
-    """Return the workers that take tasks without a queue of their own."""
-    return [one for one in running(stage, "worker") if one.command[-1] == QUEUE]
+def take_away_one_of(stage: Stage, addresses: Collection[str]) -> str:
+    """Return the address of a worker that is gone, one of these.
 
-
-def at_least_two(stage: Stage) -> None:
-    """Return when two workers are healthy; ask ECS for the second one if need be."""
-    first = of_default_queue(stage)
-    if not first:
-        raise NotProven("No worker serves the default queue.", logs(stage, "worker"))
-    name = first[0].service
-    service = next(one for one, _ in services(stage) if one.name == name)
-    if service.desired < TWO:
-        ask(stage, first[0], TWO)
-
-    def look() -> bool | Pending:
-        tasks = next(tasks for one, tasks in services(stage) if one.name == name)
-        healthy = sum(task.is_healthy and task.is_wanted for task in tasks)
-        return healthy >= TWO or Pending(f"{healthy} healthy")
-
-    until("a second worker", look, seconds=START_SECONDS, remedy=logs(stage, "worker"))
-
-
-def ask(stage: Stage, worker: Running, count: int) -> None:
-    """Set how many workers ECS is to run."""
-    stage.client("ecs").update_service(
-        cluster=worker.cluster_arn, service=worker.service, desiredCount=count
-    )
-
-
-def take_away_one(stage: Stage) -> Running:
-    """Have ECS run one worker less, and return the one that is gone.
-
-    When every worker is protected, ECS lets none go; an operator then stops one.
+    When the scaling has taken none of them away yet, an operator stops one.
     """
-    before = of_default_queue(stage)
-    ask(stage, before[0], len(before) - 1)
-
-    def chosen() -> Running | Pending:
-        left = {one.task_id for one in of_default_queue(stage)}
-        gone = (one for one in before if one.task_id not in left)
-        return next(gone, None) or Pending("ECS has chosen none")
-
-    try:
-        leaving = until(
-            "a worker to be let go", chosen, seconds=CHOICE_SECONDS, remedy=""
-        )
-    except NotProven:
-        leaving = before[0]
-        stage.client("ecs").stop_task(
-            cluster=leaving.cluster_arn,
-            task=leaving.task_arn,
-            reason="The rehearsal takes a worker away.",
-        )
-
-    def is_over() -> bool | Pending:
-        task = stage.agent.tasks[leaving.task_id]
-        return task.is_over or Pending(task.status)
-
+    here = {one.address: one for one in running(stage, "worker")}
+    for address in addresses:
+        if address not in here:
+            return address
+    leaving = next(here[address] for address in addresses)
+    stage.client("ecs").stop_task(
+        cluster=leaving.cluster_arn,
+        task=leaving.task_arn,
+        reason="The rehearsal takes a worker away.",
+    )
     until(
         f"the worker {leaving.task_id[:8]} to end",
-        is_over,
+        lambda: _is_over(stage, leaving),
         seconds=STOP_SECONDS,
         remedy=f"Read {leaving.log}.",
     )
-    return leaving
+    return leaving.address
+
+
+def _is_over(stage: Stage, worker: Running) -> bool | Pending:
+    task = stage.agent.tasks[worker.task_id]
+    return task.is_over or Pending(task.status)
