@@ -137,8 +137,9 @@ def _rehearse(
     has_faults: bool,
     has_scaling: bool,
 ) -> ExitCode:
+    from delivery.dist import Dist
     from local.rehearsal import interrupts, live, proof, report
-    from local.rehearsal.parts import parts
+    from local.rehearsal.parts import overrides, parts
     from local.rehearsal.stage import Stage
 
     shown = live.console()
@@ -146,6 +147,7 @@ def _rehearse(
     stage = Stage(
         project,
         environment,
+        overrides=overrides(Dist.read(project / "dist").environment(environment)),
         extra_environment=chosen.environment,
         dags=chosen.dags,
         keeps=keeps,

@@ -336,6 +336,10 @@ class Stage(Reach):
             self._instead,
             f"A container that is not healthy yet is asked every {PROBE_SECONDS:g} s.",
             "Aurora has no reader and the cache no replica, whatever was asked for.",
+            *(
+                f"{name} is {value!r}, which is not the environment's own value."
+                for name, value in self._overrides.items()
+            ),
             *self.agent.deviations(),
         ]
 
