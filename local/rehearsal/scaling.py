@@ -1,7 +1,8 @@
 """Workers that come and go with the tasks, for real, from none to many and back.
 
-The brain, the compiled alarms and the step policies do it. The proofs share one burst, in their order. Nothing here sets a desired count; what
-changed it is what the alarms did, and a change without an alarm is a failure.
+The brain, the compiled alarms and the step policies do it. The proofs share one burst,
+in their order. Nothing here sets a desired count; what changed it is what the alarms
+did, and a change without an alarm is a failure.
 """
 
 from __future__ import annotations
