@@ -62,10 +62,9 @@ def all_slots(pools: Iterable[tuple[Pool, PoolSettings]]) -> Text:
     """
     pieces: list[Piece] = []
     for pool, chosen in pools:
-        pieces += [
-            *("+" if pieces else "", _value("maximum", pool, chosen)),
-            *("*", _value("concurrency", pool, chosen)),
-        ]
+        before = "+" if pieces else ""
+        most = _value("maximum", pool, chosen)
+        pieces += [before, most, "*", _value("concurrency", pool, chosen)]
     return Text(_joined(pieces))
 
 

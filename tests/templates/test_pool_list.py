@@ -156,6 +156,9 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
             assert len(str(value).encode()) <= 4096, name
         names = [pool.name for pool in Settings.parse(told(services)).pools]
         assert names == [pool.name for pool in pools]
+        # And ECS takes 64 KiB a task definition.
+        definition = services.resources["SchedulerDefinition"]["Properties"]
+        assert len(json.dumps(definition)) < 60 * 1024
 
 
 def test_pools_that_do_not_fit_are_an_error_of_the_build() -> None:
