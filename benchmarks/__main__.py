@@ -5,25 +5,26 @@ running cfn-lint alone over the same files. Figures and floors come from the sam
 so that a busy or a slow machine shows in both; the ratio is what to compare.
 
 Limits are for two cores. Nothing fails here: a busy machine is no defect.
+
+``python -m benchmarks brain`` takes the figures of the scaling brain alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks import brain
+from benchmarks.figures import ROOT, Figure, output, spent
+
 RUNS = 5
 """Whole processes a figure is the median of."""
 
@@ -44,29 +45,12 @@ CFN_LINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spent:
-    """What a process took, its children included."""
-
-    wall: float
-    cpu: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of the table."""
-
-    what: str
-    seconds: float
-    limit: float | None = None
-    floor: float | None = None
-    floor_is: str = ""
-
-
 def main() -> None:
     """Measure and print."""
+    only_brain = sys.argv[1:] == ["brain"]
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder))
+        figures = [] if only_brain else measure(Path(folder))
+    figures += brain.measure()
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("What", "Seconds", "Limit", "Floor", "Ratio", "The floor is"):
         table.add_column(heading, justify="left" if heading[0] in "WT" else "right")
@@ -207,28 +191,6 @@ def wall(command: Callable[[], Sequence[str]], cwd: Path = ROOT) -> float:
 def cpu(command: Sequence[str]) -> float:
     """Return the median of the processor time."""
     return median(spent(command, ROOT).cpu for _ in range(RUNS))
-
-
-def output(command: Sequence[str]) -> str:
-    """Return what a process prints."""
-    return subprocess.run(  # noqa: S603 - our own module
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-
-
-def spent(command: Sequence[str], cwd: Path, expected: int = 0) -> Spent:
-    """Run a process to its end and return what it took."""
-    started = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own commands
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    said = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    passed = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != expected:
-        sys.exit(f"{' '.join(command)} failed:\n{said}")
-    return Spent(wall=passed, cpu=usage.ru_utime + usage.ru_stime)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,35 @@
 """A metadata database as years of Airflow leave it: made in SQL, in the real schema.
 
-Runs in the environment of Airflow, as ``python -m benchmarks.metadata``: it connects
-as ``PGUSER`` to a database that ``airflow db migrate`` has prepared.
+Runs in the environment of Airflow, as ``python -m benchmarks.metadata ROWS QUEUED``,
+with what the setup task is told: it makes roles and tables as that does, then fills
+them. A database that is filled already stays, but for what must be of today.
 
 Two hundred DAGs have fifty task instances a run: forty tasks, eight after each other
 in five rows, and one task mapped to ten. Every DAG has one run that is going on; all
-others have ended.
+others have ended. ``QUEUED`` of the ended tasks wait once more.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
-from importlib import import_module
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+from runtime.databases import connect, prepare, scaling_login
+from runtime.scaling_role import admit
+from runtime.setup import login, master_login
 
 DAGS = 200
 PLAIN, MAPPED, STAGES = 40, 10, 8
 PER_RUN = PLAIN + MAPPED
 PER_STAGE = PLAIN // STAGES
+VERSIONS = 10
+"""Versions of each DAG, all of which Airflow keeps."""
+
 FILLED = ("dag_run", "task_instance")
 
 DEFINITIONS = """
@@ -83,6 +94,22 @@ FROM generate_series(0, %(dags)s - 1) dag,
     LATERAL (SELECT now() + dag * interval '30 s' AS at) times
 """
 
+VERSION_ROWS = """
+WITH versions AS (
+    INSERT INTO dag_version (id, dag_id, version_number, bundle_name, created_at,
+        last_updated)
+    SELECT gen_random_uuid(), %(dag)s, number, 'dags', now(), now()
+    FROM generate_series(1, %(versions)s) number RETURNING id
+)
+INSERT INTO serialized_dag (id, dag_id, data, created_at, last_updated, dag_hash,
+    dag_version_id)
+SELECT gen_random_uuid(), %(dag)s, %(data)s, now(), now(), '', id FROM versions
+"""
+
+FILLED_WITH = """
+SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s
+"""
+
 BURST = """
 UPDATE task_instance SET state = 'queued', queued_dttm = now() WHERE id IN (
     SELECT id FROM task_instance WHERE state = 'success' LIMIT %(tasks)s
@@ -134,19 +161,8 @@ def fill(cursor: Any, rows: int) -> None:
     cursor.execute("INSERT INTO dag_bundle (name, active) VALUES ('dags', true)")
     cursor.execute(DAG_ROWS, numbers)
     for dag in range(DAGS):
-        cursor.execute(
-            "INSERT INTO dag_version (id, dag_id, version_number, bundle_name,"
-            " created_at, last_updated)"
-            " VALUES (gen_random_uuid(), %s, 1, 'dags', now(), now()) RETURNING id",
-            (f"dag_{dag}",),
-        )
-        (version,) = cursor.fetchone()
-        cursor.execute(
-            "INSERT INTO serialized_dag (id, dag_id, data, created_at, last_updated,"
-            " dag_hash, dag_version_id)"
-            " VALUES (gen_random_uuid(), %s, %s, now(), now(), '', %s)",
-            (f"dag_{dag}", json.dumps(serialized(dag)), version),
-        )
+        name, data = f"dag_{dag}", json.dumps(serialized(dag))
+        cursor.execute(VERSION_ROWS, {"dag": name, "data": data, "versions": VERSIONS})
     # Indexes and references are quicker made at the end than kept up row by row.
     cursor.execute(DEFINITIONS, tables)
     constraints = cursor.fetchall()
@@ -165,18 +181,47 @@ def fill(cursor: Any, rows: int) -> None:
     cursor.execute("VACUUM ANALYZE")
 
 
+def say(text: str) -> None:
+    """Pass on what set-up says."""
+    sys.stderr.write(text + "\n")
+
+
+def refresh(cursor: Any) -> None:
+    """Let the clock of a filled database go on: runs are due, and what runs began."""
+    cursor.execute(
+        "UPDATE dag SET next_dagrun_create_after ="
+        " now() + substr(dag_id, 5)::int * interval '30 s'"
+    )
+    cursor.execute(
+        "UPDATE task_instance SET start_date = now() - interval '20 s'"
+        " WHERE state = 'running'"
+    )
+
+
 def main() -> None:
-    """Fill the database, or queue that many tasks in it."""
-    what, number = sys.argv[1], int(sys.argv[2])
-    connection = import_module("psycopg2").connect("")
-    connection.autocommit = True
+    """Fill the database that ``METADATA_NAME`` names, if it is not."""
+    rows, queued = int(sys.argv[1]), int(sys.argv[2])
+    master, owner = master_login(os.environ), login(os.environ, "METADATA")
+    results = owner._replace(name="celery_results", user="celery_results")
+    content = sha256(Path(__file__).read_bytes()).hexdigest()
+    with connect(master).cursor() as cursor:
+        cursor.execute(FILLED_WITH, (owner.name,))
+        found = cursor.fetchone()
+        if found != (content,):
+            cursor.execute(f'DROP DATABASE IF EXISTS "{owner.name}"')
+    prepare(master, owner, results, say)
+    if found != (content,):
+        subprocess.run(["airflow", "db", "migrate"], stdout=sys.stderr, check=True)  # noqa: S607 - of the environment we run in
+    admit(master, owner, scaling_login(os.environ), say)
+    connection = connect(owner)
     with connection.cursor() as cursor:
-        cursor.execute("SET maintenance_work_mem = '512MB'")
-        if what == "fill":
-            fill(cursor, number)
-        else:
-            cursor.execute(BURST, {"tasks": number})
+        cursor.execute("SET maintenance_work_mem = '512MB'; SET statement_timeout = 0")
+        if found != (content,):
+            fill(cursor, rows)
+            cursor.execute(BURST, {"tasks": queued})
             cursor.execute("VACUUM ANALYZE task_instance")
+            cursor.execute(f"COMMENT ON DATABASE \"{owner.name}\" IS '{content}'")
+        refresh(cursor)
 
 
 if __name__ == "__main__":

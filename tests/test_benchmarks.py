@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import POOLS, Spent, spent, work
+from benchmarks.__main__ import POOLS, work
+from benchmarks.figures import Spent, spent
 
 ROOT = Path(__file__).parents[1]
 

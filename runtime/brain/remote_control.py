@@ -69,15 +69,10 @@ class RemoteControl:
         """Tell workers something. Raises SilentError when the broker is away."""
         self._broadcast(command, destination=list(nodes), reply=False)
 
-    def close(self) -> None:
-        """Let the connection go; safe to repeat."""
-        self._app.pool.force_close_all()
-
     def _broadcast(self, command: str, **options: Any) -> Any:
         away = (OSError, import_module("kombu.exceptions").KombuError)
         try:
             return self._app.control.broadcast(command, **options) or []
         except away as error:
-            self.close()
             # A password is never in it: kombu tells host and port alone.
             raise SilentError(f"{type(error).__name__}: {error}") from error

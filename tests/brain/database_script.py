@@ -9,9 +9,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from benchmarks import metadata
 from runtime.brain import queries
 from runtime.brain.database import AwayError, Database
 from runtime.databases import Login, connect, prepare, scaling_login
@@ -54,23 +56,58 @@ def let_in() -> None:
     )
 
 
-def sql(statement: str, values: list[Any], *, as_reader: bool = False) -> Any:
-    """Return the rows of a statement, or what the server says against it."""
-    to: Login = (
-        scaling_login(os.environ) if as_reader else login(os.environ, "METADATA")
-    )
-    connection = connect(to)
-    with connection.cursor() as cursor:
-        try:
-            cursor.execute(statement, values or None)
-        except import_module("psycopg2").Error as error:
-            return str(error)
+def sql(statement: str, values: list[Any]) -> Any:
+    """Return the rows of a statement of the owner's."""
+    return _sql(login(os.environ, "METADATA"), statement, values)
+
+
+def sql_as_reader(statement: str) -> Any:
+    """Return the rows of a statement of the brain's, or what the server says."""
+    try:
+        return _sql(scaling_login(os.environ), statement)
+    except import_module("psycopg2").Error as error:
+        return str(error)
+
+
+def _sql(to: Login, statement: str, values: Sequence[Any] = ()) -> Any:
+    with connect(to).cursor() as cursor:
+        cursor.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
+
+
+ONE_DAG = """
+INSERT INTO dag_bundle (name, active) VALUES ('one', true);
+INSERT INTO dag (dag_id, is_paused, is_stale, exceeds_max_non_backfill, bundle_name,
+    timetable_type, timetable_partitioned, timetable_periodic, partition_mapper_info,
+    max_active_tasks, max_consecutive_failed_dag_runs, has_task_concurrency_limits,
+    fail_fast)
+VALUES ('dag', false, false, false, 'one', '', false, false, '[]', 16, 0, false, false);
+INSERT INTO dag_run (dag_id, run_id, logical_date, run_after, state, run_type,
+    clear_number, span_status)
+VALUES ('dag', 'run', now(), now(), 'running', 'manual', 0, 'ended');
+INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, state, try_number,
+    max_tries, hostname, pool, pool_slots, queue, priority_weight, queued_dttm,
+    start_date, duration, span_status)
+SELECT gen_random_uuid(), 'dag', 'run', 'task', number, %s, 1, 0, '10.0.0.1',
+    'default_pool', 1, 'default', 1, now(), now(), 10, 'ended'
+FROM generate_series(0, %s - 1) number
+"""
+
+NO_DAG = "DELETE FROM dag_run; DELETE FROM dag; DELETE FROM dag_bundle"
+
+
+def one_dag(state: str, tasks: int) -> None:
+    """Make a DAG with one task, mapped that often, in one state of one run."""
+    _sql(login(os.environ, "METADATA"), ONE_DAG, (state, tasks))
+
+
+def no_dag() -> None:
+    """Take it away."""
+    _sql(login(os.environ, "METADATA"), NO_DAG)
 
 
 def fill(rows: int) -> None:
     """Fill the database with a past."""
-    metadata = import_module("benchmarks.metadata")
     with connect(login(os.environ, "METADATA")).cursor() as cursor:
         metadata.fill(cursor, rows)
 

@@ -125,10 +125,14 @@ class Stage:
         self._processes: list[Process] = []
         self.script("set_up")
 
+    def stop_processes(self) -> None:
+        """Stop every brain and every worker."""
+        while self._processes:
+            self._processes.pop().stop()
+
     def close(self) -> None:
         """Stop everything."""
-        for process in self._processes:
-            process.stop()
+        self.stop_processes()
         self.aws.close()
         self.valkey.stop()
         self.postgres.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from runtime.brain import log, metrics, queries
+from runtime.brain.__main__ import main
 from runtime.brain.database import AwayError
 from runtime.brain.decide import PHASE_SECONDS, ROUND_SECONDS
 from runtime.brain.log import Notices, Outage
@@ -304,6 +306,34 @@ def test_the_names_are_those_that_the_alarms_read() -> None:
 
 def test_the_default_queue_is_the_one_that_airflow_is_told() -> None:
     assert configuration.DEFAULT_QUEUE == DEFAULT_QUEUE
+
+
+def settings(**changes: Any) -> str:
+    pool = {"name": "a", "queue": "a", "concurrency": 1, "minimum": 0, "maximum": 5}
+    return json.dumps([pool | changes])
+
+
+@pytest.mark.parametrize(
+    ("pools", "words"),
+    [
+        ("", "SCALING_POOLS is empty"),
+        ("[", "the settings are not JSON"),
+        ("[]", "there is no pool"),
+        (settings(maximum=0), "maximum is 0"),
+        (settings(typo=1), "'typo' is unknown"),
+        (settings(), "METADATA_HOST is not set"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_a_failure(
+    pools: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SCALING_POOLS", pools)
+    assert main() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 @pytest.mark.parametrize("wall", [0.0, 5.9, 6.0, 6.1, 9.99, 1e9 + 3.3])

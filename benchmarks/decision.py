@@ -1,0 +1,113 @@
+"""How much processor time ``decide`` takes: ``python -m benchmarks.decision TASKS...``.
+
+The tasks wait in 200 DAGs and 50 pools, of which each has ten workers that are busy.
+Prints the median of milliseconds for each number of tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from random import Random
+from statistics import median
+
+from runtime.brain.decide import decide
+from runtime.brain.demand import Foreseer
+from runtime.brain.knowledge import Knowledge
+from runtime.brain.queries import Observed, Past, Queued
+from runtime.brain.settings import PoolSettings, Settings
+from runtime.brain.state import Fleet, Memory, Running, Snapshot, Worker, WorkerState
+
+DAGS, POOLS, WORKERS, CONCURRENCY = 200, 50, 500, 8
+TASKS_OF_DAG = 20
+NOW = 1_000_000.0
+REPEATS = 30
+
+SETTINGS = Settings(
+    tuple(
+        PoolSettings(
+            name=f"queue_{number}",
+            queue=f"queue_{number}",
+            concurrency=CONCURRENCY,
+            minimum=0,
+            maximum=100,
+        )
+        for number in range(POOLS)
+    )
+)
+
+
+def observed(tasks: int, random: Random) -> Observed:
+    """Return what the database would tell: every task of a DAG waits, in groups."""
+    groups = DAGS * TASKS_OF_DAG
+    return Observed(
+        now=NOW,
+        queued=[
+            Queued(
+                queue=f"queue_{group % POOLS}",
+                dag_id=f"dag_{group % DAGS}",
+                task_id=f"task_{group // DAGS}",
+                since=NOW - random.randrange(0, 300, 5),
+                tasks=tasks // groups,
+            )
+            for group in range(groups)
+        ],
+        running=[],
+        waiting=[],
+        under_way=[],
+        announced=[],
+        active_runs={},
+        slots={},
+    )
+
+
+def measure(tasks: int) -> dict[str, float]:
+    """Return the milliseconds of the decision, and of laying out its demand."""
+    random = Random(tasks)  # noqa: S311 - repeatable, not secret
+    knowledge = Knowledge("default")
+    dags = [f"dag_{number}" for number in range(DAGS)]
+    past = [
+        Past(dag, f"task_{number}", random.lognormvariate(4, 1), 1, 0)
+        for dag in dags
+        for number in range(TASKS_OF_DAG)
+    ]
+    knowledge.learn(dags, (), past, {})
+    seen = observed(tasks, random)
+    foreseer = Foreseer(knowledge)
+    fleets = {
+        pool.name: Fleet(
+            desired=WORKERS // POOLS,
+            workers=[
+                Worker(
+                    f"{pool.name}-{number}",
+                    WorkerState.READY,
+                    [
+                        Running(NOW - random.uniform(0, 60), random.uniform(10, 300))
+                        for _ in range(CONCURRENCY)
+                    ],
+                )
+                for number in range(WORKERS // POOLS)
+            ],
+        )
+        for pool in SETTINGS.pools
+    }
+    laid_out, decided = [], []
+    memories: dict[str, Memory] = {}
+    for _ in range(REPEATS):
+        began = time.process_time()
+        queues = foreseer.demand(seen)
+        middle = time.process_time()
+        decision = decide(Snapshot(NOW, queues, fleets, memories), SETTINGS)
+        decided.append(time.process_time() - middle)
+        laid_out.append(middle - began)
+        memories = {name: pool.memory for name, pool in decision.pools.items()}
+    if not all(pool.wanted > WORKERS // POOLS for pool in decision.pools.values()):
+        sys.exit("the decision asked for no workers; that is not what to measure")
+    return {"decide": 1000 * median(decided), "demand": 1000 * median(laid_out)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(
+        json.dumps({number: measure(int(number)) for number in sys.argv[1:]})
+    )

@@ -1,0 +1,165 @@
+"""Rounds of the real loop against a full database: ``python -m benchmarks.rounds``.
+
+Runs in the environment of Airflow with what the brain's container is told. The
+database is real; the clients of the broker and of AWS are loaded and made as in the
+process, but 500 workers and 50 services answer from memory.
+
+Prints milliseconds of processor time, of this process and of the server's together,
+for the statements of a round and for as many that ask nothing, for each statement, for
+the round's own work; and the megabytes that the process took at most.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from runtime.brain import queries
+from runtime.brain.__main__ import prepare
+from runtime.brain.database import Database, Row
+from runtime.brain.remote_control import Answers
+from runtime.brain.services import Service
+from runtime.databases import scaling_login
+from runtime.scaling_protocol import Phase, Report
+
+ROUNDS = 8
+"""As many as it takes until every DAG is known: each reads the most a round ever does.
+"""
+REPEATS = 10
+POOLS, WORKERS = 50, 500
+
+
+class Counted:
+    """The database, with the processor time that its statements take."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        ((pid,),) = database.rows("SELECT pg_backend_pid()")
+        # Nanoseconds on a processor come first.
+        self._server = Path(f"/proc/{pid}/schedstat")
+        self.seconds = 0.0
+        self.statements = 0
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return what a statement finds, and note how long it took."""
+        began = self._time()
+        found = self._database.rows(statement, values)
+        self.seconds += self._time() - began
+        self.statements += 1
+        return found
+
+    def milliseconds(self, statement: str, values: Sequence[object]) -> float:
+        """Return the median time of a statement."""
+        taken = []
+        for _ in range(REPEATS):
+            before = self.seconds
+            self.rows(statement, values)
+            taken.append(1000 * (self.seconds - before))
+        return median(taken)
+
+    def _time(self) -> float:
+        server = int(self._server.read_text().split()[0])
+        return time.process_time() + server / 1e9
+
+
+class Answering:
+    """Workers, services and CloudWatch that answer at once."""
+
+    def reports(self, _: int) -> Answers:
+        """Return what every worker would say."""
+        return Answers(
+            [
+                (
+                    f"celery@{number}",
+                    Report(
+                        pool=f"queue_{number % POOLS}",
+                        task=f"{number:032x}",
+                        revision="workers:1",
+                        host=f"10.0.{number % POOLS}.1",
+                        state=Phase.READY,
+                        running=0,
+                        since=0.0,
+                    ),
+                )
+                for number in range(WORKERS)
+            ],
+            [],
+        )
+
+    def pools(self) -> tuple[dict[str, Service], list[str]]:
+        """Return what ECS would say."""
+        each = WORKERS // POOLS
+        service = Service(desired=each, running=each, pending=0, revision="workers:1")
+        return {f"queue_{number}": service for number in range(POOLS)}, []
+
+    def send(self, *_: object) -> None:
+        """Take a command."""
+
+    def put_metric_data(self, **_: object) -> None:
+        """Take the numbers."""
+
+
+def main() -> None:
+    """Measure."""
+    _, rounds = prepare(os.environ)
+    database = Counted(Database(scaling_login(os.environ)))
+    answering: Any = Answering()
+    rounds.world = replace(
+        rounds.world,
+        database=database,
+        workers=answering,
+        services=answering,
+        cloudwatch=answering,
+    )
+    said: list[str] = []
+    rounds.tell = said.append
+    asked, floors, own = [], [], []
+    for _ in range(ROUNDS):
+        database.seconds, database.statements = 0.0, 0
+        began = time.process_time()
+        rounds.round(lambda: True)
+        own.append(time.process_time() - began)
+        asked.append(database.seconds)
+        count, database.seconds = database.statements, 0.0
+        for _ in range(count):
+            database.rows("SELECT 1")
+        floors.append(database.seconds)
+    dags = [f"dag_{number}" for number in range(25)]
+    each = {
+        name: database.milliseconds(statement, values)
+        for name, statement, values in (
+            ("queued", queries.QUEUED, ("default",)),
+            ("running", queries.RUNNING, ("default",)),
+            ("waiting", queries.WAITING, ()),
+            ("under way", queries.UNDER_WAY, ()),
+            ("announced", queries.ANNOUNCED, ()),
+            ("structures", queries.STRUCTURES, ("default", dags)),
+            ("history", queries.HISTORY, (dags,)),
+        )
+    }
+    if not rounds.memories:
+        sys.exit("no round came to a decision: " + "; ".join(said))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    sys.stdout.write(
+        json.dumps(
+            {
+                "statements": 1000 * median(asked),
+                "floor": 1000 * median(floors),
+                "round": 1000 * median(own),
+                "megabytes": peak,
+                "each": each,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
