@@ -7,11 +7,11 @@ is asked of the gate's own code.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from local.agent.task import Task
@@ -83,18 +83,14 @@ class BadInput:
         (told / "METADATA").write_text(
             f"Metadata-Version: 2.4\nName: {image.PACKAGE}\nVersion: {OTHER_AIRFLOW}\n"
         )
-        archive = _declared(stage, "RUNTIME_PATH")
-        self.begin(stage, "airflow", {"PYTHONPATH": _path(folder, archive)})
+        before = _good(stage)
+        archive = before.containers[0].definition.environment["RUNTIME_PATH"]
+        # Relative: as a whole path it might begin like one inside the container.
+        home = before.place.folders.outside(stage.agent.settings.image.home)
+        path = f"{os.path.relpath(folder, home)}:{archive}"
+        self.begin(stage, "airflow", {"PYTHONPATH": path})
         words = f"holds Airflow {OTHER_AIRFLOW}"
         return _ended(stage, self.begun["airflow"], words, REFUSED_SECONDS)
-
-
-def _path(*places: Path | str) -> str:
-    return ":".join(map(str, places))
-
-
-def _declared(stage: Stage, variable: str) -> str:
-    return _good(stage).containers[0].definition.environment[variable]
 
 
 def _good(stage: Stage) -> Task:

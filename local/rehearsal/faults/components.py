@@ -15,7 +15,7 @@ from local.rehearsal.stage import Stage
 WORKER, SETUP = "worker", "setup"
 DEFAULT_QUEUE = "default"
 
-WELL_SECONDS = 90.0
+WELL_SECONDS = 120.0
 """Until everything is healthy again. Airflow's processes need up to half a minute to
 start on two cores, and as long again when several start at once."""
 

@@ -35,7 +35,7 @@ NOTICED_SECONDS = HEARTBEAT_SECONDS + 45.0
 CALM_SECONDS = 5.0
 """How long a worker that was asked to stop must leave its tasks alone, to count."""
 
-STOP_SECONDS = 60.0
+STOP_SECONDS = 110.0
 """Until a worker whose tasks are over is gone. On Fargate it has 120 s in all."""
 
 MEANWHILE = ("dag-processor", "triggerer", "api-server")

@@ -28,7 +28,7 @@ runs from one environment. That they differ is what the templates go by."""
 
 FAILED = "UPDATE_ROLLBACK_COMPLETE"
 
-ROLLED_SECONDS = 150.0
+ROLLED_SECONDS = 240.0
 """Until every service has a healthy task of the new version, all starting at once."""
 
 STOPPED_SECONDS = 120.0
@@ -45,8 +45,8 @@ class Launches:
 
     def same(self, stage: Stage) -> str:
         """Launch the same version again: nothing happens."""
-        self.run = Run.begin(stage, width=WIDTH)
         self.image = stage.parameters[IMAGE]
+        self.run = Run.begin(stage, width=WIDTH)
         known = len(components.set_ups(stage))
         with _unchanged(stage, "A second launch"):
             launched = stage.launch({})
@@ -59,23 +59,24 @@ class Launches:
 
     def newer_tables(self, stage: Stage) -> str:
         """Launch a version whose Airflow is older than the tables: the gate fails."""
+        image = self._other()
         with _unchanged(stage, "The failed update"), spoiled.tables(stage):
-            launched = stage.launch({IMAGE: self.image + OTHER_TAG})
+            launched = stage.launch({IMAGE: image})
         return _refused(launched, "a newer Airflow than the image's has migrated")
 
     def bad_secret(self, stage: Stage) -> str:
         """Launch with a secret that is no JSON: ECS cannot start the set-up."""
+        image = self._other()
         with (
             _unchanged(stage, "The failed update"),
             spoiled.admin_login(stage, "no JSON"),
         ):
-            launched = stage.launch({IMAGE: self.image + OTHER_TAG})
+            launched = stage.launch({IMAGE: image})
         return _refused(launched, "did not contain json key")
 
     def update(self, stage: Stage) -> str:
         """Launch a new version: gate, roll, and the tasks of the old one end well."""
-        run = self._run()
-        image = self.image + OTHER_TAG
+        run, image = self._run(), self._other()
         before, secrets = components.of_services(stage), _digests(stage)
         known = len(components.set_ups(stage))
         began = time.monotonic()
@@ -104,6 +105,10 @@ class Launches:
         if self.run is None:
             raise NotProven("The run of tasks did not begin; see the second launch.")
         return self.run
+
+    def _other(self) -> str:
+        self._run()
+        return self.image + OTHER_TAG
 
     def _wait_for_version(self, stage: Stage, image: str) -> None:
         """Return when every service has a healthy task of the new image."""

@@ -28,16 +28,16 @@ DAG = "faults"
 
 HOLD, DEFERRED = "hold", "deferred"
 
-KNOWN_SECONDS = 120.0
+KNOWN_SECONDS = 180.0
 """Until Airflow knows the DAG: the bucket is looked through every minute."""
 
-HELD_SECONDS = 90.0
+HELD_SECONDS = 180.0
 """Until every task that waits has begun."""
 
 PATIENCE_SECONDS = 600
 """How long a task waits to be told to end, which is longer than the faults take."""
 
-END_SECONDS = 120.0
+END_SECONDS = 240.0
 """Until a run that may end has ended: a second or two of CPU for each task."""
 
 _Found = TypeVar("_Found")
