@@ -411,6 +411,15 @@ SETTINGS = (
         "the workers scale by; for the setup task the size of the default pool, read "
         "once, when the first migration makes it.",
     ),
+    Setting(
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL",
+        "60",
+        only(SCHEDULER),
+        "Seconds between looks for tasks of a scheduler that is gone. A scheduler "
+        "watches the heartbeats of its own tasks alone, and ECS replaces one before "
+        "its end counts: with the default of 300, a worker that died at the same time "
+        "was noticed after six minutes more (measured by killing both).",
+    ),
     # Where DAGs come from.
     Setting(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
@@ -423,6 +432,13 @@ SETTINGS = (
         "/tmp/airflow/dag_bundles",  # noqa: S108 - one user in the container
         only(DAG_PROCESSOR, WORKER, COMMAND),
         "Writable, with a read-only root too.",
+    ),
+    Setting(
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET",
+        "stdout",
+        only(DAG_PROCESSOR),
+        "Why a DAG file cannot be imported is in the container's log; by default it "
+        "is in a file that goes with the container.",
     ),
     # Where task logs go.
     Setting(
