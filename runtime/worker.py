@@ -71,6 +71,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no ty
         self._tasks = consumer.task_consumer
         self._consume, self._tasks.consume = self._tasks.consume, self._open
         self._is_open = False
+        _remember_busy(consumer.pool)
         # Not earlier: the pool's processes are forked before.
         if not self._is_started:
             self._is_started = True
@@ -135,6 +136,19 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no ty
 def held() -> int:
     """Return how many tasks the worker holds, running or about to."""
     return max(len(requests.reserved_requests), SLOTS[:].count(1))
+
+
+def _remember_busy(pool: Any) -> None:
+    """Tell Celery again which of its processes run a task.
+
+    Celery 5.6.3 forgets it with each connection, and hands the next task to a process
+    whose task may run for hours, while another is free (celery #10346, mended later).
+    """
+    processes = pool._pool  # noqa: SLF001 - Celery has no other way to it
+    busy = getattr(processes, "_busy_workers", None)
+    if busy is not None:
+        running = (one for one in processes._pool if SLOTS[one.index])  # noqa: SLF001 - as above
+        busy.update(one.inqW_fd for one in running)
 
 
 def _install(sender: Any, **_: Any) -> None:

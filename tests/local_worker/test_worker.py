@@ -130,6 +130,7 @@ def test_a_worker_that_drains_takes_nothing_after_a_reconnection(
     # kombu may have put the message of the long task back; another worker that took
     # it would be told by Airflow that it runs already.
     time.sleep(3)
+    assert bench.left()[0] >= 1
     assert bench.runs("started").total() == 1
     assert worker.state() == state
     if state == "released":
@@ -151,6 +152,21 @@ def test_a_ready_worker_goes_on_after_a_reconnection(bench: Bench) -> None:
     bench.send(("task", 0))
     bench.wait_for_runs("ended", 1)
     assert worker.state() == "ready"
+
+
+def test_after_a_reconnection_a_free_process_gets_the_next_task(bench: Bench) -> None:
+    # Celery 5.6.3 by itself hands it to the busy one, where it waits (celery #10346).
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(("long", 25))
+    bench.wait_for_runs("started", 1)
+    bench.valkey.stop()
+    worker.waited_until_it_said("Cannot connect to")
+    bench.valkey.restart()
+    until(lambda: worker.control("ping", 1), "the worker to be back")
+    bench.send(("new", 0))
+    bench.wait_for_runs("ended", 1)
+    assert bench.runs("ended") == {"new": 1}
 
 
 def test_protection_is_asked_for_while_the_broker_is_away(bench: Bench) -> None:
