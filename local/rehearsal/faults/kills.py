@@ -122,7 +122,10 @@ class Kills:
 
     def settle(self, stage: Stage) -> str:
         """Hold the ledger against Airflow once everything has ended."""
-        again = self._run().finish(self.killed)
+        run = self._run()
+        # A fault before may have failed, and what waits would wait on.
+        run.go()
+        again = run.finish(self.killed)
         if set(again) != self.orphans:
             raise NotProven(
                 f"Tried again: {', '.join(map(label, again))}; on the killed worker: "

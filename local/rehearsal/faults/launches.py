@@ -78,19 +78,14 @@ class Launches:
         """Launch a new version: gate, roll, and the tasks of the old one end well."""
         run, image = self._run(), self._other()
         before, secrets = components.of_services(stage), _digests(stage)
-        known = len(components.set_ups(stage))
         began = time.monotonic()
-        launched = stage.launch({IMAGE: image})
-        if not launched.is_good:
-            raise NotProven(f"It ended as {launched.status}. {launched.text}")
-        passed = time.monotonic() - began
-        ran = components.set_ups(stage)[known:]
-        if [task.containers[0].exit_code for task in ran] != [0]:
-            raise NotProven(
-                f"The set-up ran {len(ran)} times and not once, to success."
-            )
-        self._wait_for_version(stage, image)
-        run.go()
+        try:
+            self._pass_the_gate(stage, image)
+            passed = time.monotonic() - began
+            self._wait_for_version(stage, image)
+        finally:
+            # Whatever became of it: what waits now would be in the way later.
+            run.go()
         run.finish()
         self._wait_for_the_old(stage, before)
         rolled = time.monotonic() - began
@@ -109,6 +104,15 @@ class Launches:
     def _other(self) -> str:
         self._run()
         return self.image + OTHER_TAG
+
+    def _pass_the_gate(self, stage: Stage, image: str) -> None:
+        known = len(components.set_ups(stage))
+        launched = stage.launch({IMAGE: image})
+        if not launched.is_good:
+            raise NotProven(f"It ended as {launched.status}. {launched.text}")
+        ran = components.set_ups(stage)[known:]
+        if [task.containers[0].exit_code for task in ran] != [0]:
+            raise NotProven(f"The set-up ran {len(ran)} times, not once and well.")
 
     def _wait_for_version(self, stage: Stage, image: str) -> None:
         """Return when every service has a healthy task of the new image."""

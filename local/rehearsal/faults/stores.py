@@ -20,6 +20,9 @@ WIDTH = 6
 AWAY_SECONDS = 8.0
 """Long enough for every client to notice, and to try in vain."""
 
+NOTICED_SECONDS = 1.0
+"""Then tasks begin to end, with nobody to tell."""
+
 
 def outage(
     stage: Stage,
@@ -29,10 +32,11 @@ def outage(
 ) -> str:
     """Stop a store, let the tasks end meanwhile, start it again."""
     run = Run.begin(stage, width=WIDTH)
-    stop(stage)
     try:
+        stop(stage)
+        time.sleep(NOTICED_SECONDS)
         run.go()
-        time.sleep(AWAY_SECONDS)
+        time.sleep(AWAY_SECONDS - NOTICED_SECONDS)
     finally:
         restart(stage)
     seconds = components.wait_until_well(stage)
