@@ -71,7 +71,8 @@ class Checkup:
         self._count(
             now, is_good=code == 0, said=said if code is not None else "timeout"
         )
-        self._next = now + self._pause(now)
+        # Asking must not keep a busy machine from what is asked for.
+        self._next = now + max(self._pause(now), now - self._begun)
 
     def stop(self) -> None:
         """End a running check."""

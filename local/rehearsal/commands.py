@@ -8,7 +8,8 @@ Each begins by building what is not built: what runs is what the sources say now
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,24 @@ KEEP = click.option(
     "--keep", is_flag=True, help="Leave its folder in .local/rehearsal, for the logs."
 )
 ENVIRONMENT = click.argument("environment", metavar="ENV")
+SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter that is to be another than in parameters/ENV.json; repeatable.",
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What both commands are told."""
+
+    environment: str
+    overrides: Mapping[str, str]
+    _: KW_ONLY
+    keeps: bool
+    begun_at: float
 
 
 def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
@@ -42,8 +61,9 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
     @click.command(cls=DeliveryCommand, epilog=CODES)
     @ENVIRONMENT
+    @SET
     @KEEP
-    def local(environment: str, *, keep: bool) -> ExitCode:
+    def local(environment: str, *, changes: tuple[str, ...], keep: bool) -> ExitCode:
         r"""Run an environment on this machine: the real Airflow, without AWS.
 
         Launches the templates in an emulator of its own, starts a real PostgreSQL and
@@ -59,10 +79,12 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         Examples
           build.py local dev
           build.py local prod --keep
+          build.py local dev --set HasFlower=true
         """
         begun_at = time.monotonic()
         build()
-        return _local(project, environment, begun_at=begun_at, keeps=keep)
+        wanted = Wanted(environment, _overrides(changes), keeps=keep, begun_at=begun_at)
+        return _local(project, wanted)
 
     @click.command(cls=DeliveryCommand, epilog=CODES)
     @ENVIRONMENT
@@ -70,9 +92,15 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
     @click.option(
         "--no-scaling", is_flag=True, help="Leave out the scaling of workers."
     )
+    @SET
     @KEEP
     def rehearse(
-        environment: str, *, no_faults: bool, no_scaling: bool, keep: bool
+        environment: str,
+        *,
+        no_faults: bool,
+        no_scaling: bool,
+        changes: tuple[str, ...],
+        keep: bool,
     ) -> ExitCode:
         r"""Run an environment on this machine, and prove that it works.
 
@@ -89,13 +117,9 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         """
         begun_at = time.monotonic()
         build()
+        wanted = Wanted(environment, _overrides(changes), keeps=keep, begun_at=begun_at)
         return _rehearse(
-            project,
-            environment,
-            begun_at=begun_at,
-            keeps=keep,
-            has_faults=not no_faults,
-            has_scaling=not no_scaling,
+            project, wanted, has_faults=not no_faults, has_scaling=not no_scaling
         )
 
     made: list[click.Command] = [local, rehearse]
@@ -104,16 +128,27 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
     return made
 
 
-def _local(
-    project: Path, environment: str, *, begun_at: float, keeps: bool
-) -> ExitCode:
+def _overrides(changes: tuple[str, ...]) -> dict[str, str]:
+    """Return parameters by name; say it when one is not NAME=VALUE."""
+    wrong = [one for one in changes if "=" not in one]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE.", param_hint="--set")
+    return dict(one.split("=", 1) for one in changes)
+
+
+def _local(project: Path, wanted: Wanted) -> ExitCode:
     from local.rehearsal import interrupts, live, report
     from local.rehearsal.stage import Stage
     from local.rehearsal.waiting import for_ever
 
     shown = live.console()
     stage = Stage(
-        project, environment, keeps=keeps, begun_at=begun_at, tell=_teller(shown)
+        project,
+        wanted.environment,
+        overrides=wanted.overrides,
+        keeps=wanted.keeps,
+        begun_at=wanted.begun_at,
+        tell=_teller(shown),
     )
     interrupts.raise_on_all()
     is_up = False
@@ -129,13 +164,7 @@ def _local(
 
 
 def _rehearse(
-    project: Path,
-    environment: str,
-    *,
-    begun_at: float,
-    keeps: bool,
-    has_faults: bool,
-    has_scaling: bool,
+    project: Path, wanted: Wanted, *, has_faults: bool, has_scaling: bool
 ) -> ExitCode:
     from delivery.dist import Dist
     from local.rehearsal import interrupts, live, proof, report
@@ -144,14 +173,15 @@ def _rehearse(
 
     shown = live.console()
     chosen = parts(has_faults=has_faults, has_scaling=has_scaling)
+    environment = Dist.read(project / "dist").environment(wanted.environment)
     stage = Stage(
         project,
-        environment,
-        overrides=overrides(Dist.read(project / "dist").environment(environment)),
+        wanted.environment,
+        overrides={**overrides(environment), **wanted.overrides},
         extra_environment=chosen.environment,
         dags=chosen.dags,
-        keeps=keeps,
-        begun_at=begun_at,
+        keeps=wanted.keeps,
+        begun_at=wanted.begun_at,
         tell=_teller(shown),
     )
     interrupts.raise_on_all()
@@ -164,7 +194,7 @@ def _rehearse(
                 results.append(report.left_out(part.title, part.option))
                 continue
             results += proof.run(stage, part.proofs, _teller(shown))
-            ends[part.title] = time.monotonic() - begun_at
+            ends[part.title] = time.monotonic() - wanted.begun_at
         report.whole(stage, results, ends, shown)
     except KeyboardInterrupt:
         _stop(stage, shown)

@@ -13,10 +13,10 @@ from local.rehearsal.proof import Proof
 from local.rehearsal.proofs import PROOFS
 from local.rehearsal.proofs.dags import DAGS
 from local.rehearsal.report import PROVEN
+from local.rehearsal.scaling import DAGS as SCALING_DAGS
+from local.rehearsal.scaling import SCALING
 
 FEWEST_WORKERS = "DefaultWorkersMinimum"
-
-NOT_THERE = "Nothing proves it yet, and so nothing"
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,12 @@ def parts(*, has_faults: bool, has_scaling: bool) -> Parts:
         (
             Part(PROVEN, PROOFS),
             Part("faults", faults.FAULTS, "" if has_faults else "--no-faults"),
-            Part("scaling", (), NOT_THERE if has_scaling else "--no-scaling"),
+            Part("scaling", SCALING, "" if has_scaling else "--no-scaling"),
         ),
         faults.ENVIRONMENT if has_faults else {},
-        (DAGS, *((FAULT_DAGS,) if has_faults else ())),
+        (
+            DAGS,
+            *((FAULT_DAGS,) if has_faults else ()),
+            *((SCALING_DAGS,) if has_scaling else ()),
+        ),
     )

@@ -42,8 +42,9 @@ from local.rehearsal.waiting import Waiting, begun
 FOLDER = Path(".local/rehearsal")
 CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
 
-PROBE_SECONDS = 1.0
-"""How often a container that is not healthy yet is asked; its interval is longer."""
+PROBE_SECONDS = 2.0
+"""How often a container that is not healthy yet is asked; its interval is longer. More
+often would cost more than it saves: a check starts a Python."""
 
 LOGIN_SECONDS = 120.0
 LAUNCH_SECONDS = 15 * 60.0
