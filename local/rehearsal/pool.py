@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,13 +60,6 @@ class Pool:
         wanted = Metric("AirflowOnFargate", metric, frozenset(dimensions.items()))
         data = self.stage.agent.autoscaler.metrics.data(wanted)
         return [(one.at, one.total) for one in data if one.at >= at]
-
-    def worker_seconds(self, at: float) -> float:
-        """Return how long its workers ran, together, since a Unix time."""
-        now = time.time()
-        return sum(
-            (task.stopped or now) - max(task.created, at) for task in self.since(at)
-        )
 
 
 def killed(tasks: Sequence[Task]) -> list[str]:

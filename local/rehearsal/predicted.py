@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,15 @@ from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
 
 SECONDS = 60.0
+
+TRACE = Path("scaling/trace.csv")
+"""In the folder of the stage."""
+
+SAME_SECONDS = 45.0
+SAME_SHARE = 0.25
+SAME_WORKERS = 1
+"""How far what was seen may be from what was foreseen. The seconds are three rounds of
+the brain, the delay of an alarm and what a busy machine adds."""
 
 HISTORY = """
 SELECT ti.dag_id, ti.task_id, ti.run_id, ti.queue, dr.run_type,
@@ -48,6 +58,72 @@ class Ran:
     tries: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a pool did, really or in the simulation; Unix times."""
+
+    peak: int
+    """The most workers that were desired."""
+    workers: int
+    worker_seconds: float
+    first_order: float
+    """When the brain first asked for workers."""
+    at_rest: float
+    """When no worker was desired any more; infinite for never."""
+
+    @classmethod
+    def of(cls, foreseen: Mapping[str, Any]) -> Seen:
+        """Read a prediction."""
+        orders = [at for at, value in foreseen["deficit"] if value]
+        return cls(
+            peak=foreseen["peak"],
+            workers=foreseen["workers"],
+            worker_seconds=foreseen["worker_seconds"],
+            first_order=orders[0] if orders else math.inf,
+            at_rest=foreseen["at_rest"] or math.inf,
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A number twice, and how far the two may be apart."""
+
+    name: str
+    seen: float
+    foreseen: float
+    margin: float
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether they are near enough."""
+        return abs(self.seen - self.foreseen) <= self.margin
+
+    def __str__(self) -> str:
+        """Return it for the table."""
+        margin = f" (+-{self.margin:.0f})" if self.margin else ""
+        return f"{self.name} {self.seen:.0f}, foreseen {self.foreseen:.0f}{margin}"
+
+
+def compare(seen: Seen, foreseen: Seen, begun: float) -> list[Compared]:
+    """Hold what was seen against what was foreseen; the run began at ``begun``."""
+    pairs = (
+        ("most workers", "peak", 0.0, 0.0),
+        ("workers", "workers", 0.0, SAME_WORKERS),
+        (
+            *("worker-seconds", "worker_seconds", 0.0),
+            SAME_SHARE * foreseen.worker_seconds,
+        ),
+        ("first order after", "first_order", begun, SAME_SECONDS),
+        ("asleep after", "at_rest", begun, SAME_SECONDS),
+    )
+    return [
+        Compared(
+            title, getattr(seen, name) - since, getattr(foreseen, name) - since, margin
+        )
+        for title, name, since, margin in pairs
+    ]
+
+
 def history(stage: Stage, dag_id: str, run_id: str) -> list[Ran]:
     """Return every task instance of a run that is over."""
     scheduler = running(stage, "scheduler")[0]
@@ -62,7 +138,7 @@ def predict(
     stage: Stage, ran: Sequence[Ran], options: Mapping[str, object]
 ) -> dict[str, Any]:
     """Return what the simulation sees of the pool. Raises NotProven."""
-    trace = stage.folder / "scaling" / "trace.csv"
+    trace = stage.folder / TRACE
     _write(trace, ran)
     template = stage.folder / "dist" / "scaling.template.json"
     command = [sys.executable, "-m", "simulation.trace", trace, "--json"]

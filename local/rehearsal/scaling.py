@@ -10,21 +10,29 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.agent.scheduler import Rollout
+from local.agent.task import Task
 from local.rehearsal.api import api
 from local.rehearsal.containers import logs
-from local.rehearsal.pool import WORKER, Pool, killed
-from local.rehearsal.predicted import Ran, history, predict
+from local.rehearsal.pool import Pool, killed
+from local.rehearsal.predicted import TRACE, Ran, Seen, compare, predict
 from local.rehearsal.proof import NotProven, Pending, Proof, until
+from local.rehearsal.scaling_runs import (
+    BURST_DAG,
+    DAG_FILE,
+    FEW,
+    FEW_DAG,
+    REMEDY,
+    RUN_SECONDS,
+    TASKS,
+    Run,
+)
 from local.rehearsal.stage import Stage
 
 DAGS = Path(__file__).with_name("scaling_dags")
-BURST_DAG, FEW_DAG = "scaling_burst", "scaling_few"
-TASKS, FEW = 200, 2
 
 QUEUE = "default"
 CONCURRENCY, MOST = 4, 3
@@ -44,212 +52,86 @@ MEMORY = "DefaultWorkersMemory"
 OTHER_MEMORY = {"4096": "3072"}
 """A change that concerns the workers' task definition alone; else 4096."""
 
+READ_SECONDS = 3.0
 KNOWN_SECONDS = 150.0
 STEADY_SECONDS = 240.0
 REST_SECONDS = 180.0
 GROWTH_SECONDS = 120.0
-RUN_SECONDS = 420.0
-"""Two hundred tasks of Airflow take two cores about as many seconds."""
-
-REMEDY = ("brain", WORKER)
-"""Whose logs tell why."""
-
-SAME_SECONDS = 45.0
-SAME_SHARE = 0.25
-"""How far what was seen may be from what was predicted. The seconds are three of the
-brain's rounds, an alarm's delay and the start of a worker on a busy machine."""
 
 
-@dataclass
-class Burst:
-    """What is under way on one stage."""
+@dataclass(frozen=True)
+class Done:
+    """The burst, when it is over."""
 
-    stage: Stage
-    pool: Pool
-    run_id: str = ""
-    begun: float = 0
-    at_rest: float = 0
-    ran: list[Ran] = field(default_factory=list)
-    _numbers: count[int] = field(default_factory=count)
-
-    def begin(self, dag_id: str) -> Path:
-        """Start a run; return the file that ends its long tasks."""
-        folder = self.stage.folder / "scaling"
-        folder.mkdir(exist_ok=True)
-        end = folder / f"end-{next(self._numbers)}"
-        self.begun = time.time()
-        self.run_id = api(self.stage).trigger(dag_id, {"end": str(end)})
-        return end
-
-    def states(self, dag_id: str) -> dict[str, int]:
-        """Return how many tasks of the run are in which state."""
-        found: dict[str, int] = {}
-        for task in api(self.stage).tasks(dag_id, self.run_id):
-            state = str(task["state"] or "waiting")
-            found[state] = found.get(state, 0) + 1
-        return found
-
-    def wait(self, what: str, look: Callable[[], bool], seconds: float) -> None:
-        """Wait for something of the pool."""
-
-        def seen() -> bool | Pending:
-            if look():
-                return True
-            desired, alive = self.pool.desired, len(self.pool.alive())
-            return Pending(f"{desired} desired, {alive} alive")
-
-        until(what, seen, seconds=seconds, remedy=logs(self.stage, *REMEDY))
-
-    def rest(self) -> float:
-        """Return when the pool has no worker left, and since when none was desired."""
-        self.wait(
-            "the pool to be empty",
-            lambda: not self.pool.desired and not self.pool.alive(),
-            REST_SECONDS,
-        )
-        changes = self.pool.changes(self.begun)
-        return changes[-1].at if changes else self.begun
-
-    def succeed(self, dag_id: str) -> list[Ran]:
-        """Return the tasks of the run when all have succeeded at the first try."""
-        api(self.stage).wait_for_run(
-            dag_id, self.run_id, seconds=RUN_SECONDS, remedy=logs(self.stage, *REMEDY)
-        )
-        ran = history(self.stage, dag_id, self.run_id)
-        wrong = [one for one in ran if one.state != "success" or one.tries != 1]
-        if wrong:
-            raise NotProven(
-                f"{len(wrong)} of {len(ran)} tasks were not done at the first try.",
-                logs(self.stage, *REMEDY),
-            )
-        return ran
+    run: Run
+    ran: list[Ran]
+    at_rest: float
 
 
-_bursts: weakref.WeakKeyDictionary[Stage, Burst] = weakref.WeakKeyDictionary()
-
-
-def _burst(stage: Stage) -> Burst:
-    if stage not in _bursts:
-        _bursts[stage] = Burst(stage, Pool(stage, QUEUE))
-    return _bursts[stage]
+_done: weakref.WeakKeyDictionary[Stage, Done] = weakref.WeakKeyDictionary()
 
 
 def at_rest(stage: Stage) -> str:
     """See the pool fall asleep when nothing is to be done."""
     if any(stage.parameters.get(name) != PARAMETERS[name] for name in PARAMETERS):
         _launch(stage, PARAMETERS)
-    airflow, remedy = api(stage), logs(stage, "dag-processor")
-    if "scaling.py" not in _uploaded(stage):
+        _wait_until_steady(stage)
+    if DAG_FILE not in _uploaded(stage):
         stage.put_dags(DAGS)
-    airflow.wait_for_dag(BURST_DAG, seconds=KNOWN_SECONDS, remedy=remedy)
-    burst = _burst(stage)
-    burst.rest()
+    remedy = logs(stage, "dag-processor")
+    api(stage).wait_for_dag(BURST_DAG, seconds=KNOWN_SECONDS, remedy=remedy)
+    _rest(Pool(stage, QUEUE), time.time())
     return "no worker runs and none is desired: a pool with the minimum 0 sleeps"
 
 
 def burst(stage: Stage) -> str:
-    """Start two hundred tasks at once; see the pool grow and the short ones end."""
-    one = _burst(stage)
-    end = one.begin(BURST_DAG)
-    one.wait("the pool to grow", lambda: one.pool.desired == MOST, GROWTH_SECONDS)
-    remedy = logs(stage, *REMEDY)
+    """Start two hundred tasks at once; see the pool grow, shrink and sleep."""
+    pool = Pool(stage, QUEUE)
+    run = Run.begin(stage, BURST_DAG)
+    _wait(pool, "the pool to grow", lambda: pool.desired == MOST, GROWTH_SECONDS)
+    run.reach("the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW)
 
-    def look() -> bool | Pending:
-        states = one.states(BURST_DAG)
-        if states.get("failed"):
-            raise NotProven(f"Tasks failed: {states}.", remedy)
-        done = states.get("success", 0) == TASKS - FEW
-        return (done and states.get("running") == FEW) or Pending(str(states))
+    def has_shrunk() -> bool:
+        changes = pool.changes(run.begun)
+        is_less = any(change.after < change.before for change in changes)
+        return is_less and len(pool.alive()) < MOST
 
-    until("the short tasks to end", look, seconds=RUN_SECONDS, remedy=remedy)
-    one.wait(
-        "a worker to leave while the long tasks run",
-        lambda: (
-            any(two.after < two.before for two in one.pool.changes(one.begun))
-            and len(one.pool.alive()) < MOST
-        ),
-        REST_SECONDS,
-    )
-    states = one.states(BURST_DAG)
-    if states.get("running") != FEW:
-        raise NotProven(f"A scale-in hit a long task: {states}.", remedy)
-    left = len(one.pool.alive())
-    end.touch()
-    one.ran = one.succeed(BURST_DAG)
-    one.at_rest = one.rest()
-    changes = one.pool.changes(one.begun)
+    _wait(pool, "a worker to leave the long tasks", has_shrunk, REST_SECONDS)
+    left = len(pool.alive())
+    if run.states()["running"] != FEW:
+        raise NotProven("A scale-in hit a long task.", logs(stage, *REMEDY))
+    run.end.touch()
+    ran = run.succeed()
+    _done[stage] = Done(run, ran, _rest(pool, run.begun))
+    changes = pool.changes(run.begun)
     if any(not change.cause.startswith("alarm ") for change in changes):
         raise NotProven(f"Somebody else changed the desired count: {changes}.")
-    if bad := killed(one.pool.since(one.begun)):
-        raise NotProven(f"{len(bad)} workers were killed: {'; '.join(bad)}.", remedy)
+    _nobody_killed(pool, run.begun)
     counts = [changes[0].before, *(change.after for change in changes)]
     return (
         f"{TASKS} tasks once each; desired {' -> '.join(map(str, counts))} by alarms "
-        f"alone; {left} workers stayed for {FEW} long tasks, 0 killed"
-    )
-
-
-def deployment(stage: Stage) -> str:
-    """Deploy other workers under long tasks; see the old ones finish, then end."""
-    one = _burst(stage)
-    end = one.begin(FEW_DAG)
-    remedy = logs(stage, *REMEDY)
-
-    def under_way() -> bool | Pending:
-        states = one.states(FEW_DAG)
-        return states.get("running") == FEW or Pending(str(states))
-
-    until("the long tasks to begin", under_way, seconds=GROWTH_SECONDS, remedy=remedy)
-    old = one.pool.alive()
-    before = old[0].definition.revision
-    now = stage.parameters.get(MEMORY, "")
-    _launch(stage, {MEMORY: OTHER_MEMORY.get(now, "4096")}, is_steady=False)
-
-    def current() -> int:
-        return sum(
-            task.definition.revision != before and task.protection.is_on(time.time())
-            for task in one.pool.alive()
-        )
-
-    one.wait("a new worker to be protected", lambda: current() > 0, STEADY_SECONDS)
-    beside = [task for task in old if not task.is_over]
-    if not beside or one.states(FEW_DAG).get("running") != FEW:
-        raise NotProven("The deployment hit the long tasks.", remedy)
-    end.touch()
-    ran = one.succeed(FEW_DAG)
-    one.wait(
-        "the old workers to end",
-        lambda: all(task.is_over for task in old),
-        STEADY_SECONDS,
-    )
-    one.rest()
-    service, tasks = one.pool.service()
-    kept = stage.agent.services.kept[service.arn]
-    if kept.primary.rollout is Rollout.FAILED:
-        raise NotProven(f"The deployment failed: {kept.primary.reason}", remedy)
-    if bad := killed([*old, *one.pool.since(one.begun)]):
-        raise NotProven(f"{len(bad)} workers were killed: {'; '.join(bad)}.", remedy)
-    after = {task.definition.revision for task in tasks} - {before}
-    return (
-        f"revision {before} finished {len(ran)} tasks beside {', '.join(sorted(after))}"
-        " and ended; then the pool slept; 0 killed"
+        f"alone; {left} of {MOST} workers stayed for {FEW} long tasks; 0 killed"
     )
 
 
 def prediction(stage: Stage) -> str:
     """Hold what the burst did against what the simulation makes of the same tasks."""
-    one = _burst(stage)
-    if not one.ran:
+    done = _done.get(stage)
+    if done is None:
         raise NotProven("There was no burst to compare with.")
-    workers = [task for task in one.pool.since(one.begun) if task.created < one.at_rest]
-    starts = []
-    for task in workers:
-        first = [ran.started for ran in one.ran if ran.host == task.place.address]
-        starts += [min(first) - task.created] if first else []
+    pool, begun = Pool(stage, QUEUE), done.run.begun
+    workers = [task for task in pool.since(begun) if task.created < done.at_rest]
+    starts = [
+        min(first) - task.created
+        for task in workers
+        if (
+            first := [one.started for one in done.ran if one.host == task.place.address]
+        )
+    ]
     start_seconds = sum(starts) / len(starts)
     foreseen = predict(
         stage,
-        one.ran,
+        done.ran,
         {
             "concurrency": CONCURRENCY,
             "minimum": 0,
@@ -258,42 +140,93 @@ def prediction(stage: Stage) -> str:
             "start-seconds": round(start_seconds, 1),
         },
     )
-    changes = one.pool.changes(one.begun)
-    grown = [
-        at for at, value in one.pool.published("WorkerDeficit", one.begun) if value
-    ]
-    seconds = sum(
-        min(task.stopped, one.at_rest + SAME_SECONDS) - task.created for task in workers
+    orders = [at for at, value in pool.published("WorkerDeficit", begun) if value]
+    seen = Seen(
+        peak=max(change.after for change in pool.changes(begun)),
+        workers=len(workers),
+        worker_seconds=sum(task.stopped - task.created for task in workers),
+        first_order=orders[0],
+        at_rest=done.at_rest,
     )
-    compared = (
-        ("peak", max(change.after for change in changes), foreseen["peak"], 0.0),
-        ("workers", len(workers), foreseen["workers"], 1.0),
-        (
-            *("worker-seconds", seconds, foreseen["worker_seconds"]),
-            SAME_SHARE * foreseen["worker_seconds"],
-        ),
-        (
-            *("first order", grown[0] - one.begun),
-            next(at for at, value in foreseen["deficit"] if value) - one.begun,
-            SAME_SECONDS,
-        ),
-        (
-            *("asleep after", one.at_rest - one.begun),
-            (foreseen["at_rest"] or float("inf")) - one.begun,
-            SAME_SECONDS,
-        ),
-    )
-    text = "; ".join(
-        f"{name} {seen:.0f}, foreseen {expected:.0f} (+-{margin:.0f})"
-        for name, seen, expected, margin in compared
-    )
-    if any(abs(seen - expected) > margin for _, seen, expected, margin in compared):
+    compared = compare(seen, Seen.of(foreseen), begun)
+    text = "; ".join(map(str, compared))
+    if not all(pair.is_alike for pair in compared):
         raise NotProven(
             f"It differs: {text}.",
-            f"The trace is {stage.folder / 'scaling' / 'trace.csv'}; "
-            "ask python -m simulation.trace.",
+            f"The trace is {stage.folder / TRACE}; ask python -m simulation.trace.",
         )
     return f"{text}; workers start in {start_seconds:.0f} s"
+
+
+def deployment(stage: Stage) -> str:
+    """Deploy under long tasks; see new workers take new tasks, and the old ones end."""
+    pool, remedy = Pool(stage, QUEUE), logs(stage, *REMEDY)
+    long = Run.begin(stage, FEW_DAG)
+    long.reach("the long tasks to begin", GROWTH_SECONDS, running=FEW)
+    old = pool.alive()
+    before = old[0].definition.revision
+    now = stage.parameters.get(MEMORY, "")
+    _launch(stage, {MEMORY: OTHER_MEMORY.get(now, "4096")})
+
+    def new() -> list[Task]:
+        return [one for one in pool.alive() if one.definition.revision != before]
+
+    _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
+    # ECS protects the new one only when more are desired: who asks for it is the brain.
+    later = Run.begin(stage, FEW_DAG, is_long=False).succeed()
+    hosts = {task.place.address for task in new()}
+    if not {one.host for one in later} <= hosts:
+        raise NotProven("A worker of the old revision took new tasks.", remedy)
+    if long.states()["running"] != FEW or any(task.is_over for task in old):
+        raise NotProven("The deployment hit the long tasks.", remedy)
+    long.end.touch()
+    long.succeed()
+    _wait(
+        pool,
+        "the old workers to end",
+        lambda: all(task.is_over for task in old),
+        STEADY_SECONDS,
+    )
+    _rest(pool, long.begun)
+    service, tasks = pool.service()
+    primary = stage.agent.services.kept[service.arn].primary
+    if primary.rollout is not Rollout.COMPLETED:
+        raise NotProven(f"The deployment is {primary.rollout.value}.", remedy)
+    _nobody_killed(pool, long.begun)
+    after = {task.definition.revision for task in tasks if task.created > long.begun}
+    return (
+        f"new tasks ran on revision {max(after, key=int)} while revision {before} "
+        f"finished {FEW} long ones and ended; then the pool slept; 0 killed"
+    )
+
+
+def _wait(pool: Pool, what: str, look: Callable[[], bool], seconds: float) -> None:
+    def seen() -> bool | Pending:
+        if look():
+            return True
+        return Pending(f"{pool.desired} desired, {len(pool.alive())} alive")
+
+    until(what, seen, seconds=seconds, remedy=logs(pool.stage, *REMEDY))
+
+
+def _rest(pool: Pool, since: float) -> float:
+    """Return when the pool was empty, and more exactly when none was desired."""
+    _wait(
+        pool,
+        "the pool to be empty",
+        lambda: not pool.desired and not pool.alive(),
+        REST_SECONDS,
+    )
+    changes = pool.changes(since)
+    return changes[-1].at if changes else since
+
+
+def _nobody_killed(pool: Pool, since: float) -> None:
+    if bad := killed(pool.since(since)):
+        raise NotProven(
+            f"{len(bad)} workers were killed: {'; '.join(bad)}.",
+            logs(pool.stage, *REMEDY),
+        )
 
 
 def _uploaded(stage: Stage) -> set[str]:
@@ -302,17 +235,21 @@ def _uploaded(stage: Stage) -> set[str]:
     return {str(one["Key"]) for one in found.get("Contents", ())}
 
 
-def _launch(stage: Stage, changes: dict[str, str], *, is_steady: bool = True) -> None:
+def _launch(stage: Stage, changes: dict[str, str]) -> None:
     launched = stage.launch(changes)
     if not launched.is_good:
         raise NotProven(f"The launch with {changes} failed: {launched.text}")
-    if is_steady:
-        until(
-            "every service to be steady",
-            lambda: stage.agent.is_steady() or Pending("not yet"),
-            seconds=STEADY_SECONDS,
-            remedy=logs(stage, *REMEDY),
-        )
+
+
+def _wait_until_steady(stage: Stage) -> None:
+    # The agent reads twice a second what was launched.
+    time.sleep(READ_SECONDS)
+    until(
+        "every service to be steady",
+        lambda: stage.agent.is_steady() or Pending("not yet"),
+        seconds=STEADY_SECONDS,
+        remedy=logs(stage, *REMEDY),
+    )
 
 
 SCALING = (
