@@ -94,7 +94,7 @@ class Answering:
             [],
         )
 
-    def pools(self) -> tuple[dict[str, Service], list[str]]:
+    def pools(self, _: object) -> tuple[dict[str, Service], list[str]]:
         """Return what ECS would say."""
         each = WORKERS // POOLS
         service = Service(desired=each, running=each, pending=0, revision="workers:1")

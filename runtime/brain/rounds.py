@@ -89,8 +89,9 @@ class Rounds:
         try:
             observed = self._reach("the database", self._observe, AwayError)
             answers = self._reach("the broker", self._ask, SilentError)
+            names = [pool.name for pool in self.settings.pools]
             services, faults = self._reach(
-                "ECS", self.world.services.pools, *AWS_ERRORS
+                "ECS", partial(self.world.services.pools, names), *AWS_ERRORS
             )
         except Away:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,14 +41,14 @@ class Services:
         self._arns: list[str] = []
         self._looked = -math.inf
 
-    def pools(self) -> tuple[dict[str, Service], list[str]]:
+    def pools(self, wanted: Iterable[str]) -> tuple[dict[str, Service], list[str]]:
         """Return each pool's service, and what does not fit.
 
-        Raises one of ``AWS_ERRORS``. A pool with two services is left out: nobody
-        knows which of them is meant.
+        Raises one of ``AWS_ERRORS``. While one of the ``wanted`` pools has no service,
+        it is looked for each time: its stack may come later. A pool with two services
+        is left out: nobody knows which of them is meant.
         """
-        due = time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS
-        if due or not self._arns:
+        if time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS:
             found = [*self._describe([*self._list()])]
             self._arns = [one["serviceArn"] for one in found if _pool(one)]
             self._looked = time.monotonic()
@@ -58,9 +58,8 @@ class Services:
         for one in found:
             if _pool(one) and one["status"] == "ACTIVE":
                 by_pool[_pool(one)].append(one)
-            else:
-                # It is gone or going; perhaps another one has come in its place.
-                self._looked = -math.inf if _pool(one) else self._looked
+        if not by_pool.keys() >= set(wanted):
+            self._looked = -math.inf
         problems = [
             f"pool {pool!r} has {len(services)} services: "
             + ", ".join(sorted(one["serviceName"] for one in services))
@@ -88,8 +87,6 @@ class Services:
                 services=list(arns[start : start + AT_ONCE]),
                 include=["TAGS"],
             )
-            if told.get("failures"):
-                self._looked = -math.inf
             yield from told["services"]
 
 

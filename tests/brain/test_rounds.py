@@ -276,6 +276,24 @@ def test_a_service_that_came_later_is_found_soon(
     assert ("BrainHeartbeat", "a") not in outside.published[-1]
 
 
+def test_a_service_made_anew_is_found_soon(rounds: Rounds, outside: Outside) -> None:
+    again(rounds, outside)
+    outside.services[1] |= {"serviceArn": "another"}
+    again(rounds, outside)
+    assert ("BrainHeartbeat", "b") not in outside.published[-1]
+    again(rounds, outside)
+    assert outside.published[-1]["BrainHeartbeat", "b"] == 1
+
+
+def test_services_are_listed_now_and_then_and_described_each_round(
+    rounds: Rounds, outside: Outside
+) -> None:
+    again(rounds, outside, 20)
+    assert (outside.calls.count("list"), outside.calls.count("ECS")) == (1, 20)
+    again(rounds, outside, 20)
+    assert outside.calls.count("list") == 2
+
+
 def test_the_lead_lost_in_a_round_stops_it(rounds: Rounds, outside: Outside) -> None:
     outside.queue("qb", 6)
     with pytest.raises(StaleError):
