@@ -310,7 +310,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _up_to_date() -> None:
+def bring_up_to_date() -> None:
     """Build dist/ if the sources have changed; wait for whoever builds it just now."""
     from compiler import pipeline, report
     from compiler.output import BusyError
@@ -330,7 +330,7 @@ def _up_to_date() -> None:
 
 for command in (
     *commands(ROOT / "dist", _connect_locally),
-    *rehearsal_commands(ROOT, _up_to_date),
+    *rehearsal_commands(ROOT, bring_up_to_date),
 ):
     main.add_command(command)
 

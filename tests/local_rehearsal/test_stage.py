@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 
 import build
 from delivery.problems import ExitCode
+from local.rehearsal import folders
 from local.rehearsal.problems import StageError
 from local.rehearsal.stage import Stage
+from tests.delivery.fakes import template, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,18 +37,33 @@ def alive(folder: Path) -> list[int]:
     return found
 
 
-@pytest.fixture(scope="session", autouse=True)
-def built() -> None:
-    """Have a dist/ that may be launched."""
-    build._up_to_date()
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """Give the checkout, with a dist/ that may be launched."""
+    build.bring_up_to_date()
+    return ROOT
 
 
-def test_an_environment_that_nobody_wrote_is_wrong_use(tmp_path: Path) -> None:
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Give a project that has a dist/, and pins, and nothing else."""
+    image = {"Type": "String", "Default": "apache/airflow:2.10.5"}
+    dist = {
+        "parent.template.json": {"Parameters": {"Image": image}, **template()},
+        "parameters/dev/codepipeline.json": {"Parameters": {}},
+    }
+    write(tmp_path / "dist", dist)
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements" / "airflow.txt", tmp_path / "requirements")
+    return tmp_path
+
+
+def test_an_environment_that_nobody_wrote_is_wrong_use(small: Path) -> None:
     with pytest.raises(StageError) as caught:
-        Stage(ROOT, "tset", folder=tmp_path / "stage").start()
+        Stage(small, "tset").start()
     assert caught.value.exit_code is ExitCode.WRONG_USE
-    assert "It holds: dev, prod, staging." in str(caught.value)
-    assert not (tmp_path / "stage").exists()
+    assert "It holds: dev." in str(caught.value)
+    assert not (small / ".local").exists()
 
 
 def test_without_a_build_it_says_what_to_run(tmp_path: Path) -> None:
@@ -53,32 +71,42 @@ def test_without_a_build_it_says_what_to_run(tmp_path: Path) -> None:
         Stage(tmp_path, "dev").start()
 
 
-def test_an_image_of_another_airflow_does_not_come_up(tmp_path: Path) -> None:
-    image = {"Image": "apache/airflow:2.10.5"}
-    with pytest.raises(StageError, match="runs Airflow"):
-        Stage(ROOT, "dev", folder=tmp_path / "stage", overrides=image).start()
-    assert not (tmp_path / "stage").exists()
+def test_an_image_of_another_airflow_does_not_come_up(small: Path) -> None:
+    with pytest.raises(StageError, match=r"is apache/airflow:2\.10\.5, and"):
+        Stage(small, "dev").start()
+    assert not list((small / ".local" / "rehearsal").iterdir())
+
+
+def test_a_folder_of_another_rehearsal_is_left_to_it(small: Path) -> None:
+    other = folders.claim_this(small / "mine")
+    assert other
+    with pytest.raises(StageError, match="is another rehearsal's"):
+        Stage(small, "dev", folder=small / "mine").start()
+    assert (small / "mine").exists()
+    other.give_up()
 
 
 @pytest.mark.slow
-def test_a_launch_that_is_refused_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_launch_that_is_refused_is_told_and_leaves_nothing(
+    built: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "stage"
     with pytest.raises(StageError) as caught:
-        Stage(ROOT, "dev", folder=folder, overrides={"ZoneCount": "nine"}).start()
+        Stage(built, "dev", folder=folder, overrides={"ZoneCount": "nine"}).start()
     assert "ZoneCount" in str(caught.value)
     assert not folder.exists()
     assert alive(folder) == []
 
 
 @pytest.mark.slow
-def test_one_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
+def test_one_that_is_told_to_end_leaves_nothing(built: Path, tmp_path: Path) -> None:
     folder = tmp_path / "stage"
     program = (
         "from local.rehearsal import interrupts\n"
         "from local.rehearsal.stage import Stage\n"
         "import pathlib; interrupts.raise_on_all()\n"
         f"folder = pathlib.Path({str(folder)!r})\n"
-        f"stage = Stage(pathlib.Path({str(ROOT)!r}), 'dev', folder=folder,\n"
+        f"stage = Stage(pathlib.Path({str(built)!r}), 'dev', folder=folder,\n"
         "    tell=lambda text: print(text, flush=True))\n"
         "try: stage.start()\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)\n"
