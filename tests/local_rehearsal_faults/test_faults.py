@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from local.rehearsal.faults import ENVIRONMENT, FAULTS, kills, ledger, load
+import pytest
+
+from local.rehearsal.faults import ENVIRONMENT, FAULTS, kills, launches, ledger, load
+from local.rehearsal.launcher import Launched
+from local.rehearsal.proof import NotProven
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +49,33 @@ def test_the_ledger_knows_the_tasks_of_the_dag() -> None:
 
 def _marks(node: ast.FunctionDef) -> list[ast.expr]:
     return node.decorator_list
+
+
+GATE = (
+    "Stack airflow is UPDATE_ROLLBACK_COMPLETE.\n"
+    "Root cause: Setup/Gate\n"
+    "  Custom::SetupGate  UPDATE_FAILED\n"
+    "  set-up failed: the reason; exit code 1. Log: group stream\n"
+)
+
+
+def test_a_refused_update_is_proven_by_what_diagnose_says() -> None:
+    launched = Launched("UPDATE_ROLLBACK_COMPLETE", GATE)
+    seen = launches.refused(launched, "the reason")
+    assert seen.startswith("diagnose: set-up failed: the reason; exit code 1.")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "words"),
+    [
+        ("UPDATE_COMPLETE", "", "ended as UPDATE_COMPLETE"),
+        ("UPDATE_ROLLBACK_COMPLETE", GATE.replace("the reason", "?"), "the cause"),
+        ("UPDATE_ROLLBACK_COMPLETE", GATE.replace("Setup/Gate", "Web"), "the cause"),
+        ("UPDATE_ROLLBACK_COMPLETE", GATE.replace("Log:", ""), "name the log"),
+    ],
+)
+def test_an_update_that_passes_or_fails_without_a_word_is_not_proven(
+    status: str, text: str, words: str
+) -> None:
+    with pytest.raises(NotProven, match=words):
+        launches.refused(Launched(status, text), "the reason")

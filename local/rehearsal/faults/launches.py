@@ -62,7 +62,7 @@ class Launches:
         image = self._other()
         with _unchanged(stage, "The failed update"), spoiled.tables(stage):
             launched = stage.launch({IMAGE: image})
-        return _refused(launched, "a newer Airflow than the image's has migrated")
+        return refused(launched, "a newer Airflow than the image's has migrated")
 
     def bad_secret(self, stage: Stage) -> str:
         """Launch with a secret that is no JSON: ECS cannot start the set-up."""
@@ -72,7 +72,7 @@ class Launches:
             spoiled.admin_login(stage, "no JSON"),
         ):
             launched = stage.launch({IMAGE: image})
-        return _refused(launched, "did not contain json key")
+        return refused(launched, "did not contain json key")
 
     def update(self, stage: Stage) -> str:
         """Launch a new version: gate, roll, and the tasks of the old one end well."""
@@ -149,14 +149,17 @@ def _unchanged(stage: Stage, what: str) -> Iterator[None]:
         raise NotProven(f"{what} has changed a secret.")
 
 
-def _refused(launched: Launched, reason: str) -> str:
-    """Return the cause as ``diagnose`` names it. Raises NotProven."""
+def refused(launched: Launched, reason: str) -> str:
+    """Return the cause as ``diagnose`` names it.
+
+    Raises NotProven unless the update failed, by the gate, with ``reason`` and a log.
+    """
     if launched.status != FAILED:
         raise NotProven(f"The update ended as {launched.status}, not {FAILED}.")
     told = launched.text
     if reason not in told or "/Gate" not in told:
         raise NotProven(f"diagnose does not name the cause: {told}")
-    if "Log" not in told:
+    if "Log: " not in told:
         raise NotProven(f"diagnose does not name the log: {told}")
     line = next(line.strip() for line in told.splitlines() if reason in line)
     return f"diagnose: {line}"
