@@ -19,7 +19,6 @@ from local.engines.programs import installed
 from local.rehearsal.report import LIMITS
 from local.rehearsal.stage import Stage
 
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
