@@ -172,11 +172,14 @@ def deployment(stage: Stage) -> str:
         return [one for one in pool.alive() if one.definition.revision != before]
 
     _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
-    # ECS protects the new one only when more are desired: who asks for it is the brain.
-    later = Run.begin(stage, FEW_DAG, is_long=False).succeed()
-    hosts = {task.place.address for task in new()}
-    if not {one.host for one in later} <= hosts:
-        raise NotProven("A worker of the old revision took new tasks.", remedy)
+    # The old ones work until a new one stands beside them. ECS protects that one only
+    # when more are desired, and it is the brain who asks for it.
+    until(
+        "the new workers to take new tasks",
+        lambda: _taken_by(stage, new),
+        seconds=STEADY_SECONDS,
+        remedy=remedy,
+    )
     if long.states()["running"] != FEW or any(task.is_over for task in old):
         raise NotProven("The deployment hit the long tasks.", remedy)
     long.end.touch()
@@ -198,6 +201,13 @@ def deployment(stage: Stage) -> str:
         f"new tasks ran on revision {max(after, key=int)} while revision {before} "
         f"finished {FEW} long ones and ended; then the pool slept; 0 killed"
     )
+
+
+def _taken_by(stage: Stage, workers: Callable[[], list[Task]]) -> bool | Pending:
+    """Run a few tasks that end at once; return whether these workers ran all."""
+    hosts = {one.host for one in Run.begin(stage, FEW_DAG, is_long=False).succeed()}
+    others = hosts - {task.place.address for task in workers()}
+    return not others or Pending(f"{', '.join(others)} took tasks")
 
 
 def _wait(pool: Pool, what: str, look: Callable[[], bool], seconds: float) -> None:
