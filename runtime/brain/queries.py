@@ -39,7 +39,7 @@ NEWEST_RUNS = 200
 TASKS_OF_RUN = 5_000
 """How many task instances of one run are read for it."""
 
-CELERY = "coalesce(ti.executor, 'CeleryExecutor') LIKE '%%CeleryExecutor'"
+CELERY = "(ti.executor IS NULL OR ti.executor LIKE '%%CeleryExecutor')"
 """Rows without an executor belong to the default one, and that is Celery's."""
 
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
@@ -47,9 +47,9 @@ NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 QUEUED = f"""
 WITH counted AS (
     SELECT coalesce(ti.queue, %s) AS queue, ti.dag_id, ti.task_id,
-        5 * ceil(extract(epoch FROM greatest(
+        date_bin('5 s', greatest(
             coalesce(ti.queued_dttm, now()), now() - interval '{LOOK_SECONDS} s'
-        )) / 5) AS since, count(*) AS tasks
+        ), 'epoch'::timestamptz) AS since, count(*) AS tasks
     FROM task_instance ti WHERE ti.state = 'queued' AND {CELERY}
     GROUP BY 1, 2, 3, 4
 ), ranked AS (
@@ -57,7 +57,7 @@ WITH counted AS (
     FROM counted
 )
 SELECT queue, CASE WHEN told THEN dag_id END, CASE WHEN told THEN task_id END,
-    max(since)::float8, sum(tasks)::bigint
+    extract(epoch FROM max(since))::float8, sum(tasks)::bigint
 FROM ranked GROUP BY 1, 2, 3, CASE WHEN told THEN since END
 """  # noqa: S608 - put together from constants
 
