@@ -12,6 +12,7 @@ ECS was quick to replace it, that may take ``orphaned_tasks_check_interval``.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -79,7 +80,7 @@ class Kills:
         def look() -> float | Pending:
             again = {one.name: one.at for one in run.held() if one.attempt > 1}
             if set(again) != self.orphans:
-                return Pending(f"{len(again)} of {len(self.orphans)} have begun")
+                return Pending(f"{_names(again)}, not {_names(self.orphans)}")
             return max(again.values())
 
         began = until(
@@ -89,9 +90,8 @@ class Kills:
             remedy=logs(stage, "scheduler"),
         )
         seconds = began - min(self.killed.values())
-        names = ", ".join(map(label, sorted(self.orphans)))
         return (
-            f"{names} began again {seconds:.0f} s after the kill (heartbeat timeout "
+            f"{_names(self.orphans)} began again {seconds:.0f} s after the kill (heartbeat timeout "
             f"{HEARTBEAT_SECONDS} s here, 300 s in the templates)"
         )
 
@@ -107,7 +107,7 @@ class Kills:
         left = {one.name for one in run.held() if one.host == victim.place.address}
         if victim.is_over or left != own:
             raise NotProven(
-                f"The worker gave up {', '.join(map(label, sorted(own - left)))}.",
+                f"The worker gave up {_names(own - left)}.",
                 logs(stage, components.WORKER),
             )
         run.go()
@@ -128,8 +128,8 @@ class Kills:
         again = run.finish(self.killed)
         if set(again) != self.orphans:
             raise NotProven(
-                f"Tried again: {', '.join(map(label, again))}; on the killed worker: "
-                f"{', '.join(map(label, sorted(self.orphans)))}.",
+                f"Tried again: {_names(again)}; on the killed worker: "
+                f"{_names(self.orphans)}.",
                 logs(stage, "scheduler"),
             )
         components.wait_until_well(stage)
@@ -151,6 +151,10 @@ class Kills:
         if found.place.address not in hosts:
             raise NotProven("No worker runs a task.", logs(stage, "worker"))
         return found
+
+
+def _names(tasks: Iterable[Name]) -> str:
+    return ", ".join(map(label, sorted(tasks))) or "none"
 
 
 def _kill_and_wait(stage: Stage, *victims: Task) -> float:
