@@ -32,7 +32,7 @@ NOT_INSTALLED = (
     "no Chromium is installed; on Debian and Ubuntu apt-get install chromium brings one"
 )
 INSIDE = Path(__file__).with_name("browser_inside.py")
-SECONDS = 180.0
+SECONDS = 300.0
 CONNECT_SECONDS = 10.0
 HTTPS = 443
 
@@ -55,7 +55,7 @@ class Visit:
     """Where the screenshot goes."""
     ca_path: Path
     """The authority that has signed for the address, if it is HTTPS."""
-    patience_seconds: float = 45.0
+    patience_seconds: float = 90.0
     """For each thing that a page should show: a busy machine, a large page."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,16 @@ def running(stage: Stage, name: str = "") -> list[Running]:
             if one.processes and not one.is_over and (pid := one.processes.main)
             if name in {"", one.definition.name}
         ]
+
+
+def environments(stage: Stage) -> list[tuple[Running, dict[str, str]]]:
+    """Return each container with what it was started with, if it still runs."""
+    found: list[tuple[Running, dict[str, str]]] = []
+    for one in running(stage):
+        # Workers come and go by themselves.
+        with contextlib.suppress(OSError):
+            found.append((one, one.environment))
+    return found
 
 
 def first(stage: Stage, name: str) -> Running:

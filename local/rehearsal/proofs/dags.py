@@ -15,7 +15,7 @@ from local.rehearsal.stage import Stage
 
 DAGS = Path(__file__).parents[1] / "dags"
 
-RUN_SECONDS = 180.0
+RUN_SECONDS = 300.0
 """For a run among all the others, on two cores."""
 
 PICKUP_SECONDS = 180.0

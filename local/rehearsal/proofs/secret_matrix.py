@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.rehearsal import asking
-from local.rehearsal.containers import environment, first, running
+from local.rehearsal.containers import environment, environments, first
 from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
 
@@ -32,6 +32,9 @@ Airflow's own security model; its first row is what the whole arrangement is for
 
 METADATA_DATABASE = "airflow"
 
+SHOWN = 6
+"""Of what is wrong; one cause often shows in many places."""
+
 
 def exact(stage: Stage) -> str:
     """Compare each process with its task definition: all its secrets, and no other."""
@@ -39,13 +42,12 @@ def exact(stage: Stage) -> str:
     wrong: list[str] = []
     counts: dict[str, int] = {}
     processes = 0
-    for one in running(stage):
+    for one, main in environments(stage):
         expected = {
             variable: _value(stage, value_from)
             for variable, value_from in one.declared.items()
         }
         counts[one.name] = len(expected)
-        main = one.environment
         wrong += [
             f"{one.name} lacks {variable}"
             for variable, value in expected.items()
@@ -62,8 +64,10 @@ def exact(stage: Stage) -> str:
             processes += 1
             wrong += [f"{one.name}: {stray}" for stray in _strays(pid, foreign, known)]
     if wrong:
+        found = sorted(set(wrong))
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise NotProven(
-            "; ".join(sorted(set(wrong))),
+            "; ".join(found[:SHOWN]) + more,
             "Compare templates/components.py with the task definition, and see what "
             "else sets variables.",
         )

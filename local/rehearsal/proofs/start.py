@@ -8,9 +8,10 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.rehearsal.api import api
-from local.rehearsal.containers import logs, running
+from local.rehearsal.containers import environments, logs
 from local.rehearsal.proof import NotProven
 from local.rehearsal.stage import Stage
 
@@ -57,15 +58,15 @@ def start_up_cost(stage: Stage) -> str:
     a start of its ``_CMD`` besides, and again each time that Airflow reads it.
     """
     costs: dict[str, Cost] = {}
-    for name, one in {one.name: one for one in running(stage)}.items():
-        environ, bootstrap = one.environment, one.command[:BOOTSTRAP_WORDS]
-        cost = _cost([*bootstrap, "true"], environ)
-        given = _variables([*bootstrap, "env", "-0"], environ)
-        for variable, value in environ.items():
-            setting = variable.removesuffix(COMMAND)
-            if setting != variable and setting not in given:
-                cost += _cost(shlex.split(value), environ)
-        costs[name] = cost
+    for one, environ in environments(stage):
+        if one.name in costs:
+            continue
+        try:
+            costs[one.name] = _of_start(one.command[:BOOTSTRAP_WORDS], environ)
+        except NotProven:
+            # A worker that the scaling took away meanwhile has no role any more.
+            if Path(f"/proc/{one.pid}").exists():
+                raise
     text = ", ".join(f"{name} {cost}" for name, cost in sorted(costs.items()))
     if max(cost.worked for cost in costs.values()) > RUNTIME_SECONDS:
         raise NotProven(
@@ -90,6 +91,17 @@ class Cost:
 
     def __str__(self) -> str:
         return f"{self.worked * 1000:.0f} ms ({self.waited * 1000:.0f} by the clock)"
+
+
+def _of_start(bootstrap: Sequence[str], environ: Mapping[str, str]) -> Cost:
+    """Return what the bootstrap costs, and the settings that it leaves to commands."""
+    cost = _cost([*bootstrap, "true"], environ)
+    given = _variables([*bootstrap, "env", "-0"], environ)
+    for variable, value in environ.items():
+        setting = variable.removesuffix(COMMAND)
+        if setting != variable and setting not in given:
+            cost += _cost(shlex.split(value), environ)
+    return cost
 
 
 def _cost(command: Sequence[str], environ: Mapping[str, str]) -> Cost:
