@@ -14,8 +14,9 @@ from runtime.databases import Login
 LOCK = (3303, 2)
 """Two numbers are a key space of their own; Airflow's locks are single numbers."""
 
-IDLE_SECONDS = 5.0
-"""Longer than any step of a round, so that a slow answer does not cost the lead."""
+IDLE_SECONDS = 8.0
+"""Longer than any step of a round, so that a slow answer does not cost the lead; and
+with ``TRY_SECONDS`` well within the 15 s in which another one is to lead."""
 
 TRY_SECONDS = 2.0
 """How often to ask whether the lock is free."""

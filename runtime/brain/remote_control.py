@@ -13,6 +13,9 @@ from runtime.scaling_protocol import STATE, Report
 ANSWER_SECONDS = 2.0
 """How long to wait for the last worker; all of them answer within tenths of it."""
 
+UNEXPECTED_SECONDS = 0.5
+"""How long to listen when ECS says that no worker runs: it says so a little late."""
+
 SOCKET_SECONDS = 3.0
 
 
@@ -41,6 +44,10 @@ class RemoteControl:
                 "socket_timeout": SOCKET_SECONDS,
                 "socket_connect_timeout": SOCKET_SECONDS,
                 "socket_keepalive": True,
+                # kombu's own is to try to connect for ever.
+                "max_retries": 1,
+                "interval_start": 0,
+                "connect_retries_timeout": SOCKET_SECONDS,
             },
             broker_connection_retry=False,
             broker_connection_timeout=SOCKET_SECONDS,
@@ -50,12 +57,15 @@ class RemoteControl:
         )
 
     def reports(self, expected: int) -> Answers:
-        """Ask all workers; wait for as many as are expected, or ``ANSWER_SECONDS``.
+        """Ask all workers; wait until as many as are expected answered, or for a while.
 
         Raises SilentError when the broker is away, which is not that nobody answers.
         """
         replies: list[Mapping[str, Any]] = self._broadcast(
-            STATE, reply=True, timeout=ANSWER_SECONDS, limit=expected or None
+            STATE,
+            reply=True,
+            timeout=ANSWER_SECONDS if expected else UNEXPECTED_SECONDS,
+            limit=expected or None,
         )
         answers = Answers([], [])
         for node, reply in (pair for one in replies for pair in one.items()):

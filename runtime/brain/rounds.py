@@ -62,7 +62,6 @@ class Rounds:
     settings: Settings
     tell: Say
     memories: dict[str, Memory] = field(default_factory=dict)
-    expected_workers: int = 0
 
     def __post_init__(self) -> None:
         """Start with nothing known."""
@@ -88,19 +87,22 @@ class Rounds:
         began = time.monotonic()
         try:
             observed = self._reach("the database", self._observe, AwayError)
-            answers = self._reach("the broker", self._ask, SilentError)
+            _hold(leads, began)
             names = [pool.name for pool in self.settings.pools]
             services, faults = self._reach(
                 "ECS", partial(self.world.services.pools, names), *AWS_ERRORS
             )
+            _hold(leads, began)
+            expected = sum(service.running for service in services.values())
+            answers = self._reach(
+                "the broker", partial(self.world.workers.reports, expected), SilentError
+            )
         except Away:
             return
-        self.expected_workers = sum(service.running for service in services.values())
         decision, problems = self._decide(observed, answers, services)
         self._notices.tell([*faults, *answers.problems, *problems])
 
-        if not leads() or time.monotonic() - began > LONGEST_ROUND_SECONDS:
-            raise StaleError
+        _hold(leads, began)
         self._publish(observed, services, decision)
         self._command(decision)
 
@@ -120,9 +122,6 @@ class Rounds:
         observed = observe(self.world.database, DEFAULT_QUEUE)
         self.knowledge.refresh(self.world.database, observed)
         return observed
-
-    def _ask(self) -> Answers:
-        return self.world.workers.reports(self.expected_workers)
 
     def _decide(
         self, observed: Observed, answers: Answers, services: Mapping[str, Service]
@@ -201,6 +200,15 @@ class Rounds:
                     return
                 word = command.removeprefix("scaling_")
                 self.tell(f"pool {name!r}: {word} {', '.join(nodes)}")
+
+
+def _hold(leads: Callable[[], bool], began: float) -> None:
+    """Raise StaleError unless what was read since ``began`` may go out.
+
+    To ask is also to keep the lead, which whoever says nothing for long would lose.
+    """
+    if not leads() or time.monotonic() - began > LONGEST_ROUND_SECONDS:
+        raise StaleError
 
 
 def stalled_tasks(observed: Observed) -> Counter[str]:
