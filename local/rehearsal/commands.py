@@ -21,7 +21,6 @@ from delivery.problems import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from local.rehearsal.stage import Stage
 
 CODES = f"""\b
 Exit codes
@@ -81,10 +80,13 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
           build.py local prod --keep
           build.py local dev --set HasFlower=true
         """
-        begun_at = time.monotonic()
-        build()
-        wanted = Wanted(environment, _overrides(changes), keeps=keep, begun_at=begun_at)
-        return _local(project, wanted)
+        wanted = _wanted(environment, changes, keep=keep)
+
+        def work() -> ExitCode:
+            build()
+            return _local(project, wanted)
+
+        return _interruptible(work)
 
     @click.command(cls=DeliveryCommand, epilog=CODES)
     @ENVIRONMENT
@@ -115,12 +117,16 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
           build.py rehearse prod --no-faults --no-scaling
           build.py rehearse dev --keep      leaves the logs in .local/rehearsal
         """
-        begun_at = time.monotonic()
-        build()
-        wanted = Wanted(environment, _overrides(changes), keeps=keep, begun_at=begun_at)
-        return _rehearse(
-            project, wanted, has_faults=not no_faults, has_scaling=not no_scaling
-        )
+        wanted = _wanted(environment, changes, keep=keep)
+        has_faults, has_scaling = not no_faults, not no_scaling
+
+        def work() -> ExitCode:
+            build()
+            return _rehearse(
+                project, wanted, has_faults=has_faults, has_scaling=has_scaling
+            )
+
+        return _interruptible(work)
 
     made: list[click.Command] = [local, rehearse]
     for command in made:
@@ -128,16 +134,29 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
     return made
 
 
-def _overrides(changes: tuple[str, ...]) -> dict[str, str]:
-    """Return parameters by name; say it when one is not NAME=VALUE."""
+def _wanted(environment: str, changes: tuple[str, ...], *, keep: bool) -> Wanted:
+    """Return what was asked for; say it when a change is not NAME=VALUE."""
     wrong = [one for one in changes if "=" not in one]
     if wrong:
         raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE.", param_hint="--set")
-    return dict(one.split("=", 1) for one in changes)
+    overrides = dict(one.split("=", 1) for one in changes)
+    return Wanted(environment, overrides, keeps=keep, begun_at=time.monotonic())
+
+
+def _interruptible(work: Callable[[], ExitCode]) -> ExitCode:
+    """Do it; whatever runs has been stopped by the time an interruption gets here."""
+    from local.rehearsal import interrupts
+
+    interrupts.raise_on_all()
+    try:
+        return work()
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. Nothing of it runs.", err=True)
+        return ExitCode.DETACHED
 
 
 def _local(project: Path, wanted: Wanted) -> ExitCode:
-    from local.rehearsal import interrupts, live, report
+    from local.rehearsal import live, report
     from local.rehearsal.stage import Stage
     from local.rehearsal.waiting import for_ever
 
@@ -150,24 +169,21 @@ def _local(project: Path, wanted: Wanted) -> ExitCode:
         begun_at=wanted.begun_at,
         tell=_teller(shown),
     )
-    interrupts.raise_on_all()
-    is_up = False
-    try:
-        with live.Board(stage, shown).showing():
-            stage.start()
-            is_up = True
-            report.door(stage, shown)
+    with live.Board(stage, shown).showing(), stage:
+        report.door(stage, shown)
+        try:
             for_ever()
-    except KeyboardInterrupt:
-        _stop(stage, shown)
-    return ExitCode.DONE if is_up else ExitCode.DETACHED
+        except KeyboardInterrupt:
+            shown.print("\nStopping ...")
+    shown.print("Stopped; nothing of it runs.")
+    return ExitCode.DONE
 
 
 def _rehearse(
     project: Path, wanted: Wanted, *, has_faults: bool, has_scaling: bool
 ) -> ExitCode:
     from delivery.dist import Dist
-    from local.rehearsal import interrupts, live, proof, report
+    from local.rehearsal import live, proof, report
     from local.rehearsal.parts import overrides, parts
     from local.rehearsal.stage import Stage
 
@@ -184,11 +200,9 @@ def _rehearse(
         begun_at=wanted.begun_at,
         tell=_teller(shown),
     )
-    interrupts.raise_on_all()
     results: list[proof.Result] = []
     ends: dict[str, float] = {}
-    try:
-        stage.start()
+    with stage:
         for part in chosen.parts:
             if part.option:
                 results.append(report.left_out(part.title, part.option))
@@ -196,18 +210,7 @@ def _rehearse(
             results += proof.run(stage, part.proofs, _teller(shown))
             ends[part.title] = time.monotonic() - wanted.begun_at
         report.whole(stage, results, ends, shown)
-    except KeyboardInterrupt:
-        _stop(stage, shown)
-        return ExitCode.DETACHED
-    finally:
-        stage.stop()
     return ExitCode(proof.exit_code(results))
-
-
-def _stop(stage: Stage, shown: Console) -> None:
-    shown.print("\nStopping ...")
-    stage.stop()
-    shown.print("Stopped; nothing of it runs.")
 
 
 def _teller(shown: Console) -> Callable[[str], Any]:
