@@ -122,7 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = type(self).handle_request(
             Request(
                 method=self.command,
-                target=self.path,
+                # Not self.path, in which two slashes in front have become one.
+                target=self.requestline.split()[1],
                 headers=self.headers,  # type: ignore[arg-type] # it is an HTTPMessage
                 body=self._read(),
                 client=str(self.client_address[0]),
