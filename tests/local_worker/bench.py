@@ -20,8 +20,8 @@ from local.engines.processes import Kept
 from tests.local_worker.fake_ecs import FakeEcs, FakeTask
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 40
-"""For a worker to come up on a busy machine."""
+PATIENCE_SECONDS = 90
+"""For what happens at all; a worker takes half of it to come up on a busy machine."""
 
 TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
@@ -176,6 +176,10 @@ class Bench:
         folder = str(self.folder)
         self.client.ask("send", self.queue, task, *([folder, *one] for one in runs))
 
+    def end(self, name: str) -> None:
+        """Have every run of a task end now, and every later one at once."""
+        (self.folder / f"{name}.enough").touch()
+
     def left(self) -> tuple[int, int]:
         """Return how many messages wait, and how many are taken."""
         waiting, taken = self.client.ask("left", self.queue)
@@ -187,7 +191,9 @@ class Bench:
             path.name.partition("-")[0] for path in self.folder.glob(f"*.{what}")
         )
 
-    def wait_for_runs(self, what: str, count: int, seconds: float = 40) -> None:
+    def wait_for_runs(
+        self, what: str, count: int, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until as many runs have ``started`` or ``ended``."""
         until(
             lambda: self.runs(what).total() >= count,

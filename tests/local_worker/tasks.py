@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from functools import partial
 from importlib import import_module
@@ -15,11 +16,26 @@ from celery import shared_task
 
 
 def take_time(folder: str, name: str, seconds: float) -> None:
-    """Take some time; each run leaves one file at its start and one at its end."""
+    """Take some time, or until told; leave a file at the start and one at the end."""
     run = f"{name}-{os.getpid()}-{time.time_ns()}"
     Path(folder, f"{run}.started").touch()
-    time.sleep(seconds)
+    end, enough = time.monotonic() + seconds, Path(folder, f"{name}.enough")
+    while time.monotonic() < end and not enough.exists():
+        time.sleep(0.02)
     Path(folder, f"{run}.ended").touch()
+
+
+def take_supervised_time(folder: str, name: str, seconds: float) -> None:
+    """Begin once the supervisor listens to signals, as it does a little later."""
+    status = Path(f"/proc/{os.getppid()}/status")
+    while not caught(status.read_text()) >> (signal.SIGTERM - 1) & 1:
+        time.sleep(0.02)
+    take_time(folder, name, seconds)
+
+
+def caught(status: str) -> int:
+    """Return the set of signals that a process handles, as Linux shows it."""
+    return int(status.partition("SigCgt:")[2].split()[0], 16)
 
 
 @shared_task(name="hold")  # type: ignore[untyped-decorator]  # celery ships no types
@@ -60,5 +76,5 @@ def supervised(folder: str, name: str, seconds: float) -> None:
         dag_rel_path="dag.py",
         bundle_info=data.BundleInfo(name="dags"),
         client=MagicMock(),
-        target=partial(take_time, folder, name, seconds),
+        target=partial(take_supervised_time, folder, name, seconds),
     ).wait()

@@ -67,7 +67,7 @@ def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None
     assert bench.left() == (1, 0)
     assert health(bench) == 0
     bench.ecs.desired = 1
-    bench.wait_for_runs("ended", 1, 20)
+    bench.wait_for_runs("ended", 1)
     report = Report.parse(worker.control(STATE))
     assert report.state is Phase.READY
     # In JSON, among Airflow's own lines.
@@ -76,7 +76,7 @@ def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None
     bench.wait_for_runs("started", 2)
     worker.control(DRAIN)
     bench.send(("late", 0))
-    worker.wait_for("released", 20)
+    worker.wait_for("released")
     assert bench.runs("ended") == {"early": 1, "long": 1}
     assert health(bench) == 0
     bench.valkey.stop()
