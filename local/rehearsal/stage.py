@@ -128,6 +128,8 @@ class Stage(Reach):
         """
         if self._begun_at is None:
             self._begun_at = time.monotonic()
+        else:
+            self._passed("dist/ built")
         try:
             self._bring_up()
         except BaseException as error:
