@@ -108,7 +108,7 @@ bench: $(READY) ## Measure compiling, linting and rebuilding against their floor
 
 .PHONY: simulate
 simulate: templates ## Compare scaling policies on simulated days, with charts.
-	@$(RUN) simulation --charts .cache/simulation
+	@$(RUN) simulation --charts .cache/simulation $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Format the code, and mend what ruff can mend by itself.
