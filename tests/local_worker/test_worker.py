@@ -232,8 +232,8 @@ def test_a_deployment_ends_when_the_old_workers_have_drained(bench: Bench) -> No
     bench.wait_for_runs("started", 1)
     new = bench.worker()
     new.waited_until_it_said("DEPLOYMENT_BLOCKED")
-    bench.send(("late", 0))
     old.control(DRAIN)
+    bench.send(("late", 0))
     time.sleep(1)
     assert bench.runs("started") == {"long": 1}
     bench.end("long")
