@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.brain import queries
+from runtime.brain.loop import CLOSEST_SECONDS
 from tests.brain.fake_aws import service
 from tests.brain.stage import Process, Stage, pool, report, until
 
@@ -114,10 +115,12 @@ def test_another_brain_takes_over(stage: Stage, way: signal.Signals) -> None:
 
 def test_only_one_brain_publishes(stage: Stage) -> None:
     brains = [stage.brain([pool()]) for _ in range(3)]
-    until(lambda: len(stage.aws.published) >= 3, 45, "three rounds", *brains)
-    assert sum(leads(brain) for brain in brains) == 1
+    until(lambda: len(stage.aws.published) >= 3, 60, "three rounds", *brains)
+    # On a starved machine the lead may move; two that lead would publish in pairs.
     times = [at for at, _ in stage.aws.published]
-    assert min(after - before for before, after in pairwise(times)) > 5
+    assert (
+        min(after - before for before, after in pairwise(times)) > CLOSEST_SECONDS - 2
+    )
 
 
 def test_engines_that_are_away_are_waited_for_and_told(stage: Stage) -> None:
