@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from troposphere import Ref
 
@@ -418,6 +418,7 @@ def test_fifty_pools_are_checked_as_two_are() -> None:
     assert any("P49WorkersMaximum" in problem.where for problem in found.problems)
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(st.data())
 def test_whatever_the_parent_accepts_round_trips_through_every_shape(
     data: st.DataObject,
@@ -459,6 +460,7 @@ def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     )
 
 
+@settings(deadline=None)  # a busy machine is no finding
 @given(st.data())
 def test_a_value_outside_its_bounds_is_always_refused(data: st.DataObject) -> None:
     definitions = {
