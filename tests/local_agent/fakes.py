@@ -149,7 +149,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         image=Image(),
         tick_seconds=0.03,
         read_seconds=0.05,
-        settled_seconds=0.4,
+        settled_seconds=changes.pop("settled_seconds", 0.4),
         **changes,
     )
 

@@ -6,13 +6,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.agent import Agent
 from local.agent.model import Container, HealthCheck
 from local.agent.scheduler import Rollout
-from tests.local_agent.fakes import FOREVER, FakeEmulator, arn, script, tasks, until
+from tests.local_agent.fakes import (
+    FOREVER,
+    FakeEmulator,
+    arn,
+    script,
+    settings,
+    tasks,
+    until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -94,16 +104,24 @@ def test_a_release_waits_for_protected_tasks(
     assert releases(agent) == ["2"]
 
 
+@pytest.fixture
+def patient(emulator: FakeEmulator, tmp_path: Path) -> Iterator[Agent]:
+    """Give an agent that takes nothing for well that a busy machine is slow to end."""
+    with Agent(settings(tmp_path, settled_seconds=4), emulator=emulator) as made:
+        yield made
+
+
 def test_a_release_that_never_starts_is_rolled_back(
-    agent: Agent, emulator: FakeEmulator
+    patient: Agent, emulator: FakeEmulator
 ) -> None:
+    agent = patient
     emulator.serve(emulator.define(1, STEADY), 1, has_breaker=True)
     until(agent.is_steady)
     old = tasks(agent)[0]
     broken = Container(name="app", command=script("import sys; sys.exit(1)"))
     emulator.serve(emulator.define(2, broken), 1, has_breaker=True)
     kept = next(iter(agent.services.kept.values()))
-    until(lambda: any("rolling back" in text for _, text in kept.events))
+    until(lambda: any("rolling back" in text for _, text in kept.events), 60)
     until(lambda: emulator.asked["web"].definition_arn == arn(1))
     until(agent.is_steady)
     # The task of the last good release went on all the time.
@@ -114,12 +132,13 @@ def test_a_release_that_never_starts_is_rolled_back(
 
 
 def test_without_a_last_good_release_a_failed_one_just_stops(
-    agent: Agent, emulator: FakeEmulator
+    patient: Agent, emulator: FakeEmulator
 ) -> None:
+    agent = patient
     broken = Container(name="app", command=script("import sys; sys.exit(1)"))
     emulator.serve(emulator.define(1, broken), 1, has_breaker=True)
     kept = until(lambda: list(agent.services.kept.values()))[0]
-    until(lambda: kept.primary.rollout is Rollout.FAILED)
+    until(lambda: kept.primary.rollout is Rollout.FAILED, 60)
     assert len(tasks(agent, "STOPPED")) == 3
 
 
