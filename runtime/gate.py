@@ -186,7 +186,7 @@ def start(request: dict[str, Any], wanted: dict[str, Any], clients: Clients) -> 
                 },
             )
         except ClientError as error:
-            if "assume the role" not in str(error) or not pause:
+            if not (pause and is_young(error)):
                 raise GateError(f"set-up cannot start: {error}") from error
             problem = str(error)
         else:
@@ -201,6 +201,16 @@ def start(request: dict[str, Any], wanted: dict[str, Any], clients: Clients) -> 
         say(f"tries again in {pause} s: {problem}")
         time.sleep(pause)
     raise GateError(f"set-up cannot start: {problem}")
+
+
+def is_young(error: ClientError) -> bool:
+    """Return whether a refusal may come of a role or a policy a moment old.
+
+    Each update brings a new revision of the task definition, and the policy that
+    allows to run it, just before the gate; IAM needs seconds to tell everybody.
+    """
+    is_denied = error.response.get("Error", {}).get("Code") == "AccessDeniedException"
+    return is_denied or "assume the role" in str(error)
 
 
 def describe(task: str, wanted: dict[str, Any], clients: Clients) -> dict[str, Any]:

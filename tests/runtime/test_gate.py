@@ -339,16 +339,19 @@ def test_a_start_that_may_heal_is_tried_again(world: World) -> None:
     world.ecs.refusals = [
         refused("ClientException", "ECS was unable to assume the role 'r'"),
         "Capacity is unavailable at this time",
+        # The policy names the revision that this very update has made.
+        refused("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
     ]
     world.deliver(world.request())
     assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.pauses[:2] == [5, 10]
+    assert world.pauses[:3] == [5, 10, 20]
 
 
 @pytest.mark.parametrize(
     ("refusals", "words", "paused"),
     [
-        ([refused("AccessDeniedException", "not authorized")], "not authorized", 0),
+        ([refused("ClientException", "no such subnet")], "no such subnet", 0),
+        ([refused("AccessDeniedException", "no right")] * 9, "no right", 75),
         (["Capacity is unavailable"] * 9, "Capacity is unavailable", 75),
     ],
 )

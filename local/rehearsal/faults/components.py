@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from local.agent.services import SCHEDULER
 from local.agent.task import Task
 from local.rehearsal.containers import logs
 from local.rehearsal.proof import NotProven, Pending, until
@@ -54,6 +55,32 @@ def of_services(stage: Stage) -> dict[str, int]:
             for one in task.containers[:1]
             if one.processes and (main := one.processes.main)
         }
+
+
+def ended(stage: Stage, before: Mapping[str, int]) -> list[str]:
+    """Return the tasks of an answer of ``of_services`` that were not left alone.
+
+    A worker that was scaled in meanwhile is none of them: it goes by the count of its
+    service, in whose present deployment it still was.
+    """
+    now = of_services(stage)
+    with stage.agent.lock:
+        present = {kept.primary.id for kept in stage.agent.services.kept.values()}
+        return [
+            number
+            for number, main in before.items()
+            if now.get(number) != main
+            and not _was_scaled_in(stage.agent.tasks[number], present)
+        ]
+
+
+def _was_scaled_in(task: Task, present: Collection[str]) -> bool:
+    return (
+        component_of(task) == WORKER
+        and task.stop_code == SCHEDULER
+        and task.deployment_id in present
+        and not task.is_unhealthy
+    )
 
 
 def set_ups(stage: Stage) -> list[Task]:

@@ -142,8 +142,7 @@ def _unchanged(stage: Stage, what: str) -> Iterator[None]:
     """Raise NotProven unless every process and every secret is what it was."""
     processes, secrets = components.of_services(stage), _digests(stage)
     yield
-    now = components.of_services(stage)
-    if gone := [task for task, main in processes.items() if now.get(task) != main]:
+    if gone := components.ended(stage, processes):
         raise NotProven(f"{what} restarted {len(gone)} running tasks.", logs(stage))
     if _digests(stage) != secrets:
         raise NotProven(f"{what} has changed a secret.")
