@@ -338,5 +338,6 @@ def _console(*, stderr: bool) -> Console:
     return Console(
         stderr=stderr,
         highlight=False,
+        emoji=False,  # ARNs of secrets hold one of its codes
         width=None if stream.isatty() else PIPED_WIDTH,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,10 +28,13 @@ STYLES = {"HEALTHY": "green", "UNHEALTHY": "red"}
 
 def console(*, stderr: bool = False) -> Console:
     """Return where to write; a pipe gets whole lines."""
-    made = Console(stderr=stderr, highlight=False)
-    if not made.is_terminal:
-        made = Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
-    return made
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,  # ARNs of secrets hold one of its codes
+        width=None if stream.isatty() else PIPED_WIDTH,
+    )
 
 
 class Board:

@@ -85,3 +85,14 @@ def test_problem_is_printed_word_for_word(capsys: pytest.CaptureFixture[str]) ->
         f"error  a.json:1\n       {what}\nwhy    Why.\ndo     Do.\n\n"
         "1 problem. All is as it was.\n"
     )
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
+
+
+def test_the_arn_of_a_secret_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its middle is the code of a pictograph, which a rehearsal once showed instead."""
+    report.stdout().print(ARN)
+    assert ARN in capsys.readouterr().out

@@ -139,3 +139,14 @@ def test_only_commands_are_spelt_out() -> None:
         assert screen.spelt("build.py plan ENV; airflow-ENV") == (
             "build.py plan dev --local; airflow-ENV"
         )
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
+
+
+def test_the_arn_of_a_secret_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its middle is the code of a pictograph, which a rehearsal once showed instead."""
+    screen.stdout().print(ARN)
+    assert ARN in capsys.readouterr().out
