@@ -6,7 +6,9 @@ so that a busy or a slow machine shows in both; the ratio is what to compare.
 
 Limits are for two cores. Nothing fails here: a busy machine is no defect.
 
-``python -m benchmarks brain`` takes the figures of the scaling brain alone.
+``python -m benchmarks brain`` takes the figures of the scaling brain alone,
+``templates`` those of the compiler and of delivery, ``rehearsal`` those of a whole
+environment on this machine.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import brain
+from benchmarks import brain, rehearsal
 from benchmarks.figures import ROOT, Figure, output, spent
 
 RUNS = 5
@@ -47,10 +49,10 @@ CFN_LINT = (
 
 def main() -> None:
     """Measure and print."""
-    only_brain = sys.argv[1:] == ["brain"]
-    with tempfile.TemporaryDirectory() as folder:
-        figures = [] if only_brain else measure(Path(folder))
-    figures += brain.measure()
+    wanted = sys.argv[1:] or list(GROUPS)
+    if unknown := set(wanted) - set(GROUPS):
+        sys.exit(f"{', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}.")
+    figures = [figure for group in wanted for figure in GROUPS[group]()]
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("What", "Seconds", "Limit", "Floor", "Ratio", "The floor is"):
         table.add_column(heading, justify="left" if heading[0] in "WT" else "right")
@@ -75,8 +77,14 @@ def main() -> None:
     )
 
 
+def of_templates() -> list[Figure]:
+    """Measure compiling and delivery in a folder of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(Path(folder))
+
+
 def measure(folder: Path) -> list[Figure]:
-    """Take every figure, each beside its floor."""
+    """Take every figure of the templates, each beside its floor."""
     load = cpu([sys.executable, "-c", output(work("libraries"))])
     loading = "loading the libraries"
     figures = [
@@ -191,6 +199,14 @@ def wall(command: Callable[[], Sequence[str]], cwd: Path = ROOT) -> float:
 def cpu(command: Sequence[str]) -> float:
     """Return the median of the processor time."""
     return median(spent(command, ROOT).cpu for _ in range(RUNS))
+
+
+GROUPS: Mapping[str, Callable[[], list[Figure]]] = {
+    "templates": of_templates,
+    "brain": brain.measure,
+    "rehearsal": rehearsal.measure,
+}
+"""What can be measured, by the name of its part."""
 
 
 if __name__ == "__main__":

@@ -1,45 +1,88 @@
-"""How long an environment takes to come up on this machine: a rehearsal without proofs.
+"""How long an environment takes to come up on this machine, and to be proven.
 
-Run as ``python -m benchmarks.rehearsal [ENVIRONMENT...]``, dev without one. Everything
-is installed and ``dist/`` built before the clock starts. The limits are those of a
-machine with two cores that does nothing else; ``make rehearse`` measures the rest.
+A rehearsal of ``dev`` without faults and scaling. Everything is installed and
+``dist/`` built before the clock starts. The limits are those of a machine with two
+cores that does nothing else.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
 
 import build
+from benchmarks.figures import ROOT, Figure, spent
+from delivery.dist import Dist
 from local.airflow_environment import airflow_environment
 from local.engines.programs import installed
-from local.rehearsal.report import LIMITS
+from local.rehearsal import proof
+from local.rehearsal.parts import overrides, parts
+from local.rehearsal.proofs import FIRST_RUN, PROOFS
+from local.rehearsal.proofs.start import (
+    FIRST_RUN_SECONDS,
+    RUNTIME_SECONDS,
+    start_up_costs,
+)
+from local.rehearsal.report import LIMITS, MEBIBYTES, PROVEN
 from local.rehearsal.stage import Stage
 
-ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = "dev"
+MILLISECONDS = 1000
 
 
-def phases(environment: str) -> Mapping[str, float]:
-    """Return the end of each phase, in seconds from the beginning."""
-    airflow_environment()
-    installed("engines")
-    with Stage(ROOT, environment, begun_at=time.monotonic()) as stage:
-        return stage.seconds
-
-
-def main() -> None:
-    """Print a line for each phase of each environment, and how busy the machine was."""
+def measure() -> list[Figure]:
+    """Bring the environment up, prove it once, and return what that took."""
     build.bring_up_to_date()
-    for environment in sys.argv[1:] or ["dev"]:
-        for phase, seconds in phases(environment).items():
-            limit = f"  limit {LIMITS[phase]} s" if phase in LIMITS else ""
-            sys.stdout.write(f"{seconds:6.1f} s  {environment}: {phase}{limit}\n")
-        load = os.getloadavg()[0]
-        sys.stdout.write(f"{load:6.1f}    processes wanted a core in the last minute\n")
-
-
-if __name__ == "__main__":
-    main()
+    installed("engines")
+    python = str(airflow_environment().python)
+    floor = min(
+        # The first of two may have to read everything from the disk.
+        spent((python, "-m", "airflow", "version"), cwd=ROOT).wall
+        for _ in range(2)
+    )
+    begun_at = time.monotonic()
+    stage = Stage(
+        ROOT,
+        ENVIRONMENT,
+        overrides=overrides(Dist.read(ROOT / "dist").environment(ENVIRONMENT)),
+        dags=parts(has_faults=False, has_scaling=False).dags,
+        begun_at=begun_at,
+    )
+    with stage:
+        ends = dict(stage.seconds)
+        results = proof.run(stage, PROOFS, lambda _line: None)
+        ends[PROVEN] = time.monotonic() - begun_at
+        slowest = max(cost.worked for cost in start_up_costs(stage).values())
+        peak = stage.peak_mebibytes
+    for failed in (result for result in results if not result.passed):
+        sys.stderr.write(f"{proof.line(failed)}\n")
+    (first,) = (result.seconds for result in results if result.title == FIRST_RUN)
+    return [
+        *(
+            Figure(
+                what=f"{ENVIRONMENT}, from the command to: {phase}",
+                seconds=seconds,
+                limit=LIMITS.get(phase),
+                floor=floor,
+                floor_is="`airflow version`: loading Airflow once",
+            )
+            for phase, seconds in ends.items()
+        ),
+        Figure(
+            what="First DAG run from then on",
+            seconds=first,
+            limit=FIRST_RUN_SECONDS,
+            floor=floor,
+            floor_is="as above",
+        ),
+        Figure(
+            what="Our part of a container's start, milliseconds of CPU",
+            seconds=slowest * MILLISECONDS,
+            limit=RUNTIME_SECONDS * MILLISECONDS,
+            floor=floor * MILLISECONDS,
+            floor_is="as above",
+        ),
+        Figure(
+            what="Memory of all processes at most, MiB", seconds=peak, limit=MEBIBYTES
+        ),
+    ]

@@ -418,7 +418,7 @@ SETTINGS = (
         "Seconds between looks for tasks of a scheduler that is gone. A scheduler "
         "watches the heartbeats of its own tasks alone, and ECS replaces one before "
         "its end counts: with the default of 300, a worker that died at the same time "
-        "was noticed after six minutes more (measured by killing both).",
+        "was noticed after five minutes more (measured by killing both).",
     ),
     # Where DAGs come from.
     Setting(

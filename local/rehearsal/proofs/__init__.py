@@ -20,9 +20,11 @@ from local.rehearsal.proofs import (
     task_logs,
 )
 
+FIRST_RUN = "The first DAG run is over within 20 s"
+
 PROOFS = (
     Proof("Every component is healthy", health.components),
-    Proof("The first DAG run is over within 20 s", start.first_run),
+    Proof(FIRST_RUN, start.first_run),
     Proof("The runtime adds at most 300 ms to a start", start.start_up_cost),
     *(
         Proof(title, prove, is_alone=False)
