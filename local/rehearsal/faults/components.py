@@ -16,9 +16,9 @@ from local.rehearsal.stage import Stage
 WORKER, SETUP = "worker", "setup"
 DEFAULT_QUEUE = "default"
 
-WELL_SECONDS = 120.0
-"""Until everything is healthy again. Airflow's processes need up to half a minute to
-start on two cores, and as long again when several start at once."""
+WELL_SECONDS = 60.0
+"""Until everything is healthy again. On two cores that do nothing else a component took
+5 to 14 s, and Airflow's processes need as long again when several start at once."""
 
 
 def component_of(task: Task) -> str:

@@ -28,7 +28,7 @@ runs from one environment. That they differ is what the templates go by."""
 
 FAILED = "UPDATE_ROLLBACK_COMPLETE"
 
-ROLLED_SECONDS = 240.0
+ROLLED_SECONDS = 150.0
 """Until every service has a healthy task of the new version, all starting at once."""
 
 STOPPED_SECONDS = 120.0
