@@ -23,6 +23,12 @@ PIPED_WIDTH = 10_000
 STOPPED_SHOWN = 5
 """Tasks that have ended; the rest of them are in the logs."""
 
+COLUMNS = (
+    *(("Component", 28), ("Task", 8), ("State", 7), ("Health", 9), ("Age", 5)),
+    ("Why", 3),
+)
+"""Headings, and how narrow each may get: on eighty columns only the reason gives way."""
+
 STYLES = {"HEALTHY": "green", "UNHEALTHY": "red"}
 
 
@@ -66,9 +72,11 @@ class Board:
         """Return every task that runs, and the last ones that ended."""
         rows = self._rows()
         ended = [row for row in rows if row.status == "STOPPED"][-STOPPED_SHOWN:]
-        shown = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-        for heading in ("Component", "Task", "State", "Health", "Age", "Why"):
-            shown.add_column(heading, no_wrap=True, overflow="ellipsis")
+        shown = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+        for heading, least in COLUMNS:
+            shown.add_column(
+                heading, no_wrap=True, overflow="ellipsis", min_width=least
+            )
         for row in rows:
             if row.status != "STOPPED" or row in ended:
                 shown.add_row(

@@ -84,6 +84,25 @@ def test_the_table_names_components_and_says_why_one_ended() -> None:
     assert "DefaultWorkers/Worker" in seen
 
 
+def test_on_eighty_columns_only_the_reason_gives_way() -> None:
+    """It once gave way evenly, and health was an ellipsis."""
+    shown = Console(file=io.StringIO(), width=80, no_color=True)
+    reason = "Essential container in task exited, and this says at length why it did"
+    board = live.Board(
+        stage(
+            row("AirflowServices-ABC-DagProcessor", "RUNNING", "UNHEALTHY", reason),
+        ),
+        shown,
+    )
+    shown.print(board.table())
+    (_, line) = text(shown).splitlines()
+    assert line.startswith("AirflowServices/DagProcessor")
+    assert "RUNNING" in line
+    assert "UNHEALTHY" in line
+    assert "7 s" in line
+    assert line.rstrip().endswith("…")
+
+
 def test_a_pipe_gets_a_line_for_each_change_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -27,7 +27,7 @@ def test_equal_numbers_are_alike() -> None:
     assert [str(pair) for pair in compared] == [
         "most workers 3, foreseen 3",
         "workers 3, foreseen 3 (+-1)",
-        "worker-seconds 1000, foreseen 1000 (+-250)",
+        "worker-seconds 1000, foreseen 1000 (+-295)",
         "first order after 6, foreseen 6 (+-45)",
         "asleep after 400, foreseen 400 (+-45)",
     ]
