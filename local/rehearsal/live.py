@@ -23,11 +23,8 @@ PIPED_WIDTH = 10_000
 STOPPED_SHOWN = 5
 """Tasks that have ended; the rest of them are in the logs."""
 
-COLUMNS = (
-    *(("Component", 28), ("Task", 8), ("State", 7), ("Health", 9), ("Age", 5)),
-    ("Why", 3),
-)
-"""Headings, and how narrow each may get: on eighty columns only the reason gives way."""
+COLUMNS = ("Component", "Task", "State", "Health", "Age")
+"""Beside the reason, which alone gives way where a terminal is narrow."""
 
 STYLES = {"HEALTHY": "green", "UNHEALTHY": "red"}
 
@@ -73,10 +70,9 @@ class Board:
         rows = self._rows()
         ended = [row for row in rows if row.status == "STOPPED"][-STOPPED_SHOWN:]
         shown = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
-        for heading, least in COLUMNS:
-            shown.add_column(
-                heading, no_wrap=True, overflow="ellipsis", min_width=least
-            )
+        for heading in COLUMNS:
+            shown.add_column(heading, no_wrap=True)
+        shown.add_column("Why")
         for row in rows:
             if row.status != "STOPPED" or row in ended:
                 shown.add_row(
@@ -85,7 +81,9 @@ class Board:
                     row.status,
                     Text(row.health, style=STYLES.get(row.health, "dim")),
                     f"{row.seconds:.0f} s",
-                    Text(self._why(row), style="dim"),
+                    Text(
+                        self._why(row), style="dim", no_wrap=True, overflow="ellipsis"
+                    ),
                 )
         return shown
 
