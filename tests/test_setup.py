@@ -120,4 +120,8 @@ def test_make_without_a_python_says_what_to_do(checkout: Checkout) -> None:
 def test_continuous_integration_runs_what_the_readme_says() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().rstrip().endswith("make test")
+    lines = script.read_text().splitlines()
+    readme = (ROOT / "README.md").read_text()
+    for command in ("make test", "make rehearse ENV=dev"):
+        assert command in lines
+        assert command in readme
