@@ -38,6 +38,7 @@ def test_floor_loads_what_compiling_loads_and_nothing_of_ours() -> None:
     assert not {"templates", "compiler.wiring", "build"} & set(names)
 
 
+@pytest.mark.slow
 def test_growth_is_measured_for_each_number_of_pools() -> None:
     seconds = json.loads(output("growth", "1", "2"))
     assert seconds.keys() == {"1", "2"}

@@ -106,6 +106,7 @@ def rules(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(finding.rule, finding.place) for finding in unexcused(findings)}
 
 
+@pytest.mark.slow
 def test_both_linters_accept_sound_wires(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def test_worker_that_dies_is_no_clean_result(
             workers.run(stage(tmp_path, templates), TASKS)
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_build_that_started_them(tmp_path: Path) -> None:
     # A build that is killed cannot say goodbye: its workers must notice.
     workers = lint.CfnLint(workers=2)

@@ -19,6 +19,7 @@ def told(tmp_path: Path, **more: str) -> dict[str, str]:
     return {"HOME": str(tmp_path), "PATH": os.defpath, **more}
 
 
+@pytest.mark.slow
 def test_waiting_is_told_and_work_is_counted(tmp_path: Path) -> None:
     waited = start._cost([sys.executable, "-S", "-c", SLEEPS], told(tmp_path))
     worked = start._cost([sys.executable, "-S", "-c", WORKS], told(tmp_path))

@@ -32,6 +32,7 @@ def exported(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_your_own_history_is_compared(
     exported: Path, template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
