@@ -37,10 +37,14 @@ def pool_list(t: Page, pools: Iterable[tuple[Pool, PoolSettings]]) -> PoolList:
     Raises WiringError when it does not fit: its parts are as many as PoolList has.
     """
     parts: list[list[Piece]] = []
+    room = 0
     for entry in _entries(t, pools):
-        if not parts or _longest([*parts[-1], *entry]) > MOST_BYTES:
+        most = _longest(entry)
+        if most > room:
             parts.append([])
+            room = MOST_BYTES
         parts[-1] += entry
+        room -= most
     names = [leaf.name for leaf in leaves(PoolList)]
     if len(parts) > len(names):
         raise WiringError(
