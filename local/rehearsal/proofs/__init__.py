@@ -1,8 +1,8 @@
 """What a rehearsal without faults proves, in the order of its table.
 
 The first lines are alone because they measure. Those in the middle run together: each
-waits for something else, and two cores are enough for all of them. The last one takes
-a worker away.
+waits for something else, and two cores are enough for all of them. Then a worker is
+taken away, and last it is seen what all of that was allowed to do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from local.rehearsal.proofs import (
     health,
     login,
     passwords,
+    rights,
     secret_matrix,
     start,
     task_logs,
@@ -47,4 +48,5 @@ PROOFS = (
         )
     ),
     Proof("Logs outlive their worker", task_logs.after_its_worker),
+    Proof("The rights of every role suffice", rights.suffice),
 )
