@@ -117,7 +117,7 @@ format: $(READY) ## Format the code, and mend what ruff can mend by itself.
 
 .PHONY: golden
 golden: $(READY) ## Write the golden templates anew, to be read in review.
-	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/house/test_golden.py
+	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/compliance/test_golden.py
 
 .PHONY: reference
 reference: $(READY) ## Write the table of parameters in the README anew.

@@ -6,8 +6,8 @@ so that a busy or a slow machine shows in both; the ratio is what to compare.
 
 Limits are for two cores. Nothing fails here: a busy machine is no defect.
 
-``python -m benchmarks brain`` takes the figures of the scaling brain alone,
-``templates`` those of the compiler and of delivery, ``rehearsal`` those of a whole
+``python -m benchmarks autoscaler`` takes the figures of the autoscaler alone,
+``templates`` those of the compiler and of delivery, ``environment`` those of a whole
 environment on this machine.
 """
 
@@ -24,7 +24,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import brain, rehearsal
+from benchmarks import autoscaler, local_environment
 from benchmarks.figures import ROOT, Figure, output, spent
 
 RUNS = 5
@@ -203,8 +203,8 @@ def cpu(command: Sequence[str]) -> float:
 
 GROUPS: Mapping[str, Callable[[], list[Figure]]] = {
     "templates": of_templates,
-    "brain": brain.measure,
-    "rehearsal": rehearsal.measure,
+    "autoscaler": autoscaler.measure,
+    "environment": local_environment.measure,
 }
 """What can be measured, by the name of its part."""
 

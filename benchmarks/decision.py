@@ -12,12 +12,19 @@ import time
 from random import Random
 from statistics import median
 
-from runtime.brain.decide import decide
-from runtime.brain.demand import Foreseer
-from runtime.brain.knowledge import Knowledge
-from runtime.brain.queries import Observed, Past, Queued
-from runtime.brain.settings import PoolSettings, Settings
-from runtime.brain.state import Fleet, Memory, Running, Snapshot, Worker, WorkerState
+from fargate_runtime.autoscaler.dag_metadata import Knowledge
+from fargate_runtime.autoscaler.decide import decide
+from fargate_runtime.autoscaler.demand import Foreseer
+from fargate_runtime.autoscaler.queries import Observed, Past, Queued
+from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.state import (
+    Fleet,
+    Memory,
+    Running,
+    Snapshot,
+    Worker,
+    WorkerState,
+)
 
 DAGS, POOLS, WORKERS, CONCURRENCY = 200, 50, 500, 8
 TASKS_OF_DAG = 20

@@ -1,7 +1,7 @@
 """A metadata database as years of Airflow leave it: made in SQL, in the real schema.
 
 Runs in the environment of Airflow, as ``python -m benchmarks.metadata ROWS QUEUED``,
-with what the setup task is told: it makes roles and tables as that does, then fills
+with what the migration job is told: it makes roles and tables as that does, then fills
 them. A database that is filled already stays, but for what must be of today.
 
 Two hundred DAGs have fifty task instances a run: forty tasks, eight after each other
@@ -19,9 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from runtime.databases import connect, prepare, scaling_login
-from runtime.scaling_role import admit
-from runtime.setup import login, master_login
+from fargate_runtime.migration.databases import connect, prepare, scaling_login
+from fargate_runtime.migration.job import login, master_login
+from fargate_runtime.migration.scaling_role import admit
 
 DAGS = 200
 PLAIN, MAPPED, STAGES = 40, 10, 8

@@ -1,6 +1,6 @@
 """Rounds of the real loop against a full database: ``python -m benchmarks.rounds``.
 
-Runs in the environment of Airflow with what the brain's container is told. The
+Runs in the environment of Airflow with what the autoscaler's container is told. The
 database is real; the clients of the broker and of AWS are loaded and made as in the
 process, but 500 workers and 50 services answer from memory.
 
@@ -22,13 +22,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from runtime.brain import queries
-from runtime.brain.__main__ import prepare
-from runtime.brain.database import Database, Row
-from runtime.brain.remote_control import Answers
-from runtime.brain.services import Service
-from runtime.databases import scaling_login
-from runtime.scaling_protocol import Phase, Report
+from fargate_runtime.autoscaler import queries
+from fargate_runtime.autoscaler.__main__ import prepare
+from fargate_runtime.autoscaler.database import Database, Row
+from fargate_runtime.autoscaler.remote_control import Answers
+from fargate_runtime.autoscaler.services import Service
+from fargate_runtime.migration.databases import scaling_login
+from fargate_runtime.scaling_protocol import Phase, Report
 
 ROUNDS = 8
 """As many as it takes until every DAG is known: each reads the most a round ever does.

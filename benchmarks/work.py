@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from build import ROOT, assets, compile_pages
+from cli.product import ROOT, assets, compile_pages
 from compiler.quotas import over_quota
 from compiler.wiring import Build
 
@@ -27,7 +27,7 @@ def compile_everything() -> None:
 def compile_pools(count: int) -> None:
     """Compile the parent with that many worker pools, and hold it to every quota."""
     from templates import parent
-    from templates.pools import Pool
+    from templates.airflow.pools import Pool
 
     pools = tuple(
         # CloudFormation's 200 parameters cannot ask for every knob of fifty pools.
@@ -54,8 +54,8 @@ def time_pools(counts: list[int]) -> None:
 
 def deliver(folder: Path, command: list[str]) -> None:
     """Run a command of delivery against the emulator in a folder, started before."""
-    from delivery.commands import Connected, commands
-    from local.emulator import Emulator
+    from cli.deployment import Connected, commands
+    from local.emulator.process import Emulator
 
     emulator = Emulator(ROOT, folder / "emulator")
 
@@ -71,7 +71,7 @@ def deliver(folder: Path, command: list[str]) -> None:
 
 def control_emulator(folder: Path, action: str) -> None:
     """Start the emulator of a folder, or erase it."""
-    from local.emulator import Emulator
+    from local.emulator.process import Emulator
 
     emulator = Emulator(ROOT, folder / "emulator")
     if action == "start":

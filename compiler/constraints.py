@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from compiler.located_json import quoted
-from compiler.spelling import nearest
+from compiler.suggestions import nearest
 
 MAX_VALUE_BYTES = 4096
 """A quota of the CloudFormation API."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compiler.launch_scopes import further_actions
+from compiler.iam_scopes import further_actions
 from compiler.wiring import WiringError
 
 DATA = Path(__file__).with_suffix(".json")
@@ -102,7 +102,7 @@ def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
     unknown = sorted(action for action in actions if entry(action) is None)
     if unknown:
         raise WiringError(
-            "compiler/launch_scopes.py",
+            "compiler/iam_scopes.py",
             f"IAM knows no {', '.join(unknown)}",
             "Correct the spelling",
         )

@@ -17,7 +17,7 @@ from typing import (
 
 from troposphere import encode_to_dict
 
-from compiler.spelling import nearest
+from compiler.suggestions import nearest
 from compiler.values import Value, WiringError
 
 Face = TypeVar("Face", bound="Interface")

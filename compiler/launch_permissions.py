@@ -34,7 +34,7 @@ from awacs.aws import (
 from troposphere import Sub, encode_to_dict
 
 from compiler import handler_permissions
-from compiler.launch_scopes import (
+from compiler.iam_scopes import (
     ACCOUNT,
     HERE,
     IAM_PREFIXES,
@@ -50,7 +50,7 @@ from compiler.launch_scopes import (
     Service,
 )
 from compiler.values import ASSET_BUCKET
-from compiler.wiring import Page, WiringError
+from compiler.wiring import Template, WiringError
 
 PROVISIONED = "SC-${AWS::AccountId}-pp-"
 """How Service Catalog begins a stack's name; nested stacks carry it on."""
@@ -109,7 +109,7 @@ CUSTOM = "Custom::"
 
 
 def required_permissions(
-    pages: Iterable[Page], stack_prefix: str = PROVISIONED
+    pages: Iterable[Template], stack_prefix: str = PROVISIONED
 ) -> list[Statement]:
     """Return what launching these templates takes, in stacks whose names begin so."""
     topics = permissions_by_topic(pages, stack_prefix).values()
@@ -117,7 +117,7 @@ def required_permissions(
 
 
 def permissions_by_topic(
-    pages: Iterable[Page], stack_prefix: str = PROVISIONED
+    pages: Iterable[Template], stack_prefix: str = PROVISIONED
 ) -> dict[str, list[Statement]]:
     """Return the same in lists that fit into one managed policy each."""
     templates = Templates([page.document for page in pages])
@@ -140,7 +140,7 @@ def check_size(name: str, statements: Sequence[Statement]) -> None:
         raise WiringError(
             f"the launch role's policy {name}",
             f"it has {used:,} characters of {POLICY_CHARACTERS:,}",
-            "Give some of its services another topic in compiler/launch_scopes.py",
+            "Give some of its services another topic in compiler/iam_scopes.py",
         )
 
 
@@ -150,7 +150,7 @@ def check_count(policies: int) -> None:
         raise WiringError(
             "the launch role",
             f"it has {policies} policies of {POLICIES_PER_ROLE}",
-            "Join two topics in compiler/launch_scopes.py",
+            "Join two topics in compiler/iam_scopes.py",
         )
 
 
@@ -216,7 +216,7 @@ class Templates:
         )
         for prefix in sorted(found - {service.prefix for service in SERVICES}):
             raise WiringError(
-                "compiler/launch_scopes.py",
+                "compiler/iam_scopes.py",
                 f"SERVICES does not say on what {prefix} may act",
                 f"Add Service(prefix={prefix!r}, ...) with its reason",
             )
@@ -369,7 +369,7 @@ def _on_service(
     for action in sorted(anywhere - WITHOUT_RESOURCE.keys()):
         if not only_looks(action):
             raise WiringError(
-                "compiler/launch_scopes.py",
+                "compiler/iam_scopes.py",
                 f"{action} can be allowed on every resource only",
                 "Say in WITHOUT_RESOURCE why that is acceptable, or in NEVER_CALLED "
                 "that it is not needed",

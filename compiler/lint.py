@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from cli.errors import ExitCode, Failure, Problem
 from compiler.lint_exceptions import Finding, unexcused
-from compiler.problems import ExitCode, Failure, Problem
 
 EXCEPTIONS_FILE = "compiler/lint_exceptions.py"
 SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
@@ -123,15 +123,13 @@ def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
     )
     if "crash" in answer:
         raise Failure(
-            [
-                Problem(
-                    where=task.template,
-                    what=f"cfn-lint itself failed: {answer['crash'].strip()}",
-                    remedy="Nothing was checked. Run it again; if it stays, it is a "
-                    "fault of cfn-lint or of compiler/lint_worker.py.",
-                )
-            ],
-            ExitCode.UNABLE,
+            Problem(
+                where=task.template,
+                what=f"cfn-lint itself failed: {answer['crash'].strip()}",
+                remedy="Nothing was checked. Run it again; if it stays, it is a "
+                "fault of cfn-lint or of compiler/lint_worker.py.",
+            ),
+            exit_code=ExitCode.UNABLE,
         )
     return (Finding(**finding) for finding in answer["findings"])
 

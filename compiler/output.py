@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from compiler.problems import ExitCode, Failure, Problem
+from cli.errors import ExitCode, Failure, Problem
 
 MANIFEST = "manifest.json"
 """Names every file of ``dist/`` with its SHA-256, and the inputs they came from."""
@@ -38,15 +38,13 @@ def exclusive(dist: Path) -> Iterator[None]:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(
-                [
-                    Problem(
-                        where=f"{dist.name}/",
-                        what="Another build is writing it.",
-                        why="Two builds at once would mix their files.",
-                        remedy="Wait until the other one ends, then run this again.",
-                    )
-                ],
-                ExitCode.UNABLE,
+                Problem(
+                    where=f"{dist.name}/",
+                    what="Another build is writing it.",
+                    why="Two builds at once would mix their files.",
+                    remedy="Wait until the other one ends, then run this again.",
+                ),
+                exit_code=ExitCode.UNABLE,
             ) from error
         yield
     finally:
@@ -141,15 +139,13 @@ def digest(content: bytes) -> str:
 def _check_replaceable(dist: Path) -> None:
     if dist.exists() and not _is_ours(dist):
         raise Failure(
-            [
-                Problem(
-                    where=f"{dist.name}/",
-                    what="It is not a folder that a build made, so nothing was built.",
-                    why="A build replaces the whole folder.",
-                    remedy="Give an empty or a new folder with --dist.",
-                )
-            ],
-            ExitCode.UNABLE,
+            Problem(
+                where=f"{dist.name}/",
+                what="It is not a folder that a build made, so nothing was built.",
+                why="A build replaces the whole folder.",
+                remedy="Give an empty or a new folder with --dist.",
+            ),
+            exit_code=ExitCode.UNABLE,
         )
     # Permission bits too: to root everything is writable, but somebody who took
     # them away meant it.
@@ -157,16 +153,14 @@ def _check_replaceable(dist: Path) -> None:
         os.access(dist, os.W_OK) and dist.stat().st_mode & WRITE_BITS
     ):
         raise Failure(
-            [
-                Problem(
-                    where=f"{dist.name}/",
-                    what="It is read-only, so nothing was built.",
-                    why="A build replaces the whole folder.",
-                    remedy=f"Run chmod u+w {dist.name}, or give another folder with "
-                    "--dist.",
-                )
-            ],
-            ExitCode.UNABLE,
+            Problem(
+                where=f"{dist.name}/",
+                what="It is read-only, so nothing was built.",
+                why="A build replaces the whole folder.",
+                remedy=f"Run chmod u+w {dist.name}, or give another folder with "
+                "--dist.",
+            ),
+            exit_code=ExitCode.UNABLE,
         )
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cli.errors import ExitCode, Failure, Problem
 from compiler.located_json import (
     Array,
     Bare,
@@ -35,8 +36,7 @@ from compiler.located_json import (
     parse,
     quoted,
 )
-from compiler.problems import ExitCode, Failure, Problem
-from compiler.spelling import nearest
+from compiler.suggestions import nearest
 from compiler.tags import MAX_TAGS, objections
 
 SECTIONS = ("Parameters", "Tags", "StackPolicy")
@@ -99,13 +99,15 @@ def environments(folder: Path) -> dict[str, Path]:
     wrong = [file for file in files if not ENVIRONMENT_NAME.fullmatch(file.stem)]
     if wrong:
         raise MalformedFileError(
-            Problem(
-                where=file.as_posix(),
-                what=f"{quoted(file.stem)} is no name for an environment.",
-                why="It becomes a folder of dist/parameters/ and part of commands.",
-                remedy="Rename the file: letters, digits, dots, hyphens, underscores.",
+            *(
+                Problem(
+                    where=file.as_posix(),
+                    what=f"{quoted(file.stem)} is no name for an environment.",
+                    why="It becomes a folder of dist/parameters/ and part of commands.",
+                    remedy="Rename it: letters, digits, dots, hyphens, underscores.",
+                )
+                for file in wrong
             )
-            for file in wrong
         )
     return {file.stem: file for file in files}
 
@@ -115,16 +117,14 @@ def find(folder: Path, name: str) -> Path:
     known = environments(folder)
     if name not in known:
         raise UnknownEnvironmentError(
-            [
-                Problem(
-                    where=f"{folder.as_posix()}/",
-                    what=f"There is no environment {quoted(name)}.",
-                    why=f"Known: {', '.join(known) or 'none'}.",
-                    remedy=nearest(name, known)
-                    or f"Write {folder.as_posix()}/{{name}}.json, or name a known one.",
-                )
-            ],
-            ExitCode.WRONG_USAGE,
+            Problem(
+                where=f"{folder.as_posix()}/",
+                what=f"There is no environment {quoted(name)}.",
+                why=f"Known: {', '.join(known) or 'none'}.",
+                remedy=nearest(name, known)
+                or f"Write {folder.as_posix()}/{{name}}.json, or name a known one.",
+            ),
+            exit_code=ExitCode.USAGE,
         )
     return known[name]
 
@@ -136,27 +136,23 @@ def load(path: Path) -> EnvironmentFile:
         document = parse(_text(path))
     except MalformedJsonError as error:
         raise MalformedFileError(
-            [
-                Problem(
-                    where=f"{source}:{error.line}:{error.column}",
-                    what=error.what,
-                    why=error.why,
-                    remedy=error.remedy,
-                )
-            ]
+            Problem(
+                where=f"{source}:{error.line}:{error.column}",
+                what=error.what,
+                why=error.why,
+                remedy=error.remedy,
+            )
         ) from error
     if not isinstance(document, Object):
         raise MalformedFileError(
-            [
-                Problem(
-                    where=f"{source}:{document.line}",
-                    what=f"The file holds {_spell(document)}, not an object.",
-                    why="The build writes the lists that commands take from it."
-                    if isinstance(document, Array)
-                    else "",
-                    remedy=SHAPE,
-                )
-            ]
+            Problem(
+                where=f"{source}:{document.line}",
+                what=f"The file holds {_spell(document)}, not an object.",
+                why="The build writes the lists that commands take from it."
+                if isinstance(document, Array)
+                else "",
+                remedy=SHAPE,
+            )
         )
     return _Reading(source).environment(path.stem, document)
 
@@ -184,28 +180,24 @@ def _text(path: Path) -> str:
 def _unreadable(path: Path, error: OSError | ValueError) -> UnreadableFileError:
     why = error.strerror if isinstance(error, OSError) else str(error)
     return UnreadableFileError(
-        [
-            Problem(
-                where=path.as_posix(),
-                what="It cannot be read.",
-                why=f"The system says: {why}.",
-                remedy="Correct the path or its permissions.",
-            )
-        ],
-        ExitCode.UNABLE,
+        Problem(
+            where=path.as_posix(),
+            what="It cannot be read.",
+            why=f"The system says: {why}.",
+            remedy="Correct the path or its permissions.",
+        ),
+        exit_code=ExitCode.UNABLE,
     )
 
 
 def _no_text(path: Path, what: str) -> UnreadableFileError:
     return UnreadableFileError(
-        [
-            Problem(
-                where=path.as_posix(),
-                what=what,
-                why="A parameter file is JSON in UTF-8.",
-                remedy="Save it again with that encoding.",
-            )
-        ]
+        Problem(
+            where=path.as_posix(),
+            what=what,
+            why="A parameter file is JSON in UTF-8.",
+            remedy="Save it again with that encoding.",
+        )
     )
 
 

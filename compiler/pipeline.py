@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.errors import ExitCode, Failure, Problem
 from compiler import output
-from compiler.problems import ExitCode, Failure, Problem
 
 if TYPE_CHECKING:  # an unchanged rebuild loads none of these
     from compiler.lint import Task
     from compiler.parameters import EnvironmentFile
     from compiler.validation import Check
-    from compiler.wiring import AssetFile, Page
+    from compiler.wiring import AssetFile, Template
 
 PARENT = "parent.template.json"
 """The root that an operator launches: parameter files are for it."""
@@ -45,7 +45,7 @@ INPUTS = (
     "compiler",
     "parameters",
     "requirements/dev.txt",
-    "runtime",
+    "fargate_runtime",
     "templates",
 )
 """The sources that decide what a build writes."""
@@ -57,7 +57,7 @@ class Project:
 
     root: Path
     dist: Path
-    compile_pages: Callable[[], Iterable[Page]]
+    compile_pages: Callable[[], Iterable[Template]]
     """Every template, a nested one before those that nest it."""
     assets: Callable[[], Mapping[str, AssetFile]]
     checks: Callable[[], Iterable[Check]]
@@ -116,7 +116,7 @@ def check(project: Project, names: Sequence[str]) -> Outcome:
     return _validated(environments, parent, project)
 
 
-def compiled(project: Project) -> list[Page]:
+def compiled(project: Project) -> list[Template]:
     """Compile every page; an error in one says where in ``templates/`` it arose."""
     said = io.StringIO()
     try:
@@ -126,13 +126,13 @@ def compiled(project: Project) -> list[Page]:
         line = _line_in(project.templates, error)
         if not line:
             raise
-        raise Failure([_problem(error, line, said.getvalue())]) from error
+        raise Failure(_problem(error, line, said.getvalue())) from error
     sys.stderr.write(said.getvalue())
     return pages
 
 
 def _build(project: Project, stage: Path, inputs: str) -> Outcome:
-    from compiler import lint, parameters, quotas, shapes
+    from compiler import lint, parameter_formats, parameters, quotas
 
     # Its workers take a second to wake up, and meanwhile the pages compile.
     with lint.CfnLint() as cfn_lint:
@@ -145,7 +145,9 @@ def _build(project: Project, stage: Path, inputs: str) -> Outcome:
 
         files = {path: text for path, (_, text) in templates.items()}
         for environment in environments:
-            files |= shapes.shapes(environment, template_path=GIT_SYNC_PARENT)
+            files |= parameter_formats.shapes(
+                environment, template_path=GIT_SYNC_PARENT
+            )
         assets = {asset.path: asset.content for asset in project.assets().values()}
         content = {path: text.encode() for path, text in files.items()} | assets
         output.write(stage, content, inputs)
@@ -179,20 +181,20 @@ def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:
 
     environments: list[EnvironmentFile] = []
     problems: list[Problem] = []
-    code = ExitCode.WRONG_INPUT
+    code = ExitCode.FAILED
     for path in paths:
         try:
             environments.append(parameters.load(_shown(path)))
         except Failure as failure:
             problems += failure.problems
-            code = max(code, failure.code)
+            code = max(code, failure.exit_code)
     if problems:
-        raise Failure(problems, code)
+        raise Failure(*problems, exit_code=code)
     return environments
 
 
 def _validated(
-    environments: Iterable[EnvironmentFile], parent: Page, project: Project
+    environments: Iterable[EnvironmentFile], parent: Template, project: Project
 ) -> Outcome:
     from compiler.validation import validate
 
@@ -250,4 +252,4 @@ def _problem(error: Exception, line: str, said: str) -> Problem:
 
 def _stop_at(problems: list[Problem]) -> None:
     if problems:
-        raise Failure(problems)
+        raise Failure(*problems)

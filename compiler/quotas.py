@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.problems import Problem
+from cli.errors import Problem
 
 Document = Mapping[str, Any]
 """A template, or anything inside one."""

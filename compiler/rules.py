@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.problems import Problem
-from compiler.spelling import nearest
+from cli.errors import Problem
+from compiler.suggestions import nearest
 
 FEWEST_PARTS, MOST_PARTS = 2, 10
 """How many conditions Fn::And and Fn::Or take."""

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from cli.errors import Problem
 from compiler.constraints import definition_faults, elements, value_faults
 from compiler.located_json import quoted
 from compiler.parameters import EnvironmentFile
-from compiler.problems import Problem
 from compiler.rules import Unknown, evaluate
-from compiler.spelling import nearest
+from compiler.suggestions import nearest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 A template is a function from typed inputs to typed outputs::
 
-    def define(t: Page, given: Inputs) -> Outputs: ...
+    def define(t: Template, given: Inputs) -> Outputs: ...
 
 Inside, each input is a Ref to one of the template's own parameters. Outside,
 ``t.nest(database.define, database.Inputs(...))`` places the stack and returns
@@ -32,8 +32,8 @@ from troposphere import (
     Parameter,
     Ref,
     Split,
-    Template,
 )
+from troposphere import Template as TroposphereTemplate
 from troposphere.cloudformation import Stack
 
 from compiler.interfaces import (
@@ -47,7 +47,7 @@ from compiler.interfaces import (
     spell,
 )
 from compiler.references import references
-from compiler.spelling import nearest
+from compiler.suggestions import nearest
 from compiler.values import (
     ASSET_BUCKET,
     Asset,
@@ -72,8 +72,8 @@ __all__ = [
     "ConditionName",
     "Define",
     "Interface",
-    "Page",
     "Record",
+    "Template",
     "Value",
     "WiringError",
     "about",
@@ -98,13 +98,16 @@ SECTION_ORDER = (
 )
 RESOURCE_ORDER = ("Type", "Metadata", "Condition", "DependsOn")
 
+SPELLINGS = {"gib": "GiB"}
+"""Words of a parameter's name that CloudFormation's case does not spell."""
+
 In = TypeVar("In", bound=Interface)
 Out = TypeVar("Out", bound=Interface)
 Resource = TypeVar("Resource", bound=AWSObject)
-Define = Callable[["Page", In], Out]
+Define = Callable[["Template", In], Out]
 
 
-class Page(Template):
+class Template(TroposphereTemplate):
     """One template while it is written, and the templates nested in it."""
 
     def __init__(
@@ -114,7 +117,7 @@ class Page(Template):
         self.set_version()
         self.name = name
         self.path = f"{name}.template.json"
-        self.children: dict[str, Page] = {}
+        self.children: dict[str, Template] = {}
         self.document: dict[str, Any] = {}
         self.declared: list[Leaf] = []
         self._build = build
@@ -274,7 +277,7 @@ class Page(Template):
         )
         self.declared.append(leaf)
 
-    def walk(self) -> Iterator[Page]:
+    def walk(self) -> Iterator[Template]:
         """Every page below this one, each once, then this one."""
         seen: set[str] = set()
         for child in self.children.values():
@@ -294,13 +297,13 @@ class Build:
 
     def __init__(self, assets: Mapping[str, AssetFile] | None = None) -> None:
         self.assets = dict(assets or {})
-        self._pages: dict[str, tuple[Define[Any, Any], Page]] = {}
+        self._pages: dict[str, tuple[Define[Any, Any], Template]] = {}
 
-    def root(self, define: Define[In, Out]) -> Page:
+    def root(self, define: Define[In, Out]) -> Template:
         """Compile a root: its parameters carry the defaults and constraints."""
         return self._compile(define, is_root=True)
 
-    def page(self, define: Define[In, Out]) -> Page:
+    def page(self, define: Define[In, Out]) -> Template:
         """Return the compiled template of ``define``, made at its first nesting."""
         name = template_name(define)
         if name not in self._pages:
@@ -314,12 +317,12 @@ class Build:
             )
         return page
 
-    def _compile(self, define: Define[In, Out], *, is_root: bool) -> Page:
+    def _compile(self, define: Define[In, Out], *, is_root: bool) -> Template:
         inputs, outputs = _signature(define)
         summary, _, detail = (sys.modules[define.__module__].__doc__ or "").partition(
             "\n\n"
         )
-        page = Page(
+        page = Template(
             template_name(define),
             " ".join(summary.split()),
             _flow(detail),
@@ -361,7 +364,8 @@ class Build:
 
 def title(name: str) -> str:
     """``private_subnet_ids`` or ``airflow-services`` in CloudFormation's case."""
-    return "".join(word.capitalize() for word in re.split("[-_]", name))
+    words = re.split("[-_]", name)
+    return "".join(SPELLINGS.get(word, word.capitalize()) for word in words)
 
 
 def template_name(define: Define[In, Out]) -> str:
@@ -393,7 +397,7 @@ def _ordered(mapping: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
     return {key: mapping[key] for key in order if key in mapping} | mapping
 
 
-def _keep_only_used_inputs(page: Page, inputs: type[Interface]) -> None:
+def _keep_only_used_inputs(page: Template, inputs: type[Interface]) -> None:
     body = {
         k: v for k, v in page.document.items() if k not in ("Parameters", "Metadata")
     }
@@ -411,7 +415,7 @@ def _keep_only_used_inputs(page: Page, inputs: type[Interface]) -> None:
         del page.document["Parameters"][title(leaf.name)]
 
 
-def _check_every_output_is_read(page: Page) -> None:
+def _check_every_output_is_read(page: Template) -> None:
     read = set(references(page.document))
     stacks_by_outputs: dict[type[Interface], list[str]] = {}
     for stack, outputs in page.nested.items():

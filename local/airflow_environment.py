@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.engines.programs import installed
+from local.datastores.venvs import installed
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ def airflow_environment(
     """Return the environment, installed on the first call: a minute, 450 MB.
 
     ``tell`` gets the installer's words as they come. Raises
-    ``local.engines.EngineError`` with them.
+    ``local.datastores.DatastoreError`` with them.
     """
     return AirflowEnvironment(installed("airflow", tell))

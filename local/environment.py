@@ -1,70 +1,382 @@
-"""The emulator's own virtual environment: MiniStack by exact pin, apart from ours.
+"""One environment, launched in an emulator of its own and run for real.
 
-MiniStack pins botocore, and what it brings must never mix with what delivers to AWS.
+The order is what the pieces need of each other: the emulator has to know where the
+agent's gateway is, because the migration job's function calls AWS through it; the stores
+need the logins that the stack makes; the migration job needs the stores. So the launch
+runs in a thread, and the stores start as soon as their logins exist, while the gate's
+task already waits for the agent.
 """
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
-from collections.abc import Callable
-from importlib.util import find_spec
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-from local.problems import EmulatorError
+from deploy.aws import Aws
+from deploy.aws import Emulator as Reached
+from deploy.dist import MANIFEST, Dist, Environment
+from deploy.dist import ROOT as PARENT
+from local import airflow_image, folders, interrupts, memory, stores
+from local.airflow_environment import airflow_environment
+from local.client import REGION, Reach
+from local.datastores import Authority, Postgres, Valkey
+from local.datastores.processes import free_port
+from local.datastores.venvs import installed
+from local.ecs import Agent, Image, Settings
+from local.ecs.agent import Row
+from local.ecs.scheduler import Rollout
+from local.emulator.process import SECRET_ACCESS_KEY, Emulator
+from local.errors import EnvironmentStopped, LocalEnvironmentError
+from local.launcher import Launched, Launcher
+from local.waiting import Waiting, begun
 
-PINS = Path("requirements/emulator.txt")
-INSTALLER = Path("requirements/install.py")
-ENVIRONMENT = Path(".venv-emulator")
-STAMP = ".installed"
+FOLDER = Path(".local/rehearsal")
+CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
+
+PROBE_SECONDS = 2.0
+"""How often a container that is not healthy yet is asked; its interval is longer. More
+often would cost more than it saves: a check starts a Python."""
+
+LOGIN_SECONDS = 120.0
+LAUNCH_SECONDS = 15 * 60.0
+STEADY_SECONDS = 10 * 60.0
+STOP_SECONDS = 4.0
+"""For what still runs at the end; then it is killed, as nobody needs it any more."""
+
+MEMORY_SECONDS = 5.0
+"""How often memory is measured for its peak."""
+
+HEALTHY = "all healthy"
+"""The last phase of a start."""
 
 Tell = Callable[[str], None]
 
 
-def python(project: Path, tell: Tell) -> Path:
-    """Return the emulator's Python; install what the pins say first, if need be."""
-    environment = project / ENVIRONMENT
-    interpreter = environment / "bin" / "python"
-    pins = project / PINS
-    try:
-        wanted = hashlib.sha256(pins.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        raise EmulatorError(
-            f"{PINS} is missing.", "Take it from the repository."
-        ) from None
-    stamp = environment / STAMP
-    if interpreter.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return interpreter
-    _install(project, environment, pins, tell)
-    return interpreter
+class Stage(Reach):
+    """One environment, running on this machine as it would on AWS."""
 
+    emulator: Emulator
+    postgres: Postgres
+    valkey: Valkey
 
-def schemas() -> Path:
-    """Return the folder of resource schemas, without loading what brings them."""
-    found = find_spec("cfnlint")
-    if found is None or found.origin is None:
-        raise EmulatorError(
-            "cfn-lint is not installed, and its resource schemas are needed.",
-            "Run make templates, which installs it.",
+    def __init__(
+        self,
+        project: Path,
+        environment: str,
+        *,
+        folder: Path | None = None,
+        overrides: Mapping[str, str] | None = None,
+        extra_environment: Mapping[str, str] | None = None,
+        dags: Iterable[Path] = (),
+        keeps: bool = False,
+        begun_at: float | None = None,
+        tell: Tell = lambda _text: None,
+    ) -> None:
+        """Describe the stage; nothing happens before ``start``.
+
+        ``overrides`` are parameters of the parent that are to be others than in the
+        environment's file, ``extra_environment`` what every container is told beyond
+        its task definition. ``dags`` are folders of DAG files to put into the bucket
+        before anything reads it. With ``keeps`` the folder stays, for its logs.
+        ``begun_at`` is when the command began, on the monotonic clock.
+        """
+        self.project = project
+        self.environment = environment
+        self.folder = folder or project / FOLDER
+        self.parameters: Mapping[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        """Phase -> seconds from the beginning of the command to its end."""
+        self.peak_mebibytes = 0.0
+        self._is_named = folder is not None
+        self._overrides = dict(overrides or {})
+        self._extra = dict(extra_environment or {})
+        self._dags = tuple(dags)
+        self._keeps = keeps
+        self._begun_at = begun_at
+        self._tell = tell
+        self._waiting = Waiting()
+        self._ends = ExitStack()
+        self._stand_ins: dict[str, str] = {}
+
+    # Up and down.
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Return when the stack is complete and every service healthy.
+
+        Raises LocalEnvironmentError; whatever was started by then is stopped again.
+        """
+        if self._begun_at is None:
+            self._begun_at = time.monotonic()
+        else:
+            self._passed("dist/ built")
+        try:
+            self._bring_up()
+        except BaseException as error:
+            self.stop()
+            if (told := _told(error)) is not error:
+                raise told from error
+            raise
+
+    def stop(self) -> None:
+        """End everything; nothing is left but, if it is to be kept, the folder."""
+        with interrupts.none():
+            self._waiting.end()
+            self._ends.close()
+
+    def _bring_up(self) -> None:
+        dist = self._prepared()
+        authority = Authority(self.folder / "ca")
+        version = airflow_image.airflow_version(self.project)
+        airflow_image.check(self.parameters["Image"], version)
+        self._instead = airflow_image.deviation(self.parameters["Image"], version)
+        image = begun(self._image, "image")
+        port = free_port()
+        self._start_emulator(port)
+        self._passed("emulator up")
+        self._make_agent(port, authority, image.result())
+        self._aws = self._reached()
+        self._launcher = Launcher(self._aws, dist)
+        launch = begun(lambda: self.launch({}), "launch")
+        self._start_stores(dist.folder, authority, launch)
+        self._passed("stores up")
+        self.agent.start()
+        begun(self._measure, "memory")
+        self._waiting.until(launch.done, LAUNCH_SECONDS, "the launch of the stack")
+        self._conclude(launch.result())
+        # The DAG processor has only been started: it needs seconds before it looks.
+        for folder in self._dags:
+            self.put_dags(folder)
+        self._passed("migration job passed")
+        # Now, and not only when it looks next: two workers may have to be there.
+        self.agent.autoscaler.take(time.time())
+        self._waiting.until(
+            self._is_well, STEADY_SECONDS, "every service to be healthy", self._unwell
         )
-    return Path(found.origin).parent / "data" / "schemas"
+        self._passed(HEALTHY)
 
+    # The pieces, in their order.
 
-def _install(project: Path, environment: Path, pins: Path, tell: Tell) -> None:
-    """Run the installer of every environment of ours; pass on what it says."""
-    said: list[str] = []
-    with subprocess.Popen(  # noqa: S603 - our own installer
-        [sys.executable, project / INSTALLER, environment, pins],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        for line in process.stderr or ():
-            said.append(line)
-            tell(line.rstrip())
-    if process.returncode:
-        raise EmulatorError(
-            "The emulator could not be installed: " + "".join(said).strip(),
-            f"Mend the cause and try again; {ENVIRONMENT}/ is then taken up anew.",
+    def _prepared(self) -> Dist:
+        """Resolve what is launched, and write down what a build must not change."""
+        built = Dist.read(self.project / "dist")
+        found = built.environment(self.environment)
+        given = {**found.parameters, **self._overrides}
+        self._given: Environment = replace(found, parameters=given)
+        self._stack_name = found.stack_name
+        declared = built.templates[PARENT]["Parameters"]
+        self.parameters = {
+            name: str(one.get("Default", "")) for name, one in declared.items()
+        } | given
+        self._take_folder()
+        copy = self.folder / "dist"
+        files = dict(built.files)
+        files[MANIFEST] = (built.folder / MANIFEST).read_bytes()
+        for path, content in files.items():
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            (copy / path).write_bytes(content)
+        return Dist.read(copy)
+
+    def _take_folder(self) -> None:
+        claim = (
+            folders.claim_this(self.folder)
+            if self._is_named
+            else folders.claim(self.project / FOLDER, self.environment)
         )
+        if claim is None:
+            raise LocalEnvironmentError(
+                f"{self.folder} is another rehearsal's.",
+                remedy="Name another folder, or let that one end.",
+            )
+        self._ends.callback(claim.keep if self._keeps else claim.give_up)
+        self.folder = claim.folder.resolve()
+        # A crash may have left its emulator running.
+        Emulator(self.project, self.folder / "aws").erase()
+        claim.clear()
+
+    def _image(self) -> Image:
+        """Install what is not there yet."""
+        installed("datastores", self._tell)
+        return Image.of_airflow(airflow_environment(self._tell).folder)
+
+    def _start_emulator(self, port: int) -> None:
+        self.emulator = Emulator(
+            self.project,
+            self.folder / "aws",
+            region=REGION,
+            gate="real",
+            functions_call=f"http://127.0.0.1:{port}",
+            tell=self._tell,
+        )
+        self._ends.callback(self.emulator.stop)
+        self.emulator.start()
+
+    def _make_agent(self, port: int, authority: Authority, image: Image) -> None:
+        name = self.parameters.get("DomainName", "")
+        door = authority.issue("door", [name] if name else [])
+        trusted = {"SSL_CERT_FILE": str(authority.ca_path)}
+        self.agent = Agent(
+            Settings(
+                emulator_url=self.emulator.endpoint_url,
+                gateway_port=port,
+                folder=self.folder / "a",
+                image=image,
+                region=REGION,
+                account=self.emulator.account,
+                extra_environment=trusted | self._extra,
+                stand_ins=self._stand_ins,
+                files={CERTIFICATES: authority.ca_path},
+                probe_seconds=PROBE_SECONDS,
+                door_certificate=(door.certificate_path, door.key_path),
+            )
+        )
+        self._ends.callback(self.agent.stop, STOP_SECONDS)
+
+    def _start_stores(
+        self, dist: Path, authority: Authority, launch: Future[Launched]
+    ) -> None:
+        secrets = self.client("secretsmanager")
+        most = stores.max_connections(self.parameters)
+        master = self._login(secrets, stores.MASTER, launch)
+        self.postgres = stores.database(dist, authority, master, most)
+        self._ends.callback(self.postgres.stop)
+        at = self.postgres.start(self.folder / "db")
+        for store in ("METADATA", "RESULTS"):
+            self._stand_ins[f"{store}_HOST"] = at.host
+            self._stand_ins[f"{store}_PORT"] = str(at.port)
+        login = self._login(secrets, stores.BROKER, launch)
+        self.valkey = stores.broker(dist, authority, login["password"])
+        self._ends.callback(self.valkey.stop)
+        at = self.valkey.start(self.folder / "mq")
+        self._stand_ins["BROKER_HOST"] = at.host
+        self._stand_ins["BROKER_PORT"] = str(at.port)
+
+    def _login(
+        self, secrets: Any, words: str, launch: Future[Launched]
+    ) -> dict[str, str]:
+        def look() -> dict[str, str] | None:
+            if launch.done():
+                self._conclude(launch.result())
+            return stores.login(secrets, words)
+
+        return self._waiting.until(look, LOGIN_SECONDS, f"the stack's secret {words}")
+
+    # How it goes.
+
+    def _conclude(self, launched: Launched) -> None:
+        if not launched.is_good:
+            raise LocalEnvironmentError(
+                f"The launch of {self.environment} failed.",
+                launched.text,
+                "Correct what the cause names, run make templates, then this again.",
+            )
+
+    def _is_well(self) -> bool:
+        failed = [
+            f"{kept.service.name}: {kept.primary.reason}"
+            for kept in list(self.agent.services.kept.values())
+            if kept.primary.rollout is Rollout.FAILED
+        ]
+        if failed:
+            raise LocalEnvironmentError(
+                "A service does not start.",
+                "\n".join([*failed, self._unwell()]),
+                f"Read its log below {self.folder / 'a' / 'logs'}, which --keep keeps.",
+            )
+        return self.agent.is_steady()
+
+    def _unwell(self) -> str:
+        """Return what is not well, and why, as far as it is known."""
+        told = [
+            f"{row.name} {row.task_id[:8]}: {row.status}, {row.health} after "
+            f"{row.seconds:.0f} s {row.reason}".rstrip()
+            for row in self.agent.rows()
+            if row.health != "HEALTHY" or row.status != "RUNNING"
+        ]
+        return "\n".join([*told, *self.agent.problems, *self.agent.roles.refused])
+
+    def _passed(self, phase: str) -> None:
+        self.seconds[phase] = time.monotonic() - (self._begun_at or 0)
+        self._tell(f"{self.seconds[phase]:6.1f} s  {phase}")
+
+    def _measure(self) -> None:
+        while True:
+            self.peak_mebibytes = max(self.peak_mebibytes, self.memory_mebibytes())
+            try:
+                self._waiting.sleep(MEMORY_SECONDS)
+            except EnvironmentStopped:
+                return
+
+    # What runs.
+
+    def rows(self) -> list[Row]:
+        """Return how every task is; none before anything runs."""
+        return self.agent.rows() if "agent" in vars(self) else []
+
+    def deviations(self) -> list[str]:
+        """Return what differs from AWS, a sentence each."""
+        return [
+            self._instead,
+            f"A container that is not healthy yet is asked every {PROBE_SECONDS:g} s.",
+            "Aurora has no reader and the cache no replica, whatever was asked for.",
+            *(
+                f"{name} is {value!r}, which is not the environment's own value."
+                for name, value in self._overrides.items()
+            ),
+            *self.agent.deviations(),
+        ]
+
+    def memory_mebibytes(self) -> float:
+        """Return what every process of this stage takes, this one included."""
+        emulator = self.emulator.running()
+        return memory.mebibytes([os.getpid(), *([emulator.pid] if emulator else [])])
+
+    def launch(self, changes: Mapping[str, str]) -> Launched:
+        """Launch the same stack with some parameters changed; follow it to the end.
+
+        The parameters stay changed. Raises Failure when it cannot begin.
+        """
+        given = {**self._given.parameters, **changes}
+        self._given = replace(self._given, parameters=given)
+        self.parameters = {**self.parameters, **changes}
+        return self._launcher.launch(self._given, self._waiting.sleep)
+
+    def _reached(self) -> Aws:
+        return Aws(
+            emulator=Reached(
+                endpoint=self.agent.url,
+                region=REGION,
+                access_key_id=self.emulator.account,
+                secret_access_key=SECRET_ACCESS_KEY,
+                kinds=self.emulator.resource_kinds,
+            )
+        )
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return an error of the operating system as a failure with a remedy."""
+    if not isinstance(error, OSError):
+        return error
+    return LocalEnvironmentError(
+        f"{error.strerror or error}.",
+        remedy="Free disk space, or correct the permissions; then run this again.",
+        where=str(error.filename or "this machine"),
+    )

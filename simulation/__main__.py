@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from runtime.brain.settings import SettingsError
-from simulation import actor, history
+from fargate_runtime.autoscaler.settings import SettingsError
+from simulation import history, step_scaling
 from simulation.charts import DAY_HOURS
 from simulation.comparison import (
     OURS,
@@ -26,8 +26,8 @@ from simulation.comparison import (
     by_variant,
     every,
 )
+from simulation.scenarios import VARIANTS
 from simulation.tasks import Shape
-from simulation.variants import VARIANTS
 from simulation.workloads import KINDS
 
 TUNED_SEEDS = (1, 2)
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         template=asked.template,
         objective=asked.objective,
         hold=asked.hold,
-        look_ahead=not asked.no_look_ahead,
+        predictive_scaling=not asked.no_predictive_scaling,
         shape=Shape(asked.concurrency, asked.minimum, asked.maximum),
         hours=tuple(asked.hours) if asked.charts else None,
     )
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = drawn(every(jobs(asked), chosen), asked.charts)
         for text in (by_variant if asked.variants else by_kind)(outcomes):
             say(text)
-    except (actor.TemplateError, history.HistoryError, SettingsError) as error:
+    except (step_scaling.TemplateError, history.HistoryError, SettingsError) as error:
         sys.stderr.write(f"simulation: {error}\n")
         return 1
     sys.stderr.write(f"\n{time.monotonic() - begun:.0f} s\n")

@@ -8,31 +8,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from runtime.brain.settings import Style
+from fargate_runtime.autoscaler.settings import ScalingProfile
 from simulation import (
-    actor,
-    blind,
+    baselines,
     charts,
-    clairvoyant,
     history,
-    ours,
-    rivals,
+    offline_optimum,
     scores,
+    step_scaling,
     tables,
+    unpredictable,
 )
 from simulation.model import Policy, World
+from simulation.policy import Native
+from simulation.scenarios import VARIANTS, Variant
 from simulation.tasks import DAY_SECONDS, Day, Shape
-from simulation.variants import VARIANTS, Variant
 from simulation.workloads import KINDS
 
-OURS = tuple(f"ours-{style}" for style in Style)
+OURS = tuple(f"ours-{scaling_profile}" for scaling_profile in ScalingProfile)
 RIVALS: Mapping[str, Callable[[], Policy]] = {
-    "cpu-tracking": rivals.cpu_tracking,
-    "cpu-20s": rivals.fast_cpu_tracking,
-    "backlog-tracking": rivals.backlog_tracking,
-    "queue-steps": rivals.QueueSteps,
-    "keda": rivals.Keda,
-    "mwaa": rivals.Mwaa,
+    "cpu-tracking": baselines.cpu_tracking,
+    "cpu-20s": baselines.fast_cpu_tracking,
+    "backlog-tracking": baselines.backlog_tracking,
+    "queue-steps": baselines.QueueSteps,
+    "keda": baselines.Keda,
+    "mwaa": baselines.Mwaa,
 }
 POLICIES = (*OURS, *RIVALS)
 
@@ -47,7 +47,7 @@ class Options:
     template: Path
     objective: float | None = None
     hold: float | None = None
-    look_ahead: bool = True
+    predictive_scaling: bool = True
     shape: Shape = field(default_factory=Shape)
     hours: tuple[float, float] | None = None
     """Which hours to draw, if any."""
@@ -79,33 +79,33 @@ class Outcome:
     tasks: int
     plan: float
     bounds: Sequence[float]
-    surprise: blind.Surprise
+    surprise: unpredictable.Surprise
     scores: Mapping[str, scores.Score]
     drawings: Mapping[str, str]
 
 
 def made(
-    name: str, orders: Sequence[actor.Order], options: Options, variant: Variant
+    name: str, orders: Sequence[step_scaling.Order], options: Options, variant: Variant
 ) -> Policy:
     """Return a new policy of that name."""
     if name in RIVALS:
         return RIVALS[name]()
-    return ours.Native(
+    return Native(
         orders,
-        Style(name.removeprefix("ours-")),
-        objective_seconds=options.objective,
-        hold_seconds=options.hold,
-        look_ahead=options.look_ahead,
+        ScalingProfile(name.removeprefix("ours-")),
+        target_start_seconds=options.objective,
+        scale_in_delay_seconds=options.hold,
+        predictive_scaling=options.predictive_scaling,
         **variant.policy,
     )
 
 
 def run_day(job: Job, options: Options) -> Outcome:
     """Run one day under every policy."""
-    orders = actor.read(options.template)
+    orders = step_scaling.read(options.template)
     variant = VARIANTS[job.variant]
     day = job.day(options)
-    plan = clairvoyant.plan(day)
+    plan = offline_optimum.plan(day)
     found = {}
     drawings = {}
     for name in job.policies:
@@ -119,8 +119,8 @@ def run_day(job: Job, options: Options) -> Outcome:
         job,
         len(day.tasks()),
         plan.seconds,
-        [clairvoyant.bound(day, plan.arrivals, delay) for delay in DELAYS],
-        blind.surprise(day),
+        [offline_optimum.bound(day, plan.arrivals, delay) for delay in DELAYS],
+        unpredictable.surprise(day),
         found,
         drawings,
     )
@@ -176,7 +176,7 @@ def about(days: Sequence[Outcome]) -> Iterator[str]:
         f"No schedule costs less than {', '.join(f'{bound:.2f}' for bound in bounds)} "
         f"of it with delays up to {', '.join(f'{delay:.0f}' for delay in DELAYS)} s."
     )
-    yield blind.told([(day.surprise, day.plan) for day in days])
+    yield unpredictable.told([(day.surprise, day.plan) for day in days])
 
 
 def by_variant(outcomes: Iterable[Outcome]) -> Iterator[str]:

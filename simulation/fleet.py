@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 
-from runtime.brain.state import Running
+from fargate_runtime.autoscaler.state import Running
 from simulation.tasks import Shape, Task
 
 IDLE_CPU, WORKER_CPU = 0.04, 2.0

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from runtime.brain.learning import Durations
+from fargate_runtime.autoscaler.estimates import Durations
 from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
 from simulation.workloads import WAITING_CPU
 

@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from typing import Any, Protocol
 
-from runtime.brain.state import Running
+from fargate_runtime.autoscaler.state import Running
 from simulation import ecs
 from simulation.fleet import Discipline, Fleet, Image, Worker
 from simulation.tasks import DAY_SECONDS, Day, Run, Stage, Task

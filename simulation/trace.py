@@ -2,7 +2,7 @@
 
 A rehearsal with real workers compares what it saw with what this predicts. The trace is
 a task history (``history.sql`` gives it); times are seconds since
-1970, and rounds fall where the brain's fall by the wall clock.
+1970, and rounds fall where the autoscaler's fall by the wall clock.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from runtime.brain.decide import PHASE_SECONDS, ROUND_SECONDS
-from runtime.brain.settings import SettingsError, Style
-from simulation import actor, history, ours, scores
+from fargate_runtime.autoscaler.decide import PHASE_SECONDS, ROUND_SECONDS
+from fargate_runtime.autoscaler.settings import ScalingProfile, SettingsError
+from simulation import history, scores, step_scaling
 from simulation.fleet import Fleet, Image
 from simulation.model import SAMPLE_SECONDS, World
+from simulation.policy import Journal, Native
 from simulation.tasks import Shape
 
 LEAD_SECONDS = 60.0
@@ -59,7 +60,7 @@ class Bounds:
 
 def predict(asked: argparse.Namespace) -> dict[str, Any]:
     """Run the trace and return what would be seen, as JSON's values."""
-    orders = actor.read(asked.template)
+    orders = step_scaling.read(asked.template)
     queued, ended = history.span(asked.trace)
     begins = (queued - LEAD_SECONDS) // ROUND_SECONDS * ROUND_SECONDS + PHASE_SECONDS
     queues = history.read(asked.trace).pools
@@ -69,12 +70,12 @@ def predict(asked: argparse.Namespace) -> dict[str, Any]:
         for queue in bounds.named.keys() - queues.keys():
             raise TraceError(f"the trace has no queue {queue!r}")
     shapes = {q: Shape(concurrency[q], minimum[q], maximum[q]) for q in queues}
-    policy = ours.Native(
+    policy = Native(
         orders,
-        asked.style,
-        objective_seconds=asked.objective,
-        hold_seconds=asked.hold,
-        look_ahead=not asked.no_look_ahead,
+        asked.scaling_profile,
+        target_start_seconds=asked.objective,
+        scale_in_delay_seconds=asked.hold,
+        predictive_scaling=not asked.no_predictive_scaling,
     )
     day = history.read(asked.trace, shapes, begins=begins)
     if asked.expected is not None:
@@ -111,7 +112,7 @@ def started_in(start: float, place: float) -> Image:
 
 
 def _seen(
-    world: World, fleet: Fleet, journal: ours.Journal, begins: float
+    world: World, fleet: Fleet, journal: Journal, begins: float
 ) -> dict[str, Any]:
     tasks = [task for task in world.day.tasks() if task.pool == fleet.name]
     delays = sorted(task.delay for task in tasks if task.first_started_at >= 0)
@@ -192,7 +193,12 @@ def options() -> argparse.ArgumentParser:
             metavar="[QUEUE=]N",
             help=text,
         )
-    parser.add_argument("--style", type=Style, choices=list(Style), default="balanced")
+    parser.add_argument(
+        "--scaling-profile",
+        type=ScalingProfile,
+        choices=list(ScalingProfile),
+        default="balanced",
+    )
     parser.add_argument("--objective", type=float, help="seconds a task may wait")
     parser.add_argument("--hold", type=float, help="seconds before one is drained")
     parser.add_argument("--no-look-ahead", action="store_true")
@@ -223,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seen = predict(asked)
     except (
         TraceError,
-        actor.TemplateError,
+        step_scaling.TemplateError,
         history.HistoryError,
         SettingsError,
     ) as error:

@@ -4,7 +4,7 @@ API server, scheduler, DAG processor, triggerer and, where it is wanted, Flower;
 task definition for single Airflow commands. The workers are a stack of their own, once
 for each pool, and start after this one: a task of ECS Service Connect knows only those
 names that existed when it started. Nor does this stack need anything of theirs: while a
-deployment of workers waits for a long task, the brain beside the scheduler goes on.
+deployment of workers waits for a long task, the autoscaler beside the scheduler goes on.
 
 Between the load balancer and the tasks HTTP is spoken, inside two security groups that
 name each other; TLS there would need a certificate in every task.
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from troposphere import Equals, If, Ref, ecs
 
-from compiler.wiring import Interface, Page, about
-from templates import metrics, operator_commands
-from templates.components import (
+from compiler.wiring import Interface, Template, about
+from templates.airflow import metrics, operator_commands
+from templates.airflow.components import (
     API_SERVER,
     COMMAND,
     DAG_PROCESSOR,
@@ -24,8 +24,9 @@ from templates.components import (
     SCHEDULER,
     TRIGGERER,
 )
-from templates.fargate import Fargate
-from templates.kinds import (
+from templates.airflow.fargate import Fargate
+from templates.airflow.task_context import Site
+from templates.types import (
     Architecture,
     Broker,
     Cluster,
@@ -48,7 +49,6 @@ from templates.kinds import (
     Text,
     Url,
 )
-from templates.site import Site
 
 
 class Inputs(Interface):
@@ -72,16 +72,16 @@ class Inputs(Interface):
     storage: Storage = about("Buckets of the DAGs and of the task logs.")
     url: Url = about("Address of the web page, for links.")
     has_https: Switch = about("Whether that address begins with https.")
-    has_flower: Switch = about("Whether Flower runs.")
+    enable_flower: Switch = about("Whether Flower runs.")
     flower_secret_arn: SecretArn = about("Login of Flower.")
-    setup_version: Text = about("What the setup gate let pass.")
+    migration_version: Text = about("What the migration job let pass.")
     api_server_size: Size = about("One API server.")
     scheduler_size: Size = about("One scheduler.")
     dag_processor_size: Size = about("The DAG processor.")
     triggerer_size: Size = about("One triggerer.")
     scheduler_count: Count = about("How many schedulers run.")
     triggerer_count: Count = about("How many triggerers run.")
-    pools: PoolList = about("What the scaling brain must know of every pool.")
+    pools: PoolList = about("What the autoscaler must know of every pool.")
     worker_slots: Text = about("Most task instances one scheduler lets run at once.")
 
 
@@ -103,7 +103,7 @@ class Outputs(Interface):
     )
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the components."""
     fargate = Fargate(t, Site.of(given))
 
@@ -143,9 +143,9 @@ def define(t: Page, given: Inputs) -> Outputs:
     )
 
     # What an operator looks at and works with.
-    has_flower = t.condition("HasFlower", Equals(given.has_flower, "true"))
+    enable_flower = t.condition("EnableFlower", Equals(given.enable_flower, "true"))
     fargate.service(
-        fargate.task(FLOWER, condition=has_flower),
+        fargate.task(FLOWER, condition=enable_flower),
         group_id=given.flower_group_id,
         target_group_arn=given.flower_target_group_arn,
         count=1,
@@ -172,7 +172,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             If(
                 fargate.is_exec_allowed(),
                 operator_commands.forward_port(given.cluster, api_server.service_name),
-                "Set the parameter AllowsExec to true first.",
+                "Set the parameter EnableExecuteCommand to true first.",
             )
         ),
     )

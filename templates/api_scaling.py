@@ -7,7 +7,7 @@ that; requests cover browsers and clients, whose answers wait for the database m
 they compute.
 
 Workers are those that the pools want, divided by the API servers that run. A quotient
-says nothing while none runs, so there is always at least one. When the brain is silent
+says nothing while none runs, so there is always at least one. When the autoscaler is silent
 there is no data, and on missing data nothing is ever taken away.
 
 The CPU metric is the one of 20 seconds: it scales out after
@@ -23,9 +23,9 @@ from typing import Any
 from troposphere import AWSHelperFn, Join, Ref
 from troposphere import applicationautoscaling as scaling
 
-from compiler.wiring import Interface, Page, about
-from templates import metrics
-from templates.kinds import ClusterName, Count, Percent, ResourceLabel, ServiceName
+from compiler.wiring import Interface, Template, about
+from templates.airflow import metrics
+from templates.types import ClusterName, Count, Percent, ResourceLabel, ServiceName
 
 OUT_COOLDOWN_SECONDS = 60
 """About the start of a task, which then carries load that the next decision sees."""
@@ -51,7 +51,7 @@ class Outputs(Interface):
     """Nobody needs to know anything of it."""
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the scalable target and its three policies."""
     target = t.add(
         scaling.ScalableTarget(

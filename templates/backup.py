@@ -24,10 +24,10 @@ from troposphere import (
     iam,
 )
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import DatabaseArn, KeyArn, PolicyArn, Text, TopicArn
-from templates.trust import trust
-from templates.watches import BACKUP
+from compiler.wiring import Interface, Template, about
+from templates.resources.alarms import BACKUP
+from templates.resources.assume_role import trust
+from templates.types import DatabaseArn, KeyArn, PolicyArn, Text, TopicArn
 
 DAILY = "cron(0 8 * * ? *)"
 MONTHLY = "cron(0 12 1 * ? *)"
@@ -56,7 +56,7 @@ class Outputs(Interface):
     vault_name: Text = about("Vault the copies lie in.", public=True)
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Write the template."""
     has_boundary = t.condition(
         "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))

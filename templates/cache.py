@@ -25,8 +25,11 @@ from troposphere import (
     logs,
 )
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import (
+from compiler.wiring import Interface, Template, about
+from templates.airflow.ports import VALKEY
+from templates.resources.conditions import boolean
+from templates.resources.generated_login import login
+from templates.types import (
     Broker,
     CacheId,
     CacheNodeType,
@@ -41,9 +44,6 @@ from templates.kinds import (
     SubnetIds,
     Switch,
 )
-from templates.logins import login
-from templates.ports import VALKEY
-from templates.switches import boolean
 
 ENGINE = "valkey"
 ENGINE_VERSION = "8.2"
@@ -70,7 +70,7 @@ class Inputs(Interface):
     group_id: SecurityGroupId = about("Security group of the cache.")
     key_arn: KeyArn = about("KMS key of the data, the secret and the logs.")
     node_type: CacheNodeType = about("Size of a Valkey node.")
-    has_replica: Switch = about("Whether a replica in another zone takes over.")
+    enable_replica: Switch = about("Whether a replica in another zone takes over.")
     snapshot_days: Days = about("Days to keep daily snapshots.")
     log_days: LogDays = about("Days to keep the logs.")
 
@@ -84,9 +84,9 @@ class Outputs(Interface):
     engine_log_group_name: LogGroupName = about("Log of the engine.", public=True)
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Write the template."""
-    has_replica = t.condition("HasReplica", Equals(given.has_replica, "true"))
+    enable_replica = t.condition("HasReplica", Equals(given.enable_replica, "true"))
 
     # Who logs in, and with which rights.
     secret = t.add(
@@ -168,9 +168,9 @@ def define(t: Page, given: Inputs) -> Outputs:
             AutoMinorVersionUpgrade=True,
             ClusterMode="disabled",
             CacheNodeType=given.node_type,
-            NumCacheClusters=If(has_replica, 2, 1),
-            AutomaticFailoverEnabled=boolean(has_replica),
-            MultiAZEnabled=boolean(has_replica),
+            NumCacheClusters=If(enable_replica, 2, 1),
+            AutomaticFailoverEnabled=boolean(enable_replica),
+            MultiAZEnabled=boolean(enable_replica),
             CacheParameterGroupName=Ref(settings),
             CacheSubnetGroupName=Ref(subnets),
             SecurityGroupIds=[given.group_id],

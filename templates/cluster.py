@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from troposphere import GetAtt, Ref, ecs, logs, servicediscovery
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import (
+from compiler.wiring import Interface, Template, about
+from templates.types import (
     Cluster,
     ClusterArn,
     ClusterName,
@@ -38,7 +38,7 @@ class Outputs(Interface):
     cluster: Cluster = about("Where the tasks run.")
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the cluster."""
     exec_log = t.add(
         logs.LogGroup(

@@ -13,7 +13,7 @@ in between would split the components. A JWT, API or Flower secret is renewed by
 putting a new value into it and forcing a new deployment of the services.
 
 The Fernet key encrypts what lies in the database, so its renewal has two keys
-at once. There are two places for a key, and ``fernet_slots`` says which exist and
+at once. There are two places for a key, and ``fernet_key_rotation`` says which exist and
 which one encrypts. From ``first``, with an update of the stack for each step:
 ``first-second`` makes the second key and teaches it to every component,
 ``second-first`` lets it encrypt; then run ``airflow rotate-fernet-key`` once; then
@@ -30,9 +30,9 @@ from __future__ import annotations
 
 from troposphere import And, Condition, Equals, If, Not, Or, Ref, secretsmanager
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import FernetSlots, KeyArn, Keys, SecretArn
-from templates.logins import login
+from compiler.wiring import Interface, Template, about
+from templates.resources.generated_login import login
+from templates.types import FernetKeyRotation, KeyArn, Keys, SecretArn
 
 FERNET_LENGTH = 64
 """381 bits in letters and digits; the runtime hashes it to the 256 that Fernet takes.
@@ -48,7 +48,7 @@ class Inputs(Interface):
     """What the secrets are made with."""
 
     key_arn: KeyArn = about("KMS key that encrypts every secret.")
-    fernet_slots: FernetSlots = about(
+    fernet_key_rotation: FernetKeyRotation = about(
         "Which Fernet keys exist; the one named first encrypts."
     )
 
@@ -61,10 +61,10 @@ class Outputs(Interface):
     flower_secret_arn: SecretArn = about("Login of Flower.")
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the secrets."""
     # Two places for the Fernet key; one is empty unless a key replaces the other.
-    slots = given.fernet_slots
+    slots = given.fernet_key_rotation
     is_first_primary = t.condition(
         "IsFirstFernetPrimary",
         Or(Equals(slots, "first"), Equals(slots, "first-second")),
@@ -125,7 +125,7 @@ def define(t: Page, given: Inputs) -> Outputs:
     # Who may log in first.
     admin = t.add(
         login("Admin", "admin", given.key_arn),
-        "Login of the first administrator, whom the setup task creates once.",
+        "Login of the first administrator, whom the migration job creates once.",
         why="A new value here changes no password: that lies in the database.",
     )
     flower = t.add(

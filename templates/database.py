@@ -1,6 +1,6 @@
 """Aurora PostgreSQL Serverless v2: a writer, a reader on demand, and who may log in.
 
-It makes no database inside the cluster and no role: the setup task does, with the
+It makes no database inside the cluster and no role: the migration job does, with the
 owner that each needs, and so a restored cluster and a new one look the same to it.
 The operating-system metrics go to the account's log group RDSOSMetrics, which all
 databases share, so no stack can own it.
@@ -26,9 +26,13 @@ from troposphere import (
     rds,
 )
 
-from compiler.wiring import Interface, Page, about
-from templates.capacity import SMALLEST_FOR_INSIGHTS, halves_below
-from templates.kinds import (
+from compiler.wiring import Interface, Template, about
+from templates.airflow.ports import POSTGRESQL
+from templates.checks.aurora import SMALLEST_FOR_INSIGHTS, halves_below
+from templates.resources.assume_role import trust
+from templates.resources.conditions import boolean
+from templates.resources.generated_login import login
+from templates.types import (
     AuroraCapacity,
     AuroraVersion,
     Database,
@@ -48,24 +52,20 @@ from templates.kinds import (
     Switch,
     TopicArn,
 )
-from templates.logins import login
-from templates.ports import POSTGRESQL
-from templates.switches import boolean
-from templates.trust import trust
 
 ENGINE = "aurora-postgresql"
 PARAMETER_FAMILY = "aurora-postgresql17"
 """Of the one major version that kinds.AuroraVersion admits."""
 
 MASTER_USER = "airflow_master"
-"""Not postgres or admin, which are tried first (RDS.24); for the setup task alone."""
+"""Not postgres or admin, which are tried first (RDS.24); for the migration job alone."""
 AIRFLOW_USER = "airflow"
 RESULTS_USER = "celery_results"
 SCALING_USER = "airflow_scaling"
 
 SETTINGS = {
     "rds.force_ssl": "1",
-    # The setup task sends ALTER ROLE ... PASSWORD; "ddl" would log what follows.
+    # The migration job sends ALTER ROLE ... PASSWORD; "ddl" would log what follows.
     "log_statement": "none",
     # Milliseconds. Airflow's scheduler loop suffers from any query this slow.
     "log_min_duration_statement": "1000",
@@ -98,9 +98,9 @@ class Inputs(Interface):
     engine_version: AuroraVersion = about("Version of Aurora PostgreSQL.")
     min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
-    has_reader: Switch = about("Whether a second instance stands by.")
+    enable_reader: Switch = about("Whether a second instance stands by.")
     backup_days: Days = about("Days to keep automatic backups.")
-    has_deletion_protection: Switch = about("Whether the cluster refuses deletion.")
+    deletion_protection: Switch = about("Whether the cluster refuses deletion.")
     snapshot_id: SnapshotId = about("Cluster snapshot to restore from, or nothing.")
     log_days: LogDays = about("Days to keep the database's log.")
     alarm_topic_arn: TopicArn = about("Topic that failovers are announced to.")
@@ -116,16 +116,14 @@ class Outputs(Interface):
     log_group_name: LogGroupName = about("Log of PostgreSQL.", public=True)
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Write the template."""
     is_restored = t.condition("IsRestored", Not(Equals(given.snapshot_id, "")))
-    has_reader = t.condition("HasReader", Equals(given.has_reader, "true"))
+    enable_reader = t.condition("HasReader", Equals(given.enable_reader, "true"))
     has_boundary = t.condition(
         "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))
     )
-    is_protected = t.condition(
-        "IsProtected", Equals(given.has_deletion_protection, "true")
-    )
+    is_protected = t.condition("IsProtected", Equals(given.deletion_protection, "true"))
     has_insights = t.condition(
         "HasInsights",
         Not(
@@ -142,7 +140,7 @@ def define(t: Page, given: Inputs) -> Outputs:
     airflow = t.add(
         login("AirflowLogin", AIRFLOW_USER, given.key_arn),
         "Lets Airflow into its metadata database, under a role of its own.",
-        why="Deleted with the stack: the setup task sets the role's password from "
+        why="Deleted with the stack: the migration job sets the role's password from "
         "this secret each time, so a restored cluster accepts a new one.",
     )
     results = t.add(
@@ -151,10 +149,10 @@ def define(t: Page, given: Inputs) -> Outputs:
         why="Workers run the DAG authors' code and hold this secret; with the role of "
         "Airflow they could read every connection.",
     )
-    brain = t.add(
+    autoscaler = t.add(
         login("ScalingLogin", SCALING_USER, given.key_arn),
-        "Lets the scaling brain read the few tables that it looks at.",
-        why="A role of its own: whoever gets into the brain learns how many tasks "
+        "Lets the autoscaler read the few tables that it looks at.",
+        why="A role of its own: whoever gets into the autoscaler learns how many tasks "
         "wait and how long they took, and no connection or variable.",
     )
 
@@ -276,7 +274,7 @@ def define(t: Page, given: Inputs) -> Outputs:
     reader = t.add(
         rds.DBInstance(
             "Reader",
-            Condition=has_reader,
+            Condition=enable_reader,
             DependsOn=writer,
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
@@ -307,7 +305,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             "InstanceEvents",
             SnsTopicArn=given.alarm_topic_arn,
             SourceType="db-instance",
-            SourceIds=[Ref(writer), If(has_reader, Ref(reader), NoValue)],
+            SourceIds=[Ref(writer), If(enable_reader, Ref(reader), NoValue)],
             EventCategories=INSTANCE_EVENTS,
         ),
         "Announces restarts, failures and maintenance of the instances.",
@@ -320,7 +318,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             admin_secret_arn=SecretArn(GetAtt(cluster, "MasterUserSecret.SecretArn")),
             airflow_secret_arn=SecretArn(Ref(airflow)),
             results_secret_arn=SecretArn(Ref(results)),
-            scaling_secret_arn=SecretArn(Ref(brain)),
+            scaling_secret_arn=SecretArn(Ref(autoscaler)),
         ),
         cluster_id=DatabaseId(Ref(cluster)),
         cluster_arn=DatabaseArn(GetAtt(cluster, "DBClusterArn")),

@@ -32,8 +32,8 @@ from awacs.aws import (
 )
 from troposphere import AccountId, GetAtt, Sub, kms
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import KeyArn
+from compiler.wiring import Interface, Template, about
+from templates.types import KeyArn
 
 PENDING_DAYS = 30
 """KMS's longest wait: time to notice that a deleted key takes all data with it."""
@@ -75,7 +75,7 @@ class Outputs(Interface):
     key_arn: KeyArn = about("Key that encrypts everything this stack stores.")
 
 
-def define(t: Page, given: Inputs) -> Outputs:  # noqa: ARG001 - there are no inputs
+def define(t: Template, given: Inputs) -> Outputs:  # noqa: ARG001 - there are no inputs
     """Define the key and who may use it."""
     key = t.add(
         kms.Key(

@@ -16,9 +16,9 @@ from typing import Any
 from awacs.aws import PolicyDocument
 from troposphere import Equals, If, Partition, Sub, Tags, ec2
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import SecurityGroupId, SubnetIds, VpcId
-from templates.perimeter import ours_only
+from compiler.wiring import Interface, Template, about
+from templates.resources.endpoint_policies import ours_only
+from templates.types import SecurityGroupId, SubnetIds, VpcId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class Outputs(Interface):
     """Private names lead to the endpoints, so nobody needs to know them."""
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Define one endpoint for each service."""
     is_china = t.condition("IsChina", Equals(Partition, "aws-cn"))
     for service in SERVICES:

@@ -17,9 +17,10 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.route53 import RecordSetType
 from troposphere.validators.route53 import AliasTarget
 
-from compiler.wiring import Interface, Page, about
-from templates import ports
-from templates.kinds import (
+from compiler.wiring import Interface, Template, about
+from templates.airflow import ports
+from templates.airflow.routes import API, FLOWER, ROUTES, TARGETS, Route
+from templates.types import (
     BucketName,
     CertificateArn,
     DomainName,
@@ -36,7 +37,6 @@ from templates.kinds import (
     Url,
     VpcId,
 )
-from templates.routes import API, FLOWER, ROUTES, TARGETS, Route
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.2 with forward secrecy and 1.3: what AWS recommends and its console picks."""
@@ -79,8 +79,8 @@ class Inputs(Interface):
     access_log_bucket_name: BucketName = about(
         "Bucket of access and connection logs, with its policy in place."
     )
-    has_deletion_protection: Switch = about("Whether it refuses to be deleted.")
-    has_flower: Switch = about("Whether Flower answers under its path.")
+    deletion_protection: Switch = about("Whether it refuses to be deleted.")
+    enable_flower: Switch = about("Whether Flower answers under its path.")
 
 
 class Outputs(Interface):
@@ -103,7 +103,7 @@ class Outputs(Interface):
     )
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the load balancer, its listeners, its routes and their targets."""
     has_certificate = t.condition(
         "HasCertificate", Not(Equals(given.certificate_arn, ""))
@@ -115,9 +115,11 @@ def define(t: Page, given: Inputs) -> Outputs:
     has_record = t.condition(
         "HasRecord", And(Condition(has_domain), Not(Equals(given.hosted_zone_id, "")))
     )
-    has_flower = t.condition("HasFlowerTasks", Equals(given.has_flower, "true"))
-    has_flower_route = t.condition(
-        "HasFlowerRoute", And(Condition(has_flower), Condition(has_listener))
+    enable_flower = t.condition(
+        "EnableFlowerTasks", Equals(given.enable_flower, "true")
+    )
+    enable_flower_route = t.condition(
+        "EnableFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
     )
 
     # A browser finds the door ...
@@ -134,7 +136,7 @@ def define(t: Page, given: Inputs) -> Outputs:
                     *ATTRIBUTES,
                     ("access_logs.s3.bucket", given.access_log_bucket_name),
                     ("connection_logs.s3.bucket", given.access_log_bucket_name),
-                    ("deletion_protection.enabled", given.has_deletion_protection),
+                    ("deletion_protection.enabled", given.deletion_protection),
                 )
             ],
         ),
@@ -215,8 +217,8 @@ def define(t: Page, given: Inputs) -> Outputs:
         )
         for target in TARGETS
     }
-    groups[FLOWER].Condition = has_flower
-    conditions = {FLOWER: has_flower_route}
+    groups[FLOWER].Condition = enable_flower
+    conditions = {FLOWER: enable_flower_route}
     refusing = [route.name for route in ROUTES if not route.leads_to]
     for route in ROUTES:
         rule = t.add(
@@ -261,7 +263,9 @@ def define(t: Page, given: Inputs) -> Outputs:
                 ],
             )
         ),
-        flower_target_group_arn=TargetGroupArn(If(has_flower, Ref(groups[FLOWER]), "")),
+        flower_target_group_arn=TargetGroupArn(
+            If(enable_flower, Ref(groups[FLOWER]), "")
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 What is watched, when, and why stands in ``watches.py``; here it meets the resources.
 Worker pools come and go by configuration: their alarms belong to their own stacks, and
-the dashboard finds their services and metrics by searching. Of what the scaling brain
+the dashboard finds their services and metrics by searching. Of what the autoscaler
 publishes, the one alarm that is about no pool is here.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from troposphere import Equals, If, Or, Ref, Sub, cloudwatch
 
-from compiler.wiring import Interface, Page, about
-from templates import metrics
-from templates.capacity import (
+from compiler.wiring import Interface, Template, about
+from templates.airflow import metrics
+from templates.checks.aurora import (
     CONNECTIONS_KEPT_BACK,
     CONNECTIONS_PER_UNIT,
     MOST_CONNECTIONS,
@@ -20,20 +20,7 @@ from templates.capacity import (
     SMALLEST_FOR_ALL_CONNECTIONS,
     halves_below,
 )
-from templates.charts import dashboard_body
-from templates.kinds import (
-    AuroraCapacity,
-    CacheId,
-    ClusterName,
-    DatabaseId,
-    LoadBalancerFullName,
-    ServiceName,
-    Switch,
-    TargetGroupFullName,
-    Text,
-    TopicArn,
-)
-from templates.watches import (
+from templates.resources.alarms import (
     API_TARGETS,
     BROKER_FAILOVER,
     BROKER_NODE,
@@ -48,6 +35,19 @@ from templates.watches import (
     Dimensions,
     Watch,
 )
+from templates.resources.dashboard import dashboard_body
+from templates.types import (
+    AuroraCapacity,
+    CacheId,
+    ClusterName,
+    DatabaseId,
+    LoadBalancerFullName,
+    ServiceName,
+    Switch,
+    TargetGroupFullName,
+    Text,
+    TopicArn,
+)
 
 
 class Inputs(Interface):
@@ -58,7 +58,7 @@ class Inputs(Interface):
     database_min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     database_max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
     cache_id: CacheId = about("The broker's replication group.")
-    has_cache_replica: Switch = about("Whether the broker has a second node.")
+    enable_cache_replica: Switch = about("Whether the broker has a second node.")
     cluster_name: ClusterName = about("The ECS cluster.")
     api_server_service_name: ServiceName = about("Service of the API server.")
     scheduler_service_name: ServiceName = about("Service of the scheduler.")
@@ -74,9 +74,11 @@ class Outputs(Interface):
     dashboard_name: Text = about("Dashboard to look at first.", public=True)
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Write the template."""
-    has_replica = t.condition("HasReplica", Equals(given.has_cache_replica, "true"))
+    enable_replica = t.condition(
+        "HasReplica", Equals(given.enable_cache_replica, "true")
+    )
     is_limited = t.condition(
         "IsLimited",
         Or(
@@ -128,7 +130,9 @@ def define(t: Page, given: Inputs) -> Outputs:
     for subject, watches, dimensions in of_a_replica:
         for watch in watches:
             t.add(
-                watch.alarm(dimensions, topic, subject=subject, Condition=has_replica),
+                watch.alarm(
+                    dimensions, topic, subject=subject, Condition=enable_replica
+                ),
                 watch.purpose,
                 why=watch.why,
             )

@@ -1,6 +1,6 @@
 """The VPC: public, private and data subnets in two or three zones, and the way out.
 
-Sizes and places of the subnets are those of ``templates/address_plan.py``, whatever
+Sizes and places of the subnets are those of ``templates/resources/address_plan.py``, whatever
 the size of the VPC.
 
 The VPC's default security group cannot be closed here (see the security stack).
@@ -15,22 +15,22 @@ from awacs.aws import PolicyDocument
 from troposphere import And, Equals, GetAtt, If, Not, Or, Ref, Sub, ec2
 from troposphere import Condition as Holds
 
-from compiler.wiring import ConditionName, Interface, Page, about
-from templates.address_plan import DATA, PRIVATE, PUBLIC, ZONES
-from templates.flow_logs import add_flow_logs
-from templates.kinds import (
+from compiler.wiring import ConditionName, Interface, Template, about
+from templates.resources.address_plan import DATA, PRIVATE, PUBLIC, ZONES
+from templates.resources.endpoint_policies import image_layers, ours_only
+from templates.resources.flow_logs import add_flow_logs
+from templates.resources.subnets import Layout, name_tag
+from templates.types import (
     Cidr,
     Count,
+    InternetAccess,
     KeyArn,
     LogDays,
     PolicyArn,
     Scheme,
     SubnetIds,
     VpcId,
-    WayOut,
 )
-from templates.perimeter import image_layers, ours_only
-from templates.subnets import Layout, name_tag
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -40,7 +40,9 @@ class Inputs(Interface):
 
     vpc_cidr: Cidr = about("Address range of the VPC, /16 to /18.")
     zone_count: Count = about("Availability zones to use, 2 or 3.")
-    way_out: WayOut = about("How private subnets reach AWS and the internet.")
+    internet_access: InternetAccess = about(
+        "How private subnets reach AWS and the internet."
+    )
     scheme: Scheme = about("Whether the load balancer faces the internet.")
     flow_log_days: LogDays = about("Days to keep the flow logs.")
     key_arn: KeyArn = about("Key of the flow logs.")
@@ -56,11 +58,13 @@ class Outputs(Interface):
     data_subnet_ids: SubnetIds = about("Subnets without any way out, for data.")
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Define the network from the internet inwards, to the data subnets."""
     has_third_zone = t.condition("HasThirdZone", Equals(given.zone_count, "3"))
-    has_nat = t.condition("HasNat", Not(Equals(given.way_out, "endpoints")))
-    is_nat_per_zone = t.condition("IsNatPerZone", Equals(given.way_out, "nat-per-zone"))
+    has_nat = t.condition("HasNat", Not(Equals(given.internet_access, "endpoints")))
+    is_nat_per_zone = t.condition(
+        "IsNatPerZone", Equals(given.internet_access, "nat-per-zone")
+    )
     vpc = t.add(
         ec2.VPC(
             "Vpc",
@@ -124,7 +128,7 @@ def define(t: Page, given: Inputs) -> Outputs:
 
 
 def _internet(
-    t: Page, given: Inputs, vpc: ec2.VPC, has_nat: ConditionName
+    t: Template, given: Inputs, vpc: ec2.VPC, has_nat: ConditionName
 ) -> tuple[ec2.VPCGatewayAttachment, ec2.RouteTable]:
     """Add the internet gateway, where anything needs it, and the routes to it."""
     has_gateway = t.condition(
@@ -166,7 +170,7 @@ def _internet(
 
 
 def _nats(
-    t: Page,
+    t: Template,
     layout: Layout,
     attached: ec2.VPCGatewayAttachment,
     public: dict[str, ec2.Subnet],
@@ -208,7 +212,7 @@ def _nats(
 
 
 def _private_routes(
-    t: Page,
+    t: Template,
     layout: Layout,
     nats: dict[str, ec2.NatGateway],
     *,

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from troposphere import Equals, Not, Sub
 
-from compiler.wiring import Define, Interface, Page, about, choose, title
+from compiler.wiring import Define, Interface, Template, about, choose, title
 from templates import (
     airflow_services,
-    alarms,
+    alarm_topic,
     api_scaling,
     backup,
     cache,
@@ -24,17 +24,20 @@ from templates import (
     encryption,
     endpoints,
     load_balancer,
+    migration,
     monitoring,
     network,
     scaling,
     security,
-    setup,
     storage,
     web_firewall,
     workers,
 )
-from templates.choices import Choices
-from templates.kinds import (
+from templates.airflow.pool_list import all_slots, pool_list
+from templates.airflow.pools import POOLS, Pool, check
+from templates.checks.rules import add_rules
+from templates.parameters import Choices
+from templates.types import (
     BucketName,
     ClusterName,
     Count,
@@ -48,9 +51,6 @@ from templates.kinds import (
     TopicArn,
     Url,
 )
-from templates.pool_list import all_slots, pool_list
-from templates.pools import POOLS, Pool, check
-from templates.rules import add_rules
 
 API_SERVER_CPU = Percent(60)
 """The rest is for the minute that another API server takes to start."""
@@ -79,7 +79,7 @@ class Outputs(Interface):
     cluster_name: ClusterName = about("ECS cluster of every component.")
     dashboard_name: Text = about("CloudWatch dashboard to look at first.")
     alarm_topic_arn: TopicArn = about("Topic to subscribe to for alarms.")
-    setup_log_group_name: LogGroupName = about("Log of the setup gate.")
+    migration_log_group_name: LogGroupName = about("Log of the migration job.")
     api_log_group_name: LogGroupName = about("Log of the API servers.")
     scheduler_log_group_name: LogGroupName = about("Log of the schedulers.")
     dag_processor_log_group_name: LogGroupName = about("Log of the DAG processor.")
@@ -91,17 +91,19 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
     """Return the parent of a table of worker pools."""
     check(pools)
 
-    def define(t: Page, given: Choices) -> Outputs:
+    def define(t: Template, given: Choices) -> Outputs:
         add_rules(t, given)
         is_new_vpc = t.condition("IsNewVpc", Equals(given.existing_vpc_id, ""))
-        has_endpoints = t.condition("HasEndpoints", Equals(given.way_out, "endpoints"))
+        has_endpoints = t.condition(
+            "HasEndpoints", Equals(given.internet_access, "endpoints")
+        )
         is_internet_facing = t.condition(
             "IsInternetFacing", Equals(given.load_balancer_scheme, "internet-facing")
         )
         has_certificate = t.condition(
             "HasCertificate", Not(Equals(given.certificate_arn, ""))
         )
-        has_backup = t.condition("HasBackup", Equals(given.has_backup_plan, "true"))
+        has_backup = t.condition("HasBackup", Equals(given.enable_backup, "true"))
         code = t.asset("runtime")
         runtime = Runtime(
             image=given.image, bucket=code.bucket, key=code.key, sha256=code.sha256
@@ -116,7 +118,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
             network.Inputs(
                 vpc_cidr=given.vpc_cidr,
                 zone_count=given.zone_count,
-                way_out=given.way_out,
+                internet_access=given.internet_access,
                 scheme=given.load_balancer_scheme,
                 flow_log_days=given.log_days,
                 key_arn=key_arn,
@@ -153,7 +155,8 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
 
         # What holds data, and who hears when it fails.
         topic_arn = t.nest(
-            alarms.define, alarms.Inputs(key_arn=key_arn, email=given.alarm_email)
+            alarm_topic.define,
+            alarm_topic.Inputs(key_arn=key_arn, email=given.alarm_email),
         ).topic_arn
         store = t.nest(
             storage.define,
@@ -172,9 +175,9 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 engine_version=given.database_engine_version,
                 min_capacity=given.database_min_capacity,
                 max_capacity=given.database_max_capacity,
-                has_reader=given.has_database_reader,
+                enable_reader=given.enable_database_reader,
                 backup_days=given.database_backup_days,
-                has_deletion_protection=given.has_deletion_protection,
+                deletion_protection=given.deletion_protection,
                 snapshot_id=given.database_snapshot_id,
                 log_days=given.log_days,
                 alarm_topic_arn=topic_arn,
@@ -199,7 +202,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 group_id=groups.cache_group_id,
                 key_arn=key_arn,
                 node_type=given.cache_node_type,
-                has_replica=given.has_cache_replica,
+                enable_replica=given.enable_cache_replica,
                 snapshot_days=given.cache_snapshot_days,
                 log_days=given.log_days,
             ),
@@ -211,7 +214,9 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
         ).cluster
         secrets = t.nest(
             credentials.define,
-            credentials.Inputs(key_arn=key_arn, fernet_slots=given.fernet_slots),
+            credentials.Inputs(
+                key_arn=key_arn, fernet_key_rotation=given.fernet_key_rotation
+            ),
         )
         door = t.nest(
             load_balancer.define,
@@ -226,8 +231,8 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 domain_name=given.domain_name,
                 hosted_zone_id=given.hosted_zone_id,
                 access_log_bucket_name=store.access_log_bucket_name,
-                has_deletion_protection=given.has_deletion_protection,
-                has_flower=given.has_flower,
+                deletion_protection=given.deletion_protection,
+                enable_flower=given.enable_flower,
             ),
         )
         t.nest_when(
@@ -254,18 +259,18 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
             log_days=given.log_days,
             permissions_boundary_arn=boundary,
             extra_policy_arns=given.extra_policy_arns,
-            allows_exec=given.allows_exec,
-            has_read_only_root=given.has_read_only_root,
+            enable_execute_command=given.enable_execute_command,
+            readonly_root_filesystem=given.readonly_root_filesystem,
         )
         gate = t.nest(
-            setup.define,
-            setup.Inputs(
+            migration.define,
+            migration.Inputs(
                 runtime=runtime,
                 architecture=given.service_architecture,
                 cluster=place,
                 guard=guard,
                 subnet_ids=net.private_subnet_ids,
-                setup_group_id=groups.setup_group_id,
+                migration_group_id=groups.migration_group_id,
                 database=db.connection,
                 keys=secrets.keys,
                 admin_secret_arn=secrets.admin_secret_arn,
@@ -295,9 +300,9 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 storage=store.buckets,
                 url=door.url,
                 has_https=choose(has_certificate, Switch("true"), Switch("false")),
-                has_flower=given.has_flower,
+                enable_flower=given.enable_flower,
                 flower_secret_arn=secrets.flower_secret_arn,
-                setup_version=gate.version,
+                migration_version=gate.version,
                 api_server_size=Size(
                     cpu=given.api_server_cpu, memory=given.api_server_memory
                 ),
@@ -331,7 +336,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                     storage=store.buckets,
                     url=door.url,
                     execution_api_url=services.execution_api_url,
-                    setup_version=gate.version,
+                    migration_version=gate.version,
                     pool=Text(pool.name),
                     queue=knobs.queue,
                     cpu=knobs.cpu,
@@ -339,7 +344,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                     concurrency=knobs.concurrency,
                     architecture=knobs.architecture,
                     spot_percent=knobs.spot_percent,
-                    scratch_gib=knobs.scratch_gib,
+                    ephemeral_storage_gib=knobs.ephemeral_storage_gib,
                     longest_task_minutes=given.longest_task_minutes,
                 ),
                 name=f"{title(pool.name)}Workers",
@@ -352,7 +357,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                     pool=Text(pool.name),
                     minimum=knobs.minimum,
                     maximum=knobs.maximum,
-                    safe_floor=knobs.safe_floor,
+                    fallback_minimum=knobs.fallback_minimum,
                     alarm_topic_arn=topic_arn,
                 ),
                 name=f"{title(pool.name)}Scaling",
@@ -380,7 +385,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
                 database_min_capacity=given.database_min_capacity,
                 database_max_capacity=given.database_max_capacity,
                 cache_id=queue.cache_id,
-                has_cache_replica=given.has_cache_replica,
+                enable_cache_replica=given.enable_cache_replica,
                 cluster_name=place.name,
                 api_server_service_name=services.api_server.service_name,
                 scheduler_service_name=services.scheduler.service_name,
@@ -413,7 +418,7 @@ def define_with(pools: tuple[Pool, ...]) -> Define[Choices, Outputs]:
             cluster_name=place.name,
             dashboard_name=watch.dashboard_name,
             alarm_topic_arn=topic_arn,
-            setup_log_group_name=gate.log_group_name,
+            migration_log_group_name=gate.log_group_name,
             api_log_group_name=services.api_server.log_group_name,
             scheduler_log_group_name=services.scheduler.log_group_name,
             dag_processor_log_group_name=services.dag_processor.log_group_name,

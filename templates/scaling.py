@@ -1,13 +1,13 @@
 """How one pool of workers grows and shrinks: the only actor on its desired count.
 
-The brain beside the scheduler decides and publishes its metrics every ten seconds
+The autoscaler beside the scheduler decides and publishes its metrics every ten seconds
 (``metrics.py``); here Application Auto Scaling acts on them. It adds as many workers
 as the deficit says and takes away as many as the surplus says, and the surplus counts
 only workers that are drained, idle and unprotected. Nothing else ever shrinks the
 pool: no CPU, which a worker full of waiting tasks does not use, and no queue length,
 which forgets the tasks that run.
 
-A metric that is missing never scales. When the brain is silent for three minutes
+A metric that is missing never scales. When the autoscaler is silent for three minutes
 somebody is told, and the pool is raised to its safe floor if it stands below. That
 takes an expression: a step policy sees how far the metric lies beyond the threshold,
 and a missing heartbeat lies nowhere; an exact capacity would also shrink a larger pool
@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from troposphere import Equals, GetAtt, Join, Not, Ref, Sub, cloudwatch
 from troposphere import applicationautoscaling as scaling
 
-from compiler.wiring import Interface, Page, about
-from templates import metrics
-from templates.kinds import ClusterName, Count, ServiceName, Text, TopicArn
+from compiler.wiring import Interface, Template, about
+from templates.airflow import metrics
+from templates.types import ClusterName, Count, ServiceName, Text, TopicArn
 
 THRESHOLD = 0.5
 """Between no worker and one, whatever the rounding."""
@@ -48,7 +48,7 @@ wait in a queue."""
 class Order:
     """A step policy, one band a worker, and the alarm that sets it off.
 
-    ``step`` is 1 to add workers and -1 to take them away. Where two brains overlap
+    ``step`` is 1 to add workers and -1 to take them away. Where two autoscalers overlap
     for a moment, ``statistic`` says whose word counts.
     """
 
@@ -103,19 +103,21 @@ class Inputs(Interface):
 
     cluster_name: ClusterName = about("Cluster of the pool's service.")
     service_name: ServiceName = about("The pool's service.")
-    pool: Text = about("Name of the pool, as the brain publishes it.")
+    pool: Text = about("Name of the pool, as the autoscaler publishes it.")
     minimum: Count = about("Fewest workers; 0 lets the pool sleep.")
     maximum: Count = about("Most workers.")
-    safe_floor: Count = about("Workers to run while the brain is silent; 0 for none.")
-    alarm_topic_arn: TopicArn = about("Who is told when the brain is silent.")
+    fallback_minimum: Count = about(
+        "Workers to run while the autoscaler is silent; 0 for none."
+    )
+    alarm_topic_arn: TopicArn = about("Who is told when the autoscaler is silent.")
 
 
 class Outputs(Interface):
     """Nobody needs to know anything of it."""
 
 
-def define(t: Page, given: Inputs) -> Outputs:
-    """Make the scalable target, what changes it, and what watches the brain."""
+def define(t: Template, given: Inputs) -> Outputs:
+    """Make the scalable target, what changes it, and what watches the autoscaler."""
     pool_dimensions = metrics.dimensions(
         {
             metrics.CLUSTER_DIMENSION: given.cluster_name,
@@ -135,7 +137,7 @@ def define(t: Page, given: Inputs) -> Outputs:
         why="No role: Application Auto Scaling uses its service-linked one.",
     )
 
-    # What the brain orders.
+    # What the autoscaler orders.
     for order in ORDERS:
         policy = t.add(_step_policy(order, target), order.purpose, why=order.why)
         t.add(
@@ -157,11 +159,11 @@ def define(t: Page, given: Inputs) -> Outputs:
             f"Carries the order of {order.metric} within ten seconds.",
         )
 
-    # A silent brain.
+    # A silent autoscaler.
     t.add(
         cloudwatch.Alarm(
             "Heartbeat",
-            AlarmDescription="The scaling brain is silent: this pool no longer follows "
+            AlarmDescription="The autoscaler is silent: this pool no longer follows "
             "its demand. See the log of the schedulers.",
             Namespace=metrics.NAMESPACE,
             MetricName=metrics.BRAIN_HEARTBEAT,
@@ -176,7 +178,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             AlarmActions=[given.alarm_topic_arn],
             OKActions=[given.alarm_topic_arn],
         ),
-        "Tells somebody when the brain is silent.",
+        "Tells somebody when the autoscaler is silent.",
         why="A dead publisher would freeze scaling without a sign.",
     )
     t.add(
@@ -198,17 +200,19 @@ def define(t: Page, given: Inputs) -> Outputs:
             OKActions=[given.alarm_topic_arn],
         ),
         "Tells somebody when tasks wait and none runs.",
-        why="Workers that are healthy and idle show nowhere else. That the brain is "
+        why="Workers that are healthy and idle show nowhere else. That the autoscaler is "
         "silent is for the heartbeat to tell.",
     )
-    has_floor = t.condition("HasSafeFloor", Not(Equals(given.safe_floor, "0")))
+    has_floor = t.condition(
+        "HasFallbackMinimum", Not(Equals(given.fallback_minimum, "0"))
+    )
     raise_floor = t.add(_step_policy(FLOOR, target), FLOOR.purpose, why=FLOOR.why)
     raise_floor.Condition = has_floor
     t.add(
         cloudwatch.Alarm(
             FLOOR.alarm,
             Condition=has_floor,
-            AlarmDescription="The scaling brain is silent and the pool stands below "
+            AlarmDescription="The autoscaler is silent and the pool stands below "
             "its safe floor.",
             Metrics=[
                 cloudwatch.MetricDataQuery(
@@ -216,7 +220,7 @@ def define(t: Page, given: Inputs) -> Outputs:
                     Label="Workers missing to the safe floor",
                     Expression=Sub(
                         "IF(FILL(beats, 0) > 0, 0, ${Floor} - desired)",
-                        Floor=given.safe_floor,
+                        Floor=given.fallback_minimum,
                     ),
                     ReturnData=True,
                 ),
@@ -259,7 +263,7 @@ def define(t: Page, given: Inputs) -> Outputs:
             TreatMissingData="notBreaching",
             AlarmActions=[GetAtt(raise_floor, "Arn"), given.alarm_topic_arn],
         ),
-        "Sees a silent brain and a pool below its floor.",
+        "Sees a silent autoscaler and a pool below its floor.",
         why="Only the heartbeat is filled with zeros: an unknown desired count must "
         "not look like none, or an outage of the metrics would add workers for ever.",
     )

@@ -1,6 +1,6 @@
 """Who may talk to whom: one security group for each component and data store.
 
-Every permitted connection is a line of the table in ``templates/edges.py``. Each
+Every permitted connection is a line of the table in ``templates/resources/connections.py``. Each
 becomes two rules, one at either end, as resources of their own: inline rules that
 name each other would be a cycle.
 
@@ -23,9 +23,9 @@ from typing import Any
 
 from troposphere import Equals, GetAtt, Not, Sub, Tags, ec2
 
-from compiler.wiring import ConditionName, Interface, Page, about, title
-from templates.edges import EDGES, GROUPS
-from templates.kinds import Cidr, PrefixListId, SecurityGroupId, VpcId
+from compiler.wiring import ConditionName, Interface, Template, about, title
+from templates.resources.connections import EDGES, GROUPS
+from templates.types import Cidr, PrefixListId, SecurityGroupId, VpcId
 
 NOWHERE = "127.0.0.1/32"
 """A group without any egress rule gets EC2's own, which allows everything out."""
@@ -52,7 +52,7 @@ class Outputs(Interface):
     triggerer_group_id: SecurityGroupId = about("Group of the triggerer.")
     worker_group_id: SecurityGroupId = about("Group of the workers of every pool.")
     flower_group_id: SecurityGroupId = about("Group of Flower.")
-    setup_group_id: SecurityGroupId = about("Group of the setup task.")
+    migration_group_id: SecurityGroupId = about("Group of the migration job.")
     database_group_id: SecurityGroupId = about("Group of the database.")
     cache_group_id: SecurityGroupId = about("Group of the broker.")
     endpoints_group_id: SecurityGroupId = about("Group of the interface endpoints.")
@@ -68,7 +68,7 @@ class Party:
     exists_when: ConditionName | None = None
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Define the groups, then both ends of every edge."""
     group_ids = {name: _group(t, given, name) for name in GROUPS}
     parties = _groups(group_ids) | _web_clients(t, given) | _ways_out(t, given)
@@ -106,7 +106,7 @@ def define(t: Page, given: Inputs) -> Outputs:
     )
 
 
-def _group(t: Page, given: Inputs, name: str) -> GetAtt:
+def _group(t: Template, given: Inputs, name: str) -> GetAtt:
     """Add a group that lets nothing in or out, and return its ID."""
     group = t.add(
         ec2.SecurityGroup(
@@ -141,7 +141,7 @@ def _groups(group_ids: dict[str, GetAtt]) -> dict[str, tuple[Party, ...]]:
     }
 
 
-def _web_clients(t: Page, given: Inputs) -> dict[str, tuple[Party, ...]]:
+def _web_clients(t: Template, given: Inputs) -> dict[str, tuple[Party, ...]]:
     """Return the ranges that may open the web page; the first is always given."""
     second, third = given.web_client_cidr_2, given.web_client_cidr_3
     return {
@@ -161,7 +161,7 @@ def _web_clients(t: Page, given: Inputs) -> dict[str, tuple[Party, ...]]:
     }
 
 
-def _ways_out(t: Page, given: Inputs) -> dict[str, tuple[Party, ...]]:
+def _ways_out(t: Template, given: Inputs) -> dict[str, tuple[Party, ...]]:
     """Return where tasks may go on port 443, as far as the operator says."""
     cidr, prefixes = given.outbound_https_cidr, given.s3_prefix_list_id
     has_cidr = t.condition("HasOutboundHttpsCidr", Not(Equals(cidr, "")))

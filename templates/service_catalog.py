@@ -36,10 +36,10 @@ from troposphere import (
     servicecatalog,
 )
 
-from compiler.wiring import Define, Interface, Page, about
-from templates.kinds import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Url
-from templates.launch_role import add_launch_role
-from templates.rules import Demand, Rule
+from compiler.wiring import Define, Interface, Template, about
+from templates.checks.rules import Demand, Rule
+from templates.resources.launch_role import add_launch_role
+from templates.types import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Url
 
 
 class Inputs(Interface):
@@ -138,10 +138,10 @@ class Outputs(Interface):
     launch_role_arn: RoleArn = about("Role that launches the product.")
 
 
-def define_for(parent: Page) -> Define[Inputs, Outputs]:
+def define_for(parent: Template) -> Define[Inputs, Outputs]:
     """Return the definition of the product that launches a compiled parent."""
 
-    def define(t: Page, given: Inputs) -> Outputs:
+    def define(t: Template, given: Inputs) -> Outputs:
         has_launcher = t.condition("HasLauncher", _is_given(given.launcher_arn))
         # The padding gives even an empty ARN its fifth part.
         account = Select(4, Split(":", Sub("${Arn}:::::", Arn=given.launcher_arn)))
@@ -269,7 +269,7 @@ def define_for(parent: Page) -> Define[Inputs, Outputs]:
     return define
 
 
-def _first_version_url(t: Page, parent: Page) -> Url:
+def _first_version_url(t: Template, parent: Template) -> Url:
     """Ask where the parent lies; the default is relative, like every TemplateURL."""
     return t.ask(
         "first_version_url",
@@ -284,7 +284,7 @@ def _first_version_url(t: Page, parent: Page) -> Url:
     )
 
 
-def _require_key_and_value(t: Page, given: Inputs) -> None:
+def _require_key_and_value(t: Template, given: Inputs) -> None:
     """Refuse half a tag."""
     has_key, has_value = _is_given(given.tag_key), _is_given(given.tag_value)
     rule = Rule(

@@ -22,9 +22,16 @@ from awacs.aws import (
 )
 from troposphere import AccountId, GetAtt, Ref, s3
 
-from compiler.wiring import Interface, Page, about
-from templates.buckets import closed, encryption, expiring, objects, tidying, tls_only
-from templates.kinds import BucketName, Days, KeyArn, Storage
+from compiler.wiring import Interface, Template, about
+from templates.resources.buckets import (
+    closed,
+    encryption,
+    expiring,
+    objects,
+    tidying,
+    tls_only,
+)
+from templates.types import BucketName, Days, KeyArn, Storage
 
 DAG_ROLLBACK_DAYS = 90
 """How long a replaced DAG file can be brought back: a quarter's work."""
@@ -48,7 +55,7 @@ class Outputs(Interface):
     access_log_bucket_name: BucketName = about("Where the load balancer logs to.")
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Define the buckets, then what each refuses and whom it lets write."""
     access_logs = t.add(
         s3.Bucket(

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from troposphere import GetAtt, Ref, Sub, logs, wafv2
 
-from compiler.wiring import Interface, Page, about
-from templates.kinds import KeyArn, LoadBalancerArn, LogDays
+from compiler.wiring import Interface, Template, about
+from templates.types import KeyArn, LoadBalancerArn, LogDays
 
 LOGIN_LIMIT, LOGIN_WINDOW_SECONDS = 100, 300
 """Log-ins and tokens by one address: an office behind one address passes, a guesser
@@ -75,7 +75,7 @@ class Outputs(Interface):
     """Nobody needs to know anything of it."""
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the firewall and its log, and put it before the load balancer."""
     rules = [
         _block("TasksApi", _path_starts_with("/execution")),

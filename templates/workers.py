@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from troposphere import FindInMap, Tags, ecs
 
-from compiler.wiring import Interface, Page, about
+from compiler.wiring import Interface, Template, about
+from templates.airflow.components import WORKER
+from templates.airflow.fargate import Fargate
+from templates.airflow.task_context import Site
 from templates.cluster import ON_DEMAND, SPOT
-from templates.components import WORKER
-from templates.fargate import Fargate
-from templates.kinds import (
+from templates.types import (
     Architecture,
     Broker,
     Cluster,
@@ -38,7 +39,6 @@ from templates.kinds import (
     Text,
     Url,
 )
-from templates.site import Site
 
 POOL_TAG = "Pool"
 
@@ -60,15 +60,17 @@ class Inputs(Interface):
     storage: Storage = about("Buckets of the DAGs and of the task logs.")
     url: Url = about("Address of the web page, for links.")
     execution_api_url: Url = about("Where tasks report to, inside the network.")
-    setup_version: Text = about("What the setup gate let pass.")
-    pool: Text = about("Name of the pool, as the brain knows it.")
+    migration_version: Text = about("What the migration job let pass.")
+    pool: Text = about("Name of the pool, as the autoscaler knows it.")
     queue: QueueName = about("Celery queue that the pool serves.")
     cpu: CpuUnits = about("CPU units of one worker.")
     memory: Mebibytes = about("Memory of one worker in MiB.")
     concurrency: Count = about("Task instances one worker runs at once.")
     architecture: Architecture = about("Processor of the workers.")
     spot_percent: Percent = about("Share of the workers on Fargate Spot.")
-    scratch_gib: Gibibytes = about("Scratch disk of one worker, 21 GiB or more.")
+    ephemeral_storage_gib: Gibibytes = about(
+        "Scratch disk of one worker, 21 GiB or more."
+    )
     longest_task_minutes: Minutes = about("Minutes the longest task may run.")
 
 
@@ -79,13 +81,13 @@ class Outputs(Interface):
     log_group_name: LogGroupName = about("Log of the workers.", public=True)
 
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     """Make the pool."""
     fargate = Fargate(t, Site.of(given))
     worker = fargate.task(
         WORKER,
         size=Size(cpu=given.cpu, memory=given.memory),
-        scratch_gib=given.scratch_gib,
+        ephemeral_storage_gib=given.ephemeral_storage_gib,
         arguments=[given.queue],
     )
 
@@ -94,7 +96,7 @@ def define(t: Page, given: Inputs) -> Outputs:
         worker,
         group_id=given.group_id,
         ServiceConnectConfiguration=fargate.connect(worker),
-        # By it the brain tells the pools' services apart.
+        # By it the autoscaler tells the pools' services apart.
         Tags=Tags({POOL_TAG: given.pool}),
         CapacityProviderStrategy=[
             ecs.CapacityProviderStrategyItem(

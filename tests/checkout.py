@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TOY = Path(__file__).parent / "toy"
-REAL = ("build.py", "compiler", "delivery", "local", "requirements")
+FIXTURE = Path(__file__).parent / "fixture_project"
+REAL = ("build.py", "acceptance", "cli", "compiler", "deploy", "local", "requirements")
 
 KEPT = ("PATH", "HOME", "TMPDIR")
 """All a command needs of this process's environment."""
@@ -29,7 +29,7 @@ class Checkout:
                 shutil.copytree(ROOT / name, root / name, ignore=unwanted)
             else:
                 shutil.copy(ROOT / name, root / name)
-        shutil.copytree(TOY, root, dirs_exist_ok=True, ignore=unwanted)
+        shutil.copytree(FIXTURE, root, dirs_exist_ok=True, ignore=unwanted)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the words of a command line."""

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-import build
+from cli import product
 from compiler import reference
 
 LINES = re.MULTILINE
-README = build.ROOT / "README.md"
+README = product.ROOT / "README.md"
 
 
 @pytest.fixture(scope="module")
 def parent() -> dict[str, Any]:
-    pages = {page.name: page.document for page in build.compile_pages()}
+    pages = {page.name: page.document for page in product.compile_pages()}
     return pages["parent"]
 
 
@@ -41,7 +41,7 @@ def test_a_page_without_a_place_for_the_table_is_refused(
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", README.read_text(), LINES))
-    rules = (build.ROOT / "Makefile").read_text()
+    rules = (product.ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", rules, LINES))
     assert named <= targets, named - targets
 

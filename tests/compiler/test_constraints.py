@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from compiler.constraints import definition_faults, elements, value_faults
 from compiler.wiring import Value
-from templates import kinds
+from templates import types
 
-CIDR = kinds.Cidr.rules | {"Type": "String"}
+CIDR = types.Cidr.rules | {"Type": "String"}
 
 
 def said(definition: dict[str, Any], value: str) -> list[str]:
@@ -128,7 +128,7 @@ def test_what_cannot_be_checked_is_never_passed_over(
 
 
 def test_every_kind_of_the_vocabulary_can_be_checked() -> None:
-    for kind in vars(kinds).values():
+    for kind in vars(types).values():
         if isinstance(kind, type) and issubclass(kind, Value):
             assert not list(definition_faults({"Type": kind.type} | kind.rules)), kind
 
@@ -136,7 +136,7 @@ def test_every_kind_of_the_vocabulary_can_be_checked() -> None:
 PATTERNS = sorted(
     {
         kind.rules["AllowedPattern"]
-        for kind in vars(kinds).values()
+        for kind in vars(types).values()
         if isinstance(kind, type)
         and issubclass(kind, Value)
         and kind.type == "String"

@@ -26,9 +26,17 @@ from troposphere import (
     sns,
 )
 
-import build
+from cli import product
 from compiler import handler_permissions, launch_permissions
 from compiler.handler_permissions import DATA, collect, known, text
+from compiler.iam_scopes import (
+    NEEDS,
+    NEVER_CALLED,
+    SERVICES,
+    TOPICS,
+    WITHOUT_RESOURCE,
+    further_actions,
+)
 from compiler.launch_permissions import (
     KEY_USES,
     POLICY_CHARACTERS,
@@ -39,15 +47,7 @@ from compiler.launch_permissions import (
     permissions_by_topic,
     required_permissions,
 )
-from compiler.launch_scopes import (
-    NEEDS,
-    NEVER_CALLED,
-    SERVICES,
-    TOPICS,
-    WITHOUT_RESOURCE,
-    further_actions,
-)
-from compiler.wiring import Build, Page, WiringError
+from compiler.wiring import Build, Template, WiringError
 from templates import parent
 
 Policy = list[dict[str, Any]]
@@ -64,13 +64,13 @@ EXAMPLE = {
 
 
 @pytest.fixture(scope="module")
-def pages() -> list[Page]:
+def pages() -> list[Template]:
     """Everything that a launch nests."""
-    return list(Build(build.assets()).root(parent.define).walk())
+    return list(Build(product.assets()).root(parent.define).walk())
 
 
 @pytest.fixture(scope="module")
-def granted(pages: list[Page]) -> Policy:
+def granted(pages: list[Template]) -> Policy:
     return documents(required_permissions(pages))
 
 
@@ -82,9 +82,9 @@ def reference() -> dict[str, Any]:
     return found
 
 
-def page(*resources: AWSObject) -> Page:
+def page(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
-    made = Page("toy", "A toy.", "", Build(), is_root=True)
+    made = Template("toy", "A toy.", "", Build(), is_root=True)
     for resource in resources:
         made.add(resource, "A toy's part.")
     made.document = made.to_dict()
@@ -143,7 +143,7 @@ def test_the_file_says_what_the_schemas_say() -> None:
 
 
 def test_the_file_holds_the_types_of_the_templates_and_no_others(
-    pages: list[Page],
+    pages: list[Template],
 ) -> None:
     used = launch_permissions.Templates([page.document for page in pages]).types
     assert sorted(known().always) == list(used)
@@ -190,7 +190,7 @@ def test_a_misspelt_action_is_refused() -> None:
 
 
 def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
-    pages: list[Page], granted: Policy
+    pages: list[Template], granted: Policy
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
@@ -415,7 +415,7 @@ def test_a_name_that_a_template_gives_is_reached_too() -> None:
 
 
 def test_stacks_of_another_name_have_permissions_of_their_own(
-    pages: list[Page],
+    pages: list[Template],
 ) -> None:
     # For a CloudFormation service role, which Service Catalog has no part in.
     policy = json.dumps(documents(required_permissions(pages, "Airflow-prod")))
@@ -428,7 +428,7 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 # Room.
 
 
-def test_every_policy_fits_its_quota(pages: list[Page]) -> None:
+def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
     for topic, statements in permissions_by_topic(pages).items():
         assert characters(statements) <= POLICY_CHARACTERS, topic
 
@@ -458,7 +458,7 @@ def test_a_policy_over_its_quota_stops_the_build() -> None:
 
 
 def test_no_row_of_the_tables_is_without_use(
-    pages: list[Page], granted: Policy
+    pages: list[Template], granted: Policy
 ) -> None:
     allowed = {action for action, _ in each_action(granted)}
     listed = {

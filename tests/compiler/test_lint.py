@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from cli.errors import ExitCode, Failure
 from compiler import lint
 from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException, unexcused
-from compiler.problems import ExitCode, Failure
 
 WHY = {"com.aws.cloudformation.Context": {"why": "A test needs it."}}
 
@@ -228,7 +228,7 @@ def test_linter_that_fails_is_no_clean_result(
     missing = [lint.Task(template="missing.template.json")]
     with pytest.raises(Failure, match="cfn-lint itself failed") as failed:
         cfn_lint.run(tmp_path, missing)
-    assert failed.value.code is ExitCode.UNABLE
+    assert failed.value.exit_code is ExitCode.UNABLE
 
 
 def test_worker_that_dies_is_no_clean_result(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import build
+from cli import product
 from compiler import lint, parameters, pipeline
 from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(build.__file__).parent
+ROOT = product.ROOT
 ENVIRONMENTS = [
     parameters.load(path)
     for path in parameters.environments(ROOT / "parameters").values()
@@ -23,7 +21,7 @@ ENVIRONMENTS = [
 def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     """Everything that both linters say, before any exception."""
     stage = tmp_path_factory.mktemp("stage")
-    files = {page.path: page.text() for page in build.compile_pages()}
+    files = {page.path: page.text() for page in product.compile_pages()}
     for path, text in files.items():
         (stage / path).write_text(text)
     tasks = list(pipeline._tasks(files, ENVIRONMENTS))

@@ -8,14 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compiler.located_json import (
-    DEPTH,
-    MalformedJsonError,
-    Object,
-    Text,
-    parse,
-    quoted,
-)
+from compiler.located_json import DEPTH, MalformedJsonError, Object, Text, parse, quoted
 
 DOCUMENTS: st.SearchStrategy[str] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

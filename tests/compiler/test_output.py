@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import ExitCode, Failure
 from compiler import output
-from compiler.problems import ExitCode, Failure
 
 OLD = {"a.template.json": b"old", "gone.template.json": b"old"}
 NEW = {"a.template.json": b"new", "assets/runtime.zip": b"zip"}
@@ -95,7 +95,7 @@ def test_two_builds_at_once_are_refused(dist: Path) -> None:
         output.exclusive(dist),
     ):
         pass
-    assert refused.value.code is ExitCode.UNABLE
+    assert refused.value.exit_code is ExitCode.UNABLE
     with output.exclusive(dist):
         pass
 
@@ -105,7 +105,7 @@ def test_read_only_dist_is_refused_and_kept(dist: Path) -> None:
     with pytest.raises(Failure, match="read-only") as refused, output.staged(dist):
         pass
     dist.chmod(0o755)
-    assert refused.value.code is ExitCode.UNABLE
+    assert refused.value.exit_code is ExitCode.UNABLE
     assert content(dist) == OLD
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cli.errors import ExitCode
 from compiler.parameters import (
     EnvironmentFile,
     MalformedFileError,
@@ -21,7 +22,6 @@ from compiler.parameters import (
     find,
     load,
 )
-from compiler.problems import ExitCode
 
 Read = Callable[[str | bytes], EnvironmentFile]
 
@@ -129,7 +129,7 @@ def test_what_is_no_parameter_file_is_refused(
         read(content)
 
     assert words in str(caught.value)
-    assert caught.value.code is ExitCode.WRONG_INPUT
+    assert caught.value.exit_code is ExitCode.FAILED
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_file_that_cannot_be_had_is_not_the_files_fault(tmp_path: Path) -> Non
         with pytest.raises(UnreadableFileError) as caught:
             load(path)
         assert why in str(caught.value)
-        assert caught.value.code is ExitCode.UNABLE
+        assert caught.value.exit_code is ExitCode.UNABLE
 
 
 def test_an_unknown_environment_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_unknown_environment_is_answered_with_the_nearest(tmp_path: Path) -> 
     assert 'There is no environment "Prd".' in str(caught.value)
     assert "Known: dev, prod, staging." in str(caught.value)
     assert "Did you mean prod?" in str(caught.value)
-    assert caught.value.code is ExitCode.WRONG_USAGE
+    assert caught.value.exit_code is ExitCode.USAGE
 
 
 def test_a_name_never_leads_out_of_the_folder(tmp_path: Path) -> None:

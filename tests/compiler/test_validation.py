@@ -223,7 +223,7 @@ def test_a_launch_that_cloudformation_would_refuse_is_refused(
 def test_checking_a_file_loads_nothing_heavy() -> None:
     # It runs at every build, in milliseconds: no linter, no SDK, no template kernel.
     program = (
-        "import sys, compiler.shapes, compiler.validation; "
+        "import sys, compiler.parameter_formats, compiler.validation; "
         "heavy = {'boto3', 'botocore', 'cfnlint', 'templates', 'troposphere', 'yaml'}; "
         "print(*sorted(heavy & set(sys.modules)))"
     )

@@ -16,7 +16,7 @@ import pytest
 
 from compiler.references import references
 from compiler.values import ASSET_BUCKET
-from compiler.wiring import CONTEXT, AssetFile, Build, Page, WiringError
+from compiler.wiring import CONTEXT, AssetFile, Build, Template, WiringError
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from troposphere import Equals, GetAtt, If, Ref, ec2, sns
 
-from compiler.wiring import Interface, Page, Record, Value, about, choose
+from compiler.wiring import Interface, Template, Record, Value, about, choose
 """
 
 KINDS = """
@@ -52,7 +52,7 @@ class Outputs(Interface):
     vpc_id: VpcId = about("The network.")
     subnet_ids: SubnetIds = about("Its subnets.")
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     vpc = t.add(ec2.VPC("Vpc", CidrBlock=given.name), "The network.", why="It must be.")
     return Outputs(vpc_id=VpcId(Ref(vpc)), subnet_ids=SubnetIds([Ref(vpc), "b"]))
 """
@@ -67,7 +67,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     name: Name = about("What it is called.", public=True)
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     topic = t.add(
         sns.Topic("Topic", TopicName=given.vpc_id, DisplayName=given.subnet_ids),
         "The topic.",
@@ -86,7 +86,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     vpc_id: VpcId = about("The network.")
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
 """
 
 GOOD = """
@@ -124,7 +124,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     return loader
 
 
-def compiled(load: Load, body: str) -> Page:
+def compiled(load: Load, body: str) -> Template:
     return Build().root(load("toy_parent", parent_source(body)).define)
 
 
@@ -240,7 +240,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     name: Name = about("A name.", public=True)
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     topic = t.add(sns.Topic("Topic", TopicName=given.both.second), "The topic.")
     return Outputs(name=Name(GetAtt(topic, "TopicName")))
 """
@@ -265,7 +265,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     pass
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     both = records.Both(first=given.name, second=Name("b"))
     t.nest(records.define, records.Inputs(both=both))
     t.condition("IsA", Equals(given.name, "a"))
@@ -300,7 +300,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     pass
 
-def define(t: Page, given: Inputs) -> Outputs:
+def define(t: Template, given: Inputs) -> Outputs:
     asset = t.asset("runtime")
     t.add(
         sns.Topic("Topic", TopicName=asset.bucket, DisplayName=asset.key),

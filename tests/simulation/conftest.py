@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compiler.wiring import Build
-from simulation.actor import Order, read
+from simulation.step_scaling import Order, read
 from templates import scaling
 
 

@@ -8,13 +8,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from simulation import ours
+from simulation import policy
 from simulation.__main__ import main
-from simulation.actor import Order
 from simulation.comparison import POLICIES, Job, Options, made, run_day
 from simulation.history import COLUMNS
-from simulation.variants import VARIANTS
-from templates import metrics
+from simulation.scenarios import VARIANTS
+from simulation.step_scaling import Order
+from templates.airflow import metrics
 
 
 @pytest.fixture
@@ -109,5 +109,5 @@ def test_a_day_is_the_same_in_another_process(template: Path) -> None:
 
 
 def test_ours_publishes_what_the_alarms_read() -> None:
-    assert ours.DEFICIT == metrics.WORKER_DEFICIT
-    assert ours.SURPLUS == metrics.WORKER_SURPLUS
+    assert policy.DEFICIT == metrics.WORKER_DEFICIT
+    assert policy.SURPLUS == metrics.WORKER_SURPLUS

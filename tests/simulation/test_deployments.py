@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from runtime.brain import decide
-from runtime.brain.settings import Style
-from runtime.brain.state import Fleet, Worker
-from simulation import ecs, ours
-from simulation.actor import Order
+from fargate_runtime.autoscaler import decide
+from fargate_runtime.autoscaler.settings import ScalingProfile
+from fargate_runtime.autoscaler.state import Fleet, Worker
+from simulation import ecs
 from simulation.fleet import Discipline
 from simulation.model import SAMPLE_SECONDS, World
+from simulation.policy import Native
+from simulation.step_scaling import Order
 from simulation.tasks import Day, Shape, Stage
 from simulation.workloads import HOUR, KINDS, MINUTE, Maker
 
@@ -35,19 +36,23 @@ def crowded(seed: int, maximum: int) -> Day:
     return Day("crowded", seed, runs, {"default": Shape(maximum=maximum)})
 
 
-def deployed(alarms: Sequence[Order], day: Day, style: Style = Style.BALANCED) -> World:
-    policy = ours.Native(alarms, style)
+def deployed(
+    alarms: Sequence[Order],
+    day: Day,
+    scaling_profile: ScalingProfile = ScalingProfile.BALANCED,
+) -> World:
+    policy = Native(alarms, scaling_profile)
     return World(day, policy, seed=day.seed, seconds=HOURS, deployments=AT).run()
 
 
 @pytest.mark.parametrize("maximum", [1, 2, 3, 8, 20])
-@pytest.mark.parametrize("style", list(Style))
+@pytest.mark.parametrize("scaling_profile", list(ScalingProfile))
 def test_a_deployment_under_load_ends_and_kills_nothing(
-    maximum: int, style: Style, alarms: Sequence[Order]
+    maximum: int, scaling_profile: ScalingProfile, alarms: Sequence[Order]
 ) -> None:
     for seed in range(3):
         day = crowded(seed, maximum)
-        world = deployed(alarms, day, style)
+        world = deployed(alarms, day, scaling_profile)
         (fleet,) = world.fleets.values()
         assert (world.left, fleet.kills) == (0, 0)
         longest = max(task.duration for task in day.tasks())
@@ -74,14 +79,14 @@ def test_every_kind_of_day_survives_deployments(
 ) -> None:
     day = KINDS[kind](21)
     times = (9.3 * HOUR, 13 * HOUR, 13.2 * HOUR)
-    world = World(day, ours.Native(alarms), seed=21, deployments=times).run()
+    world = World(day, Native(alarms), seed=21, deployments=times).run()
     assert world.left == 0
     for fleet in world.fleets.values():
         assert fleet.kills == 0
         assert all(ended < math.inf for _, ended in fleet.deployments)
 
 
-def test_a_brain_that_sees_no_revisions_never_ends_it(
+def test_a_autoscaler_that_sees_no_revisions_never_ends_it(
     alarms: Sequence[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the tests above could not fail: new work keeps the old workers."""
@@ -95,7 +100,7 @@ def test_a_brain_that_sees_no_revisions_never_ends_it(
 
 
 def test_without_protection_a_deployment_does_kill(alarms: Sequence[Order]) -> None:
-    policy = ours.Native(alarms)
+    policy = Native(alarms)
     policy.discipline = Discipline.NONE
     day = crowded(0, 8)
     world = World(day, policy, seconds=HOURS, deployments=AT).run()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from local.airflow_environment import airflow_environment
-from local.engines import Authority, Postgres
-from local.engines.programs import postgres_programs
+from local.datastores import Authority, Postgres
+from local.datastores.venvs import postgres_programs
 from simulation import history
 
 pytestmark = pytest.mark.slow

@@ -55,7 +55,7 @@ def test_a_burst_wakes_the_pool_and_lets_it_sleep_again(
 def test_times_are_those_of_the_trace(
     burst: Path, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The brain decides at second 6 of ten, alarms act 9 seconds later."""
+    """The autoscaler decides at second 6 of ten, alarms act 9 seconds later."""
     seen = predicted(burst, template, capsys, "--concurrency", "4")
     (pool,) = seen["pools"].values()
     (published,) = [at for at, count in pool["deficit"] if count]

@@ -9,12 +9,13 @@ from time import process_time
 
 import pytest
 
-from runtime.brain.settings import Style
-from simulation import ours, rivals, scores
-from simulation.actor import Order
-from simulation.clairvoyant import bound, plan
+from fargate_runtime.autoscaler.settings import ScalingProfile
+from simulation import baselines, scores
 from simulation.fleet import LAZY, Discipline, Image
 from simulation.model import Policy, World
+from simulation.offline_optimum import bound, plan
+from simulation.policy import Native
+from simulation.step_scaling import Order
 from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
 from simulation.workloads import KINDS
 
@@ -52,7 +53,7 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
             at += random.expovariate(rate)
         shape = Shape(concurrency=8, minimum=2, maximum=2)
         day = Day("poisson", seed, runs, {"default": shape})
-        World(day, rivals.Fixed(), seed=seed).run()
+        World(day, baselines.Fixed(), seed=seed).run()
         waits += [task.delay for task in day.tasks()]
     expected = erlang_c_wait(rate, mean, servers)
     assert fmean(waits) == pytest.approx(expected, rel=0.12)
@@ -60,7 +61,7 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
 
 def test_one_worker_all_day_costs_a_day() -> None:
     day = Day("empty", 0, [], {"default": Shape(minimum=1)})
-    world = World(day, rivals.Fixed()).run()
+    world = World(day, baselines.Fixed()).run()
     assert world.fleets["default"].cost == DAY_SECONDS
 
 
@@ -71,14 +72,14 @@ by force kills a task longer than his patience as often as it starts."""
 
 def every_policy(alarms: tuple[Order, ...]) -> list[Policy]:
     return [
-        ours.Native(alarms),
-        ours.Native(alarms, Style.ECONOMY),
-        rivals.cpu_tracking(),
-        rivals.fast_cpu_tracking(),
-        rivals.backlog_tracking(),
-        rivals.QueueSteps(),
-        rivals.Keda(),
-        rivals.Mwaa(),
+        Native(alarms),
+        Native(alarms, ScalingProfile.ECONOMY),
+        baselines.cpu_tracking(),
+        baselines.fast_cpu_tracking(),
+        baselines.backlog_tracking(),
+        baselines.QueueSteps(),
+        baselines.Keda(),
+        baselines.Mwaa(),
     ]
 
 
@@ -117,10 +118,10 @@ def test_draining_kills_nothing(
     kind: str, image: Image, alarms: tuple[Order, ...]
 ) -> None:
     """Revived after it let go, a worker would be taken away at its work."""
-    for style in Style:
+    for scaling_profile in ScalingProfile:
         day = short(kind, 13)
         world = World(
-            day, ours.Native(alarms, style), seed=13, image=image, seconds=HOURS
+            day, Native(alarms, scaling_profile), seed=13, image=image, seconds=HOURS
         ).run()
         assert sum(task.kills for task in day.tasks()) == 0
         assert sum(fleet.kills for fleet in world.fleets.values()) == 0
@@ -129,7 +130,7 @@ def test_draining_kills_nothing(
 def test_shrinking_by_force_does_kill() -> None:
     """Else the test above could not fail."""
     day = KINDS["long-tasks"](14)
-    World(day, rivals.QueueSteps(), seed=14).run()
+    World(day, baselines.QueueSteps(), seed=14).run()
     assert sum(task.kills for task in day.tasks()) > 0
 
 
@@ -137,7 +138,7 @@ def test_a_drain_order_that_protection_ignores_does_kill(
     alarms: tuple[Order, ...],
 ) -> None:
     """The protection protects, not luck: the same decisions without it."""
-    policy = ours.Native(alarms)
+    policy = Native(alarms)
     policy.discipline = Discipline.NONE
     day = KINDS["long-tasks"](14)
     World(day, policy, seed=14).run()
@@ -149,7 +150,7 @@ def test_sigterm_that_reaches_the_tasks_kills_nothing_of_ours(
 ) -> None:
     """Grace or not, ours stops nobody at work; who shrinks by force loses all tasks."""
     lost = []
-    for policy in (ours.Native(alarms), rivals.QueueSteps()):
+    for policy in (Native(alarms), baselines.QueueSteps()):
         day = KINDS["long-tasks"](14)
         World(day, policy, seed=14, grace=0.0).run()
         lost.append(sum(task.kills for task in day.tasks()))
@@ -161,9 +162,7 @@ def test_spot_capacity_is_taken_back_and_everything_still_ends(
 ) -> None:
     """Protection does not hold against it: such a pool is for what may be repeated."""
     day = short("long-tasks", 14)
-    world = World(
-        day, ours.Native(alarms), seed=14, seconds=HOURS, interruptions=0.5
-    ).run()
+    world = World(day, Native(alarms), seed=14, seconds=HOURS, interruptions=0.5).run()
     assert sum(task.kills for task in day.tasks()) > 0
     assert world.left == 0
 
@@ -173,7 +172,7 @@ def test_policies_that_add_to_the_running_tasks_kill_nothing_either(
 ) -> None:
     for kind in ("fan-out", "heavy-tail"):
         day = short(kind, 15)
-        policy = ours.Native(alarms, adds_to_running=True)
+        policy = Native(alarms, adds_to_running=True)
         world = World(day, policy, seed=15, seconds=HOURS).run()
         assert (world.left, sum(task.kills for task in day.tasks())) == (0, 0)
 
@@ -183,7 +182,7 @@ def test_elasticity_is_what_the_definitions_say() -> None:
     tasks = [Task(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
     shape = Shape(concurrency=8, minimum=1, maximum=1)
     day = Day("two", 0, [Run(3600.0, [Stage(tasks)])], {"default": shape})
-    world = World(day, rivals.Fixed(), seconds=4 * 3600.0).run()
+    world = World(day, baselines.Fixed(), seconds=4 * 3600.0).run()
     seen = scores.score(world, 1.0)
     samples = len(world.fleets["default"].supply)
     assert seen.under_time == pytest.approx(720 / samples, rel=0.01)
@@ -215,7 +214,7 @@ def test_the_plan_keeps_its_word(kind: str) -> None:
 def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
     """No cost and no delays would look like the best policy of all."""
     day = short("quiet-nights", 18)
-    world = World(day, rivals.cpu_tracking(), seed=18, seconds=HOURS).run()
+    world = World(day, baselines.cpu_tracking(), seed=18, seconds=HOURS).run()
     seen = scores.mean([scores.score(world, plan(day).seconds)] * 2)
     assert seen.unfinished == 2 * len(day.tasks())
     assert seen.p50 > 6 * 3600
@@ -225,10 +224,7 @@ def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
 
 def test_the_same_seeds_give_the_same_day(alarms: tuple[Order, ...]) -> None:
     costs = {
-        World(short("cron", 17), ours.Native(alarms), seed=3)
-        .run()
-        .fleets["default"]
-        .cost
+        World(short("cron", 17), Native(alarms), seed=3).run().fleets["default"].cost
         for _ in range(2)
     }
     assert len(costs) == 1
@@ -238,5 +234,5 @@ def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Order, ...]) ->
     day = KINDS["cron"](1)
     assert len(day.tasks()) > 10_000
     begun = process_time()
-    World(day, ours.Native(alarms), seed=1).run()
+    World(day, Native(alarms), seed=1).run()
     assert process_time() - begun <= 5

@@ -6,13 +6,13 @@ from functools import cache, cached_property
 from typing import Any
 
 from compiler.wiring import AssetFile, Build
-from templates import airflow_services, setup, workers
-from templates.components import COMPONENTS, Component
+from templates import airflow_services, migration, workers
+from templates.airflow.components import COMPONENTS, Component
 from tests.resolver import Stack
 
 PAGES = {
     "AirflowServices": airflow_services.define,
-    "Setup": setup.define,
+    "Migration": migration.define,
     "Workers": workers.define,
 }
 QUIET = {
@@ -21,7 +21,7 @@ QUIET = {
     "GuardHasReadOnlyRoot": "false",
     "GuardPermissionsBoundaryArn": "",
     "KeysPreviousFernetSecretArn": "",
-    "HasFlower": "true",
+    "EnableFlower": "true",
     "HasHttps": "true",
     "SpotPercent": "0",
     "SchedulerSizeMemory": "2048",
@@ -30,7 +30,7 @@ QUIET = {
 """Every switch off, but for Flower; what is not here is called ``given-Name``."""
 
 
-class Page(Stack):
+class Template(Stack):
     """A page on its own, resolved once."""
 
     @cached_property
@@ -48,16 +48,16 @@ def document(name: str) -> dict[str, Any]:
     return Build({"runtime": runtime}).page(PAGES[name]).document  # type: ignore[arg-type] # each define has its own types
 
 
-def resolved(name: str, **changes: str) -> Page:
+def resolved(name: str, **changes: str) -> Template:
     return _resolved(name, tuple(sorted(changes.items())))
 
 
 @cache
-def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Page:
+def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
     page, changes = document(name), dict(changed)
     given = {key: f"given-{key}" for key in page["Parameters"]}
     given |= {k: v for k, v in {**QUIET, **changes}.items() if k in given}
-    return Page(
+    return Template(
         path=(name,),
         document=page,
         parameters={
@@ -72,7 +72,7 @@ def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Page:
 
 
 def page_of(component: Component) -> str:
-    return {"setup": "Setup", "worker": "Workers"}.get(
+    return {"migration": "Migration", "worker": "Workers"}.get(
         component.name, "AirflowServices"
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from compiler.interfaces import members
 from compiler.wiring import title
-from templates import metrics, ports
-from templates.choices import Choices
-from templates.components import API_SERVER, COMMAND, FLOWER
+from templates.airflow import metrics, ports
+from templates.airflow.components import API_SERVER, COMMAND, FLOWER
+from templates.parameters import Choices
 from tests.templates.tasks import (
     SERVICES,
     container,
@@ -61,7 +61,7 @@ def test_the_api_servers_load_is_seen_three_times_a_minute() -> None:
 
 
 def test_flower_and_all_of_it_exists_only_when_wanted() -> None:
-    without = resolved("AirflowServices", HasFlower="false").resources
+    without = resolved("AirflowServices", EnableFlower="false").resources
     assert not [name for name in without if name.startswith("Flower")]
     wanted = resolved("AirflowServices").resources
     assert {name for name in wanted if name not in without} == {
@@ -136,7 +136,7 @@ def test_the_page_is_reached_without_a_vpn() -> None:
 def test_without_a_shell_the_output_names_the_choice_that_allows_it() -> None:
     said = resolved("AirflowServices").outputs["PortForwardingCommand"]
     named = {title(name) for name in members(Choices)} & set(said.split())
-    assert named == {"AllowsExec"}
+    assert named == {"EnableExecuteCommand"}
 
 
 def test_it_fits_what_ecs_and_cloudformation_take() -> None:

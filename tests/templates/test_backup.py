@@ -7,8 +7,8 @@ import re
 
 from compiler.wiring import Build
 from templates import backup, database
+from tests.maintenance_windows import minutes
 from tests.resolver import Stack, deploy
-from tests.windows import minutes
 
 GIVEN = {
     "ClusterArn": "<cluster>",

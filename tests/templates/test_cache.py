@@ -8,8 +8,8 @@ from typing import Any
 
 from compiler.wiring import Build
 from templates import cache
+from tests.maintenance_windows import minutes
 from tests.resolver import Stack, deploy
-from tests.windows import minutes
 
 PRODUCTION = {
     "SubnetIds": "subnet-1,subnet-2",

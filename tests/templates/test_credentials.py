@@ -10,7 +10,7 @@ import pytest
 
 from compiler.wiring import Build
 from templates import credentials
-from templates.kinds import FernetSlots
+from templates.types import FernetKeyRotation
 from tests.resolver import Stack, deploy
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0"
@@ -43,7 +43,7 @@ RECIPES = {
 
 def deployed(slots: str) -> Stack:
     document = Build().page(credentials.define).document
-    return deploy(document, {}, {"KeyArn": KEY, "FernetSlots": slots})
+    return deploy(document, {}, {"KeyArn": KEY, "FernetKeyRotation": slots})
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_a_login_is_json_with_the_keys_that_ecs_picks(
         assert {*shape, recipe["GenerateStringKey"]} == {"username", "password"}
 
 
-def test_every_state_of_the_fernet_slots_is_tested() -> None:
-    assert list(SLOTS) == FernetSlots.rules["AllowedValues"]
+def test_every_state_of_the_fernet_key_rotation_is_tested() -> None:
+    assert list(SLOTS) == FernetKeyRotation.rules["AllowedValues"]
 
 
 @pytest.mark.parametrize(("slots", "expected"), SLOTS.items())

@@ -14,10 +14,10 @@ import pytest
 from compiler.references import references
 from compiler.wiring import Build
 from templates import database
-from templates.capacity import halves_below, max_connections
-from templates.kinds import AuroraVersion
+from templates.checks.aurora import halves_below, max_connections
+from templates.types import AuroraVersion
+from tests.maintenance_windows import minutes
 from tests.resolver import Stack, deploy
-from tests.windows import minutes
 
 PRODUCTION = {
     "SubnetIds": "subnet-1,subnet-2",
@@ -28,7 +28,7 @@ PRODUCTION = {
     "MaxCapacity": "16",
     "HasReader": "true",
     "BackupDays": "35",
-    "HasDeletionProtection": "true",
+    "DeletionProtection": "true",
     "SnapshotId": "",
     "LogDays": "365",
     "AlarmTopicArn": "<topic>",
@@ -81,7 +81,7 @@ def test_what_is_stored_outlives_the_stack_under_our_key() -> None:
     assert properties["PerformanceInsightsKmsKeyId"] == "<key>"
     assert properties["BackupRetentionPeriod"] == "35"
     assert properties["DeletionProtection"] is True
-    assert cluster(HasDeletionProtection="false")["DeletionProtection"] is False
+    assert cluster(DeletionProtection="false")["DeletionProtection"] is False
     assert properties["CopyTagsToSnapshot"] is True
 
 
@@ -150,7 +150,7 @@ def test_nobody_chooses_or_supplies_a_password() -> None:
 
 
 def test_the_logins_go_with_the_stack_and_a_restored_stack_makes_new_ones() -> None:
-    # The setup task sets the passwords of the roles it finds in the snapshot, so a
+    # The migration job sets the passwords of the roles it finds in the snapshot, so a
     # kept secret would only be a live password that nobody owns.
     for given in ("", "a-snapshot"):
         made = stack(SnapshotId=given)
@@ -162,7 +162,7 @@ def test_the_logins_go_with_the_stack_and_a_restored_stack_makes_new_ones() -> N
         assert outputs["ConnectionScalingSecretArn"] == "<ScalingLogin>"
 
 
-def test_airflow_celery_the_brain_and_the_master_are_four_users() -> None:
+def test_airflow_celery_the_autoscaler_and_the_master_are_four_users() -> None:
     users = {database.AIRFLOW_USER, database.RESULTS_USER, database.MASTER_USER}
     users.add(database.SCALING_USER)
     assert len(users) == 4

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compiler.wiring import Build
 from templates import load_balancer
-from templates.routes import ROUTES
+from templates.airflow.routes import ROUTES
 from tests.resolver import Stack, deploy
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0"
@@ -26,8 +26,8 @@ GIVEN = {
     "DomainName": "",
     "HostedZoneId": "",
     "AccessLogBucketName": "logs",
-    "HasDeletionProtection": "true",
-    "HasFlower": "true",
+    "DeletionProtection": "true",
+    "EnableFlower": "true",
 }
 DOCUMENT = Build().page(load_balancer.define).document
 
@@ -201,7 +201,7 @@ def test_nothing_is_forwarded_before_what_refuses_exists() -> None:
 
 def test_flower_is_met_only_where_it_runs() -> None:
     assert answer("/flower") == answer("/flower/tasks") == "<Flower>"
-    without = deployed(HasFlower="false")
+    without = deployed(EnableFlower="false")
     assert not {"Flower", "FlowerPages"} & without.resources.keys()
     assert without.outputs["FlowerTargetGroupArn"] == ""
     assert deployed().outputs["FlowerTargetGroupArn"] == "<Flower>"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from compiler.wiring import Build
-from templates import metrics, monitoring
-from templates.capacity import max_connections
+from templates import monitoring
+from templates.airflow import metrics
+from templates.checks.aurora import max_connections
 from tests.resolver import Stack, deploy
 
 GIVEN = {
@@ -20,7 +21,7 @@ GIVEN = {
     "DatabaseMinCapacity": "2",
     "DatabaseMaxCapacity": "16",
     "CacheId": "<broker>",
-    "HasCacheReplica": "true",
+    "EnableCacheReplica": "true",
     "ClusterName": "<cluster>",
     "ApiServerServiceName": "<api-server>",
     "SchedulerServiceName": "<scheduler>",
@@ -99,7 +100,7 @@ def test_everything_that_can_stop_the_work_is_watched() -> None:
 
 def test_a_second_node_is_watched_only_where_there_is_one() -> None:
     # Without a replica its alarms would have no data for ever.
-    alone = {w for a in alarms(HasCacheReplica="false").values() for w in watched(a)}
+    alone = {w for a in alarms(EnableCacheReplica="false").values() for w in watched(a)}
     assert not [where for _, _, where in alone if where == "<broker>-002"]
     assert not [metric for _, metric, _ in alone if metric == "ReplicationLag"]
     assert ("AWS/ElastiCache", "Evictions", "<broker>-001") in alone
@@ -138,7 +139,7 @@ def test_a_service_that_reports_nothing_counts_as_down() -> None:
 
 def test_the_dashboard_is_valid_and_names_what_exists() -> None:
     for given in ("true", "false"):
-        made = stack(HasCacheReplica=given)
+        made = stack(EnableCacheReplica=given)
         text = made.resources["Dashboard"]["Properties"]["DashboardBody"]
         body = json.loads(text)
         states, *charts = body["widgets"]
@@ -153,7 +154,7 @@ def test_the_dashboard_is_valid_and_names_what_exists() -> None:
         assert "${PROP('Dim.Pool')}" in text
 
 
-def test_everything_that_the_brain_publishes_is_on_the_dashboard() -> None:
+def test_everything_that_the_autoscaler_publishes_is_on_the_dashboard() -> None:
     text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
     for name in metrics.OF_A_POOL:
         assert f'ClusterName="<cluster>" MetricName="{name}"' in text.replace("\\", "")

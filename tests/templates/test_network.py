@@ -12,7 +12,7 @@ import pytest
 
 from compiler.wiring import Build
 from templates import network
-from templates.address_plan import (
+from templates.resources.address_plan import (
     DATA,
     LARGEST_VPC_PREFIX,
     PRIVATE,
@@ -26,7 +26,7 @@ from tests.resolver import PSEUDO, Stack, deploy
 GIVEN = {
     "VpcCidr": "10.0.0.0/18",
     "ZoneCount": "3",
-    "WayOut": "nat-per-zone",
+    "InternetAccess": "nat-per-zone",
     "Scheme": "internal",
     "FlowLogDays": "365",
     "KeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1",
@@ -99,12 +99,14 @@ def test_private_subnets_hold_two_of_every_task() -> None:
     assert zones * PRIVATE_SUBNET_ADDRESSES >= 2 * tasks
 
 
-@pytest.mark.parametrize(("zones", "way_out", "scheme"), SHAPES)
+@pytest.mark.parametrize(("zones", "internet_access", "scheme"), SHAPES)
 def test_data_subnets_have_no_route_at_all(
-    zones: str, way_out: str, scheme: str
+    zones: str, internet_access: str, scheme: str
 ) -> None:
     # Control 72.
-    resources = deployed(ZoneCount=zones, WayOut=way_out, Scheme=scheme).resources
+    resources = deployed(
+        ZoneCount=zones, InternetAccess=internet_access, Scheme=scheme
+    ).resources
     assert len(subnets(resources, "Data")) == int(zones)
     for subnet in subnets(resources, "Data"):
         assert routes_of(resources, subnet) == []
@@ -112,13 +114,15 @@ def test_data_subnets_have_no_route_at_all(
     assert "<DataRoutes>" not in s3["RouteTableIds"]
 
 
-@pytest.mark.parametrize(("zones", "way_out", "scheme"), SHAPES)
+@pytest.mark.parametrize(("zones", "internet_access", "scheme"), SHAPES)
 def test_tasks_leave_by_nat_or_not_at_all(
-    zones: str, way_out: str, scheme: str
+    zones: str, internet_access: str, scheme: str
 ) -> None:
     # Control 62: a gateway in every zone, or none with endpoints. The internet gateway
     # of a public load balancer must not become the tasks' way out.
-    resources = deployed(ZoneCount=zones, WayOut=way_out, Scheme=scheme).resources
+    resources = deployed(
+        ZoneCount=zones, InternetAccess=internet_access, Scheme=scheme
+    ).resources
     letters = ZONES[: int(zones)]
     used = {
         letter: [
@@ -133,7 +137,7 @@ def test_tasks_leave_by_nat_or_not_at_all(
             "nat-per-zone": {letter: [f"<Nat{letter}>"] for letter in letters},
             "single-nat": {letter: ["<NatA>"] for letter in letters},
             "endpoints": {letter: [] for letter in letters},
-        }[way_out]
+        }[internet_access]
     )
     made = {f"<{name}>" for name, _ in of_type(resources, "NatGateway")}
     assert made == {nat for nats in used.values() for nat in nats}
@@ -141,12 +145,14 @@ def test_tasks_leave_by_nat_or_not_at_all(
         assert nat["SubnetId"] == f"<PublicSubnet{name[-1]}>"
 
 
-@pytest.mark.parametrize(("zones", "way_out", "scheme"), SHAPES)
+@pytest.mark.parametrize(("zones", "internet_access", "scheme"), SHAPES)
 def test_there_is_an_internet_gateway_only_where_something_needs_it(
-    zones: str, way_out: str, scheme: str
+    zones: str, internet_access: str, scheme: str
 ) -> None:
-    resources = deployed(ZoneCount=zones, WayOut=way_out, Scheme=scheme).resources
-    is_needed = way_out != "endpoints" or scheme == "internet-facing"
+    resources = deployed(
+        ZoneCount=zones, InternetAccess=internet_access, Scheme=scheme
+    ).resources
+    is_needed = internet_access != "endpoints" or scheme == "internet-facing"
     assert ("InternetGateway" in resources) == is_needed
     for subnet in subnets(resources, "Public"):
         gateways = [route["GatewayId"] for route in routes_of(resources, subnet)]

@@ -1,4 +1,4 @@
-"""Scaling of a pool: one actor, which does what the brain says and nothing else."""
+"""Scaling of a pool: one actor, which does what the autoscaler says and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from compiler.wiring import Build
-from templates import metrics, scaling
+from templates import scaling
+from templates.airflow import metrics
 from tests.resolver import deploy
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
@@ -20,10 +21,10 @@ GIVEN = {
     "Pool": "default",
     "Minimum": "0",
     "Maximum": "25",
-    "SafeFloor": "2",
+    "FallbackMinimum": "2",
     "AlarmTopicArn": TOPIC,
 }
-BRAIN = [
+AUTOSCALER = [
     {"Name": "ClusterName", "Value": "cluster"},
     {"Name": "Pool", "Value": "default"},
 ]
@@ -126,7 +127,7 @@ def test_an_order_is_carried_out_within_one_round(
     properties = of_type(made, "Alarm")[alarm]
     assert properties["Namespace"] == metrics.NAMESPACE
     assert properties["MetricName"] == metric
-    assert properties["Dimensions"] == BRAIN
+    assert properties["Dimensions"] == AUTOSCALER
     assert properties["Period"] == metrics.ROUND_SECONDS == 10
     assert properties["EvaluationPeriods"] == properties["DatapointsToAlarm"] == 1
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
@@ -148,11 +149,11 @@ def test_a_missing_metric_never_scales(made: Resources) -> None:
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_a_silent_brain_tells_somebody_and_orders_nothing(made: Resources) -> None:
+def test_a_silent_autoscaler_tells_somebody_and_orders_nothing(made: Resources) -> None:
     # E3: a dead publisher freezes scaling without a sign.
     heartbeat = of_type(made, "Alarm")["Heartbeat"]
     assert heartbeat["MetricName"] == metrics.BRAIN_HEARTBEAT
-    assert heartbeat["Dimensions"] == BRAIN
+    assert heartbeat["Dimensions"] == AUTOSCALER
     assert heartbeat["TreatMissingData"] == "breaching"
     assert heartbeat["ComparisonOperator"] == "LessThanThreshold"
     assert heartbeat["Threshold"] == 1
@@ -163,7 +164,7 @@ def test_workers_that_take_nothing_are_reported(made: Resources) -> None:
     # A1: healthy and idle, they looked well to everybody. A quarter of an hour is more
     # than a start from nothing takes.
     alarm = of_type(made, "Alarm")["Stalled"]
-    assert (alarm["MetricName"], alarm["Dimensions"]) == ("StalledTasks", BRAIN)
+    assert (alarm["MetricName"], alarm["Dimensions"]) == ("StalledTasks", AUTOSCALER)
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 15 * 60
     assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
     # The least of a minute: one round in which a task ran is enough.
@@ -189,7 +190,7 @@ def shortfall(expression: str, beats: int | None, desired: int) -> int:
 
 @pytest.mark.parametrize("beats", [None, 0, 3])
 @pytest.mark.parametrize("desired", [0, 1, 2, 3, 25])
-def test_the_safe_floor_only_raises_and_only_while_the_brain_is_silent(
+def test_the_fallback_minimum_only_raises_and_only_while_the_autoscaler_is_silent(
     beats: int | None, desired: int, made: Resources
 ) -> None:
     # An exact capacity would cut a pool of 25 down to 2 under its tasks; and a step
@@ -204,7 +205,7 @@ def test_the_safe_floor_only_raises_and_only_while_the_brain_is_silent(
     assert after == (desired if beats else max(desired, 2))
 
     beat = queries["beats"]["MetricStat"]["Metric"]
-    assert (beat["MetricName"], beat["Dimensions"]) == ("BrainHeartbeat", BRAIN)
+    assert (beat["MetricName"], beat["Dimensions"]) == ("BrainHeartbeat", AUTOSCALER)
     count = queries["desired"]["MetricStat"]["Metric"]
     assert count == {
         "Namespace": "ECS/ContainerInsights",
@@ -217,4 +218,4 @@ def test_the_safe_floor_only_raises_and_only_while_the_brain_is_silent(
 
 
 def test_a_pool_without_a_floor_is_left_where_it_stands() -> None:
-    assert not {"BelowFloor", "RaiseToFloor"} & deployed(SafeFloor="0").keys()
+    assert not {"BelowFloor", "RaiseToFloor"} & deployed(FallbackMinimum="0").keys()

@@ -10,8 +10,8 @@ import pytest
 
 from compiler.wiring import Build, title
 from templates import security
-from templates.edges import EDGES, GROUPS, TASKS
-from templates.ports import API_SERVER, FLOWER, HTTPS
+from templates.airflow.ports import API_SERVER, FLOWER, HTTPS
+from templates.resources.connections import EDGES, GROUPS, TASKS
 from tests.resolver import deploy
 
 GIVEN = {
@@ -107,7 +107,14 @@ def test_the_rules_that_let_out_are_the_table(
 def test_only_those_that_read_or_write_it_reach_the_database() -> None:
     # Control 66. Flower and the load balancer have no business there.
     assert {e.source for e in EDGES if e.target == "database"} == {
-        *("api_server", "scheduler", "dag_processor", "triggerer", "worker", "setup")
+        *(
+            "api_server",
+            "scheduler",
+            "dag_processor",
+            "triggerer",
+            "worker",
+            "migration",
+        )
     }
 
 

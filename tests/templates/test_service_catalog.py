@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
-import build
-from compiler.launch_permissions import (
-    LONGEST,
-    POLICIES_PER_ROLE,
-    POLICY_CHARACTERS,
-)
+from cli import product
+from compiler.launch_permissions import LONGEST, POLICIES_PER_ROLE, POLICY_CHARACTERS
 from compiler.values import ASSET_BUCKET
-from compiler.wiring import Build, Page
+from compiler.wiring import Build, Template
 from templates import parent as parent_page
 from templates import service_catalog
 from tests.resolver import Stack, deploy
@@ -25,12 +21,12 @@ EXTRA = "arn:aws:iam::123456789012:policy/ReadTheLake"
 
 
 @pytest.fixture(scope="module")
-def parent() -> Page:
-    return Build(build.assets()).root(parent_page.define)
+def parent() -> Template:
+    return Build(product.assets()).root(parent_page.define)
 
 
 @pytest.fixture(scope="module")
-def document(parent: Page) -> dict[str, Any]:
+def document(parent: Template) -> dict[str, Any]:
     compiled = Build().root(service_catalog.define_for(parent))
     assert compiled.path == "service-catalog.template.json"
     return compiled.document
@@ -57,7 +53,7 @@ def statements(document: dict[str, Any], **given: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_version_is_the_published_parent(
-    document: dict[str, Any], parent: Page
+    document: dict[str, Any], parent: Template
 ) -> None:
     # Publishing rewrites the default, like every TemplateURL.
     assert document["Parameters"]["FirstVersionUrl"]["Default"] == parent.path
@@ -82,7 +78,7 @@ def test_a_new_release_leaves_the_first_version_as_it_is(
 
 
 def test_the_form_refuses_what_the_parent_refuses(
-    document: dict[str, Any], parent: Page
+    document: dict[str, Any], parent: Template
 ) -> None:
     (constraint,) = of_type(document, "LaunchTemplateConstraint")
     assert json.loads(constraint["Properties"]["Rules"]) == parent.document["Rules"]
@@ -220,7 +216,7 @@ def test_launched_roles_carry_the_boundary_where_one_is_given(
     ]
 
 
-def test_every_launched_role_can_carry_the_boundary(parent: Page) -> None:
+def test_every_launched_role_can_carry_the_boundary(parent: Template) -> None:
     # The launch role refuses to make one that cannot, in the middle of a launch.
     for page in parent.walk():
         for name, resource in page.document["Resources"].items():

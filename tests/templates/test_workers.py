@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from templates.airflow.components import WORKER
 from templates.cluster import ON_DEMAND, SPOT
-from templates.components import WORKER
 from tests.templates.tasks import container, definition, environment, service
 
 
@@ -53,7 +53,9 @@ def test_workers_find_the_api_server_and_serve_nobody_by_name() -> None:
 
 def test_the_scratch_disk_is_the_pools_choice() -> None:
     # D9: what tasks leave behind fills 20 GiB.
-    assert definition(WORKER)["EphemeralStorage"] == {"SizeInGiB": "given-ScratchGib"}
+    assert definition(WORKER)["EphemeralStorage"] == {
+        "SizeInGiB": "given-EphemeralStorageGiB"
+    }
 
 
 def test_the_proxy_logs_beside_the_worker() -> None:

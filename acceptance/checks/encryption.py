@@ -1,0 +1,61 @@
+"""A connection and a variable are encrypted at rest, and readable in a task."""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+
+from acceptance import store_probe
+from acceptance.api import ApiError, api
+from acceptance.check import NotProven
+from acceptance.checks.dags import RUN_SECONDS
+from acceptance.containers import first, logs
+from local.environment import Stage
+
+NAME = "proof_secret"
+NOT_FOUND = 404
+FERNET_TOKEN = "gAAAA"  # noqa: S105 - how every Fernet token begins: version and time
+
+AT_REST = {
+    "connection": "SELECT password, is_encrypted FROM connection WHERE conn_id = %s",
+    "variable": "SELECT val, is_encrypted FROM variable WHERE key = %s",
+}
+
+
+def at_rest(stage: Stage) -> str:
+    """Make both by the API, look at them in the database, read them in a task."""
+    airflow = api(stage)
+    plain = {kind: secrets.token_urlsafe(24) for kind in AT_REST}
+    for path in ("/connections", "/variables"):
+        try:
+            airflow.delete(f"{path}/{NAME}")
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+    airflow.post(
+        "/connections",
+        {
+            "connection_id": NAME,
+            "conn_type": "generic",
+            "password": plain["connection"],
+        },
+    )
+    airflow.post("/variables", {"key": NAME, "value": plain["variable"]})
+    run_id = airflow.trigger("proof_secrets")
+    environ = first(stage, "scheduler").environment
+    for kind, question in AT_REST.items():
+        stored, is_encrypted = store_probe.rows(environ, question, NAME)[0]
+        if not is_encrypted or not stored.startswith(FERNET_TOKEN):
+            raise NotProven(
+                f"The {kind} lies in the database unencrypted: is_encrypted is "
+                f"{is_encrypted}.",
+                "Look at AIRFLOW__CORE__FERNET_KEY_CMD of the API server.",
+            )
+    remedy = logs(stage, "worker", "api-server")
+    airflow.wait_for_run("proof_secrets", run_id, seconds=RUN_SECONDS, remedy=remedy)
+    read = airflow.returned("proof_secrets", run_id, "read")
+    digests = {kind: sha256(text.encode()).hexdigest() for kind, text in plain.items()}
+    if read != digests:
+        wrong = [kind for kind in digests if read.get(kind) != digests[kind]]
+        raise NotProven(f"A task read another {' and '.join(wrong)}.", remedy)
+    return "Fernet tokens in the database, is_encrypted; a task read both as given"

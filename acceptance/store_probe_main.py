@@ -1,0 +1,158 @@
+"""Asks the stores with the packages of the image; run by Airflow's own Python.
+
+Reads ``[function, environ, *arguments]`` as JSON and writes the answer as JSON. When a
+store or TLS refuses, it ends with status 1 and their words, which hold no password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from fargate_runtime import connections
+from fargate_runtime.migration import databases
+
+# By name: the checker runs where these are not installed.
+kombu: Any = import_module("kombu")
+psycopg2: Any = import_module("psycopg2")
+redis: Any = import_module("redis")
+sqlalchemy: Any = import_module("sqlalchemy")
+asynchronous: Any = import_module("sqlalchemy.ext.asyncio")
+
+ROLE = "proof_of_passwords"
+
+Environ = dict[str, str]
+
+
+def rows(environ: Environ, question: str, values: Sequence[Any]) -> list[list[Any]]:
+    """Ask the metadata database."""
+    connection = databases.connect(_login(environ, "METADATA"))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(question, tuple(values))
+            return [list(row) for row in cursor.fetchall()]
+    finally:
+        connection.close()
+
+
+def logins(
+    environ: Environ, database: str, pairs: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Try each user and password; say why each was refused."""
+    server = _login(environ, "RESULTS")
+    found = []
+    for user, password in pairs:
+        tried = server._replace(name=database, user=user, password=password)
+        try:
+            databases.connect(tried).close()
+        except psycopg2.Error as error:
+            found.append(" ".join(str(error).split()))
+        else:
+            found.append("")
+    return found
+
+
+def whoever(environ: Environ, master: dict[str, str], password: str) -> dict[str, str]:
+    """Make a role with this password, and connect by every URL of the runtime."""
+    server = _login(environ, "METADATA")
+    administrator = databases.connect(
+        server._replace(
+            name="postgres", user=master["username"], password=master["password"]
+        )
+    )
+    own = server._replace(name=ROLE, user=ROLE, password=password)
+    try:
+        databases.provide(administrator, own)
+        told = environ | {
+            f"{store}_{part}": value
+            for store in ("METADATA", "RESULTS")
+            for part, value in (
+                ("NAME", ROLE),
+                ("USER", ROLE),
+                ("PASSWORD", password),
+                ("HOST", server.host),
+                ("PORT", str(server.port)),
+            )
+        }
+        metadata = connections.metadata(told)
+        return {
+            "metadata": _who(metadata),
+            "metadata, asynchronous": asyncio.run(_who_later(metadata)),
+            "results": _who(connections.results(told).removeprefix("db+")),
+            "broker": _broker(connections.broker(told)),
+        }
+    finally:
+        with administrator.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {ROLE} WITH (FORCE)")
+            cursor.execute(f"DROP ROLE IF EXISTS {ROLE}")
+        administrator.close()
+
+
+def _login(environ: Environ, store: str) -> databases.Login:
+    return databases.Login(
+        host=environ[f"{store}_HOST"],
+        port=int(environ[f"{store}_PORT"]),
+        name=environ[f"{store}_NAME"],
+        user=environ[f"{store}_USER"],
+        password=environ[f"{store}_PASSWORD"],
+    )
+
+
+def _who(url: str) -> str:
+    engine = sqlalchemy.create_engine(url, connect_args=connections.CONNECT_ARGS)
+    with engine.connect() as connection:
+        found: str = connection.execute(sqlalchemy.text("SELECT current_user")).scalar()
+    engine.dispose()
+    return found
+
+
+async def _who_later(url: str) -> str:
+    engine = asynchronous.create_async_engine(
+        url.replace("psycopg2", "asyncpg"), connect_args=connections.CONNECT_ARGS_ASYNC
+    )
+    async with engine.connect() as connection:
+        answer = await connection.execute(sqlalchemy.text("SELECT current_user"))
+        found: str = answer.scalar()
+    await engine.dispose()
+    return found
+
+
+def _broker(url: str) -> str:
+    with kombu.Connection(url, ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED}) as connection:
+        user: bytes = connection.default_channel.client.execute_command("ACL", "WHOAMI")
+        return user.decode()
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "rows": rows,
+    "logins": logins,
+    "whoever": whoever,
+}
+
+
+def main() -> int:
+    """Answer one question."""
+    name, environ, *arguments = json.load(sys.stdin)
+    # What libpq, asyncpg and Celery read themselves.
+    os.environ |= {
+        key: environ[key]
+        for key in ("PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE")
+        if key in environ
+    }
+    try:
+        answer = FUNCTIONS[name](environ, *arguments)
+    except (psycopg2.Error, redis.RedisError, sqlalchemy.exc.SQLAlchemyError) as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return 1
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

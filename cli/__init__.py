@@ -1,0 +1,1 @@
+"""Command line: commands, console output, errors and exit codes."""

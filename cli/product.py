@@ -1,0 +1,87 @@
+"""The product that the commands build: its templates, assets and checks.
+
+Imports are inside the functions: an unchanged rebuild loads neither troposphere nor a
+linter.
+"""
+
+# ruff: noqa: PLC0415 - as said above
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compiler.pipeline import Project
+    from compiler.validation import Check
+    from compiler.wiring import AssetFile, Template
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+
+LONGEST_BUILD_SECONDS = 120.0
+"""How long a command waits for a build that another process runs."""
+
+
+def compile_pages() -> Iterable[Template]:
+    """Compile both roots; return every template, a nested one before its parent."""
+    from compiler.wiring import Build
+    from templates import parent, service_catalog
+
+    build = Build(assets())
+    product = build.root(parent.define)
+    yield from product.walk()
+    yield build.root(service_catalog.define_for(product))
+
+
+@cache
+def assets() -> Mapping[str, AssetFile]:
+    """Return the files that are published beside the templates."""
+    from compiler.assets import packed
+
+    return {"runtime": packed(ROOT / "fargate_runtime", "assets/runtime.zip")}
+
+
+def checks() -> Iterable[Check]:
+    """Return the checks across parameters that no template Rule can express."""
+    from templates.checks import table
+
+    return table.checks()
+
+
+def project(dist: Path = DIST) -> Project:
+    """Return what the compiler builds, and where."""
+    from compiler.pipeline import Project
+
+    return Project(
+        root=ROOT,
+        dist=dist.resolve(),
+        compile_pages=compile_pages,
+        assets=assets,
+        checks=checks,
+    )
+
+
+def build_if_changed() -> None:
+    """Build dist/ if the sources have changed; wait for a build in progress.
+
+    Raises BusyError when that build takes longer than LONGEST_BUILD_SECONDS.
+    """
+    from cli import build_report
+    from compiler import pipeline
+    from compiler.output import BusyError
+
+    deadline = time.monotonic() + LONGEST_BUILD_SECONDS
+    with build_report.progress("Compiling and linting ..."):
+        while True:
+            try:
+                pipeline.build(project())
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return

@@ -1,0 +1,480 @@
+"""What a change set would do, read so that a person can decide.
+
+A nested change set lists what cannot happen: every resource of a child that is fed by
+another child's output shows as modified or replaced, because the output "may" change.
+So each entry gets a verdict:
+
+CERTAIN     CloudFormation knows the new value, and it differs.
+MAY_CHANGE  It depends on a value that is known only while the stack is updated.
+UNFOUNDED   The child's template and everything that reaches it stay as they are:
+            listed by CloudFormation, but nothing could change it.
+
+Pure: everything here works on answers and templates that others fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any
+
+from deploy.dist import STACK
+
+HOLDERS = frozenset(
+    {
+        "AWS::Backup::BackupVault",
+        "AWS::Cognito::UserPool",
+        "AWS::DynamoDB::Table",
+        "AWS::EFS::FileSystem",
+        "AWS::ElastiCache::ReplicationGroup",
+        "AWS::ElastiCache::ServerlessCache",
+        "AWS::KMS::Key",
+        "AWS::RDS::DBCluster",
+        "AWS::S3::Bucket",
+        "AWS::SecretsManager::Secret",
+    }
+)
+"""Types that hold what cannot be made again, whatever their policies say."""
+
+KEEPING = frozenset({"Retain", "RetainExceptOnCreate", "Snapshot"})
+
+UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
+"""Stands in a change set for a value that only the update will know."""
+
+LATER = "known only during the update"
+
+
+class Verdict(IntEnum):
+    """How sure it is that an entry of a change set happens."""
+
+    CERTAIN = 0
+    MAY_CHANGE = 1
+    UNFOUNDED = 2
+
+
+class Kind(IntEnum):
+    """What happens to a resource, the gravest first."""
+
+    DELETE = 0
+    REPLACE = 1
+    MODIFY = 2
+    ADD = 3
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry: what happens to one resource."""
+
+    path: tuple[str, ...]
+    """Logical IDs of the nested stacks that lead to it."""
+    logical_id: str
+    type: str
+    kind: Kind
+    verdict: Verdict = Verdict.CERTAIN
+    is_stateful: bool = False
+    keeps: str = ""
+    """Retain or Snapshot, when that is what becomes of the old one."""
+    details: tuple[str, ...] = ()
+    physical_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """The way to it, as Database/Cluster."""
+        return "/".join((*self.path, self.logical_id))
+
+    @property
+    def path_inside(self) -> tuple[str, ...]:
+        """The way to what is in it, if it is a stack."""
+        return (*self.path, self.logical_id)
+
+    @property
+    def adds_stack(self) -> bool:
+        """Whether it is a whole new stack."""
+        return self.type == STACK and self.kind is Kind.ADD
+
+    def is_within(self, stacks: Collection[tuple[str, ...]]) -> bool:
+        """Whether it is a resource, not a stack, somewhere in one of ``stacks``."""
+        ways = (self.path[: end + 1] for end in range(len(self.path)))
+        return self.type != STACK and any(way in stacks for way in ways)
+
+    @property
+    def endangers_data(self) -> bool:
+        """Whether something that holds data is replaced or deleted."""
+        return (
+            self.is_stateful
+            and self.kind in (Kind.DELETE, Kind.REPLACE)
+            and self.verdict is not Verdict.UNFOUNDED
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch would do."""
+
+    stack_name: str
+    is_new: bool
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    change_set_id: str = ""
+    stack_id: str = ""
+    executed: list[str] = field(default_factory=list, compare=False)
+    """Change sets that are history now, and not to be cleaned up."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to change."""
+        return not self.change_set_id
+
+    @property
+    def shown(self) -> list[Change]:
+        """Entries that can happen: what endangers data first, then the gravest."""
+        return sorted(
+            (c for c in self.changes if c.verdict is not Verdict.UNFOUNDED),
+            key=lambda c: (
+                not c.endangers_data,
+                c.verdict,
+                c.kind,
+                c.path,
+                c.logical_id,
+            ),
+        )
+
+    @property
+    def unfounded(self) -> int:
+        """How many entries of the change set cannot happen."""
+        return sum(c.verdict is Verdict.UNFOUNDED for c in self.changes)
+
+    @property
+    def dangers(self) -> list[Change]:
+        """Entries that replace or delete what holds data."""
+        return [change for change in self.shown if change.endangers_data]
+
+
+def as_json(plan: Plan) -> str:
+    """Return a plan for other programs."""
+    return json.dumps(
+        {
+            "Stack": plan.stack_name,
+            "IsNew": plan.is_new,
+            "Changes": [
+                {
+                    "Name": change.name,
+                    "Type": change.type,
+                    "Kind": change.kind.name,
+                    "Verdict": change.verdict.name,
+                    "EndangersData": change.endangers_data,
+                    "Keeps": change.keeps,
+                    "Details": list(change.details),
+                }
+                for change in plan.shown
+            ],
+            "Unfounded": plan.unfounded,
+            "Notes": list(plan.notes),
+        },
+        indent=2,
+    )
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """One change set with those of the stacks in it."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    """Members named ResourceChange of DescribeChangeSet, of every page."""
+    children: Mapping[str, ChangeSet] = field(default_factory=dict)
+    """By the logical ID of the nested stack."""
+
+
+def read(
+    change_set: ChangeSet,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    changed_parameters: Mapping[str, str],
+    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
+) -> tuple[Change, ...]:
+    """Return every change of a root change set with its verdict.
+
+    ``changed_parameters`` are those of the root, each with its old and new value.
+
+    ``before`` and ``after`` are the root templates as published; ``templates`` are
+    those of the stacks by their path, the old one where a stack goes.
+    """
+    causes = founded(before, after, frozenset(changed_parameters))
+    found: list[Change] = []
+    for row in change_set.rows:
+        logical_id = row["LogicalResourceId"]
+        entry = _entry((), row, templates)
+        if row["ResourceType"] != STACK:
+            found.append(entry)
+            continue
+        if entry.kind in (Kind.ADD, Kind.DELETE) or logical_id not in before.get(
+            "Resources", {}
+        ):
+            found.append(entry)
+            found += _inside((logical_id,), change_set, templates, None)
+            continue
+        ceiling = causes.get(logical_id, Verdict.UNFOUNDED)
+        if logical_id not in change_set.children:
+            # Not looked into: the entry for the stack itself is all there is.
+            words = _references(after["Resources"].get(logical_id, {}))
+            fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
+            found.append(replace(entry, verdict=ceiling, details=tuple(fed)))
+        found += _inside((logical_id,), change_set, templates, ceiling)
+    return tuple(found)
+
+
+def founded(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    changed_parameters: frozenset[str],
+) -> dict[str, Verdict]:
+    """Return which nested stacks can change, and how sure that is.
+
+    One is certain to be touched when its own template, arguments or condition differ
+    or refer to a parameter of the root that does. One that takes an output of such a
+    stack may change, and so on downstream. No other can.
+    """
+    old, new = before.get("Resources", {}), after.get("Resources", {})
+    stacks = {name for name, body in new.items() if body.get("Type") == STACK}
+    touched_conditions = _touched_conditions(before, after, changed_parameters)
+    verdicts: dict[str, Verdict] = {}
+    for name in stacks:
+        words = _references(new[name])
+        if (
+            _without_notes(old.get(name)) != _without_notes(new[name])
+            or words & changed_parameters
+            or words & touched_conditions
+        ):
+            verdicts[name] = Verdict.CERTAIN
+    frontier = set(verdicts)
+    while frontier:
+        frontier = {
+            name
+            for name in stacks - verdicts.keys()
+            if _references(new[name]) & frontier
+        }
+        verdicts |= dict.fromkeys(frontier, Verdict.MAY_CHANGE)
+    return verdicts
+
+
+def compared(
+    path: tuple[str, ...],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> tuple[Change, ...]:
+    """Return how two templates differ, where CloudFormation does not look inside.
+
+    Whether a modified resource is replaced is not known this way.
+    """
+    old, new = before.get("Resources", {}), after.get("Resources", {})
+    found = []
+    for logical_id in sorted(old.keys() | new.keys()):
+        mine, theirs = old.get(logical_id), new.get(logical_id)
+        if _without_notes(mine) == _without_notes(theirs):
+            continue
+        body = theirs or mine or {}
+        kind = Kind.ADD if not mine else Kind.MODIFY if theirs else Kind.DELETE
+        found.append(
+            Change(
+                path=path,
+                logical_id=logical_id,
+                type=str(body.get("Type", "")),
+                kind=kind,
+                verdict=Verdict.MAY_CHANGE if kind is Kind.MODIFY else Verdict.CERTAIN,
+                is_stateful=is_stateful(body),
+                keeps=_kept(body, "DeletionPolicy") if kind is Kind.DELETE else "",
+                details=_properties_that_differ(mine, theirs),
+            )
+        )
+    return tuple(found)
+
+
+def is_stateful(resource: Mapping[str, Any]) -> bool:
+    """Whether a resource of a template holds what cannot be made again."""
+    return resource.get("Type") in HOLDERS or resource.get("DeletionPolicy") in KEEPING
+
+
+def _inside(
+    path: tuple[str, ...],
+    parent: ChangeSet,
+    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
+    ceiling: Verdict | None,
+) -> list[Change]:
+    child = parent.children.get(path[-1])
+    found: list[Change] = []
+    for row in child.rows if child else ():
+        entry = _entry(path, row, templates)
+        if ceiling is not None:
+            entry = replace(entry, verdict=max(entry.verdict, ceiling))
+        found.append(entry)
+        if child and row["ResourceType"] == STACK:
+            deeper = (*path, row["LogicalResourceId"])
+            found += _inside(deeper, child, templates, ceiling)
+    return found
+
+
+def _entry(
+    path: tuple[str, ...],
+    row: Mapping[str, Any],
+    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
+) -> Change:
+    logical_id = row["LogicalResourceId"]
+    body = templates.get(path, {}).get("Resources", {}).get(logical_id, {})
+    kind = _kind(row)
+    return Change(
+        path=path,
+        logical_id=logical_id,
+        type=row["ResourceType"],
+        kind=kind,
+        verdict=_verdict(row),
+        is_stateful=row["ResourceType"] in HOLDERS or is_stateful(body),
+        keeps=_keeps(row, kind, body),
+        details=tuple(dict.fromkeys(_detail(d) for d in row.get("Details", ()))),
+        physical_id=row.get("PhysicalResourceId", ""),
+    )
+
+
+def _kind(row: Mapping[str, Any]) -> Kind:
+    action = row["Action"]
+    if action == "Remove":
+        return Kind.DELETE
+    if action in ("Add", "Import"):
+        return Kind.ADD
+    # A nested stack is never replaced, only what is in it. Conditional: replaced or
+    # not, which a person has to reckon with.
+    if row["ResourceType"] != STACK and row.get("Replacement") in (
+        "True",
+        "Conditional",
+    ):
+        return Kind.REPLACE
+    return Kind.MODIFY
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    """Return how sure an entry is by itself, whatever reaches its stack."""
+    if row["Action"] in ("Add", "Remove", "Import"):
+        return Verdict.CERTAIN
+    if row["ResourceType"] == STACK:
+        # Its template and arguments say more than this; see ``founded``.
+        return Verdict.CERTAIN
+    if row["Action"] == "Dynamic" or row.get("Replacement") == "Conditional":
+        return Verdict.MAY_CHANGE
+    details = row.get("Details", ())
+    if not details:
+        return Verdict.CERTAIN
+    weighty = [
+        d
+        for d in details
+        if row.get("Replacement") != "True"
+        or d.get("Target", {}).get("RequiresRecreation") != "Never"
+    ] or details
+    known = any(
+        d.get("Evaluation") == "Static"
+        and d.get("Target", {}).get("AfterValue") != UNKNOWN
+        for d in weighty
+    )
+    return Verdict.CERTAIN if known else Verdict.MAY_CHANGE
+
+
+def _keeps(row: Mapping[str, Any], kind: Kind, body: Mapping[str, Any]) -> str:
+    if kind not in (Kind.DELETE, Kind.REPLACE):
+        return ""
+    told = str(row.get("PolicyAction", "")).removeprefix("ReplaceAnd")
+    if told in ("Retain", "Snapshot"):
+        return told
+    return _kept(
+        body, "DeletionPolicy" if kind is Kind.DELETE else "UpdateReplacePolicy"
+    )
+
+
+def _kept(body: Mapping[str, Any], policy: str) -> str:
+    value = str(body.get(policy, ""))
+    return "Retain" if value.startswith("Retain") else value * (value == "Snapshot")
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    target = detail.get("Target", {})
+    name = target.get("Name") or target.get("Attribute", "")
+    before, after = target.get("BeforeValue"), target.get("AfterValue")
+    if after == UNKNOWN:
+        after = LATER
+    elif detail.get("Evaluation") == "Dynamic" and after is None:
+        cause = detail.get("CausingEntity")
+        return f"{name}: {LATER}" + (f", from {cause}" if cause else "")
+    if before is None and after is None:
+        return str(name)
+    return f"{name}: {_short(before)} -> {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else " ".join(str(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+LONGEST_VALUE = 60
+
+
+def _touched_conditions(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    changed_parameters: frozenset[str],
+) -> frozenset[str]:
+    old, new = before.get("Conditions", {}), after.get("Conditions", {})
+    touched = {
+        name
+        for name, body in new.items()
+        if old.get(name) != body or _references(body) & changed_parameters
+    }
+    grown = True
+    while grown:
+        more = {n for n, body in new.items() if _references(body) & touched} - touched
+        touched |= more
+        grown = bool(more)
+    return frozenset(touched)
+
+
+def _references(body: Any) -> frozenset[str]:
+    """Return every name that a piece of a template refers to, and then some.
+
+    Too many would only make an entry look more likely than it is: never less.
+    """
+    if isinstance(body, Mapping):
+        return frozenset().union(
+            *(_named(name, item) | _references(item) for name, item in body.items())
+        )
+    if isinstance(body, list):
+        return frozenset().union(*map(_references, body))
+    return frozenset()
+
+
+def _named(key: str, value: Any) -> frozenset[str]:
+    """Return what one intrinsic function, or attribute, refers to by name."""
+    first = value[0] if isinstance(value, list) and value else value
+    if key in ("Ref", "Condition", "Fn::If") and isinstance(first, str):
+        return frozenset({first})
+    if key == "DependsOn":
+        return frozenset([value] if isinstance(value, str) else value)
+    if key == "Fn::GetAtt":
+        return frozenset({str(first).partition(".")[0]})
+    if key == "Fn::Sub":
+        pieces = str(first).split("${")[1:]
+        return frozenset(p.partition("}")[0].partition(".")[0] for p in pieces)
+    return frozenset()
+
+
+def _without_notes(resource: Any) -> str:
+    """Return a resource as text, without its notes for people."""
+    if not isinstance(resource, Mapping):
+        return ""
+    kept = {key: value for key, value in resource.items() if key != "Metadata"}
+    return json.dumps(kept, sort_keys=True)
+
+
+def _properties_that_differ(mine: Any, theirs: Any) -> tuple[str, ...]:
+    old = (mine or {}).get("Properties", {})
+    new = (theirs or {}).get("Properties", {})
+    if not mine or not theirs:
+        return ()
+    return tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))

@@ -1,0 +1,299 @@
+"""Why an operation failed: from the parent down to the resource that failed first.
+
+The parent only says that a nested stack failed. So the walk goes by stack ID into the
+nested stack, which CloudFormation remembers after a rollback has deleted it, and drops
+whatever was only cancelled because something else failed. For ECS the reason lies
+further: in the stopped tasks, their exit codes and the last lines of their log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from deploy import stacks
+from deploy.aws import Aws, tolerant
+from deploy.dist import Dist
+from deploy.stacks import Event, Stack
+
+SERVICE = "AWS::ECS::Service"
+
+GATE_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
+"""How the migration job ends its reason."""
+
+GATE_STEP = "set-up failed"
+
+LOG_LINES = 12
+STOPPED_TASKS = 3
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A resource that failed by itself."""
+
+    path: tuple[str, ...]
+    logical_id: str
+    type: str
+    status: str
+    reason: str
+    time: datetime
+    purpose: str = ""
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The way to it, as Database/Cluster."""
+        return "/".join((*self.path, self.logical_id))
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What went wrong with a stack's last operation, and what to do next."""
+
+    stack_name: str
+    status: str
+    causes: tuple[Cause, ...]
+    next_steps: tuple[str, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there is nothing to explain."""
+        return not self.causes and self.status in (
+            stacks.SUCCEEDED | {"IMPORT_ROLLBACK_COMPLETE"}
+        )
+
+
+class Detective:
+    """Collects causes; may look at tasks before a rollback takes them away."""
+
+    def __init__(self, aws: Aws, dist: Dist | None = None) -> None:
+        self.aws, self.dist = aws, dist
+        self._kept: dict[str, tuple[str, ...]] = {}
+
+    def keep(self, event: Event) -> None:
+        """Look at what a failure leaves behind, now that it can still be seen."""
+        if event.id not in self._kept:
+            self._kept[event.id] = self._evidence(event)
+
+    def diagnose(self, stack: Stack) -> Diagnosis:
+        """Return why the last operation of a stack failed."""
+        causes = self._causes(stack.id, (), None)
+        causes.sort(key=lambda cause: cause.time)
+        return Diagnosis(
+            stack.name,
+            stack.status,
+            tuple(causes),
+            next_steps(stack.status, causes),
+        )
+
+    def _causes(
+        self, stack_id: str, path: tuple[str, ...], since: datetime | None
+    ) -> list[Cause]:
+        rows = self._rows(stack_id, since)
+        start = since or (rows[0].time if rows else None)
+        failures = [row for row in rows if row.is_failure]
+        # A later failure of the same resource comes from undoing the first.
+        inner = {
+            row.logical_id: row for row in reversed(failures) if not row.is_of_the_stack
+        }
+        causes: list[Cause] = []
+        for row in inner.values():
+            deeper: list[Cause] = []
+            if row.is_nested_stack and row.physical_id.startswith("arn:"):
+                deeper = self._causes(row.physical_id, (*path, row.logical_id), start)
+            causes += deeper or [self._cause(path, row)]
+        if not causes:
+            own = [row for row in failures if row.is_of_the_stack and row.reason]
+            causes = [self._cause(path, row) for row in own[:1]]
+        return causes
+
+    def _rows(self, stack_id: str, since: datetime | None) -> list[Event]:
+        if since is None:
+            return stacks.last_operation(self.aws, stack_id)
+        rows = []
+        # By ID: a nested stack that the rollback deleted still has its history.
+        for row in stacks.events(self.aws, stack_id):
+            if row.time >= since:
+                rows.append(row)
+            elif row.starts_operation:
+                break
+        return stacks.in_order(rows)
+
+    def _cause(self, path: tuple[str, ...], row: Event) -> Cause:
+        self.keep(row)
+        return Cause(
+            path=path,
+            logical_id=row.logical_id,
+            type=row.type,
+            status=row.status,
+            reason=row.reason or "CloudFormation gives no reason.",
+            time=row.time,
+            purpose=self.dist.purpose(path, row.logical_id) if self.dist else "",
+            evidence=self._kept[row.id],
+        )
+
+    # What ECS and the logs know.
+
+    def _evidence(self, row: Event) -> tuple[str, ...]:
+        if row.type == SERVICE and row.physical_id:
+            return tolerant(lambda: self._of_service(row.physical_id), ())
+        place = GATE_LOG.search(row.reason)
+        if place:
+            return tolerant(lambda: self._log(place["group"], place["stream"]), ())
+        return ()
+
+    def _of_service(self, service_arn: str) -> tuple[str, ...]:
+        """Return why the tasks of a service stopped, with the end of their log."""
+        cluster, service = _cluster_and_service(service_arn)
+        listed = self.aws.call(
+            "ecs",
+            "list_tasks",
+            service_arn,
+            cluster=cluster,
+            serviceName=service,
+            desiredStatus="STOPPED",
+        )["taskArns"]
+        if not listed:
+            return ("ECS lists no stopped task: it forgets them within an hour.",)
+        tasks = self.aws.call(
+            "ecs",
+            "describe_tasks",
+            service_arn,
+            cluster=cluster,
+            tasks=listed[:100],
+        )["tasks"]
+        told: list[str] = []
+        # Those that ended by themselves first: a task that was told to stop proves
+        # nothing.
+        tasks.sort(key=lambda task: not _failed_by_itself(task))
+        for task in tasks[:STOPPED_TASKS]:
+            told += self._of_task(task)
+        return tuple(dict.fromkeys(told))
+
+    def _of_task(self, task: Mapping[str, Any]) -> list[str]:
+        number = task["taskArn"].rpartition("/")[2]
+        told = [
+            f"Task {number} stopped: {task.get('stoppedReason', 'no reason given')}"
+        ]
+        for container in task.get("containers", ()):
+            facts = [
+                f"exit code {container['exitCode']}" if "exitCode" in container else "",
+                container.get("reason", ""),
+            ]
+            facts = [fact for fact in facts if fact]
+            if facts:
+                told.append(f"Container {container['name']}: {'; '.join(facts)}")
+        for name in _containers_worth_reading(task):
+            told += tolerant(partial(self._log_of, task, name, number), ())
+        return told
+
+    def _log_of(
+        self, task: Mapping[str, Any], container: str, number: str
+    ) -> tuple[str, ...]:
+        definition = self.aws.call(
+            "ecs",
+            "describe_task_definition",
+            task["taskDefinitionArn"],
+            taskDefinition=task["taskDefinitionArn"],
+        )["taskDefinition"]
+        for defined in definition["containerDefinitions"]:
+            log = defined.get("logConfiguration", {})
+            options = log.get("options", {})
+            if defined["name"] == container and log.get("logDriver") == "awslogs":
+                stream = f"{options.get('awslogs-stream-prefix')}/{container}/{number}"
+                return self._log(options["awslogs-group"], stream)
+        return ()
+
+    def _log(self, group: str, stream: str) -> tuple[str, ...]:
+        events = self.aws.call(
+            "logs",
+            "get_log_events",
+            group,
+            logGroupName=group,
+            logStreamName=stream,
+            limit=LOG_LINES,
+            startFromHead=False,
+        )["events"]
+        lines = [event["message"].rstrip() for event in events][-LOG_LINES:]
+        return (f"Log {group} {stream}", *(f"  {line}" for line in lines if line))
+
+
+def next_steps(status: str, causes: list[Cause]) -> tuple[str, ...]:
+    """Return what to run next, in order."""
+    steps: list[str] = []
+    if any(GATE_STEP in cause.reason for cause in causes):
+        steps.append(
+            "The set-up of the database did not pass. Nothing of the new version "
+            "runs. Read its last lines above, and correct what they name."
+        )
+    elif causes:
+        steps.append("Correct the template page or the parameter that it names.")
+    after = {
+        "ROLLBACK_COMPLETE": (
+            "build.py recover ENV    deletes what the failed launch left",
+            "build.py launch ENV     launches it again",
+        ),
+        "ROLLBACK_FAILED": (
+            "build.py recover ENV    deletes what the failed launch left",
+        ),
+        "CREATE_FAILED": (
+            "build.py recover ENV    deletes what the failed launch left",
+        ),
+        "UPDATE_ROLLBACK_FAILED": (
+            "build.py recover ENV    takes the rollback up again",
+        ),
+        "DELETE_FAILED": ("build.py destroy ENV    deletes what is left",),
+        "UPDATE_ROLLBACK_COMPLETE": (
+            "make templates",
+            "build.py launch ENV     the stack is as it was before",
+        ),
+    }.get(status, ())
+    if not after and status.endswith("_IN_PROGRESS"):
+        after = ("build.py events ENV --follow    watches it",)
+    return (*steps, *after)
+
+
+def as_json(found: Diagnosis) -> str:
+    """Return a diagnosis for other programs."""
+    return json.dumps(
+        {
+            "Stack": found.stack_name,
+            "Status": found.status,
+            "Causes": [
+                {
+                    "Name": cause.name,
+                    "Type": cause.type,
+                    "Status": cause.status,
+                    "Reason": cause.reason,
+                    "Time": cause.time.isoformat(),
+                    "Evidence": list(cause.evidence),
+                }
+                for cause in found.causes
+            ],
+        },
+        indent=2,
+    )
+
+
+def _cluster_and_service(arn: str) -> tuple[str, str]:
+    parts = arn.split("/")
+    if len(parts) == len(("service", "cluster", "name")):
+        return parts[1], parts[2]
+    return "default", parts[-1]
+
+
+def _failed_by_itself(task: Mapping[str, Any]) -> bool:
+    return task.get("stopCode") in ("TaskFailedToStart", "EssentialContainerExited")
+
+
+def _containers_worth_reading(task: Mapping[str, Any]) -> list[str]:
+    return [
+        container["name"]
+        for container in task.get("containers", ())
+        if container.get("exitCode") not in (None, 0)
+    ]

@@ -1,0 +1,183 @@
+"""What the compiler wrote: templates, assets and environments, intact or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cli.errors import Problem, Unable, UsageError
+
+MANIFEST = "manifest.json"
+ROOT = "parent.template.json"
+CATALOG = "service-catalog.template.json"
+TEMPLATE = ".template.json"
+ASSETS = "assets/"
+ENVIRONMENTS = "parameters/"
+SETTINGS = "codepipeline.json"
+"""The one shape of an environment that holds parameters, tags and stack policy."""
+
+STACK = "AWS::CloudFormation::Stack"
+
+STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
+
+PROTECTION = "DeletionProtection"
+"""The choice that termination protection of the stack follows, too."""
+
+BUILD = "Run make templates, then this again."
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What one environment is launched with."""
+
+    name: str
+    stack_name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    stack_policy: Mapping[str, Any] | None = None
+    is_protected: bool = True
+    """Whether nobody is to delete the stack without switching that off first."""
+
+
+@dataclass(frozen=True)
+class Dist:
+    """The files of ``dist/``, as the manifest names them."""
+
+    folder: Path
+    files: Mapping[str, bytes]
+    root: str = ROOT
+    """The template of the stack that is spoken of; the catalog's is another."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Dist:
+        """Read every file, and hold each against the manifest."""
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            digests: dict[str, str] = manifest["files"]
+            files = {path: (folder / path).read_bytes() for path in digests}
+        except FileNotFoundError as error:
+            name = Path(str(error.filename)).name
+            raise Unable(
+                Problem(
+                    where=f"{folder.name}/",
+                    what=f"It has no {name}, so there is nothing to deliver."
+                    if name == MANIFEST
+                    else f"{name} is missing from it.",
+                    remedy=BUILD,
+                )
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unable(
+                Problem(
+                    where=f"{folder.name}/{MANIFEST}",
+                    what="It is not the manifest of a build.",
+                    remedy=BUILD,
+                )
+            ) from error
+        changed = [path for path in digests if digest(files[path]) != digests[path]]
+        if changed:
+            raise Unable(
+                *(
+                    Problem(
+                        where=f"{folder.name}/{path}",
+                        what="It is not as the build wrote it.",
+                        why="What is delivered is what was linted.",
+                        remedy=BUILD,
+                    )
+                    for path in changed
+                )
+            )
+        return cls(folder, files)
+
+    @cached_property
+    def templates(self) -> Mapping[str, dict[str, Any]]:
+        """Every template by its path."""
+        return {
+            path: json.loads(content)
+            for path, content in self.files.items()
+            if path.endswith(TEMPLATE)
+        }
+
+    @property
+    def assets(self) -> Iterable[str]:
+        """Paths of the files that templates name but CloudFormation does not read."""
+        return [path for path in self.files if path.startswith(ASSETS)]
+
+    @property
+    def environments(self) -> list[str]:
+        """Names of the environments that were built."""
+        return sorted(
+            path.removeprefix(ENVIRONMENTS).removesuffix(f"/{SETTINGS}")
+            for path in self.files
+            if path.startswith(ENVIRONMENTS) and path.endswith(f"/{SETTINGS}")
+        )
+
+    def environment(self, name: str, stack_name: str | None = None) -> Environment:
+        """Return an environment, ready to be launched."""
+        settings = self.files.get(f"{ENVIRONMENTS}{name}/{SETTINGS}")
+        if settings is None:
+            known = ", ".join(self.environments) or "none"
+            raise UsageError(
+                Problem(
+                    where=name,
+                    what=f"{self.folder.name}/ holds no environment of that name.",
+                    why=f"It holds: {known}.",
+                    remedy=f"Correct the name, or write parameters/{name}.json and run "
+                    "make templates.",
+                )
+            )
+        held = json.loads(settings)
+        parameters = held.get("Parameters", {})
+        default = (
+            self.templates.get(ROOT, {})
+            .get("Parameters", {})
+            .get(PROTECTION, {})
+            .get("Default", "true")
+        )
+        return Environment(
+            name=name,
+            stack_name=checked_stack_name(stack_name or f"airflow-{name}"),
+            parameters=parameters,
+            tags=held.get("Tags", {}),
+            stack_policy=held.get("StackPolicy"),
+            is_protected=parameters.get(PROTECTION, default) == "true",
+        )
+
+    def template_at(self, path: Iterable[str]) -> dict[str, Any]:
+        """Return the template of a nested stack by the logical IDs that lead to it."""
+        template = self.templates.get(self.root, {})
+        for logical_id in path:
+            nested = template.get("Resources", {}).get(logical_id, {})
+            relative = nested.get("Properties", {}).get("TemplateURL", "")
+            template = self.templates.get(str(relative), {})
+        return template
+
+    def purpose(self, path: Iterable[str], logical_id: str) -> str:
+        """Return our own sentence for a resource, or nothing."""
+        resource = self.template_at(path).get("Resources", {}).get(logical_id, {})
+        return str(resource.get("Metadata", {}).get("Purpose", ""))
+
+
+def checked_stack_name(name: str) -> str:
+    """Return a name that CloudFormation takes, or say that it does not."""
+    if not STACK_NAME.fullmatch(name):
+        raise UsageError(
+            Problem(
+                where=f"Stack name {name}",
+                what="CloudFormation does not take it.",
+                why="It takes at most 128 letters, digits and hyphens, a letter first.",
+                remedy="Give another with --stack-name.",
+            )
+        )
+    return name
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of some content, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,218 @@
+"""A stack operation and all stacks in it, followed event by event.
+
+Each look asks once for every stack that is in progress, and for no other: events alone
+tell what a stack does, which stacks are in it, and when it has ended. When more
+happened between two looks than one answer holds, the next look reads on where this
+one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cli.errors import Throttled, Unreachable
+from deploy import stacks
+from deploy.aws import Aws
+from deploy.planning import Pace
+from deploy.stacks import Event, is_terminal
+
+WATCH_PACE = Pace(1.5, 6.0, each=0.25)
+LOCAL_WATCH_PACE = Pace(0.03, 0.25)
+
+LOST_LOOKS = 5
+"""Looks in a row without an answer, each with its own retries, until we give up."""
+
+
+@dataclass
+class Node:
+    """One stack of the tree."""
+
+    stack_id: str
+    path: tuple[str, ...]
+    status: str = ""
+    ended: datetime | None = None
+    resources: dict[str, Event] = field(default_factory=dict)
+    """The latest event of each resource."""
+    seen: set[str] = field(default_factory=set)
+    next_page: str = ""
+    looks_left: int | None = None
+    """Set when the parent says that this stack has ended."""
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether there is still something to be seen."""
+        if self.next_page:
+            return True
+        return not self.ended and self.looks_left != 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An event, and the stack of the tree that it is from."""
+
+    path: tuple[str, ...]
+    event: Event
+
+
+class Watch:
+    """Follows one operation of one stack to its end."""
+
+    def __init__(
+        self, aws: Aws, stack_id: str, known: frozenset[str] = frozenset()
+    ) -> None:
+        """Follow what happens after ``known`` events, or what is under way."""
+        self.aws = aws
+        self.is_attached = not known
+        self.root = Node(stack_id, (), seen=set(known))
+        self.nodes: dict[str, Node] = {stack_id: self.root}
+        self.started: datetime | None = None
+        self.failures: list[Seen] = []
+        self._lost = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the operation has ended."""
+        return self.root.ended is not None and not self.root.next_page
+
+    @property
+    def status(self) -> str:
+        """Status of the root, as far as its events tell."""
+        return self.root.status
+
+    def in_progress(self) -> list[Seen]:
+        """Return the resources that are being worked on, longest first."""
+        return sorted(
+            (
+                Seen(node.path, event)
+                for node in self.nodes.values()
+                for event in node.resources.values()
+                if event.status.endswith("_IN_PROGRESS") and not event.is_nested_stack
+            ),
+            key=lambda seen: seen.event.time,
+        )
+
+    def follow(self, pace: Pace) -> Iterator[list[Seen]]:
+        """Look again and again until the operation has ended; yield what is new."""
+        waits = pace.waits()
+        while True:
+            new = self.look()
+            yield new
+            if self.is_over:
+                # What the nested stacks did since their last look, or ever.
+                yield self.look()
+                while any(node.next_page for node in self.nodes.values()):
+                    yield self.look()
+                return
+            if new:
+                waits = pace.waits()
+            busy = sum(node.is_in_progress for node in self.nodes.values())
+            pace.sleep(max(next(waits), pace.each * busy))
+
+    def look(self) -> list[Seen]:
+        """Ask once for each stack in progress; return the new events in order."""
+        found: list[Seen] = []
+        for node in [n for n in self.nodes.values() if n.is_in_progress]:
+            try:
+                page = self._page(node)
+            except Throttled:
+                # Asked again with the next look, later than this one.
+                continue
+            except Unreachable:
+                self._lost += 1
+                # An emulator that does not answer is dead; AWS comes back.
+                if self.aws.is_local or self._lost >= LOST_LOOKS:
+                    raise
+                return found
+            self._lost = 0
+            found += [Seen(node.path, event) for event in self._take(node, page)]
+        self._discover(found)
+        return sorted(found, key=lambda seen: seen.event.time)
+
+    def _page(self, node: Node) -> dict[str, Any]:
+        more: dict[str, Any] = {"NextToken": node.next_page} if node.next_page else {}
+        return self.aws.call(
+            "cloudformation",
+            "describe_stack_events",
+            f"Stack {node.stack_id}",
+            StackName=node.stack_id,
+            **more,
+        )
+
+    def _take(self, node: Node, page: dict[str, Any]) -> list[Event]:
+        """Return the events of a page that are new and belong to the operation."""
+        rows = [Event.of(row) for row in page["StackEvents"]]
+        new = [row for row in rows if row.id not in node.seen and not self._is_old(row)]
+        reached_known = len(new) < len(rows) or any(r.starts_operation for r in new)
+        node.next_page = "" if reached_known else page.get("NextToken", "")
+        node.seen.update(row.id for row in new)
+        if node.looks_left:
+            node.looks_left -= 1
+        new = stacks.in_order(new)
+        if node is self.root and self.started is None and new:
+            new = self._begin(new)
+        for row in new:
+            self._note(node, row)
+        return new
+
+    def _begin(self, new: list[Event]) -> list[Event]:
+        """Note when the operation started; return the events that belong to it."""
+        if not self.is_attached:
+            self.started = new[0].time
+            return new
+        starts = [row.time for row in new if row.starts_operation]
+        if not starts:
+            # It started before this page; the next look reads on.
+            return new
+        self.started = starts[-1]
+        return [row for row in new if row.time >= starts[-1]]
+
+    def _is_old(self, row: Event) -> bool:
+        return self.started is not None and row.time < self.started
+
+    def _note(self, node: Node, row: Event) -> None:
+        latest = node.resources.get(row.logical_id)
+        if row.is_of_the_stack:
+            if node.ended is None or row.time >= node.ended:
+                node.status = row.status
+                node.ended = row.time if is_terminal(row.status) else None
+        elif latest is None or row.time >= latest.time:
+            node.resources[row.logical_id] = row
+        if row.is_failure:
+            self.failures.append(Seen(node.path, row))
+
+    def _discover(self, found: list[Seen]) -> None:
+        """Take up nested stacks that an event names, and let go those that ended."""
+        for seen in found:
+            row = seen.event
+            if not row.is_nested_stack or not row.physical_id.startswith("arn:"):
+                continue
+            node = self.nodes.get(row.physical_id)
+            if node is None:
+                path = (*seen.path, row.logical_id)
+                node = self.nodes[row.physical_id] = Node(row.physical_id, path)
+            if is_terminal(row.status):
+                # Once more, for what happened since its last look.
+                node.looks_left = 1
+            else:
+                node.looks_left = None
+                if node.ended and row.time > node.ended:
+                    node.ended = None
+
+
+def known_events(aws: Aws, stack_id: str) -> frozenset[str]:
+    """Return the newest events of a stack, so that only later ones are followed."""
+    page = aws.call(
+        "cloudformation",
+        "describe_stack_events",
+        f"Stack {stack_id}",
+        StackName=stack_id,
+    )
+    return frozenset(row["EventId"] for row in page["StackEvents"])
+
+
+def watch_pace(aws: Aws) -> Pace:
+    """Return how often to look."""
+    return LOCAL_WATCH_PACE if aws.is_local else WATCH_PACE

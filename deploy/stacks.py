@@ -1,0 +1,246 @@
+"""Stacks as CloudFormation tells of them: states, events, resources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cli.errors import AwsError, Problem, UsageError
+from deploy.aws import Aws, is_missing
+from deploy.dist import STACK
+
+REVIEW = "REVIEW_IN_PROGRESS"
+
+STARTS = frozenset(
+    {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", REVIEW}
+)
+"""States that begin an operation; a rollback goes on with the one it undoes."""
+
+UPDATABLE = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+    }
+)
+
+SUCCEEDED = frozenset(
+    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE", "IMPORT_COMPLETE"}
+)
+
+CANCELLED = ("resource creation cancelled", "resource update cancelled")
+"""Reasons of what was only stopped because something else had failed."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as DescribeStacks shows it."""
+
+    id: str
+    name: str
+    status: str
+    reason: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    outputs: Mapping[str, str]
+    descriptions: Mapping[str, str]
+    is_protected: bool
+    started: datetime | None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation is under way."""
+        return is_busy(self.status)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of a stack's history."""
+
+    id: str
+    stack_id: str
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+    reason: str
+    time: datetime
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Event:
+        """Read a row of DescribeStackEvents."""
+        return cls(
+            id=row["EventId"],
+            stack_id=row["StackId"],
+            logical_id=row.get("LogicalResourceId", ""),
+            physical_id=row.get("PhysicalResourceId", ""),
+            type=row.get("ResourceType", ""),
+            status=row.get("ResourceStatus", ""),
+            reason=row.get("ResourceStatusReason", ""),
+            time=row["Timestamp"],
+        )
+
+    @property
+    def is_of_the_stack(self) -> bool:
+        """Whether it tells of the stack itself, not of a resource in it."""
+        return self.physical_id == self.stack_id
+
+    @property
+    def is_nested_stack(self) -> bool:
+        """Whether it tells of a stack in the stack."""
+        return self.type == STACK and not self.is_of_the_stack
+
+    @property
+    def starts_operation(self) -> bool:
+        """Whether an operation of the stack begins with it."""
+        return self.is_of_the_stack and self.status in STARTS
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it tells of a failure of its own, not of one elsewhere."""
+        return self.status.endswith("_FAILED") and not self.reason.lower().startswith(
+            CANCELLED
+        )
+
+
+def is_busy(status: str) -> bool:
+    """Whether a stack of this status has an operation under way."""
+    return status.endswith("_IN_PROGRESS") and status != REVIEW
+
+
+def is_terminal(status: str) -> bool:
+    """Whether an operation of a stack ends with this status."""
+    return bool(status) and not status.endswith("_IN_PROGRESS")
+
+
+def find(aws: Aws, name: str) -> Stack | None:
+    """Return a stack by name or ID, or None when there is none."""
+    try:
+        rows = aws.call(
+            "cloudformation", "describe_stacks", f"Stack {name}", StackName=name
+        )["Stacks"]
+    except AwsError as error:
+        if is_missing(error):
+            return None
+        raise
+    return _stack(rows[0]) if rows else None
+
+
+def existing(aws: Aws, name: str) -> Stack:
+    """Return a stack that must be there."""
+    found = find(aws, name)
+    if found is None or found.status == REVIEW:
+        raise UsageError(
+            Problem(
+                where=f"Stack {name}",
+                what=f"There is none of that name in {aws.region}.",
+                remedy="Launch it, or correct ENV, --stack-name or --region.",
+            )
+        )
+    return found
+
+
+def events(aws: Aws, stack: str) -> Iterator[Event]:
+    """Yield the history of a stack, the newest row first.
+
+    By ID this works for a deleted stack, too.
+    """
+    for page in aws.pages(
+        "cloudformation", "describe_stack_events", f"Stack {stack}", StackName=stack
+    ):
+        for row in page["StackEvents"]:
+            yield Event.of(row)
+
+
+def last_operation(aws: Aws, stack_id: str) -> list[Event]:
+    """Return the events of a stack's last operation, the oldest first.
+
+    The rows of a page need not be in order, so the page in which the operation starts
+    is read to its end.
+    """
+    rows: list[Event] = []
+    for page in aws.pages(
+        "cloudformation",
+        "describe_stack_events",
+        f"Stack {stack_id}",
+        StackName=stack_id,
+    ):
+        rows += [Event.of(row) for row in page["StackEvents"]]
+        if any(row.starts_operation for row in rows):
+            break
+    return since_start(rows)
+
+
+def since_start(rows: list[Event]) -> list[Event]:
+    """Return the rows of the last operation in order, the oldest first."""
+    ordered = in_order(rows)
+    starts = [i for i, row in enumerate(ordered) if row.starts_operation]
+    return ordered[starts[-1] :] if starts else ordered
+
+
+def in_order(rows: list[Event]) -> list[Event]:
+    """Return rows, the oldest first, that came more or less the newest first."""
+    oldest_first = list(rows)
+    # Sorting keeps the order of rows of one moment, which is that of their coming.
+    oldest_first.reverse()
+    oldest_first.sort(key=lambda row: row.time)
+    return oldest_first
+
+
+def resources(aws: Aws, stack_id: str) -> list[dict[str, Any]]:
+    """Return the resources of one stack, without those of nested ones."""
+    return [
+        row
+        for page in aws.pages(
+            "cloudformation",
+            "list_stack_resources",
+            f"Stack {stack_id}",
+            StackName=stack_id,
+        )
+        for row in page["StackResourceSummaries"]
+    ]
+
+
+def template(aws: Aws, stack_id: str) -> dict[str, Any]:
+    """Return the template that a stack was made from."""
+    body = aws.call(
+        "cloudformation",
+        "get_template",
+        f"Stack {stack_id}",
+        StackName=stack_id,
+        TemplateStage="Original",
+    )["TemplateBody"]
+    if isinstance(body, str):
+        loaded: dict[str, Any] = json.loads(body)
+        return loaded
+    return dict(body)
+
+
+def name_of(stack_id: str) -> str:
+    """Return the name that an ID of a stack holds."""
+    return stack_id.split("/")[1] if "/" in stack_id else stack_id
+
+
+def _stack(row: Mapping[str, Any]) -> Stack:
+    return Stack(
+        id=row["StackId"],
+        name=row["StackName"],
+        status=row["StackStatus"],
+        reason=row.get("StackStatusReason", ""),
+        parameters={
+            p["ParameterKey"]: p.get("ParameterValue", "")
+            for p in row.get("Parameters", ())
+        },
+        tags={t["Key"]: t["Value"] for t in row.get("Tags", ())},
+        outputs={o["OutputKey"]: o["OutputValue"] for o in row.get("Outputs", ())},
+        descriptions={
+            o["OutputKey"]: o.get("Description", "") for o in row.get("Outputs", ())
+        },
+        is_protected=bool(row.get("EnableTerminationProtection")),
+        started=row.get("LastUpdatedTime") or row.get("CreationTime"),
+    )

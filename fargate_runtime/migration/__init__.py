@@ -1,0 +1,1 @@
+"""Migration job and the custom resource that runs it."""

@@ -1,0 +1,1 @@
+"""Celery worker: consume tasks only under ECS task scale-in protection."""

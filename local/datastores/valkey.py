@@ -1,0 +1,185 @@
+"""Valkey as ElastiCache shows it to a client: TLS only, one user, nothing evicted.
+
+Real: the server; its access list, with the user and the rights of the compiled
+template and the user ``default`` off; the values of the parameter group; the limit of
+memory and what happens at it; certificates that a client verifies.
+
+Stand-ins: the package has no TLS, so ``tls_front`` listens in its place and hands over
+to a socket in the file system, the server's only one. Changes go to a file, so that a
+restart finds them: with ElastiCache a replica would have them, and without a replica
+they would be lost. There is no failover, no snapshot and no slow log delivery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from local.datastores.certificates import Authority, Certificate
+from local.datastores.processes import Kept, free_port
+from local.datastores.readiness import Endpoint, wait_until
+from local.datastores.template_settings import Access
+from local.datastores.venvs import valkey_server
+from local.errors import DatastoreError
+
+FRONT = Path(__file__).with_name("tls_front.py")
+START_SECONDS = 15
+
+LONGEST_SOCKET = 100
+"""Characters. Linux takes 107, and folders may be deep."""
+
+MEBIBYTE = 1024 * 1024
+
+
+class Valkey:
+    """One server. ``start`` it in a folder of its own; the data stays there."""
+
+    def __init__(
+        self,
+        *,
+        authority: Authority,
+        access: Access,
+        password: str,
+        settings: Mapping[str, str],
+        memory_mebibytes: int = 128,
+        names: Iterable[str] = (),
+    ) -> None:
+        """Describe the server.
+
+        ``access`` and ``settings`` are the template's user and parameter group,
+        ``names`` are those that clients use besides localhost. ``password`` may be
+        changed later; it counts from the next start.
+        """
+        self._authority = authority
+        self._access = access
+        self.password = password
+        self._settings = dict(settings)
+        self._memory = memory_mebibytes * MEBIBYTE
+        self._names = tuple(names)
+        self._folder = Path()
+        self._program = Path()
+        self._socket = Path()
+        self._sockets = Path()
+        self._port = 0
+        self._server: Kept | None = None
+        self._front: Kept | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._server.pid if self._server and self._server.is_running else None
+
+    @property
+    def listener_pid(self) -> int | None:
+        """The process id of the TLS listener while it runs."""
+        return self._front.pid if self._front and self._front.is_running else None
+
+    @property
+    def log_path(self) -> Path:
+        """What the server said."""
+        return self._folder / "valkey.log"
+
+    def start(self, folder: Path) -> Endpoint:
+        """Start the server in ``folder``, with the data that is there or none."""
+        self._folder = folder.resolve()
+        self._program = valkey_server()
+        (self._folder / "data").mkdir(parents=True, exist_ok=True)
+        self._port = free_port()
+        return self.restart()
+
+    def restart(self) -> Endpoint:
+        """Stop the server if it runs, and start it at the same address."""
+        self.stop()
+        self._socket = self._folder / "socket"
+        if len(str(self._socket)) > LONGEST_SOCKET:
+            self._sockets = Path(tempfile.mkdtemp(prefix="valkey-"))
+            self._socket = self._sockets / "socket"
+        try:
+            self._start_server()
+            self._start_front()
+        except DatastoreError:
+            self.stop()
+            raise
+        return Endpoint("127.0.0.1", self._port, self._authority.ca_path)
+
+    def stop(self) -> None:
+        """End every connection and the server; safe to repeat."""
+        self._end(is_crash=False)
+
+    def kill(self) -> None:
+        """End the server as a crash would; ``restart`` finds the data again."""
+        self._end(is_crash=True)
+
+    def _end(self, *, is_crash: bool) -> None:
+        for process in (self._server, self._front):
+            if process and is_crash:
+                process.kill()
+            elif process:
+                process.stop()
+        self._server = self._front = None
+        if self._sockets.name:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _start_server(self) -> None:
+        # By its digest: a password of any characters needs no quoting.
+        digest = hashlib.sha256(self.password.encode()).hexdigest()
+        ours = {
+            "port": "0",
+            "unixsocket": f'"{self._socket}"',
+            "unixsocketperm": "700",
+            "dir": f'"{self._folder / "data"}"',
+            "maxmemory": str(self._memory),
+            "appendonly": "yes",
+            # Written before the client hears of it, so a crash loses nothing; only a
+            # power cut would.
+            "appendfsync": "no",
+            "save": '""',
+        }
+        access = f"{self._access.rights} #{digest}"
+        lines = [
+            *(f"{name} {value}" for name, value in (self._settings | ours).items()),
+            "user default off",
+            f"user {self._access.user} {access}",
+        ]
+        configuration = self._folder / "valkey.conf"
+        configuration.write_text("\n".join(lines) + "\n")
+        process = self._server = Kept(
+            [str(self._program), str(configuration)], log=self.log_path
+        )
+        wait_until(
+            lambda: _answers(socket.AF_UNIX, str(self._socket)),
+            process,
+            what="Valkey",
+            seconds=START_SECONDS,
+        )
+
+    def _start_front(self) -> None:
+        issued: Certificate = self._authority.issue("valkey", self._names)
+        process = self._front = Kept(
+            [
+                *(sys.executable, "-I", "-S", str(FRONT)),
+                *("127.0.0.1", str(self._port), str(self._socket)),
+                *(str(issued.certificate_path), str(issued.key_path)),
+            ],
+            log=self._folder / "valkey-tls.log",
+        )
+        wait_until(
+            lambda: _answers(socket.AF_INET, ("127.0.0.1", self._port)),
+            process,
+            what="the TLS listener of Valkey",
+            seconds=START_SECONDS,
+        )
+
+
+def _answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    with socket.socket(family) as probe:
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,90 @@
+"""Logs of containers: a file each, and from there to the emulator's log groups.
+
+The container writes to the file itself, so nothing it says is lost when the agent
+stops, and nothing waits for CloudWatch: the compiled ``mode: non-blocking``.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from local.ecs.emulator_client import EmulatorError
+
+LINES_AT_ONCE = 1000
+BYTES_AT_ONCE = 200_000
+LONGEST_LINE = 200_000
+"""CloudWatch takes 256 KiB an event."""
+
+
+class Writer(Protocol):
+    """Where log lines go."""
+
+    def write(self, group: str, stream: str, lines: list[str]) -> None:
+        """Append lines to a log stream."""
+
+
+@dataclass
+class Stream:
+    """The log of one container: a file and how much of it is delivered."""
+
+    path: Path
+    group: str = ""
+    name: str = ""
+    _at: int = 0
+
+    def read(self, *, is_over: bool) -> list[str]:
+        """Return new whole lines, and the last one too when the container is gone."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._at)
+                data = file.read(BYTES_AT_ONCE)
+        except OSError:
+            return []
+        if len(data) < LONGEST_LINE and not is_over:
+            data = data[: data.rfind(b"\n") + 1]
+        self._at += len(data)
+        lines = data.decode(errors="replace").splitlines()
+        return [line for line in lines if line.strip()]
+
+
+class Shipper:
+    """Delivers to the log groups on a thread of its own."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._waiting: queue.Queue[tuple[str, str, list[str]] | None] = queue.Queue()
+        self.failures: list[str] = []
+        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+        self._thread.start()
+
+    def ship(self, stream: Stream, *, is_over: bool = False) -> None:
+        """Hand over what is new in a container's file."""
+        while stream.group and (lines := stream.read(is_over=is_over)):
+            for start in range(0, len(lines), LINES_AT_ONCE):
+                some = lines[start : start + LINES_AT_ONCE]
+                self._waiting.put((stream.group, stream.name, some))
+
+    def flush(self, seconds: float = 5) -> None:
+        """Wait until everything is delivered, but not for ever."""
+        waiter = threading.Thread(target=self._waiting.join, daemon=True)
+        waiter.start()
+        waiter.join(seconds)
+
+    def close(self) -> None:
+        """Deliver what is left and end the thread."""
+        self._waiting.put(None)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            try:
+                self._writer.write(*item)
+            except EmulatorError as error:
+                self.failures.append(f"{item[0]} {item[1]}: {error}")
+            finally:
+                self._waiting.task_done()
+        self._waiting.task_done()

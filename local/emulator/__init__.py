@@ -1,0 +1,1 @@
+"""Local CloudFormation emulator: MiniStack with patches, as one process."""

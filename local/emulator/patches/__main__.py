@@ -1,0 +1,63 @@
+"""Start MiniStack with everything the shim adds, on a socket that is already bound."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from importlib import import_module
+from pathlib import Path
+
+SECONDS_TO_FINISH = 0.5
+"""What open connections get when the emulator is told to stop."""
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="local.emulator.patches", description=__doc__)
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--schemas", type=Path, required=True)
+    given = parser.parse_args()
+    # Functions that the emulator runs are not ours, and must not import what we do.
+    os.environ.pop("PYTHONPATH", None)
+
+    from local.emulator.patches import (  # noqa: PLC0415
+        control,
+        deletions,
+        elb_types,
+        events,
+        function_answers,
+        function_roles,
+        handlers,
+        nested_stacks,
+        operations,
+        service_catalog,
+        states,
+        validation_patches,
+    )
+    from local.emulator.patches.ministack import APP  # noqa: PLC0415
+    from local.emulator.patches.schemas import Registry  # noqa: PLC0415
+
+    registry = Registry(given.schemas)
+    operations.install()
+    catalog = service_catalog.kept()
+    handlers.install(registry, catalog)
+    elb_types.install()
+    function_answers.install()
+    function_roles.install()
+    nested_stacks.install()
+    events.install()
+    deletions.install()
+    states.install()
+    validation_patches.install(registry)
+
+    config = import_module("hypercorn.config").Config()
+    config.bind = [f"fd://{given.socket}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = SECONDS_TO_FINISH
+    serve = import_module("hypercorn.asyncio").serve
+    asyncio.run(serve(control.beside(APP["app"], catalog), config))
+
+
+if __name__ == "__main__":
+    main()

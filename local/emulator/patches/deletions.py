@@ -1,0 +1,156 @@
+"""What AWS does not delete: full buckets, what is protected, and what those stand on.
+
+MiniStack's CloudFormation would throw them away, and ``destroy`` would be tried out
+against something that never says no. A database that an update replaces leaves its
+snapshot, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.emulator.patches.ministack import (
+    ENGINE,
+    PROVISIONERS,
+    STACKS,
+    names,
+    replace,
+    stack_named,
+)
+
+ALB = names("services.alb")
+RDS = names("services.rds")
+S3 = names("services.s3")
+
+
+class KeptError(ValueError):
+    """The service would not delete this; the message is its own."""
+
+
+def install() -> None:
+    """Delete with more care than MiniStack from now on."""
+    replace("_delete_resource", _careful, STACKS, PROVISIONERS)
+
+
+def _careful(delete: Callable[..., None]) -> Callable[..., None]:
+    def delete_with_care(
+        resource_type: str,
+        physical_id: str,
+        properties: Any,
+        stack_name: str = "",
+        logical_id: str = "",
+    ) -> None:
+        stack = stack_named(stack_name) or {}
+        status = stack.get("StackStatus")
+        if status == "DELETE_IN_PROGRESS":
+            _check_unused(stack, logical_id)
+        if status == "UPDATE_IN_PROGRESS" and _takes_snapshot(
+            stack, logical_id, physical_id
+        ):
+            PROVISIONERS["_snapshot_resource"](resource_type, physical_id, properties)
+        delete(resource_type, physical_id, properties, stack_name, logical_id)
+
+    return delete_with_care
+
+
+def _check_unused(stack: Mapping[str, Any], logical_id: str) -> None:
+    """Leave alone what a resource stands on that could not be deleted."""
+    definitions = (stack.get("_template") or {}).get("Resources", {})
+    for name, record in stack.get("_resources", {}).items():
+        if record.get("ResourceStatus") == "DELETE_FAILED" and name != logical_id:
+            needed = ENGINE["_extract_deps"](definitions.get(name, {}), {logical_id})
+            if needed:
+                raise KeptError("Resource deletion cancelled")
+
+
+def _takes_snapshot(
+    stack: Mapping[str, Any], logical_id: str, physical_id: str
+) -> bool:
+    """Whether what an update replaces is to be kept as a snapshot."""
+    record = stack.get("_resources", {}).get(logical_id)
+    if record is None or record["PhysicalResourceId"] == physical_id:
+        return False
+    # The record has the template from before until the update is done.
+    template = ENGINE["_parse_template"](stack["_template_body"])
+    policy = STACKS["_resource_policy"](
+        template["Resources"].get(logical_id),
+        "UpdateReplacePolicy",
+        stack["_resources"],
+        stack.get("_resolved_params", {}),
+        stack.get("_conditions", {}),
+        template.get("Mappings", {}),
+        stack["StackName"],
+        stack["StackId"],
+    )
+    return bool(policy == "Snapshot")
+
+
+def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return handlers whose delete asks first."""
+    return {
+        resource_type: {
+            **handlers[resource_type],
+            "delete": _asking(check, handlers[resource_type]["delete"]),
+        }
+        for resource_type, check in CHECKS.items()
+    }
+
+
+def _asking(
+    check: Callable[[str], None], delete: Callable[..., None]
+) -> Callable[..., None]:
+    def delete_if_allowed(physical_id: str, *more: Any) -> None:
+        check(physical_id)
+        delete(physical_id, *more)
+
+    return delete_if_allowed
+
+
+def _bucket(name: str) -> None:
+    bucket = S3["_buckets"].get(name)
+    versions = any(
+        owner == name and kept for (owner, _), kept in S3["_object_versions"].items()
+    )
+    if bucket is not None and (bucket["objects"] or versions):
+        raise KeptError(
+            "The bucket you tried to delete is not empty. "
+            "You must delete all versions in the bucket. "
+            "(Service: S3, Status Code: 409)"
+        )
+
+
+def _cluster(identifier: str) -> None:
+    if (RDS["_clusters"].get(identifier) or {}).get("DeletionProtection"):
+        raise KeptError(
+            "Cannot delete protected Cluster, please disable deletion protection and "
+            "try again. (Service: Rds, Status Code: 400)"
+        )
+
+
+def _instance(identifier: str) -> None:
+    if (RDS["_instances"].get(identifier) or {}).get("DeletionProtection"):
+        raise KeptError(
+            "Cannot delete protected DB Instance, please disable deletion protection "
+            "and try again. (Service: Rds, Status Code: 400)"
+        )
+
+
+def _load_balancer(arn: str) -> None:
+    for attribute in ALB["_lb_attrs"].get(arn, ()):
+        if (
+            attribute["Key"] == "deletion_protection.enabled"
+            and str(attribute["Value"]).lower() == "true"
+        ):
+            raise KeptError(
+                f"Load balancer '{arn}' cannot be deleted because deletion protection "
+                "is enabled (Service: ElasticLoadBalancingV2, Status Code: 400)"
+            )
+
+
+CHECKS: Mapping[str, Callable[[str], None]] = {
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": _load_balancer,
+    "AWS::RDS::DBCluster": _cluster,
+    "AWS::RDS::DBInstance": _instance,
+    "AWS::S3::Bucket": _bucket,
+}

@@ -1,0 +1,56 @@
+"""Whether a resource is real, emulated, or a stand-in: the rule, and the report.
+
+real
+    It does here what it does on AWS: it stores, encrypts, logs, publishes, or runs
+    code. What a program does with it has the effect it should have.
+emulated
+    Its service's API knows it and answers for it, but nothing runs and nothing flows:
+    a database cluster without a database, a security group without a network.
+stand-in
+    Nothing but its references. No API knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from local.emulator.patches.stubs import MARK
+
+Kind = Literal["real", "emulated", "stand-in"]
+
+REAL = frozenset(
+    {
+        "AWS::CloudFormation::Stack",
+        "AWS::KMS::Key",
+        "AWS::Lambda::Function",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
+        "AWS::SecretsManager::Secret",
+    }
+)
+
+CUSTOM = "Custom::"
+"""Its function runs, unless it is a stand-in."""
+
+
+def kind_of(resource: Mapping[str, Any]) -> Kind:
+    """Return what a resource is here, from its record in its stack."""
+    if MARK in (resource.get("Attributes") or {}):
+        return "stand-in"
+    resource_type = str(resource["ResourceType"])
+    is_real = resource_type in REAL or resource_type.startswith(CUSTOM)
+    return "real" if is_real else "emulated"
+
+
+def report(stacks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kind]]:
+    """Return the kind of each resource, by stack name and logical ID."""
+    return {
+        name: {
+            logical_id: kind_of(resource)
+            for logical_id, resource in record.get("_resources", {}).items()
+        }
+        for name, record in stacks.items()
+        if record["StackStatus"] != "DELETE_COMPLETE"
+    }

@@ -1,0 +1,1 @@
+"""Airflow's components: environment variables, permissions, task definitions, pools."""

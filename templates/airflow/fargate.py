@@ -1,0 +1,457 @@
+"""From a component to its log, its two roles, its task definition and its service.
+
+Every task of the product is made here, so what all of them promise is written once:
+no root, no capability, no public address, a log that never stalls the process, a
+deployment that heals itself.
+
+The image's own entrypoint stays (dumb-init, then Airflow's script); the command in
+front of the component's is the bootstrap. ``InitProcessEnabled`` adds ECS's init
+above both: it reaps what a shell by ECS Exec leaves behind and passes SIGTERM to
+dumb-init alone, whose rules then hold as ever.
+
+With a read-only root the writable folders are volumes. Fargate gives a volume to root
+unless the image declares the folder, so that switch needs an image derived from
+Airflow's which ends in ``VOLUME /tmp /opt/airflow``.
+
+A component may run beside another, as a second container of its task. The two share
+the task's roles and log group, and each has its own secrets, settings, log streams and
+limit of memory. CloudFormation cannot subtract, so what is left of the task's memory
+is looked up.
+
+Services have no deployment alarms. An alarm on a service needs the service's name, so
+it is made after it, and the service cannot wait for it: the migration job, the health
+checks and the circuit breaker decide whether a release is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from awacs.aws import PolicyDocument
+from troposphere import (
+    AWSHelperFn,
+    Equals,
+    FindInMap,
+    GetAtt,
+    If,
+    Join,
+    Not,
+    NoValue,
+    Ref,
+    Region,
+    Split,
+    ecs,
+    iam,
+    logs,
+)
+
+from compiler.wiring import ConditionName, Template
+from templates.airflow import environment, permissions
+from templates.airflow.components import Component, in_task_of
+from templates.airflow.fargate_sizes import memories
+from templates.airflow.task_context import Site, known
+from templates.resources.assume_role import trust
+from templates.types import (
+    Count,
+    Gibibytes,
+    LogGroupName,
+    Running,
+    SecurityGroupId,
+    ServiceName,
+    Size,
+    TargetGroupArn,
+)
+
+BOOTSTRAP = Path(__file__).parents[2] / "fargate_runtime" / "bootstrap.py"
+"""Its text is part of the command: before it ran, no other code of ours is there."""
+
+USER = "50000:0"
+"""The image's user airflow. The group must be root's, or the entrypoint refuses."""
+
+START_SECONDS = 180
+"""Failed health checks do not count so long: Python loads all of Airflow."""
+
+CHECK_SECONDS = 30
+CHECK_TIMEOUT_SECONDS = 15
+"""The runtime's own checks take up to ten seconds when a store is slow."""
+
+GRACE_SECONDS = 300
+"""How long ECS ignores the load balancer's checks of a new task: pull and start."""
+
+RESTART_SECONDS = 60
+"""A container that must have run so long before ECS starts it again in place, which is
+the least that ECS takes: one that fails at once is not started in a loop."""
+
+MEMORY_LEFT = "MemoryLeft"
+
+LOG_BUFFER = "25m"
+"""What is kept while CloudWatch throttles; more is dropped and never waited for."""
+
+WRITABLE = {"tmp": "/tmp", "home": "/opt/airflow"}  # noqa: S108 - a mount point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What was made of a component."""
+
+    component: Component
+    definition: ecs.TaskDefinition
+    log: logs.LogGroup
+    execution_role: iam.Role
+    role: iam.Role
+    existence: dict[str, Any]
+
+
+class Fargate:
+    """The tasks of one page."""
+
+    def __init__(self, t: Template, site: Site) -> None:
+        self._t = t
+        self._site = site
+
+    def task(
+        self,
+        component: Component,
+        *,
+        size: Size | None = None,
+        arguments: Sequence[AWSHelperFn] = (),
+        ephemeral_storage_gib: Gibibytes | None = None,
+        condition: ConditionName | None = None,
+    ) -> Task:
+        """Make a component's log group, roles and task definition.
+
+        The size is the component's own where none is given; ``arguments`` follow
+        its command.
+        """
+        existence: dict[str, Any] = {"Condition": condition} if condition else {}
+        log = self._t.add(
+            logs.LogGroup(
+                f"{component.title}Log",
+                KmsKeyId=self._site.guard.key_arn,
+                RetentionInDays=self._site.guard.log_days,
+                DeletionPolicy="Retain",
+                UpdateReplacePolicy="Retain",
+                **existence,
+            ),
+            f"Log of the {component.label}.",
+            why="Retained: the reason of a failed launch lies here, after the "
+            "rollback too.",
+        )
+        execution_role = self.role(
+            f"{component.title}Execution",
+            permissions.execution_policy(
+                self._site,
+                log_group_arn=GetAtt(log, "Arn"),
+                secret_arns=environment.secret_arns(
+                    in_task_of(component),
+                    self._site,
+                    has_optional=self._has_previous_key(),
+                ),
+            ),
+            purpose=f"start the {component.label}: pull, log, and hand over secrets",
+            existence=existence,
+        )
+        role = self.role(
+            f"{component.title}Task",
+            permissions.task_policy(in_task_of(component), self._site),
+            purpose=f"be the {component.label} on AWS",
+            enable_execute_command=component.is_service,
+            takes_extras=component.runs_author_code,
+            existence=existence,
+        )
+        size = known(size or component.size)
+        _, *beside = in_task_of(component)
+        memory = size.memory.crossing()
+        if taken := sum(one.memory_beside for one in beside):
+            self._t.add_mapping(
+                MEMORY_LEFT,
+                {
+                    str(whole): {component.title: whole - taken}
+                    for whole in memories(above=taken)
+                },
+            )
+            memory = FindInMap(MEMORY_LEFT, size.memory, component.title)
+        scratch: dict[str, Any] = {}
+        if ephemeral_storage_gib is not None:
+            scratch["EphemeralStorage"] = ecs.EphemeralStorage(
+                SizeInGiB=ephemeral_storage_gib
+            )
+        definition = self._t.add(
+            ecs.TaskDefinition(
+                f"{component.title}Definition",
+                RequiresCompatibilities=["FARGATE"],
+                NetworkMode="awsvpc",
+                RuntimePlatform=ecs.RuntimePlatform(
+                    CpuArchitecture=self._site.architecture,
+                    OperatingSystemFamily="LINUX",
+                ),
+                Cpu=size.cpu.crossing(),
+                Memory=size.memory.crossing(),
+                ExecutionRoleArn=GetAtt(execution_role, "Arn"),
+                TaskRoleArn=GetAtt(role, "Arn"),
+                ContainerDefinitions=[
+                    self._container(component, log, arguments, Memory=memory),
+                    *(
+                        self._container(
+                            one,
+                            log,
+                            Memory=one.memory_beside,
+                            RestartPolicy=ecs.RestartPolicy(
+                                Enabled=True, RestartAttemptPeriod=RESTART_SECONDS
+                            ),
+                        )
+                        for one in beside
+                    ),
+                ],
+                Volumes=If(
+                    self._readonly_root_filesystem(),
+                    [ecs.Volume(Name=name) for name in WRITABLE],
+                    NoValue,
+                ),
+                **scratch,
+                **existence,
+            ),
+            component.purpose,
+        )
+        return Task(
+            component=component,
+            definition=definition,
+            log=log,
+            execution_role=execution_role,
+            role=role,
+            existence=existence,
+        )
+
+    def service(
+        self,
+        task: Task,
+        *,
+        group_id: SecurityGroupId,
+        count: Count | int | None = None,
+        target_group_arn: TargetGroupArn | None = None,
+        **properties: Any,
+    ) -> Running:
+        """Keep a task running.
+
+        Without ``count`` something else scales it: a count in the template would
+        reset that at every update of the stack.
+        """
+        component = task.component
+        if count is not None:
+            properties["DesiredCount"] = count
+        if target_group_arn is not None:
+            properties["LoadBalancers"] = [
+                ecs.LoadBalancer(
+                    ContainerName=component.name,
+                    ContainerPort=component.port,
+                    TargetGroupArn=target_group_arn,
+                )
+            ]
+            properties["HealthCheckGracePeriodSeconds"] = GRACE_SECONDS
+        if "CapacityProviderStrategy" not in properties:
+            properties["LaunchType"] = "FARGATE"
+        service = self._t.add(
+            ecs.Service(
+                component.title,
+                Cluster=self._site.cluster.arn,
+                TaskDefinition=Ref(task.definition),
+                PlatformVersion="LATEST",
+                NetworkConfiguration=ecs.NetworkConfiguration(
+                    AwsvpcConfiguration=ecs.AwsvpcConfiguration(
+                        AssignPublicIp="DISABLED",
+                        SecurityGroups=[group_id],
+                        Subnets=self._site.subnet_ids,
+                    )
+                ),
+                DeploymentConfiguration=ecs.DeploymentConfiguration(
+                    # The new version is well before the old one goes.
+                    MinimumHealthyPercent=100,
+                    MaximumPercent=200,
+                    DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(
+                        Enable=True, Rollback=True
+                    ),
+                ),
+                AvailabilityZoneRebalancing="ENABLED"
+                if component.may_be_moved
+                else "DISABLED",
+                EnableExecuteCommand=self._site.guard.enable_execute_command,
+                EnableECSManagedTags=True,
+                PropagateTags="SERVICE",
+                **properties,
+                **task.existence,
+            ),
+            f"Keeps the {component.label} running.",
+            why="Without a circuit breaker a release that never starts would hold the "
+            "stack for three hours.",
+        )
+        return Running(
+            service_name=ServiceName(GetAtt(service, "Name")),
+            log_group_name=LogGroupName(Ref(task.log)),
+        )
+
+    def connect(
+        self, task: Task, *, serves: bool = False
+    ) -> ecs.ServiceConnectConfiguration:
+        """Let a service find others by name, or be found under its own.
+
+        The port speaks TCP to the proxy on purpose: for HTTP, Service Connect cuts
+        every answer after 15 seconds, and it sits before the load balancer's
+        requests too.
+        """
+        name, port = task.component.name, task.component.port
+        services: dict[str, Any] = {}
+        if serves:
+            alias = ecs.ServiceConnectClientAlias(DnsName=name, Port=port)
+            services["Services"] = [
+                ecs.ServiceConnectService(
+                    PortName=name, DiscoveryName=name, ClientAliases=[alias]
+                )
+            ]
+        return ecs.ServiceConnectConfiguration(
+            Enabled=True,
+            Namespace=self._site.cluster.namespace_arn,
+            LogConfiguration=_logging(task.log, "service-connect"),
+            **services,
+        )
+
+    def _container(
+        self,
+        component: Component,
+        log: logs.LogGroup,
+        arguments: Sequence[AWSHelperFn] = (),
+        **optional: Any,
+    ) -> ecs.ContainerDefinition:
+        if component.port:
+            optional["PortMappings"] = [
+                ecs.PortMapping(
+                    Name=component.name, ContainerPort=component.port, Protocol="tcp"
+                )
+            ]
+        if component.health:
+            optional["HealthCheck"] = ecs.HealthCheck(
+                Command=["CMD-SHELL", component.health.command],
+                Interval=CHECK_SECONDS,
+                Timeout=CHECK_TIMEOUT_SECONDS,
+                Retries=component.health.retries,
+                StartPeriod=START_SECONDS,
+            )
+        return ecs.ContainerDefinition(
+            Name=component.name,
+            Image=self._site.runtime.image,
+            Essential=not component.beside,
+            Command=[
+                *("python", "-c", BOOTSTRAP.read_text(encoding="utf-8")),
+                *component.command,
+                *arguments,
+            ],
+            Environment=environment.environment(component, self._site),
+            Secrets=environment.secrets(
+                component, self._site, has_optional=self._has_previous_key()
+            ),
+            User=USER,
+            ReadonlyRootFilesystem=self._site.guard.readonly_root_filesystem,
+            LinuxParameters=ecs.LinuxParameters(
+                Capabilities=ecs.KernelCapabilities(Drop=["ALL"]),
+                InitProcessEnabled=True,
+            ),
+            MountPoints=If(
+                self._readonly_root_filesystem(),
+                [
+                    ecs.MountPoint(SourceVolume=name, ContainerPath=path)
+                    for name, path in WRITABLE.items()
+                ],
+                NoValue,
+            ),
+            StopTimeout=component.stop_seconds,
+            LogConfiguration=_logging(log, component.name),
+            **optional,
+        )
+
+    def role(
+        self,
+        name: str,
+        policy: PolicyDocument,
+        *,
+        purpose: str,
+        trusted: PolicyDocument | None = None,
+        enable_execute_command: bool = False,
+        takes_extras: bool = False,
+        existence: dict[str, Any] | None = None,
+    ) -> iam.Role:
+        """Make a role with a managed policy of its own, inside the boundary."""
+        existence = existence or {}
+        own = self._t.add(
+            iam.ManagedPolicy(f"{name}Policy", PolicyDocument=policy, **existence),
+            f"What it takes to {purpose}.",
+        )
+        arns: Any = [Ref(own)]
+        if enable_execute_command:
+            arns = If(self.is_exec_allowed(), [Ref(own), self._exec_policy()], arns)
+        if takes_extras:
+            extras = Join(",", self._site.guard.extra_policy_arns)
+            has_extras = self._when("HasExtraPolicies", Not(Equals(extras, "")))
+            both = Join(",", [Join(",", arns), extras])
+            arns = If(has_extras, Split(",", both), arns)
+        boundary = self._site.guard.permissions_boundary_arn
+        has_boundary = self._when("HasPermissionsBoundary", Not(Equals(boundary, "")))
+        return self._t.add(
+            iam.Role(
+                f"{name}Role",
+                AssumeRolePolicyDocument=trusted
+                or trust(permissions.TASKS, on_behalf_of="ecs:*"),
+                ManagedPolicyArns=arns,
+                PermissionsBoundary=If(has_boundary, boundary, NoValue),
+                **existence,
+            ),
+            f"Role to {purpose}.",
+        )
+
+    def _exec_policy(self) -> Ref:
+        """Return the one policy for shells, made for the first service that asks."""
+        name = "ExecPolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.exec_policy(self._site),
+                    Condition=self.is_exec_allowed(),
+                ),
+                "What a shell by ECS Exec takes, and its record.",
+            )
+        return Ref(name)
+
+    def is_exec_allowed(self) -> ConditionName:
+        """Return the condition under which somebody may open a shell."""
+        return self._when(
+            "IsExecAllowed", Equals(self._site.guard.enable_execute_command, "true")
+        )
+
+    def _readonly_root_filesystem(self) -> ConditionName:
+        switch = self._site.guard.readonly_root_filesystem
+        return self._when("ReadonlyRootFilesystem", Equals(switch, "true"))
+
+    def _has_previous_key(self) -> ConditionName:
+        arn = self._site.keys.previous_fernet_secret_arn
+        return self._when("HasPreviousFernetKey", Not(Equals(arn, "")))
+
+    def _when(self, name: str, expression: AWSHelperFn) -> ConditionName:
+        """Return a condition that the page has once, however often it is used."""
+        if name in self._t.conditions:
+            return ConditionName(name)
+        return self._t.condition(name, expression)
+
+
+def _logging(log: logs.LogGroup, prefix: str) -> ecs.LogConfiguration:
+    return ecs.LogConfiguration(
+        LogDriver="awslogs",
+        Options={
+            "awslogs-group": Ref(log),
+            "awslogs-region": Region,
+            "awslogs-stream-prefix": prefix,
+            "mode": "non-blocking",
+            "max-buffer-size": LOG_BUFFER,
+        },
+    )

@@ -1,0 +1,116 @@
+"""Where alarms and database events are sent: one topic, and perhaps an e-mail address.
+
+It sends no text messages and opens no tickets: subscribe your own pager to the topic.
+ElastiCache cannot publish here, since it takes unencrypted topics only; the alarms of
+the monitoring stack watch the broker instead.
+"""
+
+from __future__ import annotations
+
+import awacs.sns
+from awacs.aws import (
+    Allow,
+    ArnLike,
+    Bool,
+    Condition,
+    Deny,
+    PolicyDocument,
+    Principal,
+    SecureTransport,
+    SourceAccount,
+    SourceArn,
+    Statement,
+    StringEquals,
+)
+from troposphere import AccountId, Equals, Not, Ref, Sub, sns
+
+from compiler.wiring import Interface, Template, about
+from templates.types import Email, KeyArn, TopicArn
+
+PUBLISHERS = (
+    ("cloudwatch.amazonaws.com", "cloudwatch", "alarm:*"),
+    ("events.rds.amazonaws.com", "rds", "*"),
+)
+"""Who may publish, and on behalf of which resources of this account and region."""
+
+
+class Inputs(Interface):
+    """What the alarms stack is given."""
+
+    key_arn: KeyArn = about("KMS key of the topic.")
+    email: Email = about("Address that alarms are sent to, or nothing.")
+
+
+class Outputs(Interface):
+    """What the alarms stack makes."""
+
+    topic_arn: TopicArn = about("Topic that alarms and database events go to.")
+
+
+def define(t: Template, given: Inputs) -> Outputs:
+    """Write the template."""
+    topic = t.add(
+        sns.Topic("Topic", KmsMasterKeyId=given.key_arn),
+        "Carries alarms and database events to whoever subscribes.",
+        why="A customer key: CloudWatch may not use the key alias/aws/sns, and its "
+        "alarms would be lost without a sign.",
+    )
+    t.add(
+        sns.TopicPolicy(
+            "Publishers", Topics=[Ref(topic)], PolicyDocument=_publishers(topic)
+        ),
+        "Lets CloudWatch alarms and RDS of this account publish, over TLS, and "
+        "nobody else.",
+    )
+
+    has_email = t.condition("HasEmail", Not(Equals(given.email, "")))
+    t.add(
+        sns.SubscriptionResource(
+            "EmailSubscription",
+            Condition=has_email,
+            TopicArn=Ref(topic),
+            Protocol="email",
+            Endpoint=given.email,
+        ),
+        "Sends every message to the operator's address.",
+        why="AWS sends the address a confirmation first; until it is clicked nothing "
+        "arrives.",
+    )
+
+    return Outputs(topic_arn=TopicArn(Ref(topic)))
+
+
+def _publishers(topic: sns.Topic) -> PolicyDocument:
+    return PolicyDocument(
+        Version="2012-10-17",
+        Statement=[
+            *(
+                Statement(
+                    Effect=Allow,
+                    Principal=Principal("Service", principal),
+                    Action=[awacs.sns.Publish],
+                    Resource=[Ref(topic)],
+                    Condition=Condition(
+                        [
+                            StringEquals(SourceAccount, AccountId),
+                            ArnLike(
+                                SourceArn,
+                                Sub(
+                                    f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}"
+                                    f":${{AWS::AccountId}}:{resources}"
+                                ),
+                            ),
+                        ]
+                    ),
+                )
+                for principal, service, resources in PUBLISHERS
+            ),
+            Statement(
+                Effect=Deny,
+                Principal=Principal("*"),
+                Action=[awacs.sns.Publish],
+                Resource=[Ref(topic)],
+                Condition=Condition(Bool(SecureTransport, "false")),
+            ),
+        ],
+    )

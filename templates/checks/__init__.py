@@ -1,0 +1,1 @@
+"""Checks of parameter values across parameters, before anything is launched."""

@@ -1,0 +1,1 @@
+"""Groups of resources that a template or several templates use."""

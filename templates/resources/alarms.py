@@ -1,0 +1,346 @@
+"""What is watched, as data: one line of reasons for each alarm.
+
+A watch names a metric and when to worry; what it is watched on (which node, which
+service) is given where the alarm is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from troposphere import cloudwatch
+
+from templates.airflow import metrics
+from templates.types import TopicArn
+
+MINUTE = 60
+GREATER = "GreaterThanThreshold"
+LESS = "LessThanThreshold"
+
+MEBIBYTE = 2**20
+
+Dimensions = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """One thing to worry about; ``missing`` says what no data means.
+
+    All of ``periods`` must be bad, or ``datapoints`` of them, of ``period`` seconds
+    each. With ``expression`` the alarm looks at a formula over ``metrics``, whose IDs
+    are the metrics' names in lower case. ``when`` completes "Warns when ...".
+    """
+
+    name: str
+    namespace: str
+    metrics: tuple[str, ...]
+    threshold: float
+    when: str
+    why: str
+    statistic: str = "Average"
+    comparison: str = GREATER
+    expression: str = ""
+    period: int = MINUTE
+    periods: int = 5
+    datapoints: int | None = None
+    missing: str = "missing"
+
+    @property
+    def purpose(self) -> str:
+        """What the alarm is for, as a sentence."""
+        return f"Warns when {self.when}."
+
+    def alarm(
+        self,
+        dimensions: Dimensions,
+        topic_arn: TopicArn,
+        *,
+        subject: str = "",
+        expression: object = None,
+        **attributes: Any,
+    ) -> cloudwatch.Alarm:
+        """Return the alarm that watches this on ``subject``.
+
+        ``expression`` replaces the watch's own where it holds a parameter.
+        """
+        return cloudwatch.Alarm(
+            f"{subject}{self.name}",
+            AlarmDescription=f"{self.when[0].upper()}{self.when[1:]}. {self.why}",
+            AlarmActions=[topic_arn],
+            OKActions=[topic_arn],
+            ComparisonOperator=self.comparison,
+            Threshold=self.threshold,
+            EvaluationPeriods=self.periods,
+            DatapointsToAlarm=self.datapoints or self.periods,
+            TreatMissingData=self.missing,
+            **self._metric(dimensions, expression or self.expression),
+            **attributes,
+        )
+
+    def _metric(self, dimensions: Dimensions, expression: object) -> dict[str, Any]:
+        named = [
+            cloudwatch.MetricDimension(Name=name, Value=value)
+            for name, value in dimensions.items()
+        ]
+        if not expression:
+            (metric,) = self.metrics
+            return {
+                "Namespace": self.namespace,
+                "MetricName": metric,
+                "Dimensions": named,
+                "Statistic": self.statistic,
+                "Period": self.period,
+            }
+        return {
+            "Metrics": [
+                cloudwatch.MetricDataQuery(
+                    Id="watched", Expression=expression, Label=self.name
+                ),
+                *(self._query(metric, named) for metric in self.metrics),
+            ]
+        }
+
+    def _query(
+        self, metric: str, named: Sequence[cloudwatch.MetricDimension]
+    ) -> cloudwatch.MetricDataQuery:
+        return cloudwatch.MetricDataQuery(
+            Id=metric.lower(),
+            ReturnData=False,
+            MetricStat=cloudwatch.MetricStat(
+                Metric=cloudwatch.Metric(
+                    Namespace=self.namespace, MetricName=metric, Dimensions=named
+                ),
+                Period=self.period,
+                Stat=self.statistic,
+            ),
+        )
+
+
+DATABASE_WRITER = (
+    Watch(
+        name="Cpu",
+        namespace="AWS/RDS",
+        metrics=("CPUUtilization",),
+        threshold=90,
+        periods=15,
+        when="the database has been busy for a quarter of an hour",
+        why="Schedulers slow down. Performance Insights names the query; more capacity "
+        "helps if it is an honest one.",
+    ),
+    Watch(
+        name="Memory",
+        namespace="AWS/RDS",
+        metrics=("FreeableMemory",),
+        statistic="Minimum",
+        threshold=128 * MEBIBYTE,
+        comparison=LESS,
+        when="the database has hardly any memory left",
+        why="On a serverless instance free memory is what is left at the maximum "
+        "capacity, so more than that is needed.",
+    ),
+)
+
+DATABASE_CLUSTER = (
+    Watch(
+        name="Capacity",
+        namespace="AWS/RDS",
+        metrics=("ACUUtilization",),
+        threshold=90,
+        periods=15,
+        when="the database has been at its maximum capacity for a quarter of an hour",
+        why="It cannot grow further: raise the most capacity units.",
+    ),
+    Watch(
+        name="TransactionIds",
+        namespace="AWS/RDS",
+        metrics=("MaximumUsedTransactionIDs",),
+        statistic="Maximum",
+        threshold=1_000_000_000,
+        period=5 * MINUTE,
+        when="PostgreSQL has used half of its transaction IDs without a vacuum",
+        why="At two thousand million it stops writing. Look for a transaction that "
+        "has been open for days.",
+    ),
+)
+
+DATABASE_CONNECTIONS = Watch(
+    name="Connections",
+    namespace="AWS/RDS",
+    metrics=("DatabaseConnections",),
+    statistic="Maximum",
+    threshold=0,
+    when="more than 80 % of the database's connections are in use",
+    why="At 100 % Airflow fails with 'remaining connection slots are reserved'. Their "
+    "number follows the most capacity units after a reboot.",
+)
+CONNECTIONS_SHARE = 0.8
+"""The share of the connections that the alarm allows, and the parameter check too."""
+
+BROKER_NODE = (
+    Watch(
+        name="Memory",
+        namespace="AWS/ElastiCache",
+        metrics=("DatabaseMemoryUsagePercentage",),
+        statistic="Maximum",
+        threshold=80,
+        when="a broker node is filling up",
+        why="When it is full it refuses new tasks, since nothing may be evicted. Look "
+        "for a queue that no worker reads.",
+    ),
+    Watch(
+        name="Cpu",
+        namespace="AWS/ElastiCache",
+        metrics=("EngineCPUUtilization",),
+        threshold=90,
+        when="the engine of a broker node has no time left",
+        why="Valkey runs commands on one core: a larger node helps only by a faster "
+        "core. Look into the slow log.",
+    ),
+    Watch(
+        name="Evictions",
+        namespace="AWS/ElastiCache",
+        metrics=("Evictions",),
+        statistic="Sum",
+        threshold=0,
+        periods=1,
+        missing="notBreaching",
+        when="the broker has dropped messages: tasks are lost",
+        why="This cannot happen with noeviction, so somebody changed the parameter "
+        "group.",
+    ),
+)
+
+BROKER_REPLICATION = (
+    Watch(
+        name="Lag",
+        namespace="AWS/ElastiCache",
+        metrics=("ReplicationLag",),
+        statistic="Maximum",
+        threshold=30,
+        missing="notBreaching",
+        when="a broker replica is half a minute behind",
+        why="A failover now would lose the messages in between. The primary of the "
+        "moment reports nothing here.",
+    ),
+)
+
+BROKER_FAILOVER = (
+    Watch(
+        name="Failover",
+        namespace="AWS/ElastiCache",
+        metrics=("IsMaster",),
+        statistic="Maximum",
+        expression="ABS(DIFF(ismaster))",
+        threshold=0,
+        datapoints=1,
+        missing="notBreaching",
+        when="the broker's nodes have changed roles",
+        why="Workers may hold sockets to the old primary: see that tasks still run. "
+        "ElastiCache cannot announce this itself.",
+    ),
+)
+
+SERVICE = (
+    Watch(
+        name="Tasks",
+        namespace="ECS/ContainerInsights",
+        metrics=("DesiredTaskCount", "RunningTaskCount"),
+        expression="desiredtaskcount - runningtaskcount",
+        threshold=0,
+        periods=10,
+        missing="breaching",
+        when="fewer tasks run than should",
+        why="They do not start or do not stay: the service's events and the stopped "
+        "tasks' reasons say why. No data counts as no tasks.",
+    ),
+    Watch(
+        name="Memory",
+        namespace="AWS/ECS",
+        metrics=("MemoryUtilization",),
+        statistic="Maximum",
+        threshold=90,
+        when="a task is running out of memory",
+        why="At 100 % it is killed with exit code 137. Give it more memory, or look "
+        "for growth over days.",
+    ),
+)
+
+QUEUES = (
+    Watch(
+        name="UnknownQueue",
+        namespace=metrics.NAMESPACE,
+        metrics=(metrics.UNKNOWN_QUEUE_TASKS,),
+        statistic="Minimum",
+        threshold=0,
+        missing="notBreaching",
+        when="tasks wait in a queue that no pool serves",
+        why="They wait for ever: the autoscaler's log names the queues. Correct the DAG, or "
+        "add a pool for the queue.",
+    ),
+)
+
+LOAD_BALANCER = (
+    Watch(
+        name="Errors",
+        namespace="AWS/ApplicationELB",
+        metrics=("HTTPCode_ELB_5XX_Count",),
+        statistic="Sum",
+        threshold=10,
+        missing="notBreaching",
+        when="the load balancer answers with errors of its own",
+        why="It finds no healthy API server, or none that answers in time.",
+    ),
+    Watch(
+        name="ApiErrors",
+        namespace="AWS/ApplicationELB",
+        metrics=("HTTPCode_Target_5XX_Count",),
+        statistic="Sum",
+        threshold=10,
+        missing="notBreaching",
+        when="the API servers answer with errors",
+        why="Their log has the tracebacks; a database they cannot reach is the usual "
+        "cause.",
+    ),
+)
+
+API_TARGETS = (
+    Watch(
+        name="Unhealthy",
+        namespace="AWS/ApplicationELB",
+        metrics=("UnHealthyHostCount",),
+        statistic="Maximum",
+        threshold=0,
+        missing="notBreaching",
+        when="an API server fails the load balancer's health check",
+        why="It is replaced by and by; if that does not end, look into its log.",
+    ),
+)
+
+BACKUP = (
+    Watch(
+        name="Failed",
+        namespace="AWS/Backup",
+        metrics=("NumberOfBackupJobsFailed",),
+        statistic="Sum",
+        threshold=0,
+        period=60 * MINUTE,
+        periods=1,
+        missing="notBreaching",
+        when="a backup of the database has failed",
+        why="The job in the AWS Backup console says why.",
+    ),
+    Watch(
+        name="Expired",
+        namespace="AWS/Backup",
+        metrics=("NumberOfBackupJobsExpired",),
+        statistic="Sum",
+        threshold=0,
+        period=60 * MINUTE,
+        periods=1,
+        missing="notBreaching",
+        when="a backup of the database did not start within its window",
+        why="The database was busy with a backup or maintenance of its own.",
+    ),
+)

@@ -1,0 +1,99 @@
+"""What every bucket of the storage stack has in common.
+
+A helper of ``templates/storage.py``, not a stack.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from awacs.aws import (
+    Action,
+    Bool,
+    Condition,
+    Deny,
+    Principal,
+    SecureTransport,
+    Statement,
+)
+from troposphere import GetAtt, Join, Sub, s3
+
+from templates.types import Days
+
+UNDELETE_DAYS = 7
+"""How long an expired or deleted log can be brought back: a week to notice."""
+
+UPLOAD_DAYS = 7
+"""An upload of parts that takes longer has been given up, but is still paid for."""
+
+
+def closed() -> dict[str, Any]:
+    """Return what every bucket here is: private, versioned, kept."""
+    return {
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "OwnershipControls": s3.OwnershipControls(
+            Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
+        ),
+        "PublicAccessBlockConfiguration": s3.PublicAccessBlockConfiguration(
+            BlockPublicAcls=True,
+            BlockPublicPolicy=True,
+            IgnorePublicAcls=True,
+            RestrictPublicBuckets=True,
+        ),
+        "VersioningConfiguration": s3.VersioningConfiguration(Status="Enabled"),
+    }
+
+
+def encryption(
+    default: s3.ServerSideEncryptionByDefault, *, has_bucket_key: bool
+) -> s3.BucketEncryption:
+    """Return the encryption of whatever is put without saying how."""
+    return s3.BucketEncryption(
+        ServerSideEncryptionConfiguration=[
+            s3.ServerSideEncryptionRule(
+                ServerSideEncryptionByDefault=default, BucketKeyEnabled=has_bucket_key
+            )
+        ]
+    )
+
+
+def expiring(days: Days) -> s3.LifecycleConfiguration:
+    """Delete what is old, in two rules: S3 refuses days and markers in one."""
+    return s3.LifecycleConfiguration(
+        Rules=[
+            s3.LifecycleRule(Id="Expire", Status="Enabled", ExpirationInDays=days),
+            tidying(UNDELETE_DAYS),
+        ]
+    )
+
+
+def tidying(days: int) -> s3.LifecycleRule:
+    """Delete what nobody sees: old versions, lone markers, abandoned uploads."""
+    return s3.LifecycleRule(
+        Id="Tidy",
+        Status="Enabled",
+        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(
+            DaysAfterInitiation=UPLOAD_DAYS
+        ),
+        ExpiredObjectDeleteMarker=True,
+        NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=days),
+    )
+
+
+def tls_only(bucket: s3.Bucket) -> Statement:
+    """Refuse whoever does not come by TLS, whatever else lets them in."""
+    return Statement(
+        Sid="TlsOnly",
+        Effect=Deny,
+        Principal=Principal("*"),
+        Action=[Action("s3", "*")],
+        # Join, not Sub: some rule packs read no other form.
+        Resource=[GetAtt(bucket, "Arn"), Join("", [GetAtt(bucket, "Arn"), "/*"])],
+        Condition=Condition(Bool(SecureTransport, "false")),
+    )
+
+
+def objects(bucket: s3.Bucket, path: str) -> Sub:
+    """Return the ARN of the objects at a path."""
+    return Sub(f"${{Bucket}}/{path}", Bucket=GetAtt(bucket, "Arn"))

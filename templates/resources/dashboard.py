@@ -1,0 +1,199 @@
+"""The dashboard's charts, as data.
+
+``${Database}`` and the like are filled in by CloudFormation; the monitoring stack names
+what each stands for. Services and pools are found by searching, so a new pool of
+workers is on the dashboard without a change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from templates.airflow import metrics
+
+DATABASE = ("DBClusterIdentifier", "${Database}")
+WRITER = (*DATABASE, "Role", "WRITER")
+NODE_1 = ("CacheClusterId", "${Broker}-001")
+NODE_2 = ("CacheClusterId", "${Broker}-002")
+LOAD_BALANCER = ("LoadBalancer", "${LoadBalancer}")
+API_TARGETS = ("TargetGroup", "${TargetGroup}", *LOAD_BALANCER)
+
+CLUSTER = (metrics.CLUSTER_DIMENSION, "${Cluster}")
+
+WIDTH, HEIGHT = 8, 6
+PER_ROW = 3
+ALARMS_HEIGHT = 4
+
+
+@dataclass(frozen=True)
+class Search:
+    """A metric of every service of the cluster, or whatever it is told apart ``by``."""
+
+    namespace: str
+    metric: str
+    by: str = "ServiceName"
+
+    def expression(self, statistic: str) -> str:
+        """Return the search as CloudWatch reads it."""
+        return (
+            f"SEARCH('{{{self.namespace},ClusterName,{self.by}}} "
+            f'ClusterName="${{Cluster}}" MetricName="{self.metric}"\', '
+            f"'{statistic}', 60)"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """One chart: metrics of one statistic, and what searches find."""
+
+    title: str
+    metrics: tuple[tuple[str, ...], ...] = ()
+    searches: tuple[Search, ...] = ()
+    statistic: str = "Average"
+
+    def widget(self, x: int, y: int) -> dict[str, object]:
+        """Return the chart as CloudWatch reads it."""
+        return {
+            "type": "metric",
+            "x": x,
+            "y": y,
+            "width": WIDTH,
+            "height": HEIGHT,
+            "properties": {
+                "title": self.title,
+                "region": "${AWS::Region}",
+                "view": "timeSeries",
+                "period": 60,
+                "stat": self.statistic,
+                "metrics": [*map(list, self.metrics), *self._searched()],
+            },
+        }
+
+    def _searched(self) -> list[list[dict[str, str]]]:
+        found = []
+        for search in self.searches:
+            label = f"${{!PROP('Dim.{search.by}')}}"
+            if len(self.searches) > 1:
+                label += f" {search.metric}"
+            expression = search.expression(self.statistic)
+            found.append([{"expression": expression, "label": label}])
+        return found
+
+
+def of_pools(*names: str) -> tuple[Search, ...]:
+    """Return searches for metrics of the autoscaler."""
+    return tuple(
+        Search(metrics.NAMESPACE, name, by=metrics.POOL_DIMENSION) for name in names
+    )
+
+
+CHARTS = (
+    Chart(
+        title="Tasks running, by service",
+        searches=(Search("ECS/ContainerInsights", "RunningTaskCount"),),
+    ),
+    Chart(title="CPU, by service (%)", searches=(Search("AWS/ECS", "CPUUtilization"),)),
+    Chart(
+        title="Memory, by service (%)",
+        searches=(Search("AWS/ECS", "MemoryUtilization"),),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Workers missing and to spare, by pool",
+        searches=of_pools(metrics.WORKER_DEFICIT, metrics.WORKER_SURPLUS),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Workers wanted by all pools, and tasks that no pool serves",
+        metrics=tuple(
+            (metrics.NAMESPACE, name, *CLUSTER) for name in metrics.OF_ALL_POOLS
+        ),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Autoscaler speaks (1), and tasks that wait while none runs, by pool",
+        searches=of_pools(metrics.BRAIN_HEARTBEAT, metrics.STALLED_TASKS),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Web requests and errors",
+        statistic="Sum",
+        metrics=(
+            ("AWS/ApplicationELB", "RequestCount", *LOAD_BALANCER),
+            ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", *LOAD_BALANCER),
+            ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", *LOAD_BALANCER),
+        ),
+    ),
+    Chart(
+        title="Web response time, 95 of 100 requests (s)",
+        statistic="p95",
+        metrics=(("AWS/ApplicationELB", "TargetResponseTime", *LOAD_BALANCER),),
+    ),
+    Chart(
+        title="API servers, healthy and not",
+        statistic="Maximum",
+        metrics=(
+            ("AWS/ApplicationELB", "HealthyHostCount", *API_TARGETS),
+            ("AWS/ApplicationELB", "UnHealthyHostCount", *API_TARGETS),
+        ),
+    ),
+    Chart(
+        title="Database CPU and capacity used (%)",
+        metrics=(
+            ("AWS/RDS", "CPUUtilization", *WRITER),
+            ("AWS/RDS", "ACUUtilization", *DATABASE),
+        ),
+    ),
+    Chart(
+        title="Database connections",
+        statistic="Maximum",
+        metrics=(("AWS/RDS", "DatabaseConnections", *WRITER),),
+    ),
+    Chart(
+        title="Database capacity (units)",
+        metrics=(("AWS/RDS", "ServerlessDatabaseCapacity", *DATABASE),),
+    ),
+    Chart(
+        title="Broker memory (%)",
+        statistic="Maximum",
+        metrics=(
+            ("AWS/ElastiCache", "DatabaseMemoryUsagePercentage", *NODE_1),
+            ("AWS/ElastiCache", "DatabaseMemoryUsagePercentage", *NODE_2),
+        ),
+    ),
+    Chart(
+        title="Broker engine CPU (%)",
+        metrics=(
+            ("AWS/ElastiCache", "EngineCPUUtilization", *NODE_1),
+            ("AWS/ElastiCache", "EngineCPUUtilization", *NODE_2),
+        ),
+    ),
+    Chart(
+        title="Broker connections",
+        statistic="Maximum",
+        metrics=(
+            ("AWS/ElastiCache", "CurrConnections", *NODE_1),
+            ("AWS/ElastiCache", "CurrConnections", *NODE_2),
+        ),
+    ),
+)
+
+
+def dashboard_body(alarm_arns: list[str]) -> str:
+    """Return the dashboard as JSON, with placeholders; the alarms' states on top."""
+    alarms = {
+        "type": "alarm",
+        "x": 0,
+        "y": 0,
+        "width": WIDTH * PER_ROW,
+        "height": ALARMS_HEIGHT,
+        "properties": {"title": "Alarms", "alarms": alarm_arns},
+    }
+    charts = [
+        chart.widget(
+            x=place % PER_ROW * WIDTH, y=ALARMS_HEIGHT + place // PER_ROW * HEIGHT
+        )
+        for place, chart in enumerate(CHARTS)
+    ]
+    return json.dumps({"widgets": [alarms, *charts]})

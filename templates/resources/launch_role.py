@@ -1,0 +1,168 @@
+"""The role that Service Catalog launches the product as, for the service catalog.
+
+Its policies are made from the compiled templates; see ``launch_permissions.py`` and
+``launch_scopes.py`` in ``compiler/``. Two more come with the administrator's choices:
+launched roles that have to carry a boundary, and further policies for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import awacs.iam
+import awacs.s3
+import awacs.sts
+from awacs.aws import (
+    Allow,
+    ArnEquals,
+    Condition,
+    Deny,
+    PolicyDocument,
+    Principal,
+    Statement,
+    StringEquals,
+    StringEqualsIfExists,
+    StringNotEquals,
+)
+from troposphere import AccountId, Equals, If, Not, NoValue, Ref, Sub, iam
+
+from compiler.iam_scopes import TOPICS
+from compiler.launch_permissions import (
+    PROVISIONED,
+    check_count,
+    check_size,
+    explanation,
+    permissions_by_topic,
+)
+from compiler.wiring import Template
+from templates.types import PolicyArn, PolicyArns
+
+
+def add_launch_role(
+    t: Template,
+    launches: Template,
+    *,
+    role_boundary_arn: PolicyArn,
+    launch_role_boundary_arn: PolicyArn,
+    extra_policy_arns: PolicyArns,
+) -> iam.Role:
+    """Add the role that may launch a compiled parent, with its policies."""
+    topics = permissions_by_topic(launches.walk())
+    topics["Stack"].append(_copied_template())
+    policies = [
+        *(_topic_policy(t, topic, statements) for topic, statements in topics.items()),
+        _boundary_policy(t, role_boundary_arn),
+        _extra_policy(t, extra_policy_arns),
+    ]
+    check_count(len(policies))
+    has_boundary = t.condition(
+        "HasLaunchRoleBoundary", Not(Equals(launch_role_boundary_arn, ""))
+    )
+    return t.add(
+        iam.Role(
+            "LaunchRole",
+            Description="Launches Apache Airflow for the users of Service Catalog.",
+            AssumeRolePolicyDocument=_policy(_assumed_by_service_catalog()),
+            ManagedPolicyArns=policies,
+            PermissionsBoundary=If(has_boundary, launch_role_boundary_arn, NoValue),
+        ),
+        "Role that Service Catalog launches the product as.",
+    )
+
+
+def _topic_policy(t: Template, topic: str, statements: Sequence[Statement]) -> Ref:
+    check_size(topic, statements)
+    return Ref(
+        t.add(
+            iam.ManagedPolicy(f"{topic}Policy", PolicyDocument=_policy(*statements)),
+            TOPICS[topic],
+            why=explanation(topic, statements),
+        )
+    )
+
+
+def _boundary_policy(t: Template, boundary_arn: PolicyArn) -> If:
+    """Refuse to make or to arm a role that the boundary does not bound."""
+    has_boundary = t.condition("HasRoleBoundary", Not(Equals(boundary_arn, "")))
+    policy = t.add(
+        iam.ManagedPolicy(
+            "BoundaryPolicy",
+            Condition=has_boundary,
+            PolicyDocument=_policy(
+                Statement(
+                    Sid="BoundedRolesOnly",
+                    Effect=Deny,
+                    Action=[
+                        awacs.iam.AttachRolePolicy,
+                        awacs.iam.CreateRole,
+                        awacs.iam.PutRolePermissionsBoundary,
+                    ],
+                    Resource=["*"],
+                    Condition=Condition(
+                        StringNotEquals("iam:PermissionsBoundary", boundary_arn)
+                    ),
+                )
+            ),
+        ),
+        "Launches make bounded roles only.",
+        why="A launch writes its own policies: only a boundary limits what they allow.",
+    )
+    return If(has_boundary, Ref(policy), NoValue)
+
+
+def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
+    """Let a launch attach the policies that the administrator names."""
+    has_extra = t.condition("HasExtraPolicies", Not(Equals(policy_arns.crossing(), "")))
+    policy = t.add(
+        iam.ManagedPolicy(
+            "ExtraPolicy",
+            Condition=has_extra,
+            PolicyDocument=_policy(
+                Statement(
+                    Sid="AttachNamedPolicies",
+                    Effect=Allow,
+                    Action=[awacs.iam.AttachRolePolicy, awacs.iam.DetachRolePolicy],
+                    Resource=[
+                        Sub(
+                            "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/"
+                            f"{PROVISIONED}*"
+                        )
+                    ],
+                    Condition=Condition(ArnEquals("iam:PolicyARN", policy_arns)),
+                )
+            ),
+        ),
+        "Launches attach policies that the administrator named.",
+    )
+    return If(has_extra, Ref(policy), NoValue)
+
+
+def _assumed_by_service_catalog() -> Statement:
+    """Trust Service Catalog for this account.
+
+    AWS does not say whether Service Catalog names the account it works for. The
+    condition binds it where it does, and does not lock it out where it does not.
+    """
+    return Statement(
+        Effect=Allow,
+        Principal=Principal("Service", "servicecatalog.amazonaws.com"),
+        Action=[awacs.sts.AssumeRole],
+        Condition=Condition(StringEqualsIfExists("aws:SourceAccount", AccountId)),
+    )
+
+
+def _copied_template() -> Statement:
+    """Read the copy of the parent that Service Catalog keeps in a bucket of its own."""
+    return Statement(
+        Sid="ReadCopiedTemplate",
+        Effect=Allow,
+        Action=[awacs.s3.GetObject],
+        Resource=["*"],
+        Condition=Condition(
+            StringEquals("s3:ExistingObjectTag/servicecatalog:provisioning", "true")
+        ),
+    )
+
+
+def _policy(*statements: Statement) -> PolicyDocument:
+    return PolicyDocument(Version="2012-10-17", Statement=list(statements))

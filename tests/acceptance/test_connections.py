@@ -1,0 +1,90 @@
+"""What the public listener is asked, against one that answers as told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from acceptance.check import LeftOut, NotProven
+from acceptance.checks import connections
+from local.datastores import Authority
+from local.ecs.web import Answer, Request, Server
+from local.environment import Stage
+from tests.acceptance.fakes import stage
+
+
+class Listener:
+    """Answers 200 on what is open and 404 on the rest; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.open = {connections.OPEN}
+        self.asked: list[str] = []
+
+    def handle(self, request: Request) -> Answer:
+        self.asked.append(request.target)
+        return Answer(200 if request.target in self.open else 404)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def served(listener: Listener, tmp_path: Path) -> Iterator[Stage]:
+    issued = Authority(tmp_path / "ca").issue("door")
+    server = Server(
+        listener.handle, certificate=(issued.certificate_path, issued.key_path)
+    )
+    environ = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{server.url}/inside/"}
+    worker = SimpleNamespace(environment=environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "first", lambda *_: worker)
+        patch.setattr(connections, "logs", lambda *_: "")
+        yield stage(url=server.url, folder=tmp_path)
+    server.close()
+
+
+def test_every_spelling_is_asked_as_it_is_written(
+    served: Stage, listener: Listener
+) -> None:
+    listener.open.add("/inside/health")
+
+    assert connections.execution_api(served).startswith("7 spellings refused")
+    assert [path for path in listener.asked if path in connections.CLOSED] == [
+        *connections.CLOSED
+    ]
+
+
+@pytest.mark.parametrize("path", connections.CLOSED)
+def test_one_spelling_that_gets_through_is_enough(
+    served: Stage, listener: Listener, path: str
+) -> None:
+    listener.open |= {path, "/inside/health"}
+
+    with pytest.raises(NotProven, match="templates/routes"):
+        connections.execution_api(served)
+
+
+def test_a_listener_that_refuses_everything_proves_nothing(
+    served: Stage, listener: Listener
+) -> None:
+    listener.open.clear()
+
+    with pytest.raises(NotProven, match="a refusal says nothing"):
+        connections.execution_api(served)
+
+
+def test_workers_must_reach_it(served: Stage) -> None:
+    with pytest.raises(NotProven, match="is answered 404"):
+        connections.execution_api(served)
+
+
+def test_without_flower_its_line_is_left_out() -> None:
+    with pytest.raises(LeftOut, match="EnableFlower is false in dev"):
+        connections.flower(
+            stage(parameters={"EnableFlower": "false"}, environment="dev")
+        )

@@ -1,0 +1,308 @@
+"""The command line as a person meets it: each mistake has its message and exit code."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.errors import ExitCode
+from compiler import output
+from tests.checkout import Checkout
+
+pytestmark = pytest.mark.slow
+
+ESCAPE = "\x1b["
+PATIENCE = 60
+"""Seconds to wait for another process on a busy machine."""
+
+
+def refused(
+    checkout: Checkout, code: ExitCode, *said: str, arguments: tuple[str, ...] = ()
+) -> None:
+    """Expect a clear refusal that leaves dist/ and its surroundings alone."""
+    before = checkout.written()
+    done = checkout.run(*(arguments or ("templates",)))
+    assert done.returncode == code, done.stderr
+    for text in said:
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert checkout.written() == before
+    assert leftovers(checkout) == set()
+
+
+def leftovers(checkout: Checkout) -> set[str]:
+    return {path.name for path in checkout.root.iterdir() if path.name.startswith(".")}
+
+
+def test_build_writes_dist_and_prints_what_it_uses_of_each_quota(
+    checkout: Checkout,
+) -> None:
+    done = checkout.run("templates")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert re.search(r"Resources +Parameters +Outputs +Bytes +SHA-256", done.stdout)
+    assert re.search(r"of 500 +of 200 +of 200 +of 1,000,000", done.stdout)
+    digest = output.digest((checkout.dist / "topic.template.json").read_bytes())
+    assert re.search(rf"^topic +1 +1 +1 +\d+ +{digest[:12]}", done.stdout, re.MULTILINE)
+    assert "6 resources in one nested operation, of 2,500" in done.stdout
+    assert {
+        "parent.template.json",
+        "topic.template.json",
+        "service-catalog.template.json",
+        "assets/runtime.zip",
+        "manifest.json",
+        "parameters/dev/cli.json",
+        "parameters/prod/git-sync.yaml",
+    } <= checkout.written().keys()
+    assert leftovers(checkout) == set()
+
+
+def test_unchanged_rebuild_says_so_and_loads_no_compiler(built: Checkout) -> None:
+    stamps = {p: p.stat().st_mtime_ns for p in built.dist.rglob("*")}
+    done = built.run("templates", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "Unchanged" in done.stdout
+    assert "SHA-256" in done.stdout
+    assert {p: p.stat().st_mtime_ns for p in built.dist.rglob("*")} == stamps
+    loaded = set(re.findall(r"\| +(\w+)", done.stderr))
+    assert "click" in loaded
+    assert not loaded & {"troposphere", "cfnlint", "cloudformation_validate"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.change("templates/topic.py", "Takes messages.", "Takes mail."),
+        lambda c: c.change("parameters/prod.json", '"large"', '"small"'),
+        lambda c: (c.root / "fargate_runtime" / "more.py").write_text(""),
+        lambda c: (c.dist / "topic.template.json").write_text("tampered"),
+    ],
+    ids=["a page", "an environment", "the runtime", "dist itself"],
+)
+def test_any_change_is_built(
+    change: Callable[[Checkout], object], built: Checkout
+) -> None:
+    change(built)
+    done = built.run("templates")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "Wrote dist/" in done.stdout
+    assert b"tampered" not in built.written()["topic.template.json"]
+
+
+def test_same_sources_give_the_same_bytes(checkout: Checkout) -> None:
+    for seed in ("0", "1"):
+        done = checkout.run("templates", "--dist", f"dist{seed}", PYTHONHASHSEED=seed)
+        assert done.returncode == ExitCode.OK, done.stderr
+    first, second = (
+        {p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()}
+        for d in (checkout.root / "dist0", checkout.root / "dist1")
+    )
+    assert first == second
+
+
+def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
+    built.change("templates/parent.py", "display_name=given.owner", "displayname=1")
+    refused(
+        built,
+        ExitCode.FAILED,
+        "topic.Inputs.displayname (templates/parent.py:",
+        "Did you mean display_name?",
+        "dist/ is exactly as it was",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("DisplayName=", "DisplayNam=", "DisplayNam"),
+        ("DisplayName=", "FifoTopic='yes', DisplayName=", "Topic.FifoTopic"),
+        ("sns.Topic(", "sns.Topics(", "AttributeError"),
+        ("def define(", "def define((", "SyntaxError"),
+    ],
+    ids=["unknown property", "wrong value", "unknown resource", "syntax"],
+)
+def test_mistake_in_a_page_is_shown_with_its_line(
+    old: str, new: str, what: str, built: Checkout
+) -> None:
+    built.change("templates/topic.py", old, new)
+    refused(built, ExitCode.FAILED, "templates/topic.py:", what)
+
+
+def test_what_a_linter_finds_stops_the_build(built: Checkout) -> None:
+    built.change(
+        "templates/topic.py", "DisplayName=", "TopicName=Ref('Nobody'), DisplayName="
+    )
+    refused(
+        built,
+        ExitCode.FAILED,
+        "topic.template.json:",
+        "Resources.Topic.Properties.TopicName",
+        "(cfn-lint ",
+        "(cloudformation-validate ",
+        "templates/topic.py:",
+    )
+
+
+def test_template_near_a_quota_stops_the_build(built: Checkout) -> None:
+    built.change("templates/topic.py", "Takes messages.", "x" * 900_001)
+    refused(built, ExitCode.FAILED, "topic.template.json", "bytes of 1,000,000")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"Owner"', '"Ownr"', ("parameters/prod.json:2", "Did you mean Owner?")),
+        ('"large"', '"huge"', ("parameters/prod.json:2", "huge")),
+        ('"large"', '"large', ("parameters/prod.json:2",)),
+        ("operations", "operations and more", ("The owner's name is long.",)),
+    ],
+    ids=["unknown parameter", "unknown value", "malformed JSON", "a check of ours"],
+)
+def test_wrong_parameter_file_stops_both_commands(
+    old: str, new: str, said: tuple[str, ...], built: Checkout
+) -> None:
+    built.change("parameters/prod.json", old, new)
+    refused(built, ExitCode.FAILED, *said)
+    refused(built, ExitCode.FAILED, *said, arguments=("parameters", "prod"))
+    assert built.run("parameters", "dev").returncode == ExitCode.OK
+
+
+def test_unreadable_parameter_file_is_named(built: Checkout) -> None:
+    (built.root / "parameters" / "prod.json").unlink()
+    (built.root / "parameters" / "prod.json").mkdir()
+    refused(built, ExitCode.UNABLE, "parameters/prod.json", "cannot be read")
+
+
+def test_unknown_environment_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+    refused(
+        built,
+        ExitCode.USAGE,
+        "prd",
+        "Did you mean prod?",
+        arguments=("parameters", "prd"),
+    )
+
+
+def test_unknown_command_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+    refused(built, ExitCode.USAGE, "No such command", arguments=("template",))
+
+
+def test_read_only_dist_is_refused(built: Checkout) -> None:
+    built.change("templates/topic.py", "Takes messages.", "Takes mail.")
+    built.dist.chmod(0o555)
+    refused(built, ExitCode.UNABLE, "dist/", "read-only", "chmod u+w dist")
+    built.dist.chmod(0o755)
+
+
+def test_folder_that_does_not_exist_is_named(built: Checkout) -> None:
+    missing = str(built.root / "missing" / "dist")
+    refused(
+        built,
+        ExitCode.UNABLE,
+        str(built.root / "missing"),
+        "No such file",
+        arguments=("templates", "--dist", missing),
+    )
+
+
+def test_second_build_at_once_is_refused(built: Checkout) -> None:
+    with output.exclusive(built.dist):
+        refused(built, ExitCode.UNABLE, "Another build is writing it")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "moment", [".dist.staged", ".dist.staged/manifest.json"], ids=["compile", "lint"]
+)
+def test_interrupted_build_leaves_no_trace(
+    moment: str, stop: signal.Signals, built: Checkout
+) -> None:
+    before = built.written()
+    built.change("templates/topic.py", "Takes messages.", "Takes mail.")
+    # A session of its own, so that the signal goes where Ctrl-C at a terminal goes.
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        built.command("templates"),
+        cwd=built.root,
+        env=built.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(built.root / moment, process)
+    os.killpg(process.pid, stop)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == ExitCode.INTERRUPTED, stderr
+    assert stderr.strip() == "Interrupted. dist/ is exactly as it was."
+    assert stdout == ""
+    assert built.written() == before
+    assert leftovers(built) == set()
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert process.poll() is None, "the build ended too early"
+        assert time.monotonic() < until, f"{path.name} never came"
+        time.sleep(0.001)
+
+
+def at_a_terminal(checkout: Checkout, **environment: str) -> str:
+    """Return what an unchanged rebuild prints at a terminal."""
+    ours, theirs = pty.openpty()
+    subprocess.run(  # noqa: S603 - our own command
+        checkout.command("templates"),
+        cwd=checkout.root,
+        env=checkout.environment(TERM="xterm-256color", **environment),
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    except OSError:  # Linux reports the closed terminal this way
+        pass
+    os.close(ours)
+    return said.decode()
+
+
+def test_colours_are_for_terminals(built: Checkout) -> None:
+    assert ESCAPE in at_a_terminal(built)
+    piped = built.run("templates", TERM="xterm-256color").stdout
+    assert "topic" in piped
+    assert ESCAPE not in piped
+
+
+def test_no_color_is_obeyed(built: Checkout) -> None:
+    said = at_a_terminal(built, NO_COLOR="1")
+    assert "topic" in said
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", said)
+
+
+def test_help_tells_commands_examples_and_exit_codes(checkout: Checkout) -> None:
+    done = checkout.run("--help")
+    assert done.returncode == ExitCode.OK
+    for text in ("templates", "parameters", "Examples", "Exit codes", "NO_COLOR"):
+        assert text in done.stdout
+    for code in ExitCode:
+        assert re.search(rf"^ +{code.value} ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["templates", "parameters"])
+def test_every_command_has_help(command: str, checkout: Checkout) -> None:
+    done = checkout.run(command, "--help")
+    assert done.returncode == ExitCode.OK
+    assert len(done.stdout.splitlines()) > 10

@@ -1,0 +1,98 @@
+"""What a person reads: the whole of it, plain where it is piped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cli import build_report
+from cli.errors import Problem
+from compiler.pipeline import Outcome
+from compiler.quotas import BYTES, RESOURCES
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    resources = {f"Topic{n}": {"Type": "AWS::SNS::Topic"} for n in range(400)}
+    for name, document in (("small", {}), ("large", {"Resources": resources})):
+        (tmp_path / f"{name}.template.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+def test_table_has_a_line_a_template_with_every_quota(dist: Path) -> None:
+    console = Console(width=100)
+    with console.capture() as said:
+        console.print(build_report.table(dist))
+    lines = said.get().splitlines()
+    size = len((dist / "large.template.json").read_bytes())
+    assert lines[0].split() == [
+        *("Template", "Resources", "Parameters", "Outputs", "Bytes", "SHA-256")
+    ]
+    assert lines[1].split()[1] == f"{RESOURCES.limit}"
+    assert lines[1].split()[-1] == f"{BYTES.limit:,}"
+    assert lines[2].split()[:5] == ["large", "400", "0", "0", f"{size:,}"]
+    assert lines[3].split()[:2] == ["small", "0"]
+
+
+def test_table_fits_a_screen_of_eighty_columns(dist: Path) -> None:
+    (dist / "service-catalog.template.json").write_text(
+        json.dumps({"M": "x" * 899_999})
+    )
+    console = Console(width=80)
+    with console.capture() as said:
+        console.print(build_report.table(dist))
+    assert "service-catalog" in said.get()
+    assert "…" not in said.get()
+
+
+def test_figure_that_nears_its_quota_stands_out(dist: Path) -> None:
+    console = Console(width=100, force_terminal=True, color_system="standard")
+    with console.capture() as said:
+        console.print(build_report.table(dist))
+    yellow = "\x1b[33m"
+    large, small = said.get().splitlines()[2:]
+    assert yellow in large
+    assert yellow not in small
+
+
+def test_unchanged_build_says_so(
+    dist: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_report.show_build(dist, Outcome(has_changed=False))
+    assert "Unchanged" in capsys.readouterr().out
+
+
+def test_what_cannot_be_checked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome(
+        has_changed=True, environments=("prod",), unchecked=("Rule X is not checked.",)
+    )
+    build_report.show_check(outcome)
+    said = capsys.readouterr()
+    assert said.out == "prod: every value can be launched.\n"
+    assert said.err == "note   Rule X is not checked.\n"
+
+
+def test_problem_is_printed_word_for_word(capsys: pytest.CaptureFixture[str]) -> None:
+    # A linter quotes lists in brackets, which is markup to the library that prints,
+    # and long lines were broken where a screen would have ended.
+    what = "'x' is not one of ['a', '[bold]b[/bold]']" + ", and so on" * 30
+    problem = Problem(where="a.json:1", what=what, why="Why.", remedy="Do.")
+    build_report.show((problem,), "All is as it was.")
+    assert capsys.readouterr().err == (
+        f"error  a.json:1\n       {what}\nwhy    Why.\ndo     Do.\n\n"
+        "1 problem. All is as it was.\n"
+    )
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
+
+
+def test_the_arn_of_a_secret_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its middle is the code of a pictograph, which a rehearsal once showed instead."""
+    build_report.stdout().print(ARN)
+    assert ARN in capsys.readouterr().out

@@ -1,0 +1,383 @@
+"""The commands as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import deployment
+from cli.errors import ExitCode, Problem, Refused, Unable
+from deploy import aws as aws_module
+from deploy import quick_create
+from deploy.addresses import Place, addressed
+from deploy.aws import Emulator
+from deploy.dist import Environment
+from tests.deploy.fakes import (
+    REGION,
+    FakeAws,
+    described,
+    dist,
+    error,
+    histories,
+    nested,
+    row,
+    stack_id,
+    template,
+    write,
+)
+
+NAME = "airflow-dev"
+NAMES = [
+    "publish",
+    "plan",
+    "launch",
+    "status",
+    "events",
+    "outputs",
+    "diagnose",
+    "recover",
+    "destroy",
+    "link",
+    "catalog",
+]
+
+
+def connect(_region: str | None) -> tuple[str, dict[str, str], deployment.Kinds]:
+    credentials = {
+        "region_name": REGION,
+        "aws_access_key_id": "111122223333",
+        "aws_secret_access_key": "testing",
+    }
+    return "http://127.0.0.1:1", credentials, lambda: {NAME: {"Data": "emulated"}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "dist")
+
+
+def run(folder: Path, *words: str) -> Result:
+    group = click.Group(commands=deployment.commands(folder, connect))
+    return CliRunner().invoke(group, words)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:
+    """Answer every command from here."""
+    aws = FakeAws(**answers)
+
+    def make(*, emulator: Emulator | None = None, **_rest: Any) -> FakeAws:
+        aws.emulator = emulator
+        return aws
+
+    monkeypatch.setattr(aws_module, "Aws", make)
+    return aws
+
+
+PUBLISHED: dict[str, Any] = {
+    "head_bucket": {"BucketRegion": REGION},
+    "head_object": {},
+    "get_bucket_policy": {"Policy": "TlsOnly"},
+}
+
+
+def test_every_command_is_there(folder: Path) -> None:
+    assert [c.name for c in deployment.commands(folder, connect)] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_reads_as_it_was_written(folder: Path, name: str) -> None:
+    """click rewraps a paragraph unless told not to, and examples become one line."""
+    told = run(folder, name, "--help").output
+    assert "\n  Examples\n    build.py " in told
+    assert "\\b" not in told
+    assert f"\n    {ExitCode.REFUSED}    refused" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_an_unknown_environment_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **PUBLISHED)
+    for name in ("publish", "plan", "launch", "status", "destroy", "link"):
+        done = run(folder, name, "test")
+        assert done.exit_code == ExitCode.USAGE
+        assert "It holds: dev, prod." in done.output
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (Refused(Problem(where="x", what="no")), ExitCode.REFUSED),
+        (Unable(Problem(where="x", what="no")), ExitCode.UNABLE),
+        (error("Odd", "no"), ExitCode.FAILED),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+        (OSError(28, "No space left on device"), ExitCode.UNABLE),
+    ],
+)
+def test_every_failure_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, failure: Any, code: ExitCode
+) -> None:
+    def fail(**_given: Any) -> Any:
+        raise failure
+
+    given(monkeypatch, describe_stacks=fail)
+    assert run(folder, "outputs", "dev").exit_code == code
+
+
+def test_commands_in_messages_can_be_typed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    busy = described("other", "UPDATE_ROLLBACK_IN_PROGRESS")
+    given(monkeypatch, describe_stacks=busy)
+    told = run(folder, "recover", "dev", "--local", "--stack-name", "other").output
+    assert "build.py events dev --stack-name other --local --follow" in told
+
+
+def test_a_stack_can_be_looked_at_without_a_build(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    outputs = [{"OutputKey": "WebUrl", "OutputValue": "https://x"}]
+    given(
+        monkeypatch, describe_stacks=described(NAME, "CREATE_COMPLETE", Outputs=outputs)
+    )
+    done = run(tmp_path / "none", "outputs", "dev", "--json")
+    assert json.loads(done.output) == {"WebUrl": "https://x"}
+
+
+def test_a_launch_without_a_build_says_to_build(tmp_path: Path) -> None:
+    done = run(tmp_path, "launch", "dev", "--local")
+    assert done.exit_code == ExitCode.UNABLE
+    assert "make templates" in done.output
+
+
+STATUS: dict[str, Any] = {
+    "describe_stacks": described(NAME, "CREATE_COMPLETE"),
+    "get_template": {"TemplateBody": template()},
+    "list_stack_resources": {
+        "StackResourceSummaries": [
+            {
+                "LogicalResourceId": name,
+                "ResourceType": kind,
+                "PhysicalResourceId": name.lower(),
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+            for name, kind in (
+                ("Data", "AWS::S3::Bucket"),
+                ("Eip", "AWS::EC2::EIP"),
+            )
+        ]
+    },
+}
+
+
+def test_locally_every_resource_says_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **STATUS)
+    told = run(folder, "status", "dev", "--local").output
+    assert "1 emulated, 1 not listed" in told
+    data = json.loads(run(folder, "status", "dev", "--local", "--json").output)
+    assert [r["Here"] for r in data["Resources"]] == ["emulated", "not listed"]
+
+
+def test_on_aws_nothing_is_said_to_be_emulated(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **STATUS)
+    assert "emulated" not in run(folder, "status", "dev", "--all").output
+
+
+def test_a_stack_that_needs_attention_has_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    bad = {**STATUS, "describe_stacks": described(NAME, "UPDATE_ROLLBACK_FAILED")}
+    given(monkeypatch, **bad)
+    assert run(folder, "status", "dev").exit_code == ExitCode.FAILED
+
+
+EVENTS = histories(
+    row(1, NAME, NAME, "UPDATE_IN_PROGRESS"),
+    nested(2, NAME, "Storage", "UPDATE_IN_PROGRESS", child="sto"),
+    row(3, "sto", "Data", "UPDATE_FAILED", reason="the cause"),
+    nested(4, NAME, "Storage", "UPDATE_FAILED", child="sto", reason="x"),
+    row(5, NAME, NAME, "UPDATE_ROLLBACK_COMPLETE"),
+)
+
+
+def test_events_of_all_stacks_are_shown_in_order(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(
+        monkeypatch,
+        describe_stacks=described(NAME, "UPDATE_ROLLBACK_COMPLETE"),
+        describe_stack_events=EVENTS,
+    )
+    lines = run(folder, "events", "dev").output.splitlines()
+    assert [line.split()[2] for line in lines] == [
+        "the", "Storage", "Storage/Data", "Storage", "the",
+    ]  # fmt: skip
+    only = run(folder, "events", "dev", "--failed").output.splitlines()
+    assert len(only) == 2
+
+
+def test_events_of_one_moment_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Many happen within the same millisecond, and come the newest first."""
+    given(
+        monkeypatch,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        describe_stack_events=histories(
+            row(1, NAME, NAME, "CREATE_IN_PROGRESS"),
+            nested(2, NAME, "Storage", "CREATE_IN_PROGRESS", child="sto"),
+            row(3, "sto", "Data", "CREATE_IN_PROGRESS"),
+            row(3, "sto", "Data", "CREATE_COMPLETE"),
+        ),
+    )
+    lines = run(folder, "events", "dev").output.splitlines()
+    assert [line.split()[1] for line in lines[-2:]] == [
+        "CREATE_IN_PROGRESS",
+        "CREATE_COMPLETE",
+    ]
+
+
+def test_diagnose_tells_the_cause_and_fails(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(
+        monkeypatch,
+        describe_stacks=described(NAME, "UPDATE_ROLLBACK_COMPLETE"),
+        describe_stack_events=EVENTS,
+    )
+    done = run(folder, "diagnose", "dev")
+    assert done.exit_code == ExitCode.FAILED
+    assert "Root cause: Storage/Data" in done.output
+
+
+def test_plan_has_an_exit_code_of_its_own_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(
+        monkeypatch,
+        **PUBLISHED,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        create_change_set={"Id": "set", "StackId": stack_id(NAME)},
+        describe_change_set={
+            "Status": "FAILED",
+            "StatusReason": "The submitted information didn't contain changes.",
+        },
+        delete_change_set={},
+    )
+    done = run(folder, "plan", "dev")
+    assert done.exit_code == ExitCode.UNCHANGED
+    assert "Nothing to change" in done.output
+
+
+def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    added = {
+        "Action": "Add",
+        "LogicalResourceId": "Topic",
+        "ResourceType": "AWS::SNS::Topic",
+    }
+    given(
+        monkeypatch,
+        **PUBLISHED,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        get_template={"TemplateBody": template()},
+        create_change_set={"Id": "set", "StackId": stack_id(NAME)},
+        describe_change_set={
+            "Status": "CREATE_COMPLETE",
+            "ChangeSetId": "set",
+            "StackId": stack_id(NAME),
+            "Changes": [{"ResourceChange": added}],
+        },
+        delete_change_set={},
+    )
+    told = json.loads(run(folder, "plan", "dev", "--json").output)
+    assert told["Changes"][0]["Name"] == "Topic"
+    assert told["Changes"][0]["EndangersData"] is False
+
+
+def test_publish_gives_addresses_to_other_programs(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **PUBLISHED)
+    told = json.loads(run(folder, "publish", "dev", "--json").output)
+    assert told["Parent"] == told["Files"]["parent.template.json"]
+    assert told["Uploaded"] == []
+
+
+def test_a_link_fills_in_the_console_of_its_region(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **PUBLISHED)
+    url = urlsplit(run(folder, "link", "dev").output.strip())
+    assert url.netloc == f"{REGION}.console.aws.amazon.com"
+    assert url.fragment.startswith("/stacks/create/review?")
+    filled = parse_qs(url.fragment.partition("?")[2])
+    assert filled["stackName"] == [NAME]
+    assert filled["param_Size"] == ["1"]
+    assert filled["templateURL"][0].endswith(".json")
+
+
+def test_no_link_leads_to_a_template_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **{**PUBLISHED, "head_object": error("404", "Not Found")})
+    done = run(folder, "link", "dev")
+    assert done.exit_code == ExitCode.REFUSED
+    assert "https://eu-central" not in done.output
+
+
+def test_a_badge_is_a_button_in_markdown(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    given(monkeypatch, **PUBLISHED)
+    told = run(folder, "link", "dev", "--badge").output
+    assert told.startswith("[![Launch airflow-dev](https://")
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_other_partitions_have_other_consoles(region: str, host: str) -> None:
+    built = dist()
+    aws = aws_module.Aws(region=region)
+    publication = addressed(built.files, Place("b", region, aws.dns_suffix))
+    url = quick_create.quick_create(aws, publication, built.environment("dev"))
+    assert urlsplit(url).netloc == host
+
+
+def test_a_value_with_blanks_survives_the_link() -> None:
+    """The console reads what follows the # itself, and takes a plus for a plus."""
+    built = dist()
+    aws = aws_module.Aws(region=REGION)
+    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    given = Environment("dev", NAME, {"Note": "a b&c+d"})
+    url = quick_create.quick_create(aws, publication, given)
+    assert "param_Note=a%20b%26c%2Bd" in url
+
+
+def test_a_link_too_long_for_a_browser_is_refused() -> None:
+    built = dist()
+    aws = aws_module.Aws(region=REGION)
+    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    long = Environment("dev", NAME, {"Note": "x" * 9000})
+    with pytest.raises(Refused, match="State fewer parameters"):
+        quick_create.quick_create(aws, publication, long)
+
+
+def test_a_choice_without_a_value_is_wrong_use(folder: Path) -> None:
+    done = run(folder, "catalog", "dev", "--local", "--parameter", "LauncherArn")
+    assert done.exit_code == ExitCode.USAGE
+    assert "Write NAME=VALUE" in done.output

@@ -1,0 +1,127 @@
+"""Each environment in the shapes of other tools: no value lost, none reread."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from compiler.parameter_formats import shapes
+from compiler.parameters import EnvironmentFile, MalformedFileError, load
+from compiler.validation import validate
+
+yaml: Any = importlib.import_module("yaml")  # it comes with cfn-lint, without types
+
+PRINTABLE = st.text(st.characters(codec="utf-8")).filter(str.isprintable)
+TREACHEROUS = (
+    *("true", "no", "on", "y", "null", "~", "0123", "1e3", "1_000", "0x1F", "12:30:45"),
+    *("=", "<<", "", " ", "- a", "a: b", "# x", "'", '"', "\\", "*x", "&x", "!x", "%x"),
+    *("2026-01-01", "é😀", ".inf", "|", ">", "{", "[", "@", "`", "?"),
+)
+TEXTS = PRINTABLE | st.sampled_from(TREACHEROUS)
+NAMES = st.text(st.sampled_from("AbYyesNo019"), min_size=1) | st.sampled_from(
+    ["Yes", "No", "On", "1e3", "Null"]
+)
+
+
+def environment(
+    parameters: dict[str, str], tags: dict[str, str] | None = None, **more: Any
+) -> EnvironmentFile:
+    return EnvironmentFile(
+        name="dev",
+        source="parameters/dev.json",
+        parameters=MappingProxyType(parameters),
+        tags=MappingProxyType(tags or {}),
+        **more,
+    )
+
+
+def read(files: dict[str, str], name: str) -> Any:
+    text = files[f"parameters/dev/{name}"]
+    return yaml.safe_load(text) if name.endswith("yaml") else json.loads(text)
+
+
+def pairs(found: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
+    assert all(pair.keys() == {key, value} for pair in found)
+    assert len({pair[key] for pair in found}) == len(found)
+    return {pair[key]: pair[value] for pair in found}
+
+
+@given(
+    st.dictionaries(NAMES, TEXTS),
+    st.dictionaries(TEXTS, TEXTS),
+    TEXTS.filter(bool),
+)
+@example(dict.fromkeys(TREACHEROUS, "x") | {"A": "true"}, {"y": "no"}, "a b.json")
+def test_every_value_comes_back_from_every_shape_as_it_was(
+    parameters: dict[str, str], tags: dict[str, str], path: str
+) -> None:
+    files = shapes(environment(parameters, tags), template_path=path)
+
+    listed = pairs(read(files, "cli.json"), "ParameterKey", "ParameterValue")
+    assert listed == parameters
+    assert pairs(read(files, "tags.json"), "Key", "Value") == tags
+    assert pairs(read(files, "service-catalog.json"), "Key", "Value") == parameters
+    assert read(files, "codepipeline.json") == {"Parameters": parameters, "Tags": tags}
+    assert read(files, "git-sync.yaml") == {
+        "template-file-path": path,
+        "parameters": parameters,
+        "tags": tags,
+    }
+
+
+@given(st.dictionaries(st.sampled_from("ABC"), TEXTS, min_size=1))
+def test_whatever_a_template_accepts_round_trips_from_file_to_file(
+    tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, str]
+) -> None:
+    template = {"Parameters": {name: {"Type": "String"} for name in parameters}}
+    path = tmp_path_factory.mktemp("parameters") / "dev.json"
+    path.write_text(json.dumps({"Parameters": parameters}))
+    found = load(path)
+    assert validate(found, template).problems == ()
+
+    files = shapes(found, template_path="parent.template.json")
+    path.write_text(files["parameters/dev/codepipeline.json"])
+
+    assert load(path).parameters == found.parameters == parameters
+
+
+def test_the_bytes_follow_from_the_file_alone() -> None:
+    one = shapes(environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p")
+
+    assert one == shapes(
+        environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p"
+    )
+    assert one["parameters/dev/git-sync.yaml"].splitlines()[2:] == [
+        'template-file-path: "p"',
+        "parameters:",
+        '  "B": "2"',
+        '  "A": "1"',
+        "tags:",
+        '  "t": "x"',
+    ]
+    assert all(text.endswith("\n") and "\r" not in text for text in one.values())
+
+
+def test_a_stack_policy_goes_where_it_is_understood() -> None:
+    policy = {"Statement": [{"Effect": "Deny", "Action": "Update:Delete"}]}
+    files = shapes(environment({}, stack_policy=policy), template_path="p")
+
+    assert read(files, "codepipeline.json")["StackPolicy"] == policy
+    assert "StackPolicy" not in read(
+        shapes(environment({}), template_path="p"), "codepipeline.json"
+    )
+
+
+def test_an_environment_with_problems_has_no_shapes(tmp_path: Path) -> None:
+    path = tmp_path / "dev.json"
+    path.write_text('{"Parameters": {"A": 1}}')
+
+    with pytest.raises(MalformedFileError, match="the number 1, not a string"):
+        shapes(load(path), template_path="p")

@@ -1,0 +1,95 @@
+"""Published addresses hold what lies there, and never change their meaning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deploy.addresses import Place, Publication, addressed
+from deploy.dist import digest
+from tests.deploy.fakes import FILES, NETWORK, PARENT, STORAGE, dist
+
+PLACE = Place("our-templates", "eu-central-1", "amazonaws.com")
+
+
+def published(files: Any = FILES, place: Place = PLACE) -> Publication:
+    return addressed(dist(files).files, place)
+
+
+def test_a_nested_template_is_named_by_its_regional_address() -> None:
+    parent = published().template("parent.template.json")
+    url = parent["Resources"]["Network"]["Properties"]["TemplateURL"]
+    assert url == published()["network.template.json"].url
+    assert url.startswith(
+        "https://our-templates.s3.eu-central-1.amazonaws.com/network/"
+    )
+
+
+def test_an_address_holds_the_digest_of_what_lies_there() -> None:
+    for file in published().files:
+        assert digest(file.body) in file.key
+
+
+def test_assets_are_named_by_key_and_the_bucket_by_name() -> None:
+    code = published().template("storage.template.json")["Resources"]["Code"]
+    assert code["Properties"]["Code"] == {
+        "S3Bucket": "our-templates",
+        "S3Key": f"assets/{digest(b'runtime')}.zip",
+    }
+
+
+def test_only_a_whole_string_is_rewritten() -> None:
+    """A description may mention a file without becoming an address."""
+    code = published().template("storage.template.json")["Resources"]["Code"]
+    assert (
+        code["Properties"]["Description"]
+        == (STORAGE["Resources"]["Code"]["Properties"]["Description"])
+    )
+
+
+def test_the_default_of_a_parameter_is_rewritten_too() -> None:
+    """The first version of the catalog's product is one."""
+    catalog = published().template("service-catalog.template.json")
+    default = catalog["Parameters"]["FirstVersionUrl"]["Default"]
+    assert default == published().root_url
+
+
+def test_children_go_before_their_parents() -> None:
+    place = {f.path: i for i, layer in enumerate(published().layers) for f in layer}
+    assert place["assets/runtime.zip"] < place["storage.template.json"]
+    assert place["storage.template.json"] < place["parent.template.json"]
+    assert place["parent.template.json"] < place["service-catalog.template.json"]
+
+
+def test_parameters_of_environments_are_not_published() -> None:
+    assert not [f for f in published().files if f.path.startswith("parameters/")]
+
+
+def test_an_unchanged_child_keeps_its_address_and_its_parent_does_not() -> None:
+    changed = {
+        **FILES,
+        "storage.template.json": {**STORAGE, "Description": "Another."},
+    }
+    before, after = published(), published(changed)
+    assert before["network.template.json"].url == after["network.template.json"].url
+    assert before["storage.template.json"].url != after["storage.template.json"].url
+    assert before.root_url != after.root_url
+
+
+def test_the_same_files_give_the_same_addresses_in_any_order() -> None:
+    backwards = dict(reversed(list(FILES.items())))
+    assert published().files == published(backwards).files
+
+
+def test_addresses_are_right_in_other_partitions() -> None:
+    place = Place("b", "cn-north-1", "amazonaws.com.cn")
+    assert published(place=place).root_url.startswith(
+        "https://b.s3.cn-north-1.amazonaws.com.cn/parent/"
+    )
+
+
+def test_nothing_but_strings_is_touched() -> None:
+    network = published().template("network.template.json")
+    assert network == NETWORK
+    parent = json.dumps(published().template("parent.template.json"))
+    assert json.dumps(PARENT["Parameters"]) in parent

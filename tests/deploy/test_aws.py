@@ -1,0 +1,252 @@
+"""What AWS answers, and what a person is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import botocore.retries.standard as retries
+import pytest
+
+from cli.errors import (
+    AwsError,
+    Denied,
+    ExitCode,
+    Failure,
+    Throttled,
+    Unable,
+    Unreachable,
+)
+from deploy import aws as module
+from deploy.aws import Aws, Emulator, iam_action
+
+GOOD = """<DescribeStacksResponse><DescribeStacksResult><Stacks/>
+</DescribeStacksResult></DescribeStacksResponse>"""
+
+
+def bad(code: str, message: str) -> str:
+    return (
+        "<ErrorResponse><Error><Type>Sender</Type>"
+        f"<Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    )
+
+
+@contextmanager
+def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
+    """Answer each request with the next of ``answers``, then with the last."""
+    left, seen = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            seen.append(self.rfile.read(length).decode())
+            status, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield account(f"http://127.0.0.1:{server.server_address[1]}"), seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def account(endpoint: str) -> Aws:
+    return Aws(
+        emulator=Emulator(
+            endpoint=endpoint,
+            region="eu-central-1",
+            access_key_id="111122223333",
+            secret_access_key="testing",  # noqa: S106 - nobody's
+        )
+    )
+
+
+@pytest.fixture(autouse=True)
+def _as_patient_as_with_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on the loopback stands in for AWS here, not for an emulator."""
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", module.ATTEMPTS)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backing off is botocore's and tested there; only that it tries again is ours."""
+    monkeypatch.setattr(
+        retries.ExponentialBackoff, "delay_amount", lambda _self, _context: 0
+    )
+
+
+def ask(aws: Aws) -> dict[str, Any]:
+    return aws.call(
+        "cloudformation", "describe_stacks", "Stack airflow-dev", StackName="x"
+    )
+
+
+def test_a_throttled_call_is_tried_again_until_it_is_answered() -> None:
+    busy = (400, bad("Throttling", "Rate exceeded"))
+    with serving(busy, busy, (200, GOOD)) as (aws, seen):
+        assert ask(aws)["Stacks"] == []
+    assert len(seen) == 3
+
+
+def test_endless_throttling_ends_and_says_to_wait() -> None:
+    with (
+        serving((400, bad("Throttling", "Rate exceeded"))) as (aws, seen),
+        pytest.raises(Throttled, match="Wait a minute"),
+    ):
+        ask(aws)
+    assert len(seen) == module.ATTEMPTS
+
+
+def test_a_server_error_is_tried_again() -> None:
+    with serving((503, bad("ServiceUnavailable", "")), (200, GOOD)) as (aws, seen):
+        ask(aws)
+    assert len(seen) == 2
+
+
+def test_expired_credentials_say_how_to_renew_them() -> None:
+    with (
+        serving((403, bad("ExpiredToken", "The token is expired"))) as (aws, _),
+        pytest.raises(Unable, match=r"have expired.*Sign in again") as caught,
+    ):
+        ask(aws)
+    assert caught.value.exit_code is ExitCode.UNABLE
+
+
+def test_access_denied_says_which_action_on_which_resource() -> None:
+    told = (
+        "User: arn:aws:iam::111122223333:user/me is not authorized to perform: "
+        "cloudformation:DescribeStacks on resource: arn:aws:cloudformation:eu-central-1"
+        ":111122223333:stack/x/* because no identity-based policy allows it"
+    )
+    with (
+        serving((403, bad("AccessDenied", told))) as (aws, _),
+        pytest.raises(Denied) as caught,
+    ):
+        ask(aws)
+    assert "Allow cloudformation:DescribeStacks on arn:aws:cloudformation" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "403"])
+def test_access_denied_without_words_is_named_by_what_was_tried(code: str) -> None:
+    """HEAD of S3 answers 403 and nothing else."""
+    with (
+        serving((403, bad(code, ""))) as (aws, _),
+        pytest.raises(
+            Denied, match="cloudformation:DescribeStacks on Stack airflow-dev"
+        ),
+    ):
+        ask(aws)
+
+
+def test_an_answer_that_callers_expect_keeps_its_code() -> None:
+    gone = bad("ValidationError", "Stack with id x does not exist")
+    with serving((400, gone)) as (aws, _), pytest.raises(AwsError) as caught:
+        ask(aws)
+    assert caught.value.code == "ValidationError"
+    assert module.is_missing(caught.value)
+
+
+def test_an_emulator_that_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
+    with serving((200, GOOD)) as (aws, _):
+        ask(aws)
+    with pytest.raises(Unreachable, match="does not answer any more"):
+        ask(aws)
+
+
+def test_the_page_of_a_proxy_is_no_answer() -> None:
+    with (
+        serving((502, "<html>Bad gateway")) as (aws, _),
+        pytest.raises(Unreachable),
+    ):
+        ask(aws)
+
+
+def test_a_call_that_times_out_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
+    hanging = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hanging.wait(5)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(Unreachable):
+            ask(account(f"http://127.0.0.1:{server.server_address[1]}"))
+    finally:
+        hanging.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_no_credentials_offers_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(Unable, match="--local"):
+        ask(Aws(region="eu-central-1"))
+
+
+def test_no_region_says_where_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(Unable, match="--region"):
+        ask(Aws())
+
+
+def test_an_unknown_profile_is_named() -> None:
+    with pytest.raises(Unable, match="nobody"):
+        ask(Aws(profile="nobody", region="eu-central-1"))
+
+
+def test_a_region_that_is_none_is_named() -> None:
+    with pytest.raises(Failure, match="no region of that name"):
+        _ = Aws(region="nowhere").partition
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "suffix"),
+    [
+        ("eu-central-1", "aws", "amazonaws.com"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+    ],
+)
+def test_every_partition_has_its_own_end_of_names(
+    region: str, partition: str, suffix: str
+) -> None:
+    aws = Aws(region=region)
+    assert (aws.partition, aws.dns_suffix) == (partition, suffix)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "action"),
+    [
+        ("s3", "head_object", "s3:GetObject"),
+        ("s3", "put_bucket_encryption", "s3:PutEncryptionConfiguration"),
+        (
+            "elbv2",
+            "modify_load_balancer_attributes",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+        ),
+        ("cloudformation", "create_change_set", "cloudformation:CreateChangeSet"),
+    ],
+)
+def test_actions_are_named_as_iam_knows_them(
+    service: str, operation: str, action: str
+) -> None:
+    assert iam_action(service, operation) == action

@@ -1,0 +1,378 @@
+"""Getting out of a bad state, and away: said first, and never silently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cli.errors import ExitCode, Failure, Refused, UsageError
+from deploy import prompts
+from deploy.destroy import Wishes, destroy, empty_bucket
+from deploy.recover import recover
+from tests.deploy.fakes import (
+    AT_ONCE,
+    FakeAws,
+    described,
+    dist,
+    error,
+    histories,
+    row,
+    stack_id,
+    template,
+)
+
+NAME = "airflow-dev"
+STACK = "AWS::CloudFormation::Stack"
+ALB_ARN = "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/x/1"
+
+RESOURCES = {
+    stack_id(NAME): [("Storage", STACK, stack_id("sto"), "CREATE_COMPLETE")],
+    stack_id("sto"): [
+        ("Data", "AWS::S3::Bucket", "data-bucket", "CREATE_COMPLETE"),
+        ("Log", "AWS::Logs::LogGroup", "/airflow/log", "CREATE_COMPLETE"),
+        ("Cluster", "AWS::RDS::DBCluster", "the-cluster", "UPDATE_FAILED"),
+        ("Login", "AWS::SecretsManager::Secret", "arn:secret", "CREATE_COMPLETE"),
+        (
+            "Door",
+            "AWS::ElasticLoadBalancingV2::LoadBalancer",
+            ALB_ARN,
+            "CREATE_COMPLETE",
+        ),
+    ],
+}
+TEMPLATES = {
+    stack_id(NAME): template(Storage={"Type": STACK}),
+    stack_id("sto"): template(
+        Data={"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"},
+        Log={"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"},
+        Cluster={"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "Snapshot"},
+        Login={"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete"},
+        Door={"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+    ),
+}
+
+CHANGING = (
+    "delete_stack",
+    "continue_update_rollback",
+    "cancel_update_stack",
+    "rollback_stack",
+    "update_termination_protection",
+    "modify_db_cluster",
+    "modify_load_balancer_attributes",
+    "delete_bucket",
+    "delete_log_group",
+)
+
+
+def account(
+    status: str = "UPDATE_COMPLETE",
+    ends: str = "DELETE_COMPLETE",
+    *,
+    is_protected: bool = False,
+    **more: Any,
+) -> FakeAws:
+    """An account with a stack that holds all kinds of things."""
+    begun = [row(0, NAME, NAME, "CREATE_IN_PROGRESS")]
+    aws = FakeAws(
+        **{
+            "describe_stacks": described(
+                NAME, status, EnableTerminationProtection=is_protected
+            ),
+            "get_template": lambda StackName, **_r: {  # noqa: N803 - AWS's word
+                "TemplateBody": TEMPLATES[StackName]
+            },
+            "list_stack_resources": lambda StackName: {  # noqa: N803 - AWS's word
+                "StackResourceSummaries": [
+                    {
+                        "LogicalResourceId": logical_id,
+                        "ResourceType": kind,
+                        "PhysicalResourceId": physical_id,
+                        "ResourceStatus": state,
+                    }
+                    for logical_id, kind, physical_id, state in RESOURCES[StackName]
+                ]
+            },
+            "describe_db_clusters": {"DBClusters": [{"DeletionProtection": False}]},
+            "describe_load_balancer_attributes": {"Attributes": []},
+            "list_object_versions": {},
+            **{name: {} for name in CHANGING},
+            **more,
+        }
+    )
+
+    def history(**given: Any) -> dict[str, Any]:
+        done = [
+            row(8, NAME, NAME, "DELETE_IN_PROGRESS"),
+            row(9, NAME, NAME, ends),
+        ]
+        is_begun = set(CHANGING[:4]) & {name for name, _ in aws.asked}
+        return histories(*begun, *(done if is_begun else ()))(**given)
+
+    aws.answers["describe_stack_events"] = history
+    return aws
+
+
+def destroyed(aws: FakeAws, **wishes: Any) -> ExitCode:
+    built = dist()
+    return destroy(
+        aws,
+        built,
+        built.environment("dev"),
+        Wishes(**{"yes": True, **wishes}),
+        pace=AT_ONCE,
+    )
+
+
+def recovered(aws: FakeAws, **options: Any) -> ExitCode:
+    built = dist()
+    return recover(
+        aws,
+        built,
+        built.environment("dev"),
+        pace=AT_ONCE,
+        **{"yes": True, **options},
+    )
+
+
+def done(aws: FakeAws) -> set[str]:
+    """Return the operations that change something."""
+    return {
+        name
+        for name, _ in aws.asked
+        if not name.startswith(("describe_", "list_", "get_"))
+    }
+
+
+# destroy
+
+
+def test_what_goes_and_what_stays_is_told_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    destroyed(account(), deletes_data=False)
+    told = capsys.readouterr().out
+    goes, _, rest = told.partition("Goes after a last snapshot")
+    assert "Storage/Login" in goes
+    assert "Storage/Cluster" in rest
+    assert "Storage/Data  AWS::S3::Bucket  data-bucket  goes on costing" in rest
+
+
+def test_nothing_is_deleted_before_it_is_said_what_becomes_of_the_data() -> None:
+    aws = account()
+    with pytest.raises(Refused, match="--keep-data or --delete-data"):
+        destroyed(aws)
+    assert done(aws) == set()
+
+
+def test_kept_data_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    aws = account()
+    assert destroyed(aws, deletes_data=False) is ExitCode.OK
+    assert done(aws) == {"delete_stack"}
+    assert "stays: Storage/Data" in capsys.readouterr().out
+
+
+def test_deleted_data_is_deleted_after_its_stack(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    aws = account()
+    assert destroyed(aws, deletes_data=True) is ExitCode.OK
+    order = [name for name, _ in aws.asked if name.startswith("delete_")]
+    assert order == ["delete_stack", "delete_bucket", "delete_log_group"]
+    assert "the last snapshot of Storage/Cluster" in capsys.readouterr().out
+
+
+def test_nothing_of_the_data_goes_when_the_stack_stays() -> None:
+    aws = account(ends="DELETE_FAILED")
+    assert destroyed(aws, deletes_data=True) is ExitCode.FAILED
+    assert "delete_bucket" not in done(aws)
+
+
+PROTECTED: dict[str, Any] = {
+    "describe_db_clusters": {"DBClusters": [{"DeletionProtection": True}]},
+    "describe_load_balancer_attributes": {
+        "Attributes": [{"Key": "deletion_protection.enabled", "Value": "true"}]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "guard", [{"is_protected": True}, PROTECTED], ids=["stack", "resources"]
+)
+def test_yes_does_not_lift_protection(guard: dict[str, Any]) -> None:
+    aws = account(**guard)
+    with pytest.raises(Refused, match="--unprotect"):
+        destroyed(aws, deletes_data=False)
+    assert done(aws) == set()
+
+
+def test_protection_is_lifted_when_that_is_said() -> None:
+    aws = account(is_protected=True, **PROTECTED)
+    destroyed(aws, deletes_data=False, unprotects=True)
+    assert done(aws) == {
+        "delete_stack",
+        "modify_db_cluster",
+        "modify_load_balancer_attributes",
+        "update_termination_protection",
+    }
+
+
+def test_a_person_types_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = account()
+    monkeypatch.setattr(prompts, "is_possible", lambda: True)
+    monkeypatch.setattr("click.prompt", lambda *_a, **_k: "airflow")
+    with pytest.raises(Refused, match="nothing was done"):
+        destroyed(aws, deletes_data=True, yes=False)
+    assert done(aws) == set()
+
+
+def test_a_stack_that_is_not_there_is_nothing_to_destroy() -> None:
+    gone = error("ValidationError", f"Stack with id {NAME} does not exist")
+    assert destroyed(account(describe_stacks=gone)) is ExitCode.UNCHANGED
+
+
+def test_a_stack_at_work_is_not_destroyed() -> None:
+    aws = account("UPDATE_IN_PROGRESS")
+    with pytest.raises(Refused):
+        destroyed(aws, deletes_data=True)
+    assert done(aws) == set()
+
+
+def test_what_could_not_be_deleted_is_left_behind_by_name_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stuck = [("Storage", STACK, stack_id("sto"), "DELETE_FAILED")]
+    monkeypatch.setitem(RESOURCES, stack_id(NAME), stuck)
+    plain = account("DELETE_FAILED")
+    destroyed(plain, deletes_data=False)
+    assert "RetainResources" not in plain.parameters("delete_stack")[0]
+    named = account("DELETE_FAILED")
+    destroyed(named, deletes_data=False, retains=("Storage",))
+    assert named.parameters("delete_stack")[0]["RetainResources"] == ["Storage"]
+    with pytest.raises(UsageError, match="Of the parent that is: Storage"):
+        destroyed(account("DELETE_FAILED"), deletes_data=False, retains=("Network",))
+
+
+def test_a_key_that_snapshots_need_is_not_deleted_without_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ("Key", "AWS::KMS::Key", "the-key", "CREATE_COMPLETE")
+    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], key])
+    monkeypatch.setitem(
+        TEMPLATES[stack_id("sto")]["Resources"],
+        "Key",
+        {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"},
+    )
+    aws = account(schedule_key_deletion={})
+    destroyed(aws, deletes_data=True)
+    assert "nobody can read the last snapshots" in capsys.readouterr().err
+    assert aws.parameters("schedule_key_deletion")[0]["PendingWindowInDays"] == 30
+
+
+def test_every_version_is_deleted_page_by_page() -> None:
+    left = [
+        {"Versions": [{"Key": "a", "VersionId": "1"}, {"Key": "a", "VersionId": "2"}]},
+        {"DeleteMarkers": [{"Key": "b", "VersionId": "3"}]},
+        {},
+    ]
+    aws = FakeAws(list_object_versions=left, delete_objects={})
+    empty_bucket(aws, "data-bucket")
+    gone = [
+        one["VersionId"]
+        for given in aws.parameters("delete_objects")
+        for one in given["Delete"]["Objects"]
+    ]
+    assert gone == ["1", "2", "3"]
+
+
+def test_an_object_that_cannot_be_deleted_is_named() -> None:
+    aws = FakeAws(
+        list_object_versions={"Versions": [{"Key": "a", "VersionId": "1"}]},
+        delete_objects={"Errors": [{"Key": "a", "Message": "locked"}]},
+    )
+    with pytest.raises(Failure, match="a stays: locked"):
+        empty_bucket(aws, "data-bucket")
+
+
+# recover
+
+
+@pytest.mark.parametrize(
+    ("status", "operation", "ends"),
+    [
+        ("ROLLBACK_COMPLETE", "delete_stack", "DELETE_COMPLETE"),
+        ("ROLLBACK_FAILED", "delete_stack", "DELETE_COMPLETE"),
+        ("CREATE_IN_PROGRESS", "delete_stack", "DELETE_COMPLETE"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "continue_update_rollback",
+            "UPDATE_ROLLBACK_COMPLETE",
+        ),
+        ("UPDATE_FAILED", "rollback_stack", "UPDATE_ROLLBACK_COMPLETE"),
+        ("UPDATE_IN_PROGRESS", "cancel_update_stack", "UPDATE_ROLLBACK_COMPLETE"),
+    ],
+)
+def test_every_bad_state_has_its_internet_access(
+    status: str, operation: str, ends: str
+) -> None:
+    aws = account(status, ends)
+    assert recovered(aws) is ExitCode.OK
+    assert done(aws) == {operation}
+
+
+def test_it_is_said_first_what_will_happen(capsys: pytest.CaptureFixture[str]) -> None:
+    aws = account("ROLLBACK_COMPLETE")
+    with pytest.raises(Refused, match="not a terminal"):
+        recovered(aws, yes=False)
+    assert done(aws) == set()
+    told = capsys.readouterr().err
+    assert "It never ran, so it is deleted." in told
+    assert "stays: Storage/Data  data-bucket" in told
+
+
+def test_what_is_skipped_is_named_as_cloudformation_wants_it() -> None:
+    """ResourcesToSkip takes the real name of the nested stack, not its logical ID."""
+    aws = account("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE")
+    recovered(aws, skip=["Storage/Cluster"])
+    given = aws.parameters("continue_update_rollback")[0]
+    assert given["ResourcesToSkip"] == ["sto.Cluster"]
+
+
+def test_only_what_failed_can_be_skipped() -> None:
+    aws = account("UPDATE_ROLLBACK_FAILED")
+    with pytest.raises(UsageError, match="It stumbled over: Storage/Cluster"):
+        recovered(aws, skip=["Storage/Data"])
+    assert done(aws) == set()
+
+
+def test_a_healthy_stack_needs_no_recovery() -> None:
+    assert recovered(account("UPDATE_COMPLETE")) is ExitCode.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_FAILED"]
+)
+def test_what_cannot_be_interrupted_is_said(status: str) -> None:
+    aws = account(status)
+    with pytest.raises(Refused):
+        recovered(aws)
+    assert done(aws) == set()
+
+
+def test_an_empty_shell_is_deleted_without_waiting() -> None:
+    aws = account("REVIEW_IN_PROGRESS")
+    assert recovered(aws) is ExitCode.OK
+    assert done(aws) == {"delete_stack"}
+
+
+def test_a_recovery_that_fails_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    aws = account("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED")
+    assert recovered(aws) is ExitCode.FAILED
+    assert "recover" in capsys.readouterr().out
+
+
+def test_a_protected_stack_is_not_deleted_by_a_recovery() -> None:
+    aws = account("ROLLBACK_COMPLETE", is_protected=True)
+    with pytest.raises(Refused, match="--unprotect"):
+        recovered(aws)
+    assert done(aws) == set()

@@ -1,0 +1,361 @@
+"""The commands against the emulator: what a person sees, from launch to destroy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import deployment
+from cli import product as shipped
+from cli.errors import ExitCode
+from compiler import output
+from deploy import launch as launch_module
+from deploy import status
+from deploy.aws import Aws, Emulator
+from deploy.dist import Dist
+from local.emulator import control_client, process
+from tests.deploy.fakes import bucket, nest, template, write
+
+pytestmark = pytest.mark.slow
+"""Each starts stacks; together they take half a minute."""
+
+ROOT = shipped.ROOT
+NAME = "airflow-dev"
+
+LONGEST_LAUNCH = 5.0
+LONGEST_PLAN = 2.0
+"""Seconds; what an operator was promised."""
+
+
+def topic(name: str) -> dict[str, Any]:
+    return {
+        "Type": "AWS::SNS::Topic",
+        "Metadata": {"Purpose": "Tells of alarms."},
+        "Properties": {"DisplayName": name},
+    }
+
+
+def product(*pools: str, size: str = "1", **storage: Any) -> dict[str, Any]:
+    """A small product: what holds data, and pools that can be added."""
+    parent = {
+        "Parameters": {
+            "DeletionProtection": {"Type": "String", "Default": "false"},
+            "Size": {"Type": "String", "Default": "1"},
+        },
+        "Resources": {
+            "Storage": nest("storage.template.json", Size={"Ref": "Size"}),
+            **{
+                pool: nest(
+                    "pool.template.json",
+                    Name={"Fn::GetAtt": ["Storage", "Outputs.Name"]},
+                )
+                for pool in pools
+            },
+        },
+        "Outputs": {
+            "DagBucketName": {
+                "Value": {"Fn::GetAtt": ["Storage", "Outputs.Name"]},
+                "Description": "Bucket of the DAGs.",
+            }
+        },
+    }
+    return {
+        "parent.template.json": parent,
+        "storage.template.json": {
+            "Parameters": {"Size": {"Type": "String"}},
+            **template(Data=bucket(), Alarms=topic("alarms"), **storage),
+            "Outputs": {"Name": {"Value": {"Ref": "Data"}}},
+        },
+        "pool.template.json": {
+            "Parameters": {"Name": {"Type": "String"}},
+            **template(Workers=topic("workers")),
+        },
+        "parameters/dev/codepipeline.json": {
+            "Parameters": {"Size": size},
+            "Tags": {"environment": "dev"},
+        },
+        "assets/runtime.zip": b"runtime",
+    }
+
+
+class Shell:
+    """A person at a command line, with an emulator."""
+
+    def __init__(self, folder: Path, running: process.Emulator) -> None:
+        self.folder, self.emulator = folder, running
+
+    def connect(
+        self, _region: str | None
+    ) -> tuple[str, Mapping[str, str], deployment.Kinds]:
+        self.emulator.start()
+        options = self.emulator.client_options
+        told = {name: str(value) for name, value in options.items()}
+        return self.emulator.endpoint_url, told, self.emulator.resource_kinds
+
+    def run(self, name: str, *words: str, environment: str = "dev") -> Result:
+        group = click.Group(commands=deployment.commands(self.folder, self.connect))
+        return CliRunner().invoke(group, [name, environment, "--local", *words])
+
+    def aws(self) -> Aws:
+        endpoint, told, _ = self.connect(None)
+        return Aws(
+            emulator=Emulator(
+                endpoint=endpoint,
+                region=told["region_name"],
+                access_key_id=told["aws_access_key_id"],
+                secret_access_key=told["aws_secret_access_key"],
+            )
+        )
+
+    def plant(self, **faults: Any) -> None:
+        control_client.plant(self.emulator.endpoint_url, **faults)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Emulator]:
+    started = process.Emulator(ROOT, tmp_path_factory.mktemp("emulator"))
+    with started:
+        yield started
+    started.erase()
+
+
+@pytest.fixture
+def shell(running: process.Emulator, tmp_path: Path) -> Iterator[Shell]:
+    """Give an emulator without the stack, before and after."""
+    shell = Shell(write(tmp_path / "dist", product()), running)
+    yield shell
+    running.start()
+    shell.plant()
+    shell.run("destroy", "--delete-data", "--unprotect", "--yes")
+
+
+def statuses(shell: Shell) -> dict[str, str]:
+    told = json.loads(shell.run("status", "--json").output)
+    return {r["Name"]: r["Status"] for r in told["Resources"]} | {
+        "": str(told["Status"])
+    }
+
+
+def test_a_launch_a_second_one_and_a_plan(shell: Shell) -> None:
+    first = shell.run("launch", "--yes")
+    assert first.exit_code == ExitCode.OK, first.output
+    assert set(statuses(shell).values()) == {"CREATE_COMPLETE"}
+    assert "Storage/Data  Holds the data." in first.output
+    assert "DagBucketName  Bucket of the DAGs." in first.output
+
+    second = shell.run("launch", "--yes")
+    assert second.exit_code == ExitCode.OK
+    assert f"Nothing to change in stack {NAME}." in second.output
+    assert shell.run("plan").exit_code == ExitCode.UNCHANGED
+
+
+def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    told = json.loads(shell.run("status", "--json").output)["Resources"]
+    here = {r["Here"] for r in told if "Here" in r}
+    assert here <= {"real", "emulated", "stand-in"}
+    assert here
+
+
+def test_a_plan_of_a_new_stack_leaves_nothing(shell: Shell) -> None:
+    assert shell.run("plan").exit_code == ExitCode.OK
+    assert "There is none of that name" in shell.run("status").output
+
+
+def test_a_pool_is_added_by_an_update(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    write(shell.folder, product("Pool"))
+    assert "+ add     Pool  a stack of 1" in shell.run("plan").output
+    updated = shell.run("launch", "--yes")
+    assert updated.exit_code == ExitCode.OK, updated.output
+    assert statuses(shell)["Pool/Workers"] == "CREATE_COMPLETE"
+
+
+def test_a_failed_update_is_rolled_back_and_its_cause_is_named(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    before = statuses(shell).keys()
+    write(shell.folder, product(Planted=topic("planted")))
+    shell.plant(resources={"Planted": "The planted cause."})
+
+    failed = shell.run("launch", "--yes")
+    assert failed.exit_code == ExitCode.FAILED
+    assert "Root cause: Storage/Planted" in failed.output
+    assert "The planted cause." in failed.output
+
+    later = shell.run("diagnose")
+    assert later.exit_code == ExitCode.FAILED
+    assert "Root cause: Storage/Planted" in later.output
+    assert statuses(shell).keys() == before
+    assert statuses(shell)[""] == "UPDATE_ROLLBACK_COMPLETE"
+
+    shell.plant()
+    assert shell.run("launch", "--yes").exit_code == ExitCode.OK
+    assert "Storage/Planted" in statuses(shell)
+
+
+def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> None:
+    shell.plant(resources={"Alarms": "The planted cause."})
+    failed = shell.run("launch", "--yes")
+    assert failed.exit_code == ExitCode.FAILED
+    assert "Root cause: Storage/Alarms" in failed.output
+    # The nested stack is gone by now; its history is not.
+    assert "Root cause: Storage/Alarms" in shell.run("diagnose").output
+
+    refused = shell.run("launch", "--yes")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "build.py recover dev --local" in refused.output
+
+    shell.plant()
+    assert shell.run("recover", "--yes").exit_code == ExitCode.OK
+    assert shell.run("launch", "--yes").exit_code == ExitCode.OK
+
+
+def test_destroy_leaves_nothing(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    data = json.loads(shell.run("outputs", "--json").output)["DagBucketName"]
+    aws = shell.aws()
+    aws.call("s3", "put_object", Bucket=data, Key="dag.py", Body=b"x")
+    destroyed = shell.run("destroy", "--delete-data", "--yes")
+    assert destroyed.exit_code == ExitCode.OK, destroyed.output
+    left = [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
+    assert data not in left
+    assert "There is none of that name" in shell.run("status").output
+
+
+def test_kept_data_outlives_its_stack(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    data = json.loads(shell.run("outputs", "--json").output)["DagBucketName"]
+    aws = shell.aws()
+    aws.call("s3", "put_object", Bucket=data, Key="dag.py", Body=b"x")
+    kept = shell.run("destroy", "--keep-data", "--yes")
+    assert kept.exit_code == ExitCode.OK, kept.output
+    assert aws.call("s3", "get_object", Bucket=data, Key="dag.py")["ContentLength"] == 1
+
+
+def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
+    shell.connect(None)
+    shell.plant(slow={"Alarms": 3.0})
+    codes: list[int] = []
+    shell.run("publish")
+    aws = shell.aws()
+
+    def first() -> None:
+        dist = Dist.read(shell.folder)
+        codes.append(
+            launch_module.launch(
+                aws,
+                dist,
+                dist.environment("dev"),
+                consent=launch_module.Consent(yes=True),
+            )
+        )
+
+    background = threading.Thread(target=first)
+    background.start()
+    until = time.monotonic() + 10
+    other = shell.aws()
+    while (
+        time.monotonic() < until and not aws.calls["cloudformation:execute_change_set"]
+    ):
+        time.sleep(0.02)
+    time.sleep(0.1)
+    stack = other.call("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_IN_PROGRESS"
+    second = shell.run("launch", "--yes")
+    background.join()
+    assert second.exit_code == ExitCode.REFUSED, second.output
+    assert "somebody else is at it" in second.output
+    assert codes == [ExitCode.OK]
+
+
+def test_an_emulator_that_dies_in_the_middle_is_said(
+    tmp_path: Path,
+) -> None:
+    mortal = process.Emulator(ROOT, tmp_path / "emulator")
+    shell = Shell(write(tmp_path / "dist", product()), mortal)
+    try:
+        shell.connect(None)
+        shell.plant(slow={"Alarms": 30.0})
+        alive = mortal.running()
+        assert alive
+
+        def kill() -> None:
+            os.kill(alive.pid, signal.SIGKILL)
+
+        timer = threading.Timer(2.0, kill)
+        timer.start()
+        done = shell.run("launch", "--yes")
+        timer.join()
+        assert done.exit_code == ExitCode.UNABLE, done.output
+        assert "does not answer any more" in done.output
+        # The next command starts it anew.
+        assert shell.run("launch", "--yes").exit_code == ExitCode.OK
+    finally:
+        mortal.erase()
+
+
+def test_a_stack_name_of_128_characters_works(shell: Shell) -> None:
+    name = "airflow-" + "x" * 120
+    done = shell.run("launch", "--yes", "--stack-name", name)
+    assert done.exit_code == ExitCode.OK, done.output
+    gone = shell.run("destroy", "--delete-data", "--yes", "--stack-name", name)
+    assert gone.exit_code == ExitCode.OK, gone.output
+
+
+def test_events_are_those_of_all_stacks(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    told = shell.run("events").output
+    assert "CREATE_COMPLETE" in told
+    assert "Storage/Data" in told
+    aws = shell.aws()
+    stack = aws.call("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]
+    seen = status.operation(aws, stack["StackId"])
+    assert [s.event.time for s in seen] == sorted(s.event.time for s in seen)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the real dist/, without its lint."""
+    folder = tmp_path_factory.mktemp("dist")
+    files = {page.path: page.text().encode() for page in shipped.compile_pages()}
+    files |= {asset.path: asset.content for asset in shipped.assets().values()}
+    for given in (ROOT / "parameters").glob("*.json"):
+        files[f"parameters/{given.stem}/codepipeline.json"] = given.read_bytes()
+    output.write(folder, files, "no lint")
+    return folder
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_whole_product_is_launched_left_alone_and_destroyed(
+    whole: Path, running: process.Emulator, environment: str
+) -> None:
+    shell = Shell(whole, running)
+    begun = time.monotonic()
+    first = shell.run("launch", "--yes", environment=environment)
+    launched = time.monotonic() - begun
+    assert first.exit_code == ExitCode.OK, first.output[-3000:]
+
+    begun = time.monotonic()
+    planned = shell.run("plan", environment=environment)
+    took = time.monotonic() - begun
+    assert planned.exit_code == ExitCode.UNCHANGED, planned.output
+
+    refused = shell.run("destroy", "--delete-data", "--yes", environment=environment)
+    if environment != "dev":
+        assert refused.exit_code == ExitCode.REFUSED
+        refused = shell.run(
+            "destroy", "--delete-data", "--yes", "--unprotect", environment=environment
+        )
+    assert refused.exit_code == ExitCode.OK, refused.output[-3000:]
+    assert launched < LONGEST_LAUNCH
+    assert took < LONGEST_PLAN

@@ -1,0 +1,304 @@
+"""A launch asks before it harms, follows to the end, and tells what went wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from cli.errors import ExitCode, Failure, Problem, Refused, Unable, Unreachable
+from deploy import launch as launch_module
+from deploy import prompts
+from deploy.changes import Change, Kind, Plan, Verdict
+from deploy.launch import Consent, confirm, launch
+from tests.deploy.fakes import (
+    AT_ONCE,
+    REGION,
+    FakeAws,
+    described,
+    dist,
+    error,
+    histories,
+    nested,
+    row,
+    stack_id,
+)
+
+NAME = "airflow-dev"
+SET = "arn:aws:cloudformation:::changeSet/build/1"
+
+NOT_THERE = error("ValidationError", f"Stack with id {NAME} does not exist")
+
+ENDS_WELL = (
+    row(0, NAME, NAME, "REVIEW_IN_PROGRESS"),
+    row(1, NAME, NAME, "CREATE_IN_PROGRESS"),
+    nested(2, NAME, "Storage", "CREATE_IN_PROGRESS", child="sto"),
+    row(3, "sto", "Data", "CREATE_COMPLETE"),
+    nested(4, NAME, "Storage", "CREATE_COMPLETE", child="sto"),
+    row(5, NAME, NAME, "CREATE_COMPLETE"),
+)
+ENDS_BADLY = (
+    *ENDS_WELL[:3],
+    row(3, "sto", "Data", "CREATE_FAILED", reason="the planted cause"),
+    nested(4, NAME, "Storage", "CREATE_FAILED", child="sto", reason="Embedded"),
+    row(5, NAME, NAME, "ROLLBACK_COMPLETE"),
+)
+
+
+def account(
+    *rows: dict[str, Any], ends: str = "CREATE_COMPLETE", **more: Any
+) -> FakeAws:
+    """An account without the stack, in which a launch goes as ``rows`` tell."""
+    running = described(
+        NAME,
+        ends,
+        Outputs=[
+            {
+                "OutputKey": "WebUrl",
+                "OutputValue": "https://x",
+                "Description": "Template.",
+            }
+        ],
+    )
+    aws = FakeAws(
+        **{
+            "head_bucket": {"BucketRegion": REGION},
+            "head_object": {},
+            "get_bucket_policy": {"Policy": "TlsOnly"},
+            "describe_stacks": [NOT_THERE, running],
+            "create_change_set": {"Id": SET, "StackId": stack_id(NAME)},
+            "describe_change_set": {
+                "Status": "CREATE_COMPLETE",
+                "ChangeSetId": SET,
+                "StackId": stack_id(NAME),
+                "Changes": [
+                    {
+                        "ResourceChange": {
+                            "Action": "Add",
+                            "LogicalResourceId": "Storage",
+                            "ResourceType": "AWS::CloudFormation::Stack",
+                        }
+                    }
+                ],
+            },
+            "execute_change_set": {},
+            "delete_change_set": error("InvalidChangeSetStatus", "executed"),
+            "delete_stack": {},
+            "list_change_sets": {"Summaries": []},
+            "update_termination_protection": {},
+            "set_stack_policy": {},
+            **more,
+        }
+    )
+
+    def history(**given: Any) -> dict[str, Any]:
+        # Before it is executed there is only the shell.
+        shown = rows if aws.calls["cloudformation:execute_change_set"] else rows[:1]
+        return histories(*shown)(**given)
+
+    aws.answers["describe_stack_events"] = history
+    return aws
+
+
+def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
+    built = dist()
+    return launch(
+        aws,
+        built,
+        built.environment(name, NAME),
+        **{"consent": Consent(yes=True), "pace": AT_ONCE, **options},
+    )
+
+
+def test_a_launch_ends_with_outputs_and_what_is_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert launched(account(*ENDS_WELL)) is ExitCode.OK
+    told = capsys.readouterr()
+    assert "https://x" in told.out
+    assert "WebUrl  Template." in told.out
+    assert "build.py status" in told.err
+
+
+def test_an_executed_change_set_is_not_cleaned_up() -> None:
+    aws = account(*ENDS_WELL)
+    launched(aws)
+    assert aws.parameters("delete_change_set") == []
+    assert aws.parameters("delete_stack") == []
+
+
+def test_progress_tells_our_own_sentence_for_each_resource(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    launched(account(*ENDS_WELL))
+    lines = capsys.readouterr().err.splitlines()
+    assert any("Storage/Data" in line and "Holds the data." in line for line in lines)
+
+
+def test_a_failed_launch_tells_the_cause_and_what_to_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    aws = account(*ENDS_BADLY, ends="ROLLBACK_COMPLETE")
+    assert launched(aws) is ExitCode.FAILED
+    told = capsys.readouterr().out
+    assert "Root cause: Storage/Data" in told
+    assert "the planted cause" in told
+    assert "build.py recover" in told
+
+
+def test_a_first_launch_that_fails_leaves_no_retained_resource() -> None:
+    """Empty buckets and logs of a launch that never was would bar the next one."""
+    aws = account(*ENDS_WELL)
+    launched(aws)
+    assert aws.parameters("execute_change_set")[0]["RetainExceptOnCreate"] is True
+
+
+@pytest.mark.parametrize(("name", "expected"), [("dev", 0), ("prod", 1)])
+def test_the_stack_is_protected_where_its_data_is(name: str, expected: int) -> None:
+    aws = account(*ENDS_WELL)
+    launched(aws, name)
+    assert len(aws.parameters("update_termination_protection")) == expected
+
+
+def test_protection_is_never_switched_off_by_a_launch() -> None:
+    aws = account(*ENDS_WELL)
+    aws.answers["describe_stacks"] = [
+        NOT_THERE,
+        described(NAME, "CREATE_COMPLETE", EnableTerminationProtection=True),
+    ]
+    launched(aws)
+    assert aws.parameters("update_termination_protection") == []
+
+
+def test_nothing_to_change_is_said_and_nothing_is_executed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    aws = account(
+        *ENDS_WELL,
+        describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        describe_change_set={
+            "Status": "FAILED",
+            "StatusReason": "The submitted information didn't contain changes.",
+        },
+    )
+    assert launched(aws) is ExitCode.OK
+    assert "Nothing to change in stack airflow-dev." in capsys.readouterr().out
+    assert aws.parameters("execute_change_set") == []
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
+    aws = account(*ENDS_WELL)
+    aws.answers["delete_change_set"] = {}
+    aws.answers["describe_stacks"] = [NOT_THERE, described(NAME, "REVIEW_IN_PROGRESS")]
+    with pytest.raises(Refused, match="--yes"):
+        launched(aws, consent=Consent())
+    assert aws.parameters("execute_change_set") == []
+    assert len(aws.parameters("delete_change_set")) == 1
+    assert len(aws.parameters("delete_stack")) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error("InvalidChangeSetStatus", "cannot be executed in OBSOLETE"),
+        error("ValidationError", "Stack is in UPDATE_IN_PROGRESS state"),
+    ],
+)
+def test_the_second_of_two_launches_is_told(answer: Failure) -> None:
+    aws = account(*ENDS_WELL, execute_change_set=answer)
+    with pytest.raises(Refused, match="Somebody else has started"):
+        launched(aws)
+
+
+def test_a_launch_while_another_is_under_way_touches_nothing() -> None:
+    aws = account(*ENDS_WELL, describe_stacks=described(NAME, "CREATE_IN_PROGRESS"))
+    with pytest.raises(Refused, match="somebody else is at it"):
+        launched(aws)
+    assert aws.parameters("create_change_set") == []
+
+
+def test_ctrl_c_detaches_and_says_how_to_watch_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    aws = account(*ENDS_WELL[:3])
+    code = launched(aws, pace=dataclasses.replace(AT_ONCE, sleep=interrupt))
+    assert code is ExitCode.INTERRUPTED
+    assert "events ENV --follow" in capsys.readouterr().err
+    assert "cancel_update_stack" not in {name for name, _ in aws.asked}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Unreachable(Problem(where="AWS", what="no answer")),
+        Unable(Problem(where="AWS credentials", what="They have expired.")),
+    ],
+)
+def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> None:
+    aws = account(*ENDS_WELL[:3])
+    usual = aws.answers["describe_stack_events"]
+
+    def failing(**given: Any) -> dict[str, Any]:
+        if aws.calls["cloudformation:describe_stack_events"] > 3:
+            raise fault
+        result: dict[str, Any] = usual(**given)
+        return result
+
+    aws.answers["describe_stack_events"] = failing
+    with pytest.raises(Unable, match=r"goes on without us.*events ENV --follow"):
+        launched(aws)
+    assert aws.parameters("delete_change_set") == []
+
+
+def planned(verdict: Verdict = Verdict.CERTAIN) -> Plan:
+    change = Change(
+        ("Storage",), "Data", "AWS::S3::Bucket", Kind.REPLACE, verdict, is_stateful=True
+    )
+    return Plan(NAME, is_new=False, changes=(change,), change_set_id=SET)
+
+
+def test_yes_does_not_cover_the_replacement_of_data() -> None:
+    with pytest.raises(Refused, match="--replace-data"):
+        confirm(planned(), Consent(yes=True))
+    confirm(planned(), Consent(yes=True, replaces_data=True))
+
+
+def test_yes_covers_what_may_turn_out_to_stay() -> None:
+    """Else every release would stop every pipeline at a false alarm."""
+    confirm(planned(Verdict.MAY_CHANGE), Consent(yes=True))
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [(NAME, True), ("y", False), ("", False)])
+def test_a_replacement_of_data_needs_the_stacks_name(
+    monkeypatch: pytest.MonkeyPatch, typed: str, *, agreed: bool
+) -> None:
+    monkeypatch.setattr(prompts, "is_possible", lambda: True)
+    monkeypatch.setattr("click.prompt", lambda *_a, **_k: typed)
+    if agreed:
+        confirm(planned(), Consent())
+    else:
+        with pytest.raises(Refused, match="nothing was done"):
+            confirm(planned(), Consent())
+
+
+def test_a_harmless_plan_needs_one_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "is_possible", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_a, **_k: False)
+    harmless = Plan(NAME, is_new=True, change_set_id=SET)
+    with pytest.raises(Refused):
+        confirm(harmless, Consent())
+
+
+def test_a_stack_policy_is_set_after_success() -> None:
+    aws = account(*ENDS_WELL)
+    environment = dataclasses.replace(
+        dist().environment("dev"), stack_policy={"Statement": []}
+    )
+    launch_module.finish(aws, environment)
+    assert aws.parameters("set_stack_policy")[0]["StackPolicyBody"] == (
+        '{"Statement": []}'
+    )

@@ -1,0 +1,165 @@
+"""What the tests do in the database: run in the environment of the image.
+
+``database_script.py COMMAND`` reads its values as JSON and prints its answer as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from benchmarks import metadata
+from fargate_runtime.autoscaler import queries
+from fargate_runtime.autoscaler.database import AwayError, Database
+from fargate_runtime.migration.databases import Login, connect, prepare, scaling_login
+from fargate_runtime.migration.job import login, master_login
+from fargate_runtime.migration.scaling_role import admit
+
+
+def say(text: str) -> None:
+    """Pass on what set-up says."""
+    sys.stderr.write(text + "\n")
+
+
+def set_up() -> None:
+    """Do what the migration job does, without its checks and its administrator."""
+    airflow = login(os.environ, "METADATA")
+    results = airflow._replace(name="celery_results", user="celery_results")
+    prepare(master_login(os.environ), airflow, results, say)
+    subprocess.run(
+        ["airflow", "db", "migrate"],  # noqa: S607 - of the environment we run in
+        env=os.environ
+        | {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": (
+                f"{sys.executable} -m fargate_runtime.connections metadata"
+            ),
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        },
+        stdout=sys.stderr,
+        check=True,
+    )
+    let_in()
+
+
+def let_in() -> None:
+    """Make the role of the autoscaler."""
+    admit(
+        master_login(os.environ),
+        login(os.environ, "METADATA"),
+        scaling_login(os.environ),
+        say,
+    )
+
+
+def sql(statement: str, values: list[Any]) -> Any:
+    """Return the rows of a statement of the owner's."""
+    return _sql(login(os.environ, "METADATA"), statement, values)
+
+
+def sql_as_reader(statement: str) -> Any:
+    """Return the rows of a statement of the autoscaler's, or what the server says."""
+    try:
+        return _sql(scaling_login(os.environ), statement)
+    except import_module("psycopg2").Error as error:
+        return str(error)
+
+
+def _sql(to: Login, statement: str, values: Sequence[Any] = ()) -> Any:
+    with connect(to).cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+ONE_DAG = """
+INSERT INTO dag_bundle (name, active) VALUES ('one', true);
+INSERT INTO dag (dag_id, is_paused, is_stale, exceeds_max_non_backfill, bundle_name,
+    timetable_type, timetable_partitioned, timetable_periodic, partition_mapper_info,
+    max_active_tasks, max_consecutive_failed_dag_runs, has_task_concurrency_limits,
+    fail_fast)
+VALUES ('dag', false, false, false, 'one', '', false, false, '[]', 16, 0, false, false);
+INSERT INTO dag_run (dag_id, run_id, logical_date, run_after, state, run_type,
+    clear_number, span_status)
+VALUES ('dag', 'run', now(), now(), 'running', 'manual', 0, 'ended');
+INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, state, try_number,
+    max_tries, hostname, pool, pool_slots, queue, priority_weight, queued_dttm,
+    start_date, duration, span_status)
+SELECT gen_random_uuid(), 'dag', 'run', 'task', number, %s, 1, 0, '10.0.0.1',
+    'default_pool', 1, 'default', 1, now(), now(), 10, 'ended'
+FROM generate_series(0, %s - 1) number
+"""
+
+NO_DAG = "DELETE FROM dag_run; DELETE FROM dag; DELETE FROM dag_bundle"
+
+
+def one_dag(state: str, tasks: int) -> None:
+    """Make a DAG with one task, mapped that often, in one state of one run."""
+    _sql(login(os.environ, "METADATA"), ONE_DAG, (state, tasks))
+
+
+def no_dag() -> None:
+    """Take it away."""
+    _sql(login(os.environ, "METADATA"), NO_DAG)
+
+
+def fill(rows: int) -> None:
+    """Fill the database with a past."""
+    with connect(login(os.environ, "METADATA")).cursor() as cursor:
+        metadata.fill(cursor, rows)
+
+
+def plans() -> dict[str, list[str]]:
+    """Return the plan of every statement of the loop."""
+    database = Database(scaling_login(os.environ))
+    found = {}
+    dags = [f"dag_{number}" for number in range(25)]
+    for name, values in {
+        "NOW": (),
+        "QUEUED": ("default",),
+        "RUNNING": ("default",),
+        "WAITING": (),
+        "UNDER_WAY": (),
+        "ANNOUNCED": (),
+        "ACTIVE_RUNS": (),
+        "SLOTS": (),
+        "STRUCTURES": ("default", dags),
+        "HISTORY": (dags,),
+        "LIMITS": (dags,),
+    }.items():
+        statement = getattr(queries, name)
+        rows = database.rows(f"EXPLAIN (COSTS OFF) {statement}", values)
+        found[name] = [row[0] for row in rows]
+    return found
+
+
+def observe() -> Any:
+    """Return what a round reads."""
+    return queries.observe(Database(scaling_login(os.environ)), "default")
+
+
+def structures(dags: list[str]) -> Any:
+    """Return what is read of the structure of DAGs."""
+    return queries.structures(Database(scaling_login(os.environ)), dags, "default")
+
+
+def history(dags: list[str]) -> Any:
+    """Return what is read of the past of DAGs."""
+    return queries.history(Database(scaling_login(os.environ)), dags)
+
+
+def patience(seconds: float) -> str:
+    """Ask a question that takes too long; return what became of it."""
+    try:
+        Database(scaling_login(os.environ)).rows("SELECT pg_sleep(%s)", (seconds,))
+    except AwayError as error:
+        return str(error)
+    return "answered"
+
+
+if __name__ == "__main__":
+    command = globals()[sys.argv[1]]
+    sys.stdout.write(json.dumps(command(*json.load(sys.stdin)), default=str) + "\n")

@@ -1,0 +1,115 @@
+"""ECS and CloudWatch as far as the autoscaler asks them, over HTTP as boto3 speaks it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ARN = "arn:aws:ecs:eu-west-1:123456789012"
+
+
+def service(
+    pool: str,
+    *,
+    desired: int = 0,
+    running: int = 0,
+    pending: int = 0,
+    revision: int = 1,
+) -> dict[str, Any]:
+    """Return a service as DescribeServices tells it."""
+    definition = f"{ARN}:task-definition/{pool}:{revision}"
+    return {
+        "serviceArn": f"{ARN}:service/cluster/{pool}",
+        "serviceName": pool,
+        "status": "ACTIVE",
+        "desiredCount": desired,
+        "runningCount": running,
+        "pendingCount": pending,
+        "taskDefinition": definition,
+        "deployments": [{"status": "PRIMARY", "taskDefinition": definition}],
+        "tags": [{"key": "Pool", "value": pool}],
+    }
+
+
+@dataclass
+class Aws:
+    """Two services of AWS on one port."""
+
+    services: list[dict[str, Any]] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)
+    """Calls that fail."""
+
+    calls: list[str] = field(default_factory=list)
+    published: list[tuple[float, dict[tuple[str, str], float]]] = field(
+        default_factory=list
+    )
+    """When each PutMetricData came (monotonic), and its values by metric and pool."""
+
+    data: list[dict[str, Any]] = field(default_factory=list)
+    """The last call's data, as they were sent."""
+
+    def __post_init__(self) -> None:
+        """Serve."""
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                call = self.headers["X-Amz-Target"].rpartition(".")[2]
+                status, answer = fake.answer(call, json.loads(body))
+                text = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, call: str, asked: Any) -> tuple[int, Any]:
+        """Return the status and the answer of a call."""
+        self.calls.append(call)
+        if call in self.away:
+            return 500, {"__type": "ServerException", "message": "away"}
+        if call == "ListServices":
+            return 200, {"serviceArns": [one["serviceArn"] for one in self.services]}
+        if call == "DescribeServices":
+            assert len(asked["services"]) <= 10
+            by_arn = {one["serviceArn"]: one for one in self.services}
+            found = [by_arn[arn] for arn in asked["services"] if arn in by_arn]
+            gone = [arn for arn in asked["services"] if arn not in by_arn]
+            return 200, {
+                "services": found,
+                "failures": [{"arn": arn, "reason": "MISSING"} for arn in gone],
+            }
+        assert call == "PutMetricData", call
+        assert asked["Namespace"] == "AirflowOnFargate"
+        values = {}
+        for one in asked["MetricData"]:
+            named = {each["Name"]: each["Value"] for each in one["Dimensions"]}
+            assert named["ClusterName"] == "cluster"
+            values[one["MetricName"], named.get("Pool", "")] = one["Value"]
+        self.published.append((time.monotonic(), values))
+        self.data = asked["MetricData"]
+        return 200, {}

@@ -1,0 +1,297 @@
+"""A real worker: when it takes tasks, how it drains, what goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from fargate_runtime.scaling_protocol import DRAIN, REVIVE, STATE, Phase, Report
+from fargate_runtime.worker.protection_state import MARGIN_MINUTES
+from fargate_runtime.worker.task_protection import NOWHERE
+from templates.airflow.environment import VISIBILITY_SECONDS
+from tests.fargate_runtime.celery_worker.bench import TRANSPORT_OPTIONS, Bench, until
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
+    bench.ecs.desired = 0
+    bench.send(("early", 0))
+    worker = bench.worker()
+    worker.wait_for("waiting")
+    worker.waited_until_it_said("DEPLOYMENT_BLOCKED")
+    time.sleep(2)
+    assert bench.left() == (1, 0)
+    assert not worker.ecs_task.is_protected
+
+    bench.ecs.desired = 1
+    bench.wait_for_runs("ended", 1)
+    report = Report.parse(worker.control(STATE))
+    assert report.state is Phase.READY
+    assert report.pool == "default"
+    assert report.task == worker.name
+    assert report.revision == "workers:7"
+    assert report.created == pytest.approx(1795464000.1, abs=0.1)
+    assert worker.ecs_task.is_protected
+    assert worker.ecs_task.asked[-1] == {
+        "ProtectionEnabled": True,
+        "ExpiresInMinutes": 20 + MARGIN_MINUTES,
+    }
+
+
+def test_without_ecs_a_worker_takes_tasks_and_says_so(bench: Bench) -> None:
+    bench.send(("task", 0))
+    worker = bench.worker(has_ecs=False)
+    bench.wait_for_runs("ended", 1)
+    assert worker.said("nothing protects")
+    assert Report.parse(worker.control(STATE)).revision == NOWHERE
+    worker.control(DRAIN)
+    worker.wait_for("released")
+
+
+def test_a_drained_worker_finishes_what_it_has_and_never_works_again(
+    bench: Bench,
+) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(*((f"task{number}", 4) for number in range(6)))
+    bench.wait_for_runs("started", 2)
+    # It holds no more than it runs: what waits, any other worker can take.
+    assert bench.left() == (4, 2)
+    assert Report.parse(worker.control(DRAIN)).state is Phase.DRAINING
+    assert Report.parse(worker.control(STATE)).running == 2
+    bench.wait_for_runs("ended", 2)
+    assert worker.ecs_task.is_protected
+
+    worker.wait_for("released")
+    assert not worker.ecs_task.is_protected
+    assert "let its protection go" in worker.control(REVIVE)["error"]
+    bench.client.ask("consume_from", bench.queue, worker.node)
+    time.sleep(2)
+    assert bench.runs("started").total() == 2
+    assert bench.left() == (4, 0)
+    # It stays until ECS stops it, and answers.
+    assert worker.control("ping") == {"ok": "pong"}
+    asked = len(worker.ecs_task.asked)
+    time.sleep(1)
+    assert len(worker.ecs_task.asked) == asked
+
+
+def test_a_draining_worker_can_be_had_back(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(*((f"task{number}", 3) for number in range(3)))
+    bench.wait_for_runs("started", 2)
+    worker.control(DRAIN)
+    assert Report.parse(worker.control(REVIVE)).state is Phase.READY
+    bench.wait_for_runs("ended", 3)
+    assert bench.runs("ended").total() == 3
+
+
+def test_draining_under_load_loses_no_task_and_runs_none_twice(bench: Bench) -> None:
+    first, second = bench.worker(concurrency=4), bench.worker(concurrency=4)
+    first.wait_for("ready")
+    second.wait_for("ready")
+    bench.send(*((f"task{number}", 0.02) for number in range(400)))
+    bench.wait_for_runs("started", 20)
+    # Each time, a message may be on its way to the worker that stops reading.
+    for _ in range(10):
+        first.control(DRAIN)
+        first.control(REVIVE)
+    first.control(DRAIN)
+    first.wait_for("released")
+    bench.wait_for_runs("ended", 400)
+    time.sleep(1)
+    assert set(bench.runs("started").values()) == {1}
+    assert len(bench.runs("ended")) == 400
+    assert bench.left() == (0, 0)
+
+
+@pytest.mark.parametrize("state", ["draining", "released"])
+def test_a_worker_that_drains_takes_nothing_after_a_reconnection(
+    bench: Bench, state: str
+) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(("long", 120 if state == "draining" else 0))
+    bench.wait_for_runs("started", 1)
+    worker.control(DRAIN)
+    worker.wait_for(state)
+
+    bench.valkey.stop()
+    worker.waited_until_it_said("Cannot connect to")
+    bench.valkey.restart()
+    until(lambda: worker.control("ping", 1), "the worker to be back")
+    bench.send(("new", 0))
+    # kombu may have put the message of the long task back; another worker that took
+    # it would be told by Airflow that it runs already.
+    time.sleep(3)
+    assert bench.left()[0] >= 1
+    assert bench.runs("started").total() == 1
+    assert worker.state() == state
+    if state == "released":
+        return
+    # Celery has forgotten its messages; the task runs all the same.
+    assert not bench.runs("ended")
+    assert Report.parse(worker.control(STATE)).running == 1
+    assert worker.ecs_task.is_protected
+    bench.end("long")
+    bench.wait_for_runs("ended", 1)
+    worker.wait_for("released")
+
+
+def test_a_ready_worker_goes_on_after_a_reconnection(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.valkey.kill()
+    worker.waited_until_it_said("Cannot connect to")
+    bench.valkey.restart()
+    bench.send(("task", 0))
+    bench.wait_for_runs("ended", 1)
+    assert worker.state() == "ready"
+
+
+def test_after_a_reconnection_a_free_process_gets_the_next_task(bench: Bench) -> None:
+    # Celery 5.6.3 by itself hands it to the busy one, where it waits (celery #10346).
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(("long", 120))
+    bench.wait_for_runs("started", 1)
+    bench.valkey.stop()
+    worker.waited_until_it_said("Cannot connect to")
+    bench.valkey.restart()
+    until(lambda: worker.control("ping", 1), "the worker to be back")
+    bench.send(("new", 0))
+    bench.wait_for_runs("ended", 1)
+    assert bench.runs("ended") == {"new": 1}
+
+
+def test_protection_is_asked_for_while_the_broker_is_away(bench: Bench) -> None:
+    bench.ecs.desired = 0
+    worker = bench.worker()
+    worker.wait_for("waiting")
+    bench.valkey.stop()
+    try:
+        worker.waited_until_it_said("Cannot connect to")
+        bench.ecs.desired = 1
+        until(lambda: worker.ecs_task.is_protected, "the protection")
+    finally:
+        bench.valkey.restart()
+
+
+@pytest.mark.parametrize(("setsid", "survivors"), [("0", 2), ("1", 0)])
+@pytest.mark.parametrize("task", ["hold", "supervised"])
+def test_only_a_signal_to_the_main_process_lets_tasks_finish(
+    bench: Bench, task: str, setsid: str, survivors: int
+) -> None:
+    # With the image's default every process gets it; that it kills proves the test.
+    # Airflow's supervisor would hand it on to the task, which has its own group.
+    worker = bench.worker(environment={"DUMB_INIT_SETSID": setsid})
+    worker.wait_for("ready")
+    bench.send(("long", 6), ("second", 6), task=task)
+    bench.wait_for_runs("started", 2)
+    bench.send(("third", 0))
+    worker.signal(signal.SIGTERM)
+    until(lambda: not worker.process.is_running, "the worker to end")
+    if not survivors:
+        # Here nothing kills what a container's end would: no task may be left.
+        time.sleep(6)
+    assert bench.runs("ended").total() == survivors
+    assert bench.runs("started")["third"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(3, 2), (VISIBILITY_SECONDS, 1)])
+def test_a_running_task_is_not_delivered_again(
+    bench: Bench, seconds: int, runs: int
+) -> None:
+    # A timeout below the task's time proves the test; the template's is above the
+    # longest task that it allows.
+    options = json.dumps(TRANSPORT_OPTIONS | {"visibility_timeout": seconds})
+    first = bench.worker(environment={"TRANSPORT_OPTIONS": options})
+    first.wait_for("ready")
+    bench.send(("long", 12))
+    bench.wait_for_runs("started", 1)
+    time.sleep(4)
+    # A worker that comes up puts back at once what was taken too long ago.
+    second = bench.worker(environment={"TRANSPORT_OPTIONS": options})
+    second.wait_for("ready")
+    bench.wait_for_runs("ended", 1)
+    until(lambda: bench.left() == (0, 0), "both workers to be done")
+    assert bench.runs("started")["long"] == runs
+
+
+def test_a_deployment_ends_when_the_old_workers_have_drained(bench: Bench) -> None:
+    bench.ecs.desired = 1
+    old = bench.worker()
+    old.wait_for("ready")
+    bench.send(("long", 120))
+    bench.wait_for_runs("started", 1)
+    new = bench.worker()
+    new.waited_until_it_said("DEPLOYMENT_BLOCKED")
+    old.control(DRAIN)
+    bench.send(("late", 0))
+    time.sleep(1)
+    assert bench.runs("started") == {"long": 1}
+    bench.end("long")
+    new.wait_for("ready")
+    assert old.state() == "released"
+    bench.wait_for_runs("ended", 2)
+    assert bench.runs("ended") == {"long": 1, "late": 1}
+
+
+def test_while_ecs_refuses_a_drained_worker_neither_lets_go_nor_works(
+    bench: Bench,
+) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.ecs.desired = 0
+    worker.control(DRAIN)
+    worker.waited_until_it_said("Cannot let its protection go yet (DEPLOYMENT_BLOCKED")
+    assert "error" in worker.control(REVIVE)
+    bench.send(("task", 0))
+    time.sleep(2)
+    assert worker.state() == "draining"
+    assert bench.left() == (1, 0)
+    bench.ecs.desired = 1
+    worker.wait_for("released")
+
+
+def test_a_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    bench.send(("long", 5))
+    bench.wait_for_runs("started", 1)
+    worker.signal(signal.SIGTERM)
+    time.sleep(3)
+    assert worker.ecs_task.is_protected
+    assert all(asked["ProtectionEnabled"] for asked in worker.ecs_task.asked)
+    until(lambda: not worker.process.is_running, "the worker to end")
+    assert bench.runs("ended")["long"] == 1
+
+
+def test_a_silent_agent_does_not_stop_the_worker_for_good(bench: Bench) -> None:
+    bench.ecs.is_broken = True
+    worker = bench.worker()
+    worker.waited_until_it_said("who it is, is unknown")
+    bench.ecs.holds_answers.set()
+    bench.ecs.is_broken = False
+    # Not reachable for the autoscaler's question, but alive for the health check.
+    until(lambda: worker.control("ping", 1), "the worker to answer")
+    assert "not yet known" in worker.control(STATE)["error"]
+    bench.send(("task", 0))
+    bench.ecs.holds_answers.clear()
+    bench.wait_for_runs("ended", 1)
+
+
+def test_a_frozen_worker_does_not_answer(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.wait_for("ready")
+    pid = worker.main_pid()
+    os.kill(pid, signal.SIGSTOP)
+    assert worker.control("ping", 2) is None
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: worker.control("ping", 1), "the worker to answer")

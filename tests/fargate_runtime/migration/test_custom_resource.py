@@ -1,0 +1,465 @@
+"""The function behind the setup custom_resource, between CloudFormation and ECS."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from fargate_runtime.migration import custom_resource
+
+TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:gate"
+PLACE = "Log: /airflow/setup setup/setup/0123456789abcdef"
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Setup/1"
+PROPERTIES = {
+    "Cluster": "airflow",
+    "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/setup:7",
+    "Container": "setup",
+    "Subnets": ["subnet-1", "subnet-2"],
+    "SecurityGroup": "sg-1",
+    "LogGroup": "/airflow/setup",
+    "LogStreamPrefix": "setup",
+    "Version": "v7",
+}
+
+
+def refused(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Call")
+
+
+@dataclass
+class Ecs:
+    """Runs one task for each client token, and stops it after some looks."""
+
+    ends: dict[str, Any] = field(default_factory=lambda: {"exitCode": 0})
+    stopped_reason: str = "Essential container in task exited"
+    looks_until_stopped: int = 2
+    looks_until_seen: int = 0
+    age: timedelta = timedelta(0)
+    refusals: list[Any] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    looks: int = 0
+
+    def run_task(self, **given: Any) -> dict[str, Any]:
+        if self.refusals:
+            refusal = self.refusals.pop(0)
+            if isinstance(refusal, ClientError):
+                raise refusal
+            return {"tasks": [], "failures": [{"reason": refusal}]}
+        self.tokens.append(given["clientToken"])
+        return {"tasks": [{"taskArn": TASK}], "failures": []}
+
+    def describe_tasks(self, cluster: str, tasks: list[str]) -> dict[str, Any]:
+        assert (cluster, tasks) == ("airflow", [TASK])
+        self.looks += 1
+        if self.looks <= self.looks_until_seen:
+            return {"tasks": [], "failures": [{"reason": "MISSING"}]}
+        is_stopped = self.looks > self.looks_until_stopped
+        task = {
+            "taskArn": TASK,
+            "lastStatus": "STOPPED" if is_stopped else "RUNNING",
+            "stoppedReason": self.stopped_reason if is_stopped else "",
+            "createdAt": datetime.now(UTC) - self.age,
+            "containers": [
+                {"name": "aws-guardduty-agent", "exitCode": 137},
+                {"name": "setup"} | (self.ends if is_stopped else {}),
+            ],
+        }
+        return {"tasks": [task], "failures": []}
+
+    def stop_task(self, cluster: str, task: str, reason: str) -> None:
+        assert (cluster, task) == ("airflow", TASK)
+        self.stopped.append(reason)
+
+
+@dataclass
+class Logs:
+    """The set-up's log, whose lines may arrive late."""
+
+    lines: list[str] = field(default_factory=list)
+    late: int = 0
+
+    def get_log_events(self, **given: Any) -> dict[str, Any]:
+        assert given["logGroupName"] == "/airflow/setup"
+        assert given["logStreamName"] == "setup/setup/0123456789abcdef"
+        if self.late:
+            self.late -= 1
+            raise refused("ResourceNotFoundException", "no stream")
+        return {"events": [{"message": f"{line}\n"} for line in self.lines]}
+
+
+@dataclass
+class Functions:
+    """Lambda, which is asked to go on."""
+
+    invoked: list[dict[str, Any]] = field(default_factory=list)
+
+    def invoke(self, **given: Any) -> None:
+        assert given["FunctionName"] == FUNCTION
+        assert given["InvocationType"] == "Event"
+        self.invoked.append(json.loads(given["Payload"]))
+
+
+@dataclass
+class Stacks:
+    """CloudFormation, asked for the state of the stack."""
+
+    status: str | ClientError = "UPDATE_IN_PROGRESS"
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - AWS's word
+        assert StackName == STACK
+        if isinstance(self.status, ClientError):
+            raise self.status
+        return {"Stacks": [{"StackStatus": self.status}]}
+
+
+@dataclass
+class Invocation:
+    """An invocation with some time left."""
+
+    seconds: float = 900
+    invoked_function_arn: str = FUNCTION
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.seconds -= custom_resource.POLL_SECONDS
+        return int(self.seconds * 1000)
+
+
+@dataclass
+class World:
+    """The gate's surroundings."""
+
+    ecs: Ecs = field(default_factory=Ecs)
+    logs: Logs = field(default_factory=Logs)
+    functions: Functions = field(default_factory=Functions)
+    stacks: Stacks = field(default_factory=Stacks)
+    pauses: list[float] = field(default_factory=list)
+    received: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+    url: str = ""
+
+    def request(self, kind: str = "Create", **more: Any) -> dict[str, Any]:
+        known = {} if kind == "Create" else {"PhysicalResourceId": "setup-known"}
+        return {
+            "RequestType": kind,
+            "RequestId": "request-1",
+            "StackId": STACK,
+            "LogicalResourceId": "Gate",
+            "ResponseURL": f"{self.url}/answer?signature=s3cr3t&x=1",
+            "ResourceProperties": {"ServiceToken": FUNCTION, **PROPERTIES},
+            **known,
+            **more,
+        }
+
+    def deliver(self, event: dict[str, Any], seconds: float = 900) -> None:
+        custom_resource.handler(json.loads(json.dumps(event)), Invocation(seconds))
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        return [body for _, _, body in self.received]
+
+    @property
+    def reason(self) -> str:
+        (only,) = self.answers
+        assert only["Status"] == "FAILED"
+        return str(only["Reason"])
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """The bucket that CloudFormation waits at."""
+
+    world: World
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.world.refusals.pop(0) if self.world.refusals else 200
+        if status == 200:
+            assert len(body) <= 4096
+            kind = self.headers["Content-Type"]
+            self.world.received.append((self.path, kind, json.loads(body)))
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World()
+    clients = custom_resource.Clients(made.ecs, made.logs, made.functions, made.stacks)
+    monkeypatch.setattr(custom_resource.Clients, "make", lambda: clients)
+    monkeypatch.setattr(
+        "fargate_runtime.migration.custom_resource.time.sleep", made.pauses.append
+    )
+    handler = type("Bound", (Receiver,), {"world": made})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_the_gate_opens_when_the_task_has_succeeded(world: World, kind: str) -> None:
+    request = world.request(kind)
+    world.deliver(request)
+    ((path, content_type, body),) = world.received
+    assert path == "/answer?signature=s3cr3t&x=1"
+    assert content_type == ""
+    assert body["Status"] == "SUCCESS"
+    assert body["Data"] == {"Version": "v7"}
+    for name in ("StackId", "RequestId", "LogicalResourceId"):
+        assert body[name] == request[name]
+    assert world.ecs.looks == 3
+
+
+def test_the_same_resource_keeps_its_id(world: World) -> None:
+    # Another one would be a replacement, with a Delete of the old.
+    world.deliver(world.request())
+    world.deliver(world.request(RequestId="request-2"))
+    world.deliver(world.request("Update"))
+    world.deliver(world.request(LogicalResourceId="Other"))
+    first, again, updated, other = (a["PhysicalResourceId"] for a in world.answers)
+    assert first == again != other
+    assert updated == "setup-known"
+
+
+def test_a_repeated_delivery_starts_no_second_task(world: World) -> None:
+    # Lambda delivers an event again after an error; ECS knows the token.
+    world.deliver(world.request())
+    world.deliver(world.request())
+    world.deliver(world.request(RequestId="request-2"))
+    first, again, other = world.ecs.tokens
+    assert first == again != other
+    assert len(first) <= 64
+
+
+def test_delete_runs_nothing(world: World) -> None:
+    world.deliver(world.request("Delete"))
+    assert world.answers[0]["Status"] == "SUCCESS"
+    assert world.ecs.tokens == []
+
+
+@pytest.mark.parametrize(
+    "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"]
+)
+def test_a_rollback_runs_nothing(world: World, status: str) -> None:
+    # The older Airflow refuses the newer tables; the stack would be stuck.
+    world.stacks.status = status
+    world.deliver(world.request("Update"))
+    assert world.answers[0]["Status"] == "SUCCESS"
+    assert world.ecs.tokens == []
+
+
+def test_an_unknown_state_of_the_stack_runs_the_task(world: World) -> None:
+    world.stacks.status = refused("AccessDenied", "no")
+    world.deliver(world.request("Update"))
+    assert world.answers[0]["Status"] == "SUCCESS"
+    assert len(world.ecs.tokens) == 1
+
+
+def test_a_failed_task_shuts_the_gate_with_its_own_reason(world: World) -> None:
+    world.ecs.ends = {"exitCode": 1}
+    world.logs.lines = [
+        "waiting",
+        "MIGRATION FAILED: no connection as master at db",
+        "",
+    ]
+    world.logs.late = 2
+    world.deliver(world.request())
+    assert world.reason == (
+        f"set-up failed: no connection as master at db; exit code 1. {PLACE}"
+    )
+
+
+def test_a_task_killed_for_memory_says_so(world: World) -> None:
+    world.ecs.ends = {
+        "exitCode": 137,
+        "reason": "OutOfMemoryError: Container killed due to memory usage",
+    }
+    world.logs.lines = ["one", "two", "three", "migrating"]
+    world.deliver(world.request())
+    assert "OutOfMemoryError" in world.reason
+    assert "exit code 137" in world.reason
+    assert "two | three | migrating" in world.reason
+
+
+def test_a_task_that_never_started_gives_the_reason_of_ecs(world: World) -> None:
+    # A missing secret or image: there is no container, and no log to wait for.
+    world.ecs.ends = {}
+    world.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
+    world.deliver(world.request())
+    assert "ResourceInitializationError: unable to pull secrets" in world.reason
+    assert PLACE in world.reason
+    assert set(world.pauses) == {custom_resource.POLL_SECONDS}
+
+
+def test_a_long_task_is_followed_by_the_next_invocation(world: World) -> None:
+    world.ecs.looks_until_stopped = 30
+    event = world.request()
+    deliveries = 0
+    while event:
+        deliveries += 1
+        world.deliver(event, seconds=custom_resource.HANDOVER_SECONDS + 50)
+        event = world.functions.invoked.pop() if world.functions.invoked else {}
+    assert deliveries == 3
+    assert len(world.ecs.tokens) == 1
+    assert [body["Status"] for body in world.answers] == ["SUCCESS"]
+
+
+def test_a_task_without_end_is_stopped_and_reported(world: World) -> None:
+    world.ecs.looks_until_stopped = 10**6
+    world.ecs.age = timedelta(minutes=51)
+    world.deliver({"Request": world.request(), "Task": TASK})
+    assert world.ecs.stopped == ["set-up took longer than 50 minutes"]
+    assert world.reason.startswith("set-up took longer than 50 minutes and was stopped")
+
+
+def test_a_new_task_may_be_unseen_for_a_while(world: World) -> None:
+    world.ecs.looks_until_seen = custom_resource.UNSEEN_POLLS
+    world.deliver(world.request())
+    assert world.answers[0]["Status"] == "SUCCESS"
+
+
+def test_a_lost_task_is_not_waited_for_without_end(world: World) -> None:
+    world.ecs.looks_until_seen = 10**6
+    world.deliver(world.request())
+    assert "ECS does not know the task" in world.reason
+
+
+def test_a_start_that_may_heal_is_tried_again(world: World) -> None:
+    world.ecs.refusals = [
+        refused("ClientException", "ECS was unable to assume the role 'r'"),
+        "Capacity is unavailable at this time",
+        # The policy names the revision that this very update has made.
+        refused("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
+    ]
+    world.deliver(world.request())
+    assert world.answers[0]["Status"] == "SUCCESS"
+    assert world.pauses[:3] == [5, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("refusals", "words", "paused"),
+    [
+        ([refused("ClientException", "no such subnet")], "no such subnet", 0),
+        ([refused("AccessDeniedException", "no right")] * 9, "no right", 75),
+        (["Capacity is unavailable"] * 9, "Capacity is unavailable", 75),
+    ],
+)
+def test_a_start_that_does_not_heal_is_reported(
+    world: World, refusals: list[Any], words: str, paused: int
+) -> None:
+    world.ecs.refusals = refusals
+    world.deliver(world.request())
+    assert world.reason.startswith("set-up cannot start: ")
+    assert words in world.reason
+    assert sum(world.pauses) == paused
+
+
+def test_an_error_of_our_own_is_answered_too(world: World) -> None:
+    # Without an answer the stack would hang for an hour.
+    request = world.request()
+    del request["ResourceProperties"]["Subnets"]
+    world.deliver(request)
+    assert world.reason == "the gate itself failed: KeyError: 'Subnets'"
+
+
+def test_an_answer_that_is_not_taken_is_repeated(world: World) -> None:
+    world.refusals = [503, 500]
+    world.deliver(world.request())
+    assert len(world.answers) == 1
+    world.refusals = [503] * 9
+    with pytest.raises(custom_resource.GateError, match="did not take the answer"):
+        world.deliver(world.request())
+
+
+def test_a_long_reason_fits_the_answer(world: World) -> None:
+    world.ecs.ends = {"exitCode": 1}
+    world.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
+    world.deliver(world.request())
+    assert len(world.reason.encode()) <= custom_resource.REASON_BYTES
+    assert world.reason.startswith("set-up failed: €€€")
+
+
+def test_the_presigned_url_is_never_logged(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.refusals = [503]
+    world.ecs.looks_until_stopped = 3
+    world.deliver(world.request())
+    assert "s3cr3t" not in capsys.readouterr().out
+
+
+def test_the_calls_are_those_of_the_real_services() -> None:
+    # The stubbed clients check every parameter against AWS's own model.
+    clients = custom_resource.Clients(
+        *(
+            boto3.client(
+                name,
+                region_name="eu-west-1",
+                aws_access_key_id="a",
+                aws_secret_access_key="b",  # noqa: S106 - a stubbed client's
+            )
+            for name in ("ecs", "logs", "lambda", "cloudformation")
+        )
+    )
+    stubs = [
+        Stubber(client)
+        for client in (clients.ecs, clients.logs, clients.functions, clients.stacks)
+    ]
+    ecs, logs, functions, stacks = stubs
+    request = World().request("Update")
+    started = {"tasks": [{"taskArn": TASK}], "failures": []}
+    running = {
+        "taskArn": TASK,
+        "lastStatus": "RUNNING",
+        "createdAt": datetime.now(UTC),
+        "containers": [{"name": "setup", "exitCode": 1}],
+    }
+    stacks.add_response(
+        "describe_stacks",
+        {
+            "Stacks": [
+                {
+                    "StackName": "airflow",
+                    "StackStatus": "UPDATE_IN_PROGRESS",
+                    "CreationTime": datetime.now(UTC),
+                }
+            ]
+        },
+    )
+    ecs.add_response("run_task", started)
+    ecs.add_response("describe_tasks", {"tasks": [running], "failures": []})
+    functions.add_response("invoke", {"StatusCode": 202})
+    old = running | {"createdAt": datetime.now(UTC) - timedelta(hours=1)}
+    ecs.add_response("describe_tasks", {"tasks": [old], "failures": []})
+    ecs.add_response("stop_task", {})
+    ended = running | {"lastStatus": "STOPPED"}
+    ecs.add_response("describe_tasks", {"tasks": [ended], "failures": []})
+    line = {"timestamp": 1, "message": "MIGRATION FAILED: x", "ingestionTime": 1}
+    logs.add_response("get_log_events", {"events": [line]})
+    for stub in stubs:
+        stub.activate()
+
+    assert not custom_resource.passed(request, "", Invocation(0), clients)
+    for words in ("longer than", "set-up failed: x"):
+        with pytest.raises(custom_resource.GateError, match=words):
+            custom_resource.passed(request, TASK, Invocation(900), clients)
+
+    for stub in stubs:
+        stub.assert_no_pending_responses()

@@ -1,0 +1,240 @@
+"""The migration job, with an ``airflow`` command that records what it is given."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fargate_runtime.migration import job
+from tests.fargate_runtime.migration.fake_postgresql import Server
+
+SECRETS = {
+    "METADATA_PASSWORD": "meta/pw #1",
+    "RESULTS_PASSWORD": "results pw",
+    "MASTER_PASSWORD": "master pw",
+    "SCALING_PASSWORD": "scaling pw",
+    "ADMIN_PASSWORD": 'admin "pw" $1',
+    "FERNET_SECRET": "fernet-secret-" * 3,
+    "AIRFLOW__API_AUTH__JWT_SECRET": "jwt-secret",
+    "AIRFLOW__API__SECRET_KEY": "api-secret",
+}
+ENVIRON = SECRETS | {
+    "METADATA_HOST": "db.example",
+    "METADATA_PORT": "5433",
+    "METADATA_NAME": "airflow",
+    "METADATA_USER": "airflow",
+    "RESULTS_HOST": "db.example",
+    "RESULTS_PORT": "5433",
+    "RESULTS_NAME": "celery_results",
+    "RESULTS_USER": "celery_results",
+    "MASTER_USER": "master",
+    "SCALING_USER": "scaling",
+    "ADMIN_USER": "admin",
+}
+VERSIONS = {
+    "apache-airflow-core": "3.3.2",
+    "apache-airflow-providers-celery": "3.26.0",
+    "apache-airflow-providers-fab": "3.10.2",
+    "apache-airflow-providers-amazon": "9.39.0",
+}
+AIRFLOW = """#!{python}
+import json, os, sys, time
+from pathlib import Path
+known = Path({record!r})
+typed = sys.stdin.read()
+calls = json.loads(known.read_text()) if known.exists() else []
+calls.append({{"arguments": sys.argv[1:], "typed": typed, "environ": dict(os.environ)}})
+known.write_text(json.dumps(calls))
+{body}
+"""
+
+
+class Image:
+    """A container with an ``airflow`` command, a database and an environment."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.record = folder / "calls.json"
+        self.command = folder / "airflow"
+        self.versions = dict(VERSIONS)
+        self.server = Server()
+        self.server.install(monkeypatch)
+        self.behaves("")
+        monkeypatch.setattr(job, "version", self.version)
+        for name, value in ENVIRON.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PATH", str(folder))
+
+    def behaves(self, body: str) -> None:
+        text = AIRFLOW.format(python=sys.executable, record=str(self.record), body=body)
+        self.command.write_text(text)
+        self.command.chmod(0o755)
+
+    def version(self, package: str) -> str:
+        if package not in self.versions:
+            raise PackageNotFoundError(package)
+        return self.versions[package]
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        if not self.record.exists():
+            return []
+        found: list[dict[str, Any]] = json.loads(self.record.read_text())
+        return found
+
+
+@pytest.fixture
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+    return Image(tmp_path, monkeypatch)
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def test_databases_come_first_then_tables_then_the_administrator(
+    image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.main() == 0
+    assert last_line(capsys) == "MIGRATION DONE"
+    assert set(image.server.owners) == {"postgres", "airflow", "celery_results"}
+    migrate, create = image.calls
+    assert migrate["arguments"] == ["db", "migrate"]
+    assert create["arguments"][:2] == ["users", "create"]
+    assert "task_instance" in image.server.readable["scaling"]
+
+
+def test_the_administrators_password_is_typed_not_passed(image: Image) -> None:
+    # An argument is seen by every process of the container, and Airflow logs it.
+    job.main()
+    create = image.calls[1]
+    password = ENVIRON["ADMIN_PASSWORD"]
+    assert create["typed"] == f"{password}\n{password}\n"
+    assert password not in " ".join(create["arguments"])
+    assert password not in create["environ"].values()
+
+
+def test_airflow_never_sees_the_master_user(image: Image) -> None:
+    job.main()
+    for call in image.calls:
+        assert not {"MASTER_USER", "MASTER_PASSWORD"} & set(call["environ"])
+        assert call["environ"]["METADATA_PASSWORD"] == ENVIRON["METADATA_PASSWORD"]
+
+
+def test_a_failed_migration_is_the_reason_and_nothing_follows(
+    image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image.behaves("print('Traceback'); print('deadlock detected\\n'); sys.exit(3)")
+    assert job.main() == 1
+    assert last_line(capsys) == (
+        "MIGRATION FAILED: airflow db migrate ended with exit status 3: deadlock detected"
+    )
+    assert len(image.calls) == 1
+
+
+def test_tables_of_a_newer_airflow_are_named_as_such(
+    image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Airflow itself says: Can't locate revision identified by 'd2f4e1b3c5a7'.
+    image.behaves("sys.exit(\"Can't locate revision identified by 'd2f4'\")")
+    assert job.main() == 1
+    assert "a newer Airflow than the image's" in last_line(capsys)
+
+
+def test_no_secret_is_printed_whatever_airflow_says(
+    image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaks = [*SECRETS.values(), "postgresql://airflow:meta%2Fpw%20%231@db.example"]
+    image.behaves(f"for leak in {leaks!r}: print('leak', leak)\nsys.exit(1)")
+    assert job.main() == 1
+    seen = capsys.readouterr().out
+    assert seen.count("***") == len(leaks) + 1
+    for secret in SECRETS.values():
+        assert secret not in seen
+    assert "meta%2Fpw%20%231" not in seen
+
+
+def test_a_command_that_hangs_is_stopped(
+    image: Image,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With its children: one that lives on holds the output open.
+    image.behaves("os.fork(); time.sleep(30)")
+    monkeypatch.setattr(job, "MIGRATION_SECONDS", 0.5)
+    began = time.monotonic()
+    assert job.main() == 1
+    assert time.monotonic() - began < 20
+    assert "airflow db migrate was stopped after" in last_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("package", "found", "words"),
+    [
+        ("apache-airflow-core", None, "the image holds no Airflow 3"),
+        ("apache-airflow-core", "3.2.1", "holds Airflow 3.2.1; these templates run"),
+        ("apache-airflow-core", "3.30.0", "holds Airflow 3.30.0"),
+        ("apache-airflow-providers-fab", None, "lacks apache-airflow-providers-fab"),
+    ],
+)
+def test_an_unsupported_image_migrates_nothing(
+    image: Image,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+    found: str | None,
+    words: str,
+) -> None:
+    del image.versions[package]
+    if found:
+        image.versions[package] = found
+    assert job.main() == 1
+    assert words in last_line(capsys)
+    assert image.calls == []
+    assert image.server.statements == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in ENVIRON
+        if name.startswith(("METADATA", "RESULTS", "MASTER", "ADMIN"))
+    ],
+)
+def test_a_missing_part_is_named_before_anything_is_done(
+    image: Image,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.delenv(name)
+    assert job.main() == 1
+    assert last_line(capsys).startswith(f"MIGRATION FAILED: {name} is not set")
+    assert image.calls == []
+    assert image.server.statements == []
+
+
+def test_a_database_in_the_way_is_the_reason(
+    image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image.server.granted.add(("celery_results", "airflow"))
+    assert job.main() == 1
+    assert last_line(capsys).startswith(
+        "MIGRATION FAILED: role celery_results may connect"
+    )
+
+
+def test_even_the_unexpected_ends_with_its_reason(
+    image: Image,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image.command.unlink()
+    assert job.main() == 1
+    seen = capsys.readouterr().out
+    assert "Traceback" in seen
+    assert seen.splitlines()[-1].startswith("MIGRATION FAILED: unexpected FileNotFound")

@@ -1,0 +1,181 @@
+"""What a worker asks the ECS agent, and every answer that may come."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from fargate_runtime.worker import ecs_agent_client
+from fargate_runtime.worker.ecs_agent_client import (
+    AgentError,
+    RefusedError,
+    identity,
+    protect,
+    unprotect,
+)
+
+METADATA = {
+    "TaskARN": "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123abcd",
+    "Family": "workers",
+    "Revision": "12",
+    "PullStartedAt": "2026-11-23T20:00:00.123456789Z",
+    "Containers": [{"CreatedAt": "2026-11-23T20:00:30Z"}, {}],
+}
+
+
+class Agent:
+    """Answers one thing, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.answer: Any = {}
+        self.seen: list[tuple[str, str, Any]] = []
+        agent = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                size = int(self.headers["Content-Length"] or 0)
+                body = json.loads(self.rfile.read(size)) if size else None
+                agent.seen.append((self.command, self.path, body))
+                text = agent.answer
+                if not isinstance(text, bytes):
+                    text = json.dumps(text).encode()
+                self.send_response(agent.status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_GET(self) -> None:
+                agent.seen.append((self.command, self.path, None))
+                text = json.dumps(agent.answer).encode()
+                self.send_response(agent.status)
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.uri = f"http://127.0.0.1:{self.server.server_port}/api/token"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,)).start()
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    made = Agent()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_protection_is_asked_for_with_its_time(agent: Agent) -> None:
+    agent.answer = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn"}}
+    protect(agent.uri, minutes=730)
+    assert agent.seen == [
+        (
+            "PUT",
+            "/api/token/task-protection/v1/state",
+            {"ProtectionEnabled": True, "ExpiresInMinutes": 730},
+        )
+    ]
+
+
+def test_protection_is_given_back(agent: Agent) -> None:
+    agent.answer = {"protection": {"ProtectionEnabled": False, "TaskArn": "arn"}}
+    unprotect(agent.uri)
+    assert agent.seen[0][2] == {"ProtectionEnabled": False}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_refusal_says_why(agent: Agent, status: int) -> None:
+    agent.status = status
+    agent.answer = {"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}
+    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED$"):
+        protect(agent.uri, minutes=1)
+    agent.answer["failure"]["Detail"] = "too many"
+    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED: too many$"):
+        unprotect(agent.uri)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (
+            400,
+            {"error": {"Code": "AccessDeniedException", "Message": "may not"}},
+            "AccessDeniedException: may not",
+        ),
+        (500, b"<html>", "JSONDecodeError"),
+        (200, b"\xff", "UnicodeDecodeError"),
+        (200, [], "the agent answers"),
+        (200, {}, "the agent answers"),
+        (200, {"protection": None}, "the agent answers"),
+        # It says that it is still off.
+        (200, {"protection": {"ProtectionEnabled": False}}, "the agent answers"),
+    ],
+)
+def test_any_other_answer_is_no_answer(
+    agent: Agent, status: int, answer: Any, words: str
+) -> None:
+    agent.status, agent.answer = status, answer
+    with pytest.raises(AgentError, match=words):
+        protect(agent.uri, minutes=1)
+
+
+def test_an_agent_that_is_not_there_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    with pytest.raises(AgentError, match="ConnectionRefusedError"):
+        protect(f"http://127.0.0.1:{port}/api/t", minutes=1)
+
+
+def test_a_silent_agent_is_waited_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ecs_agent_client.PATIENCE_SECONDS == 14
+    monkeypatch.setattr(ecs_agent_client, "PATIENCE_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begin = time.monotonic()
+        with pytest.raises(AgentError, match=r"TimeoutError|timed out"):
+            protect(f"http://127.0.0.1:{silent.getsockname()[1]}/api/t", minutes=1)
+        assert 0.2 < time.monotonic() - begin < 0.9
+
+
+def test_no_proxy_stands_between_a_task_and_its_agent(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    agent.answer = {"protection": {"ProtectionEnabled": True}}
+    protect(agent.uri, minutes=1)
+
+
+def test_a_task_knows_who_it_is(agent: Agent) -> None:
+    agent.answer = METADATA
+    found = identity(agent.uri)
+    assert agent.seen == [("GET", "/api/token/task", None)]
+    assert (found.task, found.revision) == ("0123abcd", "workers:12")
+    assert found.created == pytest.approx(1795464000.123, abs=0.001)
+
+
+def test_metadata_without_times_are_metadata(agent: Agent) -> None:
+    agent.answer = {**METADATA, "PullStartedAt": None, "Containers": []}
+    assert identity(agent.uri).created is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"TaskARN": None}, {"PullStartedAt": "yesterday"}, {"Containers": 5}]
+)
+def test_metadata_that_cannot_be_read_are_no_answer(
+    agent: Agent, change: dict[str, Any]
+) -> None:
+    agent.answer = METADATA | change
+    with pytest.raises(AgentError, match="metadata cannot be read"):
+        identity(agent.uri)

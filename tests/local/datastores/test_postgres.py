@@ -1,0 +1,102 @@
+"""PostgreSQL as Aurora shows it: forced TLS, verified, and a master without powers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.datastores import Authority
+from tests.local.datastores.clients import WRITER, Client, Engines, Refused
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_connection_without_tls_is_refused_in_the_words_of_rds(
+    engines: Engines, client: Client
+) -> None:
+    with pytest.raises(Refused, match=r"no pg_hba\.conf entry .*no encryption"):
+        client.ask("sql", engines.libpq(PGSSLMODE="disable"), "SELECT 1")
+
+
+def test_the_certificate_holds_for_the_endpoint_and_for_no_other_name(
+    engines: Engines, client: Client
+) -> None:
+    assert client.ask("sql", engines.libpq(PGHOST=WRITER), "SELECT 1") == [[1]]
+    with pytest.raises(Refused, match="does not match host name"):
+        client.ask("sql", engines.libpq(PGHOST="elsewhere.example"), "SELECT 1")
+
+
+def test_another_authority_is_not_trusted(
+    engines: Engines, client: Client, tmp_path: Path
+) -> None:
+    # Of the same name, as a new rehearsal's is.
+    other = Authority(tmp_path)
+    with pytest.raises(Refused, match="certificate verify failed"):
+        client.ask("sql", engines.libpq(PGSSLROOTCERT=str(other.ca_path)), "SELECT 1")
+
+
+def test_the_master_makes_roles_and_databases_but_is_no_superuser(
+    engines: Engines, client: Client
+) -> None:
+    rights = client.ask(
+        "sql",
+        engines.libpq(),
+        "CREATE ROLE one",
+        "GRANT one TO CURRENT_USER",
+        "CREATE DATABASE ones OWNER one",
+        "SELECT rolsuper, rolcreaterole, rolcreatedb, "
+        "pg_has_role(rolname, 'rds_superuser', 'MEMBER') "
+        "FROM pg_roles WHERE rolname = CURRENT_USER",
+    )
+    assert rights == [[False, True, True, True]]
+    for beyond in (
+        "ALTER SYSTEM SET fsync = on",
+        "CREATE ROLE two SUPERUSER",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "ALTER ROLE rdsadmin PASSWORD 'x'",
+    ):
+        with pytest.raises(Refused, match="permission denied"):
+            client.ask("sql", engines.libpq(), beyond)
+
+
+def test_rdsadmin_cannot_log_in(engines: Engines, client: Client) -> None:
+    with pytest.raises(Refused, match=r"pg_hba\.conf rejects connection"):
+        client.ask("sql", engines.libpq(PGUSER="rdsadmin"), "SELECT 1")
+
+
+def test_the_parameter_group_of_the_template_is_in_force(
+    engines: Engines, client: Client
+) -> None:
+    shown = {
+        "rds.force_ssl": "1",
+        "log_min_duration_statement": "1s",
+        "log_lock_waits": "on",
+        "log_statement": "none",
+        "max_connections": "189",
+    }
+    for name, value in shown.items():
+        assert client.ask("sql", engines.libpq(), f"SHOW {name}") == [[value]]
+
+
+def test_the_server_is_of_the_major_version_that_the_templates_ask_for(
+    engines: Engines, client: Client
+) -> None:
+    assert client.ask("sql", engines.libpq(), "SHOW server_version")[0][0] > "17"
+
+
+def test_it_does_not_run_as_root(engines: Engines) -> None:
+    # PostgreSQL refuses to; whoever clones into /root must not notice.
+    assert Path(f"/proc/{engines.postgres.pid}").stat().st_uid != 0
+
+
+def test_data_outlives_a_restart_and_a_crash(engines: Engines, client: Client) -> None:
+    master = engines.libpq()
+    client.ask("sql", master, "CREATE TABLE kept (word text)")
+    for end in (engines.postgres.stop, engines.postgres.kill):
+        client.ask("sql", master, "INSERT INTO kept VALUES ('here')")
+        end()
+        with pytest.raises(Refused, match="Connection refused"):
+            client.ask("sql", master, "SELECT 1")
+        assert engines.postgres.restart() == engines.database
+    assert client.ask("sql", master, "SELECT count(*) FROM kept") == [[2]]

@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.ecs import Agent
+from tests.local.ecs.fakes import FakeEmulator, settings
+
+
+@pytest.fixture
+def emulator() -> FakeEmulator:
+    return FakeEmulator()
+
+
+@pytest.fixture
+def agent(emulator: FakeEmulator, tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(settings(tmp_path), emulator=emulator)
+    made.start()
+    yield made
+    made.stop(0.3)
+    assert made.problems == []

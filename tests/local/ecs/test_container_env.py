@@ -1,0 +1,78 @@
+"""Paths and names, rewritten for a machine that tasks share."""
+
+# ruff: noqa: S108 - paths of the container, each task has its own
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.ecs.container_env import Place, check_command
+from local.ecs.image import Folders, Image
+
+ROOT = Path("/srv/task")
+PLACE = Place(
+    address="127.9.0.2",
+    folders=Folders(ROOT, ("/tmp", "/opt/airflow")),
+    connections={("api-server", 8080): ("127.9.0.9", 8080)},
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        ("/tmp/airflow-runtime.zip", f"{ROOT}/tmp/airflow-runtime.zip"),
+        ("/tmp", f"{ROOT}/tmp"),
+        ("/opt/airflow", f"{ROOT}/opt/airflow"),
+        ("a:/tmp/x:/tmp/y", f"a:{ROOT}/tmp/x:{ROOT}/tmp/y"),
+        ("cat /tmp/a >/tmp/b", f"cat {ROOT}/tmp/a >{ROOT}/tmp/b"),
+        ("/tmpfiles", "/tmpfiles"),
+        ("/var/tmp/x", "/var/tmp/x"),
+        ("s3://bucket/tmp/x", "s3://bucket/tmp/x"),
+        ("/opt/airflow2", "/opt/airflow2"),
+        (
+            "http://api-server:8080/execution/",
+            "http://127.9.0.9:8080/execution/",
+        ),
+        ("http://api-server:80801/", "http://api-server:80801/"),
+        ("http://other:8080/", "http://other:8080/"),
+    ],
+)
+def test_a_value_is_rewritten(inside: str, outside: str) -> None:
+    assert PLACE.rewrite(inside) == outside
+
+
+def test_json_stays_json() -> None:
+    options = {"connect_args": {"sslrootcert": "/tmp/rds-ca.pem"}}
+    found = json.loads(PLACE.rewrite(json.dumps(options)))
+    assert found == {"connect_args": {"sslrootcert": f"{ROOT}/tmp/rds-ca.pem"}}
+
+
+def test_a_health_check_asks_the_task_itself() -> None:
+    shell = "curl --fail http://localhost:8974/health || exit 1"
+    assert check_command(["CMD-SHELL", shell], PLACE) == [
+        *("/bin/sh", "-c"),
+        "curl --fail http://127.9.0.2:8974/health || exit 1",
+    ]
+    assert check_command(["CMD", "true"], PLACE) == ["true"]
+
+
+def test_the_entry_point_knows_programs_and_airflows_own_words(
+    tmp_path: Path,
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("python", "airflow", "dumb-init"):
+        (programs / name).touch(0o755)
+    image = Image.of_airflow(tmp_path)
+    start = [str(programs / "dumb-init"), "--"]
+    assert image.command(["python", "-c", "1"]) == [*start, "python", "-c", "1"]
+    assert image.command(["scheduler"]) == [*start, "airflow", "scheduler"]
+
+
+def test_an_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    with pytest.raises(FileNotFoundError, match="dumb-init"):
+        Image.of_airflow(tmp_path)

@@ -1,0 +1,281 @@
+"""A pool of toy workers in the real emulator: no protected task is ever ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.ecs import Agent, Image, Settings
+from local.ecs.metrics import Metric
+from local.ecs.task import Task
+from local.emulator.process import Emulator
+from tests.local.ecs.fakes import until
+from tests.local.emulator.cloud import Cloud, Stack
+
+pytestmark = pytest.mark.slow
+
+WORKER = """
+import json, os, time, urllib.request
+def protect(is_on):
+    request = urllib.request.Request(
+        os.environ["ECS_AGENT_URI"] + "/task-protection/v1/state",
+        json.dumps({"ProtectionEnabled": is_on, "ExpiresInMinutes": 60}).encode(),
+        {"Content-Type": "application/json"},
+        method="PUT",
+    )
+    with urllib.request.urlopen(request) as answer:
+        found = json.load(answer)
+    if "failure" in found:
+        print(found["failure"]["Reason"], flush=True)
+    return "protection" in found
+while not protect(True):
+    time.sleep(0.1)
+print("protected", flush=True)
+while not os.path.exists("/tmp/idle"):
+    time.sleep(0.05)
+while not protect(False):
+    time.sleep(0.1)
+print("released", flush=True)
+time.sleep(600)
+"""
+IN_CLUSTER = {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": ["Cluster", "Arn"]}}}
+
+
+def template(release: str) -> dict[str, Any]:
+    """Return a pool as ours is compiled: no desired count, a tag, protection."""
+    allowed = [
+        {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": IN_CLUSTER}
+        for action in (
+            "ecs:ListServices",
+            "ecs:DescribeServices",
+            "ecs:UpdateTaskProtection",
+            "ecs:GetTaskProtection",
+        )
+    ]
+    publishing = {
+        "Effect": "Allow",
+        "Action": "cloudwatch:PutMetricData",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"cloudwatch:namespace": "Own"}},
+    }
+    role = {
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []},
+        "Policies": [
+            {
+                "PolicyName": "own",
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [*allowed, publishing],
+                },
+            }
+        ],
+    }
+    container = {
+        "Name": "worker",
+        "Image": "worker",
+        "Command": ["python3", "-c", WORKER],
+        "Environment": [{"Name": "RELEASE", "Value": release}],
+        "RestartPolicy": {"Enabled": True, "RestartAttemptPeriod": 60},
+    }
+    kinds = {
+        "Cluster": ("ECS::Cluster", {}),
+        "Role": ("IAM::Role", role),
+        "Definition": (
+            "ECS::TaskDefinition",
+            {
+                "Family": "workers",
+                "TaskRoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+                "ContainerDefinitions": [container],
+            },
+        ),
+        "Pool": (
+            "ECS::Service",
+            {
+                "Cluster": {"Ref": "Cluster"},
+                "TaskDefinition": {"Ref": "Definition"},
+                "Tags": [{"Key": "Pool", "Value": "default"}],
+                "DeploymentConfiguration": {
+                    "MinimumHealthyPercent": 100,
+                    "MaximumPercent": 200,
+                },
+            },
+        ),
+    }
+    return {
+        "Resources": {
+            name: {"Type": f"AWS::{kind}", "Properties": properties}
+            for name, (kind, properties) in kinds.items()
+        },
+        "Outputs": {
+            "Cluster": {"Value": {"Ref": "Cluster"}},
+            "Pool": {"Value": {"Fn::GetAtt": ["Pool", "Name"]}},
+            "Role": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}},
+        },
+    }
+
+
+class Crew:
+    """The pool in motion, and ECS as the autoscaler asks it."""
+
+    def __init__(self, cloud: Cloud, agent: Agent) -> None:
+        self.cloud, self.agent = cloud, agent
+        self.stack: Stack = cloud.create(template("first"))
+        assert self.stack.status == "CREATE_COMPLETE", cloud.failures(self.stack.id)
+        self.cluster = self.stack.outputs["Cluster"]
+        self.ecs = self.client("ecs")
+
+    def client(self, service: str) -> Any:
+        """Return a client as a task of the role has it."""
+        issued = self.agent.sessions.issue(self.stack.outputs["Role"], "autoscaler")
+        return boto3.client(
+            service,
+            endpoint_url=self.agent.url,
+            region_name=self.cloud.emulator.region,
+            aws_access_key_id=issued.access_key,
+            aws_secret_access_key=issued.secret_key,
+            aws_session_token=issued.token,
+        )
+
+    def scale(self, desired: int) -> None:
+        """Set the desired count, as Application Auto Scaling would."""
+        self.cloud.client("ecs").update_service(
+            cluster=self.cluster,
+            service=self.stack.outputs["Pool"],
+            desiredCount=desired,
+        )
+
+    def release(self) -> None:
+        """Deploy another task definition."""
+        updated = self.cloud.update(self.stack, template("second"))
+        assert updated.status == "UPDATE_COMPLETE", self.cloud.failures(self.stack.id)
+
+    def of(self, release: str, said: str = "", status: str = "RUNNING") -> list[Task]:
+        """Return the tasks of a release whose log ends with a line."""
+        with self.agent.lock:
+            return [
+                task
+                for task in self.agent.tasks.values()
+                if task.definition.containers[0].environment["RELEASE"] == release
+                and task.status == status
+                and (not said or last_line(task) == said)
+            ]
+
+    def described(self) -> dict[str, Any]:
+        """Return what the autoscaler is told of its service."""
+        arns = self.ecs.list_services(cluster=self.cluster)["serviceArns"]
+        (found,) = self.ecs.describe_services(
+            cluster=self.cluster, services=arns, include=["TAGS"]
+        )["services"]
+        answer: dict[str, Any] = found
+        return answer
+
+
+def last_line(task: Task) -> str:
+    path = task.containers[0].stream.path
+    return path.read_text().strip().rpartition("\n")[2] if path.exists() else ""
+
+
+@pytest.fixture
+def crew(own_emulator: Emulator, tmp_path: Path) -> Iterator[Crew]:
+    own_emulator.start()
+    settings = Settings(
+        emulator_url=own_emulator.endpoint_url,
+        folder=tmp_path / "a",
+        image=Image(),
+        region=own_emulator.region,
+        account=own_emulator.account,
+        tick_seconds=0.03,
+        read_seconds=0.1,
+        settled_seconds=0.3,
+    )
+    with Agent(settings) as agent:
+        yield Crew(Cloud(own_emulator), agent)
+    assert agent.problems == []
+
+
+def count(crew: Crew, *asked: tuple[str, str, int]) -> Callable[[], bool]:
+    return lambda: all(len(crew.of(r, said)) == number for r, said, number in asked)
+
+
+def make_idle(tasks: list[Task]) -> None:
+    for task in tasks:
+        task.place.folders.outside("/tmp/idle").touch()  # noqa: S108 - in the container
+
+
+def test_the_autoscaler_is_told_the_truth_about_its_pool(crew: Crew) -> None:
+    until(count(crew, ("first", "protected", 1)))
+    found = crew.described()
+    assert {tag["key"]: tag["value"] for tag in found["tags"]}["Pool"] == "default"
+    assert (found["desiredCount"], found["runningCount"], found["pendingCount"]) == (
+        *(1, 1, 0),
+    )
+    crew.scale(3)
+    until(lambda: crew.described()["runningCount"] == 3)
+    assert crew.described()["desiredCount"] == 3
+
+
+def test_a_deployment_waits_for_protected_tasks_and_ends_with_them(crew: Crew) -> None:
+    crew.scale(2)
+    until(count(crew, ("first", "protected", 2)))
+    old = crew.of("first")
+    crew.release()
+
+    # The new ones stand beside the old ones and are refused: nobody is ended for them.
+    until(count(crew, ("first", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
+    found = crew.described()
+    assert found["desiredCount"] == 2  # the update of the stack left it alone
+    told = {
+        one["status"]: (one["taskDefinition"].rpartition("/")[2], one["runningCount"])
+        for one in found["deployments"]
+    }
+    assert told == {"PRIMARY": ("workers:2", 2), "ACTIVE": ("workers:1", 2)}
+    assert all(task.is_wanted for task in old)
+
+    # What the autoscaler does about it: room for the protection of new ones.
+    crew.scale(4)
+    until(count(crew, ("second", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
+    assert all(task.is_wanted for task in old)
+    make_idle(old[:1])
+    until(lambda: len(crew.of("first", "released", "STOPPED")) == 1)
+    until(count(crew, ("first", "protected", 1), ("second", "protected", 3)))
+    make_idle(old)
+    until(count(crew, ("first", "", 0), ("second", "protected", 4)))
+    until(lambda: len(crew.of("first", "released", "STOPPED")) == 2)
+    until(lambda: len(crew.described()["deployments"]) == 1)
+    assert crew.described()["deployments"][0]["rolloutState"] == "COMPLETED"
+
+
+def test_only_who_let_go_is_taken_away(crew: Crew) -> None:
+    crew.scale(3)
+    until(count(crew, ("first", "protected", 3)))
+    make_idle(crew.of("first")[:1])
+    until(count(crew, ("first", "released", 1)))
+    crew.scale(2)
+    until(lambda: len(crew.of("first", "released", "STOPPED")) == 1)
+    assert len(crew.of("first", "protected")) == 2
+
+
+def test_metrics_are_kept_if_the_role_may_publish_them(crew: Crew) -> None:
+    one = {"MetricName": "WorkerDeficit", "Value": 2.0, "StorageResolution": 1}
+    cloudwatch = crew.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=[one])
+    # So many that the client compresses them.
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=[one] * 500)
+    with pytest.raises(ClientError, match="PutMetricData"):
+        cloudwatch.put_metric_data(Namespace="AWS/ECS", MetricData=[one])
+    metrics = crew.agent.autoscaler.metrics
+    assert len(metrics.data(Metric("Own", "WorkerDeficit", frozenset()))) == 501
+    assert metrics.data(Metric("AWS/ECS", "WorkerDeficit", frozenset())) == []
+
+
+def test_the_restart_policy_survives_the_launch(crew: Crew) -> None:
+    until(count(crew, ("first", "protected", 1)))
+    (task,) = crew.of("first")
+    restart = task.definition.containers[0].restart
+    assert restart is not None
+    assert restart.least_seconds == 60

@@ -1,0 +1,45 @@
+"""One emulator for all tests of a worker that do not need one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from cli import product
+from local.emulator import control_client
+from local.emulator.process import Emulator
+from tests.local.emulator.cloud import Cloud
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Start an emulator; leave no process behind."""
+    emulator = Emulator(ROOT, tmp_path_factory.mktemp("emulator"))
+    with emulator:
+        yield emulator
+    emulator.erase()
+
+
+@pytest.fixture
+def cloud(shared_emulator: Emulator) -> Iterator[Cloud]:
+    """Give the shared emulator, with nothing planted before or after."""
+    yield Cloud(shared_emulator)
+    control_client.plant(shared_emulator.endpoint_url)
+
+
+@pytest.fixture
+def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """Give an emulator that a test may kill; it is not started yet."""
+    emulator = Emulator(ROOT, tmp_path / "emulator")
+    yield emulator
+    emulator.erase()
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Mapping[str, str]:
+    """Every template, by file name, a nested one before those that nest it."""
+    return {page.path: page.text() for page in product.compile_pages()}

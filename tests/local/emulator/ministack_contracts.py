@@ -1,0 +1,740 @@
+"""What we rely on, for every resource type that a compiled template contains.
+
+One row a type: how it is made, what Ref and GetAtt give, what a change does, and what
+it is here. A type that a template uses and this table lacks fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["real", "emulated", "stand-in"]
+
+NAME = r"[A-Za-z][\w.-]*"
+ARN = r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:.+"
+HOST = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
+
+
+def ref(name: str) -> dict[str, Any]:
+    """Refer to a resource of SUPPORT, or to the one under test: ``It``."""
+    return {"Ref": name}
+
+
+def att(name: str, attribute: str) -> dict[str, Any]:
+    """Get an attribute of a resource of SUPPORT."""
+    return {"Fn::GetAtt": [name, attribute]}
+
+
+def policy(action: str, principal: str = "") -> dict[str, Any]:
+    """Allow something, so that a property holds a policy document."""
+    who = {"Principal": {"Service": principal}} if principal else {}
+    where = {} if action == "sts:AssumeRole" else {"Resource": "*"}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": action, **who, **where}],
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a type does between its creation and its end."""
+
+    kind: Kind
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    change: Mapping[str, Any]
+    """Properties that an update gives anew."""
+    ref: str = NAME
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    replaces: bool = False
+    """Whether the change makes a new resource, with a new Ref."""
+
+
+TAGS = {"Tags": [{"Key": "colour", "Value": "blue"}]}
+IMAGE = "apache/airflow:3.3.2-python3.12"
+CONTAINER = {"Name": "main", "Image": IMAGE, "Essential": True}
+TEMPLATE_URL = "https://published/"
+"""Stands for the address of a template that is there."""
+TWO_SUBNETS = [ref("SubnetA"), ref("SubnetB")]
+RULE = {"IpProtocol": "tcp", "FromPort": "443", "ToPort": "443"}
+
+SUPPORT: Mapping[str, Mapping[str, Any]] = {
+    "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+    "SubnetA": {
+        "Type": "AWS::EC2::Subnet",
+        "Properties": {
+            "VpcId": ref("Vpc"),
+            "CidrBlock": "10.0.0.0/24",
+            "AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]},
+        },
+    },
+    "SubnetB": {
+        "Type": "AWS::EC2::Subnet",
+        "Properties": {
+            "VpcId": ref("Vpc"),
+            "CidrBlock": "10.0.1.0/24",
+            "AvailabilityZone": {"Fn::Select": [1, {"Fn::GetAZs": ""}]},
+        },
+    },
+    "Gateway": {"Type": "AWS::EC2::InternetGateway"},
+    "Routes": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": ref("Vpc")}},
+    "Address": {"Type": "AWS::EC2::EIP", "Properties": {"Domain": "vpc"}},
+    "Group": {
+        "Type": "AWS::EC2::SecurityGroup",
+        "Properties": {"GroupDescription": "One", "VpcId": ref("Vpc")},
+    },
+    "Peer": {
+        "Type": "AWS::EC2::SecurityGroup",
+        "Properties": {"GroupDescription": "Other", "VpcId": ref("Vpc")},
+    },
+    "Role": {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": policy(
+                "sts:AssumeRole", "lambda.amazonaws.com"
+            ),
+        },
+    },
+    "Topic": {"Type": "AWS::SNS::Topic"},
+    "Log": {"Type": "AWS::Logs::LogGroup"},
+    "Bucket": {"Type": "AWS::S3::Bucket"},
+    "Cluster": {"Type": "AWS::ECS::Cluster"},
+    "Definition": {
+        "Type": "AWS::ECS::TaskDefinition",
+        "Properties": {"ContainerDefinitions": [CONTAINER]},
+    },
+    "DatabaseSubnets": {
+        "Type": "AWS::RDS::DBSubnetGroup",
+        "Properties": {
+            "DBSubnetGroupDescription": "Data",
+            "SubnetIds": TWO_SUBNETS,
+        },
+    },
+    "Database": {
+        "Type": "AWS::RDS::DBCluster",
+        "DeletionPolicy": "Delete",
+        "Properties": {
+            "Engine": "aurora-postgresql",
+            "ManageMasterUserPassword": "true",
+            "MasterUsername": "postgres",
+        },
+    },
+    "CacheSubnets": {
+        "Type": "AWS::ElastiCache::SubnetGroup",
+        "Properties": {"Description": "Data", "SubnetIds": TWO_SUBNETS},
+    },
+    "User": {
+        "Type": "AWS::ElastiCache::User",
+        "Properties": {
+            "UserId": {"Fn::Sub": "${AWS::StackName}-default"},
+            "UserName": "default",
+            "Engine": "valkey",
+            "AccessString": "off -@all",
+            "AuthenticationMode": {"Type": "no-password-required"},
+        },
+    },
+    "Balancer": {
+        "Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "Properties": {"Subnets": TWO_SUBNETS},
+    },
+    "Targets": {
+        "Type": "AWS::ElasticLoadBalancingV2::TargetGroup",
+        "Properties": {"Port": 80, "Protocol": "HTTP", "VpcId": ref("Vpc")},
+    },
+    "Listener": {
+        "Type": "AWS::ElasticLoadBalancingV2::Listener",
+        "Properties": {
+            "LoadBalancerArn": ref("Balancer"),
+            "Port": 80,
+            "Protocol": "HTTP",
+            "DefaultActions": [{"Type": "forward", "TargetGroupArn": ref("Targets")}],
+        },
+    },
+    "Vault": {
+        "Type": "AWS::Backup::BackupVault",
+        "Properties": {"BackupVaultName": {"Fn::Sub": "${AWS::StackName}-vault"}},
+    },
+    "Plan": {
+        "Type": "AWS::Backup::BackupPlan",
+        "Properties": {
+            "BackupPlan": {
+                "BackupPlanName": "daily",
+                "BackupPlanRule": [
+                    {"RuleName": "daily", "TargetBackupVault": ref("Vault")}
+                ],
+            }
+        },
+    },
+    "Acl": {
+        "Type": "AWS::WAFv2::WebACL",
+        "Properties": {
+            "DefaultAction": {"Allow": {}},
+            "Scope": "REGIONAL",
+            "VisibilityConfig": {
+                "CloudWatchMetricsEnabled": True,
+                "MetricName": "web",
+                "SampledRequestsEnabled": True,
+            },
+        },
+    },
+    "Scalable": {
+        "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+        "Properties": {
+            "MaxCapacity": 3,
+            "MinCapacity": 1,
+            "ResourceId": "service/cluster/service",
+            "ScalableDimension": "ecs:service:DesiredCount",
+            "ServiceNamespace": "ecs",
+        },
+    },
+    "Product": {
+        "Type": "AWS::ServiceCatalog::CloudFormationProduct",
+        "Properties": {
+            "Name": "Airflow",
+            "Owner": "Platform",
+            "ProvisioningArtifactParameters": [
+                {"Name": "v1", "Info": {"LoadTemplateFromURL": TEMPLATE_URL}}
+            ],
+        },
+    },
+    "Portfolio": {
+        "Type": "AWS::ServiceCatalog::Portfolio",
+        "Properties": {"DisplayName": "Data", "ProviderName": "Platform"},
+    },
+    "TagOption": {
+        "Type": "AWS::ServiceCatalog::TagOption",
+        "Properties": {"Key": "team", "Value": "data"},
+    },
+}
+
+CONTRACTS: Mapping[str, Contract] = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": Contract(
+        kind="stand-in",
+        properties=SUPPORT["Scalable"]["Properties"],
+        ref=r"service/cluster/service\|ecs:service:DesiredCount\|ecs",
+        change={"MaxCapacity": "5"},
+    ),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": Contract(
+        kind="stand-in",
+        properties={
+            "PolicyName": "step",
+            "PolicyType": "StepScaling",
+            "ScalingTargetId": ref("Scalable"),
+            "StepScalingPolicyConfiguration": {"AdjustmentType": "ChangeInCapacity"},
+        },
+        ref=ARN,
+        attributes={"Arn": ARN},
+        change={"StepScalingPolicyConfiguration": {"AdjustmentType": "ExactCapacity"}},
+    ),
+    "AWS::Backup::BackupPlan": Contract(
+        kind="emulated",
+        properties=SUPPORT["Plan"]["Properties"],
+        ref=r"[0-9a-f-]{36}",
+        change={
+            "BackupPlan": {
+                "BackupPlanName": "weekly",
+                "BackupPlanRule": [
+                    {"RuleName": "weekly", "TargetBackupVault": ref("Vault")}
+                ],
+            }
+        },
+    ),
+    "AWS::Backup::BackupSelection": Contract(
+        kind="stand-in",
+        properties={
+            "BackupPlanId": ref("Plan"),
+            "BackupSelection": {
+                "IamRoleArn": att("Role", "Arn"),
+                "SelectionName": "one",
+            },
+        },
+        ref=r".+",
+        change={
+            "BackupSelection": {
+                "IamRoleArn": att("Role", "Arn"),
+                "SelectionName": "two",
+            }
+        },
+        replaces=True,
+    ),
+    "AWS::Backup::BackupVault": Contract(
+        kind="emulated",
+        properties=SUPPORT["Vault"]["Properties"],
+        change={"BackupVaultTags": {"colour": "blue"}},
+    ),
+    "AWS::CloudWatch::Alarm": Contract(
+        kind="emulated",
+        properties={
+            "Namespace": "Airflow",
+            "MetricName": "Deficit",
+            "ComparisonOperator": "GreaterThanThreshold",
+            "EvaluationPeriods": "1",
+            "Period": "60",
+            "Statistic": "Maximum",
+            "Threshold": "0",
+        },
+        attributes={"Arn": ARN},
+        change={"Threshold": "1"},
+    ),
+    "AWS::CloudWatch::Dashboard": Contract(
+        kind="emulated",
+        properties={"DashboardBody": '{"widgets": []}'},
+        change={"DashboardBody": '{"widgets": [], "start": "-PT6H"}'},
+    ),
+    "AWS::EC2::EIP": Contract(
+        kind="emulated",
+        properties={"Domain": "vpc"},
+        ref=r"\d+\.\d+\.\d+\.\d+",
+        attributes={"AllocationId": r"eipalloc-[0-9a-f]+"},
+        change=TAGS,
+    ),
+    "AWS::EC2::FlowLog": Contract(
+        kind="emulated",
+        properties={
+            "ResourceId": ref("Vpc"),
+            "ResourceType": "VPC",
+            "TrafficType": "ALL",
+            "LogGroupName": ref("Log"),
+            "DeliverLogsPermissionArn": att("Role", "Arn"),
+        },
+        ref=r"fl-[0-9a-f]+",
+        change={"TrafficType": "REJECT"},
+        replaces=True,
+    ),
+    "AWS::EC2::InternetGateway": Contract(
+        kind="emulated", ref=r"igw-[0-9a-f]+", change=TAGS
+    ),
+    "AWS::EC2::NatGateway": Contract(
+        kind="emulated",
+        properties={
+            "AllocationId": att("Address", "AllocationId"),
+            "SubnetId": ref("SubnetA"),
+        },
+        ref=r"nat-[0-9a-f]+",
+        change=TAGS,
+    ),
+    "AWS::EC2::Route": Contract(
+        kind="emulated",
+        properties={
+            "RouteTableId": ref("Routes"),
+            "DestinationCidrBlock": "0.0.0.0/0",
+            "GatewayId": ref("Gateway"),
+        },
+        ref=r".+",
+        change={"DestinationCidrBlock": "192.168.0.0/16"},
+        replaces=True,
+    ),
+    "AWS::EC2::RouteTable": Contract(
+        kind="emulated",
+        properties={"VpcId": ref("Vpc")},
+        ref=r"rtb-[0-9a-f]+",
+        change=TAGS,
+    ),
+    "AWS::EC2::SecurityGroup": Contract(
+        kind="emulated",
+        properties=SUPPORT["Group"]["Properties"],
+        ref=r"sg-[0-9a-f]+",
+        attributes={"GroupId": r"sg-[0-9a-f]+"},
+        change=TAGS,
+    ),
+    "AWS::EC2::SecurityGroupEgress": Contract(
+        kind="emulated",
+        properties={
+            "GroupId": ref("Group"),
+            "DestinationSecurityGroupId": ref("Peer"),
+            **RULE,
+        },
+        ref=r"sgr-[0-9a-f]+",
+        change={"Description": "Why it is open"},
+    ),
+    "AWS::EC2::SecurityGroupIngress": Contract(
+        kind="emulated",
+        properties={
+            "GroupId": ref("Group"),
+            "SourceSecurityGroupId": ref("Peer"),
+            **RULE,
+        },
+        ref=r"sgr-[0-9a-f]+",
+        change={"FromPort": "442"},
+        replaces=True,
+    ),
+    "AWS::EC2::Subnet": Contract(
+        kind="emulated",
+        properties=SUPPORT["SubnetA"]["Properties"],
+        ref=r"subnet-[0-9a-f]+",
+        change=TAGS,
+    ),
+    "AWS::EC2::SubnetRouteTableAssociation": Contract(
+        kind="emulated",
+        properties={"SubnetId": ref("SubnetA"), "RouteTableId": ref("Routes")},
+        ref=r"rtbassoc-[0-9a-f]+",
+        change={"SubnetId": ref("SubnetB")},
+        replaces=True,
+    ),
+    "AWS::EC2::VPC": Contract(
+        kind="emulated",
+        properties={"CidrBlock": "10.9.0.0/16"},
+        ref=r"vpc-[0-9a-f]+",
+        change={"EnableDnsSupport": "true"},
+    ),
+    "AWS::EC2::VPCEndpoint": Contract(
+        kind="emulated",
+        properties={
+            "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+            "VpcId": ref("Vpc"),
+            "RouteTableIds": [ref("Routes")],
+        },
+        ref=r"vpce-[0-9a-f]+",
+        change=TAGS,
+    ),
+    "AWS::EC2::VPCGatewayAttachment": Contract(
+        kind="emulated",
+        properties={"VpcId": ref("Vpc"), "InternetGatewayId": ref("Gateway")},
+        ref=r".+",
+        change={},
+    ),
+    "AWS::ECS::Cluster": Contract(
+        kind="emulated",
+        attributes={"Arn": ARN},
+        change={"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]},
+    ),
+    "AWS::ECS::Service": Contract(
+        kind="emulated",
+        properties={
+            "Cluster": ref("Cluster"),
+            "TaskDefinition": ref("Definition"),
+            "DesiredCount": "0",
+        },
+        ref=ARN,
+        attributes={"Name": NAME},
+        change={"DesiredCount": "1"},
+    ),
+    "AWS::ECS::TaskDefinition": Contract(
+        kind="emulated",
+        properties={"ContainerDefinitions": [CONTAINER], "Cpu": "256"},
+        ref=ARN + r":1",
+        change={"Cpu": "512"},
+        replaces=True,
+    ),
+    "AWS::ElastiCache::ParameterGroup": Contract(
+        kind="emulated",
+        properties={
+            "CacheParameterGroupFamily": "valkey8",
+            "Description": "Queues",
+            "Properties": {"maxmemory-policy": "noeviction"},
+        },
+        change={"Description": "Queues of tasks"},
+    ),
+    "AWS::ElastiCache::ReplicationGroup": Contract(
+        kind="emulated",
+        properties={
+            "ReplicationGroupDescription": "Queues",
+            "CacheNodeType": "cache.t4g.small",
+            "Engine": "valkey",
+            "CacheSubnetGroupName": ref("CacheSubnets"),
+            "NumCacheClusters": "1",
+        },
+        attributes={"PrimaryEndPoint.Address": HOST, "PrimaryEndPoint.Port": r"\d+"},
+        change={"CacheNodeType": "cache.t4g.medium"},
+    ),
+    "AWS::ElastiCache::SubnetGroup": Contract(
+        kind="emulated",
+        properties=SUPPORT["CacheSubnets"]["Properties"],
+        change={"Description": "Caches"},
+    ),
+    "AWS::ElastiCache::User": Contract(
+        kind="emulated",
+        properties=SUPPORT["User"]["Properties"],
+        change={"AccessString": "on ~* +@all"},
+    ),
+    "AWS::ElastiCache::UserGroup": Contract(
+        kind="emulated",
+        properties={
+            "Engine": "valkey",
+            "UserGroupId": {"Fn::Sub": "${AWS::StackName}-users"},
+            "UserIds": [ref("User")],
+        },
+        change=TAGS,
+    ),
+    "AWS::ElasticLoadBalancingV2::Listener": Contract(
+        kind="emulated",
+        properties=SUPPORT["Listener"]["Properties"],
+        ref=ARN,
+        change={"Port": "81"},
+    ),
+    "AWS::ElasticLoadBalancingV2::ListenerRule": Contract(
+        kind="emulated",
+        properties={
+            "ListenerArn": ref("Listener"),
+            "Priority": "10",
+            "Conditions": [
+                {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/x"]}}
+            ],
+            "Actions": [{"Type": "forward", "TargetGroupArn": ref("Targets")}],
+        },
+        ref=ARN,
+        change={"Priority": "20"},
+    ),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": Contract(
+        kind="emulated",
+        properties={"Subnets": TWO_SUBNETS, "Scheme": "internal"},
+        ref=ARN,
+        attributes={
+            "CanonicalHostedZoneID": r"Z[A-Z0-9]+",
+            "DNSName": HOST,
+            "LoadBalancerFullName": r"app/.+/.+",
+        },
+        change={
+            "LoadBalancerAttributes": [
+                {"Key": "idle_timeout.timeout_seconds", "Value": "120"}
+            ]
+        },
+    ),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": Contract(
+        kind="emulated",
+        properties=SUPPORT["Targets"]["Properties"],
+        ref=ARN,
+        attributes={"TargetGroupFullName": r"targetgroup/.+/.+"},
+        change={"HealthCheckPath": "/healthy"},
+    ),
+    "AWS::IAM::ManagedPolicy": Contract(
+        kind="emulated",
+        properties={"PolicyDocument": policy("s3:ListAllMyBuckets")},
+        ref=ARN,
+        change={"PolicyDocument": policy("ec2:DescribeRegions")},
+    ),
+    "AWS::IAM::Role": Contract(
+        kind="emulated",
+        properties=SUPPORT["Role"]["Properties"],
+        attributes={"Arn": ARN},
+        change={"Description": "What it is for"},
+    ),
+    "AWS::KMS::Key": Contract(
+        kind="real",
+        properties={"KeyPolicy": policy("kms:*", "logs.amazonaws.com")},
+        ref=r"[0-9a-f-]{36}",
+        attributes={"Arn": ARN},
+        change={"Description": "All data"},
+    ),
+    "AWS::Lambda::Function": Contract(
+        kind="real",
+        properties={
+            "Code": {"ZipFile": "def handler(event, context): return 1"},
+            "Handler": "index.handler",
+            "Role": att("Role", "Arn"),
+            "Runtime": "python3.12",
+            "Timeout": "30",
+        },
+        attributes={"Arn": ARN},
+        change={"Timeout": "60"},
+    ),
+    "AWS::Logs::LogGroup": Contract(
+        kind="real",
+        ref=r"[\w./-]+",
+        attributes={"Arn": ARN},
+        change={"RetentionInDays": "7"},
+    ),
+    "AWS::RDS::DBCluster": Contract(
+        kind="emulated",
+        properties=SUPPORT["Database"]["Properties"],
+        attributes={
+            "DBClusterArn": ARN,
+            "Endpoint.Address": HOST,
+            "Endpoint.Port": r"\d+",
+            "MasterUserSecret.SecretArn": ARN,
+        },
+        change={"BackupRetentionPeriod": "7"},
+    ),
+    "AWS::RDS::DBClusterParameterGroup": Contract(
+        kind="emulated",
+        properties={
+            "Description": "Ours",
+            "Family": "aurora-postgresql16",
+            "Parameters": {"log_statement": "ddl"},
+        },
+        change={"Parameters": {"log_statement": "none"}},
+    ),
+    "AWS::RDS::DBInstance": Contract(
+        kind="emulated",
+        properties={
+            "DBClusterIdentifier": ref("Database"),
+            "DBInstanceClass": "db.serverless",
+            "Engine": "aurora-postgresql",
+        },
+        change={"PromotionTier": "1"},
+    ),
+    "AWS::RDS::DBSubnetGroup": Contract(
+        kind="emulated",
+        properties=SUPPORT["DatabaseSubnets"]["Properties"],
+        change={"DBSubnetGroupDescription": "Databases"},
+    ),
+    "AWS::RDS::EventSubscription": Contract(
+        kind="stand-in",
+        properties={
+            "SnsTopicArn": ref("Topic"),
+            "SourceType": "db-cluster",
+            "EventCategories": ["failure"],
+        },
+        change={"EventCategories": ["failure", "failover"]},
+    ),
+    "AWS::Route53::RecordSet": Contract(
+        kind="emulated",
+        properties={
+            "HostedZoneId": ref("Zone"),
+            "Name": "airflow.example.com.",
+            "Type": "CNAME",
+            "TTL": "60",
+            "ResourceRecords": ["a.example.com"],
+        },
+        ref=r"airflow\.example\.com\.?",
+        change={"ResourceRecords": ["b.example.com"]},
+    ),
+    "AWS::S3::Bucket": Contract(
+        kind="real",
+        attributes={"Arn": ARN},
+        change={"VersioningConfiguration": {"Status": "Enabled"}},
+    ),
+    "AWS::S3::BucketPolicy": Contract(
+        kind="emulated",
+        properties={
+            "Bucket": ref("Bucket"),
+            "PolicyDocument": policy("s3:GetObject", "logs.amazonaws.com"),
+        },
+        ref=r".+",
+        change={"PolicyDocument": policy("s3:PutObject", "logs.amazonaws.com")},
+    ),
+    "AWS::SNS::Subscription": Contract(
+        kind="emulated",
+        properties={
+            "TopicArn": ref("Topic"),
+            "Protocol": "email",
+            "Endpoint": "a@example.com",
+        },
+        ref=ARN,
+        change={"Endpoint": "b@example.com"},
+        replaces=True,
+    ),
+    "AWS::SNS::Topic": Contract(kind="real", ref=ARN, change={"DisplayName": "Alarms"}),
+    "AWS::SNS::TopicPolicy": Contract(
+        kind="emulated",
+        properties={
+            "Topics": [ref("Topic")],
+            "PolicyDocument": policy("sns:Publish", "events.amazonaws.com"),
+        },
+        ref=r".+",
+        change={"PolicyDocument": policy("sns:Publish", "rds.amazonaws.com")},
+    ),
+    "AWS::SecretsManager::Secret": Contract(
+        kind="real",
+        properties={"GenerateSecretString": {"PasswordLength": "32"}},
+        ref=ARN + "-[0-9A-Za-z]{6}",
+        change={"Description": "A login"},
+    ),
+    "AWS::ServiceCatalog::CloudFormationProduct": Contract(
+        kind="emulated",
+        properties=SUPPORT["Product"]["Properties"],
+        ref=r".+",
+        change={"Description": "Airflow"},
+    ),
+    "AWS::ServiceCatalog::LaunchRoleConstraint": Contract(
+        kind="stand-in",
+        properties={
+            "PortfolioId": ref("Portfolio"),
+            "ProductId": ref("Product"),
+            "RoleArn": att("Role", "Arn"),
+        },
+        ref=r".+",
+        change={"Description": "Launches"},
+    ),
+    "AWS::ServiceCatalog::LaunchTemplateConstraint": Contract(
+        kind="stand-in",
+        properties={
+            "PortfolioId": ref("Portfolio"),
+            "ProductId": ref("Product"),
+            "Rules": "{}",
+        },
+        ref=r".+",
+        change={"Description": "Rules"},
+    ),
+    "AWS::ServiceCatalog::Portfolio": Contract(
+        kind="stand-in",
+        properties=SUPPORT["Portfolio"]["Properties"],
+        ref=r".+",
+        change={"Description": "Data products"},
+    ),
+    "AWS::ServiceCatalog::PortfolioPrincipalAssociation": Contract(
+        kind="stand-in",
+        properties={
+            "PortfolioId": ref("Portfolio"),
+            "PrincipalARN": att("Role", "Arn"),
+            "PrincipalType": "IAM",
+        },
+        ref=r".+",
+        change={},
+    ),
+    "AWS::ServiceCatalog::PortfolioProductAssociation": Contract(
+        kind="stand-in",
+        properties={"PortfolioId": ref("Portfolio"), "ProductId": ref("Product")},
+        ref=r".+",
+        change={},
+    ),
+    "AWS::ServiceCatalog::ResourceUpdateConstraint": Contract(
+        kind="stand-in",
+        properties={
+            "PortfolioId": ref("Portfolio"),
+            "ProductId": ref("Product"),
+            "TagUpdateOnProvisionedProduct": "ALLOWED",
+        },
+        ref=r".+",
+        change={"Description": "Tags"},
+    ),
+    "AWS::ServiceCatalog::TagOption": Contract(
+        kind="stand-in",
+        properties=SUPPORT["TagOption"]["Properties"],
+        ref=r".+",
+        change={"Active": "false"},
+    ),
+    "AWS::ServiceCatalog::TagOptionAssociation": Contract(
+        kind="stand-in",
+        properties={"ResourceId": ref("Portfolio"), "TagOptionId": ref("TagOption")},
+        ref=r".+",
+        change={},
+    ),
+    "AWS::ServiceDiscovery::HttpNamespace": Contract(
+        kind="emulated",
+        properties={"Name": {"Ref": "AWS::StackName"}},
+        ref=r"ns-\w+",
+        attributes={"Arn": ARN},
+        change={"Description": "Names of services"},
+    ),
+    "AWS::WAFv2::LoggingConfiguration": Contract(
+        kind="stand-in",
+        properties={
+            "ResourceArn": att("Acl", "Arn"),
+            "LogDestinationConfigs": [att("Log", "Arn")],
+        },
+        ref=ARN,
+        change={"RedactedFields": [{"QueryString": {}}]},
+    ),
+    "AWS::WAFv2::WebACL": Contract(
+        kind="emulated",
+        properties=SUPPORT["Acl"]["Properties"],
+        ref=r".+\|.+\|REGIONAL",
+        attributes={"Arn": ARN},
+        change={"Description": "The web page"},
+    ),
+    "AWS::WAFv2::WebACLAssociation": Contract(
+        kind="stand-in",
+        properties={"ResourceArn": ref("Balancer"), "WebACLArn": att("Acl", "Arn")},
+        ref=r".+",
+        change={},
+    ),
+    "Custom::Migration": Contract(
+        kind="stand-in",
+        properties={"ServiceToken": ref("Role"), "Version": "1"},
+        ref=r"It-stand-in-[0-9a-f]+",
+        change={"Version": "2"},
+    ),
+}
+"""By type; AWS::CloudFormation::Stack has tests of its own."""

@@ -1,0 +1,227 @@
+"""The emulator as a process: found again, told apart, ended, missed when it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local import processes
+from local.emulator import venv
+from local.emulator.process import HOST, Emulator
+from local.errors import EmulatorError
+from tests.local.emulator.cloud import Cloud, quickest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+LONGEST_START = 3.0
+"""Seconds; what the issue promises."""
+
+TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from local.emulator.process import Emulator
+print(Emulator(Path(sys.argv[1]), Path(sys.argv[2])).start().pid)
+"""
+
+
+def start_elsewhere(folder: Path) -> subprocess.Popen[str]:
+    """Start the emulator of a folder from a process of its own."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", ELSEWHERE, str(ROOT), str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill(emulator: Emulator) -> None:
+    found = emulator.running()
+    assert found is not None
+    os.kill(found.pid, signal.SIGKILL)
+    while processes.is_alive(found.pid, found.started):
+        time.sleep(0.01)
+
+
+def test_it_is_up_in_three_seconds(own_emulator: Emulator) -> None:
+    venv.python(ROOT, print)
+
+    def start(_number: int) -> None:
+        own_emulator.erase()
+        own_emulator.start()
+
+    assert quickest(start, limit=LONGEST_START) < LONGEST_START
+
+
+def test_it_listens_on_the_loopback_alone(own_emulator: Emulator) -> None:
+    """Its default is every interface, with an AWS that asks for no credentials."""
+    running = own_emulator.start()
+    table = Path("/proc/net/tcp")
+    if table.exists():
+        listening = "0A"
+        addresses = {
+            fields[1].split(":")[0]
+            for fields in map(str.split, table.read_text().splitlines()[1:])
+            if int(fields[1].split(":")[1], 16) == running.port
+            and fields[3] == listening
+        }
+        assert addresses == {"0100007F"}
+    others = {
+        info[4][0]
+        for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+    } - {HOST}
+    for address in others:
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((str(address), running.port), timeout=1)
+
+
+def test_a_second_start_finds_the_first(own_emulator: Emulator) -> None:
+    first = own_emulator.start()
+    assert Emulator(ROOT, own_emulator.folder).start() == first
+
+
+def test_another_process_finds_it(own_emulator: Emulator) -> None:
+    with start_elsewhere(own_emulator.folder) as starter:
+        pid, _ = starter.communicate()
+    running = own_emulator.running()
+    assert running is not None
+    assert running.pid == int(pid)
+    cloud = Cloud(own_emulator)
+    assert cloud.create(TOPIC).status == "CREATE_COMPLETE"
+
+
+def test_two_starters_at_once_start_one(own_emulator: Emulator) -> None:
+    starters = [start_elsewhere(own_emulator.folder) for _ in range(2)]
+    pids = {starter.communicate()[0] for starter in starters}
+    assert len(pids) == 1
+
+
+def test_several_run_side_by_side(own_emulator: Emulator, tmp_path: Path) -> None:
+    with Emulator(ROOT, tmp_path / "other") as other:
+        own_emulator.start()
+        assert other.endpoint_url != own_emulator.endpoint_url
+        Cloud(other).create(TOPIC, name="only-there")
+        seen = Cloud(own_emulator).cloudformation.describe_stacks()["Stacks"]
+        assert seen == []
+
+
+def test_what_it_holds_outlives_a_stop(own_emulator: Emulator) -> None:
+    own_emulator.start()
+    stack = Cloud(own_emulator).create(TOPIC)
+    own_emulator.stop()
+    assert own_emulator.running() is None
+
+    own_emulator.start()
+
+    assert not own_emulator.was_lost
+    cloud = Cloud(own_emulator)
+    assert cloud.settled(stack.id).status == "CREATE_COMPLETE"
+    assert cloud.delete(stack).status == "DELETE_COMPLETE"
+
+
+def test_killed_it_says_what_is_lost(own_emulator: Emulator) -> None:
+    """Saved state from before would be shown as if it were true."""
+    own_emulator.start()
+    Cloud(own_emulator).create(TOPIC, name="before")
+    own_emulator.stop()
+    own_emulator.start()
+    kill(own_emulator)
+
+    again = Emulator(ROOT, own_emulator.folder)
+    again.start()
+
+    assert again.was_lost
+    assert Cloud(again).cloudformation.describe_stacks()["Stacks"] == []
+
+
+def test_a_dead_one_is_a_clear_error(own_emulator: Emulator) -> None:
+    own_emulator.start()
+    kill(own_emulator)
+    with pytest.raises(EmulatorError, match="The emulator died; its log ends") as died:
+        own_emulator.resource_kinds()
+    assert "Run the command again" in died.value.problems[0].remedy
+
+
+def test_one_that_never_ran_is_another_error(own_emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="does not run"):
+        _ = own_emulator.endpoint_url
+
+
+def test_a_process_of_the_same_id_is_not_taken_for_it(own_emulator: Emulator) -> None:
+    """IDs are given again; ours must never end somebody else's process."""
+    own_emulator.start()
+    kill(own_emulator)
+    record = own_emulator.folder / "process.json"
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
+    ) as other:
+        recorded = json.loads(record.read_text())
+        record.write_text(json.dumps({**recorded, "pid": other.pid}))
+        assert own_emulator.running() is None
+        assert own_emulator.stop() is False
+        assert other.poll() is None
+        other.communicate(b"\n")
+
+
+def test_a_broken_record_is_no_record(own_emulator: Emulator) -> None:
+    own_emulator.folder.mkdir(parents=True)
+    (own_emulator.folder / "process.json").write_text("{")
+    assert own_emulator.running() is None
+    assert own_emulator.start().pid
+
+
+def test_one_that_does_not_listen_to_reason_is_forced(own_emulator: Emulator) -> None:
+    running = own_emulator.start()
+    os.kill(running.pid, signal.SIGSTOP)
+    processes.end(running.pid, running.started, grace=0.2)
+    assert not processes.is_alive(running.pid, running.started)
+
+
+def test_why_it_did_not_start_is_told(
+    own_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(venv, "schemas", lambda: tmp_path / "nowhere")
+    with pytest.raises(
+        EmulatorError, match=r"did not start; its log ends:(.|\n)*nowhere"
+    ):
+        own_emulator.start()
+    assert own_emulator.running() is None
+
+
+def test_it_is_given_none_of_the_callers_credentials(
+    own_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-caller")
+    running = own_emulator.start()
+    environ = Path(f"/proc/{running.pid}/environ")
+    if environ.exists():
+        assert b"of-the-caller" not in environ.read_bytes()
+
+
+def test_an_install_that_fails_says_what_pip_said(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements/install.py", tmp_path / "requirements")
+    (tmp_path / "requirements/emulator.txt").write_text("ministack==1.5.33\n")
+    said: list[str] = []
+    with pytest.raises(EmulatorError, match="could not be installed") as failure:
+        venv.python(tmp_path, said.append)
+    assert "hash" in failure.value.problems[0].what.lower()
+    assert any("Installing 1 pinned" in line for line in said)
+
+
+def test_what_is_installed_is_not_installed_again() -> None:
+    venv.python(ROOT, print)
+    said: list[str] = []
+    venv.python(ROOT, said.append)
+    assert said == []

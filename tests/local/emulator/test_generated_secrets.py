@@ -1,0 +1,65 @@
+"""A secret that a template generates holds no character that the template excludes.
+
+The emulator once generated punctuation all the same, and Flower, whose logins are
+separated by commas, let nobody in with its own password.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import pytest
+
+from tests.local.emulator.cloud import Cloud
+
+LENGTH = 400
+"""Long enough that a kind which may occur does."""
+
+
+def generated(cloud: Cloud, **asked: Any) -> str:
+    properties = {"GenerateSecretString": {"PasswordLength": LENGTH, **asked}}
+    stack = cloud.create(
+        {
+            "Resources": {
+                "Login": {
+                    "Type": "AWS::SecretsManager::Secret",
+                    "Properties": properties,
+                }
+            },
+            "Outputs": {"Arn": {"Value": {"Ref": "Login"}}},
+        }
+    )
+    client = cloud.client("secretsmanager")
+    answer = client.get_secret_value(SecretId=stack.outputs["Arn"])
+    return str(answer["SecretString"])
+
+
+@pytest.mark.parametrize("switch", [True, "true"])
+def test_excluded_punctuation_does_not_occur(cloud: Cloud, switch: object) -> None:
+    text = generated(cloud, ExcludePunctuation=switch)
+
+    assert len(text) == LENGTH
+    assert text.isalnum()
+
+
+def test_it_does_not_occur_in_a_login_either(cloud: Cloud) -> None:
+    text = generated(
+        cloud,
+        SecretStringTemplate='{"username": "flower"}',
+        GenerateStringKey="password",
+        ExcludePunctuation=True,
+        ExcludeNumbers=True,
+    )
+
+    login = json.loads(text)
+    assert login["username"] == "flower"
+    assert login["password"].isalpha()
+
+
+def test_what_is_not_excluded_occurs(cloud: Cloud) -> None:
+    text = generated(cloud, ExcludePunctuation="false", ExcludeCharacters="a")
+
+    assert set(text) & set(string.punctuation)
+    assert "a" not in text

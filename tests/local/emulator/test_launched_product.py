@@ -1,0 +1,305 @@
+"""The whole product on the emulator: launched, left alone, changed, destroyed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cli import product as shipped
+from compiler.values import ASSET_BUCKET
+from compiler.wiring import Build
+from local.emulator import control_client
+from local.emulator.process import Emulator
+from templates import parent
+from templates.airflow.pools import POOLS
+from tests.local.emulator.cloud import Cloud, Stack, quickest
+
+pytestmark = pytest.mark.slow
+
+ROOT = shipped.ROOT
+ENVIRONMENTS = sorted(path.stem for path in (ROOT / "parameters").glob("*.json"))
+CATALOG = "service-catalog.template.json"
+STACK = "AWS::CloudFormation::Stack"
+
+LONGEST_LAUNCH = 5.0
+LONGEST_PLAN = 2.0
+"""Seconds; what the issue promises."""
+
+
+@pytest.fixture(scope="module")
+def pages(compiled: Mapping[str, str]) -> Mapping[str, str]:
+    """Every template of the product, by file name."""
+    return {path: text for path, text in compiled.items() if path != CATALOG}
+
+
+@pytest.fixture(scope="module")
+def smaller() -> Mapping[str, str]:
+    """The product with one pool of workers fewer."""
+    product = Build(shipped.assets()).root(parent.define_with(POOLS[:1]))
+    return {page.path: page.text() for page in product.walk()}
+
+
+def publish(cloud: Cloud, pages: Mapping[str, str]) -> str:
+    """Publish everything under its content's digest; return the parent's URL."""
+    asset = shipped.assets()["runtime"]
+    key = f"{asset.sha256}.zip"
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=asset.content)
+    urls: dict[str, str] = {}
+    for path, text in pages.items():
+        document = json.loads(
+            text.replace(ASSET_BUCKET, cloud.bucket).replace(asset.path, key)
+        )
+        for resource in document["Resources"].values():
+            if resource["Type"] == STACK:
+                properties = resource["Properties"]
+                properties["TemplateURL"] = urls[properties["TemplateURL"]]
+        digest = hashlib.sha256(json.dumps(document).encode()).hexdigest()
+        urls[path] = cloud.publish(document, f"{digest}.json")
+    return urls["parent.template.json"]
+
+
+def parameters(environment: str, **changes: str) -> list[dict[str, str]]:
+    chosen = json.loads((ROOT / "parameters" / f"{environment}.json").read_text())
+    return [
+        {"ParameterKey": name, "ParameterValue": value}
+        for name, value in {**chosen["Parameters"], **changes}.items()
+    ]
+
+
+def launch(cloud: Cloud, url: str, environment: str, name: str) -> Stack:
+    made = cloud.cloudformation.create_stack(
+        StackName=name,
+        TemplateURL=url,
+        Parameters=parameters(environment),
+        Capabilities=["CAPABILITY_IAM"],
+        Tags=[{"Key": "environment", "Value": environment}],
+    )
+    return cloud.settled(made["StackId"])
+
+
+def change(cloud: Cloud, stack: Stack, url: str, **changes: str) -> dict[str, Any]:
+    """Make a change set; return it."""
+    made = cloud.cloudformation.create_change_set(
+        StackName=stack.name,
+        ChangeSetName=f"change-{time.monotonic_ns()}",
+        TemplateURL=url,
+        Parameters=parameters("dev", **changes),
+        Capabilities=["CAPABILITY_IAM"],
+        IncludeNestedStacks=True,
+    )
+    seen: dict[str, Any] = cloud.cloudformation.describe_change_set(
+        ChangeSetName=made["Id"]
+    )
+    return seen
+
+
+def execute(cloud: Cloud, stack: Stack, change_set: Mapping[str, Any]) -> Stack:
+    cloud.cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+    return cloud.settled(stack.id)
+
+
+def root_causes(cloud: Cloud, stack_id: str) -> dict[str, str]:
+    """Walk nested stacks down to what failed by itself."""
+    family = cloud.family(stack_id)
+    found: dict[str, str] = {}
+    for name, reason in cloud.failures(stack_id).items():
+        if name in family:
+            found |= {
+                f"{name}/{path}": cause
+                for path, cause in root_causes(cloud, family[name]).items()
+            }
+        else:
+            found[name] = reason
+    return found
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_launches_and_is_quick(
+    environment: str, cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    launched: list[Stack] = []
+
+    def publish_and_launch(number: int) -> None:
+        url = publish(cloud, pages)
+        launched.append(launch(cloud, url, environment, f"{environment}-{number}"))
+
+    took = quickest(publish_and_launch, limit=LONGEST_LAUNCH)
+
+    assert took < LONGEST_LAUNCH
+    stack = launched[-1]
+    assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
+    assert stack.outputs["WebUrl"].startswith("http")
+    statuses = {
+        cloud.settled(child).status for child in cloud.family(stack.id).values()
+    }
+    assert statuses == {"CREATE_COMPLETE"}
+
+
+def test_nothing_changed_is_found_quickly(
+    cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    url = publish(cloud, pages)
+    stack = launch(cloud, url, "dev", "unchanged")
+
+    def plan(_number: int) -> None:
+        seen = change(cloud, stack, url)
+        assert seen["Status"] == "FAILED"
+        assert "didn't contain changes" in seen["StatusReason"]
+
+    assert quickest(plan, limit=LONGEST_PLAN) < LONGEST_PLAN
+
+
+def test_a_pool_of_workers_is_added(
+    cloud: Cloud, pages: Mapping[str, str], smaller: Mapping[str, str]
+) -> None:
+    chosen = [
+        one
+        for one in parameters("dev")
+        if one["ParameterKey"]
+        in json.loads(smaller["parent.template.json"])["Parameters"]
+    ]
+    made = cloud.cloudformation.create_stack(
+        StackName="grown",
+        TemplateURL=publish(cloud, smaller),
+        Parameters=chosen,
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    stack = cloud.settled(made["StackId"])
+    assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
+
+    seen = change(cloud, stack, publish(cloud, pages))
+
+    added = {
+        one["ResourceChange"]["LogicalResourceId"]
+        for one in seen["Changes"]
+        if one["ResourceChange"]["Action"] == "Add"
+    }
+    assert len(added) == 2 * len(POOLS[1:])
+    grown = execute(cloud, stack, seen)
+    assert grown.status == "UPDATE_COMPLETE", root_causes(cloud, stack.id)
+    assert added <= set(cloud.family(stack.id))
+
+
+def test_a_failed_update_names_its_cause_and_loses_nothing(
+    cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    url = publish(cloud, pages)
+    stack = launch(cloud, url, "dev", "failed-update")
+    before = cloud.family(stack.id)
+    reason = "The migration job ended with exit code 1: relation does not exist"
+    control_client.plant(
+        cloud.emulator.endpoint_url, resources={"Custom::Migration": reason}
+    )
+
+    failed = execute(
+        cloud, stack, change(cloud, stack, url, Image="apache/airflow:3.3.3-python3.12")
+    )
+
+    assert failed.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert root_causes(cloud, stack.id) == {"Migration/Migration": reason}
+    assert cloud.family(stack.id) == before
+    assert failed.outputs == stack.outputs
+    control_client.plant(cloud.emulator.endpoint_url)
+    assert change(cloud, stack, url)["Status"] == "FAILED"
+
+
+def test_a_gate_that_stays_shut_ends_the_launch(
+    cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    control_client.plant(
+        cloud.emulator.endpoint_url, resources={"Migration": "No database."}
+    )
+    stack = launch(cloud, publish(cloud, pages), "dev", "shut")
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert root_causes(cloud, stack.id) == {"Migration/Migration": "No database."}
+    assert "AirflowServices" not in cloud.family(stack.id)
+    assert cloud.delete(stack).status == "DELETE_COMPLETE"
+
+
+def test_destroyed_it_leaves_no_stack(
+    own_emulator: Emulator, pages: Mapping[str, str]
+) -> None:
+    own_emulator.start()
+    cloud = Cloud(own_emulator)
+    stack = launch(cloud, publish(cloud, pages), "dev", "destroyed")
+    assert cloud.delete(stack).status == "DELETE_COMPLETE", root_causes(cloud, stack.id)
+    assert cloud.cloudformation.describe_stacks()["Stacks"] == []
+
+
+def test_production_does_not_let_itself_be_deleted(
+    cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    stack = launch(cloud, publish(cloud, pages), "prod", "protected")
+    assert cloud.delete(stack).status == "DELETE_FAILED"
+    causes = root_causes(cloud, stack.id)
+    assert "deletion protection" in causes["Database/Cluster"]
+    # What the database stands on is still there.
+    status = cloud.settled(cloud.family(stack.id)["Encryption"]).status
+    assert status == "CREATE_COMPLETE"
+
+
+def test_the_catalog_offers_a_version_after_another(
+    cloud: Cloud, compiled: Mapping[str, str]
+) -> None:
+    first, second = (
+        cloud.publish({"Resources": {name: {"Type": "AWS::SNS::Topic"}}})
+        for name in ("First", "Second")
+    )
+    stack = cloud.create(json.loads(compiled[CATALOG]), FirstVersionUrl=first)
+    assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
+    product = stack.outputs["ProductId"]
+
+    offers = cloud.client("servicecatalog")
+    for _ in range(2):  # the second call repeats the first, whose answer was lost
+        added = offers.create_provisioning_artifact(
+            ProductId=product,
+            Parameters={"Name": "v2", "Info": {"LoadTemplateFromURL": second}},
+            IdempotencyToken="one",
+        )
+    listed = offers.list_provisioning_artifacts(ProductId=product)
+    old, new = listed["ProvisioningArtifactDetails"]
+    assert (old["Name"], new["Name"]) == ("v1", "v2")
+
+    offers.update_provisioning_artifact(
+        ProductId=product, ProvisioningArtifactId=old["Id"], Guidance="DEPRECATED"
+    )
+    seen = offers.describe_provisioning_artifact(
+        ProductId=product, ProvisioningArtifactId=old["Id"]
+    )
+    assert seen["ProvisioningArtifactDetail"]["Guidance"] == "DEPRECATED"
+    assert seen["Info"] == {"TemplateUrl": first}
+    assert added["Info"] == {"TemplateUrl": second}
+
+
+def test_the_catalog_takes_no_version_that_cannot_be_read(
+    cloud: Cloud, compiled: Mapping[str, str]
+) -> None:
+    first = cloud.publish({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    stack = cloud.create(json.loads(compiled[CATALOG]), FirstVersionUrl=first)
+    with pytest.raises(ClientError, match="specified key does not exist"):
+        cloud.client("servicecatalog").create_provisioning_artifact(
+            ProductId=stack.outputs["ProductId"],
+            Parameters={"Name": "v2", "Info": {"LoadTemplateFromURL": f"{first}x"}},
+            IdempotencyToken="two",
+        )
+
+
+def test_most_of_the_product_is_more_than_a_stand_in(
+    cloud: Cloud, pages: Mapping[str, str]
+) -> None:
+    stack = launch(cloud, publish(cloud, pages), "dev", "counted")
+    kinds = Counter(
+        kind
+        for name, resources in cloud.emulator.resource_kinds().items()
+        if name.startswith(stack.name)
+        for kind in resources.values()
+    )
+    assert kinds["stand-in"] * 10 < sum(kinds.values())
+    assert kinds["real"] > kinds["stand-in"]

@@ -1,0 +1,115 @@
+"""Properties by schema: what AWS coerces is coerced, what it cannot is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.emulator.patches.properties import PropertiesError, checked
+from local.emulator.patches.schemas import Schema
+from local.emulator.patches.stubs import MARK, StandIn
+
+SCHEMA = Schema(
+    {
+        "typeName": "AWS::Toy::Thing",
+        "primaryIdentifier": ["/properties/Name", "/properties/Id"],
+        "readOnlyProperties": [
+            "/properties/Id",
+            "/properties/Arn",
+            "/properties/Endpoint",
+        ],
+        "createOnlyProperties": ["/properties/Name"],
+        "required": ["Name"],
+        "additionalProperties": False,
+        "definitions": {"Port": {"type": "integer"}},
+        "properties": {
+            "Name": {"type": "string"},
+            "Id": {"type": "string"},
+            "Arn": {"type": "string"},
+            "Endpoint": {
+                "type": "object",
+                "properties": {
+                    "Address": {"type": "string"},
+                    "Port": {"type": "integer"},
+                },
+            },
+            "IsOn": {"type": "boolean"},
+            "Weight": {"type": "number"},
+            "Ports": {"type": "array", "items": {"$ref": "#/definitions/Port"}},
+            "Policy": {"type": ["object", "string"]},
+            "Choice": {"oneOf": [{"properties": {"Count": {"type": "integer"}}}]},
+            "Labels": {
+                "type": "object",
+                "patternProperties": {"^[a-z]+$": {"type": "string"}},
+                "additionalProperties": False,
+            },
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"IsOn": "true"}, {"IsOn": True}),
+        ({"Weight": "0.5"}, {"Weight": 0.5}),
+        ({"Ports": ["80", 443]}, {"Ports": [80, 443]}),
+        ({"Name": 7}, {"Name": "7"}),
+        ({"Name": True}, {"Name": "true"}),
+        ({"Policy": {"Version": "2012-10-17"}}, {"Policy": {"Version": "2012-10-17"}}),
+        ({"Choice": {"Count": "3"}}, {"Choice": {"Count": 3}}),
+        ({"Labels": {"team": 7}}, {"Labels": {"team": "7"}}),
+    ],
+)
+def test_a_value_becomes_what_its_schema_wants(
+    given: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    assert checked(SCHEMA, {"Name": "it", **given}) == {"Name": "it", **wanted}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "#: required key [Name] not found"),
+        ({"Name": "it", "Nme": "x"}, "#: extraneous key [Nme] is not permitted"),
+        (
+            {"Name": "it", "IsOn": "yes"},
+            "#/IsOn: expected type: boolean, found: String",
+        ),
+        ({"Name": ["it"]}, "#/Name: expected type: string, found: JSONArray"),
+        (
+            {"Name": "it", "Ports": ["http"]},
+            "#/Ports/0: expected type: integer, found: String",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(PropertiesError) as refusal:
+        checked(SCHEMA, given)
+    assert words in str(refusal.value)
+
+
+def test_a_stand_in_refers_as_its_schema_says() -> None:
+    stand_in = StandIn(SCHEMA, lambda: ("aws-cn", "cn-north-1", "1" * 12))
+    physical_id, attributes = stand_in.create("It", {"Name": "it"}, "stack")
+
+    name, identifier = physical_id.split("|")
+    assert name == "it"
+    assert attributes["Id"] == identifier
+    assert attributes["Arn"].startswith("arn:aws-cn:toy:cn-north-1:111111111111:thing/")
+    assert attributes["Endpoint.Address"].endswith(".toy.internal")
+    assert isinstance(attributes["Endpoint.Port"], int)
+    assert attributes[MARK]
+
+
+def test_a_stand_in_keeps_its_references_when_it_is_changed() -> None:
+    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    made = stand_in.create("It", {"Name": "it"}, "stack")
+    assert stand_in.update(made[0], {}, {"Name": "it", "IsOn": True}, "stack") == made
+
+
+def test_two_stand_ins_are_two() -> None:
+    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    first, second = (stand_in.create("It", {"Name": "it"}, "stack") for _ in range(2))
+    assert first[0] != second[0]

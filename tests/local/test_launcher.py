@@ -1,0 +1,85 @@
+"""Launches by the delivery code, against an emulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.aws import Aws
+from deploy.aws import Emulator as Reached
+from deploy.dist import Dist, Environment
+from local.emulator import control_client
+from local.emulator.process import Emulator
+from local.launcher import Launcher
+from tests.deploy.fakes import bucket, template, write
+
+pytestmark = pytest.mark.slow
+"""Each starts an emulator."""
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """Give an emulator of the test's own."""
+    with Emulator(ROOT, tmp_path / "emulator") as running:
+        yield running
+    running.erase()
+
+
+def launched(emulator: Emulator, folder: Path) -> tuple[Launcher, Environment]:
+    options = emulator.client_options
+    aws = Aws(
+        emulator=Reached(
+            endpoint=options["endpoint_url"],
+            region=options["region_name"],
+            access_key_id=options["aws_access_key_id"],
+            secret_access_key=options["aws_secret_access_key"],
+        )
+    )
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Name"}}}
+    parent = {
+        "Parameters": {"Name": {"Type": "String"}},
+        **template(Data=bucket(), Topic=topic),
+    }
+    write(
+        folder,
+        {
+            "parent.template.json": parent,
+            "parameters/dev/codepipeline.json": {"Parameters": {"Name": "one"}},
+        },
+    )
+    dist = Dist.read(folder)
+    return Launcher(aws, dist), replace(dist.environment("dev"), is_protected=False)
+
+
+def test_a_stack_is_launched_changed_and_left_alone(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    launcher, environment = launched(emulator, tmp_path / "dist")
+    made = launcher.launch(environment, time.sleep)
+    assert (made.status, made.is_good, made.text) == ("CREATE_COMPLETE", True, "")
+
+    changed = launcher.launch(
+        replace(environment, parameters={"Name": "two"}), time.sleep
+    )
+    assert changed.status == "UPDATE_COMPLETE"
+    assert {"Topic"} <= {seen.event.logical_id for seen in changed.events}
+
+    same = launcher.launch(replace(environment, parameters={"Name": "two"}), time.sleep)
+    assert (same.status, same.events) == ("UPDATE_COMPLETE", ())
+
+
+def test_a_launch_that_fails_says_so_as_diagnose_does(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    launcher, environment = launched(emulator, tmp_path / "dist")
+    control_client.plant(emulator.endpoint_url, resources={"Topic": "No topics today."})
+    failed = launcher.launch(environment, time.sleep)
+    assert not failed.is_good
+    assert "Root cause: Topic" in failed.text
+    assert "No topics today." in failed.text

@@ -1,0 +1,50 @@
+"""The simulation acts by what the compiled template says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation.step_scaling import TemplateError, read
+
+
+def changed(template: Path, folder: Path, **configuration: Any) -> Path:
+    document = json.loads(template.read_text())
+    policy = document["Resources"]["Grow"]["Properties"]
+    policy["StepScalingPolicyConfiguration"].update(configuration)
+    path = folder / "scaling.template.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_the_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus(
+    template: Path,
+) -> None:
+    by_metric = {order.metric: order for order in read(template)}
+    assert set(by_metric) == {"WorkerDeficit", "WorkerSurplus"}
+    for workers in (1, 2, 7, 20):
+        for metric, sign in (("WorkerDeficit", 1), ("WorkerSurplus", -1)):
+            order = by_metric[metric]
+            distance = workers - order.alarm.threshold
+            assert order.policy.change(distance) == sign * workers
+
+
+def test_what_the_template_says_counts_and_not_what_we_remember(
+    template: Path, tmp_path: Path
+) -> None:
+    orders = read(changed(template, tmp_path, Cooldown=77))
+    (deficit,) = (order for order in orders if order.metric == "WorkerDeficit")
+    assert deficit.policy.cooldown == 77
+
+
+def test_a_policy_of_another_kind_is_refused(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="ExactCapacity"):
+        read(changed(template, tmp_path, AdjustmentType="ExactCapacity"))
+
+
+def test_a_missing_template_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="make templates"):
+        read(tmp_path / "scaling.template.json")

@@ -1,0 +1,439 @@
+"""What the components are told, read back from the compiled task definitions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from fargate_runtime import connections
+from fargate_runtime.connections import CONNECT_ARGS
+from fargate_runtime.start import LIMITS
+from templates.airflow.components import (
+    API_SERVER,
+    AUTOSCALER,
+    COMMAND,
+    COMPONENTS,
+    DAG_PROCESSOR,
+    FLOWER,
+    MIGRATION,
+    SCHEDULER,
+    TRIGGERER,
+    WORKER,
+    Component,
+)
+from templates.airflow.environment import CERTIFICATES_PATH, INJECTED, SETTINGS
+from templates.parameters import Choices
+from tests.templates.tasks import SERVICES, container, environment, injected
+
+ROOT = Path(__file__).parents[3]
+FIVE = (API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER)
+TRANSPORT = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
+
+each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
+
+# What Airflow must be told, by whom it must be known, and nobody else.
+TOLD = {
+    ("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor"): (*FIVE, FLOWER, MIGRATION, COMMAND),
+    (
+        "AIRFLOW__CORE__AUTH_MANAGER",
+        "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+    ): (*FIVE, MIGRATION, COMMAND),
+    ("AIRFLOW__CORE__LOAD_EXAMPLES", "False"): (*FIVE, MIGRATION, COMMAND),
+    ("WORKER_SLOTS", "given-WorkerSlots"): (SCHEDULER, MIGRATION),
+    ("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "given-ExecutionApiUrl"): (WORKER,),
+    (
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE",
+        "airflow.utils.net.get_host_ip_address",
+    ): (*FIVE, MIGRATION, COMMAND),
+    ("AIRFLOW__API__BASE_URL", "given-Url"): (
+        *(SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER),
+    ),
+    ("AIRFLOW__API__WORKERS", "1"): (API_SERVER,),
+    ("AIRFLOW__API_AUTH__JWT_ISSUER", "given-ClusterArn"): (API_SERVER, SCHEDULER),
+    ("AIRFLOW__API_AUTH__JWT_AUDIENCE", "given-ClusterArn"): (API_SERVER,),
+    ("AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME", "600"): (API_SERVER, SCHEDULER),
+    ("AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK", "True"): (SCHEDULER,),
+    ("AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT", "8974"): (SCHEDULER,),
+    ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "1800"): (SCHEDULER,),
+    ("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "300"): (SCHEDULER,),
+    ("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "default"): (
+        *(*FIVE, FLOWER, MIGRATION, COMMAND),
+    ),
+    **{
+        ("METADATA_" + key, value): (
+            *(
+                API_SERVER,
+                SCHEDULER,
+                AUTOSCALER,
+                DAG_PROCESSOR,
+                TRIGGERER,
+                MIGRATION,
+                COMMAND,
+            ),
+        )
+        for key, value in (
+            ("HOST", "given-DatabaseHost"),
+            ("PORT", "given-DatabasePort"),
+            ("NAME", "airflow"),
+        )
+    },
+    **dict.fromkeys(
+        (("BROKER_HOST", "given-BrokerHost"), ("BROKER_PORT", "given-BrokerPort")),
+        (SCHEDULER, AUTOSCALER, WORKER, FLOWER, COMMAND),
+    ),
+    ("CLUSTER_NAME", "given-ClusterName"): (AUTOSCALER,),
+    (
+        "SCALING_POOLS",
+        "".join(f"given-PoolsPart{number}" for number in range(1, 7)),
+    ): (AUTOSCALER,),
+    ("WORKER_POOL", "given-Pool"): (WORKER,),
+    ("LONGEST_TASK_MINUTES", "given-LongestTaskMinutes"): (WORKER,),
+    **{
+        (f"AIRFLOW__DATABASE__{key}", value): (
+            *(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, MIGRATION, COMMAND),
+        )
+        for key, value in (
+            ("SQL_ALCHEMY_CONN_CMD", "python -m fargate_runtime.connections metadata"),
+            ("SQL_ALCHEMY_CONNECT_ARGS", "fargate_runtime.connections.CONNECT_ARGS"),
+            (
+                "SQL_ALCHEMY_CONNECT_ARGS_ASYNC",
+                "fargate_runtime.connections.CONNECT_ARGS_ASYNC",
+            ),
+            ("SQL_ALCHEMY_POOL_SIZE", "5"),
+            ("SQL_ALCHEMY_MAX_OVERFLOW", "10"),
+            ("SQL_ALCHEMY_POOL_PRE_PING", "True"),
+            ("SQL_ALCHEMY_POOL_RECYCLE", "1200"),
+        )
+    },
+    ("PGSSLMODE", "verify-full"): (
+        *(
+            API_SERVER,
+            SCHEDULER,
+            AUTOSCALER,
+            DAG_PROCESSOR,
+            TRIGGERER,
+            MIGRATION,
+            COMMAND,
+        ),
+    ),
+    ("PGSSLROOTCERT", CERTIFICATES_PATH): (*FIVE, AUTOSCALER, MIGRATION, COMMAND),
+    ("AIRFLOW__FAB__COOKIE_SECURE", "true"): (API_SERVER,),
+    ("AIRFLOW__FAB__SESSION_BACKEND", "database"): (API_SERVER,),
+    ("AIRFLOW__FAB__ENABLE_PROXY_FIX", "True"): (API_SERVER,),
+    ("FORWARDED_ALLOW_IPS", "*"): (API_SERVER,),
+    ("AIRFLOW__CELERY__WORKER_CONCURRENCY", "given-Concurrency"): (WORKER,),
+    ("AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER", "1"): (WORKER,),
+    ("AIRFLOW__CELERY__TASK_ACKS_LATE", "True"): (WORKER,),
+    ("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "True"): (WORKER,),
+    **dict.fromkeys(
+        (
+            (
+                "AIRFLOW__CELERY__BROKER_URL_CMD",
+                "python -m fargate_runtime.connections broker",
+            ),
+            ("AIRFLOW__CELERY__SSL_ACTIVE", "True"),
+            ("AIRFLOW__CELERY__SSL_MUTUAL_TLS", "False"),
+            (f"{TRANSPORT}SOCKET_KEEPALIVE", "True"),
+            (f"{TRANSPORT}SOCKET_CONNECT_TIMEOUT", "10"),
+            (f"{TRANSPORT}SOCKET_TIMEOUT", "30"),
+            (f"{TRANSPORT}RETRY_ON_TIMEOUT", "True"),
+            (f"{TRANSPORT}HEALTH_CHECK_INTERVAL", "30"),
+        ),
+        (SCHEDULER, WORKER, FLOWER, COMMAND),
+    ),
+    (
+        "AIRFLOW__CELERY__RESULT_BACKEND_CMD",
+        "python -m fargate_runtime.connections results",
+    ): (SCHEDULER, WORKER),
+    ("AIRFLOW__LOGGING__REMOTE_LOGGING", "True"): (API_SERVER, TRIGGERER, WORKER),
+    (
+        "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER",
+        "s3://given-StorageLogBucketName/logs",
+    ): (API_SERVER, TRIGGERER, WORKER),
+    ("AIRFLOW__LOGGING__DELETE_LOCAL_LOGS", "True"): (TRIGGERER, WORKER),
+    ("AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", "8793"): (API_SERVER, WORKER),
+    ("AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT", "8794"): (API_SERVER, TRIGGERER),
+    ("AIRFLOW__LOGGING__JSON_LOGS", "True"): (*FIVE, FLOWER),
+    ("AIRFLOW__CELERY__FLOWER_URL_PREFIX", "/flower"): (FLOWER,),
+    ("DUMB_INIT_SETSID", "0"): (WORKER,),
+    ("CONNECTION_CHECK_MAX_COUNT", "0"): COMPONENTS,
+    ("MIGRATION_VERSION", "given-MigrationVersion"): (
+        *FIVE,
+        AUTOSCALER,
+        FLOWER,
+        COMMAND,
+    ),
+}
+
+# The only keys for which Airflow reads a command; on any other it is ignored.
+READ_FROM_A_COMMAND = {
+    "AIRFLOW__CORE__FERNET_KEY_CMD",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD",
+    "AIRFLOW__CELERY__BROKER_URL_CMD",
+    "AIRFLOW__CELERY__RESULT_BACKEND_CMD",
+    "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD",
+}
+
+HARD_SECRET = "a:b/c?d#e%f@g h&i=j+k$HOME~"  # noqa: S105 - nobody's
+
+
+@pytest.mark.parametrize(
+    ("told", "components"), TOLD.items(), ids=[name for name, _ in TOLD]
+)
+def test_a_setting_reaches_exactly_those_it_is_for(
+    told: tuple[str, str], components: tuple[Component, ...]
+) -> None:
+    variable, value = told
+    found = {c.name: environment(c).get(variable) for c in COMPONENTS}
+    assert found == {c.name: value if c in components else None for c in COMPONENTS}
+
+
+@each_component
+def test_no_variable_is_given_twice(component: Component) -> None:
+    # ECS takes the last of two, and nobody sees which that is.
+    names = [e["Name"] for e in container(component)["Environment"]]
+    names += [s["Name"] for s in container(component)["Secrets"]]
+    assert len(names) == len(set(names))
+
+
+@each_component
+def test_the_entrypoint_is_not_led_astray(component: Component) -> None:
+    # F10: it takes these for the broker's, and tests the wrong host. B5: it hides the
+    # failure of a migration or of a user's creation that it is asked for.
+    names = environment(component).keys() | injected(component).keys()
+    assert not names & {"DB_HOST", "DB_PORT", "BACKEND", "_PIP_ADDITIONAL_REQUIREMENTS"}
+    assert not [name for name in names if name.startswith("_AIRFLOW_")]
+
+
+@each_component
+def test_no_plain_variable_holds_a_secret(component: Component) -> None:
+    # Controls 104 and 105: whoever may describe the task reads it; and names do not
+    # betray a URL with a password in it.
+    for name, value in environment(component).items():
+        assert not name.endswith(("PASSWORD", "SECRET", "SECRET_KEY", "_USER")), name
+        assert not re.search(r"://[^/\s]*:[^/\s]*@", value), name
+
+
+def test_the_autoscaler_is_told_nothing_of_airflow() -> None:
+    # It does not import Airflow: what it does not have cannot be taken from it.
+    names = environment(AUTOSCALER).keys() | injected(AUTOSCALER).keys()
+    assert not [name for name in names if name.startswith("AIRFLOW__")]
+    assert not names & {"METADATA_USER", "METADATA_PASSWORD", "FERNET_SECRET"}
+    assert not [name for name in names if name.startswith("RESULTS_")]
+
+
+def test_every_setting_and_secret_is_used_and_explained() -> None:
+    told = {name for c in COMPONENTS for name in environment(c)}
+    assert told == {setting.variable for setting in SETTINGS}
+    rotating = {"KeysPreviousFernetSecretArn": "arn"}
+    handed = {name for c in COMPONENTS for name in injected(c, **rotating)}
+    assert handed == {one.variable for one in INJECTED}
+    for setting in SETTINGS:
+        assert setting.why.endswith("."), setting.variable
+
+
+def test_commands_stand_where_airflow_reads_them() -> None:
+    commands = {s.variable for s in SETTINGS if s.variable.endswith("_CMD")}
+    assert commands == READ_FROM_A_COMMAND
+
+
+def as_airflow_runs(component: Component, variable: str) -> str:
+    """Run a _CMD of the built task with hard passwords; return all that it prints."""
+    told = environment(component) | {
+        name: "an-airflow-user" if name.endswith("_USER") else HARD_SECRET * 2
+        for name in injected(component)
+    }
+    told |= {name: "store.example" for name in told if name.endswith("_HOST")}
+    told |= {name: "5433" for name in told if name.endswith("_PORT")}
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(  # noqa: S603 - our own commands
+        shlex.split(told[variable]),
+        env=told | {"PATH": here, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    ("component", "variable", "scheme", "database"),
+    [
+        (
+            *(API_SERVER, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD"),
+            *("postgresql+psycopg2", "/airflow"),
+        ),
+        (
+            *(WORKER, "AIRFLOW__CELERY__RESULT_BACKEND_CMD"),
+            *("db+postgresql+psycopg2", "/celery_results"),
+        ),
+        (FLOWER, "AIRFLOW__CELERY__BROKER_URL_CMD", "rediss", "/0"),
+    ],
+    ids=["metadata", "results", "broker"],
+)
+def test_a_url_survives_any_password(
+    component: Component, variable: str, scheme: str, database: str
+) -> None:
+    # C1 and C2: three parsers broke on such characters, and a newline at the end
+    # became part of the database's name.
+    url = urlsplit(as_airflow_runs(component, variable))
+    assert unquote(url.password or "") == HARD_SECRET * 2
+    assert (url.scheme, url.hostname, url.port, url.path) == (
+        *(scheme, "store.example", 5433, database),
+    )
+
+
+def test_flowers_login_is_user_colon_password() -> None:
+    said = as_airflow_runs(FLOWER, "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD")
+    assert said == f"an-airflow-user:{HARD_SECRET * 2}"
+
+
+def test_a_fernet_key_comes_out_of_a_secret() -> None:
+    # C5: Fernet wants 44 characters that end in "=".
+    said = as_airflow_runs(TRIGGERER, "AIRFLOW__CORE__FERNET_KEY_CMD")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", said)
+
+
+def test_what_airflow_imports_by_name_is_in_the_runtime() -> None:
+    for key in ("SQL_ALCHEMY_CONNECT_ARGS", "SQL_ALCHEMY_CONNECT_ARGS_ASYNC"):
+        path = environment(API_SERVER)[f"AIRFLOW__DATABASE__{key}"]
+        module, _, name = path.rpartition(".")
+        assert isinstance(getattr(importlib.import_module(module), name), dict)
+
+
+@pytest.mark.parametrize("component", [SCHEDULER, WORKER], ids=lambda c: c.name)
+def test_celerys_own_engine_is_as_careful_as_airflows(component: Component) -> None:
+    # A7 and B1: no database setting reaches it, so a failover would leave it behind.
+    options = json.loads(
+        environment(component)[
+            "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"
+        ]
+    )
+    assert options.pop("connect_args") == {
+        "sslmode": "verify-full",
+        "sslrootcert": CERTIFICATES_PATH,
+        **connections.CONNECT_ARGS,
+    }
+    assert options == {"pool_pre_ping": True, "pool_recycle": 1200}
+
+
+def test_dag_code_does_not_inherit_our_tls() -> None:
+    # A DAG's own PostgreSQL server has another authority: with these in the
+    # environment, every connection to it would fail.
+    assert "PGSSLMODE" not in environment(WORKER)
+    command = container(WORKER)["Command"]
+    assert command[3:5] == ["env", "--unset=PGSSLROOTCERT"]
+
+
+def test_a_message_is_never_delivered_again_under_a_running_task() -> None:
+    # A4 and D8. Protection from scale-in ends after 2,880 minutes at the latest, and
+    # a deployment may take three hours more.
+    seconds = int(environment(WORKER)[f"{TRANSPORT}VISIBILITY_TIMEOUT"])
+    (longest,) = [
+        field.metadata["properties"]["MaxValue"]
+        for name, field in Choices.__dataclass_fields__.items()
+        if name == "longest_task_minutes"
+    ]
+    assert seconds >= (2880 + 180) * 60 > longest * 60
+
+
+def test_a_lost_broker_is_tried_for_ever() -> None:
+    # A1: workers that gave up stood there, healthy and idle, until restarted.
+    extra = json.loads(environment(WORKER)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+    assert extra["broker_connection_max_retries"] is None
+    assert extra["broker_channel_error_retry"] is True
+
+
+def test_a_worker_takes_nothing_before_it_is_protected() -> None:
+    # D1: without the import it would consume unprotected, and lose what it runs. And
+    # nobody else is to become a worker by it.
+    configs = {
+        component.name: json.loads(
+            environment(component)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"]
+        )
+        for component in (SCHEDULER, WORKER, FLOWER, COMMAND)
+    }
+    imports = {name: config.pop("imports", None) for name, config in configs.items()}
+    assert imports == {
+        **dict.fromkeys(("scheduler", "flower", "command")),
+        "worker": ["fargate_runtime.worker.bootsteps"],
+    }
+    assert all(config == configs["worker"] for config in configs.values())
+    assert (ROOT / "fargate_runtime" / "worker" / "bootsteps.py").is_file()
+
+
+def test_a_message_is_published_when_the_broker_is_back() -> None:
+    # Refused at once, ten tasks failed in an outage of eight seconds: the provider
+    # repeats what timed out and fails what was refused.
+    environ = environment(SCHEDULER)
+    extra = json.loads(environ["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+    policy = extra["task_publish_retry_policy"]
+    assert policy["max_retries"] is None
+    assert policy["interval_max"] < 1, "Airflow's own time limit is one second"
+    assert int(environ["AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES"]) >= 60
+
+
+def test_a_result_is_written_when_its_database_is_back() -> None:
+    # Refused at once, a worker threw away fourteen messages in eight seconds, and
+    # their tasks stayed queued.
+    extra = json.loads(environment(WORKER)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+    assert extra["result_backend_always_retry"] is True
+
+
+def test_a_task_outlives_a_failover_of_the_database() -> None:
+    # With the default of five questions, four tasks failed in an outage of 45 s.
+    environ = environment(WORKER)
+    retries = int(environ["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"])
+    wait = int(environ["AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX"])
+    assert retries * wait > 120
+
+
+def test_the_number_of_tasks_at_once_is_known() -> None:
+    # worker_autoscale overrides the concurrency that the scaling divides by. And a
+    # limit that is written here would hide the one that the start works out.
+    for component in COMPONENTS:
+        assert "AIRFLOW__CELERY__WORKER_AUTOSCALE" not in environment(component)
+        assert not environment(component).keys() & {*LIMITS}
+
+
+def test_dags_come_from_the_root_of_the_bucket_with_the_task_role() -> None:
+    # F6: a prefix under which nothing lies yet fails. And a connection aws_default
+    # that users make for their own tasks must not change whose rights we use.
+    for component in (*FIVE, COMMAND):
+        told = environment(component)
+        (bundle,) = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+        assert bundle["classpath"].endswith(".s3.S3DagBundle")
+        assert bundle["kwargs"] == {
+            "bucket_name": "given-StorageDagBucketName",
+            "aws_conn_id": None,
+            "refresh_interval": 60,
+        }
+        assert "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID" not in told
+
+
+def test_every_container_finds_the_runtime() -> None:
+    for component in (*SERVICES, AUTOSCALER, MIGRATION, COMMAND):
+        told = environment(component)
+        assert told["PYTHONPATH"] == told["RUNTIME_PATH"]
+        assert {name: told[name] for name in told if name.startswith("RUNTIME_")} == {
+            "RUNTIME_BUCKET": "given-RuntimeBucket",
+            "RUNTIME_KEY": "given-RuntimeKey",
+            "RUNTIME_SHA256": "given-RuntimeSha256",
+            "RUNTIME_PATH": told["RUNTIME_PATH"],
+        }
+
+
+def test_both_engines_notice_a_lost_writer_alike() -> None:
+    # The wall keeps templates from importing the runtime, so the numbers stand twice.
+    options = json.loads(
+        environment(WORKER)["AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"]
+    )
+    assert options["connect_args"].items() >= CONNECT_ARGS.items()

@@ -1,0 +1,209 @@
+"""What every task and service of the product promises, whatever it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compiler.wiring import WiringError
+from templates.airflow import fargate
+from templates.airflow.components import (
+    API_SERVER,
+    COMPONENTS,
+    FLOWER,
+    WORKER,
+    Component,
+)
+from templates.airflow.task_context import Site, known
+from tests.templates.tasks import (
+    PAGES,
+    SERVICES,
+    container,
+    definition,
+    document,
+    host,
+    page_of,
+    service,
+)
+
+each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
+each_service = pytest.mark.parametrize("component", SERVICES, ids=lambda c: c.name)
+
+
+@each_component
+def test_a_container_is_nobody_and_can_do_nothing(component: Component) -> None:
+    # Controls 89 to 93. The group must be root's: the entrypoint refuses another.
+    made = container(component)
+    assert made["User"] == "50000:0"
+    assert "Privileged" not in made
+    assert made["LinuxParameters"] == {
+        "Capabilities": {"Drop": ["ALL"]},
+        "InitProcessEnabled": True,
+    }
+
+
+@each_component
+def test_a_log_never_stalls_what_writes_it(component: Component) -> None:
+    # F9 and controls 94 and 99: with a blocking driver a throttled CloudWatch stops
+    # the scheduler in the middle of a line.
+    logging = container(component)["LogConfiguration"]
+    assert logging["LogDriver"] == "awslogs"
+    options = logging["Options"]
+    assert (options["mode"], options["max-buffer-size"]) == ("non-blocking", "25m")
+    group = f"<{page_of(component)}.{host(component).title}Log>"
+    assert options["awslogs-group"] == group
+    assert options["awslogs-stream-prefix"] == component.name
+
+
+def test_a_log_is_encrypted_expires_and_outlives_the_stack() -> None:
+    # Controls 55 to 57: what went wrong in a launch is read after its rollback.
+    for page in PAGES:
+        for name, resource in document(page)["Resources"].items():
+            if resource["Type"] == "AWS::Logs::LogGroup":
+                assert resource["DeletionPolicy"] == "Retain", name
+                assert resource["UpdateReplacePolicy"] == "Retain", name
+                assert resource["Properties"] == {
+                    "KmsKeyId": {"Ref": "GuardKeyArn"},
+                    "RetentionInDays": {"Ref": "GuardLogDays"},
+                }, name
+
+
+@each_component
+def test_the_bootstrap_comes_first_and_the_images_entrypoint_stays(
+    component: Component,
+) -> None:
+    made = container(component)
+    assert "EntryPoint" not in made
+    python, flag, bootstrap, *command = made["Command"]
+    assert [python, flag] == ["python", "-c"]
+    assert bootstrap == fargate.BOOTSTRAP.read_text()
+    assert tuple(command[: len(component.command)]) == component.command
+
+
+@each_component
+def test_a_task_has_two_roles_of_its_own(component: Component) -> None:
+    # Controls 100 and 103.
+    made = definition(component)
+    start = f"<{page_of(component)}.{host(component).title}"
+    assert made["ExecutionRoleArn"] == f"{start}ExecutionRole.Arn>"
+    assert made["TaskRoleArn"] == f"{start}TaskRole.Arn>"
+    assert "PidMode" not in made
+
+
+@each_component
+def test_a_task_runs_on_the_chosen_processor_within_its_memory(
+    component: Component,
+) -> None:
+    made = definition(component)
+    assert made["RuntimePlatform"]["CpuArchitecture"] == "given-Architecture"
+    containers = made["ContainerDefinitions"]
+    alone = {container["Memory"] for container in containers} == {made["Memory"]}
+    assert alone or sum(int(one["Memory"]) for one in containers) == int(made["Memory"])
+    assert made["NetworkMode"] == "awsvpc"
+
+
+@each_component
+def test_a_read_only_root_leaves_the_folders_that_airflow_writes(
+    component: Component,
+) -> None:
+    # Control 88: off, nothing is mounted, because Fargate gives a volume to root.
+    assert not {"Volumes"} & definition(component).keys()
+    assert "MountPoints" not in container(component)
+    hardened = {"GuardHasReadOnlyRoot": "true"}
+    made = container(component, **hardened)
+    assert made["ReadonlyRootFilesystem"] == "true"
+    mounted = {m["SourceVolume"]: m["ContainerPath"] for m in made["MountPoints"]}
+    assert set(mounted.values()) == {"/tmp", "/opt/airflow"}  # noqa: S108 - paths
+    volumes = {v["Name"] for v in definition(component, **hardened)["Volumes"]}
+    assert volumes == mounted.keys()
+
+
+@each_service
+def test_a_bad_release_heals_itself(component: Component) -> None:
+    # Controls 108, 109 and 111: without them a stack hangs for three hours.
+    assert service(component)["DeploymentConfiguration"] == {
+        "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+        "MinimumHealthyPercent": 100,
+        "MaximumPercent": 200,
+    }
+
+
+@each_service
+def test_a_task_is_in_the_private_network_of_its_own_group(
+    component: Component,
+) -> None:
+    # Controls 112, 113 and 115.
+    made = service(component)
+    network = made["NetworkConfiguration"]["AwsvpcConfiguration"]
+    group = "GroupId" if component is WORKER else f"{component.title}GroupId"
+    assert network == {
+        "AssignPublicIp": "DISABLED",
+        "SecurityGroups": [f"given-{group}"],
+        "Subnets": ["subnet-1", "subnet-2"],
+    }
+    assert made["PlatformVersion"] == "LATEST"
+
+
+@each_service
+def test_costs_can_be_told_apart(component: Component) -> None:
+    # Control 118.
+    made = service(component)
+    assert made["EnableECSManagedTags"] is True
+    assert made["PropagateTags"] == "SERVICE"
+
+
+@each_service
+def test_only_workers_are_never_moved_between_zones(component: Component) -> None:
+    # D4 and control 114: it is on by default, and stops healthy workers.
+    stated = "DISABLED" if component is WORKER else "ENABLED"
+    assert service(component)["AvailabilityZoneRebalancing"] == stated
+
+
+@each_service
+def test_a_shell_needs_the_operators_switch(component: Component) -> None:
+    assert service(component)["EnableExecuteCommand"] == "false"
+    allowed = service(component, GuardAllowsExec="true")
+    assert allowed["EnableExecuteCommand"] == "true"
+
+
+def test_behind_the_load_balancer_a_start_is_waited_for() -> None:
+    # G1 and control 116: a check that counts too early is a rollback loop.
+    for component in SERVICES:
+        made = service(component)
+        if component in (API_SERVER, FLOWER):
+            start = container(component)["HealthCheck"]["StartPeriod"]
+            assert made["HealthCheckGracePeriodSeconds"] >= start
+            (registered,) = made["LoadBalancers"]
+            assert registered["ContainerName"] == component.name
+            assert registered["ContainerPort"] == component.port
+        else:
+            assert "LoadBalancers" not in made
+
+
+def test_what_is_scaled_has_no_count_in_the_template() -> None:
+    # E4: a count here resets the scaling at each update, in the middle of the day.
+    counts = {c.name: service(c).get("DesiredCount") for c in SERVICES}
+    assert counts == {
+        "api-server": None,
+        "scheduler": "given-SchedulerCount",
+        "dag-processor": 1,
+        "triggerer": "given-TriggererCount",
+        "worker": None,
+        "flower": 1,
+    }
+
+
+def test_a_setting_that_the_page_cannot_fill_is_an_error_of_the_build() -> None:
+    with pytest.raises(WiringError, match="Give it to Site"):
+        known(None)
+
+
+def test_a_site_takes_what_a_page_was_given_under_the_same_name() -> None:
+    # The kinds are the page's: a field of another kind would be another thing.
+    kinds = {name: str(kind) for name, kind in Site.__annotations__.items()}
+    for define in PAGES.values():
+        inputs: Any = define.__globals__["Inputs"]
+        for name, kind in inputs.__annotations__.items():
+            if name in kinds:
+                assert kinds[name].removesuffix(" | None") == kind, name

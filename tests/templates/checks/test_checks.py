@@ -1,0 +1,490 @@
+"""The arithmetic between choices: what would launch, and would then not work."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from troposphere import Ref
+
+from cli.errors import Problem
+from compiler.interfaces import fill, leaves
+from compiler.parameter_formats import shapes
+from compiler.parameters import EnvironmentFile
+from compiler.validation import Check, validate
+from compiler.wiring import Build, Template, title
+from templates.airflow.environment import VISIBILITY_SECONDS
+from templates.airflow.fargate_sizes import MEMORY_BY_CPU
+from templates.airflow.pools import POOLS, Pool
+from templates.checks.parameter_names import figure
+from templates.checks.rules import add_rules
+from templates.checks.table import checks
+from templates.parameters import Choices
+
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2"
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
+VPC = "vpc-0123456789abcdef0"
+SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
+
+
+def template(pools: tuple[Pool, ...] = POOLS) -> dict[str, Any]:
+    """What every root has that asks for these choices: parameters and Rules."""
+    page = Template("parent", "A root.", "", Build(), is_root=True)
+    for leaf in leaves(Choices):
+        page.declare(leaf, "Choices")
+    for pool in pools:
+        pool.settings(page)
+    given_ = {leaf.name: leaf.kind(Ref(title(leaf.name))) for leaf in leaves(Choices)}
+    add_rules(page, fill(Choices, given_))
+    document: dict[str, Any] = json.loads(page.to_json())
+    return document
+
+
+@cache
+def parent() -> dict[str, Any]:
+    return template()
+
+
+def chosen(parameters: Mapping[str, str]) -> EnvironmentFile:
+    return EnvironmentFile(
+        name="dev",
+        source="dev.json",
+        parameters=MappingProxyType(dict(parameters)),
+        lines=MappingProxyType(dict.fromkeys(parameters, 1)),
+    )
+
+
+def problems(**parameters: str) -> tuple[Problem, ...]:
+    """What the constraints and the checks say; the Rules have tests of their own."""
+    without_rules = parent() | {"Rules": {}}
+    return validate(chosen(parameters), without_rules, checks()).problems
+
+
+def the_problem(**parameters: str) -> Problem:
+    found = problems(**parameters)
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]
+
+
+ENDPOINTS = {
+    "InternetAccess": "endpoints",
+    "OutboundHttpsCidr": "10.0.0.0/16",
+    "Image": ECR,
+}
+EXISTING = {
+    "ExistingVpcId": VPC,
+    "ExistingPrivateSubnetIds": SUBNETS,
+    "ExistingDataSubnetIds": SUBNETS,
+}
+PUBLIC = {
+    "LoadBalancerScheme": "internet-facing",
+    "WebClientCidr": "203.0.113.0/24",
+}
+
+
+def test_the_defaults_launch() -> None:
+    assert validate(chosen({}), parent(), checks()).problems == ()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        ENDPOINTS,
+        EXISTING,
+        EXISTING | {"VpcCidr": "", "OutboundHttpsCidr": "10.1.0.0/16"},
+        {"Profile": "production"},
+        PUBLIC,
+        PUBLIC | {"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},
+        {"VpcCidr": "192.168.0.0/18", "ZoneCount": "3"},
+        {"VpcCidr": "100.64.0.0/16"},
+        {"DatabaseMinCapacity": "0", "DatabaseMaxCapacity": "2.5"},
+        {"ApiServerCpu": "8192", "ApiServerMemory": "61440"},
+        {"DefaultWorkersMinimum": "10", "DefaultWorkersMaximum": "10"},
+        {"WebClientCidr2": "198.51.100.7/32", "WebClientCidr3": "172.16.0.0/12"},
+    ],
+)
+def test_what_would_work_is_let_pass(parameters: dict[str, str]) -> None:
+    assert problems(**parameters) == ()
+
+
+REFUSED: list[tuple[dict[str, str], str, str]] = [
+    # Sizes that Fargate refuses when the service is created, half an hour in.
+    ({"SchedulerMemory": "1024"}, "no task of 1024 CPU units and 1024 MiB", "to 2048"),
+    ({"SchedulerMemory": "1024"}, "no task of", "or SchedulerCpu to 256."),
+    ({"ApiServerCpu": "8192", "ApiServerMemory": "17408"}, "17408", "to 16384"),
+    ({"ApiServerCpu": "16384", "ApiServerMemory": "36864"}, "36864", "to 40960"),
+    ({"DagProcessorMemory": "122880"}, "122880", "to 4096, or DagProcessorCpu to 163"),
+    ({"TriggererCpu": "256", "TriggererMemory": "3072"}, "3072", "to 2048"),
+    ({"DefaultWorkersMemory": "3072"}, "3072", "Set DefaultWorkersMemory to 4096"),
+    (
+        {"SpotWorkersCpu": "4096"},
+        "4096 CPU units and 4096",
+        "SpotWorkersMemory to 8192",
+    ),
+    # Bounds that cross.
+    (
+        {"DefaultWorkersMinimum": "11"},
+        "is 11, and DefaultWorkersMaximum is 10",
+        "Raise",
+    ),
+    ({"SpotWorkersMinimum": "11"}, "is 11, and SpotWorkersMaximum is 10", "Raise"),
+    ({"ApiServerMinimum": "5"}, "is 5, and ApiServerMaximum is 4", "lower"),
+    ({"DatabaseMinCapacity": "8"}, "is 8, and DatabaseMaxCapacity is 4", "Raise"),
+    # Numbers that no service takes.
+    ({"SchedulerCount": "1.5"}, "1.5 is not a whole number", "Write 2."),
+    ({"DefaultWorkersConcurrency": "7.5"}, "not a whole number", "Write 8."),
+    ({"DatabaseMinCapacity": "1.2"}, "1.2 is not in halves", "Write 1 or 1.5."),
+    ({"DatabaseMaxCapacity": "4.7"}, "4.7 is not in halves", "Write 4.5 or 5."),
+    (
+        {"ApiServerMaximum": "1001", "DatabaseMaxCapacity": "256"},
+        "ApiServerMaximum is 1001",
+        "Write 1000 or less.",
+    ),
+    (
+        {
+            "DefaultWorkersMaximum": "5001",
+            "DefaultWorkersConcurrency": "1",
+        },
+        "DefaultWorkersMaximum is 5001",
+        "Write 5000 or less.",
+    ),
+    (
+        {
+            "SpotWorkersMaximum": "5001",
+            "SpotWorkersConcurrency": "1",
+        },
+        "SpotWorkersMaximum is 5001",
+        "Write 5000 or less.",
+    ),
+    # Ranges of addresses.
+    ({"WebClientCidr2": "10.0.0.256/32"}, "Octet 256 (> 255)", "up to 255"),
+    ({"WebClientCidr3": "999.0.0.0/8"}, "Octet 999 (> 255)", "up to 255"),
+    ({"VpcCidr": "10.0.0.300/16"}, "Octet 300 (> 255)", "four numbers up to 255"),
+    ({"VpcCidr": "10.0.0.0/33"}, "is no range of IPv4", "a prefix up to 32"),
+    ({"VpcCidr": "10.0.1.0/16"}, "not the first address", "Write 10.0.0.0/16"),
+    ({"VpcCidr": "10.0.0.0/19"}, "8,192 addresses", "Write 10.0.0.0/18."),
+    ({"VpcCidr": "10.0.0.0/8"}, "16,777,216 addresses", "Write 10.0.0.0/16."),
+    ({"VpcCidr": "8.8.0.0/16"}, "8.8.0.0/16 is not a private range", "10.0.0.0/8"),
+    ({"VpcCidr": ""}, "The new VPC has no range.", "Write 10.0.0.0/16."),
+    ({"WebClientCidr": "203.0.113.9/24"}, "203.0.113.9/24", "203.0.113.9/32"),
+    ({"OutboundHttpsCidr": "1.2.3.4/0"}, "not the first address", "Write 0.0.0.0/0"),
+    (
+        {"WebClientCidr2": "10.0.0.0/8"},
+        "WebClientCidr is 10.0.0.0/8 already",
+        "Empty one",
+    ),
+    ({"WebClientCidr3": "10.0.0.0/8"}, "WebClientCidr is 10.0.0.0/8 already", "Empty"),
+    (
+        {"WebClientCidr2": "10.1.0.0/16", "WebClientCidr3": "10.1.0.0/16"},
+        "WebClientCidr2 is 10.1.0.0/16 already",
+        "Empty one of the two.",
+    ),
+    # The internet in two halves is the internet: a Rule sees only 0.0.0.0/0.
+    ({"WebClientCidr": "0.0.0.0/1"}, "2,147,483,648 addresses", "AllowAnyWebClient"),
+    ({"WebClientCidr2": "128.0.0.0/1"}, "2,147,483,648 addresses", "Narrow it"),
+    ({"WebClientCidr3": "64.0.0.0/2"}, "1,073,741,824 addresses", "Narrow it"),
+    (
+        PUBLIC | {"WebClientCidr": "10.0.0.0/8"},
+        "Only 10.0.0.0/8 may open a page on the internet.",
+        "public addresses of your network",
+    ),
+    # Tasks that could not even fetch their image.
+    ({"OutboundHttpsCidr": ""}, "Tasks may go nowhere.", "Write 0.0.0.0/0"),
+    ({"OutboundHttpsCidr": "10.0.0.0/16"}, "AWS is on the internet", "endpoints"),
+    (
+        ENDPOINTS | {"OutboundHttpsCidr": "10.1.0.0/16"},
+        "the endpoints are in 10.0.0.0/16",
+        "Set OutboundHttpsCidr to 10.0.0.0/16.",
+    ),
+    (
+        ENDPOINTS | {"Image": "apache/airflow:3.3.2-python3.12"},
+        "comes from Docker Hub",
+        "Copy the image",
+    ),
+    (ENDPOINTS | {"Image": "public.ecr.aws/a/b:1"}, "from public.ecr.aws.", "Copy"),
+    # One zone, named twice.
+    (
+        EXISTING
+        | {"ExistingPrivateSubnetIds": ",".join([SUBNETS.partition(",")[0]] * 2)},
+        "subnet-0123456789abcdef0 is named twice.",
+        "another subnet",
+    ),
+    (
+        EXISTING | {"ExistingDataSubnetIds": f"{SUBNETS},{SUBNETS}"},
+        "is named twice.",
+        "another subnet",
+    ),
+    (
+        EXISTING | {"ExistingPublicSubnetIds": f"{SUBNETS},{SUBNETS}"},
+        "is named twice.",
+        "another subnet",
+    ),
+    # The database.
+    (
+        {"Profile": "production", "DatabaseMinCapacity": "0.5"},
+        "A production database may shrink to 0.5 units.",
+        "Write 1 or more.",
+    ),
+    (
+        {"DatabaseMaxCapacity": "1"},
+        "may open 288 connections; 151 are to be used, 80 % of what 1 capacity units",
+        "Set DatabaseMaxCapacity to 2 or more",
+    ),
+    # The queues.
+    (
+        {"Parallelism": "159"},
+        "The pools hold 160 tasks at once, and Parallelism is 159.",
+        "Set Parallelism to 160 or more, or leave it empty.",
+    ),
+    (
+        {"DefaultWorkersFallbackMinimum": "11"},
+        "DefaultWorkersFallbackMinimum is 11, and DefaultWorkersMaximum is 10.",
+        "Raise DefaultWorkersMaximum to 11, or lower DefaultWorkersFallbackMinimum to 10.",
+    ),
+    (
+        {"SpotWorkersFallbackMinimum": "11"},
+        "SpotWorkersFallbackMinimum is 11, and SpotWorkersMaximum is 10.",
+        "Raise SpotWorkersMaximum to 11",
+    ),
+]
+
+
+@pytest.mark.parametrize(("parameters", "what", "remedy"), REFUSED)
+def test_what_would_not_work_is_refused(
+    parameters: dict[str, str], what: str, remedy: str
+) -> None:
+    found = problems(**parameters)
+
+    assert any(what in one.what and remedy in one.remedy for one in found), found
+
+
+def test_a_mistake_is_told_once() -> None:
+    for parameters, what, _ in REFUSED:
+        if not any(name.endswith("Maximum") for name in parameters):
+            # More workers also need more of everything else, and that is told too.
+            assert what in the_problem(**parameters).what
+
+
+def test_more_tasks_than_addresses_are_refused() -> None:
+    found = problems(SpotWorkersMaximum="4100")
+
+    assert any(
+        "Up to 4117 tasks need 8234 addresses, and the private subnets have 8182."
+        in one.what
+        for one in found
+    )
+    assert not any("addresses" in p.what for p in problems(SpotWorkersMaximum="4000"))
+    assert not any(
+        "addresses" in one.what
+        for one in problems(**EXISTING, SpotWorkersMaximum="4100")
+    )
+
+
+def test_every_check_is_seen_to_fail() -> None:
+    # A Rule that nothing breaks guards nothing; so with a check.
+    base = parent() | {"Rules": {}}
+    silent = {check.name: check for check in checks()}
+    for parameters in [*(row[0] for row in REFUSED), {"SpotWorkersMaximum": "4100"}]:
+        environment = chosen(parameters)
+        for name, check in list(silent.items()):
+            if validate(environment, base, [check]).problems:
+                del silent[name]
+
+    counts = {name for name in silent if name.endswith("is a whole number")}
+    # The bound of LongestTaskMinutes says no before that check is asked; both have
+    # tests of their own below.
+    assert silent.keys() - counts == {"no message comes again while its task runs"}
+
+
+def test_every_count_is_checked_for_fractions() -> None:
+    numbers = {
+        name: definition
+        for name, definition in parent()["Parameters"].items()
+        if definition["Type"] == "Number" and "AllowedValues" not in definition
+    }
+
+    for name, definition in numbers.items():
+        half = f"{definition.get('MinValue', 0)}.5"
+        found = [one.what for one in problems(**{name: half})]
+        in_halves = name in ("DatabaseMinCapacity", "DatabaseMaxCapacity")
+        assert (f"{half} is not a whole number." in found) is not in_halves, name
+
+
+def test_the_sum_of_the_connections_is_shown() -> None:
+    found = the_problem(DatabaseMaxCapacity="1")
+
+    assert found.why == (
+        "(schedulers 1 + API servers 4 x 1 + DAG processor 1 + triggerers 1) x "
+        "(pool 5 + overflow 10) + for Celery's results: worker processes 180 + "
+        "schedulers 1 + autoscalers 1 x 2 = 288."
+    )
+
+
+def test_a_small_minimum_caps_the_connections() -> None:
+    # Below 1 unit Aurora admits 2,000 at most, whatever the maximum.
+    many = {
+        "SpotWorkersMaximum": "200",
+        "Parallelism": "9999",
+        "DatabaseMaxCapacity": "64",
+    }
+    assert problems(**many) == ()
+
+    found = the_problem(**many, DatabaseMinCapacity="0.5")
+
+    assert "1600 are to be used" in found.what
+    assert "and DatabaseMinCapacity to 1, or lower" in found.remedy
+
+
+@pytest.mark.parametrize("name", sorted({n for c in checks() for n in c.reads}))
+def test_a_parameter_that_is_renamed_is_missed_aloud(name: str) -> None:
+    definitions = parent()["Parameters"]
+    assert name in definitions
+    renamed = parent() | {
+        "Parameters": {
+            (f"{one}2" if one == name else one): d for one, d in definitions.items()
+        },
+        "Rules": {},
+    }
+
+    found = validate(chosen({}), renamed, checks()).problems
+
+    assert found
+    assert all(f"it reads {name}, which the parent" in one.what for one in found)
+
+
+def test_the_sizes_are_those_the_linter_knows() -> None:
+    # Its table is kept by AWS; reading the file spares us importing the linter.
+    spec = importlib.util.find_spec("cfnlint")
+    assert spec
+    assert spec.submodule_search_locations
+    path = "data/schemas/extensions/aws_ecs_taskdefinition/fargate_cpu_memory.json"
+    schema = json.loads((Path(spec.submodule_search_locations[0]) / path).read_text())
+    known = {}
+    for pair in schema["then"]["anyOf"]:
+        (cpu,) = pair["properties"]["Cpu"]["then"]["enum"]
+        sizes = pair["properties"]["Memory"]["then"]
+        known[int(cpu)] = tuple(
+            sizes.get("enum")
+            or range(sizes["minimum"], sizes["maximum"] + 1, sizes["multipleOf"])
+        )
+
+    assert {cpu: known[cpu] for cpu in MEMORY_BY_CPU} == MEMORY_BY_CPU
+    assert max(known) == 32768, "Fargate has a new size: offer it?"
+
+
+def test_the_longest_task_ends_before_its_message_comes_again() -> None:
+    most = parent()["Parameters"]["LongestTaskMinutes"]["MaxValue"]
+    assert int(most) * 60 < VISIBILITY_SECONDS
+
+    # Should the bound be raised one day, the check says no in its place.
+    raised = json.loads(json.dumps(parent()))
+    raised["Parameters"]["LongestTaskMinutes"]["MaxValue"] = 99999
+    late = {"LongestTaskMinutes": str(VISIBILITY_SECONDS // 60)}
+    (found,) = validate(chosen(late), raised, checks()).problems
+    assert "the task would run twice" in found.why
+
+
+FIXED = Pool(name="fixed", queue="fixed", cpu=1024, memory=1024, minimum=3, maximum=2)
+
+
+def test_what_a_pools_entry_fixes_is_checked_too() -> None:
+    pools = (*POOLS, Pool(**{**vars(FIXED), "asks": ("concurrency",)}))
+    found = validate(chosen({}), template(pools), checks(pools)).problems
+
+    said = "\n".join(map(str, found))
+    assert "Set memory of the fixed pool in templates/airflow/pools.py to 2048" in said
+    assert "minimum of the fixed pool in templates/airflow/pools.py is 3" in said
+    assert "FixedWorkersMemory" not in said
+
+
+def test_fifty_pools_are_checked_as_two_are() -> None:
+    pools = tuple(
+        Pool(name=f"p{i}", queue=f"p{i}", maximum=2, asks=("maximum",))
+        for i in range(50)
+    )
+    table = checks(pools)
+
+    found = validate(chosen({"P49WorkersMaximum": "0.5"}), template(pools), table)
+
+    assert any("P49WorkersMaximum" in problem.where for problem in found.problems)
+
+
+@settings(deadline=None)  # a busy machine is no finding
+@given(st.data())
+def test_whatever_the_parent_accepts_round_trips_through_every_shape(
+    data: st.DataObject,
+) -> None:
+    definitions = parent()["Parameters"]
+    some = data.draw(st.lists(st.sampled_from(sorted(definitions)), unique=True))
+    values = {name: data.draw(_accepted(definitions[name])) for name in some}
+    wrong = [
+        p for p in validate(chosen(values), parent()).problems if "Rule" not in p.what
+    ]
+    assert wrong == []
+
+    files = shapes(chosen(values), template_path="parent.template.json")
+
+    shape = {name.rpartition("/")[2]: text for name, text in files.items()}
+    assert json.loads(shape["codepipeline.json"])["Parameters"] == values
+    assert {
+        pair["ParameterKey"]: pair["ParameterValue"]
+        for pair in json.loads(shape["cli.json"])
+    } == values
+    yaml: Any = importlib.import_module("yaml")
+    assert yaml.safe_load(shape["git-sync.yaml"])["parameters"] == values
+
+
+def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
+    if "AllowedValues" in definition:
+        return st.sampled_from([str(one) for one in definition["AllowedValues"]])
+    if definition["Type"] == "Number":
+        least = int(definition.get("MinValue", 0))
+        return st.integers(least, int(definition.get("MaxValue", 99999))).map(str)
+    printable = st.characters(min_codepoint=32, max_codepoint=126)
+    pattern = definition.get("AllowedPattern", ".*")
+    # The pattern is about each element of a list, and a comma would begin another.
+    apart = "," if definition["Type"] == "CommaDelimitedList" else "\n"
+    return st.from_regex(pattern, fullmatch=True, alphabet=printable).filter(
+        lambda text: (
+            len(text) >= int(definition.get("MinLength", 0)) and apart not in text
+        )
+    )
+
+
+@settings(deadline=None)  # a busy machine is no finding
+@given(st.data())
+def test_a_value_outside_its_bounds_is_always_refused(data: st.DataObject) -> None:
+    definitions = {
+        name: one
+        for name, one in parent()["Parameters"].items()
+        if "MinValue" in one or "MaxValue" in one
+    }
+    name = data.draw(st.sampled_from(sorted(definitions)))
+    one = definitions[name]
+    outside = []
+    if "MinValue" in one:
+        outside.append(st.integers(max_value=int(one["MinValue"]) - 1))
+    if "MaxValue" in one:
+        outside.append(st.integers(min_value=int(one["MaxValue"]) + 1))
+    value = str(data.draw(st.one_of(outside)))
+
+    found = problems(**{name: value})
+
+    assert any(problem.where == f"dev.json:1 {name}" for problem in found)
+
+
+def test_every_check_has_a_name_of_its_own() -> None:
+    names = [check.name for check in checks()]
+
+    assert len(names) == len(set(names))
+    assert all(isinstance(check, Check) and check.reads for check in checks())
+    assert figure(POOLS[0], "cpu").name == "DefaultWorkersCpu"
