@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -21,12 +20,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if any(find_spec(name) is None for name in ("boto3", "cfnlint", "click", "rich")):
     # Another Python than the project's own was called: go on with that one.
     home = Path(__file__).resolve().parent
-    installing = (home / "requirements/install.py", ".venv", "requirements/dev.txt")
+    installing = (home / "requirements/install.py", ".venv", "requirements/tool.txt")
     installed = subprocess.run((sys.executable, *installing), cwd=home, check=False)  # noqa: S603 - our own installer
     if installed.returncode:
         sys.exit(installed.returncode)
     python = str(home / ".venv/bin/python")
     os.execv(python, (python, *sys.argv))  # noqa: S606 - as above
+
+from functools import cache  # Python 3.8 has none, and must get as far as the message
 
 import click
 
