@@ -10,9 +10,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
 
-# `python -m` and not the scripts beside it: those break when a checkout moves.
-RUN := .venv/bin/python -m
+# What builds and deploys, and apart from it what checks the project.
 READY := .venv/.installed
+DEV := .venv-dev/.installed
+# `python -m` and not the scripts beside it: those break when a checkout moves.
+RUN := .venv-dev/bin/python -m
+INSTALL = $(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was found. \
+	Install one, or name it: make PYTHON=/path/to/python3.11))$(PYTHON) requirements/install.py
 DIST ?= dist
 
 # Which environment a command is about; ARGS takes any option of build.py, as in
@@ -20,11 +24,6 @@ DIST ?= dist
 ENV ?= dev
 ARGS ?=
 DELIVER = @.venv/bin/python build.py $@ $(ENV) $(ARGS)
-TOOLS := .cache/pins
-# -P: our build.py would stand in for the package of that name.
-PIP_COMPILE := $(TOOLS)/bin/python -P -m piptools compile --quiet --generate-hashes --allow-unsafe \
-	--strip-extras --no-header --no-emit-index-url --no-emit-trusted-host \
-	--no-emit-find-links --no-emit-options
 
 .PHONY: help
 help: ## List the targets.
@@ -92,31 +91,31 @@ rehearse: $(READY) ## Run an environment on this machine and prove that it works
 	$(DELIVER)
 
 .PHONY: check
-check: $(READY) ## Check style, types and the fast tests; write nothing.
+check: $(DEV) ## Check style, types and the fast tests; write nothing.
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy --no-error-summary
 	@$(RUN) pytest --quiet --numprocesses auto -m 'not slow'
 
 .PHONY: test
-test: $(READY) ## Run every test.
+test: $(DEV) ## Run every test.
 	@$(RUN) pytest --quiet --numprocesses auto
 
 .PHONY: bench
-bench: $(READY) ## Measure compiling, linting and rebuilding against their floors.
+bench: $(DEV) ## Measure compiling, linting and rebuilding against their floors.
 	@$(RUN) benchmarks
 
 .PHONY: simulate
 simulate: templates ## Compare scaling policies on simulated days, with charts.
-	@$(RUN) simulation --charts .cache/simulation $(ARGS)
+	@.venv/bin/python -m simulation --charts .cache/simulation $(ARGS)
 
 .PHONY: format
-format: $(READY) ## Format the code, and mend what ruff can mend by itself.
+format: $(DEV) ## Format the code, and mend what ruff can mend by itself.
 	@$(RUN) ruff check --quiet --fix-only
 	@$(RUN) ruff format --quiet
 
 .PHONY: golden
-golden: $(READY) ## Write the golden templates anew, to be read in review.
+golden: $(DEV) ## Write the golden templates, to be read in review.
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/compliance/test_golden.py
 
 .PHONY: reference
@@ -124,24 +123,22 @@ reference: $(READY) ## Write the table of parameters in the README anew.
 	@.venv/bin/python build.py reference
 
 .PHONY: pins
-pins: $(TOOLS)/.installed ## Pin requirements/*.in anew, with hashes.
-	@for input in requirements/*.in; do \
-		$(PIP_COMPILE) --output-file $${input%.in}.txt $$input || exit 1; done
+pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
+	@$(INSTALL)
+	@$(PYTHON) -m requirements.lock
 
 .PHONY: clean
-clean: ## Delete everything that was made, but not the virtual environment.
+clean: ## Delete everything that was made, but not the virtual environments.
 	@rm -rf dist .dist.staged .dist.previous .cache .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis
-	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # An upgrade of Python can leave an environment without one.
-GONE := $(shell test -x .venv/bin/python || echo gone)
+gone = $(shell test -x $(1)/bin/python || echo gone)
 .PHONY: gone
 
-$(READY): requirements/dev.txt requirements/install.py $(GONE)
-	@$(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was found. \
-		Install one, or name it: make PYTHON=/path/to/python3.11))
-	@$(PYTHON) requirements/install.py .venv requirements/dev.txt
+$(READY): requirements/tool.txt requirements/uv.txt requirements/install.py $(call gone,.venv)
+	@$(INSTALL) .venv requirements/tool.txt
 
-$(TOOLS)/.installed: requirements/pins.txt requirements/install.py
-	@$(PYTHON) requirements/install.py $(TOOLS) requirements/pins.txt
+$(DEV): requirements/dev.txt requirements/uv.txt requirements/install.py $(call gone,.venv-dev)
+	@$(INSTALL) .venv-dev requirements/dev.txt

@@ -11,7 +11,7 @@ from pathlib import Path
 if any(find_spec(name) is None for name in ("boto3", "cfnlint", "click", "rich")):
     # Started with another Python than the project's own: install and continue there.
     home = Path(__file__).resolve().parent
-    installing = (home / "requirements/install.py", ".venv", "requirements/dev.txt")
+    installing = (home / "requirements/install.py", ".venv", "requirements/tool.txt")
     installed = subprocess.run((sys.executable, *installing), cwd=home, check=False)  # noqa: S603 - our own installer
     if installed.returncode:
         sys.exit(installed.returncode)

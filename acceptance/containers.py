@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from acceptance.check import Pending, until
 from local.ecs.model import Service
 from local.ecs.task import Task
 from local.environment import Stage
+from local.processes import descendants
 
 START_SECONDS = 120.0
 
@@ -42,7 +43,7 @@ class Running:
     @property
     def pids(self) -> tuple[int, ...]:
         """The main process and all below it."""
-        return tuple(_tree(self.pid))
+        return (self.pid, *descendants(self.pid))
 
 
 def running(stage: Stage, name: str = "") -> list[Running]:
@@ -121,15 +122,3 @@ def environment(pid: int) -> dict[str, str]:
     pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     texts = (pair.decode(errors="surrogateescape") for pair in pairs if pair)
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        below = [(thread / "children").read_text().split() for thread in threads]
-    except OSError:
-        return  # it has ended
-    for children in below:
-        for child in children:
-            yield from _tree(int(child))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from statistics import median
 
 from benchmarks.figures import ROOT, Figure, output, spent
@@ -36,8 +37,9 @@ def measure() -> list[Figure]:
 
 def measure_decision() -> list[Figure]:
     """Take the figures of ``decide``, which needs no database."""
-    python = str(ROOT / ".venv" / "bin" / "python")
-    told = json.loads(output([python, "-m", "benchmarks.decision", *map(str, TASKS)]))
+    told = json.loads(
+        output([sys.executable, "-m", "benchmarks.decision", *map(str, TASKS)])
+    )
     few, some, many = (told[str(tasks)] for tasks in TASKS)
     return [
         Figure(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.deployment import DeliveryCommand
-from cli.errors import ExitCode
+from cli.errors import ExitCode, Problem, Unable
+from local.system import unsupported_system
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,6 +82,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
           build.py local dev --set EnableFlower=true
         """
         wanted = _wanted(environment, changes, keep=keep)
+        _check_system()
 
         def work() -> ExitCode:
             build()
@@ -119,6 +121,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         """
         wanted = _wanted(environment, changes, keep=keep)
         has_faults, has_scaling = not no_faults, not no_scaling
+        _check_system()
 
         def work() -> ExitCode:
             build()
@@ -141,6 +144,19 @@ def _wanted(environment: str, changes: tuple[str, ...], *, keep: bool) -> Wanted
         raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE.", param_hint="--set")
     overrides = dict(one.split("=", 1) for one in changes)
     return Wanted(environment, overrides, keeps=keep, begun_at=time.monotonic())
+
+
+def _check_system() -> None:
+    """Raise Unable where no environment can run, before anything is installed."""
+    if reason := unsupported_system():
+        raise Unable(
+            Problem(
+                where="this machine",
+                what=reason,
+                remedy="Use a Linux machine, or build.py launch ENV --local, which "
+                "launches the templates without Airflow.",
+            )
+        )
 
 
 def _interruptible(work: Callable[[], ExitCode]) -> ExitCode:

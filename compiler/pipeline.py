@@ -44,7 +44,7 @@ INPUTS = (
     "build.py",
     "compiler",
     "parameters",
-    "requirements/dev.txt",
+    "requirements/tool.txt",
     "fargate_runtime",
     "templates",
 )

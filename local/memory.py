@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+
+from local.processes import descendants
 
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 KIBIBYTES = 1024
@@ -12,19 +14,8 @@ KIBIBYTES = 1024
 
 def mebibytes(roots: Iterable[int]) -> float:
     """Return the proportional set size of processes and all below them, in MiB."""
-    return sum(_pss(pid) for pid in set(_trees(roots))) / KIBIBYTES
-
-
-def _trees(roots: Iterable[int]) -> Iterator[int]:
-    waiting = list(roots)
-    while waiting:
-        pid = waiting.pop()
-        yield pid
-        try:
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
-        except OSError:
-            continue  # it has ended
+    pids = {pid for root in roots for pid in (root, *descendants(root))}
+    return sum(map(_pss, pids)) / KIBIBYTES
 
 
 def _pss(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Processes by ID and start time: an ID alone may have passed to somebody else's."""
+"""Processes by ID and start time, for an ID is used again, and those below them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,9 @@ def started(pid: int) -> str | None:
     """Return when a living process started, in its system's words, if there is one."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # one of our own that has ended is gone
-    proc = Path("/proc") / str(pid) / "stat"
     if Path("/proc/self/stat").exists():
-        try:
-            fields = proc.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        if fields[AFTER_NAME["state"]] == ZOMBIE:
+        fields = _stat(pid)
+        if not fields or fields[AFTER_NAME["state"]] == ZOMBIE:
             return None
         return fields[AFTER_NAME["started"]]
     seen = subprocess.run(  # noqa: S603 - a fixed command and a number
@@ -57,7 +53,46 @@ def end(pid: int, since: str, *, grace: float) -> None:
             time.sleep(POLL_SECONDS)
 
 
+def start_ticks(pid: int) -> int:
+    """Return when a process started, in clock ticks of Linux; 0 when there is none.
+
+    A process that has ended and was not waited for is one, too.
+    """
+    fields = _stat(pid)
+    return int(fields[AFTER_NAME["started"]]) if fields else 0
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent this one is; none when it has ended."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return every process below one, a parent before its children."""
+    found: dict[int, None] = {}
+    waiting = children(pid)
+    while waiting:
+        child = waiting.pop(0)
+        if child not in found:
+            found[child] = None
+            waiting += children(child)
+    return list(found)
+
+
 def kill_group(leader: int) -> None:
     """End at once what is left of a group whose leader, and founder, has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat behind the process's name, if any."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()

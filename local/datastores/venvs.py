@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,9 +38,6 @@ def _install(environment: Path, pins: Path, tell: Tell) -> None:
             *(sys.executable, str(ROOT / "requirements" / "install.py")),
             *(str(environment), str(pins)),
         ],
-        # The pins are complete. Asked to resolve them anew, pip 23 stumbles over a
-        # pin that one package wants with an extra and another one without.
-        env=os.environ | {"PIP_NO_DEPS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local.processes import children, descendants, start_ticks
+
 INIT = Path(__file__).with_name("init.py")
 KILLED = 128 + signal.SIGKILL
 GIVE_UP_SECONDS = 5.0
@@ -43,13 +45,13 @@ class Processes:
     @property
     def main(self) -> int | None:
         """The process id of the command, or None when it is gone."""
-        return next(iter(_children(self._init.pid)), None)
+        return next(iter(children(self._init.pid)), None)
 
     def exit_code(self) -> int | None:
         """Return the exit status, or None while the container runs."""
         code = self._init.poll()
         if code is None:
-            self._seen = _tree(self._init.pid)
+            self._seen = _below(self._init.pid)
             return None
         if code < 0:
             # The init itself was killed, so it could not clean up.
@@ -65,7 +67,7 @@ class Processes:
     def kill(self) -> int:
         """End every process now and return the exit status."""
         if self._init.poll() is None:
-            self._seen = _tree(self._init.pid)
+            self._seen = _below(self._init.pid)
             self._init.send_signal(signal.SIGHUP)
             try:
                 self._init.wait(GIVE_UP_SECONDS)
@@ -77,39 +79,13 @@ class Processes:
 
     def _kill_the_seen(self) -> None:
         """Kill what was below the init when it was last looked at, and its children."""
-        left = {pid for pid, born in self._seen.items() if born == _born(pid)}
-        for pid in {*left, *(child for one in left for child in _tree(one))}:
+        left = {pid for pid, born in self._seen.items() if born == start_ticks(pid)}
+        for pid in {*left, *(child for one in left for child in descendants(one))}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._seen = {}
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_text().split())
-    return found
-
-
-def _born(pid: int) -> int:
-    """Return when a process started, in clock ticks; 0 when there is none.
-
-    With its number it names a process for ever; numbers alone are used again.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[19])
-
-
-def _tree(pid: int) -> dict[int, int]:
-    found: dict[int, int] = {}
-    waiting = _children(pid)
-    while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found[one] = _born(one)
-            waiting += _children(one)
-    return found
+def _below(pid: int) -> dict[int, int]:
+    """Return every process below one, with when it started."""
+    return {below: start_ticks(below) for below in descendants(pid)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -156,6 +157,30 @@ def test_a_stage_that_does_not_come_up_is_told_in_its_words(
         for words in ("The launch failed.", "Because.", "Mend it."):
             assert words in seen.output
         assert "Traceback" not in seen.output
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "reason"),
+    [
+        ("Darwin", "25.1.0", "Linux 5.3 or newer is needed; this is Darwin."),
+        ("Linux", "5.2.9-el8", "Linux 5.3 or newer is needed; this is 5.2.9-el8."),
+    ],
+)
+def test_unsupported_system_is_refused_before_anything_is_installed(
+    system: str,
+    release: str,
+    reason: str,
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "release", lambda: release)
+    MADE.clear()
+    for command in ("local", "rehearse"):
+        seen = run(command, "dev")
+        assert seen.exit_code == 3
+        assert reason in seen.output
+    assert not MADE
 
 
 def test_an_interrupted_rehearsal_is_stopped(

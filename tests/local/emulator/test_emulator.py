@@ -211,7 +211,9 @@ def test_it_is_given_none_of_the_callers_credentials(
 
 def test_an_install_that_fails_says_what_pip_said(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
-    shutil.copy(ROOT / "requirements/install.py", tmp_path / "requirements")
+    for name in ("install.py", "uv.txt"):
+        shutil.copy(ROOT / "requirements" / name, tmp_path / "requirements")
+    (tmp_path / ".venv-uv").symlink_to(ROOT / ".venv-uv")
     (tmp_path / "requirements/emulator.txt").write_text("ministack==1.5.33\n")
     said: list[str] = []
     with pytest.raises(EmulatorError, match="could not be installed") as failure:
