@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 TESTS = HERE.parent
 DOCS = TESTS.parent / "docs"
 REFERENCE = DOCS / "controls.md"
-DECISION = "decisions/0007-controls-and-their-exceptions.md"
+DECISION = "decisions/0007-security-control-exceptions.md"
 
 OURS_ALONE = frozenset(
     {
