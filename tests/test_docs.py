@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import product
+from cli.main import main
 from deploy.aws import IAM_ACTIONS
 
 DOCS = product.ROOT / "docs"
@@ -29,6 +30,20 @@ def test_links_to_headings_lead_to_a_heading(page: Path) -> None:
     for path, anchor in re.findall(r"\]\(([^):#]*)#([^)]+)\)", page.read_text()):
         target = page.parent / path if path else page
         assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist_with_their_options(page: Path) -> None:
+    text = page.read_text()
+    for name, rest in re.findall(r"python build\.py ([a-z]+)([^`\n|#]*)", text):
+        assert name in main.commands, name
+        options = {
+            option
+            for parameter in main.commands[name].params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        named = set(re.findall(r"(?<!\S)--[a-z-]+", rest))
+        assert named <= options, f"{name}: {named - options}"
 
 
 def test_permissions_list_every_action_that_deployment_calls() -> None:
