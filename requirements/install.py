@@ -144,7 +144,7 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
     if code:
         return fail(
             "The pinned packages could not be installed:\n" + "".join(tail),
-            "Mend the cause, most often the network or a proxy, and run make again. "
+            "Correct the cause, most often the network or a proxy, and run make again. "
             "PIP_INDEX_URL names another package index, PIP_CERT its certificates.",
         )
     stamp.write_text(wanted)
@@ -153,10 +153,10 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
 
 
 def create(environment: Path, *, by_pip: bool) -> str:
-    """Make a virtual environment anew; return why it could not be made, or nothing.
+    """Create an empty environment; return why it could not be created, or nothing.
 
-    A half-installed package looks like an installed one, so none is left there. Where
-    a Python has pip already, uv needs a folder only, which is three seconds less.
+    A half-installed package looks like an installed one, so none is kept. Where a
+    Python has pip already, uv needs a folder only, which saves four seconds.
     """
     options = ["--clear"] if by_pip else ["--clear", "--without-pip"]
     if by_pip:
@@ -218,7 +218,7 @@ def pip_command(pins: Path) -> list[str]:
 
 def pip_variables() -> dict[str, str]:
     """Return the variables for pip: those of uv name the index where pip's do not."""
-    # A person may forbid pip all but the folders of a virtual environment or their own.
+    # Settings that forbid --target; uv's folder is the project's own.
     variables = {**inherited(), "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX"):
         if variables.get(name):
@@ -234,7 +234,7 @@ def uv_command(environment: Path, pins: Path) -> list[str]:
         *(str(UV_PROGRAM), "pip", "sync", "--require-hashes", "--no-build"),
         *("--python", str(python_of(environment)), "--no-progress"),
         *(["--no-index"] if "no-index" in pip_settings() else []),
-        # As pip does: any of the indexes may have the version. The hashes decide.
+        # As pip does: any index may have the version. Hashes make that safe.
         *("--index-strategy", "unsafe-best-match", str(pins)),
     ]
 
@@ -250,7 +250,7 @@ def uv_variables() -> dict[str, str]:
             separator = "," if variable == "UV_FIND_LINKS" else " "
             variables.setdefault(variable, separator.join(words))
     if has_certificates():
-        # As pip does: an authority of the network's owner is known to the system only.
+        # As pip does: the authority of a company's proxy is known to the system only.
         variables.setdefault("UV_SYSTEM_CERTS", "1")
     return variables
 
@@ -315,7 +315,7 @@ def run(command: list[str], variables: dict[str, str]) -> tuple[int, deque[str]]
 
 
 def say(text: str) -> None:
-    """Write a line for the person who waits."""
+    """Write a line to standard error."""
     sys.stderr.write(f"{text}\n")
 
 
