@@ -73,7 +73,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
         The password is shown at a terminal; a pipe gets the command that shows it.
 
-        What it needs is installed by itself: 700 MB, once.
+        What it needs is installed by itself: 400 MB, once.
 
         \b
         Examples

@@ -34,7 +34,7 @@ class AirflowEnvironment:
 def airflow_environment(
     tell: Callable[[str], None] = lambda _text: None,
 ) -> AirflowEnvironment:
-    """Return the environment, installed on the first call: a minute, 450 MB.
+    """Return the environment, installed on the first call: ten seconds, 310 MB.
 
     ``tell`` gets the installer's words as they come. Raises
     ``local.datastores.DatastoreError`` with them.

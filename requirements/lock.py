@@ -98,7 +98,7 @@ def uv(
 ) -> subprocess.CompletedProcess[str]:
     """Run uv in the project."""
     return subprocess.run(  # noqa: S603 - our own environment's command
-        [install.UV / "bin" / "uv", *arguments],
+        [install.UV_PROGRAM, *arguments],
         cwd=install.ROOT,
         env=variables,
         capture_output=True,

@@ -199,6 +199,29 @@ def test_second_make_waits_for_the_first(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("has_pip", [True, False])
+def test_uv_is_installed_with_and_without_a_pip(
+    *, has_pip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Debian's Python may have venv and no pip.
+    monkeypatch.setattr(install, "UV", tmp_path / "uv")
+    monkeypatch.setattr(install, "UV_PROGRAM", tmp_path / "uv" / "bin" / "uv")
+    if not has_pip:
+        own = install.python_of(install.UV)
+        real = install.succeeds
+        monkeypatch.setattr(
+            install,
+            "succeeds",
+            lambda program, *words: (
+                (install.PIP not in words or program == own) and real(program, *words)
+            ),
+        )
+    assert install.install(install.UV, install.UV_PINS, by_pip=True) == 0
+    assert install.succeeds(install.UV_PROGRAM, "--version")
+    assert install.python_of(install.UV).exists() != has_pip
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "pip.conf"]
 )

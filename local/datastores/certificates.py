@@ -58,7 +58,7 @@ class Authority:
 
 
 def _write_secret(path: Path, text: bytes) -> None:
-    """Write a file that its owner alone may read; trustme would let everybody."""
+    """Write a file that only its owner can read; trustme gives keys mode 0644."""
     path.unlink(missing_ok=True)
     with os.fdopen(
         os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
