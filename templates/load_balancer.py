@@ -115,11 +115,9 @@ def define(t: Template, given: Inputs) -> Outputs:
     has_record = t.condition(
         "HasRecord", And(Condition(has_domain), Not(Equals(given.hosted_zone_id, "")))
     )
-    enable_flower = t.condition(
-        "EnableFlowerTasks", Equals(given.enable_flower, "true")
-    )
+    enable_flower = t.condition("HasFlowerTasks", Equals(given.enable_flower, "true"))
     enable_flower_route = t.condition(
-        "EnableFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
+        "HasFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
     )
 
     # A browser finds the door ...

@@ -101,8 +101,13 @@ STORAGE = Area(
     "Secrets, key, buckets, topic and logs",
     (
         Control(38, "Key of each secret", "ours", "credentials, database, cache"),
-        Control(39, "Characters of a secret", "no punctuation", "logins, credentials"),
-        Control(40, "Value of a secret", "generated", "logins, credentials"),
+        Control(
+            39,
+            "Characters of a secret",
+            "no punctuation",
+            "generated_login, credentials",
+        ),
+        Control(40, "Value of a secret", "generated", "generated_login, credentials"),
         Control(41, "Rotation of the key", "yearly", "encryption"),
         Control(42, "Wildcard principals in its policy", "none allowed", "encryption"),
         Control(43, "Services in its policy", "bound to this account", "encryption"),
@@ -115,8 +120,8 @@ STORAGE = Area(
         Control(50, "Access to buckets", "logged", "storage"),
         Control(51, "Access lists", "off", "storage"),
         Control(52, "Who writes access logs", "this account's only", "storage"),
-        Control(53, "Key of the alarm topic", "ours", "alarms, encryption"),
-        Control(54, "Publishers to it", "named services, this account", "alarms"),
+        Control(53, "Key of the alarm topic", "ours", "alarm_topic, encryption"),
+        Control(54, "Publishers to it", "named services, this account", "alarm_topic"),
         Control(55, "Logs", "expire", "every page with a log"),
         Control(56, "Logs are kept", "365 days or more", "every page with a log"),
         Control(57, "Logs", "under our key, retained", "every page with a log"),
@@ -179,12 +184,12 @@ TASKS = Area(
         Control(99, "Logging", "never blocks", "fargate"),
         Control(100, "Task role", "there", "fargate"),
         Control(101, "Host's processes", "unseen", "fargate"),
-        Control(102, "CPU and memory", "a pair that Fargate has", "size_checks"),
+        Control(102, "CPU and memory", "a pair that Fargate has", "sizes"),
         Control(103, "Roles", "two a task, shared with no other", "fargate"),
-        Control(104, "Variables named like a secret", "none", "configuration"),
-        Control(105, "URLs with a password", "none", "configuration"),
-        Control(106, "Secrets", "handed over by ECS", "configuration"),
-        Control(107, "TLS to the broker", "certificate checked", "configuration"),
+        Control(104, "Variables named like a secret", "none", "environment"),
+        Control(105, "URLs with a password", "none", "environment"),
+        Control(106, "Secrets", "handed over by ECS", "environment"),
+        Control(107, "TLS to the broker", "certificate checked", "environment"),
     ),
 )
 SERVICES = Area(
@@ -210,8 +215,8 @@ SERVICES = Area(
 IAM = Area(
     "Roles and template hygiene",
     (
-        Control(123, "Trust policies", "bound to account and source", "trust"),
-        Control(124, "Wildcards in trust policies", "none", "trust"),
+        Control(123, "Trust policies", "bound to account and source", "assume_role"),
+        Control(124, "Wildcards in trust policies", "none", "assume_role"),
         Control(125, "Whole services", "to no role", "permissions"),
         Control(126, "Passing roles", "named roles to one service", "permissions"),
         Control(127, "Reading secrets", "by name", "permissions"),
@@ -406,7 +411,7 @@ def _lines() -> Iterator[str]:
     yield "# Controls"
     yield ""
     yield "Written by `python -m tests.compliance.controls`; a test compares. The tests are"
-    yield "in `tests/compliance/test_controls_*.py`; `breaks.py` beside them breaks each"
+    yield "in `tests/compliance/test_controls_*.py`; `mutations.py` beside them breaks each"
     yield "control once to see its test fail."
     yield ""
     yield "Each test looks at the resolved production environment, most of them at its"

@@ -88,7 +88,7 @@ def test_the_reference_is_up_to_date() -> None:
 
 def test_every_page_in_the_reference_exists() -> None:
     pages = {
-        path.stem for path in Path(controls.TESTS.parent, "templates").glob("*.py")
+        path.stem for path in Path(controls.TESTS.parent, "templates").rglob("*.py")
     }
     for area in controls.AREAS:
         for each in area.controls:

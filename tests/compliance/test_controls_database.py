@@ -186,7 +186,7 @@ def test_somebody_hears_of_a_failover_and_of_a_failure(estates: Estates) -> None
             for one in subscriptions
             for source in one["SourceIds"]
             for event in one["EventCategories"]
-            if one["SnsTopicArn"] == "<Alarms.Topic>" and one.get("Enabled", True)
+            if one["SnsTopicArn"] == "<AlarmTopic.Topic>" and one.get("Enabled", True)
         }
         ((cluster, _),) = estate.of("RDS::DBCluster").items()
         for event in ("failover", "failure"):

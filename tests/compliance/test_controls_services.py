@@ -161,7 +161,7 @@ def test_nothing_shrinks_in_haste_but_what_counts_idle_workers(
 def test_every_alarm_tells_somebody_or_orders_something(estates: Estates) -> None:
     for estate in estates.each:
         orders = estate.of("ApplicationAutoScaling::ScalingPolicy")
-        heard = {"<Alarms.Topic>", *(f"<{place}.Arn>" for place in orders)}
+        heard = {"<AlarmTopic.Topic>", *(f"<{place}.Arn>" for place in orders)}
         for place, alarm in estate.of("CloudWatch::Alarm").items():
             assert alarm["AlarmActions"], place
             assert set(alarm["AlarmActions"]) <= heard, place

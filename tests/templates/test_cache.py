@@ -16,7 +16,7 @@ PRODUCTION = {
     "GroupId": "sg-1",
     "KeyArn": "<key>",
     "NodeType": "cache.r7g.large",
-    "HasReplica": "true",
+    "EnableReplica": "true",
     "SnapshotDays": "7",
     "LogDays": "365",
 }
@@ -125,7 +125,7 @@ def test_a_renamed_user_does_not_meet_its_own_id() -> None:
 
 
 def test_a_lost_node_or_zone_heals_itself_with_a_replica() -> None:
-    with_replica, alone = nodes(), nodes(HasReplica="false")
+    with_replica, alone = nodes(), nodes(EnableReplica="false")
     assert with_replica["NumCacheClusters"] == 2
     assert with_replica["AutomaticFailoverEnabled"] is True
     assert with_replica["MultiAZEnabled"] is True

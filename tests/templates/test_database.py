@@ -26,7 +26,7 @@ PRODUCTION = {
     "EngineVersion": "17.7",
     "MinCapacity": "2",
     "MaxCapacity": "16",
-    "HasReader": "true",
+    "EnableReader": "true",
     "BackupDays": "35",
     "DeletionProtection": "true",
     "SnapshotId": "",
@@ -226,7 +226,7 @@ def test_a_second_instance_follows_the_writer_and_takes_over() -> None:
     resources = stack().resources
     tiers = [resources[n]["Properties"]["PromotionTier"] for n in ("Writer", "Reader")]
     assert tiers == [0, 1]
-    assert "Reader" not in stack(HasReader="false").resources
+    assert "Reader" not in stack(EnableReader="false").resources
 
 
 def test_failovers_and_failures_are_announced() -> None:
@@ -239,7 +239,7 @@ def test_failovers_and_failures_are_announced() -> None:
     assert {"failover", "failure"} <= set(events["EventCategories"])
     instances = resources["InstanceEvents"]["Properties"]
     assert instances["SourceIds"] == ["<Writer>", "<Reader>"]
-    alone = stack(HasReader="false").resources["InstanceEvents"]["Properties"]
+    alone = stack(EnableReader="false").resources["InstanceEvents"]["Properties"]
     assert alone["SourceIds"] == ["<Writer>"]
 
 
