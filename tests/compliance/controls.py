@@ -300,7 +300,7 @@ FURTHER = (
     ),
     Further(
         "What made others lose tasks is not set: signals, counts, zones, protection",
-        "test_a_trap_is_not_set",
+        "test_pitfall_is_avoided",
     ),
     Further(
         "Memory and connections of broker and database are watched",

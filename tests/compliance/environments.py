@@ -1,8 +1,9 @@
-"""Whole environments, resolved, and each way in which production may be launched.
+"""Resolved environments: production, and each variant in which it may be launched.
 
-A public rule pack passes whatever hides behind a Ref or a wire. A check of ours asks
-an estate instead: all that one environment's stack would make, with the values that
-AWS would get. It always sees something, or it fails.
+A public rule pack passes whatever hides behind a Ref or a wire. These checks look at a
+resolved environment instead: all resources of one environment's stack, with the values
+that AWS would get. A query for a type that has no resource fails, so a check always
+sees something.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ WITH_CERTIFICATE = {
 
 
 def parameters(environment: str) -> dict[str, str]:
-    """Return what an environment's file chooses."""
+    """Return the parameters in an environment's file."""
     text = (PARAMETERS / f"{environment}.json").read_text()
     return dict(json.loads(text)["Parameters"])
 
 
-class Estate:
-    """All that one launch would make; places are such as ``Database.Writer``."""
+class ResolvedEnvironment:
+    """All resources of one launch, by their place, such as ``Database.Writer``."""
 
     def __init__(self, root: Stack) -> None:
         self.root = root
         self._resolved: dict[str, dict[str, Any]] = {}
 
     @cached_property
-    def _placed(self) -> dict[str, tuple[Stack, Mapping[str, Any]]]:
+    def _declared(self) -> dict[str, tuple[Stack, Mapping[str, Any]]]:
         return {
             ".".join([*stack.path, name]): (stack, resource)
             for stack in self.root.walk()
@@ -50,55 +51,55 @@ class Estate:
         }
 
     @property
-    def kinds(self) -> set[str]:
-        """The types of everything that would be made."""
-        types = {resource["Type"] for _, resource in self._placed.values()}
-        return {kind.removeprefix("AWS::") for kind in types}
+    def types(self) -> set[str]:
+        """The types of all resources."""
+        types = {resource["Type"] for _, resource in self._declared.values()}
+        return {name.removeprefix("AWS::") for name in types}
 
-    def whole(self, kind: str) -> dict[str, dict[str, Any]]:
+    def resources(self, type_name: str) -> dict[str, dict[str, Any]]:
         """Return every resource of a type, with its attributes; there must be one."""
-        found = {
+        resources = {
             place: self._resource(place)
-            for place, (_, resource) in self._placed.items()
-            if resource["Type"] == f"AWS::{kind}"
+            for place, (_, resource) in self._declared.items()
+            if resource["Type"] == f"AWS::{type_name}"
         }
-        assert found, f"there is no {kind} to check"
-        return found
+        assert resources, f"there is no {type_name} to check"
+        return resources
 
     def _resource(self, place: str) -> dict[str, Any]:
         if place not in self._resolved:
-            stack, resource = self._placed[place]
-            told = {k: v for k, v in resource.items() if k != "Metadata"}
-            self._resolved[place] = stack.resolve(told)
+            stack, resource = self._declared[place]
+            attributes = {k: v for k, v in resource.items() if k != "Metadata"}
+            self._resolved[place] = stack.resolve(attributes)
         return self._resolved[place]
 
-    def of(self, kind: str) -> dict[str, Properties]:
+    def properties(self, type_name: str) -> dict[str, Properties]:
         """Return the properties of every resource of a type; there must be one."""
         return {
             place: resource.get("Properties", {})
-            for place, resource in self.whole(kind).items()
+            for place, resource in self.resources(type_name).items()
         }
 
-    def one(self, kind: str) -> Properties:
+    def single(self, type_name: str) -> Properties:
         """Return the properties of the only resource of a type."""
-        (properties,) = self.of(kind).values()
+        (properties,) = self.properties(type_name).values()
         return properties
 
-    def everything(self) -> Iterator[tuple[str, Properties]]:
+    def all_properties(self) -> Iterator[tuple[str, Properties]]:
         """Yield the properties of every resource with its place."""
-        for place in self._placed:
+        for place in self._declared:
             yield place, self._resource(place).get("Properties", {})
 
     def containers(self) -> dict[str, Properties]:
         """Return every container by the place of its task definition.
 
-        One that runs beside another has its name behind it: ``...Definition autoscaler``.
+        A sidecar has its name behind the place: ``...Definition autoscaler``.
         """
         return {
             place if container["Essential"] else f"{place} {container['Name']}": (
                 container
             )
-            for place, definition in self.of("ECS::TaskDefinition").items()
+            for place, definition in self.properties("ECS::TaskDefinition").items()
             for container in definition["ContainerDefinitions"]
         }
 
@@ -110,38 +111,38 @@ class Estate:
         """Return the statements of every policy that grants something to a role."""
         return {
             place: policy["PolicyDocument"]["Statement"]
-            for place, policy in self.of("IAM::ManagedPolicy").items()
+            for place, policy in self.properties("IAM::ManagedPolicy").items()
         }
 
 
-class Estates:
-    """One environment, and what it becomes where an operator chooses otherwise."""
+class Environments:
+    """One environment as its file says, and its variants by changed parameters."""
 
     def __init__(
-        self, library: Library, environment: str = "prod", **given: str
+        self, library: Library, environment: str = "prod", **changes: str
     ) -> None:
         self.library = library
-        self._given = {**parameters(environment), **given}
+        self._parameters = {**parameters(environment), **changes}
 
-    def but(self, **given: str) -> Estate:
+    def variant(self, **changes: str) -> ResolvedEnvironment:
         """Return the environment with some parameters changed."""
-        return Estate(
+        return ResolvedEnvironment(
             deploy(
                 self.library["parent.template.json"],
                 self.library,
-                {**self._given, **given},
+                {**self._parameters, **changes},
             )
         )
 
     @cached_property
-    def usual(self) -> Estate:
+    def base(self) -> ResolvedEnvironment:
         """The environment as its file says."""
-        return self.but()
+        return self.variant()
 
     @cached_property
-    def facing_the_internet(self) -> Estate:
+    def internet_facing(self) -> ResolvedEnvironment:
         """With a public load balancer, its firewall, and Flower."""
-        return self.but(
+        return self.variant(
             LoadBalancerScheme="internet-facing",
             WebClientCidr="203.0.113.0/24",
             EnableFlower="true",
@@ -149,18 +150,18 @@ class Estates:
         )
 
     @cached_property
-    def with_endpoints(self) -> Estate:
-        """Without any way to the internet."""
-        return self.but(
+    def with_endpoints(self) -> ResolvedEnvironment:
+        """With VPC endpoints and no route to the internet."""
+        return self.variant(
             InternetAccess="endpoints",
             OutboundHttpsCidr="10.2.0.0/16",
             S3PrefixListId="pl-0123456789abcdef0",
         )
 
     @cached_property
-    def in_existing_vpc(self) -> Estate:
-        """In a network of the operator's."""
-        return self.but(
+    def in_existing_vpc(self) -> ResolvedEnvironment:
+        """In a VPC that exists already."""
+        return self.variant(
             ExistingVpcId="vpc-0123456789abcdef0",
             ExistingPublicSubnetIds="subnet-0aaa,subnet-0aab",
             ExistingPrivateSubnetIds="subnet-0baa,subnet-0bab",
@@ -168,25 +169,25 @@ class Estates:
         )
 
     @cached_property
-    def with_shells(self) -> Estate:
+    def with_execute_command(self) -> ResolvedEnvironment:
         """With ECS Exec."""
-        return self.but(EnableExecuteCommand="true", ReadonlyRootFilesystem="false")
+        return self.variant(EnableExecuteCommand="true", ReadonlyRootFilesystem="false")
 
     @cached_property
-    def hardened(self) -> Estate:
+    def with_readonly_root(self) -> ResolvedEnvironment:
         """With read-only root file systems."""
-        return self.but(EnableExecuteCommand="false", ReadonlyRootFilesystem="true")
+        return self.variant(EnableExecuteCommand="false", ReadonlyRootFilesystem="true")
 
     @property
-    def each(self) -> tuple[Estate, ...]:
-        """Every variant: what holds for all is checked in all."""
+    def variants(self) -> tuple[ResolvedEnvironment, ...]:
+        """Every variant, the base included: most controls hold in all of them."""
         return (
-            self.usual,
-            self.facing_the_internet,
+            self.base,
+            self.internet_facing,
             self.with_endpoints,
             self.in_existing_vpc,
-            self.with_shells,
-            self.hardened,
+            self.with_execute_command,
+            self.with_readonly_root,
         )
 
 
@@ -199,3 +200,8 @@ def condition_keys(statement: Mapping[str, Any]) -> set[str]:
     """Return the keys that a statement's condition looks at."""
     tests = statement.get("Condition", {}).values()
     return {key for test in tests for key in test}
+
+
+def variables(container: Properties) -> dict[str, str]:
+    """Return the values of a container's environment variables by name."""
+    return {each["Name"]: each["Value"] for each in container["Environment"]}

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-GONE = object()
+REMOVED = object()
 """Take the value away."""
 
 WORLD = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)
-class Break:
+class Mutation:
     """A value to put at a path of a template, and the controls that it breaks.
 
     A path starts at a resource, or at a section of the template. A last step of ``+``
@@ -34,10 +34,10 @@ class Break:
 
 def in_properties(
     template: str, logical_id: str, *rows: tuple[int, str, Any]
-) -> list[Break]:
+) -> list[Mutation]:
     """Return breaks of one resource's properties."""
     return [
-        Break((number,), template, f"{logical_id}/Properties/{path}", value)
+        Mutation((number,), template, f"{logical_id}/Properties/{path}", value)
         for number, path, value in rows
     ]
 
@@ -49,7 +49,7 @@ def grant(action: str, resource: Any = "*", **more: Any) -> dict[str, Any]:
 
 CONTAINER = "ContainerDefinitions/0"
 STATEMENTS = "PolicyDocument/Statement"
-SHELLS = "Configuration/ExecuteCommandConfiguration"
+EXECUTE_COMMAND = "Configuration/ExecuteCommandConfiguration"
 NETWORK = "NetworkConfiguration/AwsvpcConfiguration"
 DEPLOYMENT = "DeploymentConfiguration"
 TRUST = "AssumeRolePolicyDocument/Statement/0"
@@ -58,17 +58,17 @@ TRACKING = "TargetTrackingScalingPolicyConfiguration"
 LIFECYCLE = "LifecycleConfiguration/Rules"
 ENCRYPTION = "BucketEncryption/ServerSideEncryptionConfiguration/0"
 
-BREAKS = (
+MUTATIONS = (
     *in_properties(
         "database",
         "Cluster",
         (1, "StorageEncrypted", False),
-        (2, "KmsKeyId", GONE),
+        (2, "KmsKeyId", REMOVED),
         (2, "MasterUserSecret", {}),
-        (2, "PerformanceInsightsKmsKeyId", GONE),
+        (2, "PerformanceInsightsKmsKeyId", REMOVED),
         (4, "DeletionProtection", False),
         (5, "BackupRetentionPeriod", 6),
-        (6, "EnableIAMDatabaseAuthentication", GONE),
+        (6, "EnableIAMDatabaseAuthentication", REMOVED),
         (7, "EnableCloudwatchLogsExports", []),
         (8, "CopyTagsToSnapshot", False),
         (9, "Port", 5432),
@@ -91,17 +91,19 @@ BREAKS = (
     *in_properties(
         "database",
         "Writer",
-        (14, "AutoMinorVersionUpgrade", GONE),
+        (14, "AutoMinorVersionUpgrade", REMOVED),
         (15, "PubliclyAccessible", True),
     ),
-    Break((7,), "database", "Log/Properties/LogGroupName", "/aws/rds/elsewhere"),
-    Break((18,), "database", "Reader", GONE),
-    Break((19,), "database", "Reader/Properties/PromotionTier", 2),
-    Break((20,), "database", "ClusterEvents/Properties/EventCategories/0", "creation"),
-    Break((20,), "database", "InstanceEvents/Properties/Enabled", value=False),
-    Break((22,), "database", "Cluster/DeletionPolicy", "Delete"),
-    Break((22,), "database", "Cluster/UpdateReplacePolicy", "Delete"),
-    Break(
+    Mutation((7,), "database", "Log/Properties/LogGroupName", "/aws/rds/elsewhere"),
+    Mutation((18,), "database", "Reader", REMOVED),
+    Mutation((19,), "database", "Reader/Properties/PromotionTier", 2),
+    Mutation(
+        (20,), "database", "ClusterEvents/Properties/EventCategories/0", "creation"
+    ),
+    Mutation((20,), "database", "InstanceEvents/Properties/Enabled", value=False),
+    Mutation((22,), "database", "Cluster/DeletionPolicy", "Delete"),
+    Mutation((22,), "database", "Cluster/UpdateReplacePolicy", "Delete"),
+    Mutation(
         (21,), "backup", "Selection/Properties/BackupSelection/Resources", ["arn:other"]
     ),
     *in_properties(
@@ -110,38 +112,38 @@ BREAKS = (
         (24, "AtRestEncryptionEnabled", False),
         (25, "TransitEncryptionEnabled", False),
         (26, "TransitEncryptionMode", "preferred"),
-        (27, "UserGroupIds", GONE),
+        (27, "UserGroupIds", REMOVED),
         (28, "AutomaticFailoverEnabled", False),
         (29, "MultiAZEnabled", False),
         (30, "NumCacheClusters", 1),
         (31, "SnapshotRetentionLimit", 0),
-        (32, "AutoMinorVersionUpgrade", GONE),
-        (33, "LogDeliveryConfigurations/1", GONE),
+        (32, "AutoMinorVersionUpgrade", REMOVED),
+        (33, "LogDeliveryConfigurations/1", REMOVED),
         (34, "CacheParameterGroupName", "default.valkey8"),
-        (35, "KmsKeyId", GONE),
+        (35, "KmsKeyId", REMOVED),
         (37, "ClusterMode", "enabled"),
         (37, "NumNodeGroups", 2),
     ),
-    Break((31,), "cache", "Nodes/DeletionPolicy", "Delete"),
-    Break((34,), "cache", "Settings/Properties/Properties", {"timeout": "0"}),
-    Break((36,), "cache", "CeleryUser/Properties/AccessString", "on ~* &* +@all"),
-    Break(
+    Mutation((31,), "cache", "Nodes/DeletionPolicy", "Delete"),
+    Mutation((34,), "cache", "Settings/Properties/Properties", {"timeout": "0"}),
+    Mutation((36,), "cache", "CeleryUser/Properties/AccessString", "on ~* &* +@all"),
+    Mutation(
         (36,),
         "cache",
         "CeleryUser/Properties/AccessString",
         "on ~* &* -@dangerous +@all",
     ),
-    Break((38,), "credentials", "Jwt/Properties/KmsKeyId", GONE),
-    Break((39,), "cache", "CeleryLogin/Properties/GenerateSecretString", {}),
-    Break((40,), "credentials", "Api/Properties/SecretString", "chosen"),
+    Mutation((38,), "credentials", "Jwt/Properties/KmsKeyId", REMOVED),
+    Mutation((39,), "cache", "CeleryLogin/Properties/GenerateSecretString", {}),
+    Mutation((40,), "credentials", "Api/Properties/SecretString", "chosen"),
     *in_properties(
         "encryption",
         "Key",
         (41, "EnableKeyRotation", False),
         (42, "KeyPolicy/Statement/0/Principal", "*"),
         (42, "KeyPolicy/Statement/0/Principal", {"AWS": "*"}),
-        (43, "KeyPolicy/Statement/1/Condition", GONE),
-        (43, "KeyPolicy/Statement/2/Condition/StringEquals", GONE),
+        (43, "KeyPolicy/Statement/1/Condition", REMOVED),
+        (43, "KeyPolicy/Statement/2/Condition/StringEquals", REMOVED),
         (44, "PendingWindowInDays", 7),
         (53, "KeyPolicy/Statement/2/Principal/Service", "events.amazonaws.com"),
         (131, "KeyPolicy/Statement/1/Action/0", "kms:Decypher"),
@@ -151,11 +153,11 @@ BREAKS = (
         "Dags",
         (45, "PublicAccessBlockConfiguration/BlockPublicPolicy", False),
         (47, "VersioningConfiguration/Status", "Suspended"),
-        (48, f"{LIFECYCLE}/0/AbortIncompleteMultipartUpload", GONE),
+        (48, f"{LIFECYCLE}/0/AbortIncompleteMultipartUpload", REMOVED),
         (48, f"{LIFECYCLE}/0/Status", "Disabled"),
-        (49, f"{ENCRYPTION}/ServerSideEncryptionByDefault/KMSMasterKeyID", GONE),
+        (49, f"{ENCRYPTION}/ServerSideEncryptionByDefault/KMSMasterKeyID", REMOVED),
         (49, f"{ENCRYPTION}/BucketKeyEnabled", False),
-        (50, "LoggingConfiguration", GONE),
+        (50, "LoggingConfiguration", REMOVED),
         (51, "OwnershipControls/Rules/0/ObjectOwnership", "ObjectWriter"),
         (135, "BucketName", "airflow-dags"),
     ),
@@ -168,61 +170,77 @@ BREAKS = (
     *in_properties(
         "storage",
         "AccessLogsPolicy",
-        (52, f"{STATEMENTS}/1/Condition/StringEquals", GONE),
-        (52, f"{STATEMENTS}/2/Condition", GONE),
+        (52, f"{STATEMENTS}/1/Condition/StringEquals", REMOVED),
+        (52, f"{STATEMENTS}/2/Condition", REMOVED),
         (52, f"{STATEMENTS}/2/Resource/0", "arn:anything"),
     ),
-    Break((53,), "alarm-topic", "Topic/Properties/KmsMasterKeyId", "alias/aws/sns"),
-    Break((54,), "alarm-topic", f"Publishers/Properties/{STATEMENTS}/0/Principal", "*"),
-    Break(
-        (54,), "alarm-topic", f"Publishers/Properties/{STATEMENTS}/1/Condition", GONE
+    Mutation((53,), "alarm-topic", "Topic/Properties/KmsMasterKeyId", "alias/aws/sns"),
+    Mutation(
+        (54,), "alarm-topic", f"Publishers/Properties/{STATEMENTS}/0/Principal", "*"
     ),
-    Break((55,), "network", "FlowLogGroup/Properties/RetentionInDays", GONE),
-    Break((56,), "migration", "MigrationFunctionLog/Properties/RetentionInDays", 180),
-    Break((56,), "storage", f"TaskLogs/Properties/{LIFECYCLE}/0/ExpirationInDays", 364),
-    Break((57,), "web-firewall", "Log/Properties/KmsKeyId", GONE),
-    Break((57,), "cluster", "ExecLog/DeletionPolicy", "Delete"),
-    Break((58,), "network", "FlowLog", GONE),
-    Break((59,), "network", "FlowLog/Properties/TrafficType", "ACCEPT"),
-    Break((60,), "network", "PublicSubnetB/Properties/MapPublicIpOnLaunch", value=True),
-    Break((61,), "security", "WebClientsToLoadBalancer443In/Properties/CidrIp", WORLD),
-    Break((61,), "parent", "Parameters/WebClientCidr/MinLength", 0),
-    Break((62,), "network", "NatB/Properties/SubnetId", {"Ref": "PublicSubnetA"}),
-    Break((62,), "network", "PrivateWayOutC/Properties/NatGatewayId", {"Ref": "NatA"}),
-    Break((63,), "endpoints", "Sts", GONE),
-    Break((63,), "endpoints", "Kms/Properties/VpcEndpointType", "GatewayLoadBalancer"),
-    Break((64,), "network", f"S3/Properties/{STATEMENTS}/1", GONE),
-    Break((64,), "network", f"S3/Properties/{STATEMENTS}/0/Condition", GONE),
-    Break((65,), "endpoints", "Logs/Properties/PrivateDnsEnabled", value=False),
-    Break((65,), "network", "Vpc/Properties/EnableDnsHostnames", value=False),
-    Break(
+    Mutation(
+        (54,), "alarm-topic", f"Publishers/Properties/{STATEMENTS}/1/Condition", REMOVED
+    ),
+    Mutation((55,), "network", "FlowLogGroup/Properties/RetentionInDays", REMOVED),
+    Mutation(
+        (56,), "migration", "MigrationFunctionLog/Properties/RetentionInDays", 180
+    ),
+    Mutation(
+        (56,), "storage", f"TaskLogs/Properties/{LIFECYCLE}/0/ExpirationInDays", 364
+    ),
+    Mutation((57,), "web-firewall", "Log/Properties/KmsKeyId", REMOVED),
+    Mutation((57,), "cluster", "ExecLog/DeletionPolicy", "Delete"),
+    Mutation((58,), "network", "FlowLog", REMOVED),
+    Mutation((59,), "network", "FlowLog/Properties/TrafficType", "ACCEPT"),
+    Mutation(
+        (60,), "network", "PublicSubnetB/Properties/MapPublicIpOnLaunch", value=True
+    ),
+    Mutation(
+        (61,), "security", "WebClientsToLoadBalancer443In/Properties/CidrIp", WORLD
+    ),
+    Mutation((61,), "parent", "Parameters/WebClientCidr/MinLength", 0),
+    Mutation((62,), "network", "NatB/Properties/SubnetId", {"Ref": "PublicSubnetA"}),
+    Mutation(
+        (62,), "network", "PrivateWayOutC/Properties/NatGatewayId", {"Ref": "NatA"}
+    ),
+    Mutation((63,), "endpoints", "Sts", REMOVED),
+    Mutation(
+        (63,), "endpoints", "Kms/Properties/VpcEndpointType", "GatewayLoadBalancer"
+    ),
+    Mutation((64,), "network", f"S3/Properties/{STATEMENTS}/1", REMOVED),
+    Mutation((64,), "network", f"S3/Properties/{STATEMENTS}/0/Condition", REMOVED),
+    Mutation((65,), "endpoints", "Logs/Properties/PrivateDnsEnabled", value=False),
+    Mutation((65,), "network", "Vpc/Properties/EnableDnsHostnames", value=False),
+    Mutation(
         (66, 67),
         "security",
         "MigrationToDatabase5433In/Properties/CidrIp",
         "10.0.0.0/8",
     ),
-    Break((66, 67), "security", "WorkerToDatabase5433In/Properties/CidrIp", WORLD),
-    Break((68,), "security", "Worker/Properties/SecurityGroupEgress", []),
-    Break(
+    Mutation((66, 67), "security", "WorkerToDatabase5433In/Properties/CidrIp", WORLD),
+    Mutation((68,), "security", "Worker/Properties/SecurityGroupEgress", []),
+    Mutation(
         (68, 69),
         "security",
         "Worker/Properties/SecurityGroupEgress/+",
         {"IpProtocol": "-1", "CidrIp": WORLD, "Description": "All"},
     ),
-    Break((69,), "security", "WorkerToOutbound443Out/Properties/ToPort", 65535),
-    Break((70,), "security", "WorkerToEndpoints443Out/Properties/CidrIp", WORLD),
-    Break(
+    Mutation((69,), "security", "WorkerToOutbound443Out/Properties/ToPort", 65535),
+    Mutation((70,), "security", "WorkerToEndpoints443Out/Properties/CidrIp", WORLD),
+    Mutation(
         (71,), "security", "WorkerToCache6379Out/Properties/Description", "to -> cache"
     ),
-    Break((71,), "security", "WorkerToCache6379In/Properties/Description", GONE),
-    Break(
+    Mutation((71,), "security", "WorkerToCache6379In/Properties/Description", REMOVED),
+    Mutation(
         (72,),
         "network",
         "DataSubnetBRoutes/Properties/RouteTableId",
         {"Ref": "PrivateRoutesB"},
     ),
-    Break((72,), "network", "DataSubnetCRoutes", GONE),
-    Break((73,), "parent", "Parameters/LoadBalancerScheme/Default", "internet-facing"),
+    Mutation((72,), "network", "DataSubnetCRoutes", REMOVED),
+    Mutation(
+        (73,), "parent", "Parameters/LoadBalancerScheme/Default", "internet-facing"
+    ),
     *in_properties(
         "load-balancer",
         "LoadBalancer",
@@ -232,31 +250,33 @@ BREAKS = (
         (77, "LoadBalancerAttributes/6/Value", "false"),
         (78, "LoadBalancerAttributes/1/Value", "monitor"),
     ),
-    Break(
+    Mutation(
         (79,),
         "load-balancer",
         "Https/Properties/SslPolicy",
         "ELBSecurityPolicy-TLS13-1-0-2021-06",
     ),
-    Break((80,), "web-firewall", "Association", GONE),
-    Break((81,), "web-firewall", "Logging/Properties/RedactedFields/1", GONE),
-    Break(
+    Mutation((80,), "web-firewall", "Association", REMOVED),
+    Mutation((81,), "web-firewall", "Logging/Properties/RedactedFields/1", REMOVED),
+    Mutation(
         (82,),
         "load-balancer",
         "Http/Properties/DefaultActions",
         [{"Type": "forward", "TargetGroupArn": {"Ref": "Api"}}],
     ),
-    Break((82,), "load-balancer", "Pages/Properties/ListenerArn", {"Ref": "Http"}),
-    Break((83,), "load-balancer", "Api/Properties/HealthCheckPath", GONE),
-    Break((84,), "security", "LoadBalancerToFlower5555In", GONE),
-    Break((84,), "security", "LoadBalancerToApiServer8080In/Properties/CidrIp", WORLD),
+    Mutation((82,), "load-balancer", "Pages/Properties/ListenerArn", {"Ref": "Http"}),
+    Mutation((83,), "load-balancer", "Api/Properties/HealthCheckPath", REMOVED),
+    Mutation((84,), "security", "LoadBalancerToFlower5555In", REMOVED),
+    Mutation(
+        (84,), "security", "LoadBalancerToApiServer8080In/Properties/CidrIp", WORLD
+    ),
     *in_properties(
         "cluster",
         "Cluster",
         (85, "ClusterSettings/0/Value", "disabled"),
-        (86, f"{SHELLS}/KmsKeyId", GONE),
-        (86, f"{SHELLS}/Logging", "DEFAULT"),
-        (86, f"{SHELLS}/LogConfiguration/CloudWatchEncryptionEnabled", False),
+        (86, f"{EXECUTE_COMMAND}/KmsKeyId", REMOVED),
+        (86, f"{EXECUTE_COMMAND}/Logging", "DEFAULT"),
+        (86, f"{EXECUTE_COMMAND}/LogConfiguration/CloudWatchEncryptionEnabled", False),
         (87, "Configuration/ManagedStorageConfiguration", {}),
     ),
     *in_properties(
@@ -266,16 +286,16 @@ BREAKS = (
         (88, f"{CONTAINER}/ReadonlyRootFilesystem", "false"),
         (88, "Volumes", []),
         (89, f"{CONTAINER}/User", "0:0"),
-        (90, f"{CONTAINER}/User", GONE),
+        (90, f"{CONTAINER}/User", REMOVED),
         (91, f"{CONTAINER}/Privileged", True),
         (92, f"{CONTAINER}/LinuxParameters/Capabilities", {"Add": ["SYS_PTRACE"]}),
-        (93, f"{CONTAINER}/LinuxParameters/InitProcessEnabled", GONE),
-        (94, f"{CONTAINER}/LogConfiguration", GONE),
-        (95, f"{CONTAINER}/HealthCheck", GONE),
+        (93, f"{CONTAINER}/LinuxParameters/InitProcessEnabled", REMOVED),
+        (94, f"{CONTAINER}/LogConfiguration", REMOVED),
+        (95, f"{CONTAINER}/HealthCheck", REMOVED),
         (95, f"{CONTAINER}/HealthCheck/StartPeriod", 60),
         (98, f"{CONTAINER}/Memory", "999999"),
         (99, f"{CONTAINER}/LogConfiguration/Options/mode", "blocking"),
-        (100, "TaskRoleArn", GONE),
+        (100, "TaskRoleArn", REMOVED),
         (101, "PidMode", "host"),
         (102, "Cpu", "4096"),
         (103, "TaskRoleArn", {"Fn::GetAtt": ["SchedulerExecutionRole", "Arn"]}),
@@ -320,33 +340,35 @@ BREAKS = (
         (113, f"{NETWORK}/Subnets", ["<Network.PrivateSubnetA>"]),
         (114, "AvailabilityZoneRebalancing", "DISABLED"),
         (115, "PlatformVersion", "1.3.0"),
-        (118, "PropagateTags", GONE),
+        (118, "PropagateTags", REMOVED),
         (118, "EnableECSManagedTags", False),
     ),
-    Break((114,), "workers", "Worker/Properties/AvailabilityZoneRebalancing", GONE),
-    Break(
+    Mutation(
+        (114,), "workers", "Worker/Properties/AvailabilityZoneRebalancing", REMOVED
+    ),
+    Mutation(
         (116,),
         "airflow-services",
         "ApiServer/Properties/HealthCheckGracePeriodSeconds",
         60,
     ),
-    Break((117,), "api-scaling", "ApiServers/Properties/MinCapacity", 1),
-    Break((119,), "scaling", "Workers/Properties/MinCapacity", 500),
-    Break((120,), "api-scaling", f"Cpu/Properties/{TRACKING}/ScaleInCooldown", 0),
-    Break(
+    Mutation((117,), "api-scaling", "ApiServers/Properties/MinCapacity", 1),
+    Mutation((119,), "scaling", "Workers/Properties/MinCapacity", 500),
+    Mutation((120,), "api-scaling", f"Cpu/Properties/{TRACKING}/ScaleInCooldown", 0),
+    Mutation(
         (120,),
         "scaling",
         f"RaiseToFloor/Properties/{STEPS}",
         {"Cooldown": 0, "StepAdjustments": [{"ScalingAdjustment": -1}]},
     ),
-    Break((121,), "monitoring", "SchedulerTasks/Properties/AlarmActions", []),
-    Break((121,), "scaling", "Surplus/Properties/AlarmActions", ["arn:elsewhere"]),
-    Break((122,), "scaling", "Heartbeat/Properties/ActionsEnabled", value=False),
+    Mutation((121,), "monitoring", "SchedulerTasks/Properties/AlarmActions", []),
+    Mutation((121,), "scaling", "Surplus/Properties/AlarmActions", ["arn:elsewhere"]),
+    Mutation((122,), "scaling", "Heartbeat/Properties/ActionsEnabled", value=False),
     *in_properties(
         "network",
         "FlowLogWriter",
-        (123, f"{TRUST}/Condition", GONE),
-        (123, f"{TRUST}/Condition/ArnLike", GONE),
+        (123, f"{TRUST}/Condition", REMOVED),
+        (123, f"{TRUST}/Condition/ArnLike", REMOVED),
         (124, f"{TRUST}/Principal", {"AWS": "*"}),
         (132, "Policies", [{"PolicyName": "inline"}]),
     ),
@@ -373,20 +395,20 @@ BREAKS = (
     *in_properties(
         "migration",
         "MigrationFunctionPolicy",
-        (126, f"{STATEMENTS}/2/Condition", GONE),
+        (126, f"{STATEMENTS}/2/Condition", REMOVED),
     ),
-    Break(
+    Mutation(
         (128,),
         "workers",
         f"WorkerExecutionPolicy/Properties/{STATEMENTS}/4/Condition",
-        GONE,
+        REMOVED,
     ),
-    Break((133,), "storage", "Parameters/Unused", {"Type": "String"}),
-    Break(
+    Mutation((133,), "storage", "Parameters/Unused", {"Type": "String"}),
+    Mutation(
         (134,), "cluster", "Cluster/Properties/Tags", [{"Value": "arn:aws-cn:iam::1:x"}]
     ),
-    Break((135,), "load-balancer", "LoadBalancer/Properties/Name", "airflow"),
-    Break(
+    Mutation((135,), "load-balancer", "LoadBalancer/Properties/Name", "airflow"),
+    Mutation(
         (135,),
         "migration",
         "MigrationFunctionLog/Properties/LogGroupName",

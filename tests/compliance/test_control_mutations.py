@@ -1,6 +1,6 @@
 """Every check of a control is seen to fail when what it holds is broken.
 
-A check that lets its row of ``breaks.py`` pass looks at nothing.
+A check that lets its row of ``mutations.py`` pass looks at nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.compliance import controls
-from tests.compliance.environments import Estates, Library
-from tests.compliance.mutations import BREAKS, GONE, Break
+from tests.compliance.environments import Environments, Library
+from tests.compliance.mutations import MUTATIONS, REMOVED, Mutation
 
 
-def broken(library: Library, row: Break) -> Library:
+def broken(library: Library, row: Mutation) -> Library:
     """Return the templates with one value broken."""
     name = f"{row.template}.template.json"
     document = json.loads(json.dumps(library[name]))
@@ -27,7 +27,7 @@ def broken(library: Library, row: Break) -> Library:
         place.append(row.value)
     else:
         key: Any = int(last) if isinstance(place, list) else last
-        if row.value is GONE:
+        if row.value is REMOVED:
             del place[key]
         else:
             has_key = isinstance(place, list) or key in place
@@ -36,20 +36,20 @@ def broken(library: Library, row: Break) -> Library:
     return {**library, name: document}
 
 
-@pytest.mark.parametrize("row", BREAKS, ids=str)
-def test_a_broken_control_is_noticed(row: Break, library: Library) -> None:
-    estates = Estates(broken(library, row))
+@pytest.mark.parametrize("row", MUTATIONS, ids=str)
+def test_mutation_is_noticed(row: Mutation, library: Library) -> None:
+    environments = Environments(broken(library, row))
     for number in row.numbers:
         noticed = False
         for _, check, held in controls.checks():
             if number in held:
                 try:
-                    check(estates)
+                    check(environments)
                 except (AssertionError, KeyError):
                     noticed = True
         assert noticed, f"control {number} is broken, and no test notices"
 
 
-def test_every_control_that_a_test_holds_is_broken_once() -> None:
-    tried = {number for row in BREAKS for number in row.numbers}
+def test_every_tested_control_has_a_mutation() -> None:
+    tried = {number for row in MUTATIONS for number in row.numbers}
     assert tried == controls.held().keys()

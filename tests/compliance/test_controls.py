@@ -9,36 +9,36 @@ import pytest
 
 from tests.compliance import controls
 from tests.compliance.controls import RELAXED, Relaxed
-from tests.compliance.environments import Estates, Library, parameters
+from tests.compliance.environments import Environments, Library, parameters
 
 ALL = set(range(1, 136))
 
 
-def failing(estates: Estates, numbers: set[int]) -> set[int]:
+def failing(environments: Environments, numbers: set[int]) -> set[int]:
     """Return which of the controls a check sees broken."""
     broken = set()
     for _, check, held in controls.checks():
         if numbers & set(held):
             try:
-                check(estates)
+                check(environments)
             except AssertionError:
                 broken |= set(held)
     return broken
 
 
-def test_no_control_is_forgotten() -> None:
+def test_every_control_is_tested_or_excepted() -> None:
     listed = [each.number for area in controls.AREAS for each in area.controls]
     assert listed == sorted(ALL)
     assert controls.held().keys() | controls.exceptions().keys() == ALL
     assert controls.held().keys() <= ALL
 
 
-def test_what_no_rule_pack_notices_a_test_of_ours_does() -> None:
+def test_controls_unknown_to_rule_packs_are_tested() -> None:
     # 110 alone has nothing to look at: decision 7 says why.
     assert controls.OURS_ALONE - controls.held().keys() == {110}
 
 
-def test_every_exception_says_what_why_and_who() -> None:
+def test_exceptions_state_replacement_reason_and_owner() -> None:
     text = (controls.DOCS / controls.DECISION).read_text()
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", text, re.MULTILINE)
     assert len(rows) == len(controls.exceptions())
@@ -50,11 +50,11 @@ def test_every_exception_says_what_why_and_who() -> None:
 
 
 @pytest.mark.parametrize("environment", RELAXED)
-def test_an_environment_relaxes_what_is_listed_and_nothing_else(
+def test_environments_relax_only_what_is_listed(
     environment: str, library: Library
 ) -> None:
     listed = {number for row in RELAXED[environment] for number in row.numbers}
-    assert failing(Estates(library, environment), ALL) == listed
+    assert failing(Environments(library, environment), ALL) == listed
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_environment_relaxes_what_is_listed_and_nothing_else(
     [(name, row) for name, rows in RELAXED.items() for row in rows],
     ids=lambda value: "+".join(value.by) if isinstance(value, Relaxed) else value,
 )
-def test_the_parameter_that_is_named_relaxes_it(
+def test_listed_parameters_restore_the_controls(
     environment: str, row: Relaxed, library: Library
 ) -> None:
     # As in production, these parameters alone make the controls hold again.
@@ -72,10 +72,10 @@ def test_the_parameter_that_is_named_relaxes_it(
         for name in row.by
     }
     numbers = set(row.numbers)
-    assert not failing(Estates(library, environment, **chosen), numbers) & numbers
+    assert not failing(Environments(library, environment, **chosen), numbers) & numbers
 
 
-def test_further_controls_are_held_by_tests_that_exist() -> None:
+def test_additional_controls_name_existing_tests() -> None:
     text = "".join(path.read_text() for path in controls.TESTS.rglob("test_*.py"))
     for further in controls.FURTHER:
         assert f"def {further.held_by}(" in text, further.what
@@ -86,7 +86,7 @@ def test_the_reference_is_up_to_date() -> None:
     assert controls.REFERENCE.read_text() == controls.reference(), how
 
 
-def test_every_page_in_the_reference_exists() -> None:
+def test_templates_in_the_reference_exist() -> None:
     pages = {
         path.stem for path in Path(controls.TESTS.parent, "templates").rglob("*.py")
     }

@@ -7,42 +7,42 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compliance.environments import Estates
+from tests.compliance.environments import Environments
 
 KEY = "<Encryption.Key.Arn>"
 BROKER = "ElastiCache::ReplicationGroup"
 
 
 @pytest.mark.control(24, 35)
-def test_messages_lie_under_our_key(estates: Estates) -> None:
-    for estate in estates.each:
-        broker = estate.one(BROKER)
+def test_broker_is_encrypted_with_the_customer_managed_key(environments: Environments) -> None:
+    for environment in environments.variants:
+        broker = environment.single(BROKER)
         assert broker["AtRestEncryptionEnabled"] is True
         assert broker["KmsKeyId"] == KEY
 
 
 @pytest.mark.control(25)
-def test_tokens_cross_the_wire_encrypted(estates: Estates) -> None:
-    assert estates.usual.one(BROKER)["TransitEncryptionEnabled"] is True
+def test_broker_is_encrypted_in_transit(environments: Environments) -> None:
+    assert environments.base.single(BROKER)["TransitEncryptionEnabled"] is True
 
 
 @pytest.mark.control(26)
-def test_the_broker_refuses_plain_text(estates: Estates) -> None:
+def test_broker_refuses_plain_text(environments: Environments) -> None:
     # "preferred" still takes it.
-    assert estates.usual.one(BROKER)["TransitEncryptionMode"] == "required"
+    assert environments.base.single(BROKER)["TransitEncryptionMode"] == "required"
 
 
 @pytest.mark.control(27)
-def test_one_user_by_password_gets_into_the_broker_and_nobody_else(
-    estates: Estates,
+def test_broker_admits_one_user_by_password_only(
+    environments: Environments,
 ) -> None:
     # RBAC and an AUTH token exclude each other, whatever a rule pack asks for.
-    estate = estates.usual
-    broker = estate.one(BROKER)
-    ((group, users),) = estate.of("ElastiCache::UserGroup").items()
+    environment = environments.base
+    broker = environment.single(BROKER)
+    ((group, users),) = environment.properties("ElastiCache::UserGroup").items()
     assert broker["UserGroupIds"] == [f"<{group}>"]
     assert "AuthToken" not in broker
-    made = estate.of("ElastiCache::User")
+    made = environment.properties("ElastiCache::User")
     assert users["UserIds"] == [f"<{place}>" for place in made]
     for user in made.values():
         assert user["AuthenticationMode"]["Type"] == "password"
@@ -50,39 +50,39 @@ def test_one_user_by_password_gets_into_the_broker_and_nobody_else(
 
 
 @pytest.mark.control(28)
-def test_a_lost_broker_node_heals_itself(estates: Estates) -> None:
-    assert estates.usual.one(BROKER)["AutomaticFailoverEnabled"] is True
+def test_broker_fails_over_automatically(environments: Environments) -> None:
+    assert environments.base.single(BROKER)["AutomaticFailoverEnabled"] is True
 
 
 @pytest.mark.control(29)
-def test_the_broker_survives_the_loss_of_a_zone(estates: Estates) -> None:
-    assert estates.usual.one(BROKER)["MultiAZEnabled"] is True
+def test_broker_spans_zones(environments: Environments) -> None:
+    assert environments.base.single(BROKER)["MultiAZEnabled"] is True
 
 
 @pytest.mark.control(30)
-def test_the_broker_has_somewhere_to_fail_over_to(estates: Estates) -> None:
-    assert estates.usual.one(BROKER)["NumCacheClusters"] >= 2
+def test_broker_has_a_replica(environments: Environments) -> None:
+    assert environments.base.single(BROKER)["NumCacheClusters"] >= 2
 
 
 @pytest.mark.control(31)
-def test_queued_messages_outlive_the_nodes(estates: Estates) -> None:
-    (whole,) = estates.usual.whole(BROKER).values()
+def test_broker_is_snapshotted_daily_and_on_deletion(environments: Environments) -> None:
+    (whole,) = environments.base.resources(BROKER).values()
     assert int(whole["Properties"]["SnapshotRetentionLimit"]) >= 1
     assert whole["DeletionPolicy"] == "Snapshot"
     assert whole["UpdateReplacePolicy"] == "Snapshot"
 
 
 @pytest.mark.control(32)
-def test_the_broker_is_patched(estates: Estates) -> None:
-    assert estates.usual.one(BROKER)["AutoMinorVersionUpgrade"] is True
+def test_broker_minor_upgrades_are_automatic(environments: Environments) -> None:
+    assert environments.base.single(BROKER)["AutoMinorVersionUpgrade"] is True
 
 
 @pytest.mark.control(33)
-def test_slow_commands_and_failovers_are_logged_where_we_keep_them(
-    estates: Estates,
+def test_broker_logs_go_to_log_groups_of_the_stack(
+    environments: Environments,
 ) -> None:
-    groups = estates.usual.of("Logs::LogGroup")
-    deliveries = estates.usual.one(BROKER)["LogDeliveryConfigurations"]
+    groups = environments.base.properties("Logs::LogGroup")
+    deliveries = environments.base.single(BROKER)["LogDeliveryConfigurations"]
     assert {each["LogType"] for each in deliveries} == {"slow-log", "engine-log"}
     for each in deliveries:
         details = each["DestinationDetails"]["CloudWatchLogsDetails"]
@@ -90,15 +90,19 @@ def test_slow_commands_and_failovers_are_logged_where_we_keep_them(
 
 
 @pytest.mark.control(34)
-def test_a_full_broker_refuses_and_never_forgets(estates: Estates) -> None:
-    ((place, settings),) = estates.usual.of("ElastiCache::ParameterGroup").items()
+def test_a_full_broker_refuses_and_never_forgets(environments: Environments) -> None:
+    ((place, settings),) = environments.base.properties(
+        "ElastiCache::ParameterGroup"
+    ).items()
     assert settings["Properties"]["maxmemory-policy"] == "noeviction"
-    assert estates.usual.one(BROKER)["CacheParameterGroupName"] == f"<{place}>"
+    assert environments.base.single(BROKER)["CacheParameterGroupName"] == f"<{place}>"
 
 
 @pytest.mark.control(36)
-def test_celery_can_neither_empty_nor_configure_the_broker(estates: Estates) -> None:
-    for place, user in estates.usual.of("ElastiCache::User").items():
+def test_broker_user_has_no_dangerous_command_but_info(
+    environments: Environments,
+) -> None:
+    for place, user in environments.base.properties("ElastiCache::User").items():
         words = user["AccessString"].split()
         commands = [word for word in words if word[0] in "+-"]
         # Rights are applied in order: what follows the ban must be harmless.
@@ -109,10 +113,10 @@ def test_celery_can_neither_empty_nor_configure_the_broker(estates: Estates) -> 
 
 
 @pytest.mark.control(37)
-def test_celery_meets_one_shard(estates: Estates) -> None:
+def test_celery_meets_one_shard(environments: Environments) -> None:
     # With more, a command over two queues fails: CROSSSLOT, celery #9019.
-    for estate in estates.each:
-        broker = estate.one(BROKER)
+    for environment in environments.variants:
+        broker = environment.single(BROKER)
         assert broker["ClusterMode"] == "disabled"
         assert broker.get("NumNodeGroups", 1) == 1
-        assert "ElastiCache::ServerlessCache" not in estate.kinds
+        assert "ElastiCache::ServerlessCache" not in environment.types

@@ -9,18 +9,18 @@ import re
 import pytest
 from cfnlint.data.schemas.extensions import aws_rds_dbcluster as lint_knowledge
 
-from tests.compliance.environments import Estates
+from tests.compliance.environments import Environments
 from tests.maintenance_windows import minutes
 
 KEY = "<Encryption.Key.Arn>"
 
 
 @pytest.mark.control(1, 2)
-def test_the_database_its_insights_and_its_master_secret_lie_under_our_key(
-    estates: Estates,
+def test_database_insights_and_master_secret_use_the_customer_managed_key(
+    environments: Environments,
 ) -> None:
-    for estate in estates.each:
-        cluster = estate.one("RDS::DBCluster")
+    for environment in environments.variants:
+        cluster = environment.single("RDS::DBCluster")
         assert cluster["StorageEncrypted"] is True
         assert cluster["KmsKeyId"] == KEY
         assert cluster["MasterUserSecret"]["KmsKeyId"] == KEY
@@ -29,18 +29,18 @@ def test_the_database_its_insights_and_its_master_secret_lie_under_our_key(
 
 
 @pytest.mark.control(3)
-def test_the_server_demands_tls_and_every_client_checks_its_name(
-    estates: Estates,
+def test_database_requires_tls_and_clients_verify_its_name(
+    environments: Environments,
 ) -> None:
     # The server's side alone lets a client talk to an impostor.
-    estate = estates.usual
-    groups = estate.of("RDS::DBClusterParameterGroup")
+    environment = environments.base
+    groups = environment.properties("RDS::DBClusterParameterGroup")
     ((place, settings),) = groups.items()
     assert settings["Parameters"]["rds.force_ssl"] == "1"
-    cluster = estate.one("RDS::DBCluster")
+    cluster = environment.single("RDS::DBCluster")
     assert cluster["DBClusterParameterGroupName"] == f"<{place}>"
     clients = 0
-    for container in estate.containers().values():
+    for container in environment.containers().values():
         told = {each["Name"]: each["Value"] for each in container["Environment"]}
         if "METADATA_HOST" in told:
             clients += 1
@@ -56,56 +56,63 @@ def test_the_server_demands_tls_and_every_client_checks_its_name(
 
 
 @pytest.mark.control(4)
-def test_nobody_deletes_the_database_by_mistake(estates: Estates) -> None:
-    assert estates.usual.one("RDS::DBCluster")["DeletionProtection"] is True
+def test_database_has_deletion_protection(environments: Environments) -> None:
+    assert environments.base.single("RDS::DBCluster")["DeletionProtection"] is True
 
 
 @pytest.mark.control(5)
-def test_every_moment_of_the_last_week_and_more_can_be_restored(
-    estates: Estates,
+def test_database_backups_reach_back_a_week(
+    environments: Environments,
 ) -> None:
-    assert int(estates.usual.one("RDS::DBCluster")["BackupRetentionPeriod"]) >= 7
+    assert int(environments.base.single("RDS::DBCluster")["BackupRetentionPeriod"]) >= 7
 
 
 @pytest.mark.control(6)
-def test_a_login_by_token_is_possible(estates: Estates) -> None:
-    cluster = estates.usual.one("RDS::DBCluster")
+def test_database_accepts_iam_tokens(environments: Environments) -> None:
+    cluster = environments.base.single("RDS::DBCluster")
     assert cluster["EnableIAMDatabaseAuthentication"] is True
 
 
 @pytest.mark.control(7)
-def test_the_database_logs_to_a_group_of_ours(estates: Estates) -> None:
-    estate = estates.usual
-    ((place, cluster),) = estate.of("RDS::DBCluster").items()
+def test_postgresql_log_goes_to_a_log_group_of_the_stack(environments: Environments) -> None:
+    environment = environments.base
+    ((place, cluster),) = environment.properties("RDS::DBCluster").items()
     assert cluster["EnableCloudwatchLogsExports"] == ["postgresql"]
     names = [
-        group.get("LogGroupName") for group in estate.of("Logs::LogGroup").values()
+        group.get("LogGroupName")
+        for group in environment.properties("Logs::LogGroup").values()
     ]
     assert f"/aws/rds/cluster/<{place}>/postgresql" in names
 
 
 @pytest.mark.control(8)
-def test_a_snapshot_carries_the_tags_of_its_database(estates: Estates) -> None:
-    assert estates.usual.one("RDS::DBCluster")["CopyTagsToSnapshot"] is True
+def test_database_snapshots_carry_its_tags(
+    environments: Environments,
+) -> None:
+    assert environments.base.single("RDS::DBCluster")["CopyTagsToSnapshot"] is True
 
 
 @pytest.mark.control(9)
-def test_the_port_is_stated_and_not_the_well_known_one(estates: Estates) -> None:
-    for estate in estates.each:
-        assert estate.one("RDS::DBCluster")["Port"] not in (None, 5432)
-        for place, instance in estate.of("RDS::DBInstance").items():
+def test_database_port_is_stated_and_not_the_default(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        assert environment.single("RDS::DBCluster")["Port"] not in (None, 5432)
+        for place, instance in environment.properties("RDS::DBInstance").items():
             assert "Port" not in instance, place
 
 
 @pytest.mark.control(10)
-def test_the_master_user_has_no_well_known_name(estates: Estates) -> None:
-    name = estates.usual.one("RDS::DBCluster")["MasterUsername"]
+def test_master_user_name_is_not_well_known(environments: Environments) -> None:
+    name = environments.base.single("RDS::DBCluster")["MasterUsername"]
     assert name not in ("postgres", "admin", "root", "awsuser")
 
 
 @pytest.mark.control(11)
-def test_the_database_is_not_maintained_while_it_is_backed_up(estates: Estates) -> None:
-    cluster = estates.usual.one("RDS::DBCluster")
+def test_database_maintenance_and_backup_windows_are_apart(
+    environments: Environments,
+) -> None:
+    cluster = environments.base.single("RDS::DBCluster")
     backup = minutes(cluster["PreferredBackupWindow"])
     maintenance = minutes(cluster["PreferredMaintenanceWindow"])
     assert backup
@@ -114,8 +121,12 @@ def test_the_database_is_not_maintained_while_it_is_backed_up(estates: Estates) 
 
 
 @pytest.mark.control(12)
-def test_the_database_never_shrinks_below_what_insights_need(estates: Estates) -> None:
-    scaling = estates.usual.one("RDS::DBCluster")["ServerlessV2ScalingConfiguration"]
+def test_database_minimum_capacity_suffices_for_insights(
+    environments: Environments,
+) -> None:
+    scaling = environments.base.single("RDS::DBCluster")[
+        "ServerlessV2ScalingConfiguration"
+    ]
     assert float(scaling["MinCapacity"]) >= 2
     assert float(scaling["MaxCapacity"]) >= float(scaling["MinCapacity"])
 
@@ -132,55 +143,63 @@ def versions(file: str) -> set[str]:
 
 
 @pytest.mark.control(13)
-def test_the_version_can_still_be_created_and_fits_its_parameter_group(
-    estates: Estates,
+def test_engine_version_can_be_created_and_fits_its_parameter_group(
+    environments: Environments,
 ) -> None:
     # The linter warns of 16.6 and lets 11.9 pass: so both of its tables are asked.
-    version = estates.usual.one("RDS::DBCluster")["EngineVersion"]
+    version = environments.base.single("RDS::DBCluster")["EngineVersion"]
     assert version in versions("engine_version.json")
     assert version not in versions("engine_version_deprecated.json")
-    family = estates.usual.one("RDS::DBClusterParameterGroup")["Family"]
+    family = environments.base.single("RDS::DBClusterParameterGroup")["Family"]
     assert family == f"aurora-postgresql{version.partition('.')[0]}"
 
 
 @pytest.mark.control(14, 15)
-def test_every_instance_is_patched_and_has_no_public_address(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, instance in estate.of("RDS::DBInstance").items():
+def test_database_instances_are_patched_and_not_public(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        for place, instance in environment.properties("RDS::DBInstance").items():
             assert instance["AutoMinorVersionUpgrade"] is True, place
             assert instance["PubliclyAccessible"] is False, place
 
 
 @pytest.mark.control(16)
-def test_what_the_scheduler_does_to_the_database_can_be_seen(estates: Estates) -> None:
-    cluster = estates.usual.one("RDS::DBCluster")
+def test_performance_insights_are_on(
+    environments: Environments,
+) -> None:
+    cluster = environments.base.single("RDS::DBCluster")
     assert cluster["PerformanceInsightsEnabled"] is True
 
 
 @pytest.mark.control(17)
-def test_the_operating_system_below_is_measured_each_minute(estates: Estates) -> None:
-    cluster = estates.usual.one("RDS::DBCluster")
+def test_database_operating_system_is_measured_each_minute(
+    environments: Environments,
+) -> None:
+    cluster = environments.base.single("RDS::DBCluster")
     assert cluster["MonitoringInterval"] == 60
     role = cluster["MonitoringRoleArn"].strip("<>").removesuffix(".Arn")
-    assert estates.usual.of("IAM::Role")[role]["ManagedPolicyArns"]
+    assert environments.base.properties("IAM::Role")[role]["ManagedPolicyArns"]
 
 
 @pytest.mark.control(18, 19)
-def test_a_second_instance_stands_by_and_follows_the_writers_capacity(
-    estates: Estates,
+def test_second_database_instance_keeps_the_writers_capacity(
+    environments: Environments,
 ) -> None:
     # Aurora spreads instances over the zones of the subnet group by itself. Below
     # tier 1 a reader shrinks by its own load and takes over cold.
-    instances = estates.usual.of("RDS::DBInstance")
+    instances = environments.base.properties("RDS::DBInstance")
     assert len(instances) >= 2
     assert all(each["PromotionTier"] in (0, 1) for each in instances.values())
     assert not any("AvailabilityZone" in each for each in instances.values())
 
 
 @pytest.mark.control(20)
-def test_somebody_hears_of_a_failover_and_of_a_failure(estates: Estates) -> None:
-    for estate in estates.each:
-        subscriptions = estate.of("RDS::EventSubscription").values()
+def test_failover_and_failure_events_are_published(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        subscriptions = environment.properties("RDS::EventSubscription").values()
         heard = {
             (one["SourceType"], source, event)
             for one in subscriptions
@@ -188,31 +207,31 @@ def test_somebody_hears_of_a_failover_and_of_a_failure(estates: Estates) -> None
             for event in one["EventCategories"]
             if one["SnsTopicArn"] == "<AlarmTopic.Topic>" and one.get("Enabled", True)
         }
-        ((cluster, _),) = estate.of("RDS::DBCluster").items()
+        ((cluster, _),) = environment.properties("RDS::DBCluster").items()
         for event in ("failover", "failure"):
             assert ("db-cluster", f"<{cluster}>", event) in heard
-        for instance in estate.of("RDS::DBInstance"):
+        for instance in environment.properties("RDS::DBInstance"):
             assert ("db-instance", f"<{instance}>", "failure") in heard
 
 
 @pytest.mark.control(21)
-def test_copies_are_kept_outside_the_cluster(estates: Estates) -> None:
-    selection = estates.usual.one("Backup::BackupSelection")["BackupSelection"]
-    ((cluster, _),) = estates.usual.of("RDS::DBCluster").items()
+def test_aws_backup_copies_the_database(environments: Environments) -> None:
+    selection = environments.base.single("Backup::BackupSelection")["BackupSelection"]
+    ((cluster, _),) = environments.base.properties("RDS::DBCluster").items()
     assert selection["Resources"] == [f"<{cluster}.DBClusterArn>"]
-    plan = estates.usual.one("Backup::BackupPlan")["BackupPlan"]
+    plan = environments.base.single("Backup::BackupPlan")["BackupPlan"]
     assert all(rule["Lifecycle"]["DeleteAfterDays"] for rule in plan["BackupPlanRule"])
 
 
 @pytest.mark.control(22)
-def test_a_deleted_database_leaves_a_snapshot(estates: Estates) -> None:
-    (cluster,) = estates.usual.whole("RDS::DBCluster").values()
+def test_deleted_database_leaves_a_snapshot(environments: Environments) -> None:
+    (cluster,) = environments.base.resources("RDS::DBCluster").values()
     assert cluster["DeletionPolicy"] == "Snapshot"
     assert cluster["UpdateReplacePolicy"] == "Snapshot"
 
 
 @pytest.mark.control(23)
-def test_nobody_chose_the_masters_password(estates: Estates) -> None:
-    cluster = estates.usual.one("RDS::DBCluster")
+def test_master_password_is_managed_by_rds(environments: Environments) -> None:
+    cluster = environments.base.single("RDS::DBCluster")
     assert cluster["ManageMasterUserPassword"] is True
     assert "MasterUserPassword" not in cluster

@@ -13,26 +13,31 @@ import pytest
 from cfnlint.data import AdditionalSpecs
 
 from compiler.references import references
-from tests.compliance.environments import Estate, Estates, as_list, condition_keys
+from tests.compliance.environments import (
+    ResolvedEnvironment,
+    Environments,
+    as_list,
+    condition_keys,
+)
 
 NO_SOURCE_ARN = ("backup.amazonaws.com", "lambda.amazonaws.com")
 """Services that document no ``aws:SourceArn`` for a role: the account is the bond."""
 
 
-def trusts(estate: Estate) -> Iterator[tuple[str, dict[str, Any]]]:
+def trusts(environment: ResolvedEnvironment) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every statement of a trust policy with its role."""
-    for place, role in estate.of("IAM::Role").items():
+    for place, role in environment.properties("IAM::Role").items():
         assert role["AssumeRolePolicyDocument"]["Statement"], place
         for statement in role["AssumeRolePolicyDocument"]["Statement"]:
             yield place, statement
 
 
 @pytest.mark.control(123)
-def test_no_service_can_be_talked_into_acting_for_another_account(
-    estates: Estates,
+def test_trust_policies_are_bound_to_account_and_source(
+    environments: Environments,
 ) -> None:
-    for estate in estates.each:
-        for place, statement in trusts(estate):
+    for environment in environments.variants:
+        for place, statement in trusts(environment):
             conditions = statement["Condition"]
             account = conditions["StringEquals"]["aws:SourceAccount"]
             assert account == "123456789012", place
@@ -42,16 +47,20 @@ def test_no_service_can_be_talked_into_acting_for_another_account(
 
 
 @pytest.mark.control(124)
-def test_roles_are_assumed_by_named_services_and_nobody_else(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, statement in trusts(estate):
+def test_roles_are_assumed_by_named_services_only(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        for place, statement in trusts(environment):
             assert list(statement["Principal"]) == ["Service"], place
             assert "*" not in str(statement["Principal"]), place
 
 
-def grants(estate: Estate) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def grants(
+    environment: ResolvedEnvironment,
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield every action that a role is granted, with its policy and statement."""
-    for place, statements in estate.policies().items():
+    for place, statements in environment.policies().items():
         assert statements, place
         for statement in statements:
             # A list of what is not granted grants the rest.
@@ -63,18 +72,18 @@ def grants(estate: Estate) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 @pytest.mark.control(125)
-def test_no_role_may_use_a_whole_service(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, action, _ in grants(estate):
+def test_roles_are_allowed_no_whole_service(environments: Environments) -> None:
+    for environment in environments.variants:
+        for place, action, _ in grants(environment):
             assert "*" not in action, f"{place}: {action}"
 
 
 @pytest.mark.control(126)
-def test_a_role_is_passed_by_name_to_one_service(estates: Estates) -> None:
-    for estate in estates.each:
+def test_passed_roles_are_named_and_for_ecs_tasks_only(environments: Environments) -> None:
+    for environment in environments.variants:
         passing = 0
-        roles = {f"<{place}.Arn>" for place in estate.of("IAM::Role")}
-        for place, action, statement in grants(estate):
+        roles = {f"<{place}.Arn>" for place in environment.properties("IAM::Role")}
+        for place, action, statement in grants(environment):
             if action == "iam:PassRole":
                 passing += 1
                 assert set(as_list(statement["Resource"])) <= roles, place
@@ -84,12 +93,14 @@ def test_a_role_is_passed_by_name_to_one_service(estates: Estates) -> None:
 
 
 @pytest.mark.control(127)
-def test_secrets_are_read_by_name(estates: Estates) -> None:
-    for estate in estates.each:
-        secrets = {f"<{place}>" for place in estate.of("SecretsManager::Secret")}
+def test_secrets_are_read_by_name(environments: Environments) -> None:
+    for environment in environments.variants:
+        secrets = {
+            f"<{place}>" for place in environment.properties("SecretsManager::Secret")
+        }
         secrets.add("<Database.Cluster.MasterUserSecret.SecretArn>")
         reading = 0
-        for place, action, statement in grants(estate):
+        for place, action, statement in grants(environment):
             if action.startswith("secretsmanager:"):
                 reading += 1
                 assert set(as_list(statement["Resource"])) <= secrets, place
@@ -97,10 +108,12 @@ def test_secrets_are_read_by_name(estates: Estates) -> None:
 
 
 @pytest.mark.control(128)
-def test_the_key_opens_by_way_of_a_service_or_in_a_session(estates: Estates) -> None:
-    for estate in estates.each:
+def test_decryption_is_bound_to_a_service_or_session(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
         opening = 0
-        for place, action, statement in grants(estate):
+        for place, action, statement in grants(environment):
             if action.startswith("kms:"):
                 opening += 1
                 assert statement["Resource"] == ["<Encryption.Key.Arn>"], place
@@ -125,11 +138,13 @@ BOUND_BY_CONDITION = {
 
 
 @pytest.mark.control(129)
-def test_only_what_has_no_resource_is_allowed_on_all_of_them(estates: Estates) -> None:
-    for estate in estates.each:
+def test_wildcard_resources_only_for_actions_without_resource_form(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
         unbound = {
             action
-            for _, action, statement in grants(estate)
+            for _, action, statement in grants(environment)
             if "*" in as_list(statement["Resource"])
             and BOUND_BY_CONDITION.get(action) not in condition_keys(statement)
         }
@@ -138,10 +153,10 @@ def test_only_what_has_no_resource_is_allowed_on_all_of_them(estates: Estates) -
 
 
 @pytest.mark.control(130)
-def test_nobody_forges_metrics_of_another_namespace(estates: Estates) -> None:
-    for estate in estates.each:
+def test_metrics_are_published_to_one_namespace(environments: Environments) -> None:
+    for environment in environments.variants:
         seen = 0
-        for place, action, statement in grants(estate):
+        for place, action, statement in grants(environment):
             seen += 1
             if action == "cloudwatch:PutMetricData":
                 bond = statement["Condition"]["StringEquals"]["cloudwatch:namespace"]
@@ -187,11 +202,11 @@ def unknown(document: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.control(131)
-def test_every_action_exists(estates: Estates) -> None:
+def test_policy_actions_exist(environments: Environments) -> None:
     # A misspelt one grants nothing, and nobody is told.
-    for estate in estates.each:
+    for environment in environments.variants:
         found = 0
-        for place, properties in estate.everything():
+        for place, properties in environment.all_properties():
             for document in documents(properties):
                 found += 1
                 assert document["Version"] == "2012-10-17", place
@@ -200,8 +215,8 @@ def test_every_action_exists(estates: Estates) -> None:
 
 
 @pytest.mark.control(131)
-def test_every_action_of_the_launch_role_exists(estates: Estates) -> None:
-    catalog = estates.library["service-catalog.template.json"]["Resources"]
+def test_launch_role_actions_exist(environments: Environments) -> None:
+    catalog = environments.library["service-catalog.template.json"]["Resources"]
     policies = [document for each in catalog.values() for document in documents(each)]
     assert len(policies) > 1
     for document in policies:
@@ -209,23 +224,23 @@ def test_every_action_of_the_launch_role_exists(estates: Estates) -> None:
 
 
 @pytest.mark.control(132)
-def test_policies_are_managed_and_attached(estates: Estates) -> None:
-    for estate in estates.each:
+def test_policies_are_managed_and_attached(environments: Environments) -> None:
+    for environment in environments.variants:
         attached = set()
-        for place, role in estate.of("IAM::Role").items():
+        for place, role in environment.properties("IAM::Role").items():
             assert "Policies" not in role, place
             assert role["ManagedPolicyArns"], place
             attached |= set(role["ManagedPolicyArns"])
-        for place, policy in estate.of("IAM::ManagedPolicy").items():
+        for place, policy in environment.properties("IAM::ManagedPolicy").items():
             assert f"<{place}>" in attached or policy["Roles"], place
         inline = {"IAM::Policy", "IAM::RolePolicy", "IAM::UserPolicy"}
-        assert not estate.kinds & inline
+        assert not environment.types & inline
 
 
 @pytest.mark.control(133)
-def test_every_parameter_is_used(estates: Estates) -> None:
+def test_parameters_are_used(environments: Environments) -> None:
     used_anywhere = 0
-    for name, template in estates.library.items():
+    for name, template in environments.library.items():
         body = {
             k: v for k, v in template.items() if k not in ("Parameters", "Metadata")
         }
@@ -238,9 +253,9 @@ def test_every_parameter_is_used(estates: Estates) -> None:
 
 
 @pytest.mark.control(134)
-def test_no_arn_names_a_partition(estates: Estates) -> None:
+def test_arns_state_no_partition(environments: Environments) -> None:
     arns = 0
-    for name, template in estates.library.items():
+    for name, template in environments.library.items():
         body = {k: v for k, v in template.items() if k != "Parameters"}
         text = json.dumps(body)
         arns += text.count("arn:${AWS::Partition}:")
@@ -266,13 +281,13 @@ NOT_ITS_OWN = {
 """Properties that look like a name and say what something else is called."""
 
 
-def names(estate: Estate) -> Iterator[tuple[str, str]]:
+def names(environment: ResolvedEnvironment) -> Iterator[tuple[str, str]]:
     """Yield every physical name as the property that gives it, and its value."""
     patterns = r"Name|\w+Name|\w+Identifier|\w*UserId|\w*GroupId"
-    for kind in sorted(estate.kinds):
+    for kind in sorted(environment.types):
         if kind.startswith(("Custom::", "CloudFormation::")):
             continue
-        for properties in estate.of(kind).values():
+        for properties in environment.properties(kind).values():
             for key, value in properties.items():
                 is_reference = re.fullmatch(r"<[^<>]*>", str(value))
                 if re.fullmatch(patterns, key) and not is_reference:
@@ -280,12 +295,12 @@ def names(estate: Estate) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.control(135)
-def test_only_what_must_have_a_name_has_one(estates: Estates) -> None:
+def test_physical_names_only_where_required(environments: Environments) -> None:
     # A named resource cannot be replaced, and two stacks cannot share the name.
-    for estate in estates.each:
-        named = dict(names(estate))
+    for environment in environments.variants:
+        named = dict(names(environment))
         assert named.keys() - NOT_ITS_OWN <= NAMED.keys()
         assert named.keys() & NAMED.keys()
-        for name, value in names(estate):
+        for name, value in names(environment):
             if name == "Logs::LogGroup.LogGroupName":
                 assert value.startswith(("/aws/rds/cluster/<", "aws-waf-logs-"))

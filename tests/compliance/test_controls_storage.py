@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.compliance.environments import Estate, Estates, as_list, condition_keys
+from tests.compliance.environments import (
+    ResolvedEnvironment,
+    Environments,
+    as_list,
+    condition_keys,
+)
 from tests.resolver import PSEUDO
 
 KEY = "<Encryption.Key.Arn>"
@@ -15,39 +20,43 @@ ACCESS_LOGS = "Storage.AccessLogs"
 
 
 @pytest.mark.control(38)
-def test_every_secret_lies_under_our_key(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, secret in estate.of("SecretsManager::Secret").items():
+def test_secrets_use_the_customer_managed_key(environments: Environments) -> None:
+    for environment in environments.variants:
+        for place, secret in environment.properties("SecretsManager::Secret").items():
             assert secret["KmsKeyId"] == KEY, place
 
 
 @pytest.mark.control(39, 40)
-def test_every_secret_is_generated_and_safe_in_a_url(estates: Estates) -> None:
+def test_secrets_are_generated_without_punctuation(
+    environments: Environments,
+) -> None:
     # Some of # / ? [ ] @ % break one of three URL parsers.
-    for place, secret in estates.usual.of("SecretsManager::Secret").items():
+    for place, secret in environments.base.properties("SecretsManager::Secret").items():
         assert secret["GenerateSecretString"]["ExcludePunctuation"] is True, place
         assert not secret["GenerateSecretString"].get("IncludeSpace"), place
         assert "SecretString" not in secret, place
 
 
 @pytest.mark.control(41, 44)
-def test_the_key_rotates_and_a_deletion_can_be_taken_back_for_a_month(
-    estates: Estates,
+def test_key_rotates_and_its_deletion_takes_30_days(
+    environments: Environments,
 ) -> None:
-    key = estates.usual.one("KMS::Key")
+    key = environments.base.single("KMS::Key")
     assert key["EnableKeyRotation"] is True
     assert key["PendingWindowInDays"] == 30
 
 
-def key_statements(estate: Estate) -> list[dict[str, Any]]:
-    statements: list[dict[str, Any]] = estate.one("KMS::Key")["KeyPolicy"]["Statement"]
+def key_statements(environment: ResolvedEnvironment) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = environment.single("KMS::Key")["KeyPolicy"][
+        "Statement"
+    ]
     assert statements
     return statements
 
 
 @pytest.mark.control(42)
-def test_the_key_lets_nobody_in_by_a_wildcard(estates: Estates) -> None:
-    allowing = [s for s in key_statements(estates.usual) if s["Effect"] == "Allow"]
+def test_key_policy_allows_no_wildcard_principal(environments: Environments) -> None:
+    allowing = [s for s in key_statements(environments.base) if s["Effect"] == "Allow"]
     assert allowing
     for statement in allowing:
         assert isinstance(statement["Principal"], dict), statement["Sid"]
@@ -56,9 +65,11 @@ def test_the_key_lets_nobody_in_by_a_wildcard(estates: Estates) -> None:
 
 
 @pytest.mark.control(43)
-def test_a_service_uses_the_key_for_this_account_only(estates: Estates) -> None:
+def test_services_use_the_key_for_this_account_only(
+    environments: Environments,
+) -> None:
     served = 0
-    for statement in key_statements(estates.usual):
+    for statement in key_statements(environments.base):
         principal = statement["Principal"]
         if statement["Effect"] != "Allow" or "Service" not in as_list(principal)[0]:
             continue
@@ -74,8 +85,8 @@ def test_a_service_uses_the_key_for_this_account_only(estates: Estates) -> None:
 
 
 @pytest.mark.control(45)
-def test_no_bucket_can_become_public(estates: Estates) -> None:
-    for place, bucket in estates.usual.of("S3::Bucket").items():
+def test_buckets_block_public_access(environments: Environments) -> None:
+    for place, bucket in environments.base.properties("S3::Bucket").items():
         blocks = bucket["PublicAccessBlockConfiguration"]
         assert blocks == {
             "BlockPublicAcls": True,
@@ -85,20 +96,22 @@ def test_no_bucket_can_become_public(estates: Estates) -> None:
         }, place
 
 
-def bucket_policies(estate: Estate) -> dict[str, list[dict[str, Any]]]:
+def bucket_policies(
+    environment: ResolvedEnvironment,
+) -> dict[str, list[dict[str, Any]]]:
     """Return the statements of each bucket's policy, by the bucket."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for policy in estate.of("S3::BucketPolicy").values():
+    for policy in environment.properties("S3::BucketPolicy").values():
         bucket = policy["Bucket"].strip("<>")
         assert bucket not in found, "S3 keeps one policy a bucket"
         found[bucket] = policy["PolicyDocument"]["Statement"]
-    assert found.keys() == estate.of("S3::Bucket").keys()
+    assert found.keys() == environment.properties("S3::Bucket").keys()
     return found
 
 
 @pytest.mark.control(46)
-def test_no_bucket_answers_without_tls(estates: Estates) -> None:
-    for bucket, statements in bucket_policies(estates.usual).items():
+def test_buckets_deny_requests_without_tls(environments: Environments) -> None:
+    for bucket, statements in bucket_policies(environments.base).items():
         assert any(
             statement["Effect"] == "Deny"
             and statement["Principal"] == "*"
@@ -110,14 +123,14 @@ def test_no_bucket_answers_without_tls(estates: Estates) -> None:
 
 
 @pytest.mark.control(47)
-def test_a_replaced_file_can_be_brought_back(estates: Estates) -> None:
-    for place, bucket in estates.usual.of("S3::Bucket").items():
+def test_buckets_keep_versions(environments: Environments) -> None:
+    for place, bucket in environments.base.properties("S3::Bucket").items():
         assert bucket["VersioningConfiguration"]["Status"] == "Enabled", place
 
 
 @pytest.mark.control(48)
-def test_nothing_unseen_is_paid_for_for_ever(estates: Estates) -> None:
-    for place, bucket in estates.usual.of("S3::Bucket").items():
+def test_old_versions_and_incomplete_uploads_expire(environments: Environments) -> None:
+    for place, bucket in environments.base.properties("S3::Bucket").items():
         rules = bucket["LifecycleConfiguration"]["Rules"]
         on = [rule for rule in rules if rule["Status"] == "Enabled"]
         assert any("NoncurrentVersionExpiration" in rule for rule in on), place
@@ -125,10 +138,10 @@ def test_nothing_unseen_is_paid_for_for_ever(estates: Estates) -> None:
 
 
 @pytest.mark.control(49)
-def test_dags_and_task_logs_lie_under_our_key_with_few_calls_to_it(
-    estates: Estates,
+def test_buckets_use_the_customer_managed_key_with_a_bucket_key(
+    environments: Environments,
 ) -> None:
-    buckets = estates.usual.of("S3::Bucket")
+    buckets = environments.base.properties("S3::Bucket")
     assert len(buckets) > 1
     for place, bucket in buckets.items():
         encryption = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -143,8 +156,8 @@ def test_dags_and_task_logs_lie_under_our_key_with_few_calls_to_it(
 
 
 @pytest.mark.control(50)
-def test_who_asked_for_what_is_recorded(estates: Estates) -> None:
-    buckets = estates.usual.of("S3::Bucket")
+def test_bucket_access_is_logged(environments: Environments) -> None:
+    buckets = environments.base.properties("S3::Bucket")
     for place in buckets.keys() - {ACCESS_LOGS}:
         logging = buckets[place]["LoggingConfiguration"]
         assert logging["DestinationBucketName"] == f"<{ACCESS_LOGS}>", place
@@ -152,17 +165,17 @@ def test_who_asked_for_what_is_recorded(estates: Estates) -> None:
 
 
 @pytest.mark.control(51)
-def test_no_bucket_knows_access_lists(estates: Estates) -> None:
-    for place, bucket in estates.usual.of("S3::Bucket").items():
+def test_buckets_have_no_access_lists(environments: Environments) -> None:
+    for place, bucket in environments.base.properties("S3::Bucket").items():
         rules = bucket["OwnershipControls"]["Rules"]
         assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}], place
         assert "AccessControl" not in bucket, place
 
 
 @pytest.mark.control(52)
-def test_no_other_account_writes_our_access_logs(estates: Estates) -> None:
+def test_access_logs_are_written_for_this_account_only(environments: Environments) -> None:
     written = 0
-    for statements in bucket_policies(estates.usual).values():
+    for statements in bucket_policies(environments.base).values():
         for statement in statements:
             if statement["Effect"] != "Allow":
                 continue
@@ -176,12 +189,14 @@ def test_no_other_account_writes_our_access_logs(estates: Estates) -> None:
 
 
 @pytest.mark.control(53)
-def test_alarms_lie_under_a_key_that_cloudwatch_may_use(estates: Estates) -> None:
+def test_alarm_topic_key_admits_cloudwatch_and_rds(
+    environments: Environments,
+) -> None:
     # Under alias/aws/sns an alarm is lost without a sign.
-    assert estates.usual.one("SNS::Topic")["KmsMasterKeyId"] == KEY
+    assert environments.base.single("SNS::Topic")["KmsMasterKeyId"] == KEY
     services = {
         service
-        for statement in key_statements(estates.usual)
+        for statement in key_statements(environments.base)
         if "GenerateDataKey" in str(statement["Action"])
         for service in as_list(dict(statement["Principal"]).get("Service", []))
     }
@@ -189,8 +204,8 @@ def test_alarms_lie_under_a_key_that_cloudwatch_may_use(estates: Estates) -> Non
 
 
 @pytest.mark.control(54)
-def test_nobody_spoofs_an_alarm(estates: Estates) -> None:
-    policy = estates.usual.one("SNS::TopicPolicy")["PolicyDocument"]
+def test_alarm_topic_publishers_are_services_of_this_account(environments: Environments) -> None:
+    policy = environments.base.single("SNS::TopicPolicy")["PolicyDocument"]
     allowing = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowing
     for statement in allowing:
@@ -201,11 +216,11 @@ def test_nobody_spoofs_an_alarm(estates: Estates) -> None:
 
 
 @pytest.mark.control(55, 57)
-def test_every_log_expires_lies_under_our_key_and_outlives_the_stack(
-    estates: Estates,
+def test_log_groups_expire_are_encrypted_and_retained(
+    environments: Environments,
 ) -> None:
-    for estate in estates.each:
-        for place, group in estate.whole("Logs::LogGroup").items():
+    for environment in environments.variants:
+        for place, group in environment.resources("Logs::LogGroup").items():
             assert group["Properties"]["RetentionInDays"], place
             assert group["Properties"]["KmsKeyId"] == KEY, place
             assert group["DeletionPolicy"] == "Retain", place
@@ -213,12 +228,12 @@ def test_every_log_expires_lies_under_our_key_and_outlives_the_stack(
 
 
 @pytest.mark.control(56)
-def test_an_audit_can_look_back_a_year(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, group in estate.of("Logs::LogGroup").items():
+def test_logs_are_kept_for_a_year(environments: Environments) -> None:
+    for environment in environments.variants:
+        for place, group in environment.properties("Logs::LogGroup").items():
             assert int(group["RetentionInDays"]) >= 365, place
         expiring = 0
-        for place, bucket in estate.of("S3::Bucket").items():
+        for place, bucket in environment.properties("S3::Bucket").items():
             for rule in bucket["LifecycleConfiguration"]["Rules"]:
                 if "ExpirationInDays" in rule:
                     expiring += 1

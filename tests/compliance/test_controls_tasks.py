@@ -9,55 +9,63 @@ from typing import Any
 import pytest
 
 from fargate_runtime import connections
-from tests.compliance.environments import Estate, Estates
+from tests.compliance.environments import ResolvedEnvironment, Environments
 
 KEY = "<Encryption.Key.Arn>"
 WORKERS = ("DefaultWorkers.Worker", "SpotWorkers.Worker")
 
 
 @pytest.mark.control(85)
-def test_every_task_is_measured(estates: Estates) -> None:
+def test_container_insights_are_enhanced(environments: Environments) -> None:
     # "enhanced" holds all of "enabled", the one value that older rules know.
-    settings = estates.usual.one("ECS::Cluster")["ClusterSettings"]
+    settings = environments.base.single("ECS::Cluster")["ClusterSettings"]
     assert settings == [{"Name": "containerInsights", "Value": "enhanced"}]
 
 
 @pytest.mark.control(86)
-def test_every_shell_is_recorded_encrypted_in_a_log_of_ours(estates: Estates) -> None:
-    for estate in estates.each:
-        cluster = estate.one("ECS::Cluster")
+def test_execute_command_sessions_are_logged_and_encrypted(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        cluster = environment.single("ECS::Cluster")
         shells = cluster["Configuration"]["ExecuteCommandConfiguration"]
         assert shells["KmsKeyId"] == KEY
         assert shells["Logging"] == "OVERRIDE"
         log = shells["LogConfiguration"]
         assert log["CloudWatchEncryptionEnabled"] is True
-        assert log["CloudWatchLogGroupName"].strip("<>") in estate.of("Logs::LogGroup")
+        assert log["CloudWatchLogGroupName"].strip("<>") in environment.properties(
+            "Logs::LogGroup"
+        )
 
 
 @pytest.mark.control(86)
-def test_nobody_opens_a_shell_unless_an_operator_says_so(estates: Estates) -> None:
-    parent = estates.library["parent.template.json"]
+def test_execute_command_is_off_by_default(
+    environments: Environments,
+) -> None:
+    parent = environments.library["parent.template.json"]
     assert parent["Parameters"]["EnableExecuteCommand"]["Default"] == "false"
-    for place, service in estates.usual.of("ECS::Service").items():
+    for place, service in environments.base.properties("ECS::Service").items():
         assert service["EnableExecuteCommand"] == "false", place
-    assert "ssmmessages:" not in str(estates.usual.policies())
-    assert "ssmmessages:OpenDataChannel" in str(estates.with_shells.policies())
+    assert "ssmmessages:" not in str(environments.base.policies())
+    assert "ssmmessages:OpenDataChannel" in str(
+        environments.with_execute_command.policies()
+    )
 
 
 @pytest.mark.control(87)
-def test_scratch_disks_lie_under_our_key(estates: Estates) -> None:
-    configuration = estates.usual.one("ECS::Cluster")["Configuration"]
+def test_ephemeral_storage_uses_the_customer_managed_key(environments: Environments) -> None:
+    configuration = environments.base.single("ECS::Cluster")["Configuration"]
     disks = configuration["ManagedStorageConfiguration"]
     assert disks["FargateEphemeralStorageKmsKeyId"] == KEY
 
 
 @pytest.mark.control(88)
-def test_with_a_read_only_root_all_that_airflow_writes_to_is_a_volume(
-    estates: Estates,
+def test_readonly_root_has_volumes_where_airflow_writes(
+    environments: Environments,
 ) -> None:
     # A switch, off with the stock image: decision 7.
-    definitions = estates.hardened.of("ECS::TaskDefinition")
-    for place, container in estates.hardened.containers().items():
+    definitions = environments.with_readonly_root.properties("ECS::TaskDefinition")
+    for place, container in environments.with_readonly_root.containers().items():
         assert container["ReadonlyRootFilesystem"] == "true", place
         mounted = {each["ContainerPath"] for each in container["MountPoints"]}
         assert {"/tmp", "/opt/airflow"} <= mounted, place  # noqa: S108 - a mount point
@@ -65,46 +73,50 @@ def test_with_a_read_only_root_all_that_airflow_writes_to_is_a_volume(
         volumes = {each["Name"] for each in definition["Volumes"]}
         assert {each["SourceVolume"] for each in container["MountPoints"]} <= volumes
         assert not any(each.get("ReadOnly") for each in container["MountPoints"])
-    rule = estates.library["parent.template.json"]["Rules"]["ReadOnlyRootExcludesExec"]
+    rule = environments.library["parent.template.json"]["Rules"][
+        "ReadOnlyRootExcludesExec"
+    ]
     assert rule["Assertions"]
 
 
 @pytest.mark.control(89, 90)
-def test_every_container_says_that_it_is_not_root(estates: Estates) -> None:
+def test_containers_state_a_user_that_is_not_root(environments: Environments) -> None:
     # The image's own user is no proof: an operator may bring another image.
-    for estate in estates.each:
-        for place, container in estate.containers().items():
+    for environment in environments.variants:
+        for place, container in environment.containers().items():
             assert container["User"] == "50000:0", place
 
 
 @pytest.mark.control(91, 101)
-def test_no_container_is_privileged_or_sees_the_host(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, container in estate.containers().items():
+def test_containers_are_not_privileged_and_see_no_host_process(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        for place, container in environment.containers().items():
             assert not container.get("Privileged"), place
-        for place, definition in estate.of("ECS::TaskDefinition").items():
+        for place, definition in environment.properties("ECS::TaskDefinition").items():
             assert definition.get("PidMode", "task") == "task", place
             assert definition["NetworkMode"] == "awsvpc", place
 
 
 @pytest.mark.control(92, 93)
-def test_every_container_can_do_nothing_special_and_reaps_what_it_leaves(
-    estates: Estates,
+def test_containers_drop_all_capabilities_and_have_an_init_process(
+    environments: Environments,
 ) -> None:
-    for estate in estates.each:
-        for place, container in estate.containers().items():
+    for environment in environments.variants:
+        for place, container in environment.containers().items():
             parameters = container["LinuxParameters"]
             assert parameters["Capabilities"] == {"Drop": ["ALL"]}, place
             assert parameters["InitProcessEnabled"] is True, place
 
 
-def logs(estate: Estate) -> dict[str, dict[str, Any]]:
+def logs(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
     """Return where each container, and each proxy of Service Connect, logs to."""
     found = {
         place: container["LogConfiguration"]
-        for place, container in estate.containers().items()
+        for place, container in environment.containers().items()
     }
-    for place, service in estate.of("ECS::Service").items():
+    for place, service in environment.properties("ECS::Service").items():
         if "ServiceConnectConfiguration" in service:
             proxy = service["ServiceConnectConfiguration"]
             found[f"{place} proxy"] = proxy["LogConfiguration"]
@@ -112,35 +124,39 @@ def logs(estate: Estate) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.control(94, 99)
-def test_every_container_logs_to_a_group_of_ours_and_never_waits_for_it(
-    estates: Estates,
+def test_containers_log_without_blocking(
+    environments: Environments,
 ) -> None:
     # A blocking driver stalls the scheduler while CloudWatch throttles.
-    for estate in estates.each:
-        for place, log in logs(estate).items():
+    for environment in environments.variants:
+        for place, log in logs(environment).items():
             assert log["LogDriver"] == "awslogs", place
             options = log["Options"]
-            assert options["awslogs-group"].strip("<>") in estate.of("Logs::LogGroup")
+            assert options["awslogs-group"].strip("<>") in environment.properties(
+                "Logs::LogGroup"
+            )
             assert options["mode"] == "non-blocking", place
             assert options["max-buffer-size"], place
 
 
 @pytest.mark.control(95)
-def test_a_frozen_service_is_noticed_and_a_slow_start_is_not(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, service in estate.of("ECS::Service").items():
-            check = estate.container_of(service)["HealthCheck"]
+def test_services_have_a_health_check_with_time_to_start(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        for place, service in environment.properties("ECS::Service").items():
+            check = environment.container_of(service)["HealthCheck"]
             assert check["StartPeriod"] >= 120, place
             assert check["Command"][0] in ("CMD", "CMD-SHELL"), place
             assert len(check["Command"]) > 1, place
 
 
 @pytest.mark.control(96, 97)
-def test_a_worker_is_given_all_the_time_that_fargate_gives_and_nobody_more(
-    estates: Estates,
+def test_stop_timeout_is_120_seconds_at_most_and_for_workers(
+    environments: Environments,
 ) -> None:
     # Fargate refuses more than 120; no linter sees 600.
-    containers = estates.facing_the_internet.containers()
+    containers = environments.internet_facing.containers()
     assert all(0 < each["StopTimeout"] <= 120 for each in containers.values())
     workers = [c for c in containers.values() if c["Name"] == "worker"]
     assert len(workers) == len(WORKERS)
@@ -148,19 +164,23 @@ def test_a_worker_is_given_all_the_time_that_fargate_gives_and_nobody_more(
 
 
 @pytest.mark.control(98)
-def test_no_container_starves_its_task(estates: Estates) -> None:
-    for place, definition in estates.usual.of("ECS::TaskDefinition").items():
+def test_container_memory_fits_into_the_task(environments: Environments) -> None:
+    for place, definition in environments.base.properties(
+        "ECS::TaskDefinition"
+    ).items():
         given = sum(int(each["Memory"]) for each in definition["ContainerDefinitions"])
         assert 0 < given <= int(definition["Memory"]), place
 
 
 @pytest.mark.control(100, 103)
-def test_code_never_runs_with_the_rights_that_start_it(estates: Estates) -> None:
+def test_tasks_share_no_role_and_have_two(
+    environments: Environments,
+) -> None:
     # The execution role reads secrets; a role of its own keeps them from user code.
-    for estate in estates.each:
-        roles = estate.of("IAM::Role")
+    for environment in environments.variants:
+        roles = environment.properties("IAM::Role")
         taken: set[str] = set()
-        for place, definition in estate.of("ECS::TaskDefinition").items():
+        for place, definition in environment.properties("ECS::TaskDefinition").items():
             own = {definition["TaskRoleArn"], definition["ExecutionRoleArn"]}
             assert len(own) == 2, place
             assert not own & taken, f"{place} shares a role"
@@ -182,9 +202,9 @@ SIZES = {
 
 
 @pytest.mark.control(102)
-def test_every_size_is_one_that_fargate_has(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, definition in estate.of("ECS::TaskDefinition").items():
+def test_task_sizes_exist_on_fargate(environments: Environments) -> None:
+    for environment in environments.variants:
+        for place, definition in environment.properties("ECS::TaskDefinition").items():
             assert int(definition["Memory"]) in SIZES[int(definition["Cpu"])], place
 
 
@@ -195,9 +215,9 @@ NO_SECRETS = {
 
 
 @pytest.mark.control(104)
-def test_no_plain_variable_is_named_like_a_secret(estates: Estates) -> None:
-    for estate in estates.each:
-        for place, container in estate.containers().items():
+def test_plain_variables_are_not_named_like_secrets(environments: Environments) -> None:
+    for environment in environments.variants:
+        for place, container in environment.containers().items():
             plain = {each["Name"] for each in container["Environment"]}
             assert plain, place
             for name in plain - NO_SECRETS.keys():
@@ -206,10 +226,12 @@ def test_no_plain_variable_is_named_like_a_secret(estates: Estates) -> None:
 
 
 @pytest.mark.control(105, 106)
-def test_no_plain_value_holds_a_password_or_becomes_one(estates: Estates) -> None:
+def test_plain_values_hold_no_password(
+    environments: Environments,
+) -> None:
     # What {{resolve:}} finds would lie in clear in the task definition.
-    for estate in estates.each:
-        for place, container in estate.containers().items():
+    for environment in environments.variants:
+        for place, container in environment.containers().items():
             for each in container["Environment"]:
                 assert not re.search(r"://[^/@]*:[^/@]*@", each["Value"]), place
             assert "{{resolve:" not in json.dumps(container), place
@@ -217,22 +239,28 @@ def test_no_plain_value_holds_a_password_or_becomes_one(estates: Estates) -> Non
 
 
 @pytest.mark.control(106)
-def test_a_secret_is_handed_over_by_the_name_of_a_secret(estates: Estates) -> None:
-    for estate in estates.each:
-        known = {f"<{place}>" for place in estate.of("SecretsManager::Secret")}
+def test_secrets_are_injected_by_arn(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        known = {
+            f"<{place}>" for place in environment.properties("SecretsManager::Secret")
+        }
         known.add("<Database.Cluster.MasterUserSecret.SecretArn>")
-        for place, container in estate.containers().items():
+        for place, container in environment.containers().items():
             assert container["Secrets"], place
             for each in container["Secrets"]:
                 assert each["ValueFrom"].partition(":")[0] in known, place
 
 
 @pytest.mark.control(107)
-def test_whoever_uses_the_broker_checks_its_certificate(estates: Estates) -> None:
+def test_broker_clients_verify_its_certificate(
+    environments: Environments,
+) -> None:
     # A bare rediss:// checks nothing. With these two settings Airflow demands a
     # certificate of the broker; with mutual TLS it would ask us for one.
     clients = 0
-    for container in estates.facing_the_internet.containers().values():
+    for container in environments.internet_facing.containers().values():
         told = {each["Name"]: each["Value"] for each in container["Environment"]}
         if "AIRFLOW__CELERY__BROKER_URL_CMD" in told:
             clients += 1

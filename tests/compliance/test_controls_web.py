@@ -4,57 +4,61 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compliance.environments import Estate, Estates
+from tests.compliance.environments import ResolvedEnvironment, Environments
 
 BALANCER = "ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "ElasticLoadBalancingV2::Listener"
 TARGETS = "ElasticLoadBalancingV2::TargetGroup"
 
 
-def attributes(estate: Estate) -> dict[str, str]:
+def attributes(environment: ResolvedEnvironment) -> dict[str, str]:
     """Return the attributes of the load balancer."""
-    given = estate.one(BALANCER)["LoadBalancerAttributes"]
+    given = environment.single(BALANCER)["LoadBalancerAttributes"]
     return {each["Key"]: each["Value"] for each in given}
 
 
 @pytest.mark.control(73)
-def test_the_door_is_private_unless_somebody_chooses_otherwise(
-    estates: Estates,
+def test_load_balancer_is_internal_by_default(
+    environments: Environments,
 ) -> None:
-    parent = estates.library["parent.template.json"]
+    parent = environments.library["parent.template.json"]
     assert parent["Parameters"]["LoadBalancerScheme"]["Default"] == "internal"
-    assert estates.usual.one(BALANCER)["Scheme"] == "internal"
+    assert environments.base.single(BALANCER)["Scheme"] == "internal"
 
 
 @pytest.mark.control(74, 75)
-def test_requests_and_failed_handshakes_are_recorded(estates: Estates) -> None:
-    for estate in estates.each:
-        told = attributes(estate)
+def test_load_balancer_logs_requests_and_connections(
+    environments: Environments,
+) -> None:
+    for environment in environments.variants:
+        told = attributes(environment)
         for log in ("access_logs", "connection_logs"):
             assert told[f"{log}.s3.enabled"] == "true"
-            assert told[f"{log}.s3.bucket"].strip("<>") in estate.of("S3::Bucket")
+            assert told[f"{log}.s3.bucket"].strip("<>") in environment.properties(
+                "S3::Bucket"
+            )
 
 
 @pytest.mark.control(76, 78)
-def test_what_is_not_http_is_refused(estates: Estates) -> None:
-    for estate in estates.each:
-        told = attributes(estate)
+def test_invalid_headers_are_dropped_and_desync_is_mitigated(environments: Environments) -> None:
+    for environment in environments.variants:
+        told = attributes(environment)
         assert told["routing.http.drop_invalid_header_fields.enabled"] == "true"
         mode = told["routing.http.desync_mitigation_mode"]
         assert mode in ("defensive", "strictest")
 
 
 @pytest.mark.control(77)
-def test_nobody_deletes_the_door_by_mistake(estates: Estates) -> None:
-    assert attributes(estates.usual)["deletion_protection.enabled"] == "true"
+def test_load_balancer_has_deletion_protection(environments: Environments) -> None:
+    assert attributes(environments.base)["deletion_protection.enabled"] == "true"
 
 
 @pytest.mark.control(79)
-def test_the_door_speaks_no_old_tls(estates: Estates) -> None:
-    for estate in estates.each:
+def test_load_balancer_accepts_no_tls_below_1_2(environments: Environments) -> None:
+    for environment in environments.variants:
         secure = [
             listener
-            for listener in estate.of(LISTENER).values()
+            for listener in environment.properties(LISTENER).values()
             if listener["Protocol"] == "HTTPS"
         ]
         assert secure
@@ -65,20 +69,22 @@ def test_the_door_speaks_no_old_tls(estates: Estates) -> None:
 
 
 @pytest.mark.control(80)
-def test_a_firewall_stands_before_a_page_on_the_internet(estates: Estates) -> None:
-    estate = estates.facing_the_internet
-    ((balancer, _),) = estate.of(BALANCER).items()
-    ((firewall, _),) = estate.of("WAFv2::WebACL").items()
-    association = estate.one("WAFv2::WebACLAssociation")
+def test_internet_facing_load_balancer_has_a_web_firewall(
+    environments: Environments,
+) -> None:
+    environment = environments.internet_facing
+    ((balancer, _),) = environment.properties(BALANCER).items()
+    ((firewall, _),) = environment.properties("WAFv2::WebACL").items()
+    association = environment.single("WAFv2::WebACLAssociation")
     assert association["ResourceArn"] == f"<{balancer}>"
     assert association["WebACLArn"] == f"<{firewall}.Arn>"
 
 
 @pytest.mark.control(81)
-def test_the_firewalls_log_holds_no_token(estates: Estates) -> None:
-    estate = estates.facing_the_internet
-    ((firewall, _),) = estate.of("WAFv2::WebACL").items()
-    logging = estate.one("WAFv2::LoggingConfiguration")
+def test_web_firewall_log_holds_no_token(environments: Environments) -> None:
+    environment = environments.internet_facing
+    ((firewall, _),) = environment.properties("WAFv2::WebACL").items()
+    logging = environment.single("WAFv2::LoggingConfiguration")
     assert logging["ResourceArn"] == f"<{firewall}.Arn>"
     redacted = {
         field["SingleHeader"]["Name"].lower() for field in logging["RedactedFields"]
@@ -87,9 +93,9 @@ def test_the_firewalls_log_holds_no_token(estates: Estates) -> None:
 
 
 @pytest.mark.control(82)
-def test_no_password_crosses_in_clear(estates: Estates) -> None:
-    for estate in estates.each:
-        listeners = estate.of(LISTENER)
+def test_http_is_redirected_to_https(environments: Environments) -> None:
+    for environment in environments.variants:
+        listeners = environment.properties(LISTENER)
         assert any(each["Protocol"] == "HTTPS" for each in listeners.values())
         for place, listener in listeners.items():
             if listener["Protocol"] == "HTTPS":
@@ -99,30 +105,30 @@ def test_no_password_crosses_in_clear(estates: Estates) -> None:
             assert action["Type"] == "redirect", place
             assert action["RedirectConfig"]["Protocol"] == "HTTPS", place
             assert action["RedirectConfig"]["StatusCode"] == "HTTP_301", place
-        rules = estate.of("ElasticLoadBalancingV2::ListenerRule")
+        rules = environment.properties("ElasticLoadBalancingV2::ListenerRule")
         for place, rule in rules.items():
             listener = listeners[rule["ListenerArn"].strip("<>")]
             assert listener["Protocol"] == "HTTPS", place
 
 
 @pytest.mark.control(83)
-def test_every_target_is_asked_a_page_of_its_own(estates: Estates) -> None:
-    for place, group in estates.facing_the_internet.of(TARGETS).items():
+def test_target_groups_state_a_health_check_path(environments: Environments) -> None:
+    for place, group in environments.internet_facing.properties(TARGETS).items():
         assert len(group["HealthCheckPath"]) > 1, place
         assert group["HealthCheckPath"].startswith("/"), place
 
 
 @pytest.mark.control(84)
-def test_what_crosses_to_a_task_in_clear_passes_two_groups_that_name_each_other(
-    estates: Estates,
+def test_plaintext_from_alb_to_tasks_is_restricted_by_security_groups(
+    environments: Environments,
 ) -> None:
     # Decision 7: no TLS here, so nothing but the load balancer may be at the other end.
-    estate = estates.facing_the_internet
-    (door,) = estate.one(BALANCER)["SecurityGroups"]
-    inward = estate.of("EC2::SecurityGroupIngress").values()
-    outward = estate.of("EC2::SecurityGroupEgress").values()
+    environment = environments.internet_facing
+    (door,) = environment.single(BALANCER)["SecurityGroups"]
+    inward = environment.properties("EC2::SecurityGroupIngress").values()
+    outward = environment.properties("EC2::SecurityGroupEgress").values()
     behind = 0
-    for service in estate.of("ECS::Service").values():
+    for service in environment.properties("ECS::Service").values():
         for target in service.get("LoadBalancers", []):
             behind += 1
             network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
