@@ -141,11 +141,16 @@ class Environments:
 
     @cached_property
     def internet_facing(self) -> ResolvedEnvironment:
-        """With a public load balancer, its firewall, and Flower."""
+        """With a public load balancer, and all that an operator may add."""
         return self.variant(
             LoadBalancerScheme="internet-facing",
             WebClientCidr="203.0.113.0/24",
+            WebClientCidr2="198.51.100.0/24",
+            WebClientCidr3="192.0.2.0/24",
             EnableFlower="true",
+            AlarmEmail="ops@example.com",
+            HostedZoneId="Z0123456789ABCDEFGHIJ",
+            FernetKeyRotation="second-first",
             **WITH_CERTIFICATE,
         )
 
@@ -177,6 +182,26 @@ class Environments:
     def with_readonly_root(self) -> ResolvedEnvironment:
         """With read-only root file systems."""
         return self.variant(EnableExecuteCommand="false", ReadonlyRootFilesystem="true")
+
+    @cached_property
+    def catalog(self) -> ResolvedEnvironment:
+        """The Service Catalog product, with everything optional."""
+        changes = {
+            "LauncherArn": "arn:aws:iam::123456789012:role/Data",
+            "SupportEmail": "ops@example.com",
+            "TagKey": "team",
+            "TagValue": "data",
+            "RoleBoundaryArn": "arn:aws:iam::123456789012:policy/Boundary",
+            "LaunchRoleBoundaryArn": "arn:aws:iam::123456789012:policy/Boundary",
+            "ExtraPolicyArns": "arn:aws:iam::123456789012:policy/Extra",
+        }
+        document = self.library["service-catalog.template.json"]
+        return ResolvedEnvironment(deploy(document, {}, changes, name="catalog"))
+
+    @property
+    def variants_and_catalog(self) -> tuple[ResolvedEnvironment, ...]:
+        """Every resource of every template is in one of them."""
+        return (*self.variants, self.catalog)
 
     @property
     def variants(self) -> tuple[ResolvedEnvironment, ...]:

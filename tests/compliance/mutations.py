@@ -1,7 +1,6 @@
-"""How each control could be broken: one value in one compiled template a row.
+"""Mutations of compiled templates: each changes one value and breaks its controls.
 
-``test_controls_bite.py`` breaks them one by one and expects the control's check to see
-it.
+``test_control_mutations.py`` applies each and expects the control's test to fail.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 REMOVED = object()
-"""Take the value away."""
+"""Removes the value."""
 
 WORLD = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A value to put at a path of a template, and the controls that it breaks.
+    """A value to set at a path of a template, and the controls that it breaks.
 
     A path starts at a resource, or at a section of the template. A last step of ``+``
     adds to a list.
@@ -35,7 +34,7 @@ class Mutation:
 def in_properties(
     template: str, logical_id: str, *rows: tuple[int, str, Any]
 ) -> list[Mutation]:
-    """Return breaks of one resource's properties."""
+    """Return mutations of one resource's properties."""
     return [
         Mutation((number,), template, f"{logical_id}/Properties/{path}", value)
         for number, path, value in rows
@@ -412,6 +411,6 @@ MUTATIONS = (
         (135,),
         "migration",
         "MigrationFunctionLog/Properties/LogGroupName",
-        "/aws/lambda/airflow-gate",
+        "/aws/lambda/airflow-migration",
     ),
 )

@@ -1,6 +1,6 @@
-"""Every check of a control is seen to fail when what it holds is broken.
+"""The test of every control fails when a mutation breaks the control.
 
-A check that lets its row of ``mutations.py`` pass looks at nothing.
+A test that passes a mutated template checks nothing.
 """
 
 from __future__ import annotations
@@ -15,31 +15,33 @@ from tests.compliance.environments import Environments, Library
 from tests.compliance.mutations import MUTATIONS, REMOVED, Mutation
 
 
-def broken(library: Library, row: Mutation) -> Library:
-    """Return the templates with one value broken."""
-    name = f"{row.template}.template.json"
+def mutated(library: Library, mutation: Mutation) -> Library:
+    """Return the templates with one value changed."""
+    name = f"{mutation.template}.template.json"
     document = json.loads(json.dumps(library[name]))
-    *steps, last = row.path.split("/")
+    *steps, last = mutation.path.split("/")
     place: Any = document if steps[:1] == ["Parameters"] else document["Resources"]
     for step in steps:
         place = place[int(step) if isinstance(place, list) else step]
     if last == "+":
-        place.append(row.value)
+        place.append(mutation.value)
     else:
         key: Any = int(last) if isinstance(place, list) else last
-        if row.value is REMOVED:
+        if mutation.value is REMOVED:
             del place[key]
         else:
             has_key = isinstance(place, list) or key in place
-            assert not has_key or place[key] != row.value, "nothing is broken"
-            place[key] = row.value
+            assert not has_key or place[key] != mutation.value, (
+                "the mutation changes nothing"
+            )
+            place[key] = mutation.value
     return {**library, name: document}
 
 
-@pytest.mark.parametrize("row", MUTATIONS, ids=str)
-def test_mutation_is_noticed(row: Mutation, library: Library) -> None:
-    environments = Environments(broken(library, row))
-    for number in row.numbers:
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_mutation_is_noticed(mutation: Mutation, library: Library) -> None:
+    environments = Environments(mutated(library, mutation))
+    for number in mutation.numbers:
         noticed = False
         for _, check, held in controls.checks():
             if number in held:
@@ -47,9 +49,9 @@ def test_mutation_is_noticed(row: Mutation, library: Library) -> None:
                     check(environments)
                 except (AssertionError, KeyError):
                     noticed = True
-        assert noticed, f"control {number} is broken, and no test notices"
+        assert noticed, f"control {number} is broken, and no test fails"
 
 
 def test_every_tested_control_has_a_mutation() -> None:
-    tried = {number for row in MUTATIONS for number in row.numbers}
+    tried = {number for mutation in MUTATIONS for number in mutation.numbers}
     assert tried == controls.held().keys()

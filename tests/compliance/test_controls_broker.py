@@ -1,6 +1,6 @@
-"""Controls 24 to 37, on what production's broker would be.
+"""Controls 24 to 37: the broker.
 
-Public rules that look for ``Engine: redis`` pass a Valkey cache unseen.
+Public rules look for ``Engine: redis`` and ignore a Valkey cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ BROKER = "ElastiCache::ReplicationGroup"
 
 
 @pytest.mark.control(24, 35)
-def test_broker_is_encrypted_with_the_customer_managed_key(environments: Environments) -> None:
+def test_broker_is_encrypted_with_the_customer_managed_key(
+    environments: Environments,
+) -> None:
     for environment in environments.variants:
         broker = environment.single(BROKER)
         assert broker["AtRestEncryptionEnabled"] is True
@@ -28,7 +30,7 @@ def test_broker_is_encrypted_in_transit(environments: Environments) -> None:
 
 @pytest.mark.control(26)
 def test_broker_refuses_plain_text(environments: Environments) -> None:
-    # "preferred" still takes it.
+    # "preferred" still accepts it.
     assert environments.base.single(BROKER)["TransitEncryptionMode"] == "required"
 
 
@@ -36,15 +38,15 @@ def test_broker_refuses_plain_text(environments: Environments) -> None:
 def test_broker_admits_one_user_by_password_only(
     environments: Environments,
 ) -> None:
-    # RBAC and an AUTH token exclude each other, whatever a rule pack asks for.
+    # RBAC and an AUTH token exclude each other; rule packs that ask for the token err.
     environment = environments.base
     broker = environment.single(BROKER)
     ((group, users),) = environment.properties("ElastiCache::UserGroup").items()
     assert broker["UserGroupIds"] == [f"<{group}>"]
     assert "AuthToken" not in broker
-    made = environment.properties("ElastiCache::User")
-    assert users["UserIds"] == [f"<{place}>" for place in made]
-    for user in made.values():
+    accounts = environment.properties("ElastiCache::User")
+    assert users["UserIds"] == [f"<{place}>" for place in accounts]
+    for user in accounts.values():
         assert user["AuthenticationMode"]["Type"] == "password"
         assert not user.get("NoPasswordRequired")
 
@@ -65,7 +67,9 @@ def test_broker_has_a_replica(environments: Environments) -> None:
 
 
 @pytest.mark.control(31)
-def test_broker_is_snapshotted_daily_and_on_deletion(environments: Environments) -> None:
+def test_broker_is_snapshotted_daily_and_on_deletion(
+    environments: Environments,
+) -> None:
     (whole,) = environments.base.resources(BROKER).values()
     assert int(whole["Properties"]["SnapshotRetentionLimit"]) >= 1
     assert whole["DeletionPolicy"] == "Snapshot"

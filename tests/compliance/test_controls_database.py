@@ -1,4 +1,4 @@
-"""Controls 1 to 23, on what production's database would be."""
+"""Controls 1 to 23: the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import pytest
 from cfnlint.data.schemas.extensions import aws_rds_dbcluster as lint_knowledge
 
-from tests.compliance.environments import Environments
+from tests.compliance.environments import Environments, variables
 from tests.maintenance_windows import minutes
 
 KEY = "<Encryption.Key.Arn>"
@@ -32,26 +32,28 @@ def test_database_insights_and_master_secret_use_the_customer_managed_key(
 def test_database_requires_tls_and_clients_verify_its_name(
     environments: Environments,
 ) -> None:
-    # The server's side alone lets a client talk to an impostor.
+    # With TLS on the server alone, a client would accept an impostor.
     environment = environments.base
     groups = environment.properties("RDS::DBClusterParameterGroup")
-    ((place, settings),) = groups.items()
-    assert settings["Parameters"]["rds.force_ssl"] == "1"
+    ((place, group),) = groups.items()
+    assert group["Parameters"]["rds.force_ssl"] == "1"
     cluster = environment.single("RDS::DBCluster")
     assert cluster["DBClusterParameterGroupName"] == f"<{place}>"
     clients = 0
     for container in environment.containers().values():
-        told = {each["Name"]: each["Value"] for each in container["Environment"]}
-        if "METADATA_HOST" in told:
+        settings = variables(container)
+        if "METADATA_HOST" in settings:
             clients += 1
-            assert told["PGSSLMODE"] == "verify-full"
-            assert told["PGSSLROOTCERT"]
-        if "AIRFLOW__CELERY__RESULT_BACKEND_CMD" in told:
+            assert settings["PGSSLMODE"] == "verify-full"
+            assert settings["PGSSLROOTCERT"]
+        if "AIRFLOW__CELERY__RESULT_BACKEND_CMD" in settings:
             clients += 1
-            options = told["AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"]
+            options = settings[
+                "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"
+            ]
             arguments = json.loads(options)["connect_args"]
             assert arguments["sslmode"] == "verify-full"
-            assert arguments["sslrootcert"] == told["PGSSLROOTCERT"]
+            assert arguments["sslrootcert"] == settings["PGSSLROOTCERT"]
     assert clients > 1
 
 
@@ -74,7 +76,9 @@ def test_database_accepts_iam_tokens(environments: Environments) -> None:
 
 
 @pytest.mark.control(7)
-def test_postgresql_log_goes_to_a_log_group_of_the_stack(environments: Environments) -> None:
+def test_postgresql_log_goes_to_a_log_group_of_the_stack(
+    environments: Environments,
+) -> None:
     environment = environments.base
     ((place, cluster),) = environment.properties("RDS::DBCluster").items()
     assert cluster["EnableCloudwatchLogsExports"] == ["postgresql"]
@@ -200,18 +204,19 @@ def test_failover_and_failure_events_are_published(
 ) -> None:
     for environment in environments.variants:
         subscriptions = environment.properties("RDS::EventSubscription").values()
-        heard = {
-            (one["SourceType"], source, event)
-            for one in subscriptions
-            for source in one["SourceIds"]
-            for event in one["EventCategories"]
-            if one["SnsTopicArn"] == "<AlarmTopic.Topic>" and one.get("Enabled", True)
+        published = {
+            (subscription["SourceType"], source, event)
+            for subscription in subscriptions
+            for source in subscription["SourceIds"]
+            for event in subscription["EventCategories"]
+            if subscription["SnsTopicArn"] == "<AlarmTopic.Topic>"
+            and subscription.get("Enabled", True)
         }
         ((cluster, _),) = environment.properties("RDS::DBCluster").items()
         for event in ("failover", "failure"):
-            assert ("db-cluster", f"<{cluster}>", event) in heard
+            assert ("db-cluster", f"<{cluster}>", event) in published
         for instance in environment.properties("RDS::DBInstance"):
-            assert ("db-instance", f"<{instance}>", "failure") in heard
+            assert ("db-instance", f"<{instance}>", "failure") in published
 
 
 @pytest.mark.control(21)

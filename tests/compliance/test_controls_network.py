@@ -1,4 +1,4 @@
-"""Controls 58 to 72: the network of production, and who may talk to whom in it."""
+"""Controls 58 to 72: the network and its security groups."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.compliance.environments import ResolvedEnvironment, Environments
+from tests.compliance.environments import Environments, ResolvedEnvironment
 
 WORLD = ("0.0.0.0/0", "::/0")
 DATABASE = "<Security.Database.GroupId>"
 
 
 @pytest.mark.control(58)
-def test_vpc_flow_log_goes_to_a_log_group_of_the_stack(environments: Environments) -> None:
+def test_vpc_flow_log_goes_to_a_log_group_of_the_stack(
+    environments: Environments,
+) -> None:
     log = environments.base.single("EC2::FlowLog")
     ((vpc, _),) = environments.base.properties("EC2::VPC").items()
     assert log["ResourceId"] == f"<{vpc}>"
@@ -46,11 +48,14 @@ def rules(
     environment: ResolvedEnvironment, direction: str
 ) -> dict[str, dict[str, Any]]:
     """Return every rule of every security group, those written inside it too."""
-    found = environment.properties(f"EC2::SecurityGroup{direction}")
+    rules_by_place = environment.properties(f"EC2::SecurityGroup{direction}")
     for place, group in environment.properties("EC2::SecurityGroup").items():
         for index, rule in enumerate(group.get(f"SecurityGroup{direction}", [])):
-            found[f"{place}[{index}]"] = {"GroupId": f"<{place}.GroupId>", **rule}
-    return found
+            rules_by_place[f"{place}[{index}]"] = {
+                "GroupId": f"<{place}.GroupId>",
+                **rule,
+            }
+    return rules_by_place
 
 
 def span(rule: dict[str, Any]) -> range:
@@ -63,13 +68,13 @@ def span(rule: dict[str, Any]) -> range:
 @pytest.mark.control(61)
 def test_load_balancer_admits_named_ranges_only(environments: Environments) -> None:
     for environment in environments.variants:
-        doors = [
+        web_rules = [
             rule
             for rule in rules(environment, "Ingress").values()
             if rule["GroupId"] == "<Security.LoadBalancer.GroupId>"
         ]
-        assert doors
-        for rule in doors:
+        assert web_rules
+        for rule in web_rules:
             network = ipaddress.ip_network(rule["CidrIp"])
             assert network.prefixlen >= 8
             assert len(span(rule)) == 1
@@ -95,13 +100,13 @@ def test_each_zone_has_its_own_nat_gateway(
         for route in environment.properties("EC2::Route").values()
         if "NatGatewayId" in route
     }
-    left = set()
+    routed_zones = set()
     for each in environment.properties("EC2::SubnetRouteTableAssociation").values():
         if each["RouteTableId"] in nat_of_table:
             zone = subnets[each["SubnetId"].strip("<>")]["AvailabilityZone"]
             assert zone_of_nat[nat_of_table[each["RouteTableId"]]] == zone
-            left.add(zone)
-    assert left == zones
+            routed_zones.add(zone)
+    assert routed_zones == zones
     assert "EC2::NatGateway" not in environments.with_endpoints.types
 
 
@@ -121,10 +126,12 @@ def test_every_service_has_an_endpoint_without_internet_access(
         *("ecr.api", "ecr.dkr", "logs", "secretsmanager", "kms", "ssmmessages"),
         *("monitoring", "sts", "ecs"),
     }
-    made = endpoints(environments.with_endpoints)
-    interfaces = {k for k, v in made.items() if v["VpcEndpointType"] == "Interface"}
+    by_service = endpoints(environments.with_endpoints)
+    interfaces = {
+        k for k, v in by_service.items() if v["VpcEndpointType"] == "Interface"
+    }
     assert needed <= interfaces
-    assert made["s3"]["VpcEndpointType"] == "Gateway"
+    assert by_service["s3"]["VpcEndpointType"] == "Gateway"
 
 
 @pytest.mark.control(64)
@@ -143,8 +150,8 @@ def test_s3_endpoint_admits_this_account_and_image_layers_only(
 
 @pytest.mark.control(65)
 def test_endpoints_have_private_dns_names(environments: Environments) -> None:
-    made = endpoints(environments.with_endpoints)
-    interfaces = [v for v in made.values() if v["VpcEndpointType"] == "Interface"]
+    by_service = endpoints(environments.with_endpoints)
+    interfaces = [v for v in by_service.values() if v["VpcEndpointType"] == "Interface"]
     assert interfaces
     assert all(each["PrivateDnsEnabled"] is True for each in interfaces)
     vpc = environments.with_endpoints.single("EC2::VPC")
@@ -153,18 +160,20 @@ def test_endpoints_have_private_dns_names(environments: Environments) -> None:
 
 
 @pytest.mark.control(66, 67)
-def test_database_admits_security_groups_of_the_stack_only(environments: Environments) -> None:
+def test_database_admits_security_groups_of_the_stack_only(
+    environments: Environments,
+) -> None:
     for environment in environments.variants:
         groups = environment.properties("EC2::SecurityGroup")
         cluster = environment.single("RDS::DBCluster")
         assert cluster["VpcSecurityGroupIds"] == [DATABASE]
-        reaching = [
+        database_rules = [
             rule
             for rule in rules(environment, "Ingress").values()
             if rule["GroupId"] == DATABASE
         ]
-        assert reaching
-        for rule in reaching:
+        assert database_rules
+        for rule in database_rules:
             source = rule["SourceSecurityGroupId"].strip("<>")
             assert source.removesuffix(".GroupId") in groups
             assert not rule.keys() & {"CidrIp", "CidrIpv6", "SourcePrefixListId"}
@@ -175,7 +184,7 @@ def test_database_admits_security_groups_of_the_stack_only(environments: Environ
 def test_egress_is_limited_to_single_tcp_ports(environments: Environments) -> None:
     for environment in environments.variants:
         for place, group in environment.properties("EC2::SecurityGroup").items():
-            # A group without an egress rule of its own gets EC2's: everything.
+            # A group without an egress rule gets EC2's default: everything.
             assert group["SecurityGroupEgress"], place
         for place, rule in rules(environment, "Egress").items():
             if rule.get("CidrIp") == "127.0.0.1/32":
@@ -191,7 +200,7 @@ def test_endpoints_leave_no_egress_to_the_internet(
     for rule in rules(environments.with_endpoints, "Egress").values():
         assert rule.get("CidrIp") not in WORLD
         assert rule.get("CidrIpv6") not in WORLD
-    # Elsewhere HTTPS may, and nothing else: decision 7.
+    # With NAT gateways HTTPS is allowed, and nothing else: decision 7.
     open_to = [
         rule
         for rule in rules(environments.base, "Egress").values()
@@ -239,5 +248,5 @@ def test_data_subnets_have_no_outbound_route(environments: Environments) -> None
         )
         assert len(data) >= 2
         for subnet in data:
-            # One without a table of its own would fall back to the VPC's main one.
+            # A subnet without a route table falls back to the VPC's main one.
             assert tables[subnet] not in routed, subnet

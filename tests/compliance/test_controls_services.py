@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.compliance.environments import ResolvedEnvironment, Environments
+from tests.compliance.environments import Environments, ResolvedEnvironment
 
 SURPLUS_POLICY = "Shrink"
 """The one policy without a cooldown, by decision 7."""
@@ -14,20 +14,20 @@ SURPLUS_POLICY = "Shrink"
 
 def services(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
     """Return every service; there are at least the five components."""
-    found = environment.properties("ECS::Service")
-    assert len(found) >= 5
-    return found
+    by_place = environment.properties("ECS::Service")
+    assert len(by_place) >= 5
+    return by_place
 
 
 def workers(environment: ResolvedEnvironment) -> set[str]:
-    """Return where the services of the workers are."""
-    found = {
+    """Return the places of the worker services."""
+    places = {
         place
         for place, service in services(environment).items()
         if environment.container_of(service)["Name"] == "worker"
     }
-    assert found
-    return found
+    assert places
+    return places
 
 
 @pytest.mark.control(108, 109)
@@ -77,35 +77,37 @@ def test_services_span_zones(environments: Environments) -> None:
 def test_zone_rebalancing_is_off_for_workers_only(environments: Environments) -> None:
     # On by default, it stops running tasks.
     for environment in environments.variants:
-        working = workers(environment)
+        worker_places = workers(environment)
         for place, service in services(environment).items():
-            wanted = "DISABLED" if place in working else "ENABLED"
-            assert service["AvailabilityZoneRebalancing"] == wanted, place
+            expected = "DISABLED" if place in worker_places else "ENABLED"
+            assert service["AvailabilityZoneRebalancing"] == expected, place
 
 
 @pytest.mark.control(115)
-def test_services_run_on_the_latest_platform_version(environments: Environments) -> None:
+def test_services_run_on_the_latest_platform_version(
+    environments: Environments,
+) -> None:
     for place, service in services(environments.base).items():
         assert service["PlatformVersion"] == "LATEST", place
 
 
 @pytest.mark.control(116)
 def test_health_check_grace_period_covers_a_start(environments: Environments) -> None:
-    # Otherwise a release that starts slowly is taken back again and again.
+    # Otherwise a release that starts slowly is rolled back every time.
     environment = environments.internet_facing
-    behind = 0
+    count = 0
     for place, service in services(environment).items():
         if "LoadBalancers" in service:
-            behind += 1
+            count += 1
             check = environment.container_of(service)["HealthCheck"]
             assert service["HealthCheckGracePeriodSeconds"] >= check["StartPeriod"], (
                 place
             )
-    assert behind == 2
+    assert count == 2
 
 
 def bounds(environment: ResolvedEnvironment) -> dict[str, tuple[int, int]]:
-    """Return the fewest and the most tasks by what is scaled."""
+    """Return the minimum and maximum of tasks by scalable target."""
     return {
         target["ResourceId"]: (int(target["MinCapacity"]), int(target["MaxCapacity"]))
         for target in environment.properties(
@@ -117,8 +119,8 @@ def bounds(environment: ResolvedEnvironment) -> dict[str, tuple[int, int]]:
 @pytest.mark.control(117)
 def test_api_server_minimum_is_two(environments: Environments) -> None:
     scaled = "service/<Cluster.Cluster>/<AirflowServices.ApiServer.Name>"
-    fewest, _ = bounds(environments.base)[scaled]
-    assert fewest >= 2
+    minimum, _ = bounds(environments.base)[scaled]
+    assert minimum >= 2
 
 
 @pytest.mark.control(118)
@@ -132,13 +134,13 @@ def test_cost_allocation_tags_reach_tasks(environments: Environments) -> None:
 @pytest.mark.control(119)
 def test_scaling_bounds_are_in_order(environments: Environments) -> None:
     for environment in environments.variants:
-        for scaled, (fewest, most) in bounds(environment).items():
-            assert 0 <= fewest <= most, scaled
-            assert most > 0, scaled
+        for scaled, (minimum, maximum) in bounds(environment).items():
+            assert 0 <= minimum <= maximum, scaled
+            assert maximum > 0, scaled
 
 
-def shrinking(policy: dict[str, Any]) -> int | None:
-    """Return the cooldown after a policy takes tasks away, if it ever does."""
+def scale_in_cooldown(policy: dict[str, Any]) -> int | None:
+    """Return the cooldown of a policy that scales in, or None if it never does."""
     if policy["PolicyType"] == "TargetTrackingScaling":
         tracking = policy["TargetTrackingScalingPolicyConfiguration"]
         return int(tracking["ScaleInCooldown"])
@@ -156,10 +158,10 @@ def test_scale_in_has_a_cooldown_except_for_surplus(
     for policy in environments.base.properties(
         "ApplicationAutoScaling::ScalingPolicy"
     ).values():
-        if shrinking(policy) == 0:
+        if scale_in_cooldown(policy) == 0:
             without.add(policy["PolicyName"])
-        elif shrinking(policy) is not None:
-            assert (shrinking(policy) or 0) >= 60
+        elif scale_in_cooldown(policy) is not None:
+            assert (scale_in_cooldown(policy) or 0) >= 60
     assert without == {SURPLUS_POLICY}
 
 
@@ -168,11 +170,11 @@ def test_alarms_notify_or_scale(
     environments: Environments,
 ) -> None:
     for environment in environments.variants:
-        orders = environment.properties("ApplicationAutoScaling::ScalingPolicy")
-        heard = {"<AlarmTopic.Topic>", *(f"<{place}.Arn>" for place in orders)}
+        policies = environment.properties("ApplicationAutoScaling::ScalingPolicy")
+        receivers = {"<AlarmTopic.Topic>", *(f"<{place}.Arn>" for place in policies)}
         for place, alarm in environment.properties("CloudWatch::Alarm").items():
             assert alarm["AlarmActions"], place
-            assert set(alarm["AlarmActions"]) <= heard, place
+            assert set(alarm["AlarmActions"]) <= receivers, place
 
 
 @pytest.mark.control(122)

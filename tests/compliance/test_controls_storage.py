@@ -1,4 +1,4 @@
-"""Controls 38 to 57: secrets, the key, buckets, the topic and logs of production."""
+"""Controls 38 to 57: secrets, the KMS key, buckets, the alarm topic and logs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.compliance.environments import (
-    ResolvedEnvironment,
     Environments,
+    ResolvedEnvironment,
     as_list,
     condition_keys,
 )
@@ -68,20 +68,20 @@ def test_key_policy_allows_no_wildcard_principal(environments: Environments) -> 
 def test_services_use_the_key_for_this_account_only(
     environments: Environments,
 ) -> None:
-    served = 0
+    count = 0
     for statement in key_statements(environments.base):
         principal = statement["Principal"]
         if statement["Effect"] != "Allow" or "Service" not in as_list(principal)[0]:
             continue
-        served += 1
-        bonds = {
+        count += 1
+        keys = {
             "aws:SourceAccount",
             "kms:EncryptionContext:aws:logs:arn",
             "kms:EncryptionContext:aws:ecs:clusterAccount",
         }
-        assert condition_keys(statement) & bonds, statement["Sid"]
+        assert condition_keys(statement) & keys, statement["Sid"]
         assert ACCOUNT in str(statement["Condition"]), statement["Sid"]
-    assert served
+    assert count
 
 
 @pytest.mark.control(45)
@@ -100,13 +100,13 @@ def bucket_policies(
     environment: ResolvedEnvironment,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the statements of each bucket's policy, by the bucket."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_bucket: dict[str, list[dict[str, Any]]] = {}
     for policy in environment.properties("S3::BucketPolicy").values():
         bucket = policy["Bucket"].strip("<>")
-        assert bucket not in found, "S3 keeps one policy a bucket"
-        found[bucket] = policy["PolicyDocument"]["Statement"]
-    assert found.keys() == environment.properties("S3::Bucket").keys()
-    return found
+        assert bucket not in by_bucket, "S3 keeps one policy a bucket"
+        by_bucket[bucket] = policy["PolicyDocument"]["Statement"]
+    assert by_bucket.keys() == environment.properties("S3::Bucket").keys()
+    return by_bucket
 
 
 @pytest.mark.control(46)
@@ -148,7 +148,7 @@ def test_buckets_use_the_customer_managed_key_with_a_bucket_key(
         (rule,) = encryption
         default = rule["ServerSideEncryptionByDefault"]
         if place == ACCESS_LOGS:
-            # A load balancer cannot write under our key: decision 7.
+            # A load balancer cannot write under a customer key: decision 7.
             assert default == {"SSEAlgorithm": "AES256"}
             continue
         assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}, place
@@ -173,26 +173,28 @@ def test_buckets_have_no_access_lists(environments: Environments) -> None:
 
 
 @pytest.mark.control(52)
-def test_access_logs_are_written_for_this_account_only(environments: Environments) -> None:
-    written = 0
+def test_access_logs_are_written_for_this_account_only(
+    environments: Environments,
+) -> None:
+    count = 0
     for statements in bucket_policies(environments.base).values():
         for statement in statements:
             if statement["Effect"] != "Allow":
                 continue
-            written += 1
+            count += 1
             assert "aws:SourceAccount" in condition_keys(statement), statement["Sid"]
             if "StringEquals" not in statement["Condition"]:
                 # Where the key may be missing, the path names the account.
                 (path,) = statement["Resource"]
                 assert path == f"<{ACCESS_LOGS}.Arn>/AWSLogs/{ACCOUNT}/*"
-    assert written == 2
+    assert count == 2
 
 
 @pytest.mark.control(53)
 def test_alarm_topic_key_admits_cloudwatch_and_rds(
     environments: Environments,
 ) -> None:
-    # Under alias/aws/sns an alarm is lost without a sign.
+    # Under alias/aws/sns an alarm is lost without an error.
     assert environments.base.single("SNS::Topic")["KmsMasterKeyId"] == KEY
     services = {
         service
@@ -204,7 +206,9 @@ def test_alarm_topic_key_admits_cloudwatch_and_rds(
 
 
 @pytest.mark.control(54)
-def test_alarm_topic_publishers_are_services_of_this_account(environments: Environments) -> None:
+def test_alarm_topic_publishers_are_services_of_this_account(
+    environments: Environments,
+) -> None:
     policy = environments.base.single("SNS::TopicPolicy")["PolicyDocument"]
     allowing = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowing

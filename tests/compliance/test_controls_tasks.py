@@ -1,4 +1,4 @@
-"""Controls 85 to 107: the cluster, and what its tasks are and know."""
+"""Controls 85 to 107: the cluster, task definitions and environment variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from fargate_runtime import connections
-from tests.compliance.environments import ResolvedEnvironment, Environments
+from tests.compliance.environments import (
+    Environments,
+    ResolvedEnvironment,
+    variables,
+)
 
 KEY = "<Encryption.Key.Arn>"
 WORKERS = ("DefaultWorkers.Worker", "SpotWorkers.Worker")
@@ -53,7 +57,9 @@ def test_execute_command_is_off_by_default(
 
 
 @pytest.mark.control(87)
-def test_ephemeral_storage_uses_the_customer_managed_key(environments: Environments) -> None:
+def test_ephemeral_storage_uses_the_customer_managed_key(
+    environments: Environments,
+) -> None:
     configuration = environments.base.single("ECS::Cluster")["Configuration"]
     disks = configuration["ManagedStorageConfiguration"]
     assert disks["FargateEphemeralStorageKmsKeyId"] == KEY
@@ -63,7 +69,7 @@ def test_ephemeral_storage_uses_the_customer_managed_key(environments: Environme
 def test_readonly_root_has_volumes_where_airflow_writes(
     environments: Environments,
 ) -> None:
-    # A switch, off with the stock image: decision 7.
+    # A parameter, off with the stock image: decision 7.
     definitions = environments.with_readonly_root.properties("ECS::TaskDefinition")
     for place, container in environments.with_readonly_root.containers().items():
         assert container["ReadonlyRootFilesystem"] == "true", place
@@ -81,7 +87,7 @@ def test_readonly_root_has_volumes_where_airflow_writes(
 
 @pytest.mark.control(89, 90)
 def test_containers_state_a_user_that_is_not_root(environments: Environments) -> None:
-    # The image's own user is no proof: an operator may bring another image.
+    # The image's own user is no guarantee: an operator may bring another image.
     for environment in environments.variants:
         for place, container in environment.containers().items():
             assert container["User"] == "50000:0", place
@@ -111,16 +117,16 @@ def test_containers_drop_all_capabilities_and_have_an_init_process(
 
 
 def logs(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
-    """Return where each container, and each proxy of Service Connect, logs to."""
-    found = {
+    """Return the log configuration of each container and Service Connect proxy."""
+    configurations = {
         place: container["LogConfiguration"]
         for place, container in environment.containers().items()
     }
     for place, service in environment.properties("ECS::Service").items():
         if "ServiceConnectConfiguration" in service:
             proxy = service["ServiceConnectConfiguration"]
-            found[f"{place} proxy"] = proxy["LogConfiguration"]
-    return found
+            configurations[f"{place} proxy"] = proxy["LogConfiguration"]
+    return configurations
 
 
 @pytest.mark.control(94, 99)
@@ -168,8 +174,8 @@ def test_container_memory_fits_into_the_task(environments: Environments) -> None
     for place, definition in environments.base.properties(
         "ECS::TaskDefinition"
     ).items():
-        given = sum(int(each["Memory"]) for each in definition["ContainerDefinitions"])
-        assert 0 < given <= int(definition["Memory"]), place
+        limits = sum(int(each["Memory"]) for each in definition["ContainerDefinitions"])
+        assert 0 < limits <= int(definition["Memory"]), place
 
 
 @pytest.mark.control(100, 103)
@@ -179,12 +185,12 @@ def test_tasks_share_no_role_and_have_two(
     # The execution role reads secrets; a role of its own keeps them from user code.
     for environment in environments.variants:
         roles = environment.properties("IAM::Role")
-        taken: set[str] = set()
+        other_tasks: set[str] = set()
         for place, definition in environment.properties("ECS::TaskDefinition").items():
             own = {definition["TaskRoleArn"], definition["ExecutionRoleArn"]}
             assert len(own) == 2, place
-            assert not own & taken, f"{place} shares a role"
-            taken |= own
+            assert not own & other_tasks, f"{place} shares a role"
+            other_tasks |= own
             for role in own:
                 assert role.strip("<>").removesuffix(".Arn") in roles, place
 
@@ -229,12 +235,13 @@ def test_plain_variables_are_not_named_like_secrets(environments: Environments) 
 def test_plain_values_hold_no_password(
     environments: Environments,
 ) -> None:
-    # What {{resolve:}} finds would lie in clear in the task definition.
+    # What {{resolve:}} returns would lie in clear in the task definition.
     for environment in environments.variants:
+        for place, definition in environment.properties("ECS::TaskDefinition").items():
+            assert "{{resolve:" not in json.dumps(definition), place
         for place, container in environment.containers().items():
             for each in container["Environment"]:
                 assert not re.search(r"://[^/@]*:[^/@]*@", each["Value"]), place
-            assert "{{resolve:" not in json.dumps(container), place
             assert not re.search(r"://[^/@\s]*:[^/@\s{]+@", str(container["Command"]))
 
 
@@ -257,17 +264,17 @@ def test_secrets_are_injected_by_arn(
 def test_broker_clients_verify_its_certificate(
     environments: Environments,
 ) -> None:
-    # A bare rediss:// checks nothing. With these two settings Airflow demands a
-    # certificate of the broker; with mutual TLS it would ask us for one.
+    # A bare rediss:// verifies nothing. With these two settings Airflow requires a
+    # certificate of the broker; with mutual TLS it would need one of its own.
     clients = 0
     for container in environments.internet_facing.containers().values():
-        told = {each["Name"]: each["Value"] for each in container["Environment"]}
-        if "AIRFLOW__CELERY__BROKER_URL_CMD" in told:
+        settings = variables(container)
+        if "AIRFLOW__CELERY__BROKER_URL_CMD" in settings:
             clients += 1
-            command = told["AIRFLOW__CELERY__BROKER_URL_CMD"]
+            command = settings["AIRFLOW__CELERY__BROKER_URL_CMD"]
             assert command == "python -m fargate_runtime.connections broker"
-            assert told["AIRFLOW__CELERY__SSL_ACTIVE"] == "True"
-            assert told["AIRFLOW__CELERY__SSL_MUTUAL_TLS"] == "False"
+            assert settings["AIRFLOW__CELERY__SSL_ACTIVE"] == "True"
+            assert settings["AIRFLOW__CELERY__SSL_MUTUAL_TLS"] == "False"
     assert clients >= 3
     parts = {"HOST": "b.example.com", "PORT": "6379", "USER": "u", "PASSWORD": "p"}
     url = connections.broker({f"BROKER_{name}": part for name, part in parts.items()})

@@ -1,10 +1,10 @@
-"""Controls 73 to 84: the door of production, and the firewall before it."""
+"""Controls 73 to 84: the load balancer and the web firewall."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.compliance.environments import ResolvedEnvironment, Environments
+from tests.compliance.environments import Environments, ResolvedEnvironment
 
 BALANCER = "ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "ElasticLoadBalancingV2::Listener"
@@ -13,8 +13,8 @@ TARGETS = "ElasticLoadBalancingV2::TargetGroup"
 
 def attributes(environment: ResolvedEnvironment) -> dict[str, str]:
     """Return the attributes of the load balancer."""
-    given = environment.single(BALANCER)["LoadBalancerAttributes"]
-    return {each["Key"]: each["Value"] for each in given}
+    pairs = environment.single(BALANCER)["LoadBalancerAttributes"]
+    return {each["Key"]: each["Value"] for each in pairs}
 
 
 @pytest.mark.control(73)
@@ -31,20 +31,22 @@ def test_load_balancer_logs_requests_and_connections(
     environments: Environments,
 ) -> None:
     for environment in environments.variants:
-        told = attributes(environment)
+        values = attributes(environment)
         for log in ("access_logs", "connection_logs"):
-            assert told[f"{log}.s3.enabled"] == "true"
-            assert told[f"{log}.s3.bucket"].strip("<>") in environment.properties(
+            assert values[f"{log}.s3.enabled"] == "true"
+            assert values[f"{log}.s3.bucket"].strip("<>") in environment.properties(
                 "S3::Bucket"
             )
 
 
 @pytest.mark.control(76, 78)
-def test_invalid_headers_are_dropped_and_desync_is_mitigated(environments: Environments) -> None:
+def test_invalid_headers_are_dropped_and_desync_is_mitigated(
+    environments: Environments,
+) -> None:
     for environment in environments.variants:
-        told = attributes(environment)
-        assert told["routing.http.drop_invalid_header_fields.enabled"] == "true"
-        mode = told["routing.http.desync_mitigation_mode"]
+        values = attributes(environment)
+        assert values["routing.http.drop_invalid_header_fields.enabled"] == "true"
+        mode = values["routing.http.desync_mitigation_mode"]
         assert mode in ("defensive", "strictest")
 
 
@@ -122,29 +124,31 @@ def test_target_groups_state_a_health_check_path(environments: Environments) -> 
 def test_plaintext_from_alb_to_tasks_is_restricted_by_security_groups(
     environments: Environments,
 ) -> None:
-    # Decision 7: no TLS here, so nothing but the load balancer may be at the other end.
+    # Decision 7: no TLS here, so only the load balancer may connect.
     environment = environments.internet_facing
-    (door,) = environment.single(BALANCER)["SecurityGroups"]
-    inward = environment.properties("EC2::SecurityGroupIngress").values()
-    outward = environment.properties("EC2::SecurityGroupEgress").values()
-    behind = 0
+    (alb_group,) = environment.single(BALANCER)["SecurityGroups"]
+    ingress = environment.properties("EC2::SecurityGroupIngress").values()
+    egress = environment.properties("EC2::SecurityGroupEgress").values()
+    count = 0
     for service in environment.properties("ECS::Service").values():
         for target in service.get("LoadBalancers", []):
-            behind += 1
+            count += 1
             network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
             (group,) = network["SecurityGroups"]
             port = target["ContainerPort"]
-            opened = [
+            port_rules = [
                 rule
-                for rule in inward
+                for rule in ingress
                 if rule["GroupId"] == group and rule["FromPort"] == port
             ]
-            assert any(rule["SourceSecurityGroupId"] == door for rule in opened)
-            assert not any("CidrIp" in rule for rule in opened)
             assert any(
-                rule["GroupId"] == door
+                rule["SourceSecurityGroupId"] == alb_group for rule in port_rules
+            )
+            assert not any("CidrIp" in rule for rule in port_rules)
+            assert any(
+                rule["GroupId"] == alb_group
                 and rule.get("DestinationSecurityGroupId") == group
                 and rule["FromPort"] == rule["ToPort"] == port
-                for rule in outward
+                for rule in egress
             )
-    assert behind == 2
+    assert count == 2

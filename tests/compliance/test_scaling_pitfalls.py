@@ -1,98 +1,60 @@
-"""What made others lose tasks or freeze: each trap is held, and seen to be held.
+"""Known causes of lost tasks and stuck scaling are avoided, each with its mutation.
 
-The checks look at the resolved environment, in every variant. ``TRAPS`` springs each of them
-once.
+The checks look at every variant of production, and at the smaller environments. What
+a numbered control demands (stop timeout, zone rebalancing, room for a deployment) is
+tested there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.compliance.environments import ResolvedEnvironment, Environments, Library
+from tests.compliance.environments import (
+    Environments,
+    Library,
+    Properties,
+    ResolvedEnvironment,
+    variables,
+)
 from tests.compliance.mutations import CONTAINER, REMOVED, STATEMENTS, Mutation
-from tests.compliance.test_control_mutations import broken
+from tests.compliance.test_control_mutations import mutated
 
-Targets = dict[str, tuple[str, dict[str, Any]]]
-
-
-def scaled(environment: ResolvedEnvironment) -> Targets:
-    """Return what is scaled: place and properties of its target, by its service."""
-    found: Targets = {}
-    for place, target in environment.properties(
-        "ApplicationAutoScaling::ScalableTarget"
-    ).items():
-        _, _, name = target["ResourceId"].split("/")
-        found[name.strip("<>").removesuffix(".Name")] = (place, target)
-    return found
+TARGET = "ApplicationAutoScaling::ScalableTarget"
 
 
-def crews(
+def scalable_targets(
     environment: ResolvedEnvironment,
-) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
-    """Return each service of workers with its container's environment."""
-    found = {}
+) -> dict[str, tuple[str, Properties]]:
+    """Return the place and properties of each scalable target, by its service."""
+    targets = {}
+    for place, target in environment.properties(TARGET).items():
+        _, _, name = target["ResourceId"].split("/")
+        targets[name.strip("<>").removesuffix(".Name")] = (place, target)
+    return targets
+
+
+def worker_services(
+    environment: ResolvedEnvironment,
+) -> dict[str, tuple[Properties, dict[str, str]]]:
+    """Return each worker service with its container's environment variables."""
+    services = {}
     for place, service in environment.properties("ECS::Service").items():
         container = environment.container_of(service)
         if container["Name"] == "worker":
-            told = {one["Name"]: one["Value"] for one in container["Environment"]}
-            found[place] = (service, told)
-    assert found
-    return found
+            services[place] = (service, variables(container))
+    assert services
+    return services
 
 
-def sigterm_ends_every_process(environment: ResolvedEnvironment) -> None:
-    # apache/airflow #18066: with 1, the image's default, running tasks die at once.
-    for place, (_, told) in crews(environment).items():
-        assert told["DUMB_INIT_SETSID"] == "0", place
-
-
-def stopping_is_hasty(environment: ResolvedEnvironment) -> None:
-    for place, (service, _) in crews(environment).items():
-        assert environment.container_of(service)["StopTimeout"] == 120, place
-
-
-def an_update_resets_the_count(environment: ResolvedEnvironment) -> None:
-    # aws-cdk #13130: a count in the template stops workers in the middle of the day.
-    services = environment.properties("ECS::Service")
-    assert scaled(environment).keys() <= services.keys()
-    assert crews(environment).keys() <= scaled(environment).keys()
-    for place in scaled(environment):
-        assert "DesiredCount" not in services[place], place
-
-
-def workers_are_moved(environment: ResolvedEnvironment) -> None:
-    for place, (service, _) in crews(environment).items():
-        assert service["AvailabilityZoneRebalancing"] == "DISABLED", place
-
-
-def concurrency_is_not_what_scaling_divides_by(
-    environment: ResolvedEnvironment,
-) -> None:
-    for place, (_, told) in crews(environment).items():
-        assert "AIRFLOW__CELERY__WORKER_AUTOSCALE" not in told, place
-        assert int(told["AIRFLOW__CELERY__WORKER_CONCURRENCY"]) >= 1, place
-        assert told["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == "1", place
-
-
-def workers_go_unprotected(environment: ResolvedEnvironment) -> None:
-    # Whatever may shrink must be protected while it works.
-    for place, (service, told) in crews(environment).items():
-        _, target = scaled(environment)[place]
-        if int(target["MaxCapacity"]) > int(target["MinCapacity"]):
-            extra = json.loads(told["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
-            assert "fargate_runtime.worker.bootsteps" in extra["imports"], place
-            assert may(environment, service, "ecs:UpdateTaskProtection"), place
-
-
-def may(environment: ResolvedEnvironment, service: dict[str, Any], action: str) -> bool:
-    """Whether the code of a service's task may do something."""
-    definition = environment.properties("ECS::TaskDefinition")[
-        service["TaskDefinition"].strip("<>")
-    ]
+def is_allowed(
+    environment: ResolvedEnvironment, service: Properties, action: str
+) -> bool:
+    """Whether the task role of a service is allowed an action."""
+    definitions = environment.properties("ECS::TaskDefinition")
+    definition = definitions[service["TaskDefinition"].strip("<>")]
     role = environment.properties("IAM::Role")[
         definition["TaskRoleArn"][1:].partition(".Arn")[0]
     ]
@@ -105,106 +67,120 @@ def may(environment: ResolvedEnvironment, service: dict[str, Any], action: str) 
     )
 
 
-def the_autoscaler_does_not_find_the_pool(environment: ResolvedEnvironment) -> None:
-    told = [
-        one["Value"]
-        for container in environment.containers().values()
-        for one in container["Environment"]
-        if one["Name"] == "SCALING_POOLS"
-    ]
-    (pools,) = map(json.loads, told)
-    published = {
+def sigterm_reaches_celery_alone(environment: ResolvedEnvironment) -> None:
+    # apache/airflow #18066: with 1, the image's default, running tasks die at once.
+    for place, (_, settings) in worker_services(environment).items():
+        assert settings["DUMB_INIT_SETSID"] == "0", place
+
+
+def updates_keep_the_count(environment: ResolvedEnvironment) -> None:
+    # aws-cdk #13130: a count in the template stops workers in the middle of the day.
+    services = environment.properties("ECS::Service")
+    targets = scalable_targets(environment)
+    assert targets.keys() <= services.keys()
+    assert worker_services(environment).keys() <= targets.keys()
+    for place in targets:
+        assert "DesiredCount" not in services[place], place
+
+
+def concurrency_is_fixed(environment: ResolvedEnvironment) -> None:
+    # Scaling divides by it.
+    for place, (_, settings) in worker_services(environment).items():
+        assert "AIRFLOW__CELERY__WORKER_AUTOSCALE" not in settings, place
+        assert int(settings["AIRFLOW__CELERY__WORKER_CONCURRENCY"]) >= 1, place
+        assert settings["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == "1", place
+
+
+def workers_can_protect_themselves(environment: ResolvedEnvironment) -> None:
+    # A worker that scale-in may stop must be protected while it works.
+    targets = scalable_targets(environment)
+    for place, (service, settings) in worker_services(environment).items():
+        _, target = targets[place]
+        if int(target["MaxCapacity"]) > int(target["MinCapacity"]):
+            extra = json.loads(settings["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+            assert "fargate_runtime.worker.bootsteps" in extra["imports"], place
+            assert is_allowed(environment, service, "ecs:UpdateTaskProtection"), place
+
+
+def autoscaler_alarms_and_services_agree_on_pools(
+    environment: ResolvedEnvironment,
+) -> None:
+    (text,) = (
+        settings["SCALING_POOLS"]
+        for settings in map(variables, environment.containers().values())
+        if "SCALING_POOLS" in settings
+    )
+    names = {pool["name"] for pool in json.loads(text)}
+    dimensions = {
         dimension["Value"]
         for alarm in environment.properties("CloudWatch::Alarm").values()
         for dimension in alarm.get("Dimensions", [])
         if dimension["Name"] == "Pool"
     }
     tags = {
-        tag["Value"]: environment["WORKER_POOL"]
-        for service, environment in crews(environment).values()
+        tag["Value"]: settings["WORKER_POOL"]
+        for service, settings in worker_services(environment).values()
         for tag in service["Tags"]
         if tag["Key"] == "Pool"
     }
-    names = {pool["name"] for pool in pools}
-    assert names == published == tags.keys() == set(tags.values())
+    assert names == dimensions == tags.keys() == set(tags.values())
 
 
-def a_deployment_waits_for_room_it_never_gets(environment: ResolvedEnvironment) -> None:
-    # Old workers are protected and stay, so new ones need room beside all of them.
-    for place, (service, _) in crews(environment).items():
-        deployment = service["DeploymentConfiguration"]
-        assert deployment["MaximumPercent"] >= 200, place
-        assert deployment["MinimumHealthyPercent"] <= 100, place
-
-
-def a_ratio_never_leaves_zero(environment: ResolvedEnvironment) -> None:
-    # A metric that is divided by running tasks says nothing while none runs.
-    fewest = {
+def ratio_metrics_scale_from_one_task(environment: ResolvedEnvironment) -> None:
+    # A metric that is divided by running tasks has no value while none runs.
+    minimums = {
         place: int(target["MinCapacity"])
-        for place, target in scaled(environment).values()
+        for place, target in scalable_targets(environment).values()
     }
     ratios = 0
-    for place, policy in environment.properties(
-        "ApplicationAutoScaling::ScalingPolicy"
-    ).items():
+    policies = environment.properties("ApplicationAutoScaling::ScalingPolicy")
+    for place, policy in policies.items():
         tracking = policy.get("TargetTrackingScalingPolicyConfiguration", {})
         if "CustomizedMetricSpecification" in tracking:
             ratios += 1
-            assert fewest[policy["ScalingTargetId"].strip("<>")] >= 1, place
+            assert minimums[policy["ScalingTargetId"].strip("<>")] >= 1, place
     assert ratios
 
 
-SETTING = f"WorkerDefinition/Properties/{CONTAINER}/Environment/+"
+VARIABLES = f"WorkerDefinition/Properties/{CONTAINER}/Environment/+"
 
-TRAPS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
+PITFALLS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
     (
-        sigterm_ends_every_process,
-        Mutation((), "workers", SETTING, {"Name": "DUMB_INIT_SETSID", "Value": "1"}),
+        sigterm_reaches_celery_alone,
+        Mutation((), "workers", VARIABLES, {"Name": "DUMB_INIT_SETSID", "Value": "1"}),
     ),
     (
-        stopping_is_hasty,
-        Mutation(
-            (), "workers", f"WorkerDefinition/Properties/{CONTAINER}/StopTimeout", 30
-        ),
-    ),
-    (
-        an_update_resets_the_count,
+        updates_keep_the_count,
         Mutation((), "workers", "Worker/Properties/DesiredCount", 3),
     ),
     (
-        an_update_resets_the_count,
+        updates_keep_the_count,
         Mutation((), "airflow-services", "ApiServer/Properties/DesiredCount", 2),
     ),
     (
-        workers_are_moved,
-        Mutation(
-            (), "workers", "Worker/Properties/AvailabilityZoneRebalancing", REMOVED
-        ),
-    ),
-    (
-        concurrency_is_not_what_scaling_divides_by,
+        concurrency_is_fixed,
         Mutation(
             (),
             "workers",
-            SETTING,
+            VARIABLES,
             {"Name": "AIRFLOW__CELERY__WORKER_AUTOSCALE", "Value": "8,2"},
         ),
     ),
     (
-        concurrency_is_not_what_scaling_divides_by,
+        concurrency_is_fixed,
         Mutation(
             (),
             "workers",
-            SETTING,
+            VARIABLES,
             {"Name": "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER", "Value": "4"},
         ),
     ),
     (
-        workers_go_unprotected,
+        workers_can_protect_themselves,
         Mutation(
             (),
             "workers",
-            SETTING,
+            VARIABLES,
             {
                 "Name": "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
                 "Value": '{"imports": []}',
@@ -212,34 +188,25 @@ TRAPS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
         ),
     ),
     (
-        workers_go_unprotected,
+        workers_can_protect_themselves,
         Mutation((), "workers", f"WorkerTaskPolicy/Properties/{STATEMENTS}/8", REMOVED),
     ),
     (
-        the_autoscaler_does_not_find_the_pool,
+        autoscaler_alarms_and_services_agree_on_pools,
         Mutation((), "workers", "Worker/Properties/Tags/0/Value", "another"),
     ),
     (
-        the_autoscaler_does_not_find_the_pool,
-        Mutation((), "workers", SETTING, {"Name": "WORKER_POOL", "Value": "another"}),
+        autoscaler_alarms_and_services_agree_on_pools,
+        Mutation((), "workers", VARIABLES, {"Name": "WORKER_POOL", "Value": "another"}),
     ),
     (
-        a_deployment_waits_for_room_it_never_gets,
-        Mutation(
-            (),
-            "workers",
-            "Worker/Properties/DeploymentConfiguration/MaximumPercent",
-            150,
-        ),
-    ),
-    (
-        a_ratio_never_leaves_zero,
+        ratio_metrics_scale_from_one_task,
         Mutation((), "api-scaling", "ApiServers/Properties/MinCapacity", 0),
     ),
 )
-"""Each trap, and how it could be set again."""
+"""Each check, and a mutation that it notices."""
 
-CHECKS = tuple(dict.fromkeys(check for check, _ in TRAPS))
+CHECKS = tuple(dict.fromkeys(check for check, _ in PITFALLS))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -259,10 +226,12 @@ def test_pitfall_is_avoided_in_small_environments(
 
 
 @pytest.mark.parametrize(
-    ("check", "trap"), TRAPS, ids=lambda value: getattr(value, "__name__", str(value))
+    ("check", "mutation"),
+    PITFALLS,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_pitfall_is_noticed(
-    check: Callable[[ResolvedEnvironment], None], trap: Mutation, library: Library
+    check: Callable[[ResolvedEnvironment], None], mutation: Mutation, library: Library
 ) -> None:
     with pytest.raises((AssertionError, KeyError)):
-        check(Environments(broken(library, trap)).base)
+        check(Environments(mutated(library, mutation)).base)
