@@ -40,9 +40,13 @@ FORBIDDEN = (
 """How a contract begins, and an import that it forbids."""
 
 
+# Not the script beside python: that breaks when a checkout moves.
+LINT_IMPORTS = "import importlinter.cli as cli; cli.lint_imports_command()"
+
+
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own environment's command
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        [sys.executable, "-c", LINT_IMPORTS, "--no-cache"],
         cwd=folder,
         env={"PYTHONPATH": str(folder), "COLUMNS": "200"},
         capture_output=True,
