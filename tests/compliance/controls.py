@@ -237,20 +237,20 @@ AREAS = (
 
 ADDITIONAL = {
     "Airflow, Celery, the autoscaler and the master are separate database users": (
-        "test_airflow_celery_the_autoscaler_and_the_master_are_four_users"
+        "test_airflow_celery_autoscaler_and_master_are_four_users"
     ),
     "The master's password reaches the migration job and nothing else": (
         "test_the_master_password_goes_to_the_setup_task_alone"
     ),
     "A restore from a snapshot is a parameter": (
-        "test_a_restore_takes_from_the_snapshot_what_aws_refuses_to_be_told"
+        "test_restore_inherits_user_and_encryption_from_the_snapshot"
     ),
     "The log group of the database exists before RDS would create it": (
-        "test_the_log_group_is_ours_before_any_instance_can_log"
+        "test_log_group_is_created_before_any_instance"
     ),
-    "Users cannot create grants on the KMS key": "test_people_cannot_make_grants",
+    "Users cannot create grants on the KMS key": "test_users_cannot_create_grants",
     "The KMS key is retained when its stack is deleted": (
-        "test_the_key_outlives_its_stack_and_a_hasty_delete"
+        "test_stateful_resources_are_retained"
     ),
     "Each container gets exactly its secrets": (
         "test_a_container_is_handed_exactly_its_secrets"
@@ -278,7 +278,7 @@ ADDITIONAL = {
         "test_pitfall_is_avoided"
     ),
     "Memory and connections of broker and database have alarms": (
-        "test_everything_that_can_stop_the_work_is_watched"
+        "test_every_critical_metric_has_an_alarm"
     ),
     "All connections together fit into the database": (
         "test_the_sum_of_the_connections_is_shown"
@@ -289,13 +289,16 @@ ADDITIONAL = {
     "Templates stay below nine tenths of every quota": (
         "test_template_may_use_nine_tenths_of_a_quota_and_no_more"
     ),
+    "Every role carries the permissions boundary where one is given": (
+        "test_roles_carry_the_boundary_where_one_is_given"
+    ),
     "Service Catalog launches with its own role": (
-        "test_only_service_catalog_can_assume_the_launch_role"
+        "test_launch_role_is_assumed_by_service_catalog_only"
     ),
     "Service Catalog's form has the Rules of the parent": (
-        "test_the_form_refuses_what_the_parent_refuses"
+        "test_form_has_the_rules_of_the_parent"
     ),
-    "Service Catalog's products can be tagged": "test_a_tag_has_key_and_value",
+    "Service Catalog's products can be tagged": "test_tag_needs_key_and_value",
     "Every policy document has a version": "test_policy_actions_exist",
 }
 """Controls beyond the numbered ones, and the test that holds each."""

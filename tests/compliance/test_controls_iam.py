@@ -46,6 +46,17 @@ def test_trust_policies_are_bound_to_account_and_source(
                 assert f":{account}:" in source, place
 
 
+def test_roles_carry_the_boundary_where_one_is_given(
+    environments: Environments,
+) -> None:
+    # Service Catalog's launch role may create no other role.
+    boundary = "arn:aws:iam::123456789012:policy/Boundary"
+    bounded = environments.variant(PermissionsBoundaryArn=boundary)
+    for environment, expected in ((bounded, boundary), (environments.base, None)):
+        for place, role in environment.properties("IAM::Role").items():
+            assert role.get("PermissionsBoundary") == expected, place
+
+
 @pytest.mark.control(124)
 def test_roles_are_assumed_by_named_services_only(
     environments: Environments,

