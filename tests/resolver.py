@@ -1,8 +1,8 @@
-"""What a set of compiled templates becomes with given parameters, symbolically.
+"""Resolve compiled templates with parameters, as CloudFormation would, symbolically.
 
-Public rule packs pass whatever hides behind a Ref or a wire between stacks. The
-tests resolve parameters, conditions and nested outputs first, then look. What only
-AWS knows (IDs, ARNs) becomes a symbol such as ``<Network.Vpc>``.
+Public rule packs pass whatever hides behind a Ref or a wire between stacks. The tests
+resolve parameters, conditions and nested outputs first. What only AWS can tell (IDs,
+ARNs) becomes a symbol such as ``<Network.Vpc>``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_VALUE = object()
 
 @dataclass
 class Stack:
-    """One stack as it would be: its parameters, resources and outputs, resolved."""
+    """A stack with its parameters, resources and outputs, resolved."""
 
     path: tuple[str, ...]
     document: Document
@@ -49,18 +49,18 @@ class Stack:
         if logical_id not in self.children:
             properties = self.document["Resources"][logical_id]["Properties"]
             document = self.library[properties["TemplateURL"]]
-            given = self.resolve(properties.get("Parameters", {}))
+            parameters = self.resolve(properties.get("Parameters", {}))
             self.children[logical_id] = Stack(
                 path=(*self.path, logical_id),
                 document=document,
-                parameters=_typed(document, given),
+                parameters=_typed(document, parameters),
                 library=self.library,
                 root_name=self.root_name,
             )
         return self.children[logical_id]
 
     def exists(self, entity: Document) -> bool:
-        """Whether a resource or output is made under its condition."""
+        """Whether the condition of a resource or output holds."""
         return "Condition" not in entity or self.holds(entity["Condition"])
 
     def holds(self, condition: str) -> bool:
@@ -72,7 +72,7 @@ class Stack:
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Every resource that is made, resolved."""
+        """Every resource whose condition holds, resolved."""
         return {
             name: self.resolve({k: v for k, v in resource.items() if k != "Metadata"})
             for name, resource in self.document["Resources"].items()
@@ -99,8 +99,8 @@ class Stack:
     def resolve(self, value: Any) -> Any:
         """Evaluate intrinsic functions in a value, wherever they are."""
         if isinstance(value, list):
-            found = [self.resolve(item) for item in value]
-            return [item for item in found if item is not NO_VALUE]
+            items = [self.resolve(item) for item in value]
+            return [item for item in items if item is not NO_VALUE]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -111,10 +111,12 @@ class Stack:
                 return self.holds(argument)
             if key.startswith("Fn::"):
                 return getattr(self, "_" + key[4:].lower())(argument)
-        # A resource's condition has done its work; a policy's Condition is data.
-        kept = {k: v for k, v in value.items() if k != "Condition" or is_data(v)}
-        made = {k: self.resolve(v) for k, v in kept.items()}
-        return {k: v for k, v in made.items() if v is not NO_VALUE}
+        # A resource's Condition is a name and not data; a policy's is data.
+        entries = {
+            k: v for k, v in value.items() if k != "Condition" or not isinstance(v, str)
+        }
+        resolved = {k: self.resolve(v) for k, v in entries.items()}
+        return {k: v for k, v in resolved.items() if v is not NO_VALUE}
 
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
@@ -142,7 +144,9 @@ class Stack:
             argument.split(".", 1) if isinstance(argument, str) else argument
         )
         resource = self.document["Resources"][name]
-        assert self.exists(resource), f"{self.path}: {name} is read but not made"
+        assert self.exists(resource), (
+            f"{self.path}: {name} is read, and its condition is false"
+        )
         if resource["Type"] == "AWS::CloudFormation::Stack":
             return self.child(name).outputs[attribute.removeprefix("Outputs.")]
         return self._symbol(name, attribute)
@@ -192,9 +196,6 @@ class Stack:
         subnets = network.subnets(new_prefix=32 - int(bits))
         return [str(next(subnets)) for _ in range(int(count))]
 
-    def _base64(self, argument: Any) -> Any:
-        return self.resolve(argument)
-
     def _sub(self, argument: Any) -> str:
         text, values = argument if isinstance(argument, list) else (argument, {})
         known = {name: self.resolve(value) for name, value in values.items()}
@@ -212,19 +213,14 @@ class Stack:
         return re.sub(r"\$\{([^}]*)\}", replace, text)
 
 
-def is_data(value: object) -> bool:
-    """Whether a ``Condition`` is a policy's, not the name of a template's."""
-    return not isinstance(value, str)
-
-
 def deploy(
     root: Document,
     library: Mapping[str, Document],
-    given: Mapping[str, str],
+    parameters: Mapping[str, str],
     *,
     name: str = "airflow",
 ) -> Stack:
-    """Resolve a root and all it nests with an operator's parameters."""
+    """Resolve a root template and all it nests with an operator's parameters."""
     defaults = {
         key: str(spec["Default"])
         for key, spec in root.get("Parameters", {}).items()
@@ -233,18 +229,18 @@ def deploy(
     return Stack(
         path=(),
         document=root,
-        parameters=_typed(root, {**defaults, **given}),
+        parameters=_typed(root, {**defaults, **parameters}),
         library=library,
         root_name=name,
     )
 
 
-def _typed(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(document: Document, parameters: Mapping[str, Any]) -> dict[str, Any]:
     declared = document.get("Parameters", {})
-    assert declared.keys() == given.keys(), declared.keys() ^ given.keys()
+    assert declared.keys() == parameters.keys(), declared.keys() ^ parameters.keys()
     return {
         key: str(value).split(",")
         if declared[key]["Type"] == "CommaDelimitedList"
         else str(value)
-        for key, value in given.items()
+        for key, value in parameters.items()
     }

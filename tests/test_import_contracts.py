@@ -19,7 +19,7 @@ PACKAGES = {
         if module.partition(".")[0] in SETTINGS["root_packages"]
     ),
 }
-"""Every module of ours that a contract names, as a package."""
+"""Every module of the project that a contract names, as a package."""
 
 FORBIDDEN = (
     ("templates describe", "templates", "boto3"),

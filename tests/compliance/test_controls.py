@@ -39,8 +39,8 @@ def test_controls_unknown_to_rule_packs_are_tested() -> None:
 
 
 def test_variants_make_every_resource(environments: Environments) -> None:
-    # So a test that looks at all variants has seen all templates.
-    made = {
+    # So a test of all variants has checked all templates.
+    resources = {
         (id(stack.document), name)
         for environment in environments.variants_and_catalog
         for stack in environment.root.walk()
@@ -51,7 +51,7 @@ def test_variants_make_every_resource(environments: Environments) -> None:
         f"{path}.{name}"
         for path, template in environments.library.items()
         for name in template["Resources"]
-        if (id(template), name) not in made
+        if (id(template), name) not in resources
     ]
     assert not missing
 

@@ -147,20 +147,19 @@ VARIABLES = f"WorkerDefinition/Properties/{CONTAINER}/Environment/+"
 PITFALLS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
     (
         sigterm_reaches_celery_alone,
-        Mutation((), "workers", VARIABLES, {"Name": "DUMB_INIT_SETSID", "Value": "1"}),
+        Mutation("workers", VARIABLES, {"Name": "DUMB_INIT_SETSID", "Value": "1"}),
     ),
     (
         updates_keep_the_count,
-        Mutation((), "workers", "Worker/Properties/DesiredCount", 3),
+        Mutation("workers", "Worker/Properties/DesiredCount", 3),
     ),
     (
         updates_keep_the_count,
-        Mutation((), "airflow-services", "ApiServer/Properties/DesiredCount", 2),
+        Mutation("airflow-services", "ApiServer/Properties/DesiredCount", 2),
     ),
     (
         concurrency_is_fixed,
         Mutation(
-            (),
             "workers",
             VARIABLES,
             {"Name": "AIRFLOW__CELERY__WORKER_AUTOSCALE", "Value": "8,2"},
@@ -169,7 +168,6 @@ PITFALLS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
     (
         concurrency_is_fixed,
         Mutation(
-            (),
             "workers",
             VARIABLES,
             {"Name": "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER", "Value": "4"},
@@ -178,7 +176,6 @@ PITFALLS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
     (
         workers_can_protect_themselves,
         Mutation(
-            (),
             "workers",
             VARIABLES,
             {
@@ -189,19 +186,19 @@ PITFALLS: tuple[tuple[Callable[[ResolvedEnvironment], None], Mutation], ...] = (
     ),
     (
         workers_can_protect_themselves,
-        Mutation((), "workers", f"WorkerTaskPolicy/Properties/{STATEMENTS}/8", REMOVED),
+        Mutation("workers", f"WorkerTaskPolicy/Properties/{STATEMENTS}/8", REMOVED),
     ),
     (
         autoscaler_alarms_and_services_agree_on_pools,
-        Mutation((), "workers", "Worker/Properties/Tags/0/Value", "another"),
+        Mutation("workers", "Worker/Properties/Tags/0/Value", "another"),
     ),
     (
         autoscaler_alarms_and_services_agree_on_pools,
-        Mutation((), "workers", VARIABLES, {"Name": "WORKER_POOL", "Value": "another"}),
+        Mutation("workers", VARIABLES, {"Name": "WORKER_POOL", "Value": "another"}),
     ),
     (
         ratio_metrics_scale_from_one_task,
-        Mutation((), "api-scaling", "ApiServers/Properties/MinCapacity", 0),
+        Mutation("api-scaling", "ApiServers/Properties/MinCapacity", 0),
     ),
 )
 """Each check, and a mutation that it notices."""

@@ -32,19 +32,21 @@ def document(parent: Template) -> dict[str, Any]:
     return compiled.document
 
 
-def resources(document: dict[str, Any], **given: str) -> dict[str, dict[str, Any]]:
-    return deploy(document, {}, given, name="catalog").resources
+def resources(document: dict[str, Any], **parameters: str) -> dict[str, dict[str, Any]]:
+    return deploy(document, {}, parameters, name="catalog").resources
 
 
-def of_type(document: dict[str, Any], name: str, **given: str) -> list[dict[str, Any]]:
-    made = resources(document, **given).values()
-    return [resource for resource in made if resource["Type"].endswith(f"::{name}")]
+def of_type(
+    document: dict[str, Any], name: str, **parameters: str
+) -> list[dict[str, Any]]:
+    items = resources(document, **parameters).values()
+    return [resource for resource in items if resource["Type"].endswith(f"::{name}")]
 
 
-def statements(document: dict[str, Any], **given: str) -> list[dict[str, Any]]:
+def statements(document: dict[str, Any], **parameters: str) -> list[dict[str, Any]]:
     return [
         statement
-        for policy in of_type(document, "ManagedPolicy", **given)
+        for policy in of_type(document, "ManagedPolicy", **parameters)
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
 
@@ -149,10 +151,10 @@ def test_launch_role_is_assumed_by_service_catalog_only(
 
 
 def test_launch_role_stays_within_iam_quotas(document: dict[str, Any]) -> None:
-    given = {"RoleBoundaryArn": BOUNDARY, "ExtraPolicyArns": EXTRA}
-    (role,) = of_type(document, "Role", **given)
+    parameters = {"RoleBoundaryArn": BOUNDARY, "ExtraPolicyArns": EXTRA}
+    (role,) = of_type(document, "Role", **parameters)
     assert len(role["Properties"]["ManagedPolicyArns"]) <= POLICIES_PER_ROLE
-    for policy in of_type(document, "ManagedPolicy", **given):
+    for policy in of_type(document, "ManagedPolicy", **parameters):
         text = json.dumps(policy["Properties"]["PolicyDocument"], separators=(",", ":"))
         text = text.replace("bucket-named-at-publish", LONGEST["${Bucket}"])
         assert len(text) <= POLICY_CHARACTERS
@@ -202,17 +204,17 @@ def test_launched_roles_must_carry_a_given_boundary(
     # A launch writes its own policies: without a boundary they may allow anything.
     assert not [s for s in statements(document) if s["Effect"] == "Deny"]
 
-    given = {"RoleBoundaryArn": BOUNDARY}
-    (denied,) = (s for s in statements(document, **given) if s["Effect"] == "Deny")
+    parameters = {"RoleBoundaryArn": BOUNDARY}
+    (denied,) = (s for s in statements(document, **parameters) if s["Effect"] == "Deny")
     assert {"iam:CreateRole", "iam:PutRolePermissionsBoundary"} <= {*denied["Action"]}
     assert denied["Condition"] == {
         "StringNotEquals": {"iam:PermissionsBoundary": BOUNDARY}
     }
-    (role,) = of_type(document, "Role", **given)
+    (role,) = of_type(document, "Role", **parameters)
     assert "<BoundaryPolicy>" in role["Properties"]["ManagedPolicyArns"]
     assert not [
         s
-        for s in statements(document, **given)
+        for s in statements(document, **parameters)
         if "iam:DeleteRolePermissionsBoundary" in s["Action"]
     ]
 
@@ -220,10 +222,10 @@ def test_launched_roles_must_carry_a_given_boundary(
 def test_launch_role_attaches_named_policies_only(
     document: dict[str, Any],
 ) -> None:
-    def attachable(**given: str) -> set[str]:
+    def attachable(**parameters: str) -> set[str]:
         return {
             arn
-            for statement in statements(document, **given)
+            for statement in statements(document, **parameters)
             if "iam:AttachRolePolicy" in statement["Action"]
             for test in statement["Condition"].values()
             for arn in test["iam:PolicyARN"]
