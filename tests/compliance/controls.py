@@ -290,7 +290,7 @@ ADDITIONAL = {
         "test_template_may_use_nine_tenths_of_a_quota_and_no_more"
     ),
     "Every role carries the permissions boundary where one is given": (
-        "test_roles_carry_the_boundary_where_one_is_given"
+        "test_roles_carry_a_given_boundary"
     ),
     "Service Catalog launches with its own role": (
         "test_launch_role_is_assumed_by_service_catalog_only"

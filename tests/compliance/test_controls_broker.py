@@ -14,9 +14,7 @@ BROKER = "ElastiCache::ReplicationGroup"
 
 
 @pytest.mark.control(24, 35)
-def test_broker_is_encrypted_with_the_customer_managed_key(
-    environments: Environments,
-) -> None:
+def test_broker_is_encrypted_with_a_customer_key(environments: Environments) -> None:
     for environment in environments.variants:
         broker = environment.single(BROKER)
         assert broker["AtRestEncryptionEnabled"] is True
@@ -35,9 +33,7 @@ def test_broker_refuses_plain_text(environments: Environments) -> None:
 
 
 @pytest.mark.control(27)
-def test_broker_admits_one_user_by_password_only(
-    environments: Environments,
-) -> None:
+def test_broker_admits_one_user_by_password_only(environments: Environments) -> None:
     # RBAC and an AUTH token exclude each other; rule packs that ask for the token err.
     environment = environments.base
     broker = environment.single(BROKER)
@@ -67,9 +63,7 @@ def test_broker_has_a_replica(environments: Environments) -> None:
 
 
 @pytest.mark.control(31)
-def test_broker_is_snapshotted_daily_and_on_deletion(
-    environments: Environments,
-) -> None:
+def test_broker_has_daily_and_final_snapshots(environments: Environments) -> None:
     (whole,) = environments.base.resources(BROKER).values()
     assert int(whole["Properties"]["SnapshotRetentionLimit"]) >= 1
     assert whole["DeletionPolicy"] == "Snapshot"
@@ -82,9 +76,7 @@ def test_broker_minor_upgrades_are_automatic(environments: Environments) -> None
 
 
 @pytest.mark.control(33)
-def test_broker_logs_go_to_log_groups_of_the_stack(
-    environments: Environments,
-) -> None:
+def test_broker_logs_go_to_own_log_groups(environments: Environments) -> None:
     groups = environments.base.properties("Logs::LogGroup")
     deliveries = environments.base.single(BROKER)["LogDeliveryConfigurations"]
     assert {each["LogType"] for each in deliveries} == {"slow-log", "engine-log"}
@@ -103,9 +95,7 @@ def test_a_full_broker_refuses_and_never_forgets(environments: Environments) -> 
 
 
 @pytest.mark.control(36)
-def test_broker_user_has_no_dangerous_command_but_info(
-    environments: Environments,
-) -> None:
+def test_broker_user_has_no_dangerous_command(environments: Environments) -> None:
     for place, user in environments.base.properties("ElastiCache::User").items():
         words = user["AccessString"].split()
         commands = [word for word in words if word[0] in "+-"]

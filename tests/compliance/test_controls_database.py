@@ -16,9 +16,7 @@ KEY = "<Encryption.Key.Arn>"
 
 
 @pytest.mark.control(1, 2)
-def test_database_insights_and_master_secret_use_the_customer_managed_key(
-    environments: Environments,
-) -> None:
+def test_database_is_encrypted_with_a_customer_key(environments: Environments) -> None:
     for environment in environments.variants:
         cluster = environment.single("RDS::DBCluster")
         assert cluster["StorageEncrypted"] is True
@@ -29,9 +27,7 @@ def test_database_insights_and_master_secret_use_the_customer_managed_key(
 
 
 @pytest.mark.control(3)
-def test_database_requires_tls_and_clients_verify_its_name(
-    environments: Environments,
-) -> None:
+def test_database_clients_verify_tls(environments: Environments) -> None:
     # With TLS on the server alone, a client would accept an impostor.
     environment = environments.base
     groups = environment.properties("RDS::DBClusterParameterGroup")
@@ -63,9 +59,7 @@ def test_database_has_deletion_protection(environments: Environments) -> None:
 
 
 @pytest.mark.control(5)
-def test_database_backups_reach_back_a_week(
-    environments: Environments,
-) -> None:
+def test_database_backups_reach_back_a_week(environments: Environments) -> None:
     assert int(environments.base.single("RDS::DBCluster")["BackupRetentionPeriod"]) >= 7
 
 
@@ -76,9 +70,7 @@ def test_database_accepts_iam_tokens(environments: Environments) -> None:
 
 
 @pytest.mark.control(7)
-def test_postgresql_log_goes_to_a_log_group_of_the_stack(
-    environments: Environments,
-) -> None:
+def test_postgresql_log_goes_to_an_own_log_group(environments: Environments) -> None:
     environment = environments.base
     ((place, cluster),) = environment.properties("RDS::DBCluster").items()
     assert cluster["EnableCloudwatchLogsExports"] == ["postgresql"]
@@ -90,16 +82,12 @@ def test_postgresql_log_goes_to_a_log_group_of_the_stack(
 
 
 @pytest.mark.control(8)
-def test_database_snapshots_carry_its_tags(
-    environments: Environments,
-) -> None:
+def test_database_snapshots_carry_its_tags(environments: Environments) -> None:
     assert environments.base.single("RDS::DBCluster")["CopyTagsToSnapshot"] is True
 
 
 @pytest.mark.control(9)
-def test_database_port_is_stated_and_not_the_default(
-    environments: Environments,
-) -> None:
+def test_database_port_is_not_the_default(environments: Environments) -> None:
     for environment in environments.variants:
         assert environment.single("RDS::DBCluster")["Port"] not in (None, 5432)
         for place, instance in environment.properties("RDS::DBInstance").items():
@@ -113,9 +101,7 @@ def test_master_user_name_is_not_well_known(environments: Environments) -> None:
 
 
 @pytest.mark.control(11)
-def test_database_maintenance_and_backup_windows_are_apart(
-    environments: Environments,
-) -> None:
+def test_database_windows_are_apart(environments: Environments) -> None:
     cluster = environments.base.single("RDS::DBCluster")
     backup = minutes(cluster["PreferredBackupWindow"])
     maintenance = minutes(cluster["PreferredMaintenanceWindow"])
@@ -125,9 +111,7 @@ def test_database_maintenance_and_backup_windows_are_apart(
 
 
 @pytest.mark.control(12)
-def test_database_minimum_capacity_suffices_for_insights(
-    environments: Environments,
-) -> None:
+def test_database_capacity_suffices_for_insights(environments: Environments) -> None:
     scaling = environments.base.single("RDS::DBCluster")[
         "ServerlessV2ScalingConfiguration"
     ]
@@ -147,9 +131,7 @@ def versions(file: str) -> set[str]:
 
 
 @pytest.mark.control(13)
-def test_engine_version_can_be_created_and_fits_its_parameter_group(
-    environments: Environments,
-) -> None:
+def test_engine_version_can_be_created(environments: Environments) -> None:
     # The linter warns of 16.6 and lets 11.9 pass: so both of its tables are asked.
     version = environments.base.single("RDS::DBCluster")["EngineVersion"]
     assert version in versions("engine_version.json")
@@ -159,9 +141,7 @@ def test_engine_version_can_be_created_and_fits_its_parameter_group(
 
 
 @pytest.mark.control(14, 15)
-def test_database_instances_are_patched_and_not_public(
-    environments: Environments,
-) -> None:
+def test_instances_are_patched_and_not_public(environments: Environments) -> None:
     for environment in environments.variants:
         for place, instance in environment.properties("RDS::DBInstance").items():
             assert instance["AutoMinorVersionUpgrade"] is True, place
@@ -169,17 +149,13 @@ def test_database_instances_are_patched_and_not_public(
 
 
 @pytest.mark.control(16)
-def test_performance_insights_are_on(
-    environments: Environments,
-) -> None:
+def test_performance_insights_are_on(environments: Environments) -> None:
     cluster = environments.base.single("RDS::DBCluster")
     assert cluster["PerformanceInsightsEnabled"] is True
 
 
 @pytest.mark.control(17)
-def test_database_operating_system_is_measured_each_minute(
-    environments: Environments,
-) -> None:
+def test_enhanced_monitoring_is_on(environments: Environments) -> None:
     cluster = environments.base.single("RDS::DBCluster")
     assert cluster["MonitoringInterval"] == 60
     role = cluster["MonitoringRoleArn"].strip("<>").removesuffix(".Arn")
@@ -187,9 +163,7 @@ def test_database_operating_system_is_measured_each_minute(
 
 
 @pytest.mark.control(18, 19)
-def test_second_database_instance_keeps_the_writers_capacity(
-    environments: Environments,
-) -> None:
+def test_reader_keeps_the_writers_capacity(environments: Environments) -> None:
     # Aurora spreads instances over the zones of the subnet group by itself. Below
     # tier 1 a reader shrinks by its own load and takes over cold.
     instances = environments.base.properties("RDS::DBInstance")
@@ -199,9 +173,7 @@ def test_second_database_instance_keeps_the_writers_capacity(
 
 
 @pytest.mark.control(20)
-def test_failover_and_failure_events_are_published(
-    environments: Environments,
-) -> None:
+def test_failover_and_failure_events_are_published(environments: Environments) -> None:
     for environment in environments.variants:
         subscriptions = environment.properties("RDS::EventSubscription").values()
         published = {

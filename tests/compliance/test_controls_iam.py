@@ -33,9 +33,7 @@ def trusts(environment: ResolvedEnvironment) -> Iterator[tuple[str, dict[str, An
 
 
 @pytest.mark.control(123)
-def test_trust_policies_are_bound_to_account_and_source(
-    environments: Environments,
-) -> None:
+def test_trust_is_bound_to_account_and_source(environments: Environments) -> None:
     for environment in environments.variants:
         for place, statement in trusts(environment):
             conditions = statement["Condition"]
@@ -46,9 +44,7 @@ def test_trust_policies_are_bound_to_account_and_source(
                 assert f":{account}:" in source, place
 
 
-def test_roles_carry_the_boundary_where_one_is_given(
-    environments: Environments,
-) -> None:
+def test_roles_carry_a_given_boundary(environments: Environments) -> None:
     # Service Catalog's launch role may create no other role.
     boundary = "arn:aws:iam::123456789012:policy/Boundary"
     bounded = environments.variant(PermissionsBoundaryArn=boundary)
@@ -58,9 +54,7 @@ def test_roles_carry_the_boundary_where_one_is_given(
 
 
 @pytest.mark.control(124)
-def test_roles_are_assumed_by_named_services_only(
-    environments: Environments,
-) -> None:
+def test_roles_are_assumed_by_named_services_only(environments: Environments) -> None:
     for environment in environments.variants:
         for place, statement in trusts(environment):
             assert list(statement["Principal"]) == ["Service"], place
@@ -96,9 +90,7 @@ def test_roles_are_allowed_no_whole_service(environments: Environments) -> None:
 
 
 @pytest.mark.control(126)
-def test_passed_roles_are_named_and_for_ecs_tasks_only(
-    environments: Environments,
-) -> None:
+def test_roles_are_passed_by_name_to_ecs_tasks(environments: Environments) -> None:
     for environment in environments.variants:
         count = 0
         roles = {f"<{place}.Arn>" for place in environment.properties("IAM::Role")}
@@ -127,9 +119,7 @@ def test_secrets_are_read_by_name(environments: Environments) -> None:
 
 
 @pytest.mark.control(128)
-def test_decryption_is_bound_to_a_service_or_session(
-    environments: Environments,
-) -> None:
+def test_key_use_is_bound_to_service_or_session(environments: Environments) -> None:
     for environment in environments.variants:
         count = 0
         for place, action, statement in grants(environment):
@@ -157,9 +147,7 @@ BOUND_BY_CONDITION = {
 
 
 @pytest.mark.control(129)
-def test_wildcard_resources_only_for_actions_without_resource_form(
-    environments: Environments,
-) -> None:
+def test_wildcard_resources_only_where_required(environments: Environments) -> None:
     for environment in environments.variants:
         unbound = {
             action

@@ -15,9 +15,7 @@ DATABASE = "<Security.Database.GroupId>"
 
 
 @pytest.mark.control(58)
-def test_vpc_flow_log_goes_to_a_log_group_of_the_stack(
-    environments: Environments,
-) -> None:
+def test_flow_log_goes_to_an_own_log_group(environments: Environments) -> None:
     log = environments.base.single("EC2::FlowLog")
     ((vpc, _),) = environments.base.properties("EC2::VPC").items()
     assert log["ResourceId"] == f"<{vpc}>"
@@ -84,9 +82,7 @@ def test_load_balancer_admits_named_ranges_only(environments: Environments) -> N
 
 
 @pytest.mark.control(62)
-def test_each_zone_has_its_own_nat_gateway(
-    environments: Environments,
-) -> None:
+def test_each_zone_has_its_own_nat_gateway(environments: Environments) -> None:
     environment = environments.base
     subnets = environment.properties("EC2::Subnet")
     zone_of_nat = {
@@ -119,9 +115,7 @@ def endpoints(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.control(63)
-def test_every_service_has_an_endpoint_without_internet_access(
-    environments: Environments,
-) -> None:
+def test_endpoints_cover_every_service(environments: Environments) -> None:
     needed = {
         *("ecr.api", "ecr.dkr", "logs", "secretsmanager", "kms", "ssmmessages"),
         *("monitoring", "sts", "ecs"),
@@ -136,9 +130,7 @@ def test_every_service_has_an_endpoint_without_internet_access(
 
 
 @pytest.mark.control(64)
-def test_s3_endpoint_admits_this_account_and_image_layers_only(
-    environments: Environments,
-) -> None:
+def test_s3_endpoint_admits_account_and_images(environments: Environments) -> None:
     for environment in (environments.base, environments.with_endpoints):
         statements = endpoints(environment)["s3"]["PolicyDocument"]["Statement"]
         layers = "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/*"
@@ -164,9 +156,7 @@ def test_endpoints_have_private_dns_names(environments: Environments) -> None:
 
 
 @pytest.mark.control(66, 67)
-def test_database_admits_security_groups_of_the_stack_only(
-    environments: Environments,
-) -> None:
+def test_database_admits_named_groups_only(environments: Environments) -> None:
     for environment in environments.variants:
         groups = environment.properties("EC2::SecurityGroup")
         cluster = environment.single("RDS::DBCluster")
@@ -198,9 +188,7 @@ def test_egress_is_limited_to_single_tcp_ports(environments: Environments) -> No
 
 
 @pytest.mark.control(70)
-def test_endpoints_leave_no_egress_to_the_internet(
-    environments: Environments,
-) -> None:
+def test_endpoints_leave_no_internet_egress(environments: Environments) -> None:
     for rule in rules(environments.with_endpoints, "Egress").values():
         assert rule.get("CidrIp") not in WORLD
         assert rule.get("CidrIpv6") not in WORLD
@@ -214,9 +202,7 @@ def test_endpoints_leave_no_egress_to_the_internet(
 
 
 @pytest.mark.control(71)
-def test_security_group_rules_have_valid_descriptions(
-    environments: Environments,
-) -> None:
+def test_security_groups_have_valid_descriptions(environments: Environments) -> None:
     for environment in environments.variants:
         every = rules(environment, "Ingress") | rules(environment, "Egress")
         descriptions = {place: rule["Description"] for place, rule in every.items()}

@@ -31,9 +31,7 @@ def workers(environment: ResolvedEnvironment) -> set[str]:
 
 
 @pytest.mark.control(108, 109)
-def test_circuit_breaker_rolls_failed_deployments_back(
-    environments: Environments,
-) -> None:
+def test_failed_deployments_are_rolled_back(environments: Environments) -> None:
     for environment in environments.variants:
         for place, service in services(environment).items():
             breaker = service["DeploymentConfiguration"]["DeploymentCircuitBreaker"]
@@ -41,9 +39,7 @@ def test_circuit_breaker_rolls_failed_deployments_back(
 
 
 @pytest.mark.control(111)
-def test_old_tasks_stay_until_new_tasks_are_healthy(
-    environments: Environments,
-) -> None:
+def test_old_tasks_stay_until_new_are_healthy(environments: Environments) -> None:
     for environment in environments.variants:
         for place, service in services(environment).items():
             deployment = service["DeploymentConfiguration"]
@@ -84,9 +80,7 @@ def test_zone_rebalancing_is_off_for_workers_only(environments: Environments) ->
 
 
 @pytest.mark.control(115)
-def test_services_run_on_the_latest_platform_version(
-    environments: Environments,
-) -> None:
+def test_platform_version_is_latest(environments: Environments) -> None:
     for place, service in services(environments.base).items():
         assert service["PlatformVersion"] == "LATEST", place
 
@@ -151,9 +145,7 @@ def scale_in_cooldown(policy: dict[str, Any]) -> int | None:
 
 
 @pytest.mark.control(120)
-def test_scale_in_has_a_cooldown_except_for_surplus(
-    environments: Environments,
-) -> None:
+def test_scale_in_has_a_cooldown(environments: Environments) -> None:
     without = set()
     for policy in environments.base.properties(
         "ApplicationAutoScaling::ScalingPolicy"
@@ -166,9 +158,7 @@ def test_scale_in_has_a_cooldown_except_for_surplus(
 
 
 @pytest.mark.control(121)
-def test_alarms_notify_or_scale(
-    environments: Environments,
-) -> None:
+def test_alarms_notify_or_scale(environments: Environments) -> None:
     for environment in environments.variants:
         policies = environment.properties("ApplicationAutoScaling::ScalingPolicy")
         receivers = {"<AlarmTopic.Topic>", *(f"<{place}.Arn>" for place in policies)}

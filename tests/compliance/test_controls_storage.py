@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.compliance.environments import (
-    Environments,
-    ResolvedEnvironment,
-    as_list,
-)
+from tests.compliance.environments import Environments, ResolvedEnvironment, as_list
 from tests.resolver import PSEUDO
 
 KEY = "<Encryption.Key.Arn>"
@@ -19,16 +15,14 @@ ACCESS_LOGS = "Storage.AccessLogs"
 
 
 @pytest.mark.control(38)
-def test_secrets_use_the_customer_managed_key(environments: Environments) -> None:
+def test_secrets_use_a_customer_key(environments: Environments) -> None:
     for environment in environments.variants:
         for place, secret in environment.properties("SecretsManager::Secret").items():
             assert secret["KmsKeyId"] == KEY, place
 
 
 @pytest.mark.control(39, 40)
-def test_secrets_are_generated_without_punctuation(
-    environments: Environments,
-) -> None:
+def test_secrets_have_no_punctuation(environments: Environments) -> None:
     # Some of # / ? [ ] @ % break one of three URL parsers.
     for place, secret in environments.base.properties("SecretsManager::Secret").items():
         assert secret["GenerateSecretString"]["ExcludePunctuation"] is True, place
@@ -37,9 +31,7 @@ def test_secrets_are_generated_without_punctuation(
 
 
 @pytest.mark.control(41, 44)
-def test_key_rotates_and_its_deletion_takes_30_days(
-    environments: Environments,
-) -> None:
+def test_key_rotates_and_waits_for_deletion(environments: Environments) -> None:
     key = environments.base.single("KMS::Key")
     assert key["EnableKeyRotation"] is True
     assert key["PendingWindowInDays"] == 30
@@ -64,9 +56,7 @@ def test_key_policy_allows_no_wildcard_principal(environments: Environments) -> 
 
 
 @pytest.mark.control(43)
-def test_services_use_the_key_for_this_account_only(
-    environments: Environments,
-) -> None:
+def test_key_serves_this_account_only(environments: Environments) -> None:
     count = 0
     for statement in key_statements(environments.base):
         principal = statement["Principal"]
@@ -144,9 +134,7 @@ def test_old_versions_and_incomplete_uploads_expire(environments: Environments) 
 
 
 @pytest.mark.control(49)
-def test_buckets_use_the_customer_managed_key_with_a_bucket_key(
-    environments: Environments,
-) -> None:
+def test_buckets_use_a_customer_and_bucket_key(environments: Environments) -> None:
     buckets = environments.base.properties("S3::Bucket")
     assert len(buckets) > 1
     for place, bucket in buckets.items():
@@ -179,9 +167,7 @@ def test_buckets_have_no_access_lists(environments: Environments) -> None:
 
 
 @pytest.mark.control(52)
-def test_access_logs_are_written_for_this_account_only(
-    environments: Environments,
-) -> None:
+def test_access_logs_are_written_for_this_account(environments: Environments) -> None:
     buckets, balancers = (
         statement
         for statements in bucket_policies(environments.base).values()
@@ -207,9 +193,7 @@ def test_access_logs_are_written_for_this_account_only(
 
 
 @pytest.mark.control(53)
-def test_alarm_topic_key_admits_cloudwatch_and_rds(
-    environments: Environments,
-) -> None:
+def test_alarm_topic_key_admits_its_publishers(environments: Environments) -> None:
     # Under alias/aws/sns an alarm is lost without an error.
     assert environments.base.single("SNS::Topic")["KmsMasterKeyId"] == KEY
     services = {
@@ -222,9 +206,7 @@ def test_alarm_topic_key_admits_cloudwatch_and_rds(
 
 
 @pytest.mark.control(54)
-def test_alarm_topic_publishers_are_services_of_this_account(
-    environments: Environments,
-) -> None:
+def test_alarm_topic_publishers_are_named(environments: Environments) -> None:
     policy = environments.base.single("SNS::TopicPolicy")["PolicyDocument"]
     allowing = [s for s in policy["Statement"] if s["Effect"] == "Allow"]
     assert allowing
@@ -244,9 +226,7 @@ def test_alarm_topic_publishers_are_services_of_this_account(
 
 
 @pytest.mark.control(55, 57)
-def test_log_groups_expire_are_encrypted_and_retained(
-    environments: Environments,
-) -> None:
+def test_log_groups_expire_and_are_encrypted(environments: Environments) -> None:
     for environment in environments.variants:
         for place, group in environment.resources("Logs::LogGroup").items():
             assert group["Properties"]["RetentionInDays"], place

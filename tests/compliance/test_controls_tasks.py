@@ -9,11 +9,7 @@ from typing import Any
 import pytest
 
 from fargate_runtime import connections
-from tests.compliance.environments import (
-    Environments,
-    ResolvedEnvironment,
-    variables,
-)
+from tests.compliance.environments import Environments, ResolvedEnvironment, variables
 
 KEY = "<Encryption.Key.Arn>"
 WORKERS = ("DefaultWorkers.Worker", "SpotWorkers.Worker")
@@ -27,9 +23,7 @@ def test_container_insights_are_enhanced(environments: Environments) -> None:
 
 
 @pytest.mark.control(86)
-def test_execute_command_sessions_are_logged_and_encrypted(
-    environments: Environments,
-) -> None:
+def test_exec_sessions_are_logged_and_encrypted(environments: Environments) -> None:
     for environment in environments.variants:
         cluster = environment.single("ECS::Cluster")
         shells = cluster["Configuration"]["ExecuteCommandConfiguration"]
@@ -43,9 +37,7 @@ def test_execute_command_sessions_are_logged_and_encrypted(
 
 
 @pytest.mark.control(86)
-def test_execute_command_is_off_by_default(
-    environments: Environments,
-) -> None:
+def test_exec_is_off_by_default(environments: Environments) -> None:
     parent = environments.library["parent.template.json"]
     assert parent["Parameters"]["EnableExecuteCommand"]["Default"] == "false"
     for place, service in environments.base.properties("ECS::Service").items():
@@ -57,18 +49,14 @@ def test_execute_command_is_off_by_default(
 
 
 @pytest.mark.control(87)
-def test_ephemeral_storage_uses_the_customer_managed_key(
-    environments: Environments,
-) -> None:
+def test_ephemeral_storage_uses_a_customer_key(environments: Environments) -> None:
     configuration = environments.base.single("ECS::Cluster")["Configuration"]
     disks = configuration["ManagedStorageConfiguration"]
     assert disks["FargateEphemeralStorageKmsKeyId"] == KEY
 
 
 @pytest.mark.control(88)
-def test_readonly_root_has_volumes_where_airflow_writes(
-    environments: Environments,
-) -> None:
+def test_readonly_root_has_writable_volumes(environments: Environments) -> None:
     # A parameter, off with the stock image: decision 7.
     definitions = environments.with_readonly_root.properties("ECS::TaskDefinition")
     for place, container in environments.with_readonly_root.containers().items():
@@ -94,9 +82,7 @@ def test_containers_state_a_user_that_is_not_root(environments: Environments) ->
 
 
 @pytest.mark.control(91, 101)
-def test_containers_are_not_privileged_and_see_no_host_process(
-    environments: Environments,
-) -> None:
+def test_containers_are_not_privileged(environments: Environments) -> None:
     for environment in environments.variants:
         for place, container in environment.containers().items():
             assert not container.get("Privileged"), place
@@ -106,9 +92,7 @@ def test_containers_are_not_privileged_and_see_no_host_process(
 
 
 @pytest.mark.control(92, 93)
-def test_containers_drop_all_capabilities_and_have_an_init_process(
-    environments: Environments,
-) -> None:
+def test_containers_drop_capabilities(environments: Environments) -> None:
     for environment in environments.variants:
         for place, container in environment.containers().items():
             parameters = container["LinuxParameters"]
@@ -130,9 +114,7 @@ def logs(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.control(94, 99)
-def test_containers_log_without_blocking(
-    environments: Environments,
-) -> None:
+def test_containers_log_without_blocking(environments: Environments) -> None:
     # A blocking driver stalls the scheduler while CloudWatch throttles.
     for environment in environments.variants:
         for place, log in logs(environment).items():
@@ -146,9 +128,7 @@ def test_containers_log_without_blocking(
 
 
 @pytest.mark.control(95)
-def test_services_have_a_health_check_with_time_to_start(
-    environments: Environments,
-) -> None:
+def test_health_checks_leave_time_to_start(environments: Environments) -> None:
     for environment in environments.variants:
         for place, service in environment.properties("ECS::Service").items():
             check = environment.container_of(service)["HealthCheck"]
@@ -158,9 +138,7 @@ def test_services_have_a_health_check_with_time_to_start(
 
 
 @pytest.mark.control(96, 97)
-def test_stop_timeout_is_120_seconds_at_most_and_for_workers(
-    environments: Environments,
-) -> None:
+def test_stop_timeouts_are_120_seconds_at_most(environments: Environments) -> None:
     # Fargate refuses more than 120; no linter sees 600.
     containers = environments.internet_facing.containers()
     assert all(0 < each["StopTimeout"] <= 120 for each in containers.values())
@@ -179,9 +157,7 @@ def test_container_memory_fits_into_the_task(environments: Environments) -> None
 
 
 @pytest.mark.control(100, 103)
-def test_tasks_share_no_role_and_have_two(
-    environments: Environments,
-) -> None:
+def test_tasks_share_no_role_and_have_two(environments: Environments) -> None:
     # The execution role reads secrets; a role of its own keeps them from user code.
     for environment in environments.variants:
         roles = environment.properties("IAM::Role")
@@ -232,9 +208,7 @@ def test_plain_variables_are_not_named_like_secrets(environments: Environments) 
 
 
 @pytest.mark.control(105, 106)
-def test_plain_values_hold_no_password(
-    environments: Environments,
-) -> None:
+def test_plain_values_hold_no_password(environments: Environments) -> None:
     # What {{resolve:}} returns would lie in clear in the task definition.
     for environment in environments.variants:
         for place, definition in environment.properties("ECS::TaskDefinition").items():
@@ -246,9 +220,7 @@ def test_plain_values_hold_no_password(
 
 
 @pytest.mark.control(106)
-def test_secrets_are_injected_by_arn(
-    environments: Environments,
-) -> None:
+def test_secrets_are_injected_by_arn(environments: Environments) -> None:
     for environment in environments.variants:
         known = {
             f"<{place}>" for place in environment.properties("SecretsManager::Secret")
@@ -261,9 +233,7 @@ def test_secrets_are_injected_by_arn(
 
 
 @pytest.mark.control(107)
-def test_broker_clients_verify_its_certificate(
-    environments: Environments,
-) -> None:
+def test_broker_clients_verify_its_certificate(environments: Environments) -> None:
     # A bare rediss:// verifies nothing. With these two settings Airflow requires a
     # certificate of the broker; with mutual TLS it would need one of its own.
     clients = 0

@@ -18,18 +18,14 @@ def attributes(environment: ResolvedEnvironment) -> dict[str, str]:
 
 
 @pytest.mark.control(73)
-def test_load_balancer_is_internal_by_default(
-    environments: Environments,
-) -> None:
+def test_load_balancer_is_internal_by_default(environments: Environments) -> None:
     parent = environments.library["parent.template.json"]
     assert parent["Parameters"]["LoadBalancerScheme"]["Default"] == "internal"
     assert environments.base.single(BALANCER)["Scheme"] == "internal"
 
 
 @pytest.mark.control(74, 75)
-def test_load_balancer_logs_requests_and_connections(
-    environments: Environments,
-) -> None:
+def test_load_balancer_logs_are_on(environments: Environments) -> None:
     for environment in environments.variants:
         values = attributes(environment)
         for log in ("access_logs", "connection_logs"):
@@ -40,9 +36,7 @@ def test_load_balancer_logs_requests_and_connections(
 
 
 @pytest.mark.control(76, 78)
-def test_invalid_headers_are_dropped_and_desync_is_mitigated(
-    environments: Environments,
-) -> None:
+def test_malformed_requests_are_dropped(environments: Environments) -> None:
     for environment in environments.variants:
         values = attributes(environment)
         assert values["routing.http.drop_invalid_header_fields.enabled"] == "true"
@@ -71,9 +65,7 @@ def test_load_balancer_accepts_no_tls_below_1_2(environments: Environments) -> N
 
 
 @pytest.mark.control(80)
-def test_internet_facing_load_balancer_has_a_web_firewall(
-    environments: Environments,
-) -> None:
+def test_public_load_balancer_has_a_web_firewall(environments: Environments) -> None:
     environment = environments.internet_facing
     ((balancer, _),) = environment.properties(BALANCER).items()
     ((firewall, _),) = environment.properties("WAFv2::WebACL").items()
