@@ -143,7 +143,7 @@ def define(t: Template, given: Inputs) -> Outputs:
     )
 
     # What an operator looks at and works with.
-    enable_flower = t.condition("EnableFlower", Equals(given.enable_flower, "true"))
+    enable_flower = t.condition("HasFlower", Equals(given.enable_flower, "true"))
     fargate.service(
         fargate.task(FLOWER, condition=enable_flower),
         group_id=given.flower_group_id,

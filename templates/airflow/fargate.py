@@ -431,7 +431,7 @@ class Fargate:
 
     def _readonly_root_filesystem(self) -> ConditionName:
         switch = self._site.guard.readonly_root_filesystem
-        return self._when("ReadonlyRootFilesystem", Equals(switch, "true"))
+        return self._when("HasReadonlyRoot", Equals(switch, "true"))
 
     def _has_previous_key(self) -> ConditionName:
         arn = self._site.keys.previous_fernet_secret_arn

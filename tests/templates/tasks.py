@@ -16,9 +16,9 @@ PAGES = {
     "Workers": workers.define,
 }
 QUIET = {
-    "GuardAllowsExec": "false",
+    "GuardEnableExecuteCommand": "false",
     "GuardExtraPolicyArns": "",
-    "GuardHasReadOnlyRoot": "false",
+    "GuardReadonlyRootFilesystem": "false",
     "GuardPermissionsBoundaryArn": "",
     "KeysPreviousFernetSecretArn": "",
     "EnableFlower": "true",

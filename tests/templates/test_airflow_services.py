@@ -22,7 +22,7 @@ from tests.templates.tasks import (
     service,
 )
 
-EXEC = {"GuardAllowsExec": "true"}
+EXEC = {"GuardEnableExecuteCommand": "true"}
 
 
 def test_tasks_find_the_api_server_by_its_name() -> None:

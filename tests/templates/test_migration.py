@@ -19,7 +19,7 @@ GATE = RESOURCES["Migration"]["Properties"]
 def test_the_function_is_told_all_that_it_needs() -> None:
     gate = resolved("Migration").resources["Migration"]["Properties"]
     assert gate == {
-        "ServiceToken": "<Migration.GateFunction.Arn>",
+        "ServiceToken": "<Migration.MigrationFunction.Arn>",
         "ServiceTimeout": 3600,
         "Cluster": "given-ClusterArn",
         "TaskDefinition": "<Migration.MigrationDefinition>",
@@ -78,7 +78,7 @@ def test_the_function_may_do_exactly_what_it_does() -> None:
     does = {a.replace("lambda:Invoke", "lambda:InvokeFunction") for a in does}
     may = {
         action
-        for name in ("GatePolicy", "MigrationFunctionInvokePolicy")
+        for name in ("MigrationFunctionPolicy", "MigrationFunctionInvokePolicy")
         for s in RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
         for action in s["Action"]
     }
@@ -102,7 +102,7 @@ def test_the_gate_waits_for_every_right_of_its_function() -> None:
     # A right that comes a second late is a launch that fails once in ten.
     assert RESOURCES["Migration"]["DependsOn"] == "MigrationFunctionInvokePolicy"
     again = RESOURCES["MigrationFunctionInvokePolicy"]["Properties"]
-    assert again["Roles"] == [{"Ref": "GateRole"}]
+    assert again["Roles"] == [{"Ref": "MigrationFunctionRole"}]
     (statement,) = again["PolicyDocument"]["Statement"]
     assert statement["Action"] == ["lambda:InvokeFunction"]
     assert statement["Resource"] == [{"Fn::GetAtt": ["MigrationFunction", "Arn"]}]
@@ -116,14 +116,14 @@ def test_the_function_is_the_runtime_that_the_containers_start_from() -> None:
     }
     assert function["Handler"] == "fargate_runtime.migration.custom_resource.handler"
     assert function["Runtime"] == "python3.13"
-    assert function["LoggingConfig"] == {"LogGroup": "<Migration.GateLog>"}
+    assert function["LoggingConfig"] == {"LogGroup": "<Migration.MigrationFunctionLog>"}
 
 
 def test_the_function_holds_no_secret_and_no_way_into_the_network() -> None:
     # It starts a task and reads a log. What it does not have, nobody takes from it.
     function = resolved("Migration").resources["MigrationFunction"]["Properties"]
     assert not function.keys() & {"Environment", "VpcConfig"}
-    for name in ("GatePolicy", "MigrationFunctionInvokePolicy"):
+    for name in ("MigrationFunctionPolicy", "MigrationFunctionInvokePolicy"):
         assert "secretsmanager" not in str(RESOURCES[name])
 
 

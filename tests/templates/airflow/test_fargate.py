@@ -110,7 +110,7 @@ def test_a_read_only_root_leaves_the_folders_that_airflow_writes(
     # Control 88: off, nothing is mounted, because Fargate gives a volume to root.
     assert not {"Volumes"} & definition(component).keys()
     assert "MountPoints" not in container(component)
-    hardened = {"GuardHasReadOnlyRoot": "true"}
+    hardened = {"GuardReadonlyRootFilesystem": "true"}
     made = container(component, **hardened)
     assert made["ReadonlyRootFilesystem"] == "true"
     mounted = {m["SourceVolume"]: m["ContainerPath"] for m in made["MountPoints"]}
@@ -163,7 +163,7 @@ def test_only_workers_are_never_moved_between_zones(component: Component) -> Non
 @each_service
 def test_a_shell_needs_the_operators_switch(component: Component) -> None:
     assert service(component)["EnableExecuteCommand"] == "false"
-    allowed = service(component, GuardAllowsExec="true")
+    allowed = service(component, GuardEnableExecuteCommand="true")
     assert allowed["EnableExecuteCommand"] == "true"
 
 

@@ -63,7 +63,7 @@ MAY = {
     COMMAND: READS_DAGS,
 }
 
-EXEC = {"GuardAllowsExec": "true"}
+EXEC = {"GuardEnableExecuteCommand": "true"}
 EXTRAS = {"GuardExtraPolicyArns": "arn:a,arn:b"}
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
@@ -161,7 +161,7 @@ def test_the_key_opens_for_a_service_or_a_session_and_not_by_hand() -> None:
 
 def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
     resources = resolved("Migration").resources
-    policy = resources["GatePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    policy = resources["MigrationFunctionPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     ours = {action: s for s in policy for action in s["Action"]}
     in_cluster = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
     assert ours["ecs:RunTask"]["Resource"] == ["<Migration.MigrationDefinition>"]
@@ -200,7 +200,7 @@ def test_a_role_carries_its_own_policy_and_what_a_switch_adds(
     page = page_of(component)
     component = host(component)
     expected = [f"<{page}.{component.title}TaskPolicy>"]
-    if component.is_service and changes.get("GuardAllowsExec"):
+    if component.is_service and changes.get("GuardEnableExecuteCommand"):
         expected.append(f"<{page}.ExecPolicy>")
     if component in {WORKER, DAG_PROCESSOR, TRIGGERER} and "GuardExtraPolicyArns" in (
         changes
@@ -243,7 +243,7 @@ def test_a_role_is_assumed_for_this_account_alone() -> None:
             arn = "arn:aws:ecs:eu-central-1:123456789012:*"
             assert condition["ArnLike"] == {"aws:SourceArn": arn}, place
         else:
-            assert place == "Migration.GateRole"
+            assert place == "Migration.MigrationFunctionRole"
 
 
 def test_the_operators_boundary_is_around_every_role() -> None:

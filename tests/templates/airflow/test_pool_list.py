@@ -185,7 +185,7 @@ CONTRADICTIONS = (
     {"Concurrency": "0"},
     {"Concurrency": "2.5"},
     {"Concurrency": "08"},
-    {"Style": "fast"},
+    {"ScalingProfile": "fast"},
     {"PredictiveScaling": "maybe"},
     {"TargetStartSeconds": "-1"},
     {"TargetStartSeconds": "1000000"},
