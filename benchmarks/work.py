@@ -27,11 +27,11 @@ def compile_everything() -> None:
 def compile_pools(count: int) -> None:
     """Compile the parent with that many worker pools, and hold it to every quota."""
     from templates import parent
-    from templates.airflow.pools import Pool
+    from templates.airflow.pools import Pool, all_but
 
     pools = tuple(
-        # CloudFormation's 200 parameters cannot ask for every knob of fifty pools.
-        Pool(name=f"pool{number}", queue=f"queue{number}", asks=())
+        # CloudFormation's 200 parameters do not hold every setting of fifty pools.
+        Pool(name=f"pool{number}", queue=f"queue{number}", fixed=all_but())
         for number in range(count)
     )
     product = Build(assets()).root(parent.define_with(pools))

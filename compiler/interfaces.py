@@ -1,10 +1,11 @@
-"""What a template takes and gives: frozen fields, each a value or a record of them."""
+"""Inputs and outputs of a template: frozen fields, each a value or a record."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import (
     TYPE_CHECKING,
@@ -29,13 +30,17 @@ def about(
     group: str = "",
     label: str = "",
     public: bool = False,
+    flat: bool = False,
+    tags: Collection[str] = (),
     **properties: Any,
 ) -> Any:
     """Describe a field of an interface.
 
     ``group`` and ``label`` place a root parameter in the console's form;
-    ``public`` marks an output that people read although no stack does; further
-    properties (Default, AllowedValues, ...) go on the root's parameter.
+    ``public`` marks an output that people read although no stack does; ``flat`` lets
+    the members of a record cross without the field's name before theirs; ``tags``
+    mark a field for the code that iterates over them; further properties (Default,
+    AllowedValues, ...) go on the root's parameter.
     """
     return field(
         metadata={
@@ -43,6 +48,8 @@ def about(
             "group": group,
             "label": label,
             "public": public,
+            "flat": flat,
+            "tags": frozenset(tags),
             "properties": properties,
         }
     )
@@ -59,9 +66,9 @@ class Interface:
         assign = cls.__init__
 
         @functools.wraps(assign)
-        def checked(self: Interface, **given: Any) -> None:
-            _check_names(cls, given)
-            assign(self, **given)
+        def checked(self: Interface, **values: Any) -> None:
+            _check_names(cls, values)
+            assign(self, **values)
 
         cls.__init__ = checked  # type: ignore[assignment, method-assign]
 
@@ -91,18 +98,22 @@ class Record(Interface):
     """Values that travel together, as one field of an Inputs or Outputs.
 
     A field ``database: Database`` crosses as ``DatabaseHost``, ``DatabasePort``
-    and so on. A nested template declares only those members it uses.
+    and so on, or as ``Host`` and ``Port`` where it is described as ``flat``. A nested
+    template declares only those members it uses.
+
+    A record of an operator's settings is a field of the root's Inputs and of those of
+    nested templates. Its members carry defaults and constraints for the root.
     """
 
 
 def members(interface: type[Interface]) -> dict[str, type[Value | Record]]:
-    """Return the fields of an interface, in order, and the kind of each."""
+    """Return the fields of an interface, in order, and the type of each."""
     return _type_hints(cast(Hashable, interface))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """One value that crosses: its flat name, its kind, and where it lies."""
+    """One value that crosses: its flat name, its type, and its path of fields."""
 
     name: str
     kind: type[Value]
@@ -135,9 +146,10 @@ def _leaves(interface: Any) -> tuple[Leaf, ...]:
     for f in fields(interface):
         kind = members(interface)[f.name]
         if issubclass(kind, Record):
+            prefix = "" if f.metadata["flat"] else f"{f.name}_"
             found += (
                 Leaf(
-                    name=f"{f.name}_{leaf.name}",
+                    name=prefix + leaf.name,
                     kind=leaf.kind,
                     path=(f.name, *leaf.path),
                     notes=leaf.notes,
@@ -146,16 +158,32 @@ def _leaves(interface: Any) -> tuple[Leaf, ...]:
             )
         else:
             found.append(Leaf(name=f.name, kind=kind, path=(f.name,), notes=f.metadata))
+    names = Counter(leaf.name for leaf in found)
+    for name, count in names.items():
+        if count > 1:
+            raise WiringError(
+                f"{place(interface)}.{name}",
+                f"{count} values of the interface have this name",
+                "Rename one, or write about(...) without flat=True",
+            )
     return tuple(found)
 
 
-def fill(interface: type[Face], values: Mapping[str, Value], prefix: str = "") -> Face:
-    """Return an interface with ``values`` by flat name."""
+def fill(interface: type[Face], value: Callable[[Leaf], Value]) -> Face:
+    """Return an interface with the ``value`` of each leaf."""
+    return _filled(interface, {leaf.path: value(leaf) for leaf in leaves(interface)})
+
+
+def _filled(
+    interface: type[Face],
+    values: Mapping[tuple[str, ...], Value],
+    path: tuple[str, ...] = (),
+) -> Face:
     return interface(
         **{
-            name: fill(kind, values, f"{prefix}{name}_")
+            name: _filled(kind, values, (*path, name))
             if issubclass(kind, Record)
-            else values[prefix + name]
+            else values[(*path, name)]
             for name, kind in members(interface).items()
         }
     )
@@ -167,7 +195,7 @@ def place(interface: type[Interface]) -> str:
 
 
 def spell(value: object) -> str:
-    """Return how a message names a value: by its kind, or as JSON."""
+    """Return how a message names a value: by its type, or as JSON."""
     if isinstance(value, Value):
         return f"a {type(value).__name__}"
     if isinstance(value, Interface):
@@ -175,9 +203,9 @@ def spell(value: object) -> str:
     return f"{json.dumps(encode_to_dict(cast(Any, value)), default=repr)}"
 
 
-def _check_names(interface: type[Interface], given: Mapping[str, object]) -> None:
+def _check_names(interface: type[Interface], values: Mapping[str, object]) -> None:
     known = members(interface)
-    for name in given:
+    for name in values:
         if name not in known:
             raise WiringError(
                 f"{place(interface)}.{name}",
@@ -185,10 +213,10 @@ def _check_names(interface: type[Interface], given: Mapping[str, object]) -> Non
                 _known(name, known),
             )
     for name, kind in known.items():
-        if name not in given:
+        if name not in values:
             raise WiringError(
                 f"{place(interface)}.{name}",
-                "nothing was given for it",
+                "it has no value",
                 f"Write {name}=... with a {kind.__name__}",
             )
 

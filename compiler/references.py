@@ -1,4 +1,4 @@
-"""Who reads whom inside a template."""
+"""Find Ref, GetAtt and Sub references in a template."""
 
 from __future__ import annotations
 

@@ -1,24 +1,23 @@
-"""Whether a parameter file can launch a template; asked before anything is written.
+"""Validate parameter files against a compiled root template, before a launch.
 
-Four questions, all asked of every file, all answers reported at once:
+Four questions about every file, all answers reported at once:
 
 1. Does the file say what it should? (:mod:`compiler.parameters`)
 2. Is each value one that CloudFormation takes? (:mod:`compiler.constraints`)
 3. Do the template's Rules hold? (:mod:`compiler.rules`)
-4. Do the checks hold that no Rule can express? Those are given by the templates, as
-   a table of :class:`Check`.
+4. Do the checks hold that no Rule can express? They are a table of :class:`Check`,
+   which the templates provide.
 
 A value that is wrong by itself is left out of the third and fourth question, since
-what follows from it is noise. A check that names a parameter that the template does
-not have is itself a problem: renaming a parameter cannot switch a check off.
+what follows from it is noise. A check of a parameter that the template does not have
+is itself a problem: renaming a parameter cannot switch a check off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from cli.errors import Problem
 from compiler.constraints import definition_faults, elements, value_faults
@@ -27,47 +26,24 @@ from compiler.parameters import EnvironmentFile
 from compiler.rules import Unknown, evaluate
 from compiler.suggestions import nearest
 
+if TYPE_CHECKING:  # a file is checked without troposphere
+    from compiler.values import Value
+
+Values = TypeVarTuple("Values")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found: the numbers it compared, why it matters, what to do."""
+    """A mistake that a check found: the values it compared, the reason, the remedy."""
 
     what: str
     why: str = ""
     remedy: str
 
 
-class CheckError(Exception):
-    """A check is written wrongly; the message says how."""
-
-
-class Given:
-    """The values that a check has asked for, and no others."""
-
-    def __init__(
-        self,
-        reads: tuple[str, ...],
-        values: Mapping[str, str],
-        template: Mapping[str, Any],
-    ) -> None:
-        self._reads, self._values, self._template = reads, values, template
-
-    def __getitem__(self, name: str) -> str:
-        if name not in self._reads:
-            raise CheckError(f"it uses {name} without naming it in reads.")
-        return self._values[name]
-
-    def number(self, name: str) -> Decimal:
-        """Return a Number exactly, as it is written."""
-        kind = self._template["Parameters"][name]["Type"]
-        if kind != "Number":
-            raise CheckError(f"it calculates with {name}, which is a {kind}.")
-        return Decimal(self[name])
-
-
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A mistake that needs arithmetic to see, and the parameters it reads.
+    """A mistake that takes arithmetic to see, and the parameters it reads.
 
     ``finds`` gets their values and returns what is wrong with them, or None. The
     message points at the first of ``reads`` that the file states.
@@ -75,12 +51,51 @@ class Check:
 
     name: str
     reads: tuple[str, ...]
-    finds: Callable[[Given], Finding | None]
+    finds: Callable[[Mapping[str, str]], Finding | None]
+
+
+def check(
+    name: str,
+    finds: Callable[[*Values], Finding | None],
+    *values: *Values,
+) -> Check:
+    """Return a check of values of the root's Inputs, or of tuples of them.
+
+    ``finds`` takes the same values with the texts of the file, so mypy refuses a
+    parameter that does not exist or is of another type.
+    """
+    parameters = [
+        value.name for value in _flat(values) if not value.file_value.is_fixed
+    ]
+    return Check(
+        name=name,
+        reads=tuple(dict.fromkeys(parameters)),
+        finds=lambda texts: finds(*_with_texts(values, texts)),
+    )
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Value]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _with_texts(values: tuple[Any, ...], texts: Mapping[str, str]) -> Any:
+    return tuple(
+        _with_texts(value, texts)
+        if isinstance(value, tuple)
+        else type(value)(
+            replace(value.file_value, text=texts.get(value.name, value.file_value.text))
+        )
+        for value in values
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a file needs corrected, and what nobody can know before launch."""
+    """Problems of a file, and the rules that cannot be checked before launch."""
 
     problems: tuple[Problem, ...]
     unchecked: tuple[str, ...] = ()
@@ -93,7 +108,7 @@ def validate(
     *,
     name: str = "parent",
 ) -> Findings:
-    """Hold an environment against a compiled root template, called ``name``."""
+    """Validate an environment's file against a root template called ``name``."""
     return _Validation(environment, template, name).run(checks)
 
 
@@ -108,7 +123,7 @@ class _Validation:
             "Parameters", {}
         )
         self.values: dict[str, str] = {}
-        """The values that stand for themselves: given or default, and right."""
+        """Valid values: those of the file, and defaults."""
 
     def run(self, checks: Iterable[Check]) -> Findings:
         problems = [*self.environment.problems, *self.unknown(), *self.wrong()]
@@ -181,49 +196,39 @@ class _Validation:
             )
 
     def rule_values(self) -> dict[str, str | tuple[str, ...] | Unknown]:
-        found: dict[str, str | tuple[str, ...] | Unknown] = {}
+        values: dict[str, str | tuple[str, ...] | Unknown] = {}
         for parameter, definition in self.definitions.items():
             value = self.values.get(parameter)
             if value is None:
-                found[parameter] = Unknown()
+                values[parameter] = Unknown()
             elif definition["Type"] == "CommaDelimitedList":
-                found[parameter] = elements(value)
+                values[parameter] = elements(value)
             else:
-                found[parameter] = value
-        return found
+                values[parameter] = value
+        return values
 
     def check(self, check: Check) -> Iterator[Problem]:
         missing = [name for name in check.reads if name not in self.definitions]
         for parameter in missing:
-            yield self.broken_check(
-                check,
-                f"it reads {parameter}, which the {self.name} template does not have.",
-                nearest(parameter, self.definitions) or "Correct its reads.",
+            yield Problem(
+                where=f"The check {quoted(check.name)}",
+                what=f"It cannot be made: it reads {parameter}, which the {self.name} "
+                "template does not have.",
+                why="A check that is skipped is no check.",
+                remedy=nearest(parameter, self.definitions) or "Correct its reads.",
             )
         if not all(name in self.values for name in check.reads):
             return
-        try:
-            found = check.finds(Given(check.reads, self.values, self.template))
-        except CheckError as error:
-            yield self.broken_check(check, str(error), "Correct the check.")
-            return
-        if found:
+        finding = check.finds({name: self.values[name] for name in check.reads})
+        if finding:
             if len(check.reads) == 1:
                 del self.values[check.reads[0]]
             yield Problem(
                 where=self.point_at(check.reads),
-                what=found.what,
-                why=found.why,
-                remedy=found.remedy,
+                what=finding.what,
+                why=finding.why,
+                remedy=finding.remedy,
             )
-
-    def broken_check(self, check: Check, what: str, remedy: str) -> Problem:
-        return Problem(
-            where=f"The check {quoted(check.name)}",
-            what=f"It cannot be made: {what}",
-            why="A check that is skipped is no check.",
-            remedy=remedy,
-        )
 
     def point_at(self, parameters: tuple[str, ...]) -> str:
         lines = self.environment.lines

@@ -1,12 +1,13 @@
-"""What crosses between stacks: values by kind, the choice of one, and assets.
+"""Values that cross between stacks: typed values, a choice of two, and assets.
 
-A kind of value says the type of the parameter that takes it, and the constraints
-that the root's parameters of that kind carry.
+A value's class says the type of the parameter that takes it, and the constraints that
+the root's parameters of this class carry.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar, NewType, TypeVar
 
 from troposphere import AWSHelperFn, If, Join
@@ -15,19 +16,32 @@ CHILD_TYPES = ("String", "Number", "CommaDelimitedList")
 """Parameter types that accept the unresolved values of a nested change set."""
 
 ASSET_BUCKET = "bucket-named-at-publish"
-"""Stands in ``dist/`` for the bucket of an asset; publishing replaces it."""
+"""Placeholder in ``dist/`` for the bucket of an asset; publishing replaces it."""
 
 
 class WiringError(Exception):
-    """A wire between two templates is wrong; the message says how to mend it."""
+    """Two templates are connected wrongly; the message says how to correct it."""
 
     def __init__(self, where: str, what: str, remedy: str) -> None:
         super().__init__(f"{where}: {what}. {remedy}")
         self.where, self.what, self.remedy = where, what, remedy
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileValue:
+    """The content of a value in a check: a parameter's text in a parameter file.
+
+    ``name`` is the parameter's, or says where a fixed value is written. A parameter
+    has no ``text`` until a file is checked.
+    """
+
+    name: str
+    text: str | None = None
+    is_fixed: bool = False
+
+
 class Value(AWSHelperFn):
-    """A value that crosses between stacks; each subclass is one kind of value.
+    """A value that crosses between stacks; each subclass is one type of value.
 
     ``type`` is the parameter type, ``rules`` the constraints that the root's
     parameters of this kind carry (AllowedPattern, MinValue, ...).
@@ -36,14 +50,14 @@ class Value(AWSHelperFn):
     type: ClassVar[str] = "String"
     rules: ClassVar[dict[str, Any]] = {}
 
-    def __init_subclass__(cls, type: str = "String", **rules: Any) -> None:
-        if type not in CHILD_TYPES:
+    def __init_subclass__(cls, type: str = "", **rules: Any) -> None:
+        cls.type, cls.rules = type or cls.type, rules
+        if cls.type not in CHILD_TYPES:
             raise WiringError(
                 f"{cls.__module__}.{cls.__name__}",
-                f"{type} is not a type that every stack can take",
+                f"{cls.type} is not a type that every stack can take",
                 f"Write one of {', '.join(CHILD_TYPES)}",
             )
-        cls.type, cls.rules = type, rules
 
     def __init__(self, expression: object, *, crossing: object = None) -> None:
         self.data = expression
@@ -64,18 +78,46 @@ class Value(AWSHelperFn):
             return "true" if self.data else "false"
         return str(self.data) if isinstance(self.data, int | float) else self.data
 
+    @property
+    def file_value(self) -> FileValue:
+        """What a check knows of the value; outside a check there is none."""
+        if not isinstance(self.data, FileValue):
+            raise TypeError(f"{self.data!r} is not the value of a parameter file")
+        return self.data
+
+    @property
+    def name(self) -> str:
+        """The parameter's name, in a check."""
+        return self.file_value.name
+
+    @property
+    def text(self) -> str:
+        """What the file says, or the default; in a check."""
+        if self.file_value.text is None:
+            raise TypeError(f"{self.name} has no value before a file is checked")
+        return self.file_value.text
+
+
+class Number(Value, type="Number"):
+    """A number."""
+
+    @property
+    def number(self) -> Decimal:
+        """What the file says, exactly as it is written; in a check."""
+        return Decimal(self.text)
+
 
 V = TypeVar("V", bound=Value)
 ConditionName = NewType("ConditionName", str)
 
 
 def choose(condition: ConditionName, yes: V, no: V) -> V:
-    """``yes`` where the condition holds, else ``no``; both of one kind."""
+    """``yes`` where the condition holds, else ``no``; both of one type."""
     if type(yes) is not type(no):
         raise WiringError(
             f"choose({condition})",
-            f"a {type(yes).__name__} and a {type(no).__name__} are different kinds",
-            "Give two values of one kind",
+            f"a {type(yes).__name__} and a {type(no).__name__} are different types",
+            "Give two values of one type",
         )
     return type(yes)(
         If(condition, yes.data, no.data),

@@ -2,18 +2,18 @@
 
 A template is a function from typed inputs to typed outputs::
 
-    def define(t: Template, given: Inputs) -> Outputs: ...
+    def define(t: Template, inputs: Inputs) -> Outputs: ...
 
 Inside, each input is a Ref to one of the template's own parameters. Outside,
 ``t.nest(database.define, database.Inputs(...))`` places the stack and returns
 the same ``Outputs``, each one a GetAtt on that stack. A name is written once,
 as a field: ``vpc_id`` is the parameter and the output ``VpcId``.
 
-What can go wrong with a wire is an error twice: mypy --strict refuses it by
-type, and the build refuses it with a :class:`WiringError` that says what to
-write. Constraints and defaults of a parameter are written in the root alone,
-where an operator's value enters: in a child, a pattern would refuse the
-unresolved value that a nested change set passes (aws-cloudformation/rain#526).
+A wrong connection is an error twice: mypy --strict refuses it by type, and the build
+refuses it with a :class:`WiringError` that says what to write. Constraints and defaults
+of a parameter take effect in the root alone, where an operator's value enters: in a
+child, a pattern would refuse the unresolved value that a nested change set passes
+(aws-cloudformation/rain#526).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, get_type_hints
 
 from troposphere import (
@@ -36,6 +37,7 @@ from troposphere import (
 from troposphere import Template as TroposphereTemplate
 from troposphere.cloudformation import Stack
 
+from compiler.constraints import value_faults
 from compiler.interfaces import (
     Interface,
     Leaf,
@@ -56,6 +58,7 @@ from compiler.values import (
     AssetFile,
     AssetKey,
     ConditionName,
+    Number,
     V,
     Value,
     WiringError,
@@ -72,6 +75,7 @@ __all__ = [
     "ConditionName",
     "Define",
     "Interface",
+    "Number",
     "Record",
     "Template",
     "Value",
@@ -103,6 +107,7 @@ SPELLINGS = {"gib": "GiB"}
 
 In = TypeVar("In", bound=Interface)
 Out = TypeVar("Out", bound=Interface)
+Settings = TypeVar("Settings", bound=Record)
 Resource = TypeVar("Resource", bound=AWSObject)
 Define = Callable[["Template", In], Out]
 
@@ -127,10 +132,10 @@ class Template(TroposphereTemplate):
             self.set_metadata({CONTEXT: {"arch": detail}})
 
     def add(self, resource: Resource, purpose: str, *, why: str = "") -> Resource:
-        """Place a resource, with the sentence a person sees while it is made.
+        """Add a resource, with the sentence that stack events show.
 
-        ``purpose`` says what it is for; ``why`` says why it is as it is, where
-        a reader would ask.
+        ``purpose`` says what it is for; ``why`` explains a property that a reader
+        would question.
         """
         notes: dict[str, Any] = {"Purpose": purpose}
         if why:
@@ -143,20 +148,44 @@ class Template(TroposphereTemplate):
         """Add a condition and return its name, for ``If`` and ``Condition=``."""
         return ConditionName(self.add_condition(name, expression))
 
-    def ask(self, name: str, kind: type[V], notes: Mapping[str, Any]) -> V:
-        """Add a choice of the operator's that comes from a table, not from Inputs.
+    def settings(
+        self,
+        record: type[Settings],
+        *,
+        prefix: str,
+        group: str,
+        where: str,
+        defaults: Mapping[str, object],
+        fixed: Mapping[str, object],
+    ) -> Settings:
+        """Return a record of settings, as one of several: a worker pool's, for example.
 
-        ``notes`` is ``about(...).metadata``. Root only.
+        Each member is a parameter, ``prefix`` before its name, with its own default
+        or the one in ``defaults``; or it has its value in ``fixed`` and is no
+        parameter. ``where`` names the entry in messages. Root only.
         """
         if not self._is_root:
             raise WiringError(
-                f"{self.name}.{name}",
-                "only the root asks the operator",
-                "Make it a field of Inputs and wire it",
+                f"{self.name}.{prefix}",
+                "only the root has settings of an operator",
+                "Make the record a field of Inputs and wire it",
             )
-        leaf = Leaf(name=name, kind=kind, path=(name,), notes=notes)
-        self.declare(leaf, self.name)
-        return kind(Ref(title(name)))
+        check_settings(record, where=where, defaults=defaults, fixed=fixed)
+
+        def value(leaf: Leaf) -> Value:
+            if leaf.name in fixed:
+                return leaf.kind(parameter_value(fixed[leaf.name]))
+            notes = {**leaf.notes, "group": group}
+            if leaf.name in defaults:
+                notes["properties"] = {
+                    **leaf.notes["properties"],
+                    "Default": parameter_value(defaults[leaf.name]),
+                }
+            parameter = replace(leaf, name=prefix + leaf.name, notes=notes)
+            self.declare(parameter, self.name)
+            return leaf.kind(Ref(title(parameter.name)))
+
+        return fill(record, value)
 
     def asset(self, name: str) -> Asset:
         """Return the published file called ``name``."""
@@ -166,17 +195,17 @@ class Template(TroposphereTemplate):
                 "no such file goes with the templates",
                 nearest(name, self._build.assets) or "Name one of them",
             )
-        found = self._build.assets[name]
+        file = self._build.assets[name]
         return Asset(
             bucket=AssetBucket(ASSET_BUCKET),
-            key=AssetKey(found.path),
-            sha256=AssetDigest(found.sha256),
+            key=AssetKey(file.path),
+            sha256=AssetDigest(file.sha256),
         )
 
     def nest(
         self,
         define: Define[In, Out],
-        given: In,
+        arguments: In,
         *,
         name: str = "",
         why: str = "",
@@ -188,13 +217,13 @@ class Template(TroposphereTemplate):
         times; by default it is the template's own name.
         """
         inputs, returned = _signature(define)
-        if not isinstance(given, inputs):
+        if not isinstance(arguments, inputs):
             raise WiringError(
                 f"{self.name} nests {template_name(define)}",
-                f"it was given {place(type(given))}",
+                f"its inputs are not {place(type(arguments))}",
                 f"Write {place(inputs)}(...)",
             )
-        child = self._build.page(define)
+        child = self._build.template(define)
         self.children[child.name] = child
         logical_id = name or title(child.name)
         if logical_id in self.resources:
@@ -207,7 +236,8 @@ class Template(TroposphereTemplate):
             logical_id,
             TemplateURL=child.path,
             Parameters={
-                title(leaf.name): leaf.read(given).crossing() for leaf in child.declared
+                title(leaf.name): leaf.read(arguments).crossing()
+                for leaf in child.declared
             },
             **attributes,
         )
@@ -215,19 +245,16 @@ class Template(TroposphereTemplate):
         self.nested[logical_id] = returned
         return fill(
             returned,
-            {
-                leaf.name: _returned(
-                    leaf.kind, GetAtt(stack, f"Outputs.{title(leaf.name)}")
-                )
-                for leaf in leaves(returned)
-            },
+            lambda leaf: _returned(
+                leaf.kind, GetAtt(stack, f"Outputs.{title(leaf.name)}")
+            ),
         )
 
     def nest_when(
         self,
         condition: ConditionName,
         define: Define[In, Out],
-        given: In,
+        arguments: In,
         *,
         otherwise: Out,
         name: str = "",
@@ -238,35 +265,32 @@ class Template(TroposphereTemplate):
         The outputs are those of the stack, or else those of ``otherwise``: an
         output of a stack that may not exist can never be read by mistake.
         """
-        made = self.nest(define, given, name=name, why=why, Condition=condition)
-        if type(otherwise) is not type(made):
+        outputs = self.nest(define, arguments, name=name, why=why, Condition=condition)
+        if type(otherwise) is not type(outputs):
             raise WiringError(
                 f"{self.name} nests {template_name(define)} when {condition}",
                 f"otherwise= is a {place(type(otherwise))}",
-                f"Write otherwise={place(type(made))}(...)",
+                f"Write otherwise={place(type(outputs))}(...)",
             )
         return fill(
-            type(made),
-            {
-                leaf.name: choose(condition, leaf.read(made), leaf.read(otherwise))
-                for leaf in leaves(type(made))
-            },
+            type(outputs),
+            lambda leaf: choose(condition, leaf.read(outputs), leaf.read(otherwise)),
         )
 
     def declare(self, leaf: Leaf, where: str) -> None:
-        """Add the parameter of one input; the root's carries what operators see."""
+        """Add the parameter of one input; the root's has a default and constraints."""
         properties = {"Description": leaf.notes["description"]}
         if self._is_root:
             if not (leaf.notes["group"] and leaf.notes["label"]):
                 raise WiringError(
                     f"{where}.{leaf.name}",
-                    "an operator's choice needs its place in the console's form",
+                    "a parameter of the root needs its place in the console's form",
                     "Write about(..., group=..., label=...)",
                 )
             properties |= {**leaf.kind.rules, **leaf.notes["properties"]}
             self.add_parameter_to_group(title(leaf.name), leaf.notes["group"])
             self.set_parameter_label(title(leaf.name), leaf.notes["label"])
-        elif leaf.notes["properties"]:
+        elif leaf.notes["properties"] and not leaf.in_record:
             raise WiringError(
                 f"{where}.{leaf.name}",
                 f"a nested template has its own {', '.join(leaf.notes['properties'])}",
@@ -278,13 +302,13 @@ class Template(TroposphereTemplate):
         self.declared.append(leaf)
 
     def walk(self) -> Iterator[Template]:
-        """Every page below this one, each once, then this one."""
-        seen: set[str] = set()
+        """Every template below this one, each once, then this one."""
+        names: set[str] = set()
         for child in self.children.values():
-            for page in child.walk():
-                if page.name not in seen:
-                    seen.add(page.name)
-                    yield page
+            for template in child.walk():
+                if template.name not in names:
+                    names.add(template.name)
+                    yield template
         yield self
 
     def text(self) -> str:
@@ -297,32 +321,32 @@ class Build:
 
     def __init__(self, assets: Mapping[str, AssetFile] | None = None) -> None:
         self.assets = dict(assets or {})
-        self._pages: dict[str, tuple[Define[Any, Any], Template]] = {}
+        self._templates: dict[str, tuple[Define[Any, Any], Template]] = {}
 
     def root(self, define: Define[In, Out]) -> Template:
         """Compile a root: its parameters carry the defaults and constraints."""
         return self._compile(define, is_root=True)
 
-    def page(self, define: Define[In, Out]) -> Template:
-        """Return the compiled template of ``define``, made at its first nesting."""
+    def template(self, define: Define[In, Out]) -> Template:
+        """Return the compiled template of ``define``, compiled once."""
         name = template_name(define)
-        if name not in self._pages:
-            self._pages[name] = (define, self._compile(define, is_root=False))
-        known, page = self._pages[name]
-        if known is not define:
+        if name not in self._templates:
+            self._templates[name] = (define, self._compile(define, is_root=False))
+        first, template = self._templates[name]
+        if first is not define:
             raise WiringError(
                 name,
                 "two different templates have this name",
                 "Give each template a module of its own",
             )
-        return page
+        return template
 
     def _compile(self, define: Define[In, Out], *, is_root: bool) -> Template:
         inputs, outputs = _signature(define)
         summary, _, detail = (sys.modules[define.__module__].__doc__ or "").partition(
             "\n\n"
         )
-        page = Template(
+        template = Template(
             template_name(define),
             " ".join(summary.split()),
             _flow(detail),
@@ -330,36 +354,66 @@ class Build:
             is_root=is_root,
         )
         for leaf in leaves(inputs):
-            page.declare(leaf, place(inputs))
+            template.declare(leaf, place(inputs))
 
-        made = define(
-            page,
-            fill(
-                inputs,
-                {
-                    leaf.name: leaf.kind(Ref(title(leaf.name)))
-                    for leaf in leaves(inputs)
-                },
-            ),
+        returned = define(
+            template, fill(inputs, lambda leaf: leaf.kind(Ref(title(leaf.name))))
         )
-        if not isinstance(made, outputs):
+        if not isinstance(returned, outputs):
             raise WiringError(
                 f"{template_name(define)}.define",
-                f"it returned {spell(made)}",
+                f"it returned {spell(returned)}",
                 f"End with return {outputs.__name__}(...)",
             )
         for leaf in leaves(outputs):
-            page.add_output(
+            template.add_output(
                 Output(
                     title(leaf.name),
-                    Value=leaf.read(made).crossing(),
+                    Value=leaf.read(returned).crossing(),
                     Description=leaf.notes["description"],
                 )
             )
-        page.document = _in_reading_order(page.to_dict())
-        _keep_only_used_inputs(page, inputs)
-        _check_every_output_is_read(page)
-        return page
+        template.document = _in_reading_order(template.to_dict())
+        _keep_only_used_inputs(template, inputs, is_root=is_root)
+        _check_every_output_is_read(template)
+        return template
+
+
+def check_settings(
+    record: type[Record],
+    *,
+    where: str,
+    defaults: Mapping[str, object],
+    fixed: Mapping[str, object],
+) -> None:
+    """Raise WiringError where an entry names no setting, or gives it a wrong value."""
+    kinds = {leaf.name: leaf for leaf in leaves(record)}
+    for name, value in [*defaults.items(), *fixed.items()]:
+        if name not in kinds:
+            raise WiringError(
+                f"{where}: {name}",
+                f"{place(record)} has no such field",
+                nearest(name, kinds) or f"Fields: {', '.join(kinds)}",
+            )
+        kind, notes = kinds[name].kind, kinds[name].notes
+        definition = {"Type": kind.type, **kind.rules, **notes["properties"]}
+        for fault in value_faults(definition, str(parameter_value(value))):
+            raise WiringError(f"{where}: {name}", fault.what.rstrip("."), fault.remedy)
+    if both := [name for name in kinds if name in defaults and name in fixed]:
+        raise WiringError(
+            f"{where}: {', '.join(both)}",
+            "a fixed setting has no default, because it is no parameter",
+            "Write it once",
+        )
+
+
+def parameter_value(value: object) -> str | int | float:
+    """Return a Python value as CloudFormation writes it: ``None`` as empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, int | float) else str(value)
 
 
 def title(name: str) -> str:
@@ -382,7 +436,7 @@ def _returned(kind: type[V], attribute: GetAtt) -> V:
 
 def _signature(define: Define[In, Out]) -> tuple[type[In], type[Out]]:
     hints = get_type_hints(define)
-    return hints["given"], hints["return"]
+    return hints["inputs"], hints["return"]
 
 
 def _in_reading_order(document: dict[str, Any]) -> dict[str, Any]:
@@ -397,28 +451,37 @@ def _ordered(mapping: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
     return {key: mapping[key] for key in order if key in mapping} | mapping
 
 
-def _keep_only_used_inputs(page: Template, inputs: type[Interface]) -> None:
+def _keep_only_used_inputs(
+    template: Template, inputs: type[Interface], *, is_root: bool
+) -> None:
+    """Drop the members of records that a nested template does not use.
+
+    A field of which nothing is used is an error, and so is any parameter of the root:
+    an operator must not set what has no effect.
+    """
     body = {
-        k: v for k, v in page.document.items() if k not in ("Parameters", "Metadata")
+        section: content
+        for section, content in template.document.items()
+        if section not in ("Parameters", "Metadata")
     }
     used = {name for name, _ in references(body)}
-    unused = [leaf for leaf in page.declared if title(leaf.name) not in used]
-    used_fields = {leaf.path[0] for leaf in page.declared if leaf not in unused}
+    unused = [leaf for leaf in template.declared if title(leaf.name) not in used]
+    used_fields = {leaf.path[0] for leaf in template.declared if leaf not in unused}
     for leaf in unused:
-        if not leaf.in_record or leaf.path[0] not in used_fields:
+        if is_root or not leaf.in_record or leaf.path[0] not in used_fields:
             raise WiringError(
-                f"{place(inputs)}.{leaf.path[0]}",
-                f"no resource, condition or output of {page.name} uses it",
+                f"{place(inputs)}.{'.'.join(leaf.path) if is_root else leaf.path[0]}",
+                f"no resource, condition or output of {template.name} uses it",
                 "Use it or delete the field",
             )
-        page.declared.remove(leaf)
-        del page.document["Parameters"][title(leaf.name)]
+        template.declared.remove(leaf)
+        del template.document["Parameters"][title(leaf.name)]
 
 
-def _check_every_output_is_read(page: Template) -> None:
-    read = set(references(page.document))
+def _check_every_output_is_read(template: Template) -> None:
+    read = set(references(template.document))
     stacks_by_outputs: dict[type[Interface], list[str]] = {}
-    for stack, outputs in page.nested.items():
+    for stack, outputs in template.nested.items():
         stacks_by_outputs.setdefault(outputs, []).append(stack)
     for outputs, stacks in stacks_by_outputs.items():
         for leaf in leaves(outputs):
@@ -428,7 +491,7 @@ def _check_every_output_is_read(page: Template) -> None:
             ):
                 raise WiringError(
                     f"{place(outputs)}.{leaf.name}",
-                    f"nobody in {page.name} reads it",
+                    f"nothing in {template.name} reads it",
                     "Wire it, delete the field, or mark it about(..., public=True)",
                 )
 

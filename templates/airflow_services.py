@@ -1,13 +1,13 @@
-"""Airflow's own components, each from its row in the component table.
+"""Airflow's components: API servers, schedulers, DAG processor, triggerers and Flower.
 
-API server, scheduler, DAG processor, triggerer and, where it is wanted, Flower; and a
-task definition for single Airflow commands. The workers are a stack of their own, once
-for each pool, and start after this one: a task of ECS Service Connect knows only those
-names that existed when it started. Nor does this stack need anything of theirs: while a
-deployment of workers waits for a long task, the autoscaler beside the scheduler goes on.
+Flower is optional; there is also a task definition for single Airflow commands. The
+workers have a stack for each pool, and start after this one: a task of ECS Service
+Connect knows only those names that existed when it started. Nor does this stack need
+anything of theirs: while a deployment of workers waits for a long task, the autoscaler
+beside the scheduler continues.
 
-Between the load balancer and the tasks HTTP is spoken, inside two security groups that
-name each other; TLS there would need a certificate in every task.
+Load balancer and tasks use HTTP, inside two security groups that name each other; TLS
+there would need a certificate in every task.
 """
 
 from __future__ import annotations
@@ -24,95 +24,68 @@ from templates.airflow.components import (
     SCHEDULER,
     TRIGGERER,
 )
+from templates.airflow.contexts import AutoscalerInputs
 from templates.airflow.fargate import Fargate
-from templates.airflow.task_context import Site
 from templates.types import (
-    Architecture,
-    Broker,
-    Cluster,
+    Boolean,
     Count,
-    Database,
-    Guard,
-    Keys,
+    EcsService,
     LogGroupName,
-    PoolList,
-    Running,
-    Runtime,
-    SecretArn,
-    SecurityGroupId,
-    Size,
-    Storage,
-    SubnetIds,
-    Switch,
     TargetGroupArn,
     TaskDefinitionArn,
+    TaskSize,
     Text,
     Url,
 )
 
+DAG_PROCESSORS = 1
+"""Not a parameter: a second one would parse other files, no file faster."""
 
-class Inputs(Interface):
-    """What the components run from, reach and obey."""
 
-    runtime: Runtime = about("Image and runtime archive.")
-    architecture: Architecture = about("Processor of the tasks.")
-    cluster: Cluster = about("Where the tasks run.")
-    guard: Guard = about("What roles and logs obey.")
-    subnet_ids: SubnetIds = about("Subnets of the tasks.")
-    api_server_group_id: SecurityGroupId = about("Group of the API server.")
-    scheduler_group_id: SecurityGroupId = about("Group of scheduler and commands.")
-    dag_processor_group_id: SecurityGroupId = about("Group of the DAG processor.")
-    triggerer_group_id: SecurityGroupId = about("Group of the triggerer.")
-    flower_group_id: SecurityGroupId = about("Group of Flower.")
-    api_target_group_arn: TargetGroupArn = about("Where API servers register.")
-    flower_target_group_arn: TargetGroupArn = about("Where Flower registers, if any.")
-    database: Database = about("Where Airflow's data lies, and the results.")
-    broker: Broker = about("Where the queues lie.")
-    keys: Keys = about("What the components sign and encrypt with.")
-    storage: Storage = about("Buckets of the DAGs and of the task logs.")
-    url: Url = about("Address of the web page, for links.")
-    has_https: Switch = about("Whether that address begins with https.")
-    enable_flower: Switch = about("Whether Flower runs.")
-    flower_secret_arn: SecretArn = about("Login of Flower.")
-    migration_version: Text = about("What the migration job let pass.")
-    api_server_size: Size = about("One API server.")
-    scheduler_size: Size = about("One scheduler.")
-    dag_processor_size: Size = about("The DAG processor.")
-    triggerer_size: Size = about("One triggerer.")
-    scheduler_count: Count = about("How many schedulers run.")
-    triggerer_count: Count = about("How many triggerers run.")
-    pools: PoolList = about("What the autoscaler must know of every pool.")
-    worker_slots: Text = about("Most task instances one scheduler lets run at once.")
+class Inputs(AutoscalerInputs):
+    """What the components run on, and their sizes."""
+
+    api_target_group_arn: TargetGroupArn = about("Target group of the API servers.")
+    flower_target_group_arn: TargetGroupArn = about(
+        "Target group of Flower, or nothing."
+    )
+    enable_flower: Boolean = about("Whether Flower runs.")
+    api_server_size: TaskSize = about("Size of an API server.")
+    scheduler_size: TaskSize = about("Size of a scheduler.")
+    dag_processor_size: TaskSize = about("Size of the DAG processor.")
+    triggerer_size: TaskSize = about("Size of a triggerer.")
+    scheduler_count: Count = about("Number of schedulers.")
+    triggerer_count: Count = about("Number of triggerers.")
 
 
 class Outputs(Interface):
-    """What workers, scaling, monitoring and operators ask for."""
+    """Inputs of workers, scaling and monitoring, and commands for operators."""
 
-    execution_api_url: Url = about("Where tasks report to, inside the network.")
-    api_server: Running = about("The API servers.")
-    scheduler: Running = about("The schedulers.")
-    dag_processor: Running = about("The DAG processor.")
-    triggerer: Running = about("The triggerers.")
+    execution_api_url: Url = about("Execution API, inside the network.")
+    api_server: EcsService = about("The API servers.")
+    scheduler: EcsService = about("The schedulers.")
+    dag_processor: EcsService = about("The DAG processor.")
+    triggerer: EcsService = about("The triggerers.")
     command_log_group_name: LogGroupName = about("Log of commands.", public=True)
     command_task_definition_arn: TaskDefinitionArn = about(
         "Task definition of single Airflow commands.", public=True
     )
-    run_command: Text = about("How to run one Airflow command.", public=True)
+    run_command: Text = about("Runs one Airflow command.", public=True)
     port_forwarding_command: Text = about(
-        "How to reach the web page at http://localhost:8080 without a VPN.", public=True
+        "Forwards the Airflow UI to http://localhost:8080, without a VPN.", public=True
     )
 
 
-def define(t: Template, given: Inputs) -> Outputs:
-    """Make the components."""
-    fargate = Fargate(t, Site.of(given))
+def define(t: Template, inputs: Inputs) -> Outputs:
+    """Add the components."""
+    fargate, groups = Fargate(t, inputs), inputs.platform.groups
 
-    # A browser, and every running task, asks the API server.
-    api_task = fargate.task(API_SERVER, size=given.api_server_size)
+    # Browsers and running tasks call the API server.
+    api_task = fargate.task(API_SERVER, size=inputs.api_server_size)
     api_server = fargate.service(
         api_task,
-        group_id=given.api_server_group_id,
-        target_group_arn=given.api_target_group_arn,
+        group_id=groups.api_server_group_id,
+        target_group_arn=inputs.api_target_group_arn,
         ServiceConnectConfiguration=fargate.connect(api_task, serves=True),
         Monitoring=ecs.MonitoringConfiguration(
             MetricConfigurations=[
@@ -124,30 +97,29 @@ def define(t: Template, given: Inputs) -> Outputs:
         ),
     )
 
-    # DAG files become DAGs, DAGs become task instances, and some of those wait. One
-    # DAG processor suffices: a second one would share the files, not speed one up.
+    # DAG files become DAGs, DAGs become task instances, and some of those wait.
     dag_processor = fargate.service(
-        fargate.task(DAG_PROCESSOR, size=given.dag_processor_size),
-        group_id=given.dag_processor_group_id,
-        count=1,
+        fargate.task(DAG_PROCESSOR, size=inputs.dag_processor_size),
+        group_id=groups.dag_processor_group_id,
+        count=DAG_PROCESSORS,
     )
     scheduler = fargate.service(
-        fargate.task(SCHEDULER, size=given.scheduler_size),
-        group_id=given.scheduler_group_id,
-        count=given.scheduler_count,
+        fargate.task(SCHEDULER, size=inputs.scheduler_size),
+        group_id=groups.scheduler_group_id,
+        count=inputs.scheduler_count,
     )
     triggerer = fargate.service(
-        fargate.task(TRIGGERER, size=given.triggerer_size),
-        group_id=given.triggerer_group_id,
-        count=given.triggerer_count,
+        fargate.task(TRIGGERER, size=inputs.triggerer_size),
+        group_id=groups.triggerer_group_id,
+        count=inputs.triggerer_count,
     )
 
-    # What an operator looks at and works with.
-    enable_flower = t.condition("HasFlower", Equals(given.enable_flower, "true"))
+    # Tools for operators.
+    has_flower = t.condition("HasFlower", Equals(inputs.enable_flower, "true"))
     fargate.service(
-        fargate.task(FLOWER, condition=enable_flower),
-        group_id=given.flower_group_id,
-        target_group_arn=given.flower_target_group_arn,
+        fargate.task(FLOWER, condition=has_flower),
+        group_id=groups.flower_group_id,
+        target_group_arn=inputs.flower_target_group_arn,
         count=1,
     )
     command = fargate.task(COMMAND)
@@ -162,16 +134,18 @@ def define(t: Template, given: Inputs) -> Outputs:
         command_task_definition_arn=TaskDefinitionArn(Ref(command.definition)),
         run_command=Text(
             operator_commands.run_command(
-                given.cluster,
+                inputs.platform.cluster,
                 Ref(command.definition),
-                subnet_ids=given.subnet_ids,
-                group_id=given.scheduler_group_id,
+                subnet_ids=inputs.platform.subnet_ids,
+                group_id=groups.scheduler_group_id,
             )
         ),
         port_forwarding_command=Text(
             If(
                 fargate.is_exec_allowed(),
-                operator_commands.forward_port(given.cluster, api_server.service_name),
+                operator_commands.forward_port(
+                    inputs.platform.cluster, api_server.service_name
+                ),
                 "Set the parameter EnableExecuteCommand to true first.",
             )
         ),

@@ -35,7 +35,7 @@ PUBLISHERS = (
 
 
 class Inputs(Interface):
-    """What the alarms stack is given."""
+    """What the alarms stack is inputs."""
 
     key_arn: KeyArn = about("KMS key of the topic.")
     email: Email = about("Address that alarms are sent to, or nothing.")
@@ -47,10 +47,10 @@ class Outputs(Interface):
     topic_arn: TopicArn = about("Topic that alarms and database events go to.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the template."""
     topic = t.add(
-        sns.Topic("Topic", KmsMasterKeyId=given.key_arn),
+        sns.Topic("Topic", KmsMasterKeyId=inputs.key_arn),
         "Carries alarms and database events to whoever subscribes.",
         why="A customer key: CloudWatch may not use the key alias/aws/sns, and its "
         "alarms would be lost without a sign.",
@@ -63,14 +63,14 @@ def define(t: Template, given: Inputs) -> Outputs:
         "nobody else.",
     )
 
-    has_email = t.condition("HasEmail", Not(Equals(given.email, "")))
+    has_email = t.condition("HasEmail", Not(Equals(inputs.email, "")))
     t.add(
         sns.SubscriptionResource(
             "EmailSubscription",
             Condition=has_email,
             TopicArn=Ref(topic),
             Protocol="email",
-            Endpoint=given.email,
+            Endpoint=inputs.email,
         ),
         "Sends every message to the operator's address.",
         why="AWS sends the address a confirmation first; until it is clicked nothing "

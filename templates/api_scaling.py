@@ -1,18 +1,18 @@
-"""How the API servers grow and shrink: by workers, CPU and requests from outside.
+"""Scales the API servers by workers, CPU and requests from outside.
 
-All three policies are target tracking and the largest answer wins. The workers come
+All three policies are target tracking, and the largest capacity wins. The workers come
 first: every running task reports to the Execution API, past the load balancer, and
-their number is known before their first task starts. CPU covers what tasks ask beyond
-that; requests cover browsers and clients, whose answers wait for the database more than
-they compute.
+their number is known before their first task starts. CPU covers further requests of
+tasks; requests cover browsers and clients, whose answers wait for the database more
+than they compute.
 
-Workers are those that the pools want, divided by the API servers that run. A quotient
-says nothing while none runs, so there is always at least one. When the autoscaler is silent
-there is no data, and on missing data nothing is ever taken away.
+Workers are the desired counts of all pools, divided by the API servers that run. There
+is no quotient while none runs, so there is always at least one. While the autoscaler
+does not report there is no data, and on missing data nothing scales in.
 
-The CPU metric is the one of 20 seconds: it scales out after
-about 86 s instead of 363 s, and the service must ask ECS for it
-(``metrics.API_CPU_RESOLUTION_SECONDS``), or this stack is refused.
+The CPU metric has a resolution of 20 seconds: it scales out after about 86 s instead of
+363 s, and the service must request it of ECS (``metrics.API_CPU_RESOLUTION_SECONDS``),
+or this stack is refused.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from troposphere import AWSHelperFn, Join, Ref
 from troposphere import applicationautoscaling as scaling
 
 from compiler.wiring import Interface, Template, about
-from templates.airflow import metrics
+from fargate_runtime import contract
 from templates.types import ClusterName, Count, Percent, ResourceLabel, ServiceName
 
 OUT_COOLDOWN_SECONDS = 60
-"""About the start of a task, which then carries load that the next decision sees."""
+"""About the start of a task, whose load the next decision then sees."""
 
 IN_COOLDOWN_SECONDS = 300
-"""A server that leaves takes warm caches and connections with it: never in haste."""
+"""A server that stops loses warm caches and connections, so scale in slowly."""
 
 
 class Inputs(Interface):
-    """Which service to scale, between which bounds and at which load."""
+    """The service to scale, its bounds and its load."""
 
     cluster_name: ClusterName = about("Cluster of the API servers.")
     service_name: ServiceName = about("Service of the API servers.")
     minimum: Count = about("Fewest API servers.")
     maximum: Count = about("Most API servers.")
     cpu_percent: Percent = about("Average CPU to keep.")
-    requests_per_minute: Count = about("Requests from outside a server and minute.")
-    workers_each: Count = about("Workers that one server answers.")
+    requests_per_minute: Count = about("Requests from outside per server and minute.")
+    workers_each: Count = about("Workers per server.")
     api_resource_label: ResourceLabel = about("Load balancer and API servers.")
 
 
 class Outputs(Interface):
-    """Nobody needs to know anything of it."""
+    """No outputs."""
 
 
-def define(t: Template, given: Inputs) -> Outputs:
-    """Make the scalable target and its three policies."""
+def define(t: Template, inputs: Inputs) -> Outputs:
+    """Add the scalable target and its three policies."""
     target = t.add(
         scaling.ScalableTarget(
             "ApiServers",
             ServiceNamespace="ecs",
             ScalableDimension="ecs:service:DesiredCount",
-            ResourceId=Join("/", ["service", given.cluster_name, given.service_name]),
-            MinCapacity=given.minimum,
-            MaxCapacity=given.maximum,
+            ResourceId=Join("/", ["service", inputs.cluster_name, inputs.service_name]),
+            MinCapacity=inputs.minimum,
+            MaxCapacity=inputs.maximum,
         ),
         "Desired count of the API servers, and its bounds.",
         why="No role: Application Auto Scaling uses its service-linked one.",
@@ -69,42 +69,42 @@ def define(t: Template, given: Inputs) -> Outputs:
         _tracking(
             "Workers",
             target,
-            given.workers_each,
+            inputs.workers_each,
             CustomizedMetricSpecification=scaling.CustomizedMetricSpecification(
                 Metrics=[
                     _metric(
                         "workers",
-                        metrics.NAMESPACE,
-                        metrics.WORKERS,
-                        {metrics.CLUSTER_DIMENSION: given.cluster_name},
+                        contract.METRIC_NAMESPACE,
+                        contract.WORKERS,
+                        {contract.CLUSTER_DIMENSION: inputs.cluster_name},
                     ),
                     _metric(
                         "servers",
                         "ECS/ContainerInsights",
                         "RunningTaskCount",
                         {
-                            "ClusterName": given.cluster_name,
-                            "ServiceName": given.service_name,
+                            "ClusterName": inputs.cluster_name,
+                            "ServiceName": inputs.service_name,
                         },
                     ),
                     scaling.TargetTrackingMetricDataQuery(
                         Id="each",
-                        Label="Workers that one API server answers",
+                        Label="Workers per API server",
                         Expression="workers / servers",
                         ReturnData=True,
                     ),
                 ]
             ),
         ),
-        "Keeps the number of workers that one API server answers.",
-        why="A worker's tasks report as soon as it starts; CPU would show it when they "
-        "wait already.",
+        "Keeps the number of workers per API server.",
+        why="A worker's tasks report as soon as it starts; CPU would show it only when "
+        "they wait already.",
     )
     t.add(
         _tracking(
             "Cpu",
             target,
-            given.cpu_percent,
+            inputs.cpu_percent,
             PredefinedMetricSpecification=scaling.PredefinedMetricSpecification(
                 PredefinedMetricType="ECSServiceAverageCPUUtilizationHighResolution"
             ),
@@ -115,13 +115,13 @@ def define(t: Template, given: Inputs) -> Outputs:
         _tracking(
             "Requests",
             target,
-            given.requests_per_minute,
+            inputs.requests_per_minute,
             PredefinedMetricSpecification=scaling.PredefinedMetricSpecification(
                 PredefinedMetricType="ALBRequestCountPerTarget",
-                ResourceLabel=given.api_resource_label,
+                ResourceLabel=inputs.api_resource_label,
             ),
         ),
-        "Keeps the number of requests that one API server gets from outside.",
+        "Keeps the number of requests from outside per API server.",
     )
     return Outputs()
 

@@ -42,7 +42,7 @@ START_WITHIN_MINUTES = 120
 
 
 class Inputs(Interface):
-    """What the backup stack is given."""
+    """What the backup stack is inputs."""
 
     cluster_arn: DatabaseArn = about("Aurora cluster to back up.")
     key_arn: KeyArn = about("KMS key of the vault.")
@@ -56,10 +56,10 @@ class Outputs(Interface):
     vault_name: Text = about("Vault the copies lie in.", public=True)
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the template."""
     has_boundary = t.condition(
-        "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))
+        "HasBoundary", Not(Equals(inputs.permissions_boundary_arn, ""))
     )
 
     vault = t.add(
@@ -68,7 +68,7 @@ def define(t: Template, given: Inputs) -> Outputs:
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
             BackupVaultName=_unique(),
-            EncryptionKeyArn=given.key_arn,
+            EncryptionKeyArn=inputs.key_arn,
         ),
         "Keeps the copies, also after the stack.",
         why="AWS Backup asks for a name of at most 50 characters; it is made of the "
@@ -101,7 +101,7 @@ def define(t: Template, given: Inputs) -> Outputs:
                 )
             ],
             PermissionsBoundary=If(
-                has_boundary, given.permissions_boundary_arn, NoValue
+                has_boundary, inputs.permissions_boundary_arn, NoValue
             ),
         ),
         "Lets AWS Backup take snapshots of the database.",
@@ -116,7 +116,7 @@ def define(t: Template, given: Inputs) -> Outputs:
             BackupSelection=backup.BackupSelectionResourceType(
                 SelectionName="database",
                 IamRoleArn=GetAtt(role, "Arn"),
-                Resources=[given.cluster_arn],
+                Resources=[inputs.cluster_arn],
             ),
         ),
         "Names the database as what the plan copies.",
@@ -127,7 +127,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         t.add(
             watch.alarm(
                 {"BackupVaultName": Ref(vault)},
-                given.alarm_topic_arn,
+                inputs.alarm_topic_arn,
                 subject="Backup",
             ),
             watch.purpose,

@@ -30,6 +30,7 @@ from templates.airflow.ports import VALKEY
 from templates.resources.conditions import boolean
 from templates.resources.generated_login import login
 from templates.types import (
+    Boolean,
     Broker,
     CacheId,
     CacheNodeType,
@@ -42,7 +43,6 @@ from templates.types import (
     SecretArn,
     SecurityGroupId,
     SubnetIds,
-    Switch,
 )
 
 ENGINE = "valkey"
@@ -64,13 +64,13 @@ MAINTENANCE_WINDOW = "sun:04:00-sun:05:00"
 
 
 class Inputs(Interface):
-    """What the cache stack is given."""
+    """What the cache stack is inputs."""
 
     subnet_ids: SubnetIds = about("Subnets of the cache.")
     group_id: SecurityGroupId = about("Security group of the cache.")
     key_arn: KeyArn = about("KMS key of the data, the secret and the logs.")
     node_type: CacheNodeType = about("Size of a Valkey node.")
-    enable_replica: Switch = about("Whether a replica in another zone takes over.")
+    enable_replica: Boolean = about("Whether a replica in another zone takes over.")
     snapshot_days: Days = about("Days to keep daily snapshots.")
     log_days: LogDays = about("Days to keep the logs.")
 
@@ -84,13 +84,13 @@ class Outputs(Interface):
     engine_log_group_name: LogGroupName = about("Log of the engine.", public=True)
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the template."""
-    enable_replica = t.condition("HasReplica", Equals(given.enable_replica, "true"))
+    enable_replica = t.condition("HasReplica", Equals(inputs.enable_replica, "true"))
 
     # Who logs in, and with which rights.
     secret = t.add(
-        login("CeleryLogin", CELERY_USER, given.key_arn),
+        login("CeleryLogin", CELERY_USER, inputs.key_arn),
         "Lets schedulers and workers into the broker.",
     )
     user = t.add(
@@ -133,7 +133,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         elasticache.SubnetGroup(
             "Subnets",
             Description="Isolated subnets of the broker.",
-            SubnetIds=given.subnet_ids,
+            SubnetIds=inputs.subnet_ids,
         ),
         "Places the broker in the isolated subnets.",
     )
@@ -149,11 +149,11 @@ def define(t: Template, given: Inputs) -> Outputs:
         "error. ElastiCache's default, volatile-lru, evicts.",
     )
     slow_log = t.add(
-        _log("SlowLog", given),
+        _log("SlowLog", inputs),
         "Keeps the commands that took long.",
     )
     engine_log = t.add(
-        _log("EngineLog", given),
+        _log("EngineLog", inputs),
         "Keeps what the engine says: failovers, synchronisations, full memory.",
     )
 
@@ -167,20 +167,20 @@ def define(t: Template, given: Inputs) -> Outputs:
             EngineVersion=ENGINE_VERSION,
             AutoMinorVersionUpgrade=True,
             ClusterMode="disabled",
-            CacheNodeType=given.node_type,
+            CacheNodeType=inputs.node_type,
             NumCacheClusters=If(enable_replica, 2, 1),
             AutomaticFailoverEnabled=boolean(enable_replica),
             MultiAZEnabled=boolean(enable_replica),
             CacheParameterGroupName=Ref(settings),
             CacheSubnetGroupName=Ref(subnets),
-            SecurityGroupIds=[given.group_id],
+            SecurityGroupIds=[inputs.group_id],
             Port=VALKEY,
             UserGroupIds=[Ref(users)],
             TransitEncryptionEnabled=True,
             TransitEncryptionMode="required",
             AtRestEncryptionEnabled=True,
-            KmsKeyId=given.key_arn,
-            SnapshotRetentionLimit=given.snapshot_days,
+            KmsKeyId=inputs.key_arn,
+            SnapshotRetentionLimit=inputs.snapshot_days,
             SnapshotWindow=SNAPSHOT_WINDOW,
             PreferredMaintenanceWindow=MAINTENANCE_WINDOW,
             LogDeliveryConfigurations=[
@@ -212,13 +212,13 @@ def _unique(name: str) -> Join:
     return Join("-", [name, Join("", Split("-", stack_uuid))])
 
 
-def _log(name: str, given: Inputs) -> logs.LogGroup:
+def _log(name: str, inputs: Inputs) -> logs.LogGroup:
     return logs.LogGroup(
         name,
         DeletionPolicy="Retain",
         UpdateReplacePolicy="Retain",
-        RetentionInDays=given.log_days,
-        KmsKeyId=given.key_arn,
+        RetentionInDays=inputs.log_days,
+        KmsKeyId=inputs.key_arn,
     )
 
 

@@ -38,13 +38,13 @@ class Outputs(Interface):
     cluster: Cluster = about("Where the tasks run.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Make the cluster."""
     exec_log = t.add(
         logs.LogGroup(
             "ExecLog",
-            KmsKeyId=given.key_arn,
-            RetentionInDays=given.log_days,
+            KmsKeyId=inputs.key_arn,
+            RetentionInDays=inputs.log_days,
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         ),
@@ -76,7 +76,7 @@ def define(t: Template, given: Inputs) -> Outputs:
             ],
             Configuration=ecs.ClusterConfiguration(
                 ExecuteCommandConfiguration=ecs.ExecuteCommandConfiguration(
-                    KmsKeyId=given.key_arn,
+                    KmsKeyId=inputs.key_arn,
                     Logging="OVERRIDE",
                     LogConfiguration=ecs.ExecuteCommandLogConfiguration(
                         CloudWatchLogGroupName=Ref(exec_log),
@@ -84,7 +84,7 @@ def define(t: Template, given: Inputs) -> Outputs:
                     ),
                 ),
                 ManagedStorageConfiguration=ecs.ManagedStorageConfiguration(
-                    FargateEphemeralStorageKmsKeyId=given.key_arn
+                    FargateEphemeralStorageKmsKeyId=inputs.key_arn
                 ),
             ),
         ),

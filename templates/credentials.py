@@ -1,7 +1,7 @@
-"""The secrets Airflow's components sign and encrypt with, and the first logins.
+"""The secrets that Airflow's components sign and encrypt with, and the first logins.
 
-Every value is generated in the account; nobody supplies one and no parameter holds
-one. A secret that signs or encrypts is a plain string, so that ECS injects it whole;
+Every value is generated in the account; no person and no parameter supplies one. A
+secret that signs or encrypts is a plain string, so that ECS injects it whole;
 a login is JSON, from which ECS picks ``username`` and ``password``. Letters and
 digits only: Airflow expands ``$`` and ``~`` in plain settings, and URLs break on
 other marks.
@@ -12,15 +12,15 @@ schedule, because ECS injects a secret when a task starts and a value that chang
 in between would split the components. A JWT, API or Flower secret is renewed by
 putting a new value into it and forcing a new deployment of the services.
 
-The Fernet key encrypts what lies in the database, so its renewal has two keys
-at once. There are two places for a key, and ``fernet_key_rotation`` says which exist and
-which one encrypts. From ``first``, with an update of the stack for each step:
-``first-second`` makes the second key and teaches it to every component,
-``second-first`` lets it encrypt; then run ``airflow rotate-fernet-key`` once; then
-``second`` forgets the first. The way back is the same, with a key made anew. At no
-moment does a component meet a value that it cannot read. A step must not be skipped:
-CloudFormation cannot see where it comes from. A key that is left behind is retained
-in the account, outside the stack, until somebody deletes it.
+The Fernet key encrypts data in the database, so its rotation has two keys at once.
+There are two secrets, and ``fernet_key_rotation`` says which exist and which one
+encrypts. From ``first``, with an update of the stack for each step: ``first-second``
+creates the second key and gives it to every component, ``second-first`` encrypts with
+it; then run ``airflow rotate-fernet-key`` once; then ``second`` removes the first. The
+way back is the same, with a new first key. No component ever reads a value that it
+cannot decrypt. A step must not be skipped: CloudFormation does not know the previous
+one. A removed key is retained in the account, outside the stack, until an operator
+deletes it.
 
 A database restored from a snapshot needs the Fernet value of its time: put it into
 this stack's secret and force a new deployment.
@@ -32,7 +32,7 @@ from troposphere import And, Condition, Equals, If, Not, Or, Ref, secretsmanager
 
 from compiler.wiring import Interface, Template, about
 from templates.resources.generated_login import login
-from templates.types import FernetKeyRotation, KeyArn, Keys, SecretArn
+from templates.types import AirflowSecrets, FernetKeyRotation, KeyArn, SecretArn
 
 FERNET_LENGTH = 64
 """381 bits in letters and digits; the runtime hashes it to the 256 that Fernet takes.
@@ -45,7 +45,7 @@ API_LENGTH = 64
 
 
 class Inputs(Interface):
-    """What the secrets are made with."""
+    """Encryption key, and the state of the Fernet key rotation."""
 
     key_arn: KeyArn = about("KMS key that encrypts every secret.")
     fernet_key_rotation: FernetKeyRotation = about(
@@ -54,23 +54,21 @@ class Inputs(Interface):
 
 
 class Outputs(Interface):
-    """Where the secrets lie; their values never leave Secrets Manager."""
+    """The ARNs of the secrets; their values never leave Secrets Manager."""
 
-    keys: Keys = about("What the components sign and encrypt with.")
-    admin_secret_arn: SecretArn = about("Login of the first administrator.")
-    flower_secret_arn: SecretArn = about("Login of Flower.")
+    secrets: AirflowSecrets = about("Secrets of the components.", flat=True)
 
 
-def define(t: Template, given: Inputs) -> Outputs:
-    """Make the secrets."""
-    # Two places for the Fernet key; one is empty unless a key replaces the other.
-    slots = given.fernet_key_rotation
+def define(t: Template, inputs: Inputs) -> Outputs:
+    """Add the secrets."""
+    # Two Fernet secrets; one exists only while a key replaces the other.
+    rotation = inputs.fernet_key_rotation
     is_first_primary = t.condition(
         "IsFirstFernetPrimary",
-        Or(Equals(slots, "first"), Equals(slots, "first-second")),
+        Or(Equals(rotation, "first"), Equals(rotation, "first-second")),
     )
-    has_first = t.condition("HasFirstFernet", Not(Equals(slots, "second")))
-    has_second = t.condition("HasSecondFernet", Not(Equals(slots, "first")))
+    has_first = t.condition("HasFirstFernet", Not(Equals(rotation, "second")))
+    has_second = t.condition("HasSecondFernet", Not(Equals(rotation, "first")))
     has_both = t.condition(
         "HasBothFernets", And(Condition(has_first), Condition(has_second))
     )
@@ -80,7 +78,7 @@ def define(t: Template, given: Inputs) -> Outputs:
                 name,
                 Condition=condition,
                 Description="Source of the key for Airflow connections and variables.",
-                KmsKeyId=given.key_arn,
+                KmsKeyId=inputs.key_arn,
                 GenerateSecretString=_text(FERNET_LENGTH),
                 DeletionPolicy="Retain",
                 UpdateReplacePolicy="Retain",
@@ -95,12 +93,12 @@ def define(t: Template, given: Inputs) -> Outputs:
         )
     )
 
-    # What signs. Losing one logs everybody out and loses no data.
+    # Signing keys. Losing one ends all sessions and loses no data.
     jwt = t.add(
         secretsmanager.Secret(
             "Jwt",
             Description="Signs Airflow's user and task tokens.",
-            KmsKeyId=given.key_arn,
+            KmsKeyId=inputs.key_arn,
             GenerateSecretString=_text(JWT_LENGTH),
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
@@ -113,7 +111,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         secretsmanager.Secret(
             "Api",
             Description="Signs Airflow's sessions and log requests.",
-            KmsKeyId=given.key_arn,
+            KmsKeyId=inputs.key_arn,
             GenerateSecretString=_text(API_LENGTH),
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
@@ -122,30 +120,30 @@ def define(t: Template, given: Inputs) -> Outputs:
         why="One value for every component, or reading a log answers 403.",
     )
 
-    # Who may log in first.
+    # Logins.
     admin = t.add(
-        login("Admin", "admin", given.key_arn),
-        "Login of the first administrator, whom the migration job creates once.",
-        why="A new value here changes no password: that lies in the database.",
+        login("Admin", "admin", inputs.key_arn),
+        "Login of the first administrator, which the migration job creates once.",
+        why="A new value here changes no password: that is in the database.",
     )
     flower = t.add(
-        login("Flower", "flower", given.key_arn),
+        login("Flower", "flower", inputs.key_arn),
         "Login of Flower.",
-        why="Made without Flower too, so that switching it off and on again keeps "
-        "the password.",
+        why="It exists without Flower too, so that disabling and enabling Flower "
+        "keeps the password.",
     )
 
     return Outputs(
-        keys=Keys(
+        secrets=AirflowSecrets(
             fernet_secret_arn=SecretArn(If(is_first_primary, Ref(first), Ref(second))),
             previous_fernet_secret_arn=SecretArn(
                 If(has_both, If(is_first_primary, Ref(second), Ref(first)), "")
             ),
             jwt_secret_arn=SecretArn(Ref(jwt)),
             api_secret_arn=SecretArn(Ref(api)),
-        ),
-        admin_secret_arn=SecretArn(Ref(admin)),
-        flower_secret_arn=SecretArn(Ref(flower)),
+            admin_secret_arn=SecretArn(Ref(admin)),
+            flower_secret_arn=SecretArn(Ref(flower)),
+        )
     )
 
 

@@ -35,6 +35,7 @@ from templates.resources.generated_login import login
 from templates.types import (
     AuroraCapacity,
     AuroraVersion,
+    Boolean,
     Database,
     DatabaseArn,
     DatabaseId,
@@ -49,7 +50,6 @@ from templates.types import (
     SecurityGroupId,
     SnapshotId,
     SubnetIds,
-    Switch,
     TopicArn,
 )
 
@@ -58,7 +58,7 @@ PARAMETER_FAMILY = "aurora-postgresql17"
 """Of the one major version that kinds.AuroraVersion admits."""
 
 MASTER_USER = "airflow_master"
-"""Not postgres or admin, which are tried first (RDS.24); for the migration job alone."""
+"""Not postgres or admin, which attackers try first (RDS.24); for migrations alone."""
 AIRFLOW_USER = "airflow"
 RESULTS_USER = "celery_results"
 SCALING_USER = "airflow_scaling"
@@ -90,7 +90,7 @@ INSTANCE_EVENTS = ["availability", "failure", "maintenance"]
 
 
 class Inputs(Interface):
-    """What the database stack is given."""
+    """What the database stack is inputs."""
 
     subnet_ids: SubnetIds = about("Subnets of the database.")
     group_id: SecurityGroupId = about("Security group of the database.")
@@ -98,9 +98,9 @@ class Inputs(Interface):
     engine_version: AuroraVersion = about("Version of Aurora PostgreSQL.")
     min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
-    enable_reader: Switch = about("Whether a second instance stands by.")
+    enable_reader: Boolean = about("Whether a second instance stands by.")
     backup_days: Days = about("Days to keep automatic backups.")
-    deletion_protection: Switch = about("Whether the cluster refuses deletion.")
+    deletion_protection: Boolean = about("Whether the cluster refuses deletion.")
     snapshot_id: SnapshotId = about("Cluster snapshot to restore from, or nothing.")
     log_days: LogDays = about("Days to keep the database's log.")
     alarm_topic_arn: TopicArn = about("Topic that failovers are announced to.")
@@ -116,20 +116,22 @@ class Outputs(Interface):
     log_group_name: LogGroupName = about("Log of PostgreSQL.", public=True)
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the template."""
-    is_restored = t.condition("IsRestored", Not(Equals(given.snapshot_id, "")))
-    enable_reader = t.condition("HasReader", Equals(given.enable_reader, "true"))
+    is_restored = t.condition("IsRestored", Not(Equals(inputs.snapshot_id, "")))
+    enable_reader = t.condition("HasReader", Equals(inputs.enable_reader, "true"))
     has_boundary = t.condition(
-        "HasBoundary", Not(Equals(given.permissions_boundary_arn, ""))
+        "HasBoundary", Not(Equals(inputs.permissions_boundary_arn, ""))
     )
-    is_protected = t.condition("IsProtected", Equals(given.deletion_protection, "true"))
+    is_protected = t.condition(
+        "IsProtected", Equals(inputs.deletion_protection, "true")
+    )
     has_insights = t.condition(
         "HasInsights",
         Not(
             Or(
                 *(
-                    Equals(given.min_capacity, units)
+                    Equals(inputs.min_capacity, units)
                     for units in halves_below(SMALLEST_FOR_INSIGHTS)
                 )
             )
@@ -138,19 +140,19 @@ def define(t: Template, given: Inputs) -> Outputs:
 
     # Who logs in. RDS makes the master's password itself.
     airflow = t.add(
-        login("AirflowLogin", AIRFLOW_USER, given.key_arn),
+        login("AirflowLogin", AIRFLOW_USER, inputs.key_arn),
         "Lets Airflow into its metadata database, under a role of its own.",
         why="Deleted with the stack: the migration job sets the role's password from "
         "this secret each time, so a restored cluster accepts a new one.",
     )
     results = t.add(
-        login("ResultsLogin", RESULTS_USER, given.key_arn),
+        login("ResultsLogin", RESULTS_USER, inputs.key_arn),
         "Lets Celery into the database of its results, and nowhere else.",
         why="Workers run the DAG authors' code and hold this secret; with the role of "
         "Airflow they could read every connection.",
     )
     autoscaler = t.add(
-        login("ScalingLogin", SCALING_USER, given.key_arn),
+        login("ScalingLogin", SCALING_USER, inputs.key_arn),
         "Lets the autoscaler read the few tables that it looks at.",
         why="A role of its own: whoever gets into the autoscaler learns how many tasks "
         "wait and how long they took, and no connection or variable.",
@@ -161,7 +163,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         rds.DBSubnetGroup(
             "Subnets",
             DBSubnetGroupDescription="Isolated subnets of the database.",
-            SubnetIds=given.subnet_ids,
+            SubnetIds=inputs.subnet_ids,
         ),
         "Places the database in the isolated subnets.",
     )
@@ -189,7 +191,7 @@ def define(t: Template, given: Inputs) -> Outputs:
                 )
             ],
             PermissionsBoundary=If(
-                has_boundary, given.permissions_boundary_arn, NoValue
+                has_boundary, inputs.permissions_boundary_arn, NoValue
             ),
         ),
         "Lets RDS write operating-system metrics of the database.",
@@ -200,23 +202,23 @@ def define(t: Template, given: Inputs) -> Outputs:
             DeletionPolicy="Snapshot",
             UpdateReplacePolicy="Snapshot",
             Engine=ENGINE,
-            EngineVersion=given.engine_version,
+            EngineVersion=inputs.engine_version,
             AutoMinorVersionUpgrade=True,
             ServerlessV2ScalingConfiguration=rds.ServerlessV2ScalingConfiguration(
-                MinCapacity=given.min_capacity, MaxCapacity=given.max_capacity
+                MinCapacity=inputs.min_capacity, MaxCapacity=inputs.max_capacity
             ),
             DBClusterParameterGroupName=Ref(settings),
             DBSubnetGroupName=Ref(subnets),
-            VpcSecurityGroupIds=[given.group_id],
+            VpcSecurityGroupIds=[inputs.group_id],
             Port=POSTGRESQL,
-            SnapshotIdentifier=If(is_restored, given.snapshot_id, NoValue),
+            SnapshotIdentifier=If(is_restored, inputs.snapshot_id, NoValue),
             MasterUsername=If(is_restored, NoValue, MASTER_USER),
             ManageMasterUserPassword=True,
-            MasterUserSecret=rds.MasterUserSecret(KmsKeyId=given.key_arn),
+            MasterUserSecret=rds.MasterUserSecret(KmsKeyId=inputs.key_arn),
             EnableIAMDatabaseAuthentication=True,
             StorageEncrypted=If(is_restored, NoValue, True),  # noqa: FBT003 CloudFormation's If
-            KmsKeyId=given.key_arn,
-            BackupRetentionPeriod=given.backup_days,
+            KmsKeyId=inputs.key_arn,
+            BackupRetentionPeriod=inputs.backup_days,
             PreferredBackupWindow=BACKUP_WINDOW,
             PreferredMaintenanceWindow=MAINTENANCE_WINDOW,
             CopyTagsToSnapshot=True,
@@ -225,7 +227,7 @@ def define(t: Template, given: Inputs) -> Outputs:
             MonitoringInterval=MONITORING_SECONDS,
             MonitoringRoleArn=GetAtt(monitoring, "Arn"),
             PerformanceInsightsEnabled=boolean(has_insights),
-            PerformanceInsightsKmsKeyId=If(has_insights, given.key_arn, NoValue),
+            PerformanceInsightsKmsKeyId=If(has_insights, inputs.key_arn, NoValue),
         ),
         "Holds Airflow's metadata and Celery's results.",
         why="A restore takes the master's name and the encryption from the snapshot "
@@ -244,8 +246,8 @@ def define(t: Template, given: Inputs) -> Outputs:
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
             LogGroupName=Sub(f"/aws/rds/cluster/${{{cluster.title}}}/postgresql"),
-            RetentionInDays=given.log_days,
-            KmsKeyId=given.key_arn,
+            RetentionInDays=inputs.log_days,
+            KmsKeyId=inputs.key_arn,
         ),
         "Keeps the log of PostgreSQL as long as the operator chose.",
         why="RDS looks for this very name, which holds the cluster's ID, and makes the "
@@ -293,7 +295,7 @@ def define(t: Template, given: Inputs) -> Outputs:
     t.add(
         rds.EventSubscription(
             "ClusterEvents",
-            SnsTopicArn=given.alarm_topic_arn,
+            SnsTopicArn=inputs.alarm_topic_arn,
             SourceType="db-cluster",
             SourceIds=[Ref(cluster)],
             EventCategories=CLUSTER_EVENTS,
@@ -303,7 +305,7 @@ def define(t: Template, given: Inputs) -> Outputs:
     t.add(
         rds.EventSubscription(
             "InstanceEvents",
-            SnsTopicArn=given.alarm_topic_arn,
+            SnsTopicArn=inputs.alarm_topic_arn,
             SourceType="db-instance",
             SourceIds=[Ref(writer), If(enable_reader, Ref(reader), NoValue)],
             EventCategories=INSTANCE_EVENTS,

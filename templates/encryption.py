@@ -75,7 +75,7 @@ class Outputs(Interface):
     key_arn: KeyArn = about("Key that encrypts everything this stack stores.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:  # noqa: ARG001 - there are no inputs
+def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are no inputs
     """Define the key and who may use it."""
     key = t.add(
         kms.Key(

@@ -110,7 +110,7 @@ class Outputs(Interface):
     """Private names lead to the endpoints, so nobody needs to know them."""
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Define one endpoint for each service."""
     is_china = t.condition("IsChina", Equals(Partition, "aws-cn"))
     for service in SERVICES:
@@ -128,9 +128,9 @@ def define(t: Template, given: Inputs) -> Outputs:
                 ServiceName=If(is_china, prefixed, usual)
                 if service.is_prefixed_in_china
                 else usual,
-                VpcId=given.vpc_id,
-                SubnetIds=given.subnet_ids,
-                SecurityGroupIds=[given.group_id],
+                VpcId=inputs.vpc_id,
+                SubnetIds=inputs.subnet_ids,
+                SecurityGroupIds=[inputs.group_id],
                 PrivateDnsEnabled=True,
                 Tags=Tags(Name=Sub(f"${{AWS::StackName}} {service.name}")),
                 **(policy if service.is_bounded else {}),

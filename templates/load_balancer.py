@@ -21,17 +21,17 @@ from compiler.wiring import Interface, Template, about
 from templates.airflow import ports
 from templates.airflow.routes import API, FLOWER, ROUTES, TARGETS, Route
 from templates.types import (
+    Boolean,
     BucketName,
     CertificateArn,
     DomainName,
     HostedZoneId,
     LoadBalancerArn,
     LoadBalancerFullName,
+    LoadBalancerScheme,
     ResourceLabel,
-    Scheme,
     SecurityGroupId,
     SubnetIds,
-    Switch,
     TargetGroupArn,
     TargetGroupFullName,
     Url,
@@ -68,7 +68,7 @@ class Inputs(Interface):
     vpc_id: VpcId = about("VPC of the load balancer and its targets.")
     subnet_ids: SubnetIds = about("Subnets of the load balancer, in two zones or more.")
     group_id: SecurityGroupId = about("Security group of the load balancer.")
-    scheme: Scheme = about("Whether its addresses are private or public.")
+    scheme: LoadBalancerScheme = about("Whether its addresses are private or public.")
     certificate_arn: CertificateArn = about(
         "Certificate of the web page, or nothing for plain HTTP inside the network."
     )
@@ -79,8 +79,8 @@ class Inputs(Interface):
     access_log_bucket_name: BucketName = about(
         "Bucket of access and connection logs, with its policy in place."
     )
-    deletion_protection: Switch = about("Whether it refuses to be deleted.")
-    enable_flower: Switch = about("Whether Flower answers under its path.")
+    deletion_protection: Boolean = about("Whether it refuses to be deleted.")
+    enable_flower: Boolean = about("Whether Flower answers under its path.")
 
 
 class Outputs(Interface):
@@ -103,21 +103,23 @@ class Outputs(Interface):
     )
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Make the load balancer, its listeners, its routes and their targets."""
     has_certificate = t.condition(
-        "HasCertificate", Not(Equals(given.certificate_arn, ""))
+        "HasCertificate", Not(Equals(inputs.certificate_arn, ""))
     )
     has_listener = t.condition(
-        "HasListener", Or(Condition(has_certificate), Equals(given.scheme, "internal"))
+        "HasListener", Or(Condition(has_certificate), Equals(inputs.scheme, "internal"))
     )
-    has_domain = t.condition("HasDomain", Not(Equals(given.domain_name, "")))
+    has_domain = t.condition("HasDomain", Not(Equals(inputs.domain_name, "")))
     has_record = t.condition(
-        "HasRecord", And(Condition(has_domain), Not(Equals(given.hosted_zone_id, "")))
+        "HasRecord", And(Condition(has_domain), Not(Equals(inputs.hosted_zone_id, "")))
     )
-    enable_flower = t.condition("HasFlowerTasks", Equals(given.enable_flower, "true"))
+    enable_flower = t.condition(
+        "EnableFlowerTasks", Equals(inputs.enable_flower, "true")
+    )
     enable_flower_route = t.condition(
-        "HasFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
+        "EnableFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
     )
 
     # A browser finds the door ...
@@ -125,16 +127,16 @@ def define(t: Template, given: Inputs) -> Outputs:
         elb.LoadBalancer(
             "LoadBalancer",
             Type="application",
-            Scheme=given.scheme,
-            Subnets=given.subnet_ids,
-            SecurityGroups=[given.group_id],
+            Scheme=inputs.scheme,
+            Subnets=inputs.subnet_ids,
+            SecurityGroups=[inputs.group_id],
             LoadBalancerAttributes=[
                 elb.LoadBalancerAttributes(Key=key, Value=value)
                 for key, value in (
                     *ATTRIBUTES,
-                    ("access_logs.s3.bucket", given.access_log_bucket_name),
-                    ("connection_logs.s3.bucket", given.access_log_bucket_name),
-                    ("deletion_protection.enabled", given.deletion_protection),
+                    ("access_logs.s3.bucket", inputs.access_log_bucket_name),
+                    ("connection_logs.s3.bucket", inputs.access_log_bucket_name),
+                    ("deletion_protection.enabled", inputs.deletion_protection),
                 )
             ],
         ),
@@ -144,8 +146,8 @@ def define(t: Template, given: Inputs) -> Outputs:
         RecordSetType(
             "Record",
             Condition=has_record,
-            HostedZoneId=given.hosted_zone_id,
-            Name=given.domain_name,
+            HostedZoneId=inputs.hosted_zone_id,
+            Name=inputs.domain_name,
             Type="A",
             AliasTarget=AliasTarget(  # type: ignore[no-untyped-call] # troposphere's
                 HostedZoneId=GetAtt(balancer, "CanonicalHostedZoneID"),
@@ -165,7 +167,7 @@ def define(t: Template, given: Inputs) -> Outputs:
             Port=ports.HTTPS,
             Protocol="HTTPS",
             SslPolicy=TLS_POLICY,
-            Certificates=[elb.Certificate(CertificateArn=given.certificate_arn)],
+            Certificates=[elb.Certificate(CertificateArn=inputs.certificate_arn)],
             DefaultActions=[_not_found(elb.Action)],
         ),
         "Listener of the web page.",
@@ -194,7 +196,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         target.name: t.add(
             elb.TargetGroup(
                 target.name,
-                VpcId=given.vpc_id,
+                VpcId=inputs.vpc_id,
                 TargetType="ip",
                 Protocol="HTTP",
                 Port=target.port,
@@ -240,7 +242,7 @@ def define(t: Template, given: Inputs) -> Outputs:
                 "://",
                 [
                     If(has_certificate, "https", "http"),
-                    If(has_domain, given.domain_name, GetAtt(balancer, "DNSName")),
+                    If(has_domain, inputs.domain_name, GetAtt(balancer, "DNSName")),
                 ],
             )
         ),

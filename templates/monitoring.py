@@ -11,7 +11,7 @@ from __future__ import annotations
 from troposphere import Equals, If, Or, Ref, Sub, cloudwatch
 
 from compiler.wiring import Interface, Template, about
-from templates.airflow import metrics
+from fargate_runtime import contract
 from templates.checks.aurora import (
     CONNECTIONS_KEPT_BACK,
     CONNECTIONS_PER_UNIT,
@@ -38,12 +38,12 @@ from templates.resources.alarms import (
 from templates.resources.dashboard import dashboard_body
 from templates.types import (
     AuroraCapacity,
+    Boolean,
     CacheId,
     ClusterName,
     DatabaseId,
     LoadBalancerFullName,
     ServiceName,
-    Switch,
     TargetGroupFullName,
     Text,
     TopicArn,
@@ -51,14 +51,14 @@ from templates.types import (
 
 
 class Inputs(Interface):
-    """What the monitoring stack is given."""
+    """What the monitoring stack is inputs."""
 
     alarm_topic_arn: TopicArn = about("Topic that alarms go to.")
     database_id: DatabaseId = about("The Aurora cluster.")
     database_min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     database_max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
     cache_id: CacheId = about("The broker's replication group.")
-    enable_cache_replica: Switch = about("Whether the broker has a second node.")
+    enable_cache_replica: Boolean = about("Whether the broker has a second node.")
     cluster_name: ClusterName = about("The ECS cluster.")
     api_server_service_name: ServiceName = about("Service of the API server.")
     scheduler_service_name: ServiceName = about("Service of the scheduler.")
@@ -74,22 +74,22 @@ class Outputs(Interface):
     dashboard_name: Text = about("Dashboard to look at first.", public=True)
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the template."""
     enable_replica = t.condition(
-        "HasReplica", Equals(given.enable_cache_replica, "true")
+        "HasReplica", Equals(inputs.enable_cache_replica, "true")
     )
     is_limited = t.condition(
         "IsLimited",
         Or(
             *(
-                Equals(given.database_min_capacity, units)
+                Equals(inputs.database_min_capacity, units)
                 for units in halves_below(SMALLEST_FOR_ALL_CONNECTIONS)
             )
         ),
     )
-    balancer = {"LoadBalancer": given.load_balancer_name}
-    cluster = {"DBClusterIdentifier": given.database_id}
+    balancer = {"LoadBalancer": inputs.load_balancer_name}
+    cluster = {"DBClusterIdentifier": inputs.database_id}
     writer = {**cluster, "Role": "WRITER"}
     # A node's number stays when its role changes.
     first = {"CacheClusterId": Sub("${CacheId}-001")}
@@ -98,17 +98,21 @@ def define(t: Template, given: Inputs) -> Outputs:
     # In the order in which a request meets them.
     always: tuple[tuple[str, tuple[Watch, ...], Dimensions], ...] = (
         ("Web", LOAD_BALANCER, balancer),
-        ("Web", API_TARGETS, {"TargetGroup": given.api_target_group_name, **balancer}),
+        ("Web", API_TARGETS, {"TargetGroup": inputs.api_target_group_name, **balancer}),
         *(
-            (subject, SERVICE, {"ClusterName": given.cluster_name, "ServiceName": name})
+            (
+                subject,
+                SERVICE,
+                {"ClusterName": inputs.cluster_name, "ServiceName": name},
+            )
             for subject, name in (
-                ("ApiServer", given.api_server_service_name),
-                ("Scheduler", given.scheduler_service_name),
-                ("DagProcessor", given.dag_processor_service_name),
-                ("Triggerer", given.triggerer_service_name),
+                ("ApiServer", inputs.api_server_service_name),
+                ("Scheduler", inputs.scheduler_service_name),
+                ("DagProcessor", inputs.dag_processor_service_name),
+                ("Triggerer", inputs.triggerer_service_name),
             )
         ),
-        ("Tasks", QUEUES, {metrics.CLUSTER_DIMENSION: given.cluster_name}),
+        ("Tasks", QUEUES, {contract.CLUSTER_DIMENSION: inputs.cluster_name}),
         ("Broker1", BROKER_NODE, first),
         ("Database", DATABASE_WRITER, writer),
         ("Database", DATABASE_CLUSTER, cluster),
@@ -117,7 +121,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         ("Broker1", (*BROKER_REPLICATION, *BROKER_FAILOVER), first),
         ("Broker2", (*BROKER_NODE, *BROKER_REPLICATION), second),
     )
-    topic = given.alarm_topic_arn
+    topic = inputs.alarm_topic_arn
     shown = [
         t.add(
             watch.alarm(dimensions, topic, subject=subject),
@@ -158,11 +162,11 @@ def define(t: Template, given: Inputs) -> Outputs:
             "Dashboard",
             DashboardBody=Sub(
                 dashboard_body([f"${{{alarm.title}.Arn}}" for alarm in shown]),
-                Database=given.database_id,
-                Broker=given.cache_id,
-                LoadBalancer=given.load_balancer_name,
-                TargetGroup=given.api_target_group_name,
-                Cluster=given.cluster_name,
+                Database=inputs.database_id,
+                Broker=inputs.cache_id,
+                LoadBalancer=inputs.load_balancer_name,
+                TargetGroup=inputs.api_target_group_name,
+                Cluster=inputs.cluster_name,
             ),
         ),
         "Shows every alarm's state, and what users, services, broker and database do.",

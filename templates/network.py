@@ -1,12 +1,12 @@
-"""The VPC: public, private and data subnets in two or three zones, and the way out.
+"""The VPC: public, private and data subnets in two or three zones, and NAT gateways.
 
-Sizes and places of the subnets are those of ``templates/resources/address_plan.py``, whatever
-the size of the VPC.
+``templates/resources/address_plan.py`` has the sizes and addresses of the subnets,
+whatever the size of the VPC.
 
-The VPC's default security group cannot be closed here (see the security stack).
-Every route table is stated, so the VPC's main route table, which stays as EC2 made it,
-has no subnet. IPv6 and Transit Gateway attachments are not made: a network that needs
-them comes as an existing VPC.
+The VPC's default security group cannot be closed here (see the security stack). Every
+route table is stated, so the VPC's main route table, which stays as EC2 made it, has no
+subnet. IPv6 and Transit Gateway attachments are left out: a network that needs them
+comes as an existing VPC.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from templates.types import (
     Count,
     InternetAccess,
     KeyArn,
+    LoadBalancerScheme,
     LogDays,
     PolicyArn,
-    Scheme,
     SubnetIds,
     VpcId,
 )
@@ -43,7 +43,7 @@ class Inputs(Interface):
     internet_access: InternetAccess = about(
         "How private subnets reach AWS and the internet."
     )
-    scheme: Scheme = about("Whether the load balancer faces the internet.")
+    scheme: LoadBalancerScheme = about("Whether the load balancer faces the internet.")
     flow_log_days: LogDays = about("Days to keep the flow logs.")
     key_arn: KeyArn = about("Key of the flow logs.")
     permissions_boundary_arn: PolicyArn = about("Boundary of the role, or nothing.")
@@ -58,17 +58,17 @@ class Outputs(Interface):
     data_subnet_ids: SubnetIds = about("Subnets without any way out, for data.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Define the network from the internet inwards, to the data subnets."""
-    has_third_zone = t.condition("HasThirdZone", Equals(given.zone_count, "3"))
-    has_nat = t.condition("HasNat", Not(Equals(given.internet_access, "endpoints")))
+    has_third_zone = t.condition("HasThirdZone", Equals(inputs.zone_count, "3"))
+    has_nat = t.condition("HasNat", Not(Equals(inputs.internet_access, "endpoints")))
     is_nat_per_zone = t.condition(
-        "IsNatPerZone", Equals(given.internet_access, "nat-per-zone")
+        "IsNatPerZone", Equals(inputs.internet_access, "nat-per-zone")
     )
     vpc = t.add(
         ec2.VPC(
             "Vpc",
-            CidrBlock=given.vpc_cidr,
+            CidrBlock=inputs.vpc_cidr,
             EnableDnsHostnames=True,
             EnableDnsSupport=True,
             Tags=name_tag("network"),
@@ -76,9 +76,9 @@ def define(t: Template, given: Inputs) -> Outputs:
         "Network of everything in this stack.",
         why="Private names of interface endpoints need both DNS settings.",
     )
-    layout = Layout(t=t, vpc=vpc, cidr=given.vpc_cidr, has_third_zone=has_third_zone)
+    layout = Layout(t=t, vpc=vpc, cidr=inputs.vpc_cidr, has_third_zone=has_third_zone)
 
-    attached, public_routes = _internet(t, given, vpc, has_nat)
+    attached, public_routes = _internet(t, inputs, vpc, has_nat)
     public = layout.tier(PUBLIC, dict.fromkeys(ZONES, public_routes))
 
     nats = _nats(
@@ -115,9 +115,9 @@ def define(t: Template, given: Inputs) -> Outputs:
     add_flow_logs(
         t,
         vpc,
-        days=given.flow_log_days,
-        key_arn=given.key_arn,
-        permissions_boundary_arn=given.permissions_boundary_arn,
+        days=inputs.flow_log_days,
+        key_arn=inputs.key_arn,
+        permissions_boundary_arn=inputs.permissions_boundary_arn,
     )
     return Outputs(
         vpc_id=VpcId(Ref(vpc)),
@@ -128,12 +128,12 @@ def define(t: Template, given: Inputs) -> Outputs:
 
 
 def _internet(
-    t: Template, given: Inputs, vpc: ec2.VPC, has_nat: ConditionName
+    t: Template, inputs: Inputs, vpc: ec2.VPC, has_nat: ConditionName
 ) -> tuple[ec2.VPCGatewayAttachment, ec2.RouteTable]:
     """Add the internet gateway, where anything needs it, and the routes to it."""
     has_gateway = t.condition(
         "HasInternetGateway",
-        Or(Holds(has_nat), Equals(given.scheme, "internet-facing")),
+        Or(Holds(has_nat), Equals(inputs.scheme, "internet-facing")),
     )
     gateway = t.add(
         ec2.InternetGateway(

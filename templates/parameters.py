@@ -1,16 +1,18 @@
-"""What an operator chooses: the parameters of the parent, in the form's order.
+"""The parameters of the parent, in the order of the console's form.
 
-The choices of a worker pool come from its entry in ``templates/airflow/pools.py``. The
+Those of worker pools are the fields of ``WorkerPool`` in ``airflow/pools.py``. The
 defaults launch a development environment; ``parameters/`` holds the others.
 """
 
 from __future__ import annotations
 
 from compiler.wiring import Interface, about
+from templates.airflow.platform import AirflowSettings
 from templates.types import (
     Architecture,
     AuroraCapacity,
     AuroraVersion,
+    Boolean,
     CacheNodeType,
     CertificateArn,
     Cidr,
@@ -23,28 +25,24 @@ from templates.types import (
     HostedZoneId,
     Image,
     InternetAccess,
+    LoadBalancerScheme,
     LogDays,
     Mebibytes,
-    Minutes,
-    PolicyArn,
-    PolicyArns,
+    OptionalCount,
     PrefixListId,
     Profile,
-    Scheme,
-    Slots,
     SnapshotId,
     SubnetIdList,
-    Switch,
     VpcId,
 )
 
 
-class Choices(Interface):
-    """Every parameter of the parent that is not a worker pool's."""
+class Parameters(Interface):
+    """Every parameter of the parent but those of worker pools."""
 
     profile: Profile = about(
-        "What kind of environment this is. production makes the rules below "
-        "insist on high availability, a certificate and a year of logs.",
+        "Rules that apply to this environment. production requires high availability, "
+        "a certificate, deletion protection and a year of logs.",
         group="Environment",
         label="Profile",
         Default="development",
@@ -69,8 +67,8 @@ class Choices(Interface):
         label="Alarm e-mail",
         Default="",
     )
-    deletion_protection: Switch = about(
-        "Whether the database and the load balancer refuse to be deleted.",
+    deletion_protection: Boolean = about(
+        "Whether the database and the load balancer are protected from deletion.",
         group="Environment",
         label="Deletion protection",
         Default="true",
@@ -90,11 +88,11 @@ class Choices(Interface):
     )
     internet_access: InternetAccess = about(
         "How tasks reach AWS and the internet: a NAT gateway in every zone, a "
-        "single one, or interface endpoints without any way to the internet. "
-        "An existing VPC keeps its own ways; endpoints adds the endpoints to it, "
+        "single one, or interface endpoints without access to the internet. "
+        "An existing VPC keeps its own routes; endpoints adds the endpoints to it, "
         "for which each private subnet must lie in a zone of its own.",
         group="Network",
-        label="Way out",
+        label="Internet access",
         Default="single-nat",
     )
     outbound_https_cidr: Cidr = about(
@@ -124,7 +122,7 @@ class Choices(Interface):
         Default="",
     )
     existing_private_subnet_ids: SubnetIdList = about(
-        "Subnets of the existing VPC for the tasks; they need a way to AWS.",
+        "Subnets of the existing VPC for the tasks; they need access to AWS.",
         group="Network",
         label="Existing private subnets",
         Default="",
@@ -135,60 +133,60 @@ class Choices(Interface):
         label="Existing data subnets",
         Default="",
     )
-    load_balancer_scheme: Scheme = about(
-        "Whether the web page is reachable from inside the network only, or "
+    load_balancer_scheme: LoadBalancerScheme = about(
+        "Whether the Airflow UI is reachable from inside the network only, or "
         "from the internet; the latter needs a certificate.",
         group="Web access",
         label="Load balancer",
         Default="internal",
     )
     web_client_cidr: Cidr = about(
-        "Addresses that may open the web page.",
+        "Addresses that may open the Airflow UI.",
         group="Web access",
         label="Allowed range",
         Default="10.0.0.0/8",
         MinLength=1,
     )
     web_client_cidr_2: Cidr = about(
-        "More addresses that may open the web page. Empty for none.",
+        "More addresses that may open the Airflow UI. Empty for none.",
         group="Web access",
         label="Second allowed range",
         Default="",
     )
     web_client_cidr_3: Cidr = about(
-        "More addresses that may open the web page. Empty for none.",
+        "More addresses that may open the Airflow UI. Empty for none.",
         group="Web access",
         label="Third allowed range",
         Default="",
     )
-    allow_any_web_client: Switch = about(
+    allow_any_web_client: Boolean = about(
         "Whether 0.0.0.0/0 is accepted as an allowed range.",
         group="Web access",
-        label="Open to the world",
+        label="Allow any address",
         Default="false",
     )
     certificate_arn: CertificateArn = about(
-        "ACM certificate of the web page. Without one an internal load balancer "
-        "speaks plain HTTP.",
+        "ACM certificate of the Airflow UI. Without one an internal load balancer "
+        "uses plain HTTP.",
         group="Web access",
         label="Certificate",
         Default="",
     )
     domain_name: DomainName = about(
-        "Name the web page is reached by; the certificate must cover it. Empty "
+        "Domain name of the Airflow UI; the certificate must cover it. Empty "
         "for the load balancer's own name.",
         group="Web access",
         label="Domain name",
         Default="",
     )
     hosted_zone_id: HostedZoneId = about(
-        "Route 53 zone in which to make the domain's record. Empty if you make "
+        "Route 53 zone in which to create the domain's record. Empty if you create "
         "it yourself.",
         group="Web access",
         label="Hosted zone",
         Default="",
     )
-    enable_flower: Switch = about(
+    enable_flower: Boolean = about(
         "Whether to run Flower, the Celery monitor, under /flower behind a "
         "login of its own.",
         group="Web access",
@@ -203,7 +201,7 @@ class Choices(Interface):
         Default="17.7",
     )
     database_min_capacity: AuroraCapacity = about(
-        "Fewest Aurora capacity units. 0 pauses, for throw-away stacks only; "
+        "Fewest Aurora capacity units. 0 pauses, for temporary stacks only; "
         "below 1 the database admits 2,000 connections at most.",
         group="Database",
         label="Fewest capacity units",
@@ -217,8 +215,8 @@ class Choices(Interface):
         Default=4,
         MinValue=1,
     )
-    enable_database_reader: Switch = about(
-        "Whether a second instance in another zone stands by for a failover.",
+    enable_database_reader: Boolean = about(
+        "Whether a second instance in another zone is ready for a failover.",
         group="Database",
         label="Reader",
         Default="false",
@@ -238,7 +236,7 @@ class Choices(Interface):
         label="Restore from",
         Default="",
     )
-    enable_backup: Switch = about(
+    enable_backup: Boolean = about(
         "Whether AWS Backup keeps copies of the database outside the cluster.",
         group="Database",
         label="Backup plan",
@@ -250,7 +248,7 @@ class Choices(Interface):
         label="Node type",
         Default="cache.t4g.small",
     )
-    enable_cache_replica: Switch = about(
+    enable_cache_replica: Boolean = about(
         "Whether a replica in another zone takes over when the primary fails.",
         group="Broker",
         label="Replica",
@@ -343,23 +341,13 @@ class Choices(Interface):
         MinValue=1,
         MaxValue=5,
     )
-    parallelism: Slots = about(
+    parallelism: OptionalCount = about(
         "Most task instances one scheduler lets run at once, and the size of "
         "the default pool when it is first created; later, airflow pools set changes "
         "that. Empty for what the workers of all pools can run, which is the least.",
         group="Components",
         label="Parallelism",
         Default="",
-    )
-    longest_task_minutes: Minutes = about(
-        "Minutes the longest task may run. The broker delivers a message again "
-        "and a protected worker may be stopped only after it. An update waits for "
-        "running tasks too, and CloudFormation gives up after three hours.",
-        group="Components",
-        label="Longest task",
-        Default=720,
-        MinValue=10,
-        MaxValue=2820,
     )
     log_days: LogDays = about(
         "Days to keep container, database, broker and flow logs.",
@@ -381,20 +369,7 @@ class Choices(Interface):
         Default=90,
         MinValue=1,
     )
-    enable_execute_command: Switch = about(
-        "Whether operators may open a shell, or forward a port, into a task. "
-        "Sessions are logged and encrypted.",
-        group="Hardening",
-        label="ECS Exec",
-        Default="false",
-    )
-    readonly_root_filesystem: Switch = about(
-        "Whether the containers' root file systems are read-only. Excludes ECS "
-        "Exec and needs an image that declares its writable folders as volumes.",
-        group="Hardening",
-        label="Read-only root",
-        Default="false",
-    )
+    airflow: AirflowSettings = about("Settings of all Airflow tasks.", flat=True)
     fernet_key_rotation: FernetKeyRotation = about(
         "Which Fernet keys exist; the one named first encrypts. To change the key go "
         "one step at a time: first, first-second, second-first, then airflow "
@@ -402,17 +377,4 @@ class Choices(Interface):
         group="Hardening",
         label="Fernet keys",
         Default="first",
-    )
-    permissions_boundary_arn: PolicyArn = about(
-        "Managed policy that bounds every role. Empty for none.",
-        group="Hardening",
-        label="Permissions boundary",
-        Default="",
-    )
-    extra_policy_arns: PolicyArns = about(
-        "Managed policies to attach to the roles of the workers, the DAG "
-        "processor and the triggerer, which run your code.",
-        group="Hardening",
-        label="Extra policies",
-        Default="",
     )

@@ -1,23 +1,23 @@
-"""How one pool of workers grows and shrinks: the only actor on its desired count.
+"""Scales one pool of workers; nothing else sets its desired count.
 
-The autoscaler beside the scheduler decides and publishes its metrics every ten seconds
-(``metrics.py``); here Application Auto Scaling acts on them. It adds as many workers
-as the deficit says and takes away as many as the surplus says, and the surplus counts
-only workers that are drained, idle and unprotected. Nothing else ever shrinks the
-pool: no CPU, which a worker full of waiting tasks does not use, and no queue length,
-which forgets the tasks that run.
+The autoscaler beside the scheduler publishes worker deficit and surplus every ten
+seconds; here Application Auto Scaling acts on them. It adds as many workers as the
+deficit says and removes as many as the surplus says, and the surplus counts only
+workers that are drained, idle and unprotected. Nothing else ever scales the pool in: no
+CPU metric, because a worker full of waiting tasks uses none, and no queue length, which
+leaves out the tasks that run.
 
-A metric that is missing never scales. When the autoscaler is silent for three minutes
-somebody is told, and the pool is raised to its safe floor if it stands below. That
-takes an expression: a step policy sees how far the metric lies beyond the threshold,
-and a missing heartbeat lies nowhere; an exact capacity would also shrink a larger pool
-under its running tasks.
+A missing metric never scales. When the autoscaler has not reported for three minutes an
+alarm notifies operators, and the pool is raised to its fallback minimum if it is below.
+That takes an expression: a step policy needs the distance of a metric from its
+threshold, which a missing heartbeat does not have; an exact capacity would also shrink
+a larger pool under its running tasks.
 
-With the minimum equal to the maximum all this stays and finds nothing to do.
+With the minimum equal to the maximum all this remains and has no effect.
 
 What it costs a month in us-east-1: $2.59 for publishing and $0.70 for what all pools
 have in common, however many there are, and $2.20 a pool (four metrics $1.20, two alarms
-on ten seconds $0.60, two others $0.20, the floor's formula $0.20).
+on ten seconds $0.60, two others $0.20, the expression $0.20).
 """
 
 from __future__ import annotations
@@ -28,100 +28,97 @@ from troposphere import Equals, GetAtt, Join, Not, Ref, Sub, cloudwatch
 from troposphere import applicationautoscaling as scaling
 
 from compiler.wiring import Interface, Template, about
+from fargate_runtime import contract
 from templates.airflow import metrics
-from templates.types import ClusterName, Count, ServiceName, Text, TopicArn
+from templates.airflow.pools import WorkerPool
+from templates.types import ClusterName, ServiceName, TopicArn
 
 THRESHOLD = 0.5
 """Between no worker and one, whatever the rounding."""
 
-BANDS = 20
-"""Application Auto Scaling's limit of steps a policy. Of more, 20 go at once."""
+MOST_STEPS = 20
+"""Application Auto Scaling's limit of steps a policy; of more workers, 20 at once."""
 
-SILENT_MINUTES = 3
+NO_REPORT_MINUTES = 3
 
 STALLED_MINUTES = 15
-"""Longer than a pool takes to grow from nothing, and half of what Airflow lets a task
+"""Longer than a pool takes to start from zero, and half of what Airflow lets a task
 wait in a queue."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """A step policy, one band a worker, and the alarm that sets it off.
+class StepScaling:
+    """A step policy, one step a worker, and the alarm that triggers it.
 
-    ``step`` is 1 to add workers and -1 to take them away. Where two autoscalers overlap
-    for a moment, ``statistic`` says whose word counts.
+    ``change`` is 1 to add workers and -1 to remove them. Where two autoscalers overlap
+    for a moment, ``statistic`` says whose metric counts.
     """
 
     policy: str
     alarm: str
     metric: str
-    step: int
+    change: int
     statistic: str
     cooldown_seconds: int
     purpose: str
     why: str
 
 
-ORDERS = (
-    Order(
-        policy="Grow",
+STEPS = (
+    StepScaling(
+        policy="ScaleOut",
         alarm="Deficit",
-        metric=metrics.WORKER_DEFICIT,
-        step=1,
+        metric=contract.WORKER_DEFICIT,
+        change=1,
         statistic="Maximum",
         cooldown_seconds=30,
-        purpose="Adds as many workers as are missing.",
-        why="Within the cooldown what was added counts: a deficit seen twice is met "
-        "once, a larger one passes.",
+        purpose="Adds as many workers as the deficit says.",
+        why="Within the cooldown, added workers count: the same deficit twice adds "
+        "them once, a larger one adds the difference.",
     ),
-    Order(
-        policy="Shrink",
+    StepScaling(
+        policy="ScaleIn",
         alarm="Surplus",
-        metric=metrics.WORKER_SURPLUS,
-        step=-1,
+        metric=contract.WORKER_SURPLUS,
+        change=-1,
         statistic="Minimum",
         cooldown_seconds=0,
-        purpose="Takes away as many workers as have let go.",
-        why="No cooldown: what the surplus counts is idle and unprotected already.",
+        purpose="Removes as many workers as are released.",
+        why="No cooldown: the workers of the surplus are idle and unprotected already.",
     ),
 )
-FLOOR = Order(
-    policy="RaiseToFloor",
-    alarm="BelowFloor",
+FALLBACK = StepScaling(
+    policy="RaiseToFallbackMinimum",
+    alarm="BelowFallbackMinimum",
     metric="shortfall",
-    step=1,
+    change=1,
     statistic="Maximum",
     cooldown_seconds=600,
-    purpose="Adds what is missing to the safe floor.",
+    purpose="Adds the workers missing to the fallback minimum.",
     why="Container Insights reports the desired count minutes late; within the "
-    "cooldown what was added counts.",
+    "cooldown, added workers count.",
 )
 
 
 class Inputs(Interface):
-    """Which service to scale and between which bounds."""
+    """The pool's service and settings."""
 
     cluster_name: ClusterName = about("Cluster of the pool's service.")
     service_name: ServiceName = about("The pool's service.")
-    pool: Text = about("Name of the pool, as the autoscaler publishes it.")
-    minimum: Count = about("Fewest workers; 0 lets the pool sleep.")
-    maximum: Count = about("Most workers.")
-    fallback_minimum: Count = about(
-        "Workers to run while the autoscaler is silent; 0 for none."
-    )
-    alarm_topic_arn: TopicArn = about("Who is told when the autoscaler is silent.")
+    pool: WorkerPool = about("Settings of the pool.")
+    alarm_topic_arn: TopicArn = about("Topic of the alarms.")
 
 
 class Outputs(Interface):
-    """Nobody needs to know anything of it."""
+    """No outputs."""
 
 
-def define(t: Template, given: Inputs) -> Outputs:
-    """Make the scalable target, what changes it, and what watches the autoscaler."""
+def define(t: Template, inputs: Inputs) -> Outputs:
+    """Add the scalable target, its policies, and the alarms on the autoscaler."""
     pool_dimensions = metrics.dimensions(
         {
-            metrics.CLUSTER_DIMENSION: given.cluster_name,
-            metrics.POOL_DIMENSION: given.pool,
+            contract.CLUSTER_DIMENSION: inputs.cluster_name,
+            contract.POOL_DIMENSION: inputs.pool.name,
         }
     )
     target = t.add(
@@ -129,26 +126,30 @@ def define(t: Template, given: Inputs) -> Outputs:
             "Workers",
             ServiceNamespace="ecs",
             ScalableDimension="ecs:service:DesiredCount",
-            ResourceId=Join("/", ["service", given.cluster_name, given.service_name]),
-            MinCapacity=given.minimum,
-            MaxCapacity=given.maximum,
+            ResourceId=Join("/", ["service", inputs.cluster_name, inputs.service_name]),
+            MinCapacity=inputs.pool.minimum,
+            MaxCapacity=inputs.pool.maximum,
         ),
         "Desired count of the pool's service, and its bounds.",
         why="No role: Application Auto Scaling uses its service-linked one.",
     )
 
-    # What the autoscaler orders.
-    for order in ORDERS:
-        policy = t.add(_step_policy(order, target), order.purpose, why=order.why)
+    # Deficit and surplus.
+    for step in STEPS:
+        policy = t.add(
+            _step_policy(step, target),
+            step.purpose,
+            why=step.why,
+        )
         t.add(
             cloudwatch.Alarm(
-                order.alarm,
-                AlarmDescription="An order to the pool of workers, not a fault.",
-                Namespace=metrics.NAMESPACE,
-                MetricName=order.metric,
+                step.alarm,
+                AlarmDescription="Triggers worker scaling. No action needed.",
+                Namespace=contract.METRIC_NAMESPACE,
+                MetricName=step.metric,
                 Dimensions=pool_dimensions,
-                Statistic=order.statistic,
-                Period=metrics.ROUND_SECONDS,
+                Statistic=step.statistic,
+                Period=contract.ROUND_SECONDS,
                 EvaluationPeriods=1,
                 DatapointsToAlarm=1,
                 ComparisonOperator="GreaterThanThreshold",
@@ -156,38 +157,38 @@ def define(t: Template, given: Inputs) -> Outputs:
                 TreatMissingData="notBreaching",
                 AlarmActions=[GetAtt(policy, "Arn")],
             ),
-            f"Carries the order of {order.metric} within ten seconds.",
+            f"Triggers the policy by {step.metric} within ten seconds.",
         )
 
-    # A silent autoscaler.
+    # An autoscaler that does not report, and workers that do not work.
     t.add(
         cloudwatch.Alarm(
             "Heartbeat",
-            AlarmDescription="The autoscaler is silent: this pool no longer follows "
-            "its demand. See the log of the schedulers.",
-            Namespace=metrics.NAMESPACE,
-            MetricName=metrics.BRAIN_HEARTBEAT,
+            AlarmDescription="The autoscaler does not report: this pool no longer "
+            "scales by its demand. See the log of the schedulers.",
+            Namespace=contract.METRIC_NAMESPACE,
+            MetricName=contract.AUTOSCALER_HEARTBEAT,
             Dimensions=pool_dimensions,
             Statistic="Sum",
             Period=60,
-            EvaluationPeriods=SILENT_MINUTES,
-            DatapointsToAlarm=SILENT_MINUTES,
+            EvaluationPeriods=NO_REPORT_MINUTES,
+            DatapointsToAlarm=NO_REPORT_MINUTES,
             ComparisonOperator="LessThanThreshold",
             Threshold=1,
             TreatMissingData="breaching",
-            AlarmActions=[given.alarm_topic_arn],
-            OKActions=[given.alarm_topic_arn],
+            AlarmActions=[inputs.alarm_topic_arn],
+            OKActions=[inputs.alarm_topic_arn],
         ),
-        "Tells somebody when the autoscaler is silent.",
-        why="A dead publisher would freeze scaling without a sign.",
+        "Notifies operators when the autoscaler does not report.",
+        why="A dead publisher would stop scaling unnoticed.",
     )
     t.add(
         cloudwatch.Alarm(
             "Stalled",
             AlarmDescription="Tasks of this pool wait and none runs. Its workers do "
-            "not start or take nothing: see the service's events and their log.",
-            Namespace=metrics.NAMESPACE,
-            MetricName=metrics.STALLED_TASKS,
+            "not start or take no tasks: see the service's events and their log.",
+            Namespace=contract.METRIC_NAMESPACE,
+            MetricName=contract.STALLED_TASKS,
             Dimensions=pool_dimensions,
             Statistic="Minimum",
             Period=60,
@@ -196,41 +197,41 @@ def define(t: Template, given: Inputs) -> Outputs:
             ComparisonOperator="GreaterThanThreshold",
             Threshold=0,
             TreatMissingData="notBreaching",
-            AlarmActions=[given.alarm_topic_arn],
-            OKActions=[given.alarm_topic_arn],
+            AlarmActions=[inputs.alarm_topic_arn],
+            OKActions=[inputs.alarm_topic_arn],
         ),
-        "Tells somebody when tasks wait and none runs.",
-        why="Workers that are healthy and idle show nowhere else. That the autoscaler is "
-        "silent is for the heartbeat to tell.",
+        "Notifies operators when tasks wait and none runs.",
+        why="No other alarm sees workers that are healthy and idle. The heartbeat "
+        "alarm covers an autoscaler that does not report.",
     )
-    has_floor = t.condition(
-        "HasFallbackMinimum", Not(Equals(given.fallback_minimum, "0"))
+    has_fallback = t.condition(
+        "HasFallbackMinimum", Not(Equals(inputs.pool.fallback_minimum, "0"))
     )
-    raise_floor = t.add(_step_policy(FLOOR, target), FLOOR.purpose, why=FLOOR.why)
-    raise_floor.Condition = has_floor
+    fallback = t.add(_step_policy(FALLBACK, target), FALLBACK.purpose, why=FALLBACK.why)
+    fallback.Condition = has_fallback
     t.add(
         cloudwatch.Alarm(
-            FLOOR.alarm,
-            Condition=has_floor,
-            AlarmDescription="The autoscaler is silent and the pool stands below "
-            "its safe floor.",
+            FALLBACK.alarm,
+            Condition=has_fallback,
+            AlarmDescription="The autoscaler does not report and the pool is below "
+            "its fallback minimum.",
             Metrics=[
                 cloudwatch.MetricDataQuery(
-                    Id=FLOOR.metric,
-                    Label="Workers missing to the safe floor",
+                    Id=FALLBACK.metric,
+                    Label="Workers missing to the fallback minimum",
                     Expression=Sub(
-                        "IF(FILL(beats, 0) > 0, 0, ${Floor} - desired)",
-                        Floor=given.fallback_minimum,
+                        "IF(FILL(heartbeats, 0) > 0, 0, ${FallbackMinimum} - desired)",
+                        FallbackMinimum=inputs.pool.fallback_minimum,
                     ),
                     ReturnData=True,
                 ),
                 cloudwatch.MetricDataQuery(
-                    Id="beats",
+                    Id="heartbeats",
                     ReturnData=False,
                     MetricStat=cloudwatch.MetricStat(
                         Metric=cloudwatch.Metric(
-                            Namespace=metrics.NAMESPACE,
-                            MetricName=metrics.BRAIN_HEARTBEAT,
+                            Namespace=contract.METRIC_NAMESPACE,
+                            MetricName=contract.AUTOSCALER_HEARTBEAT,
                             Dimensions=pool_dimensions,
                         ),
                         Period=60,
@@ -246,8 +247,8 @@ def define(t: Template, given: Inputs) -> Outputs:
                             MetricName="DesiredTaskCount",
                             Dimensions=metrics.dimensions(
                                 {
-                                    "ClusterName": given.cluster_name,
-                                    "ServiceName": given.service_name,
+                                    "ClusterName": inputs.cluster_name,
+                                    "ServiceName": inputs.service_name,
                                 }
                             ),
                         ),
@@ -256,43 +257,46 @@ def define(t: Template, given: Inputs) -> Outputs:
                     ),
                 ),
             ],
-            EvaluationPeriods=SILENT_MINUTES,
-            DatapointsToAlarm=SILENT_MINUTES,
+            EvaluationPeriods=NO_REPORT_MINUTES,
+            DatapointsToAlarm=NO_REPORT_MINUTES,
             ComparisonOperator="GreaterThanThreshold",
             Threshold=THRESHOLD,
             TreatMissingData="notBreaching",
-            AlarmActions=[GetAtt(raise_floor, "Arn"), given.alarm_topic_arn],
+            AlarmActions=[GetAtt(fallback, "Arn"), inputs.alarm_topic_arn],
         ),
-        "Sees a silent autoscaler and a pool below its floor.",
-        why="Only the heartbeat is filled with zeros: an unknown desired count must "
-        "not look like none, or an outage of the metrics would add workers for ever.",
+        "Raises the pool to its fallback minimum while the autoscaler does not report.",
+        why="Only the heartbeat is filled with zeros: a missing desired count must not "
+        "count as zero, or an outage of the metrics would add workers forever.",
     )
 
     return Outputs()
 
 
-def _step_policy(order: Order, target: scaling.ScalableTarget) -> scaling.ScalingPolicy:
-    """Return a policy that adds or takes away as many workers as the metric says."""
-    bands = [
+def _step_policy(
+    step_scaling: StepScaling, target: scaling.ScalableTarget
+) -> scaling.ScalingPolicy:
+    """Return a policy that adds or removes as many workers as the metric says."""
+    steps = [
         scaling.StepAdjustment(
             MetricIntervalLowerBound=workers - 1,
             MetricIntervalUpperBound=workers,
-            ScalingAdjustment=order.step * workers,
+            ScalingAdjustment=step_scaling.change * workers,
         )
-        for workers in range(1, BANDS)
+        for workers in range(1, MOST_STEPS)
     ]
-    open_ended = scaling.StepAdjustment(
-        MetricIntervalLowerBound=BANDS - 1, ScalingAdjustment=order.step * BANDS
+    last = scaling.StepAdjustment(
+        MetricIntervalLowerBound=MOST_STEPS - 1,
+        ScalingAdjustment=step_scaling.change * MOST_STEPS,
     )
     return scaling.ScalingPolicy(
-        order.policy,
-        PolicyName=order.policy,
+        step_scaling.policy,
+        PolicyName=step_scaling.policy,
         PolicyType="StepScaling",
         ScalingTargetId=Ref(target),
         StepScalingPolicyConfiguration=scaling.StepScalingPolicyConfiguration(
             AdjustmentType="ChangeInCapacity",
-            MetricAggregationType=order.statistic,
-            Cooldown=order.cooldown_seconds,
-            StepAdjustments=[*bands, open_ended],
+            MetricAggregationType=step_scaling.statistic,
+            Cooldown=step_scaling.cooldown_seconds,
+            StepAdjustments=[*steps, last],
         ),
     )

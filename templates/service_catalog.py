@@ -36,8 +36,8 @@ from troposphere import (
     servicecatalog,
 )
 
-from compiler.wiring import Define, Interface, Template, about
-from templates.checks.rules import Demand, Rule
+from compiler.wiring import Define, Interface, Record, Template, about
+from templates.checks.rules import Assertion, Rule
 from templates.resources.launch_role import add_launch_role
 from templates.types import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Url
 
@@ -119,14 +119,23 @@ class Inputs(Interface):
         label="Attachable policies",
         Default="",
     )
-    first_version_name: Text = about(
+
+
+class FirstVersion(Record):
+    """The first version of the product, which an update must not change."""
+
+    name: Text = about(
         "Name of the product's first version. Leave it as it is in an update: "
         "CloudFormation deletes a version whose name changes.",
-        group="First version",
         label="Name",
         Default="v1",
         AllowedPattern=r"^[A-Za-z0-9._-]{1,100}$",
         ConstraintDescription="Letters, digits, dots, underscores and hyphens.",
+    )
+    url: Url = about(
+        "Template of the product's first version. Leave it as it is in an "
+        "update: CloudFormation deletes a version whose URL changes.",
+        label="Template",
     )
 
 
@@ -141,23 +150,32 @@ class Outputs(Interface):
 def define_for(parent: Template) -> Define[Inputs, Outputs]:
     """Return the definition of the product that launches a compiled parent."""
 
-    def define(t: Template, given: Inputs) -> Outputs:
-        has_launcher = t.condition("HasLauncher", _is_given(given.launcher_arn))
+    def define(t: Template, inputs: Inputs) -> Outputs:
+        has_launcher = t.condition("HasLauncher", _is_given(inputs.launcher_arn))
         # The padding gives even an empty ARN its fifth part.
-        account = Select(4, Split(":", Sub("${Arn}:::::", Arn=given.launcher_arn)))
+        account = Select(4, Split(":", Sub("${Arn}:::::", Arn=inputs.launcher_arn)))
         is_pattern = t.condition("IsLauncherPattern", Equals(account, ""))
-        has_support = t.condition("HasSupportEmail", _is_given(given.support_email))
+        has_support = t.condition("HasSupportEmail", _is_given(inputs.support_email))
         has_tag = t.condition(
-            "HasTag", And(_is_given(given.tag_key), _is_given(given.tag_value))
+            "HasTag", And(_is_given(inputs.tag_key), _is_given(inputs.tag_value))
         )
-        _require_key_and_value(t, given)
+        _require_key_and_value(t, inputs)
+        first_version = t.settings(
+            FirstVersion,
+            prefix="first_version_",
+            group="First version",
+            where="the first version",
+            # Relative, like every TemplateURL; publishing replaces it.
+            defaults={"url": parent.path},
+            fixed={},
+        )
 
         # Who sees which product.
         portfolio = t.add(
             servicecatalog.Portfolio(
                 "Portfolio",
-                DisplayName=given.portfolio_name,
-                ProviderName=given.provider_name,
+                DisplayName=inputs.portfolio_name,
+                ProviderName=inputs.provider_name,
             ),
             "Portfolio that users find the product in.",
         )
@@ -166,7 +184,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 "Launcher",
                 Condition=has_launcher,
                 PortfolioId=Ref(portfolio),
-                PrincipalARN=given.launcher_arn,
+                PrincipalARN=inputs.launcher_arn,
                 PrincipalType=If(is_pattern, "IAM_PATTERN", "IAM"),
             ),
             "Who may launch what the portfolio holds.",
@@ -174,18 +192,16 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
         product = t.add(
             servicecatalog.CloudFormationProduct(
                 "Product",
-                Name=given.product_name,
-                Owner=given.provider_name,
+                Name=inputs.product_name,
+                Owner=inputs.provider_name,
                 Description=str(parent.description),
-                SupportEmail=If(has_support, given.support_email, NoValue),
+                SupportEmail=If(has_support, inputs.support_email, NoValue),
                 ReplaceProvisioningArtifacts=False,
                 ProvisioningArtifactParameters=[
                     servicecatalog.ProvisioningArtifactProperties(
-                        Name=given.first_version_name,
+                        Name=first_version.name,
                         Type="CLOUD_FORMATION_TEMPLATE",
-                        Info=servicecatalog.Info(
-                            LoadTemplateFromURL=_first_version_url(t, parent)
-                        ),
+                        Info=servicecatalog.Info(LoadTemplateFromURL=first_version.url),
                     )
                 ],
             ),
@@ -205,7 +221,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
         # What every launch carries, and may change later.
         tag = t.add(
             servicecatalog.TagOption(
-                "Tag", Condition=has_tag, Key=given.tag_key, Value=given.tag_value
+                "Tag", Condition=has_tag, Key=inputs.tag_key, Value=inputs.tag_value
             ),
             "Tag that Service Catalog adds to a launch.",
         )
@@ -246,9 +262,9 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
         role = add_launch_role(
             t,
             parent,
-            role_boundary_arn=given.role_boundary_arn,
-            launch_role_boundary_arn=given.launch_role_boundary_arn,
-            extra_policy_arns=given.extra_policy_arns,
+            role_boundary_arn=inputs.role_boundary_arn,
+            launch_role_boundary_arn=inputs.launch_role_boundary_arn,
+            extra_policy_arns=inputs.extra_policy_arns,
         )
         t.add(
             servicecatalog.LaunchRoleConstraint(
@@ -269,28 +285,13 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
     return define
 
 
-def _first_version_url(t: Template, parent: Template) -> Url:
-    """Ask where the parent lies; the default is relative, like every TemplateURL."""
-    return t.ask(
-        "first_version_url",
-        Url,
-        about(
-            "Template of the product's first version. Leave it as it is in an "
-            "update: CloudFormation deletes a version whose URL changes.",
-            group="First version",
-            label="Template",
-            Default=parent.path,
-        ).metadata,
-    )
-
-
-def _require_key_and_value(t: Template, given: Inputs) -> None:
+def _require_key_and_value(t: Template, inputs: Inputs) -> None:
     """Refuse half a tag."""
-    has_key, has_value = _is_given(given.tag_key), _is_given(given.tag_value)
+    has_key, has_value = _is_given(inputs.tag_key), _is_given(inputs.tag_value)
     rule = Rule(
         name="ATagHasKeyAndValue",
-        demands=(
-            Demand(
+        assertions=(
+            Assertion(
                 holds=Or(And(has_key, has_value), And(Not(has_key), Not(has_value))),
                 message="A tag has both: set TagKey and TagValue, or neither.",
             ),

@@ -31,7 +31,7 @@ from templates.resources.buckets import (
     tidying,
     tls_only,
 )
-from templates.types import BucketName, Days, KeyArn, Storage
+from templates.types import BucketName, Buckets, Days, KeyArn
 
 DAG_ROLLBACK_DAYS = 90
 """How long a replaced DAG file can be brought back: a quarter's work."""
@@ -51,11 +51,11 @@ class Inputs(Interface):
 class Outputs(Interface):
     """The buckets by name."""
 
-    buckets: Storage = about("Where DAGs come from and task logs go to.")
+    buckets: Buckets = about("Buckets of DAGs and task logs.", flat=True)
     access_log_bucket_name: BucketName = about("Where the load balancer logs to.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Define the buckets, then what each refuses and whom it lets write."""
     access_logs = t.add(
         s3.Bucket(
@@ -64,14 +64,14 @@ def define(t: Template, given: Inputs) -> Outputs:
                 s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256"),
                 has_bucket_key=False,
             ),
-            LifecycleConfiguration=expiring(given.access_log_expiry_days),
+            LifecycleConfiguration=expiring(inputs.access_log_expiry_days),
             **closed(),
         ),
         "Keeps the access logs of the load balancer and of the other buckets.",
         why="Encrypted by S3's own key: a load balancer cannot write under ours.",
     )
     our_key = s3.ServerSideEncryptionByDefault(
-        SSEAlgorithm="aws:kms", KMSMasterKeyID=given.key_arn
+        SSEAlgorithm="aws:kms", KMSMasterKeyID=inputs.key_arn
     )
     dags = t.add(
         s3.Bucket(
@@ -90,7 +90,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         s3.Bucket(
             "TaskLogs",
             BucketEncryption=encryption(our_key, has_bucket_key=True),
-            LifecycleConfiguration=expiring(given.log_expiry_days),
+            LifecycleConfiguration=expiring(inputs.log_expiry_days),
             LoggingConfiguration=_logged_to(access_logs, "task-logs"),
             **closed(),
         ),
@@ -124,7 +124,7 @@ def define(t: Template, given: Inputs) -> Outputs:
         "Refuses whoever does not come by TLS, and lets S3 and load balancers log.",
     )
     return Outputs(
-        buckets=Storage(
+        buckets=Buckets(
             dag_bucket_name=BucketName(Ref(dags)),
             log_bucket_name=BucketName(Ref(task_logs)),
         ),

@@ -1,57 +1,61 @@
-"""The vocabulary: what the values that pass between stacks mean.
+"""Types of parameters and outputs, and records of values that cross stacks together.
 
-A kind holds a CloudFormation type and the constraints that the parent's
-parameters of that kind carry, so two stacks that speak of the same thing cannot
-disagree about its shape. IDs that an operator may leave empty are plain strings
-with a pattern: CloudFormation refuses an empty AWS-specific parameter.
+A type holds a CloudFormation type and the constraints that the parent's parameters of
+this type carry, so two stacks that exchange a value agree on its format. IDs that an
+operator may leave empty are plain strings with a pattern: CloudFormation refuses an
+empty AWS-specific parameter.
 """
 
 from __future__ import annotations
 
 from troposphere import Split
 
-from compiler.wiring import AssetBucket, AssetDigest, AssetKey, Record, Value, about
+from compiler.wiring import Number, Record, Value, about
 
 ARN = r"arn:aws[a-z-]*:"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 
 
 class Text(Value):
-    """A word or a sentence with no rules of its own."""
+    """A text without constraints."""
 
 
-class Switch(Value, AllowedValues=["true", "false"]):
-    """On or off."""
+class Boolean(Value, AllowedValues=["true", "false"]):
+    """True or false."""
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the file says true; in a check."""
+        return self.text == "true"
 
 
-class Count(Value, type="Number", MinValue=0):
-    """How many of something."""
+class Count(Number, MinValue=0):
+    """A whole number of things."""
 
 
-class Seconds(Value, type="Number", MinValue=0):
+class Seconds(Number, MinValue=0):
     """A duration in seconds."""
 
 
-class Minutes(Value, type="Number", MinValue=0):
+class Minutes(Number, MinValue=0):
     """A duration in minutes."""
 
 
-class Days(Value, type="Number", MinValue=0):
+class Days(Number, MinValue=0):
     """A duration in days."""
 
 
 class LogDays(
-    Value,
-    type="Number",
+    Number,
     AllowedValues=[
         *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096),
         *(1827, 2192, 2557, 2922, 3288, 3653),
     ],
 ):
-    """How many days CloudWatch Logs keeps a log group's events."""
+    """Retention of a log group in days; CloudWatch Logs takes no other numbers."""
 
 
-class Gibibytes(Value, type="Number", MinValue=1):
+class Gibibytes(Number, MinValue=1):
     """An amount of storage in GiB."""
 
 
@@ -235,17 +239,15 @@ class AuroraVersion(
     """A version of Aurora PostgreSQL 17 that can still be created."""
 
 
-class AuroraCapacity(Value, type="Number", MinValue=0, MaxValue=256):
+class AuroraCapacity(Number, MinValue=0, MaxValue=256):
     """Aurora capacity units (ACU), in halves."""
 
 
-class CpuUnits(
-    Value, type="Number", AllowedValues=[256, 512, 1024, 2048, 4096, 8192, 16384]
-):
+class CpuUnits(Number, AllowedValues=[256, 512, 1024, 2048, 4096, 8192, 16384]):
     """Fargate CPU: 1024 units are one vCPU."""
 
 
-class Mebibytes(Value, type="Number", MinValue=512, MaxValue=122880):
+class Mebibytes(Number, MinValue=512, MaxValue=122880):
     """Fargate memory in MiB."""
 
 
@@ -254,26 +256,26 @@ class Architecture(Value, AllowedValues=["X86_64", "ARM64"]):
 
 
 class ScalingProfile(Value, AllowedValues=["balanced", "economy"]):
-    """What a pool of workers prefers where money and waiting pull apart."""
+    """What a worker pool prefers where cost and waiting time conflict."""
 
 
-class SecondsOrProfile(
+class OptionalSeconds(
     Value,
     AllowedPattern=r"^(0|[1-9][0-9]{0,3})?$",
     ConstraintDescription="Whole seconds up to 9999, or nothing for the profile's own.",
 ):
-    """A duration in seconds that a profile brings along unless somebody says another."""
+    """A duration in seconds; empty for the scaling profile's own."""
 
 
-class Slots(
+class OptionalCount(
     Value,
     AllowedPattern=r"^([1-9][0-9]{0,5})?$",
     ConstraintDescription="A whole number up to 999999, or nothing.",
 ):
-    """How many task instances may run at once, unless it follows from the pools."""
+    """A whole number above 0, or nothing."""
 
 
-class Percent(Value, type="Number", MinValue=0, MaxValue=100):
+class Percent(Number, MinValue=0, MaxValue=100):
     """A share in percent."""
 
 
@@ -286,48 +288,28 @@ class QueueName(
 
 
 class Database(Record):
-    """How to reach Aurora, and which secret lets whom in."""
+    """Address of Aurora, and the secrets of its users."""
 
     host: HostName = about("Writer endpoint of the Aurora cluster.")
     port: PortNumber = about("Port of the Aurora cluster.")
     admin_secret_arn: SecretArn = about("Master credentials, kept by RDS.")
     airflow_secret_arn: SecretArn = about("Credentials of Airflow's own role.")
     results_secret_arn: SecretArn = about("Credentials of the Celery-results role.")
-    scaling_secret_arn: SecretArn = about("Credentials of the role that only reads.")
+    scaling_secret_arn: SecretArn = about(
+        "Credentials of the autoscaler's read-only role."
+    )
 
 
 class Broker(Record):
-    """How to reach Valkey."""
+    """Address of Valkey, and the secret of its user."""
 
     host: HostName = about("Primary endpoint of the Valkey replication group.")
     port: PortNumber = about("Port of the Valkey replication group.")
     secret_arn: SecretArn = about("Credentials of the Celery user.")
 
 
-class PoolList(Record):
-    """What was chosen for every pool, as one JSON text in parts.
-
-    A parameter holds 4,096 bytes, and fifty pools take more.
-    """
-
-    part_1: Text = about("First part of the text.")
-    part_2: Text = about("What does not fit into the first.")
-    part_3: Text = about("What does not fit into the second.")
-    part_4: Text = about("What does not fit into the third.")
-    part_5: Text = about("What does not fit into the fourth.")
-    part_6: Text = about("What does not fit into the fifth.")
-
-    @property
-    def parts(self) -> list[Text]:
-        """Every part, in order."""
-        return [
-            *(self.part_1, self.part_2, self.part_3),
-            *(self.part_4, self.part_5, self.part_6),
-        ]
-
-
-class Keys(Record):
-    """The secrets Airflow's components sign and encrypt with."""
+class AirflowSecrets(Record):
+    """The secrets that Airflow's components sign, encrypt and log in with."""
 
     fernet_secret_arn: SecretArn = about("Encrypts connections and variables.")
     previous_fernet_secret_arn: SecretArn = about(
@@ -335,72 +317,66 @@ class Keys(Record):
     )
     jwt_secret_arn: SecretArn = about("Signs user and task tokens.")
     api_secret_arn: SecretArn = about("Signs sessions and log requests.")
+    admin_secret_arn: SecretArn = about("Login of the first administrator.")
+    flower_secret_arn: SecretArn = about("Login of Flower.")
 
 
-class Runtime(Record):
-    """What a container starts from: the image, and our code beside it."""
+class TaskSecurityGroups(Record):
+    """The security groups of ECS tasks, one for each component."""
 
-    image: Image = about("Container image that holds Airflow.")
-    bucket: AssetBucket = about("Bucket of the runtime archive.")
-    key: AssetKey = about("Object key of the runtime archive.")
-    sha256: AssetDigest = about("SHA-256 of the runtime archive, in hexadecimal.")
-
-
-class Guard(Record):
-    """What every role and log of the tasks obeys."""
-
-    key_arn: KeyArn = about("KMS key for logs, secrets and scratch disks.")
-    log_days: LogDays = about("Days to keep the logs of the containers.")
-    permissions_boundary_arn: PolicyArn = about("Boundary of every role, or nothing.")
-    extra_policy_arns: PolicyArns = about("Further policies of the task roles.")
-    enable_execute_command: Switch = about(
-        "Whether ECS Exec may open a shell in a task."
+    api_server_group_id: SecurityGroupId = about("Security group of the API servers.")
+    scheduler_group_id: SecurityGroupId = about(
+        "Security group of schedulers and single commands."
     )
-    readonly_root_filesystem: Switch = about(
-        "Whether the root file system is read-only."
+    dag_processor_group_id: SecurityGroupId = about(
+        "Security group of the DAG processor."
     )
+    triggerer_group_id: SecurityGroupId = about("Security group of the triggerers.")
+    worker_group_id: SecurityGroupId = about("Security group of all workers.")
+    flower_group_id: SecurityGroupId = about("Security group of Flower.")
+    migration_group_id: SecurityGroupId = about("Security group of the migration job.")
 
 
 class Cluster(Record):
-    """Where the tasks run."""
+    """The ECS cluster."""
 
     name: ClusterName = about("The ECS cluster, by name.")
     arn: ClusterArn = about("The ECS cluster, by ARN.")
     namespace_arn: NamespaceArn = about("Service Connect namespace.")
-    exec_log_group_name: LogGroupName = about("Where ECS Exec sessions are logged.")
+    exec_log_group_name: LogGroupName = about("Log of ECS Exec sessions.")
 
 
-class Storage(Record):
+class Buckets(Record):
     """The buckets Airflow reads and writes."""
 
-    dag_bucket_name: BucketName = about("Bucket the DAGs lie in, at its root.")
-    log_bucket_name: BucketName = about("Bucket the task logs go to.")
+    dag_bucket_name: BucketName = about("Bucket of the DAGs, at its root.")
+    log_bucket_name: BucketName = about("Bucket of the task logs.")
 
 
-class Size(Record):
-    """How large one task is."""
+class TaskSize(Record):
+    """CPU and memory of one task."""
 
     cpu: CpuUnits = about("CPU units of one task.")
     memory: Mebibytes = about("Memory of one task in MiB.")
 
 
-class Running(Record):
-    """A service that ECS keeps running, and where its containers write."""
+class EcsService(Record):
+    """An ECS service, and the log of its containers."""
 
     service_name: ServiceName = about("ECS service, by name.", public=True)
     log_group_name: LogGroupName = about("Log of its containers.", public=True)
 
 
 class Profile(Value, AllowedValues=["development", "production"]):
-    """What the parent's Rules insist on."""
+    """The set of Rules that an environment must meet."""
 
 
 class InternetAccess(Value, AllowedValues=["nat-per-zone", "single-nat", "endpoints"]):
     """How tasks in private subnets reach AWS and the internet."""
 
 
-class Scheme(Value, AllowedValues=["internal", "internet-facing"]):
-    """Who can reach the load balancer."""
+class LoadBalancerScheme(Value, AllowedValues=["internal", "internet-facing"]):
+    """Whether the load balancer is reachable from the internet."""
 
 
 class SubnetIdList(
@@ -408,7 +384,7 @@ class SubnetIdList(
     AllowedPattern=r"^(subnet-[0-9a-f]{8,17}(,subnet-[0-9a-f]{8,17})+)?$",
     ConstraintDescription="Two or more subnet IDs separated by commas, or nothing.",
 ):
-    """Subnet IDs as one string, so that a Rule can ask whether there are any."""
+    """Subnet IDs as one string, so that a Rule can test whether it is empty."""
 
     def split(self) -> SubnetIds:
         """Return the same subnets as the list that stacks take."""

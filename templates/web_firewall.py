@@ -75,7 +75,7 @@ class Outputs(Interface):
     """Nobody needs to know anything of it."""
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Make the firewall and its log, and put it before the load balancer."""
     rules = [
         _block("TasksApi", _path_starts_with("/execution")),
@@ -100,7 +100,7 @@ def define(t: Template, given: Inputs) -> Outputs:
     t.add(
         wafv2.WebACLAssociation(
             "Association",
-            ResourceArn=given.load_balancer_arn,
+            ResourceArn=inputs.load_balancer_arn,
             WebACLArn=GetAtt(firewall, "Arn"),
         ),
         "Puts the rules before the load balancer.",
@@ -111,8 +111,8 @@ def define(t: Template, given: Inputs) -> Outputs:
         logs.LogGroup(
             "Log",
             LogGroupName=Sub(LOG_PREFIX + "${AWS::StackName}"),
-            KmsKeyId=given.key_arn,
-            RetentionInDays=given.log_days,
+            KmsKeyId=inputs.key_arn,
+            RetentionInDays=inputs.log_days,
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         ),

@@ -1,26 +1,26 @@
-"""From a component to its log, its two roles, its task definition and its service.
+"""Log group, roles, task definition and service of a component.
 
-Every task of the product is made here, so what all of them promise is written once:
-no root, no capability, no public address, a log that never stalls the process, a
-deployment that heals itself.
+Every task of the product is made here, so what holds for all is written once: no root
+user, no capability, no public address, a log that never blocks the process, a
+deployment that rolls back.
 
 The image's own entrypoint stays (dumb-init, then Airflow's script); the command in
 front of the component's is the bootstrap. ``InitProcessEnabled`` adds ECS's init
-above both: it reaps what a shell by ECS Exec leaves behind and passes SIGTERM to
-dumb-init alone, whose rules then hold as ever.
+above both: it reaps the processes that an ECS Exec session leaves behind and passes
+SIGTERM to dumb-init alone.
 
 With a read-only root the writable folders are volumes. Fargate gives a volume to root
-unless the image declares the folder, so that switch needs an image derived from
+unless the image declares the folder, so that setting needs an image derived from
 Airflow's which ends in ``VOLUME /tmp /opt/airflow``.
 
 A component may run beside another, as a second container of its task. The two share
 the task's roles and log group, and each has its own secrets, settings, log streams and
-limit of memory. CloudFormation cannot subtract, so what is left of the task's memory
-is looked up.
+limit of memory. CloudFormation cannot subtract, so the rest of the task's memory is
+looked up.
 
 Services have no deployment alarms. An alarm on a service needs the service's name, so
 it is made after it, and the service cannot wait for it: the migration job, the health
-checks and the circuit breaker decide whether a release is good.
+checks and the circuit breaker decide whether a release works.
 """
 
 from __future__ import annotations
@@ -48,31 +48,33 @@ from troposphere import (
     logs,
 )
 
-from compiler.wiring import ConditionName, Template
+from compiler.interfaces import place
+from compiler.wiring import ConditionName, Template, WiringError
 from templates.airflow import environment, permissions
-from templates.airflow.components import Component, in_task_of
+from templates.airflow.components import AnyComponent, containers_of
+from templates.airflow.contexts import TaskInputs
 from templates.airflow.fargate_sizes import memories
-from templates.airflow.task_context import Site, known
 from templates.resources.assume_role import trust
 from templates.types import (
+    Architecture,
     Count,
+    EcsService,
     Gibibytes,
     LogGroupName,
-    Running,
     SecurityGroupId,
     ServiceName,
-    Size,
     TargetGroupArn,
+    TaskSize,
 )
 
 BOOTSTRAP = Path(__file__).parents[2] / "fargate_runtime" / "bootstrap.py"
-"""Its text is part of the command: before it ran, no other code of ours is there."""
+"""Inlined in the container command: it downloads the runtime archive."""
 
 USER = "50000:0"
-"""The image's user airflow. The group must be root's, or the entrypoint refuses."""
+"""The image's user airflow. The group must be root's, or the entrypoint fails."""
 
 START_SECONDS = 180
-"""Failed health checks do not count so long: Python loads all of Airflow."""
+"""Failed health checks do not count for so long: Python loads all of Airflow."""
 
 CHECK_SECONDS = 30
 CHECK_TIMEOUT_SECONDS = 15
@@ -88,16 +90,16 @@ the least that ECS takes: one that fails at once is not started in a loop."""
 MEMORY_LEFT = "MemoryLeft"
 
 LOG_BUFFER = "25m"
-"""What is kept while CloudWatch throttles; more is dropped and never waited for."""
+"""Buffer while CloudWatch throttles; more is dropped, so the process never waits."""
 
 WRITABLE = {"tmp": "/tmp", "home": "/opt/airflow"}  # noqa: S108 - a mount point
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What was made of a component."""
+class FargateTask:
+    """The resources of a component, before its service."""
 
-    component: Component
+    component: AnyComponent
     definition: ecs.TaskDefinition
     log: logs.LogGroup
     execution_role: iam.Role
@@ -106,32 +108,35 @@ class Task:
 
 
 class Fargate:
-    """The tasks of one page."""
+    """The tasks and services of one template."""
 
-    def __init__(self, t: Template, site: Site) -> None:
+    def __init__(self, t: Template, inputs: TaskInputs) -> None:
         self._t = t
-        self._site = site
+        self._inputs = inputs
+        self._platform = inputs.platform
 
     def task(
         self,
-        component: Component,
+        component: AnyComponent,
         *,
-        size: Size | None = None,
+        size: TaskSize | None = None,
+        architecture: Architecture | None = None,
         arguments: Sequence[AWSHelperFn] = (),
         ephemeral_storage_gib: Gibibytes | None = None,
         condition: ConditionName | None = None,
-    ) -> Task:
-        """Make a component's log group, roles and task definition.
+    ) -> FargateTask:
+        """Add a component's log group, roles and task definition.
 
-        The size is the component's own where none is given; ``arguments`` follow
-        its command.
+        Size and architecture are the component's and the platform's by default;
+        ``arguments`` follow the component's command.
         """
+        self._check(component)
         existence: dict[str, Any] = {"Condition": condition} if condition else {}
         log = self._t.add(
             logs.LogGroup(
                 f"{component.title}Log",
-                KmsKeyId=self._site.guard.key_arn,
-                RetentionInDays=self._site.guard.log_days,
+                KmsKeyId=self._platform.key_arn,
+                RetentionInDays=self._platform.log_days,
                 DeletionPolicy="Retain",
                 UpdateReplacePolicy="Retain",
                 **existence,
@@ -143,11 +148,11 @@ class Fargate:
         execution_role = self.role(
             f"{component.title}Execution",
             permissions.execution_policy(
-                self._site,
+                self._platform,
                 log_group_arn=GetAtt(log, "Arn"),
                 secret_arns=environment.secret_arns(
-                    in_task_of(component),
-                    self._site,
+                    containers_of(component),
+                    self._platform,
                     has_optional=self._has_previous_key(),
                 ),
             ),
@@ -156,16 +161,22 @@ class Fargate:
         )
         role = self.role(
             f"{component.title}Task",
-            permissions.task_policy(in_task_of(component), self._site),
-            purpose=f"be the {component.label} on AWS",
+            permissions.task_policy(containers_of(component), self._inputs),
+            purpose=f"call AWS from the {component.label}",
             enable_execute_command=component.is_service,
-            takes_extras=component.runs_author_code,
+            has_extra_policies=component.runs_author_code,
             existence=existence,
         )
-        size = known(size or component.size)
-        _, *beside = in_task_of(component)
+        size = size or component.size
+        if size is None:
+            raise WiringError(
+                f"{self._t.name}: the {component.label}",
+                "its task has no size",
+                "Write size=... or give the component one",
+            )
+        _, *beside = containers_of(component)
         memory = size.memory.crossing()
-        if taken := sum(one.memory_beside for one in beside):
+        if taken := sum(other.memory_beside for other in beside):
             self._t.add_mapping(
                 MEMORY_LEFT,
                 {
@@ -174,9 +185,9 @@ class Fargate:
                 },
             )
             memory = FindInMap(MEMORY_LEFT, size.memory, component.title)
-        scratch: dict[str, Any] = {}
+        storage: dict[str, Any] = {}
         if ephemeral_storage_gib is not None:
-            scratch["EphemeralStorage"] = ecs.EphemeralStorage(
+            storage["EphemeralStorage"] = ecs.EphemeralStorage(
                 SizeInGiB=ephemeral_storage_gib
             )
         definition = self._t.add(
@@ -185,7 +196,7 @@ class Fargate:
                 RequiresCompatibilities=["FARGATE"],
                 NetworkMode="awsvpc",
                 RuntimePlatform=ecs.RuntimePlatform(
-                    CpuArchitecture=self._site.architecture,
+                    CpuArchitecture=architecture or self._platform.architecture,
                     OperatingSystemFamily="LINUX",
                 ),
                 Cpu=size.cpu.crossing(),
@@ -196,27 +207,27 @@ class Fargate:
                     self._container(component, log, arguments, Memory=memory),
                     *(
                         self._container(
-                            one,
+                            other,
                             log,
-                            Memory=one.memory_beside,
+                            Memory=other.memory_beside,
                             RestartPolicy=ecs.RestartPolicy(
                                 Enabled=True, RestartAttemptPeriod=RESTART_SECONDS
                             ),
                         )
-                        for one in beside
+                        for other in beside
                     ),
                 ],
                 Volumes=If(
-                    self._readonly_root_filesystem(),
+                    self._has_readonly_root(),
                     [ecs.Volume(Name=name) for name in WRITABLE],
                     NoValue,
                 ),
-                **scratch,
+                **storage,
                 **existence,
             ),
             component.purpose,
         )
-        return Task(
+        return FargateTask(
             component=component,
             definition=definition,
             log=log,
@@ -227,17 +238,17 @@ class Fargate:
 
     def service(
         self,
-        task: Task,
+        task: FargateTask,
         *,
         group_id: SecurityGroupId,
         count: Count | int | None = None,
         target_group_arn: TargetGroupArn | None = None,
         **properties: Any,
-    ) -> Running:
-        """Keep a task running.
+    ) -> EcsService:
+        """Add the service that keeps a task running.
 
-        Without ``count`` something else scales it: a count in the template would
-        reset that at every update of the stack.
+        Leave out ``count`` where a scaling stack owns it: a count in the template
+        would reset it at every update.
         """
         component = task.component
         if count is not None:
@@ -256,18 +267,18 @@ class Fargate:
         service = self._t.add(
             ecs.Service(
                 component.title,
-                Cluster=self._site.cluster.arn,
+                Cluster=self._platform.cluster.arn,
                 TaskDefinition=Ref(task.definition),
                 PlatformVersion="LATEST",
                 NetworkConfiguration=ecs.NetworkConfiguration(
                     AwsvpcConfiguration=ecs.AwsvpcConfiguration(
                         AssignPublicIp="DISABLED",
                         SecurityGroups=[group_id],
-                        Subnets=self._site.subnet_ids,
+                        Subnets=self._platform.subnet_ids,
                     )
                 ),
                 DeploymentConfiguration=ecs.DeploymentConfiguration(
-                    # The new version is well before the old one goes.
+                    # New tasks are healthy before old ones stop.
                     MinimumHealthyPercent=100,
                     MaximumPercent=200,
                     DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(
@@ -277,25 +288,25 @@ class Fargate:
                 AvailabilityZoneRebalancing="ENABLED"
                 if component.may_be_moved
                 else "DISABLED",
-                EnableExecuteCommand=self._site.guard.enable_execute_command,
+                EnableExecuteCommand=self._platform.settings.enable_execute_command,
                 EnableECSManagedTags=True,
                 PropagateTags="SERVICE",
                 **properties,
                 **task.existence,
             ),
             f"Keeps the {component.label} running.",
-            why="Without a circuit breaker a release that never starts would hold the "
+            why="Without a circuit breaker a release that never starts would block the "
             "stack for three hours.",
         )
-        return Running(
+        return EcsService(
             service_name=ServiceName(GetAtt(service, "Name")),
             log_group_name=LogGroupName(Ref(task.log)),
         )
 
     def connect(
-        self, task: Task, *, serves: bool = False
+        self, task: FargateTask, *, serves: bool = False
     ) -> ecs.ServiceConnectConfiguration:
-        """Let a service find others by name, or be found under its own.
+        """Return what lets a service find others by name, or be found by its own.
 
         The port speaks TCP to the proxy on purpose: for HTTP, Service Connect cuts
         every answer after 15 seconds, and it sits before the load balancer's
@@ -312,14 +323,14 @@ class Fargate:
             ]
         return ecs.ServiceConnectConfiguration(
             Enabled=True,
-            Namespace=self._site.cluster.namespace_arn,
+            Namespace=self._platform.cluster.namespace_arn,
             LogConfiguration=_logging(task.log, "service-connect"),
             **services,
         )
 
     def _container(
         self,
-        component: Component,
+        component: AnyComponent,
         log: logs.LogGroup,
         arguments: Sequence[AWSHelperFn] = (),
         **optional: Any,
@@ -340,25 +351,25 @@ class Fargate:
             )
         return ecs.ContainerDefinition(
             Name=component.name,
-            Image=self._site.runtime.image,
+            Image=self._platform.image,
             Essential=not component.beside,
             Command=[
                 *("python", "-c", BOOTSTRAP.read_text(encoding="utf-8")),
                 *component.command,
                 *arguments,
             ],
-            Environment=environment.environment(component, self._site),
+            Environment=environment.environment(component, self._inputs),
             Secrets=environment.secrets(
-                component, self._site, has_optional=self._has_previous_key()
+                component, self._platform, has_optional=self._has_previous_key()
             ),
             User=USER,
-            ReadonlyRootFilesystem=self._site.guard.readonly_root_filesystem,
+            ReadonlyRootFilesystem=self._platform.settings.readonly_root_filesystem,
             LinuxParameters=ecs.LinuxParameters(
                 Capabilities=ecs.KernelCapabilities(Drop=["ALL"]),
                 InitProcessEnabled=True,
             ),
             MountPoints=If(
-                self._readonly_root_filesystem(),
+                self._has_readonly_root(),
                 [
                     ecs.MountPoint(SourceVolume=name, ContainerPath=path)
                     for name, path in WRITABLE.items()
@@ -378,24 +389,24 @@ class Fargate:
         purpose: str,
         trusted: PolicyDocument | None = None,
         enable_execute_command: bool = False,
-        takes_extras: bool = False,
+        has_extra_policies: bool = False,
         existence: dict[str, Any] | None = None,
     ) -> iam.Role:
         """Make a role with a managed policy of its own, inside the boundary."""
         existence = existence or {}
-        own = self._t.add(
+        managed = self._t.add(
             iam.ManagedPolicy(f"{name}Policy", PolicyDocument=policy, **existence),
-            f"What it takes to {purpose}.",
+            f"Permissions to {purpose}.",
         )
-        arns: Any = [Ref(own)]
+        arns: Any = [Ref(managed)]
         if enable_execute_command:
-            arns = If(self.is_exec_allowed(), [Ref(own), self._exec_policy()], arns)
-        if takes_extras:
-            extras = Join(",", self._site.guard.extra_policy_arns)
+            arns = If(self.is_exec_allowed(), [Ref(managed), self._exec_policy()], arns)
+        if has_extra_policies:
+            extras = Join(",", self._platform.settings.extra_policy_arns)
             has_extras = self._when("HasExtraPolicies", Not(Equals(extras, "")))
             both = Join(",", [Join(",", arns), extras])
             arns = If(has_extras, Split(",", both), arns)
-        boundary = self._site.guard.permissions_boundary_arn
+        boundary = self._platform.settings.permissions_boundary_arn
         has_boundary = self._when("HasPermissionsBoundary", Not(Equals(boundary, "")))
         return self._t.add(
             iam.Role(
@@ -409,36 +420,47 @@ class Fargate:
             f"Role to {purpose}.",
         )
 
+    def _check(self, component: AnyComponent) -> None:
+        """Raise WiringError where the template lacks what a container is made from."""
+        for container in containers_of(component):
+            if not isinstance(self._inputs, container.inputs):
+                raise WiringError(
+                    f"{place(type(self._inputs))}",
+                    f"the {container.label} needs {place(container.inputs)}",
+                    f"Write class Inputs({container.inputs.__name__})",
+                )
+
     def _exec_policy(self) -> Ref:
-        """Return the one policy for shells, made for the first service that asks."""
+        """Return the policy for ECS Exec, added once per template."""
         name = "ExecPolicy"
         if name not in self._t.resources:
             self._t.add(
                 iam.ManagedPolicy(
                     name,
-                    PolicyDocument=permissions.exec_policy(self._site),
+                    PolicyDocument=permissions.exec_policy(self._platform),
                     Condition=self.is_exec_allowed(),
                 ),
-                "What a shell by ECS Exec takes, and its record.",
+                "Permissions for ECS Exec sessions and their log.",
             )
         return Ref(name)
 
     def is_exec_allowed(self) -> ConditionName:
-        """Return the condition under which somebody may open a shell."""
+        """Return the condition under which ECS Exec is enabled."""
         return self._when(
-            "IsExecAllowed", Equals(self._site.guard.enable_execute_command, "true")
+            "IsExecAllowed",
+            Equals(self._platform.settings.enable_execute_command, "true"),
         )
 
-    def _readonly_root_filesystem(self) -> ConditionName:
-        switch = self._site.guard.readonly_root_filesystem
-        return self._when("HasReadonlyRoot", Equals(switch, "true"))
+    def _has_readonly_root(self) -> ConditionName:
+        is_readonly = self._platform.settings.readonly_root_filesystem
+        return self._when("HasReadonlyRoot", Equals(is_readonly, "true"))
 
     def _has_previous_key(self) -> ConditionName:
-        arn = self._site.keys.previous_fernet_secret_arn
+        arn = self._platform.secrets.previous_fernet_secret_arn
         return self._when("HasPreviousFernetKey", Not(Equals(arn, "")))
 
     def _when(self, name: str, expression: AWSHelperFn) -> ConditionName:
-        """Return a condition that the page has once, however often it is used."""
+        """Return a condition, added once per template."""
         if name in self._t.conditions:
             return ConditionName(name)
         return self._t.condition(name, expression)

@@ -1,16 +1,16 @@
-"""What each component may do on AWS: one table of grants, and the roles' documents.
+"""IAM permissions of the components: a table of grants, and the policies of roles.
 
-A task has two roles. With the execution role Fargate starts it: pulls the image,
-writes the log, reads exactly the component's secrets. With the task role its code
-runs, and in a worker, the DAG processor and the triggerer that is the code of DAG
-authors: so a task role reads no secret at all.
+A task has two roles. Fargate starts it with the execution role: pulls the image,
+writes the log, reads exactly the component's secrets. Its code runs with the task
+role, in a worker, the DAG processor and the triggerer the code of DAG authors: so a
+task role reads no secret at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import awacs.awslambda
 import awacs.cloudformation
@@ -36,21 +36,23 @@ from awacs.aws import (
 )
 from troposphere import AWSHelperFn, StackId, Sub
 
-from templates.airflow import metrics
+from fargate_runtime import contract
 from templates.airflow.components import (
+    ALL,
     API_SERVER,
     AUTOSCALER,
     COMMAND,
     DAG_PROCESSOR,
-    EVERYONE,
     TRIGGERER,
     WORKER,
-    Audience,
+    AnyComponent,
     Component,
+    Context,
     only,
 )
+from templates.airflow.contexts import TaskInputs
 from templates.airflow.environment import LOG_FOLDER
-from templates.airflow.task_context import Site, known
+from templates.airflow.platform import Platform
 
 VERSION = "2012-10-17"
 TASKS = "ecs-tasks.amazonaws.com"
@@ -59,139 +61,149 @@ Resources = Sequence[AWSHelperFn | str]
 
 
 @dataclass(frozen=True)
-class Grant:
-    """Something the code of some components may do."""
+class Grant(Generic[Context]):
+    """Actions that the code of some components may call."""
 
     actions: tuple[Action, ...]
-    resources: Callable[[Site], Resources]
-    who: Audience
+    resources: Callable[[Context], Resources]
+    components: frozenset[Component[Context]]
     why: str
-    kms_by_way_of: str = ""
+    kms_via: str = ""
     """The one service through which a KMS key may be used."""
-    bond: Callable[[Site], ConditionElement] | None = None
-    """What narrows it further, or at all where AWS knows no resource."""
+    condition: Callable[[Context], ConditionElement] | None = None
+    """A further restriction, or the only one where the action has no resource."""
+
+    def statement(self, inputs: Context) -> Statement:
+        """Return the grant in a template with these inputs."""
+        conditions: list[ConditionElement] = []
+        if self.kms_via:
+            conditions.append(_via(self.kms_via))
+        if self.condition:
+            conditions.append(self.condition(inputs))
+        return _allow(*self.actions, on=self.resources(inputs), when=conditions)
 
 
-READS_DAGS: Audience = only(DAG_PROCESSOR, WORKER, COMMAND)
-READS_LOGS: Audience = only(API_SERVER, TRIGGERER, WORKER)
-WRITES_LOGS: Audience = only(TRIGGERER, WORKER)
+READS_DAGS = only(DAG_PROCESSOR, WORKER, COMMAND)
+READS_LOGS = only(API_SERVER, TRIGGERER, WORKER)
+WRITES_LOGS = only(TRIGGERER, WORKER)
 
 
-def in_cluster(site: Site) -> ArnEquals:
-    """Return the bond to our own cluster."""
-    return ArnEquals("ecs:cluster", site.cluster.arn)
+def _in_cluster(inputs: TaskInputs) -> ArnEquals:
+    return ArnEquals("ecs:cluster", inputs.platform.cluster.arn)
 
 
-GRANTS = (
+# Without a type, so that mypy infers each row's context from its components.
+_ROWS = (
     Grant(
         (awacs.s3.GetObject,),
-        lambda site: [
+        lambda inputs: [
             Sub(
                 "arn:${AWS::Partition}:s3:::${Bucket}/${Key}",
-                Bucket=site.runtime.bucket,
-                Key=site.runtime.key,
+                Bucket=inputs.platform.runtime.bucket,
+                Key=inputs.platform.runtime.key,
             )
         ],
-        EVERYONE,
-        "The bootstrap fetches the runtime archive, this one object.",
+        ALL,
+        "The bootstrap downloads the runtime archive, this one object.",
     ),
     Grant(
         (awacs.s3.ListBucket,),
-        lambda site: [_bucket(known(site.storage).dag_bucket_name)],
+        lambda inputs: [_bucket(inputs.platform.buckets.dag_bucket_name)],
         READS_DAGS,
-        "The DAG bundle looks whether its bucket exists, and what lies in it.",
+        "The DAG bundle checks that its bucket exists, and lists it.",
     ),
     Grant(
         (awacs.s3.GetObject,),
-        lambda site: [_objects(known(site.storage).dag_bucket_name)],
+        lambda inputs: [_objects(inputs.platform.buckets.dag_bucket_name)],
         READS_DAGS,
-        "It copies the files. Nobody here may write them.",
+        "It copies the files. No component may write them.",
     ),
     Grant(
         (awacs.s3.ListBucket,),
-        lambda site: [_bucket(known(site.storage).log_bucket_name)],
+        lambda inputs: [_bucket(inputs.platform.buckets.log_bucket_name)],
         READS_LOGS,
-        "The logs of a task instance are found by prefix; a missing one is then "
-        "missing and not forbidden.",
+        "The logs of a task instance are found by prefix; without this right a missing "
+        "one would look forbidden.",
     ),
     Grant(
         (awacs.s3.GetObject,),
-        lambda site: [_logs(site)],
+        lambda inputs: [_logs(inputs.platform)],
         READS_LOGS,
-        "The page shows them; a second attempt at an upload adds to what is there.",
+        "The UI shows them; a second attempt at an upload appends to the first.",
     ),
     Grant(
         (awacs.s3.PutObject,),
-        lambda site: [_logs(site)],
+        lambda inputs: [_logs(inputs.platform)],
         WRITES_LOGS,
         "A log is uploaded when its task or trigger ends.",
     ),
     Grant(
         (awacs.kms.Decrypt,),
-        lambda site: [site.guard.key_arn],
+        lambda inputs: [inputs.platform.key_arn],
         READS_DAGS | READS_LOGS,
         "The objects are encrypted.",
-        kms_by_way_of="s3",
+        kms_via="s3",
     ),
     Grant(
         (awacs.kms.GenerateDataKey,),
-        lambda site: [site.guard.key_arn],
+        lambda inputs: [inputs.platform.key_arn],
         WRITES_LOGS,
-        "So are the new ones.",
-        kms_by_way_of="s3",
+        "New objects are encrypted too.",
+        kms_via="s3",
     ),
     Grant(
         (awacs.ecs.UpdateTaskProtection,),
-        lambda site: [tasks_of(site)],
+        lambda inputs: [_tasks_of(inputs.platform)],
         only(WORKER),
-        "A worker protects itself from scale-in, and lets go when it is drained.",
+        "A worker protects itself from scale-in, and ends that when it is drained.",
     ),
     Grant(
         (awacs.cloudwatch.PutMetricData,),
         lambda _: ["*"],
         only(AUTOSCALER),
-        "It publishes what scaling follows, in one namespace.",
-        bond=lambda _: StringEquals("cloudwatch:namespace", metrics.NAMESPACE),
+        "It publishes the metrics that pools scale by, in one namespace.",
+        condition=lambda _: StringEquals(
+            "cloudwatch:namespace", contract.METRIC_NAMESPACE
+        ),
     ),
     Grant(
         (awacs.ecs.ListServices,),
         lambda _: ["*"],
         only(AUTOSCALER),
-        "It finds the pools' services by their tag; the action knows no resource.",
-        bond=in_cluster,
+        "It finds the pools' services by their tag; the action has no resource.",
+        condition=_in_cluster,
     ),
     Grant(
         (awacs.ecs.DescribeServices,),
-        lambda site: [services_of(site)],
+        lambda inputs: [_services_of(inputs.platform)],
         only(AUTOSCALER),
-        "It reads how many workers are wanted and run, and of which revision.",
-        bond=in_cluster,
+        "It reads the desired and running counts of workers, and their revision.",
+        condition=_in_cluster,
     ),
 )
-"""Everything that code in a task may do, beside what the operator attaches."""
+GRANTS: tuple[Grant[Any], ...] = _ROWS
+"""Everything that code in a task may do, beside the policies that operators attach."""
 
 
-def task_policy(residents: Iterable[Component], site: Site) -> PolicyDocument:
-    """Return what the code of a task may do: they share its role."""
-    here = frozenset(residents)
+def task_policy(
+    containers: Iterable[AnyComponent], inputs: TaskInputs
+) -> PolicyDocument:
+    """Return the policy of a task role, which the containers of a task share."""
+    components = frozenset(containers)
     return _policy(
-        *(
-            _allow(*grant.actions, on=grant.resources(site), when=_bonds(grant, site))
-            for grant in GRANTS
-            if here & grant.who
-        )
+        *(grant.statement(inputs) for grant in GRANTS if components & grant.components)
     )
 
 
 def execution_policy(
-    site: Site, *, log_group_arn: AWSHelperFn, secret_arns: Resources
+    platform: Platform, *, log_group_arn: AWSHelperFn, secret_arns: Resources
 ) -> PolicyDocument:
-    """Return what Fargate may do to start a task: image, log and secrets."""
+    """Return the policy with which Fargate starts a task: image, log and secrets."""
     return _policy(
-        # It has no resource form, and tells nothing but who is asking.
+        # It has no resource form, and returns a token of the caller only.
         _allow(awacs.ecr.GetAuthorizationToken, on=["*"]),
-        # Any repository that lets this account in, of this region: an image's name
-        # tells neither account nor repository to CloudFormation. Only reading.
+        # Read any repository of this region that admits this account: CloudFormation
+        # cannot take an account and a repository out of an image's name.
         _allow(
             awacs.ecr.BatchCheckLayerAvailability,
             awacs.ecr.BatchGetImage,
@@ -200,14 +212,12 @@ def execution_policy(
         ),
         _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
         _allow(awacs.secretsmanager.GetSecretValue, on=secret_arns),
-        _allow(
-            awacs.kms.Decrypt, on=[site.guard.key_arn], when=[_via("secretsmanager")]
-        ),
+        _allow(awacs.kms.Decrypt, on=[platform.key_arn], when=[_via("secretsmanager")]),
     )
 
 
-def exec_policy(site: Site) -> PolicyDocument:
-    """Return what a shell or a forwarded port in a task takes."""
+def exec_policy(platform: Platform) -> PolicyDocument:
+    """Return the policy for a shell or a forwarded port in a task."""
     return _policy(
         # They have no resource form.
         _allow(
@@ -225,40 +235,40 @@ def exec_policy(site: Site) -> PolicyDocument:
             awacs.logs.CreateLogStream,
             awacs.logs.DescribeLogStreams,
             awacs.logs.PutLogEvents,
-            on=[_log_group(site.cluster.exec_log_group_name)],
+            on=[_log_group(platform.cluster.exec_log_group_name)],
         ),
-        # The agent in the container calls KMS itself, so no service is on the way:
-        # the session's own encryption context binds it instead.
+        # The agent in the container calls KMS itself and not via a service, so the
+        # session's own encryption context restricts it instead.
         _allow(
             awacs.kms.Decrypt,
-            on=[site.guard.key_arn],
+            on=[platform.key_arn],
             when=[
                 StringLike(
                     "kms:EncryptionContext:aws:ssm:TargetId",
-                    Sub("ecs:${Cluster}_*", Cluster=site.cluster.name),
+                    Sub("ecs:${Cluster}_*", Cluster=platform.cluster.name),
                 )
             ],
         ),
     )
 
 
-def gate_policy(
-    site: Site,
+def migration_function_policy(
+    inputs: TaskInputs,
     *,
     task_definition_arn: AWSHelperFn,
     task_log_group_arn: AWSHelperFn,
     log_group_arn: AWSHelperFn,
     role_arns: Resources,
 ) -> PolicyDocument:
-    """Return what the function behind the migration job may do: run its one task."""
-    ours = [in_cluster(site)]
+    """Return the policy of the function that runs the migration job."""
+    in_cluster = [_in_cluster(inputs)]
     return _policy(
-        _allow(awacs.ecs.RunTask, on=[task_definition_arn], when=ours),
+        _allow(awacs.ecs.RunTask, on=[task_definition_arn], when=in_cluster),
         _allow(
             awacs.ecs.DescribeTasks,
             awacs.ecs.StopTask,
-            on=[tasks_of(site)],
-            when=ours,
+            on=[_tasks_of(inputs.platform)],
+            when=in_cluster,
         ),
         _allow(
             awacs.iam.PassRole,
@@ -274,31 +284,20 @@ def gate_policy(
 
 
 def invoke_policy(function_arn: AWSHelperFn) -> PolicyDocument:
-    """Return the right to call one function."""
+    """Return a policy to call one function."""
     return _policy(_allow(awacs.awslambda.InvokeFunction, on=[function_arn]))
 
 
-def tasks_of(site: Site) -> Sub:
-    """Return the ARN of every task in the cluster."""
+def _tasks_of(platform: Platform) -> Sub:
     return Sub(
         "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${Cluster}/*",
-        Cluster=site.cluster.name,
+        Cluster=platform.cluster.name,
     )
 
 
-def services_of(site: Site) -> Sub:
-    """Return the ARN of every service in the cluster."""
+def _services_of(platform: Platform) -> Sub:
     arn = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/"
-    return Sub(arn + "${Cluster}/*", Cluster=site.cluster.name)
-
-
-def _bonds(grant: Grant, site: Site) -> list[ConditionElement]:
-    found: list[ConditionElement] = []
-    if grant.kms_by_way_of:
-        found.append(_via(grant.kms_by_way_of))
-    if grant.bond:
-        found.append(grant.bond(site))
-    return found
+    return Sub(arn + "${Cluster}/*", Cluster=platform.cluster.name)
 
 
 def _policy(*statements: Statement) -> PolicyDocument:
@@ -326,8 +325,8 @@ def _objects(bucket: AWSHelperFn, folder: str = "") -> Sub:
     return Sub(f"arn:${{AWS::Partition}}:s3:::${{Bucket}}/{folder}*", Bucket=bucket)
 
 
-def _logs(site: Site) -> Sub:
-    return _objects(known(site.storage).log_bucket_name, f"{LOG_FOLDER}/")
+def _logs(platform: Platform) -> Sub:
+    return _objects(platform.buckets.log_bucket_name, f"{LOG_FOLDER}/")
 
 
 def _log_group(name: AWSHelperFn | None = None) -> Sub:

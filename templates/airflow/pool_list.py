@@ -1,117 +1,132 @@
-"""What was chosen for the pools, as the autoscaler reads it: one JSON text, in parts.
+"""The settings of all worker pools as one JSON text for the autoscaler, in parts.
 
 It is a list with one object a pool, whose keys are the fields of the autoscaler's
-``PoolSettings``. CloudFormation puts the operator's values into it; a setting that was
-left empty is left out. The objects are dealt out to as many parameters as they need,
+``PoolSettings``. CloudFormation inserts the operator's values; an empty optional
+setting is left out. The objects are distributed over as many parameters as they need,
 each with room for the longest values that it may get.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from troposphere import AWSHelperFn, Equals, If, Join, Not
 
 from compiler.interfaces import fill, leaves
-from compiler.wiring import Template, WiringError, title
-from templates.airflow.pools import Pool, PoolSettings
-from templates.types import PoolList, Text
+from compiler.values import Value
+from compiler.wiring import Record, Template, WiringError, about
+from templates.airflow.pools import AUTOSCALER, WorkerPool
+from templates.types import Boolean, OptionalSeconds, Text
 
 MOST_BYTES = 4096
 """CloudFormation's quota for the value of a parameter."""
 
-LONGEST_VALUE = 10
-"""Characters of a number, a profile or a switch: more than any that a check lets pass."""
+SETTINGS = tuple(
+    leaf for leaf in leaves(WorkerPool) if AUTOSCALER in leaf.notes["tags"]
+)
 
-COUNTS = ("concurrency", "minimum", "maximum")
-DURATIONS = ("target_start_seconds", "scale_in_delay_seconds")
+LONGEST_VALUE = 10
+"""Characters of a number, a profile or a Boolean: more than any that a check passes."""
+
+LONGEST_PIECE = LONGEST_VALUE + max(len(f',"{leaf.name}":') for leaf in SETTINGS)
+"""Of what CloudFormation inserts: a value, with its key where it is optional."""
 
 Piece = str | AWSHelperFn
-"""Text that is written here, or that CloudFormation puts in."""
+"""Text that is known here, or that CloudFormation inserts."""
 
 
-def pool_list(t: Template, pools: Iterable[tuple[Pool, PoolSettings]]) -> PoolList:
+class PoolList(Record):
+    """The settings of all worker pools, as one JSON text in parts.
+
+    A parameter holds 4,096 bytes, and fifty pools take more.
+    """
+
+    part_1: Text = about("First part of the text.")
+    part_2: Text = about("What does not fit into the first.")
+    part_3: Text = about("What does not fit into the second.")
+    part_4: Text = about("What does not fit into the third.")
+    part_5: Text = about("What does not fit into the fourth.")
+    part_6: Text = about("What does not fit into the fifth.")
+
+    @property
+    def parts(self) -> list[Value]:
+        """Every part, in order."""
+        return [leaf.read(self) for leaf in leaves(PoolList)]
+
+
+def pool_list(t: Template, pools: Sequence[WorkerPool]) -> PoolList:
     """Return the list of all pools.
 
     Raises WiringError when it does not fit: its parts are as many as PoolList has.
     """
     parts: list[list[Piece]] = []
     room = 0
-    for entry in _entries(t, pools):
-        most = _longest(entry)
+    for number, pool in enumerate(pools):
+        entry = ["," if number else "[", *_object(t, pool)]
+        if number == len(pools) - 1:
+            entry.append("]")
+        most = sum(
+            len(piece) if isinstance(piece, str) else LONGEST_PIECE for piece in entry
+        )
         if most > room:
             parts.append([])
             room = MOST_BYTES
         parts[-1] += entry
         room -= most
-    names = [leaf.name for leaf in leaves(PoolList)]
-    if len(parts) > len(names):
+    available = len(leaves(PoolList))
+    if len(parts) > available:
         raise WiringError(
             f"{t.name}: the list of the pools",
-            f"it takes {len(parts)} parameters, and there are {len(names)} for it",
+            f"it takes {len(parts)} parameters, and there are {available} for it",
             "Give PoolList another part, or the pools and their queues shorter names",
         )
-    texts = [_joined(part) for part in parts]
-    texts += [""] * (len(names) - len(parts))
-    return fill(
-        PoolList, {name: Text(text) for name, text in zip(names, texts, strict=True)}
-    )
+    texts = iter([_joined(part) for part in parts])
+    return fill(PoolList, lambda _: Text(next(texts, "")))
 
 
-def all_slots(pools: Iterable[tuple[Pool, PoolSettings]]) -> Text:
+def all_slots(pools: Sequence[WorkerPool]) -> Text:
     """Return what all pools can run at once, as a sum of products such as 10*8+25*4.
 
     CloudFormation cannot calculate; the runtime works it out when a container starts.
     """
     pieces: list[Piece] = []
-    for pool, chosen in pools:
-        before = "+" if pieces else ""
-        most = _value("maximum", pool, chosen)
-        pieces += [before, most, "*", _value("concurrency", pool, chosen)]
+    for pool in pools:
+        pieces += ["+"] if pieces else []
+        pieces += [_piece(pool.maximum), "*", _piece(pool.concurrency)]
     return Text(_joined(pieces))
 
 
-def _entries(
-    t: Template, pools: Iterable[tuple[Pool, PoolSettings]]
-) -> Iterator[list[Piece]]:
-    """Yield each pool's object, with the list's brackets and commas around it."""
-    before: Piece = "["
-    *others, last = pools
-    for pool, chosen in others:
-        yield [before, *_object(t, pool, chosen)]
+def _object(t: Template, pool: WorkerPool) -> Iterator[Piece]:
+    before = "{"
+    for leaf in SETTINGS:
+        value = leaf.read(pool)
+        piece = _piece(value)
+        key = f"{before}{json.dumps(leaf.name)}:"
+        if isinstance(value, OptionalSeconds) and not isinstance(piece, str):
+            has_value = t.condition(
+                f"Has{value.data.data['Ref']}", Not(Equals(value, ""))
+            )
+            yield If(has_value, Join("", [key, piece]), "")
+        elif isinstance(value, OptionalSeconds):
+            yield f"{key}{piece}" if piece else ""
+        elif isinstance(value, Boolean) or value.type == "Number":
+            yield from (key, piece)
+        elif isinstance(piece, str):
+            yield key + json.dumps(piece)
+        else:
+            yield from (f'{key}"', piece, '"')
         before = ","
-    yield [before, *_object(t, *last), "]"]
-
-
-def _object(t: Template, pool: Pool, chosen: PoolSettings) -> Iterator[Piece]:
-    def value(field: str) -> Piece:
-        return _value(field, pool, chosen)
-
-    yield f'{{"name":{json.dumps(pool.name)},"queue":{json.dumps(pool.queue)}'
-    for field in COUNTS:
-        yield from (f',"{field}":', value(field))
-    yield from (',"scaling_profile":"', value("scaling_profile"), '"')
-    yield from (',"predictive_scaling":', value("predictive_scaling"))
-    for field in DURATIONS:
-        key = f',"{field}":'
-        if field in pool.asks:
-            parameter = title(f"{pool.name}_workers_{field}")
-            given = t.condition(f"Has{parameter}", Not(Equals(value(field), "")))
-            yield If(given, Join("", [key, value(field)]), "")
-        elif getattr(pool, field) is not None:
-            yield from (key, value(field))
     yield "}"
 
 
-def _value(field: str, pool: Pool, chosen: PoolSettings) -> Piece:
-    """Return what an operator is asked for, or what the entry fixes as JSON has it."""
-    given, asked = getattr(pool, field), getattr(chosen, field)
-    return asked if field in pool.asks else json.dumps(given).strip('"')
+def _piece(value: Value) -> Piece:
+    """Return a value that is a parameter, or the text of a fixed one."""
+    return value if isinstance(value.data, AWSHelperFn) else str(value.data)
 
 
 def _joined(pieces: list[Piece]) -> Piece:
-    """Return the pieces as one text, neighbours that are written here as one piece."""
+    """Return the pieces as one text, with known neighbours as one piece."""
     merged: list[Piece] = []
     for piece in pieces:
         if merged and isinstance(piece, str) and isinstance(merged[-1], str):
@@ -121,12 +136,3 @@ def _joined(pieces: list[Piece]) -> Piece:
     if len(merged) == 1 and isinstance(merged[0], str):
         return merged[0]
     return Join("", merged)
-
-
-def _longest(pieces: list[Piece]) -> int:
-    """Return the bytes that the pieces may take."""
-    keys = max(len(f',"{field}":') for field in DURATIONS)
-    return sum(
-        len(piece) if isinstance(piece, str) else keys + LONGEST_VALUE
-        for piece in pieces
-    )

@@ -1,225 +1,215 @@
-"""The pools of Celery workers: one entry a pool, and nothing else to change.
+"""Worker pools: the settings of one, and the table of pools.
 
-Each entry becomes a nested ``workers`` stack and a nested ``scaling`` stack. The
-knobs named in ``asks`` become parameters of the parent with the entry's value as
-their default; the others are fixed by the entry. CloudFormation allows 200
-parameters a template, so fifty pools cannot ask for everything.
+A field of :class:`WorkerPool` is a setting: its parameter, its default, its bounds and
+its way to the pool's nested stacks, which take the record whole. Each entry of POOLS
+becomes a nested ``workers`` stack and a nested ``scaling`` stack. CloudFormation allows
+200 parameters a template, so fifty pools must fix most of their settings.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from compiler.wiring import Template, Value, WiringError, about
+from compiler.interfaces import Leaf, fill, leaves
+from compiler.values import FileValue, Value
+from compiler.wiring import (
+    Record,
+    Template,
+    WiringError,
+    about,
+    check_settings,
+    parameter_value,
+    title,
+)
+from fargate_runtime import contract
 from templates.types import (
     Architecture,
+    Boolean,
     Count,
     CpuUnits,
     Gibibytes,
     Mebibytes,
+    OptionalSeconds,
     Percent,
     QueueName,
     ScalingProfile,
-    SecondsOrProfile,
-    Switch,
+    Text,
 )
 
-V = TypeVar("V", bound=Value)
+AUTOSCALER = "autoscaler"
+"""Tag of the settings that the autoscaler reads, each under its field's name."""
+
+PROFILE_TARGETS = contract.TARGET_START_SECONDS
+PROFILE_DELAYS = contract.SCALE_IN_DELAY_SECONDS
 
 
-@dataclass(frozen=True, kw_only=True)
-class Knob:
-    """One setting of a pool as an operator sees it; ``least`` and ``most`` bound it."""
+class WorkerPool(Record):
+    """The settings of one worker pool."""
 
-    field: str
-    label: str
-    description: str
-    least: int | None = None
-    most: int | None = None
-
-    @property
-    def bounds(self) -> dict[str, int]:
-        """The bounds as CloudFormation writes them."""
-        bounds = {"MinValue": self.least, "MaxValue": self.most}
-        return {key: bound for key, bound in bounds.items() if bound is not None}
-
-
-KNOBS = (
-    Knob(
-        field="cpu",
+    name: Text = about("Name of the pool.", tags=[AUTOSCALER])
+    queue: QueueName = about("Celery queue that the pool serves.", tags=[AUTOSCALER])
+    cpu: CpuUnits = about(
+        "CPU units of one worker; 1024 are one vCPU.",
         label="CPU",
-        description="CPU units of one worker; 1024 are one vCPU.",
-    ),
-    Knob(
-        field="memory",
+        Default=2048,
+    )
+    memory: Mebibytes = about(
+        "Memory of one worker in MiB.",
         label="Memory",
-        description="Memory of one worker in MiB.",
-    ),
-    Knob(
-        field="concurrency",
-        label="Tasks at once",
-        description="Task instances that one worker runs at once.",
-        least=1,
-    ),
-    Knob(
-        field="architecture",
+        Default=4096,
+    )
+    concurrency: Count = about(
+        "Task instances that one worker runs at once.",
+        label="Concurrency",
+        tags=[AUTOSCALER],
+        Default=8,
+        MinValue=1,
+    )
+    architecture: Architecture = about(
+        "Processor of the workers; the image must be built for it.",
         label="Processor",
-        description="Processor of the workers; the image must be built for it.",
-    ),
-    Knob(
-        field="spot_percent",
+        Default="X86_64",
+    )
+    spot_percent: Percent = about(
+        "Share of the workers on Fargate Spot in percent. AWS stops such a worker "
+        "at two minutes' notice, so only for tasks that are safe to retry.",
         label="Spot share",
-        description=(
-            "Share of the workers on Fargate Spot in percent. AWS takes such a worker "
-            "back with two minutes' notice, so only for tasks that are safe to retry."
-        ),
-    ),
-    Knob(
-        field="minimum",
+        Default=0,
+    )
+    minimum: Count = about(
+        "Fewest workers; 0 lets the pool scale to zero.",
         label="Fewest workers",
-        description="Fewest workers; 0 lets the pool sleep.",
-    ),
-    Knob(
-        field="maximum",
+        tags=[AUTOSCALER],
+        Default=1,
+    )
+    maximum: Count = about(
+        "Most workers.",
         label="Most workers",
-        description="Most workers that the pool may grow to.",
-        least=1,
-    ),
-    Knob(
-        field="fallback_minimum",
-        label="Safe floor",
-        description=(
-            "Workers to raise the pool to while nothing reports its demand; 0 for none."
-        ),
-    ),
-    Knob(
-        field="scaling_profile",
-        label="Style",
-        description=(
-            "What matters more: balanced keeps a few slots free for tasks that nobody "
-            "announced, economy lets those wait for a worker to start."
-        ),
-    ),
-    Knob(
-        field="target_start_seconds",
-        label="Start objective",
-        description=(
-            "Seconds a task may wait for its start. Empty for the profile's own: 15 "
-            "balanced, 45 economy."
-        ),
-    ),
-    Knob(
-        field="scale_in_delay_seconds",
-        label="Hold",
-        description=(
-            "Seconds for which fewer workers must suffice before one is drained. Empty "
-            "for the profile's own: 30 balanced, 20 economy."
-        ),
-    ),
-    Knob(
-        field="predictive_scaling",
-        label="Look ahead",
-        description=(
-            "Whether workers start for tasks that the database only announces: cron "
-            "runs that are due and the next stages of runs."
-        ),
-    ),
-    Knob(
-        field="ephemeral_storage_gib",
-        label="Scratch disk",
-        description="Scratch disk of one worker in GiB.",
-        least=21,
-        most=200,
-    ),
-)
+        tags=[AUTOSCALER],
+        Default=10,
+        MinValue=1,
+    )
+    fallback_minimum: Count = about(
+        "Workers to scale out to while the autoscaler does not report; 0 for none.",
+        label="Fallback minimum",
+        Default=1,
+    )
+    scaling_profile: ScalingProfile = about(
+        "Whether waiting time or cost matters more: balanced keeps a few slots free "
+        "for tasks that nothing announced, economy lets those wait for a worker to "
+        "start.",
+        label="Scaling profile",
+        tags=[AUTOSCALER],
+        Default=contract.BALANCED,
+    )
+    target_start_seconds: OptionalSeconds = about(
+        "Seconds a task may wait for its start. Empty for the profile's own: "
+        f"{PROFILE_TARGETS[contract.BALANCED]} balanced, "
+        f"{PROFILE_TARGETS[contract.ECONOMY]} economy.",
+        label="Target start",
+        tags=[AUTOSCALER],
+        Default="",
+    )
+    scale_in_delay_seconds: OptionalSeconds = about(
+        "Seconds for which fewer workers must suffice before one is drained. Empty "
+        f"for the profile's own: {PROFILE_DELAYS[contract.BALANCED]} balanced, "
+        f"{PROFILE_DELAYS[contract.ECONOMY]} economy.",
+        label="Scale-in delay",
+        tags=[AUTOSCALER],
+        Default="",
+    )
+    predictive_scaling: Boolean = about(
+        "Whether workers start for tasks that the database only announces: cron "
+        "runs that are due and the next stages of runs.",
+        label="Predictive scaling",
+        tags=[AUTOSCALER],
+        Default="true",
+    )
+    ephemeral_storage_gib: Gibibytes = about(
+        "Ephemeral storage of one worker in GiB.",
+        label="Ephemeral storage",
+        Default=30,
+        MinValue=21,
+        MaxValue=200,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PoolSettings:
-    """The knobs of one pool as values that cross into its stacks."""
-
-    queue: QueueName
-    cpu: CpuUnits
-    memory: Mebibytes
-    concurrency: Count
-    architecture: Architecture
-    spot_percent: Percent
-    minimum: Count
-    maximum: Count
-    fallback_minimum: Count
-    scaling_profile: ScalingProfile
-    target_start_seconds: SecondsOrProfile
-    scale_in_delay_seconds: SecondsOrProfile
-    predictive_scaling: Switch
-    ephemeral_storage_gib: Gibibytes
+Setting = str | int | bool | None
+"""A setting in Python; ``None`` is an empty parameter."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Pool:
-    """One kind of worker, fed by one Celery queue.
+    """An entry of the table: one worker pool, fed by one Celery queue.
 
-    An objective or a hold of ``None`` is the profile's own.
+    Its settings are parameters, with the defaults of :class:`WorkerPool` or with those
+    in ``defaults``. The settings in ``fixed`` are no parameters.
     """
 
     name: str
     queue: str
-    cpu: int = 2048
-    memory: int = 4096
-    concurrency: int = 8
-    architecture: str = "X86_64"
-    spot_percent: int = 0
-    minimum: int = 1
-    maximum: int = 10
-    fallback_minimum: int = 1
-    scaling_profile: str = "balanced"
-    target_start_seconds: int | None = None
-    scale_in_delay_seconds: int | None = None
-    predictive_scaling: bool = True
-    ephemeral_storage_gib: int = 30
-    asks: tuple[str, ...] = tuple(knob.field for knob in KNOBS)
+    defaults: Mapping[str, Setting] = field(default_factory=dict)
+    fixed: Mapping[str, Setting] = field(default_factory=dict)
 
-    def settings(self, t: Template) -> PoolSettings:
-        """Return the values of the knobs, asking the operator where the entry does."""
-        return PoolSettings(
-            queue=QueueName(self.queue),
-            cpu=self._value(t, CpuUnits, "cpu"),
-            memory=self._value(t, Mebibytes, "memory"),
-            concurrency=self._value(t, Count, "concurrency"),
-            architecture=self._value(t, Architecture, "architecture"),
-            spot_percent=self._value(t, Percent, "spot_percent"),
-            minimum=self._value(t, Count, "minimum"),
-            maximum=self._value(t, Count, "maximum"),
-            fallback_minimum=self._value(t, Count, "fallback_minimum"),
-            scaling_profile=self._value(t, ScalingProfile, "scaling_profile"),
-            target_start_seconds=self._value(
-                t, SecondsOrProfile, "target_start_seconds"
-            ),
-            scale_in_delay_seconds=self._value(
-                t, SecondsOrProfile, "scale_in_delay_seconds"
-            ),
-            predictive_scaling=self._value(t, Switch, "predictive_scaling"),
-            ephemeral_storage_gib=self._value(t, Gibibytes, "ephemeral_storage_gib"),
-        )
+    @property
+    def where(self) -> str:
+        """How messages name the entry."""
+        return f"the {self.name} pool in templates/airflow/pools.py"
 
-    def _value(self, t: Template, kind: type[V], field: str) -> V:
-        given = _as_parameter(getattr(self, field))
-        if field not in self.asks:
-            return kind(given)
-        (knob,) = (knob for knob in KNOBS if knob.field == field)
-        choice = about(
-            knob.description,
+    @property
+    def prefix(self) -> str:
+        """What the names of its parameters begin with."""
+        return f"{self.name}_workers_"
+
+    @property
+    def all_fixed(self) -> dict[str, Setting]:
+        """Every setting that is no parameter."""
+        return {"name": self.name, "queue": self.queue, **self.fixed}
+
+    def worker_pool(self, t: Template) -> WorkerPool:
+        """Return the pool's settings, and declare their parameters in the parent."""
+        return t.settings(
+            WorkerPool,
+            prefix=self.prefix,
             group=f"Workers of the {self.name} pool, queue {self.queue}",
-            label=knob.label,
-            Default=given,
-            **cast(dict[str, Any], knob.bounds),
+            where=self.where,
+            defaults=self.defaults,
+            fixed=self.all_fixed,
         )
-        return t.ask(f"{self.name}_workers_{field}", kind, choice.metadata)
+
+    def file_values(self) -> WorkerPool:
+        """Return the pool's settings as checks of parameter files take them."""
+
+        def value(leaf: Leaf) -> Value:
+            if leaf.name not in self.all_fixed:
+                return leaf.kind(FileValue(name=title(self.prefix + leaf.name)))
+            return leaf.kind(
+                FileValue(
+                    name=f"{leaf.name} of {self.where}",
+                    text=str(parameter_value(self.all_fixed[leaf.name])),
+                    is_fixed=True,
+                )
+            )
+
+        return fill(WorkerPool, value)
 
 
-def check(pools: tuple[Pool, ...]) -> None:
-    """Raise WiringError where the table contradicts itself, in the autoscaler's words."""
+def all_but(*parameters: str) -> dict[str, Setting]:
+    """Return every setting with its default, to be fixed, but for ``parameters``."""
+    return {
+        leaf.name: leaf.notes["properties"]["Default"]
+        for leaf in leaves(WorkerPool)
+        if "Default" in leaf.notes["properties"] and leaf.name not in parameters
+    }
+
+
+def check_pools(pools: tuple[Pool, ...]) -> None:
+    """Raise WiringError where the table contradicts itself.
+
+    The messages are those of the autoscaler, which refuses the same.
+    """
     faults = [] if pools else ["there is no pool; name at least one"]
     for what, values in (
         ("name", Counter(pool.name for pool in pools)),
@@ -236,17 +226,18 @@ def check(pools: tuple[Pool, ...]) -> None:
             "; ".join(faults),
             "Correct templates/airflow/pools.py",
         )
-
-
-def _as_parameter(value: str | float | None) -> str | float:
-    """Return a value as CloudFormation writes it: a switch in lower case."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else value
+    for pool in pools:
+        check_settings(
+            WorkerPool, where=pool.where, defaults=pool.defaults, fixed=pool.all_fixed
+        )
 
 
 POOLS = (
-    Pool(name="default", queue="default"),
-    Pool(name="spot", queue="spot", spot_percent=100, minimum=0, fallback_minimum=0),
+    Pool(name="default", queue=contract.DEFAULT_QUEUE),
+    Pool(
+        name="spot",
+        queue="spot",
+        defaults={"spot_percent": 100, "minimum": 0, "fallback_minimum": 0},
+    ),
 )
 """Adding a pool is adding an entry. The first serves Airflow's default queue."""

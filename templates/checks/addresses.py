@@ -1,18 +1,27 @@
-"""Mistakes in ranges of addresses, and who could not reach whom because of them."""
+"""Checks of address ranges, and of what would be unreachable because of them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from itertools import combinations
 
-from compiler.validation import Check, Finding, Given
-from templates.airflow.pools import Pool
+from compiler.validation import Check, Finding, check
+from templates.airflow.pools import WorkerPool
+from templates.airflow_services import DAG_PROCESSORS
 from templates.checks import cidr
-from templates.checks import parameter_names as names
-from templates.checks.parameter_names import figure, reads
+from templates.parameters import Parameters
 from templates.resources.address_plan import PRIVATE_SUBNET_ADDRESSES
+from templates.types import (
+    Boolean,
+    Cidr,
+    Count,
+    Image,
+    InternetAccess,
+    LoadBalancerScheme,
+    SubnetIdList,
+    VpcId,
+)
 
 PRIVATE_REGISTRY = re.compile(
     r"\d{12}\.dkr(-fips)?\.ecr(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|[a-z.]+)/"
@@ -20,167 +29,183 @@ PRIVATE_REGISTRY = re.compile(
 """Repositories of ECR, in every partition."""
 
 
-def checks(pools: tuple[Pool, ...]) -> Iterator[Check]:
-    """Yield the checks of cidr, of the way out, and of room for the tasks."""
-    yield from _ranges()
-    yield from _web_clients()
-    for name in names.EXISTING_SUBNETS:
-        yield Check(
-            name=f"{name} names each subnet once",
-            reads=(name,),
-            finds=partial(_same_subnet, name),
-        )
-    yield Check(
-        name="the tasks fit into the subnets",
-        reads=(
-            *(names.EXISTING_VPC, names.ZONE_COUNT, *names.TASK_COUNTS),
-            *(names.HAS_FLOWER, *reads(pools, "maximum")),
+def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
+    """Yield the checks of ranges, of internet access, and of room for the tasks."""
+    yield from _ranges(parameters)
+    yield from _web_clients(parameters)
+    for subnets in (
+        parameters.existing_public_subnet_ids,
+        parameters.existing_private_subnet_ids,
+        parameters.existing_data_subnet_ids,
+    ):
+        yield check(f"{subnets.name} names each subnet once", _same_subnet, subnets)
+    yield check(
+        "the tasks fit into the subnets",
+        _tasks_fit,
+        *(parameters.existing_vpc_id, parameters.zone_count),
+        (
+            *(parameters.api_server_maximum, parameters.scheduler_count),
+            parameters.triggerer_count,
         ),
-        finds=partial(_tasks_fit, pools),
+        parameters.enable_flower,
+        tuple(pool.maximum for pool in pools),
     )
-    yield Check(
-        name="endpoints suffice for the image",
-        reads=(names.EXISTING_VPC, names.WAY_OUT, names.IMAGE),
-        finds=_image_without_internet,
+    yield check(
+        "endpoints suffice for the image",
+        _image_without_internet,
+        *(parameters.existing_vpc_id, parameters.internet_access, parameters.image),
     )
 
 
-def _ranges() -> Iterator[Check]:
-    for name in (names.VPC_CIDR, names.OUTBOUND, *names.WEB_CLIENTS):
-        yield Check(
-            name=f"{name} is a range of addresses",
-            reads=(name,),
-            finds=partial(_malformed, name),
+def _ranges(parameters: Parameters) -> Iterator[Check]:
+    for addresses in (
+        *(parameters.vpc_cidr, parameters.outbound_https_cidr),
+        *_web_client_ranges(parameters),
+    ):
+        yield check(f"{addresses.name} is a range of addresses", _malformed, addresses)
+    yield check(
+        "the VPC has room for its subnets",
+        _vpc,
+        *(parameters.vpc_cidr, parameters.existing_vpc_id),
+    )
+    yield check(
+        "tasks reach AWS by their internet access",
+        _outbound,
+        *(parameters.outbound_https_cidr, parameters.internet_access),
+        *(parameters.vpc_cidr, parameters.existing_vpc_id),
+    )
+
+
+def _web_client_ranges(parameters: Parameters) -> tuple[Cidr, Cidr, Cidr]:
+    return (
+        parameters.web_client_cidr,
+        parameters.web_client_cidr_2,
+        parameters.web_client_cidr_3,
+    )
+
+
+def _web_clients(parameters: Parameters) -> Iterator[Check]:
+    ranges = _web_client_ranges(parameters)
+    for clients in ranges:
+        yield check(
+            f"{clients.name} admits the internet on purpose only",
+            _too_wide,
+            *(clients, parameters.allow_any_web_client),
         )
-    yield Check(
-        name="the VPC has room for its subnets",
-        reads=(names.VPC_CIDR, names.EXISTING_VPC),
-        finds=_vpc,
+    yield check(
+        "the web clients can reach the load balancer",
+        _no_public_client,
+        *(ranges, parameters.load_balancer_scheme),
     )
-    yield Check(
-        name="tasks reach AWS by the way out",
-        reads=(names.OUTBOUND, names.WAY_OUT, names.VPC_CIDR, names.EXISTING_VPC),
-        finds=_outbound,
-    )
+    for first, second in combinations(ranges, 2):
+        name = f"{second.name} is not {first.name} again"
+        yield check(name, _same_range, second, first)
 
 
-def _web_clients() -> Iterator[Check]:
-    for name in names.WEB_CLIENTS:
-        yield Check(
-            name=f"{name} does not admit the world by accident",
-            reads=(name, names.ALLOWS_ANY_WEB_CLIENT),
-            finds=partial(_open_to_strangers, name),
-        )
-    yield Check(
-        name="somebody can open the web page",
-        reads=(*names.WEB_CLIENTS, names.SCHEME),
-        finds=_nobody_outside,
-    )
-    for first, second in combinations(names.WEB_CLIENTS, 2):
-        yield Check(
-            name=f"{second} is not {first} again",
-            reads=(second, first),
-            finds=partial(_same_range, first, second),
-        )
+def _malformed(addresses: Cidr) -> Finding | None:
+    return cidr.malformed(addresses.text) if addresses.text else None
 
 
-def _malformed(name: str, given: Given) -> Finding | None:
-    return cidr.malformed(given[name]) if given[name] else None
-
-
-def _vpc(given: Given) -> Finding | None:
-    if given[names.EXISTING_VPC]:
+def _vpc(addresses: Cidr, existing_vpc: VpcId) -> Finding | None:
+    if existing_vpc.text:
         return None
-    if not given[names.VPC_CIDR]:
+    if not addresses.text:
         return Finding(what="The new VPC has no range.", remedy="Write 10.0.0.0/16.")
-    return cidr.unfit_for_vpc(given[names.VPC_CIDR])
+    return cidr.unfit_for_vpc(addresses.text)
 
 
-def _outbound(given: Given) -> Finding | None:
-    if not given[names.OUTBOUND]:
+def _outbound(
+    outbound: Cidr, access: InternetAccess, vpc_cidr: Cidr, existing_vpc: VpcId
+) -> Finding | None:
+    if not outbound.text:
         return Finding(
-            what="Tasks may go nowhere.",
-            why="They could not fetch their image, and no service would start.",
+            what="Tasks may connect to nothing.",
+            why="They could not pull their image, and no service would start.",
             remedy="Write 0.0.0.0/0, or the range of the VPC with endpoints.",
         )
-    outbound = cidr.network(given[names.OUTBOUND])
-    vpc = cidr.network(given[names.VPC_CIDR])
-    if outbound is None or vpc is None or given[names.EXISTING_VPC]:
+    allowed, vpc = cidr.network(outbound.text), cidr.network(vpc_cidr.text)
+    if allowed is None or vpc is None or existing_vpc.text:
         return None
-    if given[names.WAY_OUT] == "endpoints" and not vpc.subnet_of(outbound):
+    if access.text == "endpoints" and not vpc.subnet_of(allowed):
         return Finding(
-            what=f"Tasks may go to {outbound} only, and the endpoints are in {vpc}.",
+            what=f"Tasks may connect to {allowed} only; the endpoints are in {vpc}.",
             why="No image, secret or log would pass.",
-            remedy=f"Set {names.OUTBOUND} to {vpc}.",
+            remedy=f"Set {outbound.name} to {vpc}.",
         )
-    if given[names.WAY_OUT] != "endpoints" and cidr.is_private(outbound):
+    if access.text != "endpoints" and cidr.is_private(allowed):
         return Finding(
-            what=f"Tasks may go to {outbound} only, and AWS is on the internet.",
-            why=f"{given[names.WAY_OUT]} makes no endpoints inside the VPC.",
-            remedy=f"Set {names.OUTBOUND} to 0.0.0.0/0, or {names.WAY_OUT} to "
-            "endpoints.",
+            what=f"Tasks may connect to {allowed} only, and AWS is on the internet.",
+            why=f"{access.text} makes no endpoints inside the VPC.",
+            remedy=f"Set {outbound.name} to 0.0.0.0/0, or {access.name} to endpoints.",
         )
     return None
 
 
-def _open_to_strangers(name: str, given: Given) -> Finding | None:
-    clients = cidr.network(given[name])
-    if clients is None or given[names.ALLOWS_ANY_WEB_CLIENT] == "true":
+def _too_wide(addresses: Cidr, allow_any: Boolean) -> Finding | None:
+    clients = cidr.network(addresses.text)
+    if clients is None or allow_any.is_true:
         return None
-    # The template's own Rule speaks of the whole internet, in the same words.
+    # The template's own Rule reports the whole internet, in the same words.
     if not cidr.is_wide(clients) or clients.prefixlen == 0:
         return None
     return Finding(
         what=f"{clients} admits {clients.num_addresses:,} addresses.",
         why="No company owns so many: this is a part of the internet.",
-        remedy=f"Narrow it, or set {names.ALLOWS_ANY_WEB_CLIENT} to true.",
+        remedy=f"Narrow it, or set {allow_any.name} to true.",
     )
 
 
-def _nobody_outside(given: Given) -> Finding | None:
-    clients = [cidr.network(given[name]) for name in names.WEB_CLIENTS]
-    stated = [range_ for range_ in clients if range_ is not None]
-    if given[names.SCHEME] != "internet-facing" or not stated:
+def _no_public_client(
+    ranges: tuple[Cidr, ...], scheme: LoadBalancerScheme
+) -> Finding | None:
+    networks = [cidr.network(addresses.text) for addresses in ranges]
+    clients = [network for network in networks if network is not None]
+    if scheme.text != "internet-facing" or not clients:
         return None
-    if not all(map(cidr.is_private, stated)):
+    if not all(map(cidr.is_private, clients)):
         return None
     return Finding(
-        what=f"Only {', '.join(map(str, stated))} may open a page on the internet.",
-        why="Nobody comes from a private address there, so nobody could open it.",
-        remedy=f"Write the public addresses of your network, or set {names.SCHEME} to "
+        what=f"Only {', '.join(map(str, clients))} may open a page on the internet.",
+        why="Requests from the internet never come from a private address.",
+        remedy=f"Write the public addresses of your network, or set {scheme.name} to "
         "internal.",
     )
 
 
-def _same_range(first: str, second: str, given: Given) -> Finding | None:
-    if not given[second] or given[first] != given[second]:
+def _same_range(second: Cidr, first: Cidr) -> Finding | None:
+    if not second.text or first.text != second.text:
         return None
     return Finding(
-        what=f"{first} is {given[second]} already.",
+        what=f"{first.name} is {second.text} already.",
         why="EC2 refuses the same rule twice, and the stack would fail.",
         remedy="Empty one of the two.",
     )
 
 
-def _same_subnet(name: str, given: Given) -> Finding | None:
-    subnets = given[name].split(",")
-    twice = next((one for one in subnets if subnets.count(one) > 1), None)
+def _same_subnet(list_: SubnetIdList) -> Finding | None:
+    subnets = list_.text.split(",")
+    twice = next((subnet for subnet in subnets if subnets.count(subnet) > 1), None)
     if not twice:
         return None
     return Finding(
         what=f"{twice} is named twice.",
-        why="Two subnets in two zones are needed, or the loss of one ends all.",
+        why="Two subnets in two zones are needed, or the loss of one stops everything.",
         remedy="Name another subnet.",
     )
 
 
-def _tasks_fit(pools: tuple[Pool, ...], given: Given) -> Finding | None:
-    if given[names.EXISTING_VPC]:
+def _tasks_fit(
+    existing_vpc: VpcId,
+    zones: Count,
+    counts: tuple[Count, ...],
+    enable_flower: Boolean,
+    workers: tuple[Count, ...],
+) -> Finding | None:
+    if existing_vpc.text:
         return None
-    tasks = sum(given.number(name) for name in names.TASK_COUNTS) + names.DAG_PROCESSORS
-    tasks += given[names.HAS_FLOWER] == "true"
-    tasks += sum(figure(pool, "maximum").value(given) for pool in pools)
-    room = given.number(names.ZONE_COUNT) * PRIVATE_SUBNET_ADDRESSES
+    tasks = sum(count.number for count in (*counts, *workers)) + DAG_PROCESSORS
+    tasks += enable_flower.is_true
+    room = zones.number * PRIVATE_SUBNET_ADDRESSES
     if 2 * tasks <= room:
         return None
     return Finding(
@@ -191,16 +216,17 @@ def _tasks_fit(pools: tuple[Pool, ...], given: Given) -> Finding | None:
     )
 
 
-def _image_without_internet(given: Given) -> Finding | None:
-    if given[names.EXISTING_VPC] or given[names.WAY_OUT] != "endpoints":
+def _image_without_internet(
+    existing_vpc: VpcId, access: InternetAccess, image: Image
+) -> Finding | None:
+    if existing_vpc.text or access.text != "endpoints":
         return None
-    image = given[names.IMAGE]
-    if PRIVATE_REGISTRY.match(image):
+    if PRIVATE_REGISTRY.match(image.text):
         return None
-    host, slash, _ = image.partition("/")
-    named = slash and ("." in host or ":" in host)
+    host, slash, _ = image.text.partition("/")
+    has_host = slash and ("." in host or ":" in host)
     return Finding(
-        what=f"{image} comes from {host if named else 'Docker Hub'}.",
+        what=f"{image.text} comes from {host if has_host else 'Docker Hub'}.",
         why="Endpoints lead to private ECR repositories and to no other registry.",
         remedy="Copy the image to such a repository and name it here.",
     )

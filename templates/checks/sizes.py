@@ -1,60 +1,50 @@
-"""Sizes that Fargate does not have, bounds that cross, and numbers with fractions."""
+"""Checks of task sizes, of bounds that cross, and of numbers with fractions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import ROUND_CEILING
 from functools import partial
-from typing import get_type_hints
 
 from compiler.interfaces import leaves
-from compiler.validation import Check, Finding, Given
-from compiler.wiring import Value, title
+from compiler.validation import Check, Finding, check
+from compiler.values import Number
+from fargate_runtime import contract
 from templates.airflow.fargate_sizes import MEMORY_BY_CPU, nearest_memory, smallest_cpu
-from templates.airflow.pools import Pool, PoolSettings
-from templates.checks import parameter_names as names
-from templates.checks.parameter_names import Figure, figure
-from templates.parameters import Choices
-from templates.types import AuroraCapacity
+from templates.airflow.pools import WorkerPool
+from templates.parameters import Parameters
+from templates.types import AuroraCapacity, Count, CpuUnits, Mebibytes
 
 MOST_SIZES_SPELT = 8
 
-MOST_TASKS = 5000
+MOST_TASKS = contract.MOST_WORKERS
 MOST_REGISTERED_TASKS = 1000
 """Tasks of one ECS service, and of one that Cloud Map knows by name."""
 
 
-def checks(pools: tuple[Pool, ...]) -> Iterator[Check]:
+def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
     """Yield the checks of single numbers and of pairs of numbers."""
-    yield from _whole_numbers(pools)
-    yield from _sizes(pools)
-    yield from _bounds(pools)
+    yield from _whole_numbers(parameters, pools)
+    yield from _sizes(parameters, pools)
+    yield from _bounds(parameters, pools)
 
 
-def _whole_numbers(pools: tuple[Pool, ...]) -> Iterator[Check]:
-    kinds = {title(leaf.name): leaf.kind for leaf in leaves(Choices)}
-    for pool in pools:
-        for field, kind in get_type_hints(PoolSettings).items():
-            kinds |= dict.fromkeys(figure(pool, field).reads, kind)
-    for name, kind in kinds.items():
-        if _counts(kind):
-            yield Check(
-                name=f"{name} is a whole number",
-                reads=(name,),
-                finds=partial(_fraction, name),
-            )
+def _whole_numbers(
+    parameters: Parameters, pools: tuple[WorkerPool, ...]
+) -> Iterator[Check]:
+    for record in (parameters, *pools):
+        for leaf in leaves(type(record)):
+            value = leaf.read(record)
+            if (
+                isinstance(value, Number)
+                and not isinstance(value, AuroraCapacity)
+                and "AllowedValues" not in value.rules
+            ):
+                yield check(f"{value.name} is a whole number", _fraction, value)
 
 
-def _counts(kind: type[Value]) -> bool:
-    return (
-        kind.type == "Number"
-        and "AllowedValues" not in kind.rules
-        and kind is not AuroraCapacity
-    )
-
-
-def _fraction(name: str, given: Given) -> Finding | None:
-    number = given.number(name)
+def _fraction(value: Number) -> Finding | None:
+    number = value.number
     if number == number.to_integral_value():
         return None
     return Finding(
@@ -64,22 +54,20 @@ def _fraction(name: str, given: Given) -> Finding | None:
     )
 
 
-def _sizes(pools: tuple[Pool, ...]) -> Iterator[Check]:
-    pairs = [
-        (Figure(name=f"{one}Cpu"), Figure(name=f"{one}Memory"))
-        for one in names.COMPONENTS
-    ]
-    pairs += [(figure(pool, "cpu"), figure(pool, "memory")) for pool in pools]
-    for cpu, memory in pairs:
-        yield Check(
-            name=f"Fargate has the size {cpu.name} and {memory.name}",
-            reads=(*memory.reads, *cpu.reads),
-            finds=partial(_size, cpu, memory),
-        )
+def _sizes(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
+    for cpu, memory in (
+        (parameters.api_server_cpu, parameters.api_server_memory),
+        (parameters.scheduler_cpu, parameters.scheduler_memory),
+        (parameters.dag_processor_cpu, parameters.dag_processor_memory),
+        (parameters.triggerer_cpu, parameters.triggerer_memory),
+        *((pool.cpu, pool.memory) for pool in pools),
+    ):
+        name = f"Fargate has the size {cpu.name} and {memory.name}"
+        yield check(name, _size, memory, cpu)
 
 
-def _size(cpu: Figure, memory: Figure, given: Given) -> Finding | None:
-    units, size = int(cpu.value(given)), memory.value(given)
+def _size(memory: Mebibytes, cpu: CpuUnits) -> Finding | None:
+    units, size = int(cpu.number), memory.number
     if units not in MEMORY_BY_CPU:
         return Finding(
             what=f"Fargate has no task of {units} CPU units.",
@@ -102,49 +90,44 @@ def _spell_sizes(sizes: tuple[int, ...]) -> str:
     return f"{sizes[0]} to {sizes[-1]} in steps of {sizes[1] - sizes[0]}"
 
 
-def _bounds(pools: tuple[Pool, ...]) -> Iterator[Check]:
-    minimum, maximum = Figure(name=names.API_MINIMUM), Figure(name=names.API_MAXIMUM)
-    rows = [(minimum, maximum, MOST_REGISTERED_TASKS)]
-    rows += [
-        (figure(pool, "minimum"), figure(pool, "maximum"), MOST_TASKS) for pool in pools
-    ]
+def _bounds(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
     for pool in pools:
-        floor, most = figure(pool, "fallback_minimum"), figure(pool, "maximum")
-        yield Check(
-            name=f"{floor.name} is not above {most.name}",
-            reads=(*floor.reads, *most.reads),
-            finds=partial(crossed, floor, most),
-        )
-    for least, most, quota in rows:
-        yield Check(
-            name=f"{least.name} is not above {most.name}",
-            reads=(*least.reads, *most.reads),
-            finds=partial(crossed, least, most),
-        )
-        yield Check(
-            name=f"one service holds {most.name}",
-            reads=most.reads,
-            finds=partial(_too_many, most, quota),
+        yield in_order(pool.fallback_minimum, pool.maximum)
+    for minimum, maximum, quota in (
+        (
+            *(parameters.api_server_minimum, parameters.api_server_maximum),
+            MOST_REGISTERED_TASKS,
+        ),
+        *((pool.minimum, pool.maximum, MOST_TASKS) for pool in pools),
+    ):
+        yield in_order(minimum, maximum)
+        yield check(
+            f"one service holds {maximum.name}", partial(_too_many, quota), maximum
         )
 
 
-def crossed(least: Figure, most: Figure, given: Given) -> Finding | None:
-    """Find a lower bound that is above its upper one."""
-    low, high = least.value(given), most.value(given)
+def in_order(minimum: Number, maximum: Number) -> Check:
+    """Return a check that a lower bound is not above its upper one."""
+    name = f"{minimum.name} is not above {maximum.name}"
+    return check(name, _crossed, minimum, maximum)
+
+
+def _crossed(minimum: Number, maximum: Number) -> Finding | None:
+    low, high = minimum.number, maximum.number
     if low <= high:
         return None
     return Finding(
-        what=f"{least.name} is {low}, and {most.name} is {high}.",
+        what=f"{minimum.name} is {low}, and {maximum.name} is {high}.",
         why="The fewest cannot be more than the most.",
-        remedy=f"Raise {most.name} to {low}, or lower {least.name} to {high}.",
+        remedy=f"Raise {maximum.name} to {low}, or lower {minimum.name} to {high}.",
     )
 
 
-def _too_many(most: Figure, quota: int, given: Given) -> Finding | None:
-    if most.value(given) <= quota:
+def _too_many(quota: int, maximum: Count) -> Finding | None:
+    if maximum.number <= quota:
         return None
     return Finding(
-        what=f"{most.name} is {most.value(given)}.",
+        what=f"{maximum.name} is {maximum.number}.",
         why=f"ECS runs {quota:,} tasks in such a service.",
         remedy=f"Write {quota} or less.",
     )

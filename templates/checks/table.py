@@ -1,64 +1,74 @@
-"""What CloudFormation's Rules cannot compare: numbers, ranges of addresses, sums.
+"""The table of checks that CloudFormation's Rules cannot express.
 
-A parameter file is held against this table before anything is written
-(:mod:`compiler.validation`). Each check names the parameters it reads; one that the
-parent does not have is an error, so that a renamed parameter switches nothing off.
+They compare numbers, ranges of addresses and sums, and are made before anything is
+written (:mod:`compiler.validation`). A check takes fields of ``Parameters`` and of the
+worker pools, so its parameters are renamed with the fields.
 """
 
 from __future__ import annotations
 
-from functools import partial
-
-from compiler.validation import Check, Finding, Given
+from compiler.interfaces import fill
+from compiler.validation import Check, Finding, check
+from compiler.values import FileValue
+from compiler.wiring import title
 from templates.airflow.environment import VISIBILITY_SECONDS
 from templates.airflow.pools import POOLS, Pool
 from templates.checks import addresses, database, sizes
-from templates.checks import parameter_names as names
-from templates.checks.parameter_names import figure, reads
+from templates.parameters import Parameters
+from templates.types import Count, Minutes, OptionalCount
 
 
 def checks(pools: tuple[Pool, ...] = POOLS) -> tuple[Check, ...]:
-    """Return every check over the operator's choices and the knobs of the pools."""
+    """Return every check of the parent's parameters."""
+    parameters = fill(
+        Parameters, lambda leaf: leaf.kind(FileValue(name=title(leaf.name)))
+    )
+    worker_pools = tuple(pool.file_values() for pool in pools)
     return (
-        *addresses.checks(pools),
-        *sizes.checks(pools),
-        *database.checks(pools),
-        Check(
-            name="parallelism lets every pool be filled",
-            reads=(names.PARALLELISM, *reads(pools, "maximum", "concurrency")),
-            finds=partial(_parallelism, pools),
+        *addresses.checks(parameters, worker_pools),
+        *sizes.checks(parameters, worker_pools),
+        *database.checks(parameters, worker_pools),
+        check(
+            "parallelism lets every pool be filled",
+            _parallelism,
+            parameters.parallelism,
+            tuple(pool.maximum for pool in worker_pools),
+            tuple(pool.concurrency for pool in worker_pools),
         ),
-        Check(
-            name="no message comes again while its task runs",
-            reads=(names.LONGEST_TASK,),
-            finds=_redelivery,
+        check(
+            "no message is redelivered while its task runs",
+            _redelivery,
+            parameters.airflow.longest_task_minutes,
         ),
     )
 
 
-def _parallelism(pools: tuple[Pool, ...], given: Given) -> Finding | None:
+def _parallelism(
+    parallelism: OptionalCount,
+    maxima: tuple[Count, ...],
+    concurrencies: tuple[Count, ...],
+) -> Finding | None:
     slots = sum(
-        figure(pool, "maximum").value(given) * figure(pool, "concurrency").value(given)
-        for pool in pools
+        maximum.number * concurrency.number
+        for maximum, concurrency in zip(maxima, concurrencies, strict=True)
     )
-    chosen = given[names.PARALLELISM]
-    if not chosen or int(chosen) >= slots:
+    if not parallelism.text or int(parallelism.text) >= slots:
         return None
     return Finding(
-        what=f"The pools hold {slots} tasks at once, and {names.PARALLELISM} is "
-        f"{given[names.PARALLELISM]}.",
+        what=f"The pools hold {slots} tasks at once, and {parallelism.name} is "
+        f"{parallelism.text}.",
         why="Airflow's default pool has that many slots, so workers would idle while "
         "tasks wait.",
-        remedy=f"Set {names.PARALLELISM} to {slots} or more, or leave it empty.",
+        remedy=f"Set {parallelism.name} to {slots} or more, or leave it empty.",
     )
 
 
-def _redelivery(given: Given) -> Finding | None:
+def _redelivery(longest_task: Minutes) -> Finding | None:
     most = VISIBILITY_SECONDS // 60
-    if given.number(names.LONGEST_TASK) < most:
+    if longest_task.number < most:
         return None
     return Finding(
-        what=f"A task may run for {given[names.LONGEST_TASK]} minutes.",
+        what=f"A task may run for {longest_task.text} minutes.",
         why=f"The broker delivers a message again after {most}, and the task would run "
         "twice.",
         remedy=f"Write less than {most}.",

@@ -12,7 +12,7 @@ from typing import Any
 
 from troposphere import cloudwatch
 
-from templates.airflow import metrics
+from fargate_runtime import contract
 from templates.types import TopicArn
 
 MINUTE = 60
@@ -270,14 +270,14 @@ SERVICE = (
 QUEUES = (
     Watch(
         name="UnknownQueue",
-        namespace=metrics.NAMESPACE,
-        metrics=(metrics.UNKNOWN_QUEUE_TASKS,),
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.UNKNOWN_QUEUE_TASKS,),
         statistic="Minimum",
         threshold=0,
         missing="notBreaching",
         when="tasks wait in a queue that no pool serves",
-        why="They wait for ever: the autoscaler's log names the queues. Correct the DAG, or "
-        "add a pool for the queue.",
+        why="They wait forever: the autoscaler's log names the queues. Correct the "
+        "DAG, or add a pool for the queue.",
     ),
 )
 

@@ -1,6 +1,6 @@
-"""Every permitted connection, as one table: from, to, port, why.
+"""Every permitted connection, as one table: source, target, port and reason.
 
-``templates/security.py`` makes the rules of it, one at either end of each edge.
+``templates/security.py`` makes two security-group rules of each, one at either end.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ TASKS = (
     "flower",
     "migration",
 )
-"""The groups of what runs on Fargate."""
+"""The security groups of tasks on Fargate."""
 
-GROUPS = {
+SECURITY_GROUPS = {
     "load_balancer": "Airflow load balancer",
     "api_server": "Airflow API server",
     "scheduler": "Airflow scheduler",
@@ -37,20 +37,20 @@ GROUPS = {
     "triggerer": "Airflow triggerer",
     "worker": "Airflow Celery workers",
     "flower": "Celery monitor Flower",
-    "migration": "Task that prepares the database before each new version",
+    "migration": "Migration job, which prepares the database for each new version",
     "database": "Aurora PostgreSQL",
     "cache": "Valkey, the Celery broker",
     "endpoints": "Interface endpoints of AWS services",
 }
-"""Each group and its description, which stays: EC2 replaces a group to change it."""
+"""Each group and its description, which never changes: EC2 would replace the group."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edge:
+class Connection:
     """One permitted connection; ``why`` is its description, in EC2's alphabet.
 
-    An end that is not in GROUPS is addresses that the operator chooses:
-    ``web_clients``, ``outbound`` or ``s3``.
+    A source or target that is not in SECURITY_GROUPS stands for addresses of the
+    operator's: ``web_clients``, ``outbound`` or ``s3``.
     """
 
     source: str
@@ -59,95 +59,95 @@ class Edge:
     why: str
 
 
-EDGES = (
-    Edge(
+CONNECTIONS = (
+    Connection(
         source="web_clients",
         target="load_balancer",
         port=HTTPS,
         why="Browsers and API clients",
     ),
-    Edge(
+    Connection(
         source="web_clients",
         target="load_balancer",
         port=HTTP,
         why="Browsers that are redirected to HTTPS, or served where there is none",
     ),
-    Edge(
+    Connection(
         source="load_balancer",
         target="api_server",
         port=API_SERVER,
-        why="Web page, REST API and health checks",
+        why="Airflow UI, REST API and health checks",
     ),
-    Edge(
+    Connection(
         source="load_balancer",
         target="flower",
         port=FLOWER,
         why="Celery monitor and its health checks",
     ),
-    Edge(
+    Connection(
         source="worker",
         target="api_server",
         port=API_SERVER,
         why="Execution API: a task reports its state and reads connections",
     ),
-    Edge(
+    Connection(
         source="api_server",
         target="worker",
         port=WORKER_LOGS,
-        why="Logs of tasks that run now",
+        why="Logs of running tasks",
     ),
-    Edge(
+    Connection(
         source="api_server",
         target="triggerer",
         port=TRIGGERER_LOGS,
-        why="Logs of triggers that run now",
+        why="Logs of running triggers",
     ),
-    Edge(
+    Connection(
         source="api_server",
         target="database",
         port=POSTGRESQL,
         why="Metadata and sessions",
     ),
-    Edge(
+    Connection(
         source="scheduler",
         target="database",
         port=POSTGRESQL,
         why="Metadata and Celery results",
     ),
-    Edge(
+    Connection(
         source="dag_processor",
         target="database",
         port=POSTGRESQL,
         why="Parsed DAGs",
     ),
-    Edge(
+    Connection(
         source="triggerer",
         target="database",
         port=POSTGRESQL,
         why="Triggers and their events",
     ),
-    Edge(
+    Connection(
         source="worker",
         target="database",
         port=POSTGRESQL,
         why="Celery results only: the worker holds no metadata credentials",
     ),
-    Edge(
+    Connection(
         source="migration",
         target="database",
         port=POSTGRESQL,
         why="Roles, migration and the first user",
     ),
-    Edge(
+    Connection(
         source="scheduler",
         target="cache",
         port=VALKEY,
         why="Celery queues, and draining of workers",
     ),
-    Edge(source="worker", target="cache", port=VALKEY, why="Celery queues"),
-    Edge(source="flower", target="cache", port=VALKEY, why="Celery events"),
+    Connection(source="worker", target="cache", port=VALKEY, why="Celery queues"),
+    Connection(source="flower", target="cache", port=VALKEY, why="Celery events"),
     *(
-        Edge(source=task, target=target, port=HTTPS, why=why)
+        Connection(source=task, target=target, port=HTTPS, why=why)
         for target, why in (
             ("endpoints", "AWS services by interface endpoints"),
             ("outbound", "AWS services, registries and what DAGs call"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from templates.airflow import metrics
+from fargate_runtime import contract
 
 DATABASE = ("DBClusterIdentifier", "${Database}")
 WRITER = (*DATABASE, "Role", "WRITER")
@@ -19,7 +19,7 @@ NODE_2 = ("CacheClusterId", "${Broker}-002")
 LOAD_BALANCER = ("LoadBalancer", "${LoadBalancer}")
 API_TARGETS = ("TargetGroup", "${TargetGroup}", *LOAD_BALANCER)
 
-CLUSTER = (metrics.CLUSTER_DIMENSION, "${Cluster}")
+CLUSTER = (contract.CLUSTER_DIMENSION, "${Cluster}")
 
 WIDTH, HEIGHT = 8, 6
 PER_ROW = 3
@@ -84,7 +84,8 @@ class Chart:
 def of_pools(*names: str) -> tuple[Search, ...]:
     """Return searches for metrics of the autoscaler."""
     return tuple(
-        Search(metrics.NAMESPACE, name, by=metrics.POOL_DIMENSION) for name in names
+        Search(contract.METRIC_NAMESPACE, name, by=contract.POOL_DIMENSION)
+        for name in names
     )
 
 
@@ -101,19 +102,20 @@ CHARTS = (
     ),
     Chart(
         title="Workers missing and to spare, by pool",
-        searches=of_pools(metrics.WORKER_DEFICIT, metrics.WORKER_SURPLUS),
+        searches=of_pools(contract.WORKER_DEFICIT, contract.WORKER_SURPLUS),
         statistic="Maximum",
     ),
     Chart(
         title="Workers wanted by all pools, and tasks that no pool serves",
         metrics=tuple(
-            (metrics.NAMESPACE, name, *CLUSTER) for name in metrics.OF_ALL_POOLS
+            (contract.METRIC_NAMESPACE, name, *CLUSTER)
+            for name in contract.CLUSTER_METRICS
         ),
         statistic="Maximum",
     ),
     Chart(
         title="Autoscaler speaks (1), and tasks that wait while none runs, by pool",
-        searches=of_pools(metrics.BRAIN_HEARTBEAT, metrics.STALLED_TASKS),
+        searches=of_pools(contract.AUTOSCALER_HEARTBEAT, contract.STALLED_TASKS),
         statistic="Maximum",
     ),
     Chart(

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.parameters import EnvironmentFile, load
-from compiler.validation import Check, Finding, Findings, Given, validate
+from compiler.validation import Finding, Findings, check, validate
+from compiler.values import FileValue, Number
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,15 +43,17 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def crossed(given: Given) -> Finding | None:
-    if given.number("Minimum") <= given.number("Maximum"):
+MINIMUM = Number(FileValue(name="Minimum"))
+MAXIMUM = Number(FileValue(name="Maximum"))
+
+
+def crossed(minimum: Number, maximum: Number) -> Finding | None:
+    if minimum.number <= maximum.number:
         return None
-    return Finding(
-        what=f"{given['Minimum']} is above {given['Maximum']}.", remedy="Swap them."
-    )
+    return Finding(what=f"{minimum.text} is above {maximum.text}.", remedy="Swap them.")
 
 
-CROSSED = Check(name="in order", reads=("Minimum", "Maximum"), finds=crossed)
+CROSSED = check("in order", crossed, MINIMUM, MAXIMUM)
 
 
 def chosen(**parameters: str) -> EnvironmentFile:
@@ -131,7 +134,7 @@ def test_a_parameter_that_cannot_be_checked_is_an_error() -> None:
 
 def test_a_check_of_a_renamed_parameter_is_never_skipped() -> None:
     # A renamed parameter once switched a check off, and nobody noticed for months.
-    renamed = Check(name="in order", reads=("Minimun", "Maximum"), finds=crossed)
+    renamed = check("in order", crossed, Number(FileValue(name="Minimun")), MAXIMUM)
 
     (problem,) = validate(chosen(Owner="data"), TEMPLATE, [renamed]).problems
 
@@ -140,32 +143,27 @@ def test_a_check_of_a_renamed_parameter_is_never_skipped() -> None:
     assert problem.remedy == "Did you mean Minimum?"
 
 
-def test_a_check_cannot_read_what_it_does_not_name() -> None:
-    sly = Check(name="sly", reads=("Maximum",), finds=crossed)
+def test_a_check_reads_the_parameters_of_its_values_in_order() -> None:
+    def sums(pairs: tuple[Number, ...], fixed: Number) -> Finding | None:
+        total = sum(value.number for value in (*pairs, fixed))
+        return Finding(what=f"{total}.", remedy="None.")
 
-    (problem,) = validate(chosen(Owner="data"), TEMPLATE, [sly]).problems
+    fixed = Number(FileValue(name="cpu of a pool", text="0.5", is_fixed=True))
+    sum_ = check("sum", sums, (MAXIMUM, MINIMUM), fixed)
 
-    assert "it uses Minimum without naming it in reads" in problem.what
-
-
-def test_a_check_cannot_calculate_with_text() -> None:
-    def sums(given: Given) -> Finding | None:
-        given.number("Owner")
-        return None
-
-    check = Check(name="sums", reads=("Owner",), finds=sums)
-    (problem,) = validate(chosen(Owner="7"), TEMPLATE, [check]).problems
-
-    assert "it calculates with Owner, which is a String" in problem.what
+    assert sum_.reads == ("Maximum", "Minimum")
+    assert said(validate(chosen(Owner="x", Minimum="2"), TEMPLATE, [sum_])) == [
+        "parameters/dev.json:4 Minimum: 4.5. None."
+    ]
 
 
 def test_what_a_check_of_one_value_refuses_is_compared_with_nothing() -> None:
-    def odd(given: Given) -> Finding | None:
-        wrong = given.number("Minimum") % 2
+    def odd(minimum: Number) -> Finding | None:
+        wrong = minimum.number % 2
         return Finding(what="Odd.", remedy="Write an even one.") if wrong else None
 
-    check = Check(name="even", reads=("Minimum",), finds=odd)
-    found = validate(chosen(Owner="data", Minimum="9"), TEMPLATE, [CROSSED, check])
+    even = check("even", odd, MINIMUM)
+    found = validate(chosen(Owner="data", Minimum="9"), TEMPLATE, [CROSSED, even])
 
     assert said(found) == ["parameters/dev.json:4 Minimum: Odd. Write an even one."]
 

@@ -52,8 +52,8 @@ class Outputs(Interface):
     vpc_id: VpcId = about("The network.")
     subnet_ids: SubnetIds = about("Its subnets.")
 
-def define(t: Template, given: Inputs) -> Outputs:
-    vpc = t.add(ec2.VPC("Vpc", CidrBlock=given.name), "The network.", why="It must be.")
+def define(t: Template, inputs: Inputs) -> Outputs:
+    vpc = t.add(ec2.VPC("Vpc", CidrBlock=inputs.name), "The network.", why="It must.")
     return Outputs(vpc_id=VpcId(Ref(vpc)), subnet_ids=SubnetIds([Ref(vpc), "b"]))
 """
 
@@ -67,9 +67,9 @@ class Inputs(Interface):
 class Outputs(Interface):
     name: Name = about("What it is called.", public=True)
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     topic = t.add(
-        sns.Topic("Topic", TopicName=given.vpc_id, DisplayName=given.subnet_ids),
+        sns.Topic("Topic", TopicName=inputs.vpc_id, DisplayName=inputs.subnet_ids),
         "The topic.",
     )
     return Outputs(name=Name(GetAtt(topic, "TopicName")))
@@ -86,11 +86,11 @@ class Inputs(Interface):
 class Outputs(Interface):
     vpc_id: VpcId = about("The network.")
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
 """
 
 GOOD = """
-net = t.nest(network.define, network.Inputs(name=given.name))
+net = t.nest(network.define, network.Inputs(name=inputs.name))
 t.nest(service.define, service.Inputs(vpc_id=net.vpc_id, subnet_ids=net.subnet_ids))
 return Outputs(vpc_id=net.vpc_id)
 """
@@ -167,7 +167,7 @@ def test_every_resource_carries_its_sentence_and_its_reason(load: Load) -> None:
 
     assert network.document["Resources"]["Vpc"]["Metadata"] == {
         "Purpose": "The network.",
-        CONTEXT: {"why": "It must be."},
+        CONTEXT: {"why": "It must."},
     }
     stack = parent.document["Resources"]["ToyNetwork"]
     assert stack["Metadata"]["Purpose"] == network.document["Description"]
@@ -190,11 +190,11 @@ def test_one_template_is_nested_several_times_under_different_names(load: Load) 
 
 
 OPTIONAL = """
-is_new = t.condition("IsNew", Equals(given.name, "new"))
+is_new = t.condition("IsNew", Equals(inputs.name, "new"))
 net = t.nest_when(
     is_new,
     network.define,
-    network.Inputs(name=given.name),
+    network.Inputs(name=inputs.name),
     otherwise=network.Outputs(vpc_id=VpcId("vpc-1"), subnet_ids=SubnetIds(["a", "b"])),
 )
 t.nest(service.define, service.Inputs(vpc_id=net.vpc_id, subnet_ids=net.subnet_ids))
@@ -240,8 +240,8 @@ class Inputs(Interface):
 class Outputs(Interface):
     name: Name = about("A name.", public=True)
 
-def define(t: Template, given: Inputs) -> Outputs:
-    topic = t.add(sns.Topic("Topic", TopicName=given.both.second), "The topic.")
+def define(t: Template, inputs: Inputs) -> Outputs:
+    topic = t.add(sns.Topic("Topic", TopicName=inputs.both.second), "The topic.")
     return Outputs(name=Name(GetAtt(topic, "TopicName")))
 """
 
@@ -265,10 +265,10 @@ class Inputs(Interface):
 class Outputs(Interface):
     pass
 
-def define(t: Template, given: Inputs) -> Outputs:
-    both = records.Both(first=given.name, second=Name("b"))
+def define(t: Template, inputs: Inputs) -> Outputs:
+    both = records.Both(first=inputs.name, second=Name("b"))
     t.nest(records.define, records.Inputs(both=both))
-    t.condition("IsA", Equals(given.name, "a"))
+    t.condition("IsA", Equals(inputs.name, "a"))
     return Outputs()
 """),
             ).define
@@ -300,7 +300,7 @@ class Inputs(Interface):
 class Outputs(Interface):
     pass
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     asset = t.asset("runtime")
     t.add(
         sns.Topic("Topic", TopicName=asset.bucket, DisplayName=asset.key),
@@ -344,7 +344,7 @@ MISTAKES = (
     Mistake(
         "a missing input",
         GOOD.replace(", subnet_ids=net.subnet_ids", ""),
-        "toy_service.Inputs.subnet_ids: nothing was given for it. "
+        "toy_service.Inputs.subnet_ids: it has no value. "
         "Write subnet_ids=... with a SubnetIds",
         'Missing named argument "subnet_ids"',
     ),
@@ -367,14 +367,14 @@ MISTAKES = (
             "nest(service.define, service.Inputs(",
             "nest(network.define, service.Inputs(",
         ),
-        "toy-parent nests toy-network: it was given toy_service.Inputs. "
+        "toy-parent nests toy-network: its inputs are not toy_service.Inputs. "
         "Write toy_network.Inputs(...)",
         "incompatible type",
     ),
     Mistake(
         "an output never returned",
         GOOD.replace("Outputs(vpc_id=net.vpc_id)", "Outputs()"),
-        "toy_parent.Outputs.vpc_id: nothing was given for it",
+        "toy_parent.Outputs.vpc_id: it has no value",
         'Missing named argument "vpc_id"',
     ),
     Mistake(
@@ -393,10 +393,10 @@ MISTAKES = (
         "a choice between two kinds",
         GOOD.replace(
             "net = ",
-            'c = t.condition("IsA", Equals(given.name, "a"))\n'
+            'c = t.condition("IsA", Equals(inputs.name, "a"))\n'
             'x: VpcId = choose(c, VpcId("a"), Name("b"))\nnet = ',
         ),
-        "choose(IsA): a VpcId and a Name are different kinds",
+        "choose(IsA): a VpcId and a Name are different types",
         'expression has type "Value", variable has type "VpcId"',
     ),
 )
@@ -479,7 +479,7 @@ def test_an_output_nobody_reads_is_refused_unless_it_is_public(load: Load) -> No
     load("toy_service", source(SERVICE.replace(", public=True", "")))
     with pytest.raises(WiringError) as refused:
         compiled(load, GOOD)
-    assert "toy_service.Outputs.name: nobody in toy-parent reads it" in str(
+    assert "toy_service.Outputs.name: nothing in toy-parent reads it" in str(
         refused.value
     )
 
@@ -492,7 +492,7 @@ def test_a_default_in_a_nested_template_is_refused(load: Load) -> None:
 
 
 def test_two_nested_stacks_of_one_name_are_refused(load: Load) -> None:
-    again = "t.nest(network.define, network.Inputs(name=given.name))\nreturn"
+    again = "t.nest(network.define, network.Inputs(name=inputs.name))\nreturn"
     with pytest.raises(WiringError, match="two nested stacks have this name"):
         compiled(load, GOOD.replace("return", again))
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.compliance.environments import Environments, ResolvedEnvironment
 
-SURPLUS_POLICY = "Shrink"
+SURPLUS_POLICY = "ScaleIn"
 """The one policy without a cooldown, by decision 7."""
 
 

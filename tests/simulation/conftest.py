@@ -15,7 +15,7 @@ from templates import scaling
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dist") / "scaling.template.json"
-    path.write_text(json.dumps(Build().page(scaling.define).document))
+    path.write_text(json.dumps(Build().template(scaling.define).document))
     return path
 
 

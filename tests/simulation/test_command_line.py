@@ -14,7 +14,7 @@ from simulation.comparison import POLICIES, Job, Options, made, run_day
 from simulation.history import COLUMNS
 from simulation.scenarios import VARIANTS
 from simulation.step_scaling import Order
-from templates.airflow import metrics
+from fargate_runtime import contract
 
 
 @pytest.fixture
@@ -109,5 +109,5 @@ def test_a_day_is_the_same_in_another_process(template: Path) -> None:
 
 
 def test_ours_publishes_what_the_alarms_read() -> None:
-    assert policy.DEFICIT == metrics.WORKER_DEFICIT
-    assert policy.SURPLUS == metrics.WORKER_SURPLUS
+    assert policy.DEFICIT == contract.WORKER_DEFICIT
+    assert policy.SURPLUS == contract.WORKER_SURPLUS

@@ -121,7 +121,7 @@ def test_the_simulated_service_deploys_as_the_template_says() -> None:
     from compiler.wiring import Build  # noqa: PLC0415 - the compiler is slow to load
     from templates import workers  # noqa: PLC0415
 
-    resources = Build().page(workers.define).document["Resources"]
+    resources = Build().template(workers.define).document["Resources"]
     (service,) = (r for r in resources.values() if r["Type"] == "AWS::ECS::Service")
     configuration = service["Properties"]["DeploymentConfiguration"]
     assert configuration["MinimumHealthyPercent"] == ecs.MINIMUM_HEALTHY_PERCENT

@@ -7,7 +7,7 @@ from typing import Any
 
 from compiler.wiring import AssetFile, Build
 from templates import airflow_services, migration, workers
-from templates.airflow.components import COMPONENTS, Component
+from templates.airflow.components import COMPONENTS, AnyComponent
 from tests.resolver import Stack
 
 PAGES = {
@@ -16,14 +16,14 @@ PAGES = {
     "Workers": workers.define,
 }
 QUIET = {
-    "GuardEnableExecuteCommand": "false",
-    "GuardExtraPolicyArns": "",
-    "GuardReadonlyRootFilesystem": "false",
-    "GuardPermissionsBoundaryArn": "",
-    "KeysPreviousFernetSecretArn": "",
+    "EnableExecuteCommand": "false",
+    "ExtraPolicyArns": "",
+    "ReadonlyRootFilesystem": "false",
+    "PermissionsBoundaryArn": "",
+    "PreviousFernetSecretArn": "",
     "EnableFlower": "true",
-    "HasHttps": "true",
-    "SpotPercent": "0",
+    "IsHttps": "true",
+    "PoolSpotPercent": "0",
     "SchedulerSizeMemory": "2048",
     "SubnetIds": "subnet-1,subnet-2",
 }
@@ -45,7 +45,7 @@ class Template(Stack):
 @cache
 def document(name: str) -> dict[str, Any]:
     runtime = AssetFile(path="assets/runtime.zip", content=b"", sha256="0" * 64)
-    return Build({"runtime": runtime}).page(PAGES[name]).document  # type: ignore[arg-type] # each define has its own types
+    return Build({"runtime": runtime}).template(PAGES[name]).document  # type: ignore[arg-type] # each define has its own types
 
 
 def resolved(name: str, **changes: str) -> Template:
@@ -71,48 +71,50 @@ def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
     )
 
 
-def page_of(component: Component) -> str:
+def page_of(component: AnyComponent) -> str:
     return {"migration": "Migration", "worker": "Workers"}.get(
         component.name, "AirflowServices"
     )
 
 
-def host(component: Component) -> Component:
+def host(component: AnyComponent) -> AnyComponent:
     """The component whose task it runs in, itself or another."""
     return component.beside or component
 
 
-def definition(component: Component, **changes: str) -> dict[str, Any]:
+def definition(component: AnyComponent, **changes: str) -> dict[str, Any]:
     resources = resolved(page_of(component), **changes).resources
     found: dict[str, Any] = resources[f"{host(component).title}Definition"]
     return dict(found["Properties"])
 
 
-def container(component: Component, **changes: str) -> dict[str, Any]:
+def container(component: AnyComponent, **changes: str) -> dict[str, Any]:
     containers = definition(component, **changes)["ContainerDefinitions"]
     (found,) = (one for one in containers if one["Name"] == component.name)
     return dict(found)
 
 
-def environment(component: Component, **changes: str) -> dict[str, str]:
+def environment(component: AnyComponent, **changes: str) -> dict[str, str]:
     return {
         e["Name"]: e["Value"] for e in container(component, **changes)["Environment"]
     }
 
 
-def injected(component: Component, **changes: str) -> dict[str, str]:
+def injected(component: AnyComponent, **changes: str) -> dict[str, str]:
     return {
         e["Name"]: e["ValueFrom"] for e in container(component, **changes)["Secrets"]
     }
 
 
-def service(component: Component, **changes: str) -> dict[str, Any]:
+def service(component: AnyComponent, **changes: str) -> dict[str, Any]:
     resources = resolved(page_of(component), **changes).resources
     found: dict[str, Any] = resources[component.title]["Properties"]
     return found
 
 
-def statements(component: Component, role: str, **changes: str) -> list[dict[str, Any]]:
+def statements(
+    component: AnyComponent, role: str, **changes: str
+) -> list[dict[str, Any]]:
     """What the ``Task`` or ``Execution`` role of its task may do, by its own policy."""
     resources = resolved(page_of(component), **changes).resources
     policy = resources[f"{host(component).title}{role}Policy"]["Properties"]

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from compiler.interfaces import members
+from compiler.interfaces import leaves
 from compiler.wiring import title
 from templates.airflow import metrics, ports
 from templates.airflow.components import API_SERVER, COMMAND, FLOWER
-from templates.parameters import Choices
+from templates.parameters import Parameters
 from tests.templates.tasks import (
     SERVICES,
     container,
@@ -22,7 +22,7 @@ from tests.templates.tasks import (
     service,
 )
 
-EXEC = {"GuardEnableExecuteCommand": "true"}
+EXEC = {"EnableExecuteCommand": "true"}
 
 
 def test_tasks_find_the_api_server_by_its_name() -> None:
@@ -135,7 +135,7 @@ def test_the_page_is_reached_without_a_vpn() -> None:
 
 def test_without_a_shell_the_output_names_the_choice_that_allows_it() -> None:
     said = resolved("AirflowServices").outputs["PortForwardingCommand"]
-    named = {title(name) for name in members(Choices)} & set(said.split())
+    named = {title(leaf.name) for leaf in leaves(Parameters)} & set(said.split())
     assert named == {"EnableExecuteCommand"}
 
 

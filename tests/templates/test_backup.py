@@ -19,7 +19,7 @@ GIVEN = {
 
 
 def stack(name: str = "airflow", **changes: str) -> Stack:
-    page = Build().page(backup.define)
+    page = Build().template(backup.define)
     return deploy(json.loads(page.text()), {}, GIVEN | changes, name=name)
 
 

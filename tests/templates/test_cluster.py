@@ -14,7 +14,7 @@ GIVEN = {"KeyArn": KEY, "LogDays": "365"}
 
 
 def deployed(name: str = "airflow") -> dict[str, dict[str, Any]]:
-    document = Build().page(cluster.define).document
+    document = Build().template(cluster.define).document
     return deploy(document, {}, GIVEN, name=name).resources
 
 

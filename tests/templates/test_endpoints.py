@@ -18,7 +18,7 @@ GIVEN = {
 
 
 def deployed() -> dict[str, dict[str, Any]]:
-    document = Build().page(endpoints.define).document
+    document = Build().template(endpoints.define).document
     return {
         name: resource["Properties"]
         for name, resource in deploy(document, {}, GIVEN).resources.items()

@@ -29,7 +29,7 @@ GIVEN = {
     "DeletionProtection": "true",
     "EnableFlower": "true",
 }
-DOCUMENT = Build().page(load_balancer.define).document
+DOCUMENT = Build().template(load_balancer.define).document
 
 Semantics = Literal["search", "fullmatch"]
 

@@ -28,7 +28,7 @@ def test_the_function_is_told_all_that_it_needs() -> None:
         "SecurityGroup": "given-MigrationGroupId",
         "LogGroup": "<Migration.MigrationLog>",
         "LogStreamPrefix": "migration",
-        "Version": "given-RuntimeImage given-RuntimeSha256",
+        "Version": "given-Image given-RuntimeSha256",
     }
     assert gate["Container"] == container(MIGRATION)["Name"]
     options = container(MIGRATION)["LogConfiguration"]["Options"]
@@ -92,9 +92,9 @@ def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
     assert ("MigrationDefinition", "") in set(references(GATE["TaskDefinition"]))
     read = {name for name, _ in references(RESOURCES["MigrationDefinition"])}
     assert read >= {
-        *("RuntimeImage", "RuntimeSha256", "WorkerSlots", "DatabaseHost"),
+        *("Image", "RuntimeSha256", "WorkerSlots", "DatabaseHost"),
         *("DatabaseAdminSecretArn", "DatabaseAirflowSecretArn"),
-        *("DatabaseResultsSecretArn", "AdminSecretArn", "KeysFernetSecretArn"),
+        *("DatabaseResultsSecretArn", "AdminSecretArn", "FernetSecretArn"),
     }
 
 
@@ -146,7 +146,7 @@ def test_no_service_starts_before_its_version_has_passed() -> None:
             )
 
 
-GATE_VERSION = "given-RuntimeImage given-RuntimeSha256"
+GATE_VERSION = "given-Image given-RuntimeSha256"
 
 
 def test_the_master_password_goes_to_the_setup_task_alone() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from compiler.wiring import Build
+from fargate_runtime import contract
 from templates import monitoring
-from templates.airflow import metrics
 from templates.checks.aurora import max_connections
 from tests.resolver import Stack, deploy
 
@@ -33,7 +33,7 @@ GIVEN = {
 
 
 def stack(**changes: str) -> Stack:
-    page = Build().page(monitoring.define)
+    page = Build().template(monitoring.define)
     return deploy(json.loads(page.text()), {}, GIVEN | changes)
 
 
@@ -154,10 +154,13 @@ def test_dashboard_names_existing_alarms_and_metrics() -> None:
 
 def test_autoscaler_metrics_are_on_the_dashboard() -> None:
     text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
-    for name in metrics.OF_A_POOL:
+    for name in contract.POOL_METRICS:
         assert f'ClusterName="<cluster>" MetricName="{name}"' in text.replace("\\", "")
-    for name in metrics.OF_ALL_POOLS:
-        assert f'["{metrics.NAMESPACE}", "{name}", "ClusterName", "<cluster>"]' in text
+    for name in contract.CLUSTER_METRICS:
+        assert (
+            f'["{contract.METRIC_NAMESPACE}", "{name}", "ClusterName", "<cluster>"]'
+            in text
+        )
 
 
 def test_charts_do_not_overlap() -> None:

@@ -40,7 +40,7 @@ Resources = dict[str, dict[str, Any]]
 
 
 def deployed(**changes: str) -> Stack:
-    document = Build().page(network.define).document
+    document = Build().template(network.define).document
     return deploy(document, {}, {**GIVEN, **changes})
 
 
@@ -179,7 +179,7 @@ def test_subnets_of_a_tier_are_in_different_zones() -> None:
 
 def test_lists_contain_no_no_value() -> None:
     # AWS::NoValue inside a Join fails at create time; whole lists are chosen instead.
-    document = Build().page(network.define).document
+    document = Build().template(network.define).document
     assert "AWS::NoValue" not in json.dumps(document["Outputs"])
     endpoint = document["Resources"]["S3"]["Properties"]
     assert "AWS::NoValue" not in json.dumps(endpoint)

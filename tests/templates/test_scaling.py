@@ -1,4 +1,4 @@
-"""Scaling of a pool: one actor, which does what the autoscaler says and nothing else."""
+"""Scaling of a pool: one actor on its desired count, driven by the autoscaler."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from compiler.wiring import Build
+from fargate_runtime import contract
 from templates import scaling
-from templates.airflow import metrics
 from tests.resolver import deploy
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
 GIVEN = {
     "ClusterName": "cluster",
     "ServiceName": "workers",
-    "Pool": "default",
-    "Minimum": "0",
-    "Maximum": "25",
-    "FallbackMinimum": "2",
+    "PoolName": "default",
+    "PoolMinimum": "0",
+    "PoolMaximum": "25",
+    "PoolFallbackMinimum": "2",
     "AlarmTopicArn": TOPIC,
 }
 AUTOSCALER = [
@@ -33,7 +33,7 @@ Resources = dict[str, dict[str, Any]]
 
 
 def deployed(**changes: str) -> Resources:
-    document = Build().page(scaling.define).document
+    document = Build().template(scaling.define).document
     return deploy(document, {}, {**GIVEN, **changes}).resources
 
 
@@ -72,7 +72,7 @@ def scaling_alarms(made: Resources) -> Iterator[tuple[dict[str, Any], dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("name", "sign"), [("Grow", 1), ("Shrink", -1), ("RaiseToFloor", 1)]
+    ("name", "sign"), [("ScaleOut", 1), ("ScaleIn", -1), ("RaiseToFallbackMinimum", 1)]
 )
 def test_bands_are_contiguous_and_change_as_many_workers_as_the_metric_says(
     name: str, sign: int, made: Resources
@@ -100,7 +100,7 @@ def test_only_the_surplus_ever_shrinks_a_pool(made: Resources) -> None:
             for band in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
         )
     ]
-    assert [alarm["MetricName"] for alarm in shrinking] == [metrics.WORKER_SURPLUS]
+    assert [alarm["MetricName"] for alarm in shrinking] == [contract.WORKER_SURPLUS]
 
 
 def test_one_actor_owns_the_desired_count(made: Resources) -> None:
@@ -125,14 +125,14 @@ def test_an_order_is_carried_out_within_one_round(
     alarm: str, metric: str, made: Resources
 ) -> None:
     properties = of_type(made, "Alarm")[alarm]
-    assert properties["Namespace"] == metrics.NAMESPACE
+    assert properties["Namespace"] == contract.METRIC_NAMESPACE
     assert properties["MetricName"] == metric
     assert properties["Dimensions"] == AUTOSCALER
-    assert properties["Period"] == metrics.ROUND_SECONDS == 10
+    assert properties["Period"] == contract.ROUND_SECONDS == 10
     assert properties["EvaluationPeriods"] == properties["DatapointsToAlarm"] == 1
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
     assert properties["Threshold"] == 0.5
-    assert metrics.STORAGE_RESOLUTION == 1, "a ten-second alarm reads nothing else"
+    assert contract.STORAGE_RESOLUTION == 1, "a ten-second alarm reads nothing else"
 
 
 def test_cooldowns_count_what_was_added_and_let_surplus_go(made: Resources) -> None:
@@ -141,7 +141,7 @@ def test_cooldowns_count_what_was_added_and_let_surplus_go(made: Resources) -> N
         name: policy["StepScalingPolicyConfiguration"]["Cooldown"]
         for name, policy in of_type(made, "ScalingPolicy").items()
     }
-    assert seconds == {"Grow": 30, "Shrink": 0, "RaiseToFloor": 600}
+    assert seconds == {"ScaleOut": 30, "ScaleIn": 0, "RaiseToFallbackMinimum": 600}
 
 
 def test_a_missing_metric_never_scales(made: Resources) -> None:
@@ -152,7 +152,7 @@ def test_a_missing_metric_never_scales(made: Resources) -> None:
 def test_a_silent_autoscaler_tells_somebody_and_orders_nothing(made: Resources) -> None:
     # E3: a dead publisher freezes scaling without a sign.
     heartbeat = of_type(made, "Alarm")["Heartbeat"]
-    assert heartbeat["MetricName"] == metrics.BRAIN_HEARTBEAT
+    assert heartbeat["MetricName"] == contract.AUTOSCALER_HEARTBEAT
     assert heartbeat["Dimensions"] == AUTOSCALER
     assert heartbeat["TreatMissingData"] == "breaching"
     assert heartbeat["ComparisonOperator"] == "LessThanThreshold"
@@ -182,7 +182,7 @@ def test_every_alarm_does_something(made: Resources) -> None:
 
 def shortfall(expression: str, beats: int | None, desired: int) -> int:
     """Evaluate the expression of the floor's alarm, of exactly this shape."""
-    shape = r"IF\(FILL\(beats, 0\) > 0, 0, (\d+) - desired\)"
+    shape = r"IF\(FILL\(heartbeats, 0\) > 0, 0, (\d+) - desired\)"
     match = re.fullmatch(shape, expression)
     assert match, expression
     return 0 if (beats or 0) > 0 else int(match.group(1)) - desired
@@ -195,17 +195,20 @@ def test_the_fallback_minimum_only_raises_and_only_while_the_autoscaler_is_silen
 ) -> None:
     # An exact capacity would cut a pool of 25 down to 2 under its tasks; and a step
     # policy whose alarm rings on missing data has no value to choose a step by.
-    alarm = of_type(made, "Alarm")["BelowFloor"]
+    alarm = of_type(made, "Alarm")["BelowFallbackMinimum"]
     queries = {query["Id"]: query for query in alarm["Metrics"]}
     (returned,) = (query for query in queries.values() if query["ReturnData"])
     value = shortfall(returned["Expression"], beats, desired)
     after = desired
     if value > alarm["Threshold"]:
-        after += change(of_type(made, "ScalingPolicy")["RaiseToFloor"], value)
+        after += change(of_type(made, "ScalingPolicy")["RaiseToFallbackMinimum"], value)
     assert after == (desired if beats else max(desired, 2))
 
-    beat = queries["beats"]["MetricStat"]["Metric"]
-    assert (beat["MetricName"], beat["Dimensions"]) == ("BrainHeartbeat", AUTOSCALER)
+    heartbeat = queries["heartbeats"]["MetricStat"]["Metric"]
+    assert (heartbeat["MetricName"], heartbeat["Dimensions"]) == (
+        "AutoscalerHeartbeat",
+        AUTOSCALER,
+    )
     count = queries["desired"]["MetricStat"]["Metric"]
     assert count == {
         "Namespace": "ECS/ContainerInsights",
@@ -218,4 +221,7 @@ def test_the_fallback_minimum_only_raises_and_only_while_the_autoscaler_is_silen
 
 
 def test_a_pool_without_a_floor_is_left_where_it_stands() -> None:
-    assert not {"BelowFloor", "RaiseToFloor"} & deployed(FallbackMinimum="0").keys()
+    assert (
+        not {"BelowFallbackMinimum", "RaiseToFallbackMinimum"}
+        & deployed(PoolFallbackMinimum="0").keys()
+    )

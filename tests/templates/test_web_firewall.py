@@ -18,7 +18,7 @@ GIVEN = {"LoadBalancerArn": BALANCER, "KeyArn": KEY, "LogDays": "365"}
 
 
 def deployed(name: str = "airflow") -> dict[str, dict[str, Any]]:
-    document = Build().page(web_firewall.define).document
+    document = Build().template(web_firewall.define).document
     return deploy(document, {}, GIVEN, name=name).resources
 
 

@@ -13,14 +13,16 @@ from tests.templates.tasks import container, definition, environment, service
 def test_spot_and_on_demand_make_a_hundred(share: int) -> None:
     weights = {
         one["CapacityProvider"]: int(one["Weight"])
-        for one in service(WORKER, SpotPercent=str(share))["CapacityProviderStrategy"]
+        for one in service(WORKER, PoolSpotPercent=str(share))[
+            "CapacityProviderStrategy"
+        ]
     }
     assert weights == {ON_DEMAND: 100 - share, SPOT: share}
 
 
 def test_no_worker_is_on_demand_in_a_pool_that_is_all_spot() -> None:
     # ECS refuses a base on a provider of weight 0.
-    for one in service(WORKER, SpotPercent="100")["CapacityProviderStrategy"]:
+    for one in service(WORKER, PoolSpotPercent="100")["CapacityProviderStrategy"]:
         assert "Base" not in one
     assert "LaunchType" not in service(WORKER)
 
@@ -36,7 +38,7 @@ def test_sigterm_reaches_celery_alone() -> None:
 
 def test_a_worker_takes_its_own_queue() -> None:
     command = container(WORKER)["Command"]
-    assert command[-2:] == ["--queues", "given-Queue"]
+    assert command[-2:] == ["--queues", "given-PoolQueue"]
     # It leaves the host name alone: a worker exits if one of its name lives.
     assert "--celery-hostname" not in command
 
@@ -54,7 +56,7 @@ def test_workers_find_the_api_server_and_serve_nobody_by_name() -> None:
 def test_the_scratch_disk_is_the_pools_choice() -> None:
     # D9: what tasks leave behind fills 20 GiB.
     assert definition(WORKER)["EphemeralStorage"] == {
-        "SizeInGiB": "given-EphemeralStorageGiB"
+        "SizeInGiB": "given-PoolEphemeralStorageGiB"
     }
 
 

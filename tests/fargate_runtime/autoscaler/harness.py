@@ -99,7 +99,7 @@ class Stage:
         dist = folder / "dist"
         dist.mkdir()
         for name, page in (("cache", cache), ("database", database)):
-            text = Build().page(page.define).text()
+            text = Build().template(page.define).text()
             (dist / f"{name}.template.json").write_text(text)
         self.folder = folder
         self.python = airflow_environment().python

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from fargate_runtime.autoscaler import log, metrics, queries
+from fargate_runtime import contract
+from fargate_runtime.autoscaler import log, queries
 from fargate_runtime.autoscaler.__main__ import main
 from fargate_runtime.autoscaler.database import AwayError
 from fargate_runtime.autoscaler.decide import PHASE_SECONDS, ROUND_SECONDS
 from fargate_runtime.autoscaler.log import Notices, Outage
 from fargate_runtime.autoscaler.loop import CLOSEST_SECONDS, FARTHEST_SECONDS, pause
 from fargate_runtime.autoscaler.reconciler import (
-    DEFAULT_QUEUE,
     LONGEST_ROUND_SECONDS,
     Rounds,
     StaleError,
@@ -29,8 +29,6 @@ from fargate_runtime.autoscaler.remote_control import Answers, SilentError
 from fargate_runtime.autoscaler.services import Services
 from fargate_runtime.autoscaler.settings import PoolSettings, Settings
 from fargate_runtime.scaling_protocol import Report
-from templates.airflow import environment
-from templates.airflow import metrics as contract
 from tests.fargate_runtime.autoscaler.fake_aws import service
 
 NODE = "celery@a"
@@ -99,7 +97,7 @@ class Outside:
 
     def put_metric_data(self, **given: Any) -> None:
         self._call("CloudWatch")
-        assert given["Namespace"] == contract.NAMESPACE
+        assert given["Namespace"] == contract.METRIC_NAMESPACE
         values = {}
         for one in given["MetricData"]:
             assert one["StorageResolution"] == 1
@@ -309,21 +307,6 @@ def test_a_round_that_was_stopped_for_long_publishes_nothing(
     with pytest.raises(StaleError):
         rounds.round(lambda: True)
     assert outside.published == []
-
-
-def test_the_names_are_those_that_the_alarms_read() -> None:
-    ours = {
-        name: value
-        for name, value in vars(metrics).items()
-        if name.isupper() and not name.startswith("_")
-    }
-    assert len(ours) == 10
-    assert ours == {name: getattr(contract, name, None) for name in ours}
-    assert contract.ROUND_SECONDS == ROUND_SECONDS
-
-
-def test_the_default_queue_is_the_one_that_airflow_is_told() -> None:
-    assert environment.DEFAULT_QUEUE == DEFAULT_QUEUE
 
 
 def settings(**changes: Any) -> str:

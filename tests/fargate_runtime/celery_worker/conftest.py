@@ -23,7 +23,7 @@ def broker(
 ) -> Iterator[tuple[Valkey, dict[str, str], Client]]:
     """Start a Valkey as the template describes it, and a client of it."""
     folder = tmp_path_factory.mktemp("broker")
-    (folder / "cache.template.json").write_text(Build().page(cache.define).text())
+    (folder / "cache.template.json").write_text(Build().template(cache.define).text())
     access = broker_access(folder)
     valkey = Valkey(
         authority=Authority(folder / "tls"),

@@ -12,7 +12,7 @@ import pytest
 from fargate_runtime.scaling_protocol import DRAIN, STATE, Phase, Report
 from local.airflow_environment import airflow_environment
 from templates.airflow.components import WORKER
-from templates.airflow.environment import SETTINGS
+from templates.airflow.environment import ENVIRONMENT
 from tests.fargate_runtime.celery_worker.bench import Bench, Worker, until
 
 pytestmark = pytest.mark.slow
@@ -23,9 +23,9 @@ EXTRA = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
 def start(bench: Bench) -> Worker:
     """Start it as the template says, with a task of ours instead of Airflow's."""
     told = {
-        one.variable: one.value
-        for one in SETTINGS
-        if WORKER in one.who and isinstance(one.value, str)
+        one.name: one.value
+        for one in ENVIRONMENT
+        if WORKER in one.components and isinstance(one.value, str)
     }
     extra = json.loads(told[EXTRA])
     extra["imports"].append("tests.fargate_runtime.celery_worker.tasks")

@@ -26,14 +26,16 @@ class Outputs(Interface):
     topic_arn: topic.TopicArn = about("The topic.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Nest the topics."""
     first = t.nest(
         topic.define,
-        topic.Inputs(display_name=topic.Name(given.size.data)),
+        topic.Inputs(display_name=topic.Name(inputs.size.data)),
         name="First",
     )
-    second = t.nest(topic.define, topic.Inputs(display_name=given.owner), name="Second")
+    second = t.nest(
+        topic.define, topic.Inputs(display_name=inputs.owner), name="Second"
+    )
     t.nest(
         topic.define,
         topic.Inputs(display_name=topic.Name(second.topic_arn.data)),

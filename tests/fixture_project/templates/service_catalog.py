@@ -26,11 +26,11 @@ class Outputs(Interface):
 def define_for(product: Template) -> Define[Inputs, Outputs]:
     """Return the page for a compiled product."""
 
-    def define(t: Template, given: Inputs) -> Outputs:
+    def define(t: Template, inputs: Inputs) -> Outputs:
         """Write the topic."""
         parameters = len(product.document["Parameters"])
         made = t.add(
-            sns.Topic("Product", DisplayName=given.owner),
+            sns.Topic("Product", DisplayName=inputs.owner),
             f"Stands for a product of {parameters} parameters.",
             why="A root has to have a resource.",
         )

@@ -30,10 +30,10 @@ class Outputs(Interface):
     topic_arn: TopicArn = about("The topic.")
 
 
-def define(t: Template, given: Inputs) -> Outputs:
+def define(t: Template, inputs: Inputs) -> Outputs:
     """Write the topic."""
     topic = t.add(
-        sns.Topic("Topic", DisplayName=given.display_name),
+        sns.Topic("Topic", DisplayName=inputs.display_name),
         "Takes messages.",
         why="Something has to be in a template.",
     )

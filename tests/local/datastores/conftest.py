@@ -27,7 +27,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     for name, page in (("cache", cache), ("database", database)):
         template = folder / f"{name}.template.json"
-        template.write_text(Build().page(page.define).text())
+        template.write_text(Build().template(page.define).text())
     return folder
 
 

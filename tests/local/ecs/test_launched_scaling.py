@@ -104,7 +104,7 @@ def test_every_alarm_of_the_template_is_evaluated(launched: Launched) -> None:
         for name, resource in launched.template["Resources"].items()
         if resource["Type"] == ALARM
     }
-    assert {"Deficit", "Surplus", "Heartbeat", "BelowFloor"} <= compiled
+    assert {"Deficit", "Surplus", "Heartbeat", "BelowFallbackMinimum"} <= compiled
     assert set(launched.states()) == compiled
     assert not [one for one in launched.scaler.deviations() if launched.name in one]
 

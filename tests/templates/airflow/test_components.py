@@ -17,9 +17,9 @@ from templates.airflow.components import (
     SCHEDULER,
     TRIGGERER,
     WORKER,
-    Component,
+    AnyComponent,
     Secret,
-    in_task_of,
+    containers_of,
 )
 from tests.templates.tasks import (
     container,
@@ -31,7 +31,7 @@ from tests.templates.tasks import (
 )
 
 # Airflow's security model, rows as it writes them, with what it says of other tasks.
-MATRIX = {
+MATRIX: dict[Secret, set[AnyComponent]] = {
     Secret.METADATA: {
         API_SERVER,
         SCHEDULER,
@@ -60,9 +60,9 @@ LOOKS = {
         "METADATA_USER": "given-DatabaseAirflowSecretArn:username::",
         "METADATA_PASSWORD": "given-DatabaseAirflowSecretArn:password::",
     },
-    Secret.JWT: {"AIRFLOW__API_AUTH__JWT_SECRET": "given-KeysJwtSecretArn"},
-    Secret.API: {"AIRFLOW__API__SECRET_KEY": "given-KeysApiSecretArn"},
-    Secret.FERNET: {"FERNET_SECRET": "given-KeysFernetSecretArn"},
+    Secret.JWT: {"AIRFLOW__API_AUTH__JWT_SECRET": "given-JwtSecretArn"},
+    Secret.API: {"AIRFLOW__API__SECRET_KEY": "given-ApiSecretArn"},
+    Secret.FERNET: {"FERNET_SECRET": "given-FernetSecretArn"},
     Secret.BROKER: {
         "BROKER_USER": "given-BrokerSecretArn:username::",
         "BROKER_PASSWORD": "given-BrokerSecretArn:password::",
@@ -100,7 +100,7 @@ def test_the_table_is_the_security_model() -> None:
 
 
 @each_component
-def test_a_container_is_handed_exactly_its_secrets(component: Component) -> None:
+def test_a_container_is_handed_exactly_its_secrets(component: AnyComponent) -> None:
     expected: dict[str, str] = {}
     for secret, holders in MATRIX.items():
         expected |= LOOKS[secret] if component in holders else {}
@@ -109,7 +109,7 @@ def test_a_container_is_handed_exactly_its_secrets(component: Component) -> None
 
 @each_component
 def test_the_execution_role_reads_exactly_what_is_handed_over(
-    component: Component,
+    component: AnyComponent,
 ) -> None:
     # Control 127: a role that may read one secret more makes the matrix a rumour.
     (reading,) = [
@@ -119,7 +119,7 @@ def test_the_execution_role_reads_exactly_what_is_handed_over(
     ]
     handed = [
         source
-        for resident in in_task_of(host(component))
+        for resident in containers_of(host(component))
         for source in injected(resident).values()
     ]
     assert sorted(reading) == sorted({source.partition(":")[0] for source in handed})
@@ -132,22 +132,22 @@ def test_a_worker_is_given_no_way_to_the_metadata() -> None:
         "DatabaseAirflowSecretArn",
         "DatabaseAdminSecretArn",
         "DatabaseScalingSecretArn",
-        "KeysJwtSecretArn",
+        "JwtSecretArn",
         "AdminSecretArn",
     }
 
 
 def test_two_fernet_keys_are_known_only_while_one_replaces_the_other() -> None:
     # ECS does not start a task whose secret it cannot find.
-    arn = "given-KeysPreviousFernetSecretArn"
-    while_rotating = injected(WORKER, KeysPreviousFernetSecretArn=arn)
+    arn = "given-PreviousFernetSecretArn"
+    while_rotating = injected(WORKER, PreviousFernetSecretArn=arn)
     assert while_rotating["FERNET_SECRET_PREVIOUS"] == arn
-    readable = statements(WORKER, "Execution", KeysPreviousFernetSecretArn=arn)
+    readable = statements(WORKER, "Execution", PreviousFernetSecretArn=arn)
     assert any(arn in s["Resource"] for s in readable)
 
 
 @each_component
-def test_a_service_is_asked_whether_it_is_well(component: Component) -> None:
+def test_a_service_is_asked_whether_it_is_well(component: AnyComponent) -> None:
     # Control 95, within ECS's limits. A one-off task ends, and its status tells.
     if not component.is_service:
         assert "HealthCheck" not in container(component)
@@ -161,7 +161,7 @@ def test_a_service_is_asked_whether_it_is_well(component: Component) -> None:
 
 
 @each_component
-def test_a_health_check_asks_what_exists(component: Component) -> None:
+def test_a_health_check_asks_what_exists(component: AnyComponent) -> None:
     # F2: /health of the API server is gone, and /api/v2/monitor/health is always 200.
     command = component.health.command if component.health else ""
     if "fargate_runtime.health" in command:
@@ -178,21 +178,23 @@ def test_a_health_check_asks_what_exists(component: Component) -> None:
 
 
 @each_component
-def test_stopping_takes_as_long_as_fargate_allows_at_most(component: Component) -> None:
+def test_stopping_takes_no_longer_than_fargate_allows(
+    component: AnyComponent,
+) -> None:
     # Controls 96 and 97: 30 seconds kill tasks, and Fargate refuses 600.
     assert container(component)["StopTimeout"] <= 120
 
 
 @pytest.mark.parametrize("component", [WORKER, API_SERVER], ids=lambda c: c.name)
 def test_what_finishes_its_work_first_is_given_all_the_time(
-    component: Component,
+    component: AnyComponent,
 ) -> None:
     assert container(component)["StopTimeout"] == 120
 
 
 @each_component
-def test_ports_are_those_that_the_rules_open(component: Component) -> None:
-    opened = {
+def test_ports_are_those_that_the_rules_open(component: AnyComponent) -> None:
+    opened: dict[AnyComponent, int] = {
         API_SERVER: ports.API_SERVER,
         TRIGGERER: ports.TRIGGERER_LOGS,
         WORKER: ports.WORKER_LOGS,

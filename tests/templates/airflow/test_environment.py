@@ -1,4 +1,4 @@
-"""What the components are told, read back from the compiled task definitions."""
+"""Environment variables, read back from the compiled task definitions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from fargate_runtime import connections
-from fargate_runtime.connections import CONNECT_ARGS
+from fargate_runtime import contract
 from fargate_runtime.start import LIMITS
 from templates.airflow.components import (
     API_SERVER,
@@ -28,10 +27,10 @@ from templates.airflow.components import (
     SCHEDULER,
     TRIGGERER,
     WORKER,
-    Component,
+    AnyComponent,
 )
-from templates.airflow.environment import CERTIFICATES_PATH, INJECTED, SETTINGS
-from templates.parameters import Choices
+from templates.airflow.environment import ENVIRONMENT, SECRETS
+from templates.airflow.platform import AirflowSettings
 from tests.templates.tasks import SERVICES, container, environment, injected
 
 ROOT = Path(__file__).parents[3]
@@ -95,7 +94,7 @@ TOLD = {
         "SCALING_POOLS",
         "".join(f"given-PoolsPart{number}" for number in range(1, 7)),
     ): (AUTOSCALER,),
-    ("WORKER_POOL", "given-Pool"): (WORKER,),
+    ("WORKER_POOL", "given-PoolName"): (WORKER,),
     ("LONGEST_TASK_MINUTES", "given-LongestTaskMinutes"): (WORKER,),
     **{
         (f"AIRFLOW__DATABASE__{key}", value): (
@@ -125,12 +124,17 @@ TOLD = {
             COMMAND,
         ),
     ),
-    ("PGSSLROOTCERT", CERTIFICATES_PATH): (*FIVE, AUTOSCALER, MIGRATION, COMMAND),
+    ("PGSSLROOTCERT", contract.CERTIFICATES_PATH): (
+        *FIVE,
+        AUTOSCALER,
+        MIGRATION,
+        COMMAND,
+    ),
     ("AIRFLOW__FAB__COOKIE_SECURE", "true"): (API_SERVER,),
     ("AIRFLOW__FAB__SESSION_BACKEND", "database"): (API_SERVER,),
     ("AIRFLOW__FAB__ENABLE_PROXY_FIX", "True"): (API_SERVER,),
     ("FORWARDED_ALLOW_IPS", "*"): (API_SERVER,),
-    ("AIRFLOW__CELERY__WORKER_CONCURRENCY", "given-Concurrency"): (WORKER,),
+    ("AIRFLOW__CELERY__WORKER_CONCURRENCY", "given-PoolConcurrency"): (WORKER,),
     ("AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER", "1"): (WORKER,),
     ("AIRFLOW__CELERY__TASK_ACKS_LATE", "True"): (WORKER,),
     ("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "True"): (WORKER,),
@@ -157,7 +161,7 @@ TOLD = {
     ("AIRFLOW__LOGGING__REMOTE_LOGGING", "True"): (API_SERVER, TRIGGERER, WORKER),
     (
         "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER",
-        "s3://given-StorageLogBucketName/logs",
+        "s3://given-LogBucketName/logs",
     ): (API_SERVER, TRIGGERER, WORKER),
     ("AIRFLOW__LOGGING__DELETE_LOCAL_LOGS", "True"): (TRIGGERER, WORKER),
     ("AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", "8793"): (API_SERVER, WORKER),
@@ -190,7 +194,7 @@ HARD_SECRET = "a:b/c?d#e%f@g h&i=j+k$HOME~"  # noqa: S105 - nobody's
     ("told", "components"), TOLD.items(), ids=[name for name, _ in TOLD]
 )
 def test_a_setting_reaches_exactly_those_it_is_for(
-    told: tuple[str, str], components: tuple[Component, ...]
+    told: tuple[str, str], components: tuple[AnyComponent, ...]
 ) -> None:
     variable, value = told
     found = {c.name: environment(c).get(variable) for c in COMPONENTS}
@@ -198,7 +202,7 @@ def test_a_setting_reaches_exactly_those_it_is_for(
 
 
 @each_component
-def test_no_variable_is_given_twice(component: Component) -> None:
+def test_no_variable_is_given_twice(component: AnyComponent) -> None:
     # ECS takes the last of two, and nobody sees which that is.
     names = [e["Name"] for e in container(component)["Environment"]]
     names += [s["Name"] for s in container(component)["Secrets"]]
@@ -206,7 +210,7 @@ def test_no_variable_is_given_twice(component: Component) -> None:
 
 
 @each_component
-def test_the_entrypoint_is_not_led_astray(component: Component) -> None:
+def test_the_entrypoint_is_not_led_astray(component: AnyComponent) -> None:
     # F10: it takes these for the broker's, and tests the wrong host. B5: it hides the
     # failure of a migration or of a user's creation that it is asked for.
     names = environment(component).keys() | injected(component).keys()
@@ -215,7 +219,7 @@ def test_the_entrypoint_is_not_led_astray(component: Component) -> None:
 
 
 @each_component
-def test_no_plain_variable_holds_a_secret(component: Component) -> None:
+def test_no_plain_variable_holds_a_secret(component: AnyComponent) -> None:
     # Controls 104 and 105: whoever may describe the task reads it; and names do not
     # betray a URL with a password in it.
     for name, value in environment(component).items():
@@ -233,20 +237,20 @@ def test_the_autoscaler_is_told_nothing_of_airflow() -> None:
 
 def test_every_setting_and_secret_is_used_and_explained() -> None:
     told = {name for c in COMPONENTS for name in environment(c)}
-    assert told == {setting.variable for setting in SETTINGS}
-    rotating = {"KeysPreviousFernetSecretArn": "arn"}
+    assert told == {row.name for row in ENVIRONMENT}
+    rotating = {"PreviousFernetSecretArn": "arn"}
     handed = {name for c in COMPONENTS for name in injected(c, **rotating)}
-    assert handed == {one.variable for one in INJECTED}
-    for setting in SETTINGS:
-        assert setting.why.endswith("."), setting.variable
+    assert handed == {row.name for row in SECRETS}
+    for row in ENVIRONMENT:
+        assert row.why.endswith("."), row.name
 
 
 def test_commands_stand_where_airflow_reads_them() -> None:
-    commands = {s.variable for s in SETTINGS if s.variable.endswith("_CMD")}
+    commands = {row.name for row in ENVIRONMENT if row.name.endswith("_CMD")}
     assert commands == READ_FROM_A_COMMAND
 
 
-def as_airflow_runs(component: Component, variable: str) -> str:
+def as_airflow_runs(component: AnyComponent, variable: str) -> str:
     """Run a _CMD of the built task with hard passwords; return all that it prints."""
     told = environment(component) | {
         name: "an-airflow-user" if name.endswith("_USER") else HARD_SECRET * 2
@@ -280,7 +284,7 @@ def as_airflow_runs(component: Component, variable: str) -> str:
     ids=["metadata", "results", "broker"],
 )
 def test_a_url_survives_any_password(
-    component: Component, variable: str, scheme: str, database: str
+    component: AnyComponent, variable: str, scheme: str, database: str
 ) -> None:
     # C1 and C2: three parsers broke on such characters, and a newline at the end
     # became part of the database's name.
@@ -310,7 +314,7 @@ def test_what_airflow_imports_by_name_is_in_the_runtime() -> None:
 
 
 @pytest.mark.parametrize("component", [SCHEDULER, WORKER], ids=lambda c: c.name)
-def test_celerys_own_engine_is_as_careful_as_airflows(component: Component) -> None:
+def test_celerys_own_engine_is_as_careful_as_airflows(component: AnyComponent) -> None:
     # A7 and B1: no database setting reaches it, so a failover would leave it behind.
     options = json.loads(
         environment(component)[
@@ -319,8 +323,8 @@ def test_celerys_own_engine_is_as_careful_as_airflows(component: Component) -> N
     )
     assert options.pop("connect_args") == {
         "sslmode": "verify-full",
-        "sslrootcert": CERTIFICATES_PATH,
-        **connections.CONNECT_ARGS,
+        "sslrootcert": contract.CERTIFICATES_PATH,
+        **contract.CONNECT_ARGS,
     }
     assert options == {"pool_pre_ping": True, "pool_recycle": 1200}
 
@@ -339,7 +343,7 @@ def test_a_message_is_never_delivered_again_under_a_running_task() -> None:
     seconds = int(environment(WORKER)[f"{TRANSPORT}VISIBILITY_TIMEOUT"])
     (longest,) = [
         field.metadata["properties"]["MaxValue"]
-        for name, field in Choices.__dataclass_fields__.items()
+        for name, field in AirflowSettings.__dataclass_fields__.items()
         if name == "longest_task_minutes"
     ]
     assert seconds >= (2880 + 180) * 60 > longest * 60
@@ -412,7 +416,7 @@ def test_dags_come_from_the_root_of_the_bucket_with_the_task_role() -> None:
         (bundle,) = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
         assert bundle["classpath"].endswith(".s3.S3DagBundle")
         assert bundle["kwargs"] == {
-            "bucket_name": "given-StorageDagBucketName",
+            "bucket_name": "given-DagBucketName",
             "aws_conn_id": None,
             "refresh_interval": 60,
         }
@@ -429,11 +433,3 @@ def test_every_container_finds_the_runtime() -> None:
             "RUNTIME_SHA256": "given-RuntimeSha256",
             "RUNTIME_PATH": told["RUNTIME_PATH"],
         }
-
-
-def test_both_engines_notice_a_lost_writer_alike() -> None:
-    # The wall keeps templates from importing the runtime, so the numbers stand twice.
-    options = json.loads(
-        environment(WORKER)["AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"]
-    )
-    assert options["connect_args"].items() >= CONNECT_ARGS.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from templates.airflow import metrics
+from fargate_runtime import contract
 from templates.airflow.components import (
     API_SERVER,
     AUTOSCALER,
@@ -21,14 +21,14 @@ from templates.airflow.components import (
     SCHEDULER,
     TRIGGERER,
     WORKER,
-    Component,
+    AnyComponent,
 )
 from tests.templates.tasks import PAGES, host, page_of, resolved, statements
 
 ARCHIVE = ("s3:GetObject", "arn:aws:s3:::given-RuntimeBucket/given-RuntimeKey")
-LOG_BUCKET = "arn:aws:s3:::given-StorageLogBucketName"
-DAG_BUCKET = "arn:aws:s3:::given-StorageDagBucketName"
-KEY = "given-GuardKeyArn"
+LOG_BUCKET = "arn:aws:s3:::given-LogBucketName"
+DAG_BUCKET = "arn:aws:s3:::given-DagBucketName"
+KEY = "given-KeyArn"
 TASKS = "arn:aws:ecs:eu-central-1:123456789012:task/given-ClusterName/*"
 
 READS_DAGS = {
@@ -63,8 +63,8 @@ MAY = {
     COMMAND: READS_DAGS,
 }
 
-EXEC = {"GuardEnableExecuteCommand": "true"}
-EXTRAS = {"GuardExtraPolicyArns": "arn:a,arn:b"}
+EXEC = {"EnableExecuteCommand": "true"}
+EXTRAS = {"ExtraPolicyArns": "arn:a,arn:b"}
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
@@ -82,13 +82,13 @@ def every_statement(**changes: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @each_component
-def test_code_in_a_task_may_do_exactly_this(component: Component) -> None:
+def test_code_in_a_task_may_do_exactly_this(component: AnyComponent) -> None:
     assert pairs(statements(component, "Task")) == {ARCHIVE} | MAY[component]
 
 
 @each_component
 def test_fargate_starts_a_task_with_its_own_log_and_image_only(
-    component: Component,
+    component: AnyComponent,
 ) -> None:
     may = {
         (action, resource)
@@ -130,7 +130,7 @@ def narrowed(statement: dict[str, Any]) -> bool:
     """Whether a statement without a resource is bound by the condition that we want."""
     bonds = {
         "cloudwatch:PutMetricData": {
-            "StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}
+            "StringEquals": {"cloudwatch:namespace": contract.METRIC_NAMESPACE}
         },
         "ecs:ListServices": {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}},
     }
@@ -161,7 +161,9 @@ def test_the_key_opens_for_a_service_or_a_session_and_not_by_hand() -> None:
 
 def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
     resources = resolved("Migration").resources
-    policy = resources["MigrationFunctionPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    policy = resources["MigrationFunctionPolicy"]["Properties"]["PolicyDocument"][
+        "Statement"
+    ]
     ours = {action: s for s in policy for action in s["Action"]}
     in_cluster = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
     assert ours["ecs:RunTask"]["Resource"] == ["<Migration.MigrationDefinition>"]
@@ -185,7 +187,7 @@ def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
     }
 
 
-def attached(component: Component, role: str, **changes: str) -> list[str]:
+def attached(component: AnyComponent, role: str, **changes: str) -> list[str]:
     resources = resolved(page_of(component), **changes).resources
     made = resources[f"{host(component).title}{role}Role"]["Properties"]
     found: list[str] = made["ManagedPolicyArns"]
@@ -195,14 +197,14 @@ def attached(component: Component, role: str, **changes: str) -> list[str]:
 @each_component
 @pytest.mark.parametrize("changes", [{}, EXEC, EXTRAS, EXEC | EXTRAS])
 def test_a_role_carries_its_own_policy_and_what_a_switch_adds(
-    component: Component, changes: dict[str, str]
+    component: AnyComponent, changes: dict[str, str]
 ) -> None:
     page = page_of(component)
     component = host(component)
     expected = [f"<{page}.{component.title}TaskPolicy>"]
-    if component.is_service and changes.get("GuardEnableExecuteCommand"):
+    if component.is_service and changes.get("EnableExecuteCommand"):
         expected.append(f"<{page}.ExecPolicy>")
-    if component in {WORKER, DAG_PROCESSOR, TRIGGERER} and "GuardExtraPolicyArns" in (
+    if component in {WORKER, DAG_PROCESSOR, TRIGGERER} and "ExtraPolicyArns" in (
         changes
     ):
         expected += ["arn:a", "arn:b"]
@@ -248,7 +250,7 @@ def test_a_role_is_assumed_for_this_account_alone() -> None:
 
 def test_the_operators_boundary_is_around_every_role() -> None:
     boundary = "arn:aws:iam::123456789012:policy/edge"
-    for place, role in roles(GuardPermissionsBoundaryArn=boundary):
+    for place, role in roles(PermissionsBoundaryArn=boundary):
         assert role["PermissionsBoundary"] == boundary, place
     for place, role in roles():
         assert "PermissionsBoundary" not in role, place

@@ -1,4 +1,4 @@
-"""What the autoscaler is told of the pools: valid for all that CloudFormation accepts."""
+"""The list of pools: valid for every value that CloudFormation accepts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli import product
+from compiler.interfaces import leaves
 from compiler.parameters import EnvironmentFile
 from compiler.validation import validate
 from compiler.wiring import Build, WiringError
@@ -25,12 +26,13 @@ from fargate_runtime.autoscaler.settings import (
 from fargate_runtime.start import set_limits
 from templates import parent
 from templates.airflow.components import AUTOSCALER
-from templates.airflow.pools import KNOBS, POOLS, Pool
+from templates.airflow.pools import AUTOSCALER as AUTOSCALER_TAG
+from templates.airflow.pools import POOLS, Pool, WorkerPool, all_but
 from templates.checks.table import checks
 from tests.resolver import Stack, deploy
 
 FIXED = tuple(
-    Pool(name=f"team-{number}", queue=f"queue-{number}", asks=())
+    Pool(name=f"team-{number}", queue=f"queue-{number}", fixed=all_but())
     for number in range(50)
 )
 """Fifty pools cannot each ask for everything: CloudFormation's 200 parameters."""
@@ -113,19 +115,21 @@ def seconds(text: str) -> int | None:
 def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
     pool = Pool(
         name="special",
-        queue='"bücher"',
-        concurrency=3,
-        minimum=2,
-        maximum=7,
-        scaling_profile="economy",
-        target_start_seconds=0,
-        scale_in_delay_seconds=90,
-        predictive_scaling=False,
-        asks=(),
+        queue="special",
+        fixed={
+            **all_but(),
+            "concurrency": 3,
+            "minimum": 2,
+            "maximum": 7,
+            "scaling_profile": "economy",
+            "target_start_seconds": 0,
+            "scale_in_delay_seconds": 90,
+            "predictive_scaling": False,
+        },
     )
     (found,) = Settings.parse(told(launched((pool,)))).pools
     assert {name: getattr(found, name) for name in EVERY_FIELD} == {
-        name: getattr(pool, name) for name in EVERY_FIELD
+        name: pool.all_fixed[name] for name in EVERY_FIELD
     }
 
 
@@ -146,9 +150,11 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         Pool(
             name=f"team-{number:02}-{'n' * 20}",
             queue=f"{number:02}{'q' * 98}",
-            target_start_seconds=9999,
-            scale_in_delay_seconds=9999,
-            asks=("maximum",),
+            fixed={
+                **all_but("maximum"),
+                "target_start_seconds": 9999,
+                "scale_in_delay_seconds": 9999,
+            },
         )
         for number in range(50)
     )
@@ -165,16 +171,42 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
 
 def test_pools_that_do_not_fit_are_an_error_of_the_build() -> None:
     many = tuple(
-        Pool(name=f"{number}-{'n' * 1000}", queue=f"{number}", asks=())
+        Pool(name=f"{number}-{'n' * 1000}", queue=f"{number}", fixed=all_but())
         for number in range(50)
     )
     with pytest.raises(WiringError, match="shorter names"):
         library(many)
 
 
-def test_the_knobs_of_the_autoscaler_are_knobs_of_the_operator() -> None:
-    asked = {knob.field for knob in KNOBS}
-    assert EVERY_FIELD - {"name", "queue"} <= asked
+def test_the_autoscaler_reads_the_fields_tagged_for_it() -> None:
+    tagged = {
+        leaf.name for leaf in leaves(WorkerPool) if AUTOSCALER_TAG in leaf.notes["tags"]
+    }
+    assert tagged == EVERY_FIELD
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"concurency": 4}, "no such field. Did you mean concurrency"),
+        ({"concurrency": 0}, "0 is too small"),
+        ({"architecture": "arm"}, '"arm" is not allowed|ARM64'),
+        ({"minimum": "many"}, "not a plain number"),
+        ({"predictive_scaling": "maybe"}, "true"),
+    ],
+)
+def test_an_entry_names_settings_and_gives_them_valid_values(
+    settings_: dict[str, Any], message: str
+) -> None:
+    for pool in (
+        Pool(name="a", queue="a", defaults=settings_),
+        Pool(name="a", queue="a", fixed=settings_),
+    ):
+        with pytest.raises(WiringError, match=message):
+            parent.define_with((pool,))
+    both = Pool(name="a", queue="a", defaults={"cpu": 256}, fixed={"cpu": 512})
+    with pytest.raises(WiringError, match="Write it once"):
+        parent.define_with((both,))
 
 
 CONTRADICTIONS = (
@@ -216,7 +248,7 @@ def test_what_the_autoscaler_would_refuse_is_refused_before_anything_is_made(
         ((Pool(name="a", queue="x"), Pool(name="a", queue="y")), ("a", "a")),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused_in_the_brains_words(
+def test_a_table_that_contradicts_itself_is_refused_in_the_autoscalers_words(
     pools: tuple[Pool, ...], names: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as in_the_autoscaler:

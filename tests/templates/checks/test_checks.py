@@ -23,11 +23,10 @@ from compiler.validation import Check, validate
 from compiler.wiring import Build, Template, title
 from templates.airflow.environment import VISIBILITY_SECONDS
 from templates.airflow.fargate_sizes import MEMORY_BY_CPU
-from templates.airflow.pools import POOLS, Pool
-from templates.checks.parameter_names import figure
+from templates.airflow.pools import POOLS, Pool, all_but
 from templates.checks.rules import add_rules
 from templates.checks.table import checks
-from templates.parameters import Choices
+from templates.parameters import Parameters
 
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
@@ -38,12 +37,11 @@ SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 def template(pools: tuple[Pool, ...] = POOLS) -> dict[str, Any]:
     """What every root has that asks for these choices: parameters and Rules."""
     page = Template("parent", "A root.", "", Build(), is_root=True)
-    for leaf in leaves(Choices):
+    for leaf in leaves(Parameters):
         page.declare(leaf, "Choices")
     for pool in pools:
-        pool.settings(page)
-    given_ = {leaf.name: leaf.kind(Ref(title(leaf.name))) for leaf in leaves(Choices)}
-    add_rules(page, fill(Choices, given_))
+        pool.worker_pool(page)
+    add_rules(page, fill(Parameters, lambda leaf: leaf.kind(Ref(title(leaf.name)))))
     document: dict[str, Any] = json.loads(page.to_json())
     return document
 
@@ -198,7 +196,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "public addresses of your network",
     ),
     # Tasks that could not even fetch their image.
-    ({"OutboundHttpsCidr": ""}, "Tasks may go nowhere.", "Write 0.0.0.0/0"),
+    ({"OutboundHttpsCidr": ""}, "Tasks may connect to nothing.", "Write 0.0.0.0/0"),
     ({"OutboundHttpsCidr": "10.0.0.0/16"}, "AWS is on the internet", "endpoints"),
     (
         ENDPOINTS | {"OutboundHttpsCidr": "10.1.0.0/16"},
@@ -248,7 +246,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     (
         {"DefaultWorkersFallbackMinimum": "11"},
         "DefaultWorkersFallbackMinimum is 11, and DefaultWorkersMaximum is 10.",
-        "Raise DefaultWorkersMaximum to 11, or lower DefaultWorkersFallbackMinimum to 10.",
+        "Raise DefaultWorkersMaximum to 11, or lower DefaultWorkersFallbackMinimum",
     ),
     (
         {"SpotWorkersFallbackMinimum": "11"},
@@ -302,7 +300,7 @@ def test_every_check_is_seen_to_fail() -> None:
     counts = {name for name in silent if name.endswith("is a whole number")}
     # The bound of LongestTaskMinutes says no before that check is asked; both have
     # tests of their own below.
-    assert silent.keys() - counts == {"no message comes again while its task runs"}
+    assert silent.keys() - counts == {"no message is redelivered while its task runs"}
 
 
 def test_every_count_is_checked_for_fractions() -> None:
@@ -393,11 +391,21 @@ def test_the_longest_task_ends_before_its_message_comes_again() -> None:
     assert "the task would run twice" in found.why
 
 
-FIXED = Pool(name="fixed", queue="fixed", cpu=1024, memory=1024, minimum=3, maximum=2)
+FIXED = Pool(
+    name="fixed",
+    queue="fixed",
+    fixed={
+        **all_but("concurrency"),
+        "cpu": 1024,
+        "memory": 1024,
+        "minimum": 3,
+        "maximum": 2,
+    },
+)
 
 
 def test_what_a_pools_entry_fixes_is_checked_too() -> None:
-    pools = (*POOLS, Pool(**{**vars(FIXED), "asks": ("concurrency",)}))
+    pools = (*POOLS, FIXED)
     found = validate(chosen({}), template(pools), checks(pools)).problems
 
     said = "\n".join(map(str, found))
@@ -408,7 +416,12 @@ def test_what_a_pools_entry_fixes_is_checked_too() -> None:
 
 def test_fifty_pools_are_checked_as_two_are() -> None:
     pools = tuple(
-        Pool(name=f"p{i}", queue=f"p{i}", maximum=2, asks=("maximum",))
+        Pool(
+            name=f"p{i}",
+            queue=f"p{i}",
+            defaults={"maximum": 2},
+            fixed=all_but("maximum"),
+        )
         for i in range(50)
     )
     table = checks(pools)
@@ -487,4 +500,4 @@ def test_every_check_has_a_name_of_its_own() -> None:
 
     assert len(names) == len(set(names))
     assert all(isinstance(check, Check) and check.reads for check in checks())
-    assert figure(POOLS[0], "cpu").name == "DefaultWorkersCpu"
+    assert POOLS[0].file_values().cpu.name == "DefaultWorkersCpu"

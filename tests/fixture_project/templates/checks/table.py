@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from compiler.validation import Check, Finding, Given
+from compiler.validation import Check, Finding, check
+from compiler.values import FileValue
+from templates.topic import Name
 
 
-def _owner_is_short(given: Given) -> Finding | None:
-    if len(given["Owner"]) > len("operations"):
+def _owner_is_short(owner: Name) -> Finding | None:
+    if len(owner.text) > len("operations"):
         return Finding(what="The owner's name is long.", remedy="Shorten it.")
     return None
 
 
 def checks() -> tuple[Check, ...]:
     """Return the one check."""
-    return (Check(name="OwnerIsShort", reads=("Owner",), finds=_owner_is_short),)
+    return (check("OwnerIsShort", _owner_is_short, Name(FileValue(name="Owner"))),)

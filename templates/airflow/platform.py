@@ -1,0 +1,103 @@
+"""What every Airflow task runs on, as one record that crosses nested stacks whole.
+
+The parent builds it once. A nested template takes ``platform: Platform`` and declares
+only the members it uses, so its parameters show what its tasks depend on.
+"""
+
+from __future__ import annotations
+
+from compiler.wiring import AssetBucket, AssetDigest, AssetKey, Record, about
+from templates.types import (
+    AirflowSecrets,
+    Architecture,
+    Boolean,
+    Broker,
+    Buckets,
+    Cluster,
+    Database,
+    Image,
+    KeyArn,
+    LogDays,
+    Minutes,
+    PolicyArn,
+    PolicyArns,
+    SubnetIds,
+    TaskSecurityGroups,
+    Text,
+    Url,
+)
+
+
+class AirflowSettings(Record):
+    """The operator's settings of all Airflow tasks.
+
+    Each is a parameter of the parent by its own name, with the default and the
+    constraints written here, and a member of :class:`Platform`.
+    """
+
+    longest_task_minutes: Minutes = about(
+        "Minutes the longest task may run. The broker delivers a message again "
+        "and a protected worker may be stopped only after it. An update waits for "
+        "running tasks too, and CloudFormation gives up after three hours.",
+        group="Components",
+        label="Longest task",
+        Default=720,
+        MinValue=10,
+        MaxValue=2820,
+    )
+    enable_execute_command: Boolean = about(
+        "Whether operators may open a shell, or forward a port, into a task. "
+        "Sessions are logged and encrypted.",
+        group="Hardening",
+        label="ECS Exec",
+        Default="false",
+    )
+    readonly_root_filesystem: Boolean = about(
+        "Whether the containers' root file systems are read-only. Excludes ECS "
+        "Exec and needs an image that declares its writable folders as volumes.",
+        group="Hardening",
+        label="Read-only root",
+        Default="false",
+    )
+    permissions_boundary_arn: PolicyArn = about(
+        "Managed policy that bounds every role. Empty for none.",
+        group="Hardening",
+        label="Permissions boundary",
+        Default="",
+    )
+    extra_policy_arns: PolicyArns = about(
+        "Managed policies to attach to the roles of the workers, the DAG "
+        "processor and the triggerer, which run your code.",
+        group="Hardening",
+        label="Extra policies",
+        Default="",
+    )
+
+
+class RuntimeArchive(Record):
+    """The archive of our code that every container downloads."""
+
+    bucket: AssetBucket = about("Bucket of the runtime archive.")
+    key: AssetKey = about("Object key of the runtime archive.")
+    sha256: AssetDigest = about("SHA-256 of the runtime archive, in hexadecimal.")
+
+
+class Platform(Record):
+    """Everything that an Airflow task of any component may depend on."""
+
+    image: Image = about("Container image that holds Airflow.")
+    runtime: RuntimeArchive = about("Our code beside it.")
+    architecture: Architecture = about("Processor of all tasks but the workers.")
+    cluster: Cluster = about("Cluster of the tasks.")
+    subnet_ids: SubnetIds = about("Subnets of the tasks.")
+    groups: TaskSecurityGroups = about("Security groups of the tasks.", flat=True)
+    key_arn: KeyArn = about("KMS key for logs, secrets and objects.")
+    log_days: LogDays = about("Days to keep the logs of the containers.")
+    database: Database = about("Aurora: Airflow's metadata and Celery's results.")
+    broker: Broker = about("Valkey: Celery's queues.")
+    secrets: AirflowSecrets = about("Secrets of the components.", flat=True)
+    buckets: Buckets = about("Buckets of the DAGs and of the task logs.", flat=True)
+    url: Url = about("Address of the Airflow UI, for links.")
+    is_https: Boolean = about("Whether that address begins with https.")
+    worker_slots: Text = about("Task instances that all pools can run, as a sum.")
+    settings: AirflowSettings = about("Settings of all tasks.", flat=True)
