@@ -181,9 +181,10 @@ class Template(TroposphereTemplate):
                     **leaf.notes["properties"],
                     "Default": parameter_value(defaults[leaf.name]),
                 }
-            parameter = replace(leaf, name=prefix + leaf.name, notes=notes)
+            name = prefix + leaf.name
+            parameter = replace(leaf, name=name, path=(name,), notes=notes)
             self.declare(parameter, self.name)
-            return leaf.kind(Ref(title(parameter.name)))
+            return leaf.kind(Ref(title(name)))
 
         return fill(record, value)
 

@@ -282,6 +282,108 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     }
 
 
+SETTINGS = """
+from toy_kinds import Count, Name
+
+class Settings(Record):
+    name: Name = about("A name.", group="General", label="Name", Default="a")
+    count: Count = about("A count.", group="Size", label="Count", Default=2, MaxValue=9)
+
+class Inputs(Interface):
+    settings: Settings = about("Settings.", flat=True)
+
+class Outputs(Interface):
+    pass
+
+def define(t: Template, inputs: Inputs) -> Outputs:
+    t.add(sns.Topic("Topic", TopicName=inputs.settings.name), "The topic.")
+    return Outputs()
+"""
+SETTINGS_PARENT = """
+import toy_settings
+from toy_settings import Settings
+from toy_kinds import Count, Name
+
+class Inputs(Interface):
+    settings: Settings = about("Settings.", flat=True)
+
+class Outputs(Interface):
+    pass
+
+def define(t: Template, inputs: Inputs) -> Outputs:
+    t.nest(toy_settings.define, toy_settings.Inputs(settings=inputs.settings))
+    one = t.settings(
+        Settings,
+        **dict(prefix="one_", group="One", where="one"),
+        defaults=DEFAULTS,
+        fixed=FIXED,
+    )
+    t.condition("IsOne", Equals(one.name, USED))
+    return Outputs()
+"""
+
+
+def settings_parent(
+    load: Load, used: str, defaults: dict[str, object], fixed: dict[str, object]
+) -> Template:
+    load("toy_settings", source(SETTINGS))
+    text = SETTINGS_PARENT.replace("USED", used)
+    text = text.replace("DEFAULTS", repr(defaults)).replace("FIXED", repr(fixed))
+    return Build().root(load("toy_parent", source(text)).define)
+
+
+def test_a_record_of_settings_is_parameters_of_the_root_and_inputs_of_children(
+    load: Load,
+) -> None:
+    child, parent = settings_parent(
+        load, "inputs.settings.count", {"name": "b"}, {"count": 3}
+    ).walk()
+
+    assert child.document["Parameters"] == {
+        "Name": {"Type": "String", "Description": "A name."}
+    }
+    parameters = parent.document["Parameters"]
+    assert parameters["Count"]["Default"] == 2
+    assert parameters["Count"]["MaxValue"] == 9
+    assert parameters["OneName"]["Default"] == "b"
+    assert "OneCount" not in parameters
+    form = parent.document["Metadata"]["AWS::CloudFormation::Interface"]
+    assert [group["Parameters"] for group in form["ParameterGroups"]] == [
+        *(["Name"], ["Count"], ["OneName"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "defaults", "fixed", "message"),
+    [
+        ("1", {}, {"count": 3}, "toy_parent.Inputs.settings.count: no resource, con"),
+        ("inputs.settings.count", {}, {}, "toy_parent.Inputs.one_count: no resource"),
+        ("one.count", {"nam": "b"}, {}, "one: nam: toy_settings.Settings has no such"),
+        ("one.count", {"name": "B"}, {}, 'one: name: "B" '),
+        ("one.count", {}, {"count": 10}, "one: count: 10 is too large. Write 9 or"),
+        ("one.count", {"count": 3}, {"count": 3}, "one: count: a fixed setting has no"),
+    ],
+)
+def test_settings_are_used_known_and_valid(
+    used: str,
+    defaults: dict[str, object],
+    fixed: dict[str, object],
+    message: str,
+    load: Load,
+) -> None:
+    with pytest.raises(WiringError) as refused:
+        settings_parent(load, used, defaults, fixed)
+    assert message in str(refused.value)
+
+
+def test_flat_names_are_unique(load: Load) -> None:
+    clash = SETTINGS.replace(
+        "class Outputs", '    name: Name = about("Another.")\n\nclass Outputs'
+    )
+    with pytest.raises(WiringError, match="2 values of the interface have this name"):
+        Build().template(load("toy_settings", source(clash)).define)
+
+
 def test_numbers_and_switches_cross_as_strings(load: Load) -> None:
     # A stack's Parameters are strings; a bare number or boolean is refused.
     kinds = load("toy_kinds", source(KINDS))

@@ -433,3 +433,35 @@ def test_every_container_finds_the_runtime() -> None:
             "RUNTIME_SHA256": "given-RuntimeSha256",
             "RUNTIME_PATH": told["RUNTIME_PATH"],
         }
+
+
+ROWS = """
+from templates.airflow.components import SCHEDULER, WORKER, only
+from templates.airflow.environment import EnvVar
+
+EnvVar("A", lambda inputs: inputs.pool.concurrency, only(WORKER), "Has a pool.")
+EnvVar("A", lambda inputs: inputs.pool.concurrency, only(SCHEDULER), "Has none.")
+EnvVar("A", lambda inputs: inputs.pool.concurrency, only(SCHEDULER, WORKER), "Nor both.")
+"""
+
+
+@pytest.mark.slow
+def test_mypy_refuses_a_row_whose_components_lack_its_input(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.py"
+    rows.write_text(ROWS)
+    report = subprocess.run(  # noqa: S603 - our own interpreter
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--no-error-summary"),
+            *("--config-file", str(ROOT / "pyproject.toml")),
+            *("--cache-dir", str(ROOT / ".mypy_cache"), str(rows)),
+        ],
+        cwd=ROOT,
+        env={"MYPYPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [line.partition(":")[2] for line in report.stdout.splitlines()] == [
+        f'{line}: error: "ServiceInputs" has no attribute "pool"  [attr-defined]'
+        for line in (6, 7)
+    ]
