@@ -1,8 +1,8 @@
-"""Where alarms and database events are sent: one topic, and perhaps an e-mail address.
+"""The SNS topic of alarms and database events, with an optional e-mail subscription.
 
 It sends no text messages and opens no tickets: subscribe your own pager to the topic.
 ElastiCache cannot publish here, since it takes unencrypted topics only; the alarms of
-the monitoring stack watch the broker instead.
+the monitoring stack cover the broker instead.
 """
 
 from __future__ import annotations
@@ -31,36 +31,35 @@ PUBLISHERS = (
     ("cloudwatch.amazonaws.com", "cloudwatch", "alarm:*"),
     ("events.rds.amazonaws.com", "rds", "*"),
 )
-"""Who may publish, and on behalf of which resources of this account and region."""
+"""Publishing services, and their resources in this account and region."""
 
 
 class Inputs(Interface):
-    """What the alarms stack is inputs."""
+    """Encryption key, and the address of operators."""
 
     key_arn: KeyArn = about("KMS key of the topic.")
     email: Email = about("Address that alarms are sent to, or nothing.")
 
 
 class Outputs(Interface):
-    """What the alarms stack makes."""
+    """The topic."""
 
-    topic_arn: TopicArn = about("Topic that alarms and database events go to.")
+    topic_arn: TopicArn = about("Topic of alarms and database events.")
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Write the template."""
+    """Add the topic, its policy and the subscription."""
     topic = t.add(
         sns.Topic("Topic", KmsMasterKeyId=inputs.key_arn),
-        "Carries alarms and database events to whoever subscribes.",
+        "Topic of alarms and database events.",
         why="A customer key: CloudWatch may not use the key alias/aws/sns, and its "
-        "alarms would be lost without a sign.",
+        "alarms would be lost unnoticed.",
     )
     t.add(
         sns.TopicPolicy(
             "Publishers", Topics=[Ref(topic)], PolicyDocument=_publishers(topic)
         ),
-        "Lets CloudWatch alarms and RDS of this account publish, over TLS, and "
-        "nobody else.",
+        "Allows only CloudWatch alarms and RDS of this account to publish, over TLS.",
     )
 
     has_email = t.condition("HasEmail", Not(Equals(inputs.email, "")))
@@ -73,8 +72,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             Endpoint=inputs.email,
         ),
         "Sends every message to the operator's address.",
-        why="AWS sends the address a confirmation first; until it is clicked nothing "
-        "arrives.",
+        why="AWS sends a confirmation first; nothing arrives until it is confirmed.",
     )
 
     return Outputs(topic_arn=TopicArn(Ref(topic)))

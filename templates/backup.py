@@ -1,9 +1,9 @@
 """Copies of the database outside its cluster, made by AWS Backup.
 
-The cluster's own backups go with it, and so does their retention. It does not lock the
-vault and copies to no other region or account: both are decisions about somebody else's
-account, and a locked vault cannot be deleted with its stack. Restoring takes a role of
-its own, which AWS Backup makes on first use.
+The cluster's own backups are deleted with it. It does not lock the
+vault and copies to no other region or account: both are decisions about other accounts,
+and a locked vault cannot be deleted with its stack. Restoring takes a role of its own,
+which AWS Backup creates on first use.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ MONTHLY = "cron(0 12 1 * ? *)"
 DAILY_KEPT_DAYS = 35
 """As long as a cluster can keep its own."""
 MONTHLY_KEPT_DAYS = 365
-"""For the audit that looks back a year."""
+"""An audit looks back one year."""
 
 START_WITHIN_MINUTES = 120
 
 
 class Inputs(Interface):
-    """What the backup stack is inputs."""
+    """The database, and the key and alarms of its copies."""
 
     cluster_arn: DatabaseArn = about("Aurora cluster to back up.")
     key_arn: KeyArn = about("KMS key of the vault.")
-    alarm_topic_arn: TopicArn = about("Topic that failed backups are reported to.")
+    alarm_topic_arn: TopicArn = about("Topic of failed backups.")
     permissions_boundary_arn: PolicyArn = about("Boundary of the role, or nothing.")
 
 
 class Outputs(Interface):
-    """What the backup stack makes."""
+    """The vault."""
 
-    vault_name: Text = about("Vault the copies lie in.", public=True)
+    vault_name: Text = about("Vault of the copies.", public=True)
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Write the template."""
+    """Add the vault, the plan, its role and its alarms."""
     has_boundary = t.condition(
         "HasBoundary", Not(Equals(inputs.permissions_boundary_arn, ""))
     )
@@ -70,10 +70,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             BackupVaultName=_unique(),
             EncryptionKeyArn=inputs.key_arn,
         ),
-        "Keeps the copies, also after the stack.",
-        why="AWS Backup asks for a name of at most 50 characters; it is made of the "
-        "stack's ID, unique however long the stack's name is. The key replaces the "
-        "vault if it changes, and would meet this name; the key of a stack never does.",
+        "Vault of the copies, retained after the stack.",
+        why="AWS Backup requires a name of at most 50 characters; it consists of the "
+        "stack's ID, unique however long the stack's name is. A change of the key "
+        "would replace the vault under the same name; a stack's key never changes.",
     )
     plan = t.add(
         backup.BackupPlan(
@@ -104,10 +104,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 has_boundary, inputs.permissions_boundary_arn, NoValue
             ),
         ),
-        "Lets AWS Backup take snapshots of the database.",
-        why="The policy is AWS's own and covers more than Aurora; AWS keeps it in step "
-        "with what the service calls, and a backup that lacks a permission is noticed "
-        "only when it is needed. Only AWS Backup in this account can use the role.",
+        "Role of AWS Backup to take snapshots of the database.",
+        why="The policy is AWS's own and covers more than Aurora; AWS updates it with "
+        "the service, and a backup that lacks a permission is noticed only when it is "
+        "needed. Only AWS Backup in this account can use the role.",
     )
     t.add(
         backup.BackupSelection(
@@ -119,19 +119,19 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 Resources=[inputs.cluster_arn],
             ),
         ),
-        "Names the database as what the plan copies.",
+        "Selects the database for the plan.",
         why="By ARN: a tag could be lost, and the backup with it.",
     )
 
-    for watch in BACKUP:
+    for spec in BACKUP:
         t.add(
-            watch.alarm(
+            spec.alarm(
                 {"BackupVaultName": Ref(vault)},
                 inputs.alarm_topic_arn,
                 subject="Backup",
             ),
-            watch.purpose,
-            why=watch.why,
+            spec.purpose,
+            why=spec.why,
         )
 
     return Outputs(vault_name=Text(Ref(vault)))

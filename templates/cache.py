@@ -1,12 +1,12 @@
-"""Valkey, the Celery broker: one shard, TLS, one user, nothing ever evicted.
+"""Valkey, the Celery broker: one shard, TLS, one user, no eviction.
 
-Cluster mode and ElastiCache Serverless stay out: Celery's commands touch keys of
-several slots and fail there with CROSSSLOT (celery #9019). ElastiCache cannot announce
-failovers to our topic, since it publishes to unencrypted topics only; the monitoring
-stack has an alarm for them.
+Cluster mode and ElastiCache Serverless are left out: Celery's commands use keys of
+several slots and fail there with CROSSSLOT (celery #9019). ElastiCache cannot publish
+failovers to our topic, since it takes unencrypted topics only; the monitoring stack has
+an alarm for them.
 
-The password changes only by hand: put a new one into the secret, update the user, then
-force a new deployment of the services. Celery holds it in memory.
+The password changes only manually: put a new one into the secret, update the user, then
+force a new deployment of the services. Celery keeps it in memory.
 """
 
 from __future__ import annotations
@@ -47,16 +47,15 @@ from templates.types import (
 
 ENGINE = "valkey"
 ENGINE_VERSION = "8.2"
-"""Celery gains nothing from newer ones."""
+"""Newer versions have nothing that Celery uses."""
 PARAMETER_FAMILY = "valkey8"
 
 CELERY_USER = "celery"
 ACCESS = "on ~* &* +@all -@dangerous +info"
-"""What Celery may do, by measurement: a worker, tasks, priorities, redelivery and
+"""Permissions of Celery, by measurement: a worker, tasks, priorities, redelivery and
 remote control of celery 5.6.3 and kombu 5.6.2 ran with no command refused. All
 channels, or remote control fails (celery #8724). KEYS, FLUSHALL and CONFIG are
-dangerous and unused; INFO is dangerous too, yet tells a client only what it is
-talking to."""
+dangerous and unused; INFO is in that category too, yet only describes the server."""
 
 SNAPSHOT_WINDOW = "02:00-03:00"
 MAINTENANCE_WINDOW = "sun:04:00-sun:05:00"
@@ -64,34 +63,34 @@ MAINTENANCE_WINDOW = "sun:04:00-sun:05:00"
 
 
 class Inputs(Interface):
-    """What the cache stack is inputs."""
+    """Network, key and size of the broker."""
 
     subnet_ids: SubnetIds = about("Subnets of the cache.")
     group_id: SecurityGroupId = about("Security group of the cache.")
     key_arn: KeyArn = about("KMS key of the data, the secret and the logs.")
     node_type: CacheNodeType = about("Size of a Valkey node.")
-    enable_replica: Boolean = about("Whether a replica in another zone takes over.")
+    enable_replica: Boolean = about("Whether there is a replica in another zone.")
     snapshot_days: Days = about("Days to keep daily snapshots.")
     log_days: LogDays = about("Days to keep the logs.")
 
 
 class Outputs(Interface):
-    """What the cache stack makes."""
+    """Connection of the broker, and its identifiers."""
 
-    connection: Broker = about("How to reach the broker.")
+    connection: Broker = about("Address and secret of the broker.")
     cache_id: CacheId = about("The replication group, for alarms.")
     slow_log_group_name: LogGroupName = about("Log of slow commands.", public=True)
     engine_log_group_name: LogGroupName = about("Log of the engine.", public=True)
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Write the template."""
-    enable_replica = t.condition("HasReplica", Equals(inputs.enable_replica, "true"))
+    """Add the user, the parameters, the logs and the nodes."""
+    has_replica = t.condition("HasReplica", Equals(inputs.enable_replica, "true"))
 
-    # Who logs in, and with which rights.
+    # Login and permissions.
     secret = t.add(
         login("CeleryLogin", CELERY_USER, inputs.key_arn),
-        "Lets schedulers and workers into the broker.",
+        "Login of schedulers and workers in the broker.",
     )
     user = t.add(
         elasticache.User(
@@ -111,10 +110,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ),
         ),
         "The only user: every queue and channel, no administration.",
-        why="ElastiCache asks for an ID of at most 40 characters. It is made of the "
+        why="ElastiCache requires an ID of at most 40 characters. It consists of the "
         "stack's own ID, unique however long the stack's name is, and of the user's "
         "name: the one property besides the ID that replaces a user, so a replacement "
-        "never meets its own ID.",
+        "never has the same ID.",
     )
     users = t.add(
         elasticache.UserGroup(
@@ -124,11 +123,11 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             UserIds=[Ref(user)],
         ),
         "Admits the Celery user alone.",
-        why="A group of engine valkey needs no user named default, so nobody gets in "
-        "without a password.",
+        why="A group of engine valkey needs no user named default, so there is no "
+        "access without a password.",
     )
 
-    # Where it runs, and how.
+    # Network, parameters and logs.
     subnets = t.add(
         elasticache.SubnetGroup(
             "Subnets",
@@ -144,17 +143,17 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             CacheParameterGroupFamily=PARAMETER_FAMILY,
             Properties={"maxmemory-policy": "noeviction"},
         ),
-        "Makes a full broker refuse new messages instead of dropping old ones.",
-        why="An evicted key is a lost task that stays queued for ever, without an "
+        "Makes a full broker reject new messages instead of dropping old ones.",
+        why="An evicted key is a lost task that stays queued forever, without an "
         "error. ElastiCache's default, volatile-lru, evicts.",
     )
     slow_log = t.add(
         _log("SlowLog", inputs),
-        "Keeps the commands that took long.",
+        "Log of slow commands.",
     )
     engine_log = t.add(
         _log("EngineLog", inputs),
-        "Keeps what the engine says: failovers, synchronisations, full memory.",
+        "Log of the engine: failovers, synchronisations, full memory.",
     )
 
     group = t.add(
@@ -168,9 +167,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             AutoMinorVersionUpgrade=True,
             ClusterMode="disabled",
             CacheNodeType=inputs.node_type,
-            NumCacheClusters=If(enable_replica, 2, 1),
-            AutomaticFailoverEnabled=boolean(enable_replica),
-            MultiAZEnabled=boolean(enable_replica),
+            NumCacheClusters=If(has_replica, 2, 1),
+            AutomaticFailoverEnabled=boolean(has_replica),
+            MultiAZEnabled=boolean(has_replica),
             CacheParameterGroupName=Ref(settings),
             CacheSubnetGroupName=Ref(subnets),
             SecurityGroupIds=[inputs.group_id],

@@ -1,8 +1,8 @@
-"""The ECS cluster, its scratch-disk key, and the namespace its services meet in.
+"""The ECS cluster, and the namespace in which its services find each other.
 
 Container Insights is ``enhanced`` although older rule packs know only ``enabled``:
-it is a superset, and the pool's safe floor reads the desired count from it. No task
-and no role is made here: a cluster without services costs nothing.
+it is a superset, and the fallback minimum of pools reads the desired count from it. It
+creates no task and no role: a cluster without services costs nothing.
 """
 
 from __future__ import annotations
@@ -24,22 +24,20 @@ ON_DEMAND, SPOT = "FARGATE", "FARGATE_SPOT"
 
 
 class Inputs(Interface):
-    """What the cluster is made with."""
+    """Encryption key, and the retention of its log."""
 
-    key_arn: KeyArn = about(
-        "KMS key of scratch disks and ECS Exec: one region's key, named by its ARN."
-    )
-    log_days: LogDays = about("Days to keep the record of ECS Exec sessions.")
+    key_arn: KeyArn = about("KMS key of ephemeral storage and ECS Exec, by its ARN.")
+    log_days: LogDays = about("Days to keep the log of ECS Exec sessions.")
 
 
 class Outputs(Interface):
-    """What services and tasks need to run here."""
+    """The cluster, for services and tasks."""
 
-    cluster: Cluster = about("Where the tasks run.")
+    cluster: Cluster = about("Cluster of the tasks.")
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Make the cluster."""
+    """Add the cluster."""
     exec_log = t.add(
         logs.LogGroup(
             "ExecLog",
@@ -48,8 +46,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         ),
-        "Record of every shell that ECS Exec opened in a task.",
-        why="Retained: who did what in production is asked after the stack is gone.",
+        "Log of every ECS Exec session.",
+        why="Retained: an audit may ask for it after the stack is deleted.",
     )
 
     # Services find each other here by short names such as api-server.
@@ -59,9 +57,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             Name=Ref("AWS::StackName"),
             Description="Names of the Airflow services for ECS Service Connect.",
         ),
-        "Names that the services know each other by.",
-        why="Cloud Map demands a name, unique in the account and region; a stack's "
-        "name is that, and a name of 128 characters fits into 1,024.",
+        "Names by which the services find each other.",
+        why="Cloud Map requires a name, unique in the account and region; a stack's "
+        "name is unique, and its 128 characters fit into 1,024.",
     )
 
     cluster = t.add(
@@ -88,9 +86,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 ),
             ),
         ),
-        "Cluster that every Airflow task runs in.",
-        why="Spot is associated so that a pool may choose it; nothing runs on it "
-        "unless it asks. The capacity providers are a property and not a resource of "
+        "Cluster of every Airflow task.",
+        why="Spot is associated so that a pool may use it; nothing else runs on it. "
+        "The capacity providers are a property and not a resource of "
         "their own: services that start before an association would be refused.",
     )
 

@@ -1,13 +1,13 @@
-"""Aurora PostgreSQL Serverless v2: a writer, a reader on demand, and who may log in.
+"""Aurora PostgreSQL Serverless v2: a writer, an optional reader, and their logins.
 
-It makes no database inside the cluster and no role: the migration job does, with the
-owner that each needs, and so a restored cluster and a new one look the same to it.
+It creates no database inside the cluster and no role: the migration job does, with the
+owner that each needs, so a restored cluster and a new one are the same to it.
 The operating-system metrics go to the account's log group RDSOSMetrics, which all
 databases share, so no stack can own it.
 
 A restore is a launch with ``snapshot_id``, and an ``engine_version`` that is not older
-than the snapshot's. Keep the snapshot's ID ever after: without it CloudFormation
-replaces the cluster by an empty one.
+than the snapshot's. Never remove the snapshot's ID: without it CloudFormation replaces
+the cluster by an empty one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from templates.types import (
 
 ENGINE = "aurora-postgresql"
 PARAMETER_FAMILY = "aurora-postgresql17"
-"""Of the one major version that kinds.AuroraVersion admits."""
+"""Of the one major version that types.AuroraVersion allows."""
 
 MASTER_USER = "airflow_master"
 """Not postgres or admin, which attackers try first (RDS.24); for migrations alone."""
@@ -69,9 +69,9 @@ SETTINGS = {
     "log_statement": "none",
     # Milliseconds. Airflow's scheduler loop suffers from any query this slow.
     "log_min_duration_statement": "1000",
-    # Schedulers share the work by row locks; who waits for whom belongs in the log.
+    # Schedulers share the work by row locks, so lock waits belong in the log.
     "log_lock_waits": "1",
-    # KiB. A sort that spills this much wants memory or an index.
+    # KiB. A sort that spills this much needs memory or an index.
     "log_temp_files": "10240",
 }
 
@@ -90,7 +90,7 @@ INSTANCE_EVENTS = ["availability", "failure", "maintenance"]
 
 
 class Inputs(Interface):
-    """What the database stack is inputs."""
+    """Network, key, size and protection of the database."""
 
     subnet_ids: SubnetIds = about("Subnets of the database.")
     group_id: SecurityGroupId = about("Security group of the database.")
@@ -98,28 +98,28 @@ class Inputs(Interface):
     engine_version: AuroraVersion = about("Version of Aurora PostgreSQL.")
     min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
-    enable_reader: Boolean = about("Whether a second instance stands by.")
+    enable_reader: Boolean = about("Whether there is a second instance.")
     backup_days: Days = about("Days to keep automatic backups.")
-    deletion_protection: Boolean = about("Whether the cluster refuses deletion.")
+    deletion_protection: Boolean = about("Whether the cluster is protected.")
     snapshot_id: SnapshotId = about("Cluster snapshot to restore from, or nothing.")
     log_days: LogDays = about("Days to keep the database's log.")
-    alarm_topic_arn: TopicArn = about("Topic that failovers are announced to.")
+    alarm_topic_arn: TopicArn = about("Topic of failovers and failures.")
     permissions_boundary_arn: PolicyArn = about("Boundary of the role, or nothing.")
 
 
 class Outputs(Interface):
-    """What the database stack makes."""
+    """Connection of the database, and its identifiers."""
 
-    connection: Database = about("How to reach the database.")
+    connection: Database = about("Address and secrets of the database.")
     cluster_id: DatabaseId = about("The Aurora cluster, for alarms.")
     cluster_arn: DatabaseArn = about("The Aurora cluster, for AWS Backup.")
     log_group_name: LogGroupName = about("Log of PostgreSQL.", public=True)
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Write the template."""
+    """Add the logins, the cluster, its instances and its events."""
     is_restored = t.condition("IsRestored", Not(Equals(inputs.snapshot_id, "")))
-    enable_reader = t.condition("HasReader", Equals(inputs.enable_reader, "true"))
+    has_reader = t.condition("HasReader", Equals(inputs.enable_reader, "true"))
     has_boundary = t.condition(
         "HasBoundary", Not(Equals(inputs.permissions_boundary_arn, ""))
     )
@@ -138,27 +138,27 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ),
     )
 
-    # Who logs in. RDS makes the master's password itself.
+    # Logins. RDS generates the master's password itself.
     airflow = t.add(
         login("AirflowLogin", AIRFLOW_USER, inputs.key_arn),
-        "Lets Airflow into its metadata database, under a role of its own.",
+        "Login of Airflow in its metadata database, with a role of its own.",
         why="Deleted with the stack: the migration job sets the role's password from "
         "this secret each time, so a restored cluster accepts a new one.",
     )
     results = t.add(
         login("ResultsLogin", RESULTS_USER, inputs.key_arn),
-        "Lets Celery into the database of its results, and nowhere else.",
+        "Login of Celery in the database of its results, and no other.",
         why="Workers run the DAG authors' code and hold this secret; with the role of "
         "Airflow they could read every connection.",
     )
     autoscaler = t.add(
         login("ScalingLogin", SCALING_USER, inputs.key_arn),
-        "Lets the autoscaler read the few tables that it looks at.",
-        why="A role of its own: whoever gets into the autoscaler learns how many tasks "
-        "wait and how long they took, and no connection or variable.",
+        "Login of the autoscaler, for the few tables that it reads.",
+        why="A role of its own: a compromised autoscaler reveals numbers and durations "
+        "of tasks, and no connection or variable.",
     )
 
-    # The storage, and the endpoint clients connect to.
+    # Storage, and the endpoint that clients connect to.
     subnets = t.add(
         rds.DBSubnetGroup(
             "Subnets",
@@ -170,13 +170,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     settings = t.add(
         rds.DBClusterParameterGroup(
             "Settings",
-            Description="Forced TLS and a log worth reading.",
+            Description="Required TLS, and logs of slow queries and lock waits.",
             Family=PARAMETER_FAMILY,
             Parameters=SETTINGS,
         ),
-        "Refuses connections without TLS and logs slow queries and lock waits.",
-        why="Statements are not logged as such: whoever sets a password by hand would "
-        "find it in the log.",
+        "Denies connections without TLS and logs slow queries and lock waits.",
+        why="Statements are not logged: a password that is set by a statement would be "
+        "in the log.",
     )
     monitoring = t.add(
         iam.Role(
@@ -194,7 +194,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 has_boundary, inputs.permissions_boundary_arn, NoValue
             ),
         ),
-        "Lets RDS write operating-system metrics of the database.",
+        "Role of RDS to write operating-system metrics of the database.",
     )
     cluster = t.add(
         rds.DBCluster(
@@ -231,15 +231,15 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ),
         "Holds Airflow's metadata and Celery's results.",
         why="A restore takes the master's name and the encryption from the snapshot "
-        "and refuses to be told; the key encrypts it anew, also a snapshot that was "
-        "not encrypted. The version is asked for: automatic upgrades leave snapshots "
+        "and accepts no other; the key re-encrypts it, also a snapshot that was not "
+        "encrypted. The version is a parameter: automatic upgrades leave snapshots "
         "newer than any version written here, and without one RDS takes the region's "
         "default. Below 2 units Performance Insights takes memory that queries need, "
-        "so it is off. No name is given: a named cluster cannot be replaced, so no "
+        "so it is off. It has no name: a named cluster cannot be replaced, so no "
         "snapshot could be restored in place.",
     )
 
-    # The log group must exist before RDS makes one that never expires.
+    # The log group must exist before RDS creates one that never expires.
     log = t.add(
         logs.LogGroup(
             "Log",
@@ -249,14 +249,14 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             RetentionInDays=inputs.log_days,
             KmsKeyId=inputs.key_arn,
         ),
-        "Keeps the log of PostgreSQL as long as the operator chose.",
-        why="RDS looks for this very name, which holds the cluster's ID, and makes the "
-        "group itself where it is missing: without expiry or key. Only instances log, "
-        "so the group is made after the cluster and before the first instance. Kept "
-        "after deletion, because RDS would make it anew with its last lines.",
+        "Log of PostgreSQL, with the operator's retention.",
+        why="RDS requires this name, which contains the cluster's ID, and creates the "
+        "group where it is missing: without expiry or key. Only instances log, so the "
+        "group is created after the cluster and before the first instance. Retained "
+        "after deletion, because RDS would recreate it with its last lines.",
     )
 
-    # The compute: what fails over.
+    # Instances, which fail over.
     writer = t.add(
         rds.DBInstance(
             "Writer",
@@ -271,12 +271,12 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             AutoMinorVersionUpgrade=True,
         ),
         "Runs the queries.",
-        why="Nothing to snapshot: the data is the cluster's.",
+        why="No snapshot policy: the data belongs to the cluster.",
     )
     reader = t.add(
         rds.DBInstance(
             "Reader",
-            Condition=enable_reader,
+            Condition=has_reader,
             DependsOn=writer,
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
@@ -287,9 +287,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             PubliclyAccessible=False,
             AutoMinorVersionUpgrade=True,
         ),
-        "Stands by in another zone and takes over when the writer fails.",
-        why="Made after the writer, or it might become it. Nothing reads from it: "
-        "Airflow needs what it has just written.",
+        "Takes over from another zone when the writer fails.",
+        why="Created after the writer, or it might become the writer. Nothing reads "
+        "from it: Airflow must read its own latest writes.",
     )
 
     t.add(
@@ -300,17 +300,17 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             SourceIds=[Ref(cluster)],
             EventCategories=CLUSTER_EVENTS,
         ),
-        "Announces failovers, failures and maintenance of the cluster.",
+        "Publishes failovers, failures and maintenance of the cluster.",
     )
     t.add(
         rds.EventSubscription(
             "InstanceEvents",
             SnsTopicArn=inputs.alarm_topic_arn,
             SourceType="db-instance",
-            SourceIds=[Ref(writer), If(enable_reader, Ref(reader), NoValue)],
+            SourceIds=[Ref(writer), If(has_reader, Ref(reader), NoValue)],
             EventCategories=INSTANCE_EVENTS,
         ),
-        "Announces restarts, failures and maintenance of the instances.",
+        "Publishes restarts, failures and maintenance of the instances.",
     )
 
     return Outputs(

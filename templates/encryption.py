@@ -1,15 +1,15 @@
-"""The customer-managed KMS key of everything that is stored.
+"""The customer-managed KMS key for all stored data.
 
 One key for the whole stack: database, broker, secrets, buckets, logs, alarms and
-scratch disks. Whoever may not use the key cannot read any of them.
+ephemeral storage. Without permission for the key none of them can be read.
 
-It has no alias: an alias is a physical name, and whatever uses the key holds its ARN.
+It has no alias: an alias is a physical name, and every user of the key has its ARN.
 
 RDS, ElastiCache, Secrets Manager, S3, Lambda and ECS Exec have no statement here. They
-call KMS with the identity of whoever called them (forward access sessions), and
-IAM policies of this account decide about that. Only a service that comes with an
-identity of its own needs a statement. EventBridge is not among them: the key could
-not bind it to this account, so no rule of EventBridge may publish to the topic.
+call KMS with the identity of their caller (forward access sessions), to which IAM
+policies of this account apply. Only a service with an identity of its own needs a
+statement. EventBridge is not among them: the key could not restrict it to this account,
+so no rule of EventBridge may publish to the topic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from compiler.wiring import Interface, Template, about
 from templates.types import KeyArn
 
 PENDING_DAYS = 30
-"""KMS's longest wait: time to notice that a deleted key takes all data with it."""
+"""KMS's longest wait: a deleted key makes all data unreadable."""
 
 ANY_RESOURCE = ["*"]
 """In a key policy this is the key itself, and no other form is allowed."""
@@ -66,7 +66,7 @@ PUBLISHERS = (
 
 
 class Inputs(Interface):
-    """The key needs to know nothing."""
+    """No inputs."""
 
 
 class Outputs(Interface):
@@ -76,7 +76,7 @@ class Outputs(Interface):
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are no inputs
-    """Define the key and who may use it."""
+    """Add the key and its policy."""
     key = t.add(
         kms.Key(
             "Key",
@@ -91,8 +91,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are 
                     _account(),
                     _log_groups(),
                     *(_publisher(each) for each in PUBLISHERS),
-                    *_scratch_disks(),
-                    _no_grants_by_hand(),
+                    *_ephemeral_storage(),
+                    _no_grants_by_users(),
                 ],
             ),
         ),
@@ -104,7 +104,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are 
 
 
 def _account() -> Statement:
-    """Let IAM policies of this account decide; without it a key can become orphaned."""
+    """Let IAM policies of this account apply; without it a key can be orphaned."""
     return Statement(
         Sid="AccountAdministration",
         Effect=Allow,
@@ -117,7 +117,7 @@ def _account() -> Statement:
 
 
 def _log_groups() -> Statement:
-    """CloudWatch Logs is regional by name, and names the log group it works for."""
+    """Let CloudWatch Logs of this region encrypt log groups of this account."""
     return Statement(
         Sid="LogGroups",
         Effect=Allow,
@@ -164,11 +164,11 @@ def _publisher(publisher: Publisher) -> Statement:
     )
 
 
-def _scratch_disks() -> tuple[Statement, Statement]:
-    """Fargate makes a data key for each task's disk, and a grant to read it.
+def _ephemeral_storage() -> tuple[Statement, Statement]:
+    """Let Fargate create a data key for each task's storage, and a grant to read it.
 
     AWS's example also names the cluster. The cluster takes this key's ARN, so its
-    name, which CloudFormation chooses, is not known here.
+    name, which CloudFormation generates, is not known here.
     """
     our_clusters = StringEquals(
         "kms:EncryptionContext:aws:ecs:clusterAccount", AccountId
@@ -176,7 +176,7 @@ def _scratch_disks() -> tuple[Statement, Statement]:
     fargate = Principal("Service", "fargate.amazonaws.com")
     return (
         Statement(
-            Sid="ScratchDiskKeys",
+            Sid="EphemeralStorageKeys",
             Effect=Allow,
             Principal=fargate,
             Action=[awacs.kms.GenerateDataKeyWithoutPlaintext],
@@ -184,7 +184,7 @@ def _scratch_disks() -> tuple[Statement, Statement]:
             Condition=Condition(our_clusters),
         ),
         Statement(
-            Sid="ScratchDiskGrants",
+            Sid="EphemeralStorageGrants",
             Effect=Allow,
             Principal=fargate,
             Action=[awacs.kms.CreateGrant],
@@ -199,8 +199,8 @@ def _scratch_disks() -> tuple[Statement, Statement]:
     )
 
 
-def _no_grants_by_hand() -> Statement:
-    """Leave grants, an access that no policy shows, to services alone."""
+def _no_grants_by_users() -> Statement:
+    """Reserve grants, an access that no policy shows, for services."""
     return Statement(
         Sid="GrantsByServicesOnly",
         Effect=Deny,

@@ -1,11 +1,11 @@
-"""Interface endpoints: how tasks reach AWS where there is no way to the internet.
+"""Interface endpoints, by which tasks reach AWS without internet access.
 
-S3 has its gateway endpoint in the network stack. What DAGs call beyond these services
-needs an endpoint of its own, made beside this stack with the endpoints' security
-group. An image must come from ECR: no other registry can be reached.
+S3 has its gateway endpoint in the network stack. Other services that DAGs call need
+endpoints of their own, created beside this stack with the endpoints' security group. An
+image must come from ECR: no other registry is reachable.
 
-Tasks on Fargate need no endpoint for their agent; the one for ECS serves what our own
-code asks.
+Tasks on Fargate need no endpoint for their agent; the one for ECS serves the calls of
+our own code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from templates.types import SecurityGroupId, SubnetIds, VpcId
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
-    """An AWS service that a task needs, and what for."""
+class EndpointService:
+    """An AWS service that tasks need, and its purpose."""
 
     logical_id: str
     name: str
@@ -34,59 +34,59 @@ class Service:
 
 
 SERVICES = (
-    Service(
+    EndpointService(
         logical_id="EcrApi",
         name="ecr.api",
         actions="ecr",
-        purpose="Tells a starting task where the layers of its image are",
+        purpose="Locates the layers of a starting task's image",
         is_prefixed_in_china=True,
     ),
-    Service(
+    EndpointService(
         logical_id="EcrDocker",
         name="ecr.dkr",
         actions="ecr",
-        purpose="Serves a starting task the manifest of its image",
+        purpose="Serves the manifest of a starting task's image",
         is_prefixed_in_china=True,
     ),
-    Service(
+    EndpointService(
         logical_id="SecretsManager",
         name="secretsmanager",
         actions="secretsmanager",
-        purpose="Gives a starting task its secrets",
+        purpose="Serves the secrets of a starting task",
     ),
-    Service(
+    EndpointService(
         logical_id="Logs",
         name="logs",
         actions="logs",
-        purpose="Takes the output of containers",
+        purpose="Receives the logs of containers",
     ),
-    Service(
+    EndpointService(
         logical_id="Monitoring",
         name="monitoring",
         actions="cloudwatch",
-        purpose="Takes the metrics that scaling follows",
+        purpose="Receives the metrics that pools scale by",
         is_prefixed_in_china=True,
     ),
-    Service(
+    EndpointService(
         logical_id="Ecs",
         name="ecs",
         actions="ecs",
-        purpose="Lets the scheduler see and drain workers",
+        purpose="Serves the autoscaler and the protection of workers",
     ),
-    Service(
+    EndpointService(
         logical_id="Sts",
         name="sts",
         actions="sts",
-        purpose="Lets DAGs assume roles",
+        purpose="Serves DAGs that assume roles",
         is_prefixed_in_china=True,
     ),
-    Service(
+    EndpointService(
         logical_id="Kms",
         name="kms",
         actions="kms",
-        purpose="Decrypts the sessions of ECS Exec, and what DAGs ask for",
+        purpose="Decrypts the sessions of ECS Exec, and data of DAGs",
     ),
-    Service(
+    EndpointService(
         logical_id="ExecSessions",
         name="ssmmessages",
         actions="ssmmessages",
@@ -99,7 +99,7 @@ endpoint keeps the default policy. In China some services carry another prefix."
 
 
 class Inputs(Interface):
-    """Where the endpoints lie."""
+    """Network of the endpoints."""
 
     vpc_id: VpcId = about("VPC of the endpoints.")
     subnet_ids: SubnetIds = about("Subnets of the tasks, one a zone.")
@@ -107,11 +107,11 @@ class Inputs(Interface):
 
 
 class Outputs(Interface):
-    """Private names lead to the endpoints, so nobody needs to know them."""
+    """No outputs: clients reach the endpoints by private DNS names."""
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Define one endpoint for each service."""
+    """Add one endpoint for each service."""
     is_china = t.condition("IsChina", Equals(Partition, "aws-cn"))
     for service in SERVICES:
         usual = Sub(f"com.amazonaws.${{AWS::Region}}.{service.name}")
@@ -136,6 +136,6 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 **(policy if service.is_bounded else {}),
             ),
             f"{service.purpose}.",
-            why="Without private DNS every client would go on to the public address.",
+            why="Without private DNS every client would use the public address.",
         )
     return Outputs()

@@ -1,10 +1,9 @@
-"""The load balancer: the one way from a browser to Airflow's web page and API.
+"""The load balancer in front of the Airflow UI and API.
 
-It answers 404 to whatever ``routes.py`` does not lead somewhere; that page says what
-is refused and why. Plain HTTP is spoken only inside the network and only without a
-certificate. From the load balancer to the tasks it is always spoken, between two
-security groups that name each other: TLS there (ELB.21, ELB.22) needs a certificate
-in every task.
+It answers 404 to every path that ``routes.py`` does not forward; the reasons are there.
+Clients use plain HTTP only inside the network and only without a certificate. The load
+balancer always uses HTTP to the tasks, between two security groups that name each
+other: TLS there (ELB.21, ELB.22) needs a certificate in every task.
 """
 
 from __future__ import annotations
@@ -39,72 +38,72 @@ from templates.types import (
 )
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-"""TLS 1.2 with forward secrecy and 1.3: what AWS recommends and its console picks."""
+"""TLS 1.2 with forward secrecy and 1.3: AWS's recommendation and console default."""
 
 DRAIN_SECONDS = 30
-"""ECS waits so long before it stops a task; a page or an API call takes less."""
+"""ECS waits so long before it stops a task; a request takes less."""
 
 ATTRIBUTES = (
     ("routing.http.drop_invalid_header_fields.enabled", "true"),
-    # Only what RFC 7230 allows: a smuggled request would pass the routes unseen.
+    # Only requests by RFC 7230: a smuggled request would bypass the routes.
     ("routing.http.desync_mitigation_mode", "strictest"),
     ("access_logs.s3.enabled", "true"),
     ("connection_logs.s3.enabled", "true"),
 )
 TARGET_ATTRIBUTES = (
     ("deregistration_delay.timeout_seconds", str(DRAIN_SECONDS)),
-    # A log or a large grid takes long; the next request goes to whoever is idle.
+    # A log or a large grid takes long; the next request goes to an idle server.
     ("load_balancing.algorithm.type", "least_outstanding_requests"),
 )
 MISSES = 5
-"""A busy server gets more than a minute before ECS replaces it."""
+"""A busy server has more than a minute before ECS replaces it."""
 
 A = TypeVar("A", elb.Action, elb.ListenerRuleAction)
 
 
 class Inputs(Interface):
-    """Where the load balancer stands and what it answers to."""
+    """Network, names and certificate of the load balancer."""
 
     vpc_id: VpcId = about("VPC of the load balancer and its targets.")
     subnet_ids: SubnetIds = about("Subnets of the load balancer, in two zones or more.")
     group_id: SecurityGroupId = about("Security group of the load balancer.")
     scheme: LoadBalancerScheme = about("Whether its addresses are private or public.")
     certificate_arn: CertificateArn = about(
-        "Certificate of the web page, or nothing for plain HTTP inside the network."
+        "Certificate of the Airflow UI, or nothing for HTTP inside the network."
     )
-    domain_name: DomainName = about("Name of the web page, or nothing.")
+    domain_name: DomainName = about("Domain name of the Airflow UI, or nothing.")
     hosted_zone_id: HostedZoneId = about(
-        "Zone to make the name's record in, or nothing."
+        "Route 53 zone of the name's record, or nothing."
     )
     access_log_bucket_name: BucketName = about(
         "Bucket of access and connection logs, with its policy in place."
     )
-    deletion_protection: Boolean = about("Whether it refuses to be deleted.")
-    enable_flower: Boolean = about("Whether Flower answers under its path.")
+    deletion_protection: Boolean = about("Whether it is protected from deletion.")
+    enable_flower: Boolean = about("Whether Flower is reachable by its path.")
 
 
 class Outputs(Interface):
-    """What services register with, and what watches and guards the door."""
+    """Target groups for services; identifiers for alarms and the web ACL."""
 
-    url: Url = about("Address of the web page.")
+    url: Url = about("Address of the Airflow UI.")
     load_balancer_arn: LoadBalancerArn = about("The load balancer, for a firewall.")
     load_balancer_full_name: LoadBalancerFullName = about(
-        "The load balancer as its metrics name it."
+        "The load balancer in its metrics' dimension."
     )
-    api_target_group_arn: TargetGroupArn = about("Where API servers register.")
+    api_target_group_arn: TargetGroupArn = about("Target group of the API servers.")
     api_target_group_full_name: TargetGroupFullName = about(
-        "The API servers as their metrics name them."
+        "Target group of the API servers in its metrics' dimension."
     )
     api_resource_label: ResourceLabel = about(
         "Load balancer and API servers, for scaling on requests."
     )
     flower_target_group_arn: TargetGroupArn = about(
-        "Where Flower registers, or nothing."
+        "Target group of Flower, or nothing."
     )
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Make the load balancer, its listeners, its routes and their targets."""
+    """Add the load balancer, its listeners, its routes and their targets."""
     has_certificate = t.condition(
         "HasCertificate", Not(Equals(inputs.certificate_arn, ""))
     )
@@ -115,14 +114,12 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     has_record = t.condition(
         "HasRecord", And(Condition(has_domain), Not(Equals(inputs.hosted_zone_id, "")))
     )
-    enable_flower = t.condition(
-        "EnableFlowerTasks", Equals(inputs.enable_flower, "true")
-    )
-    enable_flower_route = t.condition(
-        "EnableFlowerRoute", And(Condition(enable_flower), Condition(has_listener))
+    has_flower = t.condition("HasFlower", Equals(inputs.enable_flower, "true"))
+    has_flower_route = t.condition(
+        "HasFlowerRoute", And(Condition(has_flower), Condition(has_listener))
     )
 
-    # A browser finds the door ...
+    # The load balancer and its name.
     balancer = t.add(
         elb.LoadBalancer(
             "LoadBalancer",
@@ -140,7 +137,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 )
             ],
         ),
-        "Door to Airflow's web page and API.",
+        "Load balancer of the Airflow UI and API.",
     )
     t.add(
         RecordSetType(
@@ -155,10 +152,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 EvaluateTargetHealth=True,
             ),
         ),
-        "Name of the web page.",
+        "DNS record of the Airflow UI.",
     )
 
-    # ... speaks TLS where there is a certificate ...
+    # Listeners.
     https = t.add(
         elb.Listener(
             "Https",
@@ -170,9 +167,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             Certificates=[elb.Certificate(CertificateArn=inputs.certificate_arn)],
             DefaultActions=[_not_found(elb.Action)],
         ),
-        "Listener of the web page.",
-        why="It refuses by default, so that no request slips through in the moment "
-        "before the routes exist.",
+        "HTTPS listener of the Airflow UI.",
+        why="Its default answer is 404, so that no request passes before the routes "
+        "exist.",
     )
     http = t.add(
         elb.Listener(
@@ -185,13 +182,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 If(has_certificate, _to_https(), _not_found(elb.Action)),
             ],
         ),
-        "Sends browsers on to HTTPS, or carries the page where that is not spoken.",
+        "Redirects to HTTPS, or serves the Airflow UI where there is no certificate.",
         why="One listener for both, because two on one port cannot replace each "
-        "other. None is made for an internet-facing page without a certificate: the "
-        "stack fails rather than carry passwords in clear.",
+        "other. There is none for an internet-facing UI without a certificate: the "
+        "stack fails rather than transmit passwords in clear.",
     )
 
-    # ... and is led to the tasks behind it, or refused.
+    # Targets, and the routes to them.
     groups = {
         target.name: t.add(
             elb.TargetGroup(
@@ -217,14 +214,14 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         )
         for target in TARGETS
     }
-    groups[FLOWER].Condition = enable_flower
-    conditions = {FLOWER: enable_flower_route}
-    refusing = [route.name for route in ROUTES if not route.leads_to]
+    groups[FLOWER].Condition = has_flower
+    conditions = {FLOWER: has_flower_route}
+    refusing = [route.name for route in ROUTES if not route.target]
     for route in ROUTES:
         rule = t.add(
             elb.ListenerRule(
                 route.name,
-                Condition=conditions.get(route.leads_to, has_listener),
+                Condition=conditions.get(route.target, has_listener),
                 ListenerArn=If(has_certificate, Ref(https), Ref(http)),
                 Priority=route.priority,
                 Conditions=[_path(route)],
@@ -233,7 +230,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             route.purpose,
             why=route.why,
         )
-        if route.leads_to:
+        if route.target:
             rule.DependsOn = refusing
 
     return Outputs(
@@ -263,9 +260,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 ],
             )
         ),
-        flower_target_group_arn=TargetGroupArn(
-            If(enable_flower, Ref(groups[FLOWER]), "")
-        ),
+        flower_target_group_arn=TargetGroupArn(If(has_flower, Ref(groups[FLOWER]), "")),
     )
 
 
@@ -279,7 +274,7 @@ def _to_https() -> elb.Action:
 
 
 def _not_found(action: type[A]) -> A:
-    """Answer 404: 403 would tell that there is something."""
+    """Answer 404: 403 would reveal that the path exists."""
     return action(
         Type="fixed-response",
         FixedResponseConfig=elb.FixedResponseConfig(
@@ -291,10 +286,10 @@ def _not_found(action: type[A]) -> A:
 def _answer(
     route: Route, groups: Mapping[str, elb.TargetGroup]
 ) -> elb.ListenerRuleAction:
-    if not route.leads_to:
+    if not route.target:
         return _not_found(elb.ListenerRuleAction)
     return elb.ListenerRuleAction(
-        Type="forward", TargetGroupArn=Ref(groups[route.leads_to])
+        Type="forward", TargetGroupArn=Ref(groups[route.target])
     )
 
 

@@ -1,9 +1,8 @@
-"""Alarms over everything that can stop the work, and one dashboard to look at first.
+"""Alarms on everything that can stop tasks, and one dashboard of the whole environment.
 
-What is watched, when, and why stands in ``watches.py``; here it meets the resources.
-Worker pools come and go by configuration: their alarms belong to their own stacks, and
-the dashboard finds their services and metrics by searching. Of what the autoscaler
-publishes, the one alarm that is about no pool is here.
+The alarms are entries of ``templates/resources/alarms.py``. Those of a worker pool are
+in its scaling stack; the dashboard finds services and metrics of pools by searching.
+The one alarm on the autoscaler that is about no pool is here.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from templates.resources.alarms import (
     LOAD_BALANCER,
     QUEUES,
     SERVICE,
+    AlarmSpec,
     Dimensions,
-    Watch,
 )
 from templates.resources.dashboard import dashboard_body
 from templates.types import (
@@ -51,9 +50,9 @@ from templates.types import (
 
 
 class Inputs(Interface):
-    """What the monitoring stack is inputs."""
+    """Names and sizes of the monitored resources."""
 
-    alarm_topic_arn: TopicArn = about("Topic that alarms go to.")
+    alarm_topic_arn: TopicArn = about("Topic of the alarms.")
     database_id: DatabaseId = about("The Aurora cluster.")
     database_min_capacity: AuroraCapacity = about("Fewest Aurora capacity units.")
     database_max_capacity: AuroraCapacity = about("Most Aurora capacity units.")
@@ -64,21 +63,21 @@ class Inputs(Interface):
     scheduler_service_name: ServiceName = about("Service of the scheduler.")
     dag_processor_service_name: ServiceName = about("Service of the DAG processor.")
     triggerer_service_name: ServiceName = about("Service of the triggerer.")
-    load_balancer_name: LoadBalancerFullName = about("Load balancer of the web page.")
-    api_target_group_name: TargetGroupFullName = about("Target group of the web page.")
+    load_balancer_name: LoadBalancerFullName = about("Load balancer of the Airflow UI.")
+    api_target_group_name: TargetGroupFullName = about(
+        "Target group of the API servers."
+    )
 
 
 class Outputs(Interface):
-    """What the monitoring stack makes."""
+    """The dashboard."""
 
-    dashboard_name: Text = about("Dashboard to look at first.", public=True)
+    dashboard_name: Text = about("Dashboard of the whole environment.", public=True)
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Write the template."""
-    enable_replica = t.condition(
-        "HasReplica", Equals(inputs.enable_cache_replica, "true")
-    )
+    """Add the alarms and the dashboard."""
+    has_replica = t.condition("HasReplica", Equals(inputs.enable_cache_replica, "true"))
     is_limited = t.condition(
         "IsLimited",
         Or(
@@ -95,8 +94,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     first = {"CacheClusterId": Sub("${CacheId}-001")}
     second = {"CacheClusterId": Sub("${CacheId}-002")}
 
-    # In the order in which a request meets them.
-    always: tuple[tuple[str, tuple[Watch, ...], Dimensions], ...] = (
+    # In the order in which a request reaches them.
+    always: tuple[tuple[str, tuple[AlarmSpec, ...], Dimensions], ...] = (
         ("Web", LOAD_BALANCER, balancer),
         ("Web", API_TARGETS, {"TargetGroup": inputs.api_target_group_name, **balancer}),
         *(
@@ -117,28 +116,26 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ("Database", DATABASE_WRITER, writer),
         ("Database", DATABASE_CLUSTER, cluster),
     )
-    of_a_replica: tuple[tuple[str, tuple[Watch, ...], Dimensions], ...] = (
+    with_replica: tuple[tuple[str, tuple[AlarmSpec, ...], Dimensions], ...] = (
         ("Broker1", (*BROKER_REPLICATION, *BROKER_FAILOVER), first),
         ("Broker2", (*BROKER_NODE, *BROKER_REPLICATION), second),
     )
     topic = inputs.alarm_topic_arn
     shown = [
         t.add(
-            watch.alarm(dimensions, topic, subject=subject),
-            watch.purpose,
-            why=watch.why,
+            spec.alarm(dimensions, topic, subject=subject),
+            spec.purpose,
+            why=spec.why,
         )
-        for subject, watches, dimensions in always
-        for watch in watches
+        for subject, specs, dimensions in always
+        for spec in specs
     ]
-    for subject, watches, dimensions in of_a_replica:
-        for watch in watches:
+    for subject, specs, dimensions in with_replica:
+        for spec in specs:
             t.add(
-                watch.alarm(
-                    dimensions, topic, subject=subject, Condition=enable_replica
-                ),
-                watch.purpose,
-                why=watch.why,
+                spec.alarm(dimensions, topic, subject=subject, Condition=has_replica),
+                spec.purpose,
+                why=spec.why,
             )
 
     used_up = Sub(
@@ -169,9 +166,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 Cluster=inputs.cluster_name,
             ),
         ),
-        "Shows every alarm's state, and what users, services, broker and database do.",
-        why="Alarms of a replica are missing from the list at the top: without one "
-        "they do not exist, and the dashboard would not be accepted.",
+        "Shows all alarms, and metrics of requests, services, broker and database.",
+        why="The list at the top leaves out alarms of the replica: without a replica "
+        "they do not exist, and CloudWatch would reject the dashboard.",
     )
 
     return Outputs(dashboard_name=Text(Ref(dashboard)))

@@ -36,7 +36,7 @@ ANYWHERE = "0.0.0.0/0"
 
 
 class Inputs(Interface):
-    """How large, how safe and how open the network is."""
+    """Size, zones, internet access and flow logs of the network."""
 
     vpc_cidr: Cidr = about("Address range of the VPC, /16 to /18.")
     zone_count: Count = about("Availability zones to use, 2 or 3.")
@@ -55,11 +55,11 @@ class Outputs(Interface):
     vpc_id: VpcId = about("The VPC.")
     public_subnet_ids: SubnetIds = about("Subnets for a public load balancer.")
     private_subnet_ids: SubnetIds = about("Subnets for the tasks.")
-    data_subnet_ids: SubnetIds = about("Subnets without any way out, for data.")
+    data_subnet_ids: SubnetIds = about("Subnets without internet access, for data.")
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Define the network from the internet inwards, to the data subnets."""
+    """Add the network from the internet inwards, to the data subnets."""
     has_third_zone = t.condition("HasThirdZone", Equals(inputs.zone_count, "3"))
     has_nat = t.condition("HasNat", Not(Equals(inputs.internet_access, "endpoints")))
     is_nat_per_zone = t.condition(
@@ -89,7 +89,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     )
     private = layout.tier(PRIVATE, private_routes)
 
-    # A table of its own without any route: local traffic is all that is left.
+    # A table of its own without any route: only traffic inside the VPC remains.
     data_routes = t.add(
         ec2.RouteTable("DataRoutes", VpcId=Ref(vpc), Tags=name_tag("data")),
         "Routes of the data subnets: none but those inside the VPC.",
@@ -107,10 +107,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 Version="2012-10-17", Statement=[ours_only("s3"), image_layers()]
             ),
         ),
-        "Leads from the tasks to S3 without NAT, for identities of this account.",
+        "Connects the tasks to S3 without NAT, for identities of this account.",
         why="ECR serves the layers of an image from a bucket of its own. Credentials "
-        "of another account, and links that a vendor signed to a bucket in this "
-        "region, are refused with 403.",
+        "of another account, and URLs that a vendor signed for a bucket in this "
+        "region, are denied with 403.",
     )
     add_flow_logs(
         t,
@@ -139,7 +139,7 @@ def _internet(
         ec2.InternetGateway(
             "InternetGateway", Condition=has_gateway, Tags=name_tag("internet")
         ),
-        "Way between the internet and the public subnets.",
+        "Connects the public subnets to the internet.",
         why="With endpoints and an internal load balancer there is none.",
     )
     attached = t.add(
@@ -149,7 +149,7 @@ def _internet(
             VpcId=Ref(vpc),
             InternetGatewayId=Ref(gateway),
         ),
-        "Puts the internet gateway at the VPC's edge.",
+        "Attaches the internet gateway to the VPC.",
     )
     table = t.add(
         ec2.RouteTable("PublicRoutes", VpcId=Ref(vpc), Tags=name_tag("public")),
@@ -157,14 +157,14 @@ def _internet(
     )
     t.add(
         ec2.Route(
-            "PublicWayOut",
+            "PublicInternetRoute",
             Condition=has_gateway,
             DependsOn=attached,
             RouteTableId=Ref(table),
             DestinationCidrBlock=ANYWHERE,
             GatewayId=Ref(gateway),
         ),
-        "Leads from the public subnets to the internet.",
+        "Route from the public subnets to the internet.",
     )
     return attached, table
 
@@ -194,7 +194,7 @@ def _nats(
                 Domain="vpc",
                 Tags=name_tag(f"nat {zone}"),
             ),
-            f"Address by which the internet sees the tasks of zone {zone}.",
+            f"Public address of the tasks of zone {zone}.",
         )
         nats[zone] = t.add(
             ec2.NatGateway(
@@ -205,7 +205,7 @@ def _nats(
                 SubnetId=Ref(public[zone]),
                 Tags=name_tag(f"nat {zone}"),
             ),
-            f"Lets tasks of zone {zone} call out, and nobody call in.",
+            f"Outbound internet access of tasks in zone {zone}.",
             why="A single one for all zones is cheaper, and a single point of failure.",
         )
     return nats
@@ -244,12 +244,12 @@ def _private_routes(
         )
         t.add(
             ec2.Route(
-                f"PrivateWayOut{zone}",
+                f"PrivateNatRoute{zone}",
                 Condition=condition,
                 RouteTableId=Ref(tables[zone]),
                 DestinationCidrBlock=ANYWHERE,
                 NatGatewayId=nat,
             ),
-            f"Leads from the tasks of zone {zone} to a NAT gateway.",
+            f"Route from the tasks of zone {zone} to a NAT gateway.",
         )
     return tables

@@ -1,16 +1,16 @@
 """Apache Airflow as a Service Catalog product, with the role that launches it.
 
-The users of a portfolio need no permission for what a launch makes: Service Catalog
-lends them the launch role, which may do what the compiled templates take and no more
-(``compiler/launch_permissions.py``).
+The users of a portfolio need no permission for the resources of a launch: Service
+Catalog uses the launch role, which has the permissions that the compiled templates
+need and no more (``compiler/launch_permissions.py``).
 
-The product is created with its first version, and this template never learns of
-another. CloudFormation matches a product's versions by name and URL and deletes one
-that no longer matches, so a list that followed the releases would take away what
-somebody has launched. Hence name and URL of the first version are parameters, which an
-update leaves at their previous values; later versions are added through the API, after
-an update of this stack has given the launch role what they take. The template
-constraint holds for all versions and follows the newest.
+The product is created with its first version, and this template has no other.
+CloudFormation matches a product's versions by name and URL and deletes one that no
+longer matches, so a list of releases would delete versions that are in use. Hence name
+and URL of the first version are parameters, which an update leaves at their previous
+values; later versions are added through the API, after an update of this stack has
+extended the launch role for them. The template constraint applies to all versions and
+is that of the newest.
 
 It does not share the portfolio with other accounts: each would need the launch role,
 its boundaries, and access to the published files.
@@ -43,7 +43,7 @@ from templates.types import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Ur
 
 
 class Inputs(Interface):
-    """What the administrator of the portfolio decides."""
+    """Parameters for the administrator of the portfolio."""
 
     portfolio_name: Text = about(
         "Name of the portfolio, as its users see it.",
@@ -54,7 +54,7 @@ class Inputs(Interface):
         MaxLength=100,
     )
     provider_name: Text = about(
-        "Who offers the portfolio and owns the product.",
+        "Owner of the portfolio and the product.",
         group="Portfolio",
         label="Provider",
         Default="Platform team",
@@ -65,7 +65,7 @@ class Inputs(Interface):
         "Role, user or group that may launch the product. Without an account number "
         "it may hold wildcards, as arn:aws:iam:::role/Data*. Empty for none yet.",
         group="Portfolio",
-        label="Who may launch",
+        label="Launcher",
         Default="",
         AllowedPattern=rf"^({ARN}iam::(\d{{12}})?:(role|user|group)/.+)?$",
         ConstraintDescription="The ARN of an IAM role, user or group, or nothing.",
@@ -100,8 +100,8 @@ class Inputs(Interface):
         MaxLength=256,
     )
     role_boundary_arn: PolicyArn = about(
-        "Permissions boundary that every role of a launch has to carry; whoever "
-        "launches enters it in the product's form. Empty for none.",
+        "Permissions boundary that every role of a launch must have; users enter it "
+        "in the product's form. Empty for none.",
         group="Launch role",
         label="Boundary of launched roles",
         Default="",
@@ -114,7 +114,7 @@ class Inputs(Interface):
     )
     extra_policy_arns: PolicyArns = about(
         "Managed policies that a launch may attach to the roles of its tasks, beside "
-        "those that it makes. Empty for none.",
+        "its own. Empty for none.",
         group="Launch role",
         label="Attachable policies",
         Default="",
@@ -140,7 +140,7 @@ class FirstVersion(Record):
 
 
 class Outputs(Interface):
-    """What adds the next version, and what audits the role."""
+    """Identifiers for adding a version and for auditing the role."""
 
     portfolio_id: Text = about("Portfolio that holds the product.")
     product_id: Text = about("Product to which later versions are added.")
@@ -170,14 +170,14 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
             fixed={},
         )
 
-        # Who sees which product.
+        # Portfolio, product and launcher.
         portfolio = t.add(
             servicecatalog.Portfolio(
                 "Portfolio",
                 DisplayName=inputs.portfolio_name,
                 ProviderName=inputs.provider_name,
             ),
-            "Portfolio that users find the product in.",
+            "Portfolio of the product.",
         )
         t.add(
             servicecatalog.PortfolioPrincipalAssociation(
@@ -187,7 +187,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 PrincipalARN=inputs.launcher_arn,
                 PrincipalType=If(is_pattern, "IAM_PATTERN", "IAM"),
             ),
-            "Who may launch what the portfolio holds.",
+            "Allows a role, user or group to launch the product.",
         )
         product = t.add(
             servicecatalog.CloudFormationProduct(
@@ -205,7 +205,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                     )
                 ],
             ),
-            "Airflow, to be launched from a form.",
+            "Apache Airflow as a product.",
             why="Its versions keep their identity when the product is updated; only "
             "the first is known here.",
         )
@@ -215,10 +215,10 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 PortfolioId=Ref(portfolio),
                 ProductId=Ref(product),
             ),
-            "The portfolio offers the product.",
+            "Adds the product to the portfolio.",
         )
 
-        # What every launch carries, and may change later.
+        # Tags of launches.
         tag = t.add(
             servicecatalog.TagOption(
                 "Tag", Condition=has_tag, Key=inputs.tag_key, Value=inputs.tag_value
@@ -232,7 +232,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 ResourceId=Ref(product),
                 TagOptionId=Ref(tag),
             ),
-            "The tag belongs to the product.",
+            "Adds the tag to the product.",
         )
         t.add(
             servicecatalog.ResourceUpdateConstraint(
@@ -242,22 +242,22 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 ProductId=Ref(product),
                 TagUpdateOnProvisionedProduct="ALLOWED",
             ),
-            "Users may change the tags of what they launched.",
+            "Allows users to change the tags of their launches.",
             why="Without it tags are fixed at the launch.",
         )
 
-        # How a launch is checked, and as whom it is made.
+        # Rules of the form, and the role of launches.
         if rules := parent.document.get("Rules"):
             t.add(
                 servicecatalog.LaunchTemplateConstraint(
-                    "Choices",
+                    "ParameterRules",
                     DependsOn=offer,
                     PortfolioId=Ref(portfolio),
                     ProductId=Ref(product),
                     Rules=json.dumps(rules, separators=(",", ":")),
                 ),
-                "The form refuses choices that exclude each other.",
-                why="They are the parent's own rules, written down once.",
+                "Makes the form refuse parameters that exclude each other.",
+                why="They are the parent's own rules.",
             )
         role = add_launch_role(
             t,
@@ -268,13 +268,13 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
         )
         t.add(
             servicecatalog.LaunchRoleConstraint(
-                "LaunchAs",
+                "LaunchConstraint",
                 DependsOn=offer,
                 PortfolioId=Ref(portfolio),
                 ProductId=Ref(product),
                 RoleArn=GetAtt(role, "Arn"),
             ),
-            "Every launch is made as the launch role.",
+            "Makes every launch use the launch role.",
         )
         return Outputs(
             portfolio_id=Text(Ref(portfolio)),
@@ -286,7 +286,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
 
 
 def _require_key_and_value(t: Template, inputs: Inputs) -> None:
-    """Refuse half a tag."""
+    """Refuse a tag without a key or a value."""
     has_key, has_value = _is_given(inputs.tag_key), _is_given(inputs.tag_value)
     rule = Rule(
         name="ATagHasKeyAndValue",

@@ -1,8 +1,8 @@
-"""The buckets: DAGs, task logs, and the record of who asked for what.
+"""The buckets of DAGs, task logs and access logs.
 
-No bucket is locked or copied to another region: versions and retention guard against
-mistakes, and replication is the operator's. The bucket of access records does not
-record access to itself, since each record would cause another.
+No bucket is locked or copied to another region: versions and retention protect against
+mistakes, and replication is the operator's decision. The bucket of access logs does not
+log access to itself, since each record would cause another.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from templates.resources.buckets import (
 from templates.types import BucketName, Buckets, Days, KeyArn
 
 DAG_ROLLBACK_DAYS = 90
-"""How long a replaced DAG file can be brought back: a quarter's work."""
+"""How long a replaced DAG file can be restored: a quarter."""
 
 BUCKET_LOGS = "s3"
-"""Where in the bucket of access logs those of S3 lie; load balancers use AWSLogs."""
+"""Prefix of S3's access logs; load balancers use AWSLogs."""
 
 
 class Inputs(Interface):
-    """The key, and how long logs are kept."""
+    """Encryption key, and the retention of logs."""
 
     key_arn: KeyArn = about("Key of the DAGs and the task logs.")
     log_expiry_days: Days = about("Days to keep task logs.")
@@ -52,11 +52,11 @@ class Outputs(Interface):
     """The buckets by name."""
 
     buckets: Buckets = about("Buckets of DAGs and task logs.", flat=True)
-    access_log_bucket_name: BucketName = about("Where the load balancer logs to.")
+    access_log_bucket_name: BucketName = about("Bucket of access logs.")
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Define the buckets, then what each refuses and whom it lets write."""
+    """Add the buckets, then their policies."""
     access_logs = t.add(
         s3.Bucket(
             "AccessLogs",
@@ -67,8 +67,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             LifecycleConfiguration=expiring(inputs.access_log_expiry_days),
             **closed(),
         ),
-        "Keeps the access logs of the load balancer and of the other buckets.",
-        why="Encrypted by S3's own key: a load balancer cannot write under ours.",
+        "Access logs of the load balancer and of the other buckets.",
+        why="Encrypted with S3's own key: load balancers cannot use a customer key.",
     )
     our_key = s3.ServerSideEncryptionByDefault(
         SSEAlgorithm="aws:kms", KMSMasterKeyID=inputs.key_arn
@@ -83,8 +83,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             LoggingConfiguration=_logged_to(access_logs, "dags"),
             **closed(),
         ),
-        "Holds the DAG files, at its root, with every version of them.",
-        why="A bucket key spares a call to KMS for each object that a worker reads.",
+        "DAG files, at its root, with every version of them.",
+        why="A bucket key saves a call to KMS for each object that a worker reads.",
     )
     task_logs = t.add(
         s3.Bucket(
@@ -94,7 +94,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             LoggingConfiguration=_logged_to(access_logs, "task-logs"),
             **closed(),
         ),
-        "Keeps the log of every task after its worker is gone.",
+        "Logs of tasks, after their workers are gone.",
     )
 
     for bucket in (dags, task_logs):
@@ -106,7 +106,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                     Version="2012-10-17", Statement=[tls_only(bucket)]
                 ),
             ),
-            "Refuses whoever does not come by TLS.",
+            "Denies requests that do not use TLS.",
         )
     t.add(
         s3.BucketPolicy(
@@ -121,7 +121,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 ],
             ),
         ),
-        "Refuses whoever does not come by TLS, and lets S3 and load balancers log.",
+        "Denies requests that do not use TLS; allows S3 and load balancers to log.",
     )
     return Outputs(
         buckets=Buckets(
@@ -139,7 +139,7 @@ def _logged_to(access_logs: s3.Bucket, name: str) -> s3.LoggingConfiguration:
 
 
 def _bucket_logs(access_logs: s3.Bucket, *sources: s3.Bucket) -> Statement:
-    """Let S3 write the access logs of our buckets, and of no other."""
+    """Allow S3 to write the access logs of our buckets, and of no other."""
     return Statement(
         Sid="BucketLogs",
         Effect=Allow,
@@ -156,13 +156,13 @@ def _bucket_logs(access_logs: s3.Bucket, *sources: s3.Bucket) -> Statement:
 
 
 def _load_balancer_logs(access_logs: s3.Bucket) -> Statement:
-    """Let load balancers of this account write, in every region by one principal.
+    """Allow load balancers of this account to write, by one principal in all regions.
 
     AWS once had an account for each region, which older regions still accept; regions
     since August 2022 know this principal only. A load balancer writes under the number
-    of its own account, so the path is the bond that AWS documents. Whether it
-    also sends ``aws:SourceAccount`` is not documented: the condition holds where it
-    does, and where it does not, must not stop the load balancer from being made.
+    of its own account, so the path is the restriction that AWS documents. Whether it
+    also sends ``aws:SourceAccount`` is not documented: the condition applies where it
+    does, and must not prevent the load balancer from being created where it does not.
     """
     return Statement(
         Sid="LoadBalancerLogs",

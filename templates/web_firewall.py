@@ -1,14 +1,13 @@
-"""The web firewall before an internet-facing load balancer.
+"""The web ACL of an internet-facing load balancer.
 
-AWS's own rule groups do the work. A few rules of the common group do not suit Airflow;
-here they only label a request, and a rule of ours decides. An operator writes
-connections, variables and run configurations of any size, holding addresses, paths
-and markup, through ``/api/v2/`` and ``/ui/``, and the page asks about fifty DAGs by
-name in one query string. Outside those two the same text is refused. There is no
-group against SQL injection: SQL is what people keep in variables, and Airflow binds
-its parameters.
+It uses AWS's own rule groups. A few rules of the common group block legitimate requests
+to Airflow; here they only label a request, and a rule of ours decides. Operators write
+connections, variables and run configurations of any size, with addresses, paths and
+markup, through ``/api/v2/`` and ``/ui/``, and the UI requests fifty DAGs by name in one
+query string. On other paths the same text is blocked. There is no group against SQL
+injection: variables often hold SQL, and Airflow binds its parameters.
 
-Flower's login is not limited in its rate: its pages poll, and its password is random.
+Flower's login has no rate limit: its pages poll, and its password is random.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from compiler.wiring import Interface, Template, about
 from templates.types import KeyArn, LoadBalancerArn, LogDays
 
 LOGIN_LIMIT, LOGIN_WINDOW_SECONDS = 100, 300
-"""Log-ins and tokens by one address: an office behind one address passes, a guesser
-gets one try in three seconds."""
+"""Log-ins and tokens by one address: an office behind one address passes, guessing is
+limited to one attempt in three seconds."""
 
 LOG_PREFIX = "aws-waf-logs-"
-"""WAF writes to no other log group, and calls the ARN of any other invalid."""
+"""WAF writes to no other log group; it rejects the ARN of any other."""
 
 REDACTED_HEADERS = ("authorization", "cookie")
-"""Both carry tokens that let their bearer in."""
+"""Both carry bearer tokens."""
 
 COMMON_LABELS = "awswaf:managed:aws:core-rule-set:"
 FREE_TEXT_PATHS = ("/api/v2/", "/ui/")
@@ -40,11 +39,11 @@ FREE_TEXT_RULES = (
     ("GenericRFI_BODY", "GenericRFI_Body"),
     ("CrossSiteScripting_BODY", "CrossSiteScripting_Body"),
 )
-"""Rules of the common group that Airflow's own pages break, and their labels."""
+"""Rules of the common group that Airflow's own requests match, and their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class ManagedGroup:
     """A rule group that AWS maintains; ``counted`` are rules that only label."""
 
     name: str
@@ -53,9 +52,13 @@ class Group:
 
 
 GROUPS = (
-    Group(name="IpReputation", managed_name="AWSManagedRulesAmazonIpReputationList"),
-    Group(name="KnownBadInputs", managed_name="AWSManagedRulesKnownBadInputsRuleSet"),
-    Group(
+    ManagedGroup(
+        name="IpReputation", managed_name="AWSManagedRulesAmazonIpReputationList"
+    ),
+    ManagedGroup(
+        name="KnownBadInputs", managed_name="AWSManagedRulesKnownBadInputsRuleSet"
+    ),
+    ManagedGroup(
         name="Common",
         managed_name="AWSManagedRulesCommonRuleSet",
         counted=tuple(rule for rule, _ in FREE_TEXT_RULES),
@@ -64,24 +67,24 @@ GROUPS = (
 
 
 class Inputs(Interface):
-    """What is guarded."""
+    """The load balancer, and key and retention of the log."""
 
-    load_balancer_arn: LoadBalancerArn = about("The load balancer to guard.")
+    load_balancer_arn: LoadBalancerArn = about("The load balancer.")
     key_arn: KeyArn = about("KMS key that encrypts the log.")
-    log_days: LogDays = about("Days to keep the log of refused requests.")
+    log_days: LogDays = about("Days to keep the log of blocked requests.")
 
 
 class Outputs(Interface):
-    """Nobody needs to know anything of it."""
+    """No outputs."""
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Make the firewall and its log, and put it before the load balancer."""
+    """Add the web ACL and its log, and associate it with the load balancer."""
     rules = [
-        _block("TasksApi", _path_starts_with("/execution")),
+        _block("ExecutionApi", _path_starts_with("/execution")),
         _block("Logins", _too_many_logins()),
         *(_managed(group) for group in GROUPS),
-        _block("TextElsewhere", _free_text_outside_its_paths()),
+        _block("FreeTextElsewhere", _free_text_outside_its_paths()),
     ]
     for priority, rule in enumerate(rules):
         rule.Priority = priority
@@ -93,9 +96,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             Rules=rules,
             VisibilityConfig=_visibility("Firewall"),
         ),
-        "Rules that a request from the internet has to pass.",
-        why="It refuses /execution too, on the decoded path: a second net under the "
-        "load balancer's rules.",
+        "Web ACL for requests from the internet.",
+        why="It blocks /execution too, on the decoded path, in addition to the load "
+        "balancer's rules.",
     )
     t.add(
         wafv2.WebACLAssociation(
@@ -103,10 +106,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ResourceArn=inputs.load_balancer_arn,
             WebACLArn=GetAtt(firewall, "Arn"),
         ),
-        "Puts the rules before the load balancer.",
+        "Associates the web ACL with the load balancer.",
     )
 
-    # What was refused, or would have been.
+    # The log of blocked and counted requests.
     log = t.add(
         logs.LogGroup(
             "Log",
@@ -116,9 +119,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         ),
-        "Log of refused and suspicious requests.",
-        why="Named, because WAF insists on the prefix; a nested stack's name ends in "
-        "a suffix of its own, so a log that was retained is never in the way.",
+        "Log of blocked and counted requests.",
+        why="Named, because WAF requires the prefix; a nested stack's name ends in a "
+        "suffix of its own, so a retained log never has the same name.",
     )
     t.add(
         wafv2.LoggingConfiguration(
@@ -155,7 +158,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ),
         ),
         "Writes the log, without tokens and cookies.",
-        why="Requests that passed are in the load balancer's access log already.",
+        why="Allowed requests are in the load balancer's access log already.",
     )
 
     return Outputs()
@@ -170,7 +173,7 @@ def _block(name: str, statement: wafv2.Statement) -> wafv2.WebACLRule:
     )
 
 
-def _managed(group: Group) -> wafv2.WebACLRule:
+def _managed(group: ManagedGroup) -> wafv2.WebACLRule:
     rules = wafv2.ManagedRuleGroupStatement(VendorName="AWS", Name=group.managed_name)
     if group.counted:
         rules.RuleActionOverrides = [

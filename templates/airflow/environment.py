@@ -133,7 +133,7 @@ _ROWS = (
         Env.RUNTIME_BUCKET,
         lambda inputs: inputs.platform.runtime.bucket,
         ALL,
-        "The bootstrap fetches our code from here with the task role.",
+        "The bootstrap downloads our code from here with the task role.",
     ),
     EnvVar(
         Env.RUNTIME_KEY,
@@ -145,25 +145,25 @@ _ROWS = (
         Env.RUNTIME_SHA256,
         lambda inputs: inputs.platform.runtime.sha256,
         ALL,
-        "Checked before anything of the archive is imported.",
+        "Checked before any import from the archive.",
     ),
     EnvVar(
         Env.RUNTIME_PATH,
         contract.RUNTIME_PATH,
         ALL,
-        "Where the archive is put, in a folder that every user may write to.",
+        "Path of the archive, in a folder that every user may write to.",
     ),
     EnvVar(
         "PYTHONPATH",
         contract.RUNTIME_PATH,
         ALL,
-        "Every later process, a health check or a shell too, imports our code.",
+        "Every other process, a health check or a shell too, imports our code.",
     ),
     EnvVar(
         "AWS_REGION",
         lambda _: Region,
         ALL,
-        "Fargate sets it, but promises it nowhere; the bootstrap signs with it.",
+        "Fargate sets it without documenting it; the bootstrap signs with it.",
     ),
     EnvVar(
         "AWS_DEFAULT_REGION",
@@ -175,35 +175,34 @@ _ROWS = (
         "CONNECTION_CHECK_MAX_COUNT",
         "0",
         ALL,
-        "The entrypoint's own waiting runs before the bootstrap, so the connections "
-        "it would test do not exist yet.",
+        "The entrypoint waits for connections before the bootstrap has set them.",
     ),
     EnvVar(
         "MIGRATION_VERSION",
         lambda inputs: inputs.migration_version,
         AFTER_MIGRATION,
-        "What the migration job let pass; a new version is a new deployment.",
+        "Version that the migration job prepared; a new one is a new deployment.",
     ),
     EnvVar(
         "DUMB_INIT_SETSID",
         "0",
         only(WORKER),
-        "SIGTERM goes to Celery alone, which lets running tasks finish. By default "
+        "SIGTERM goes to Celery alone, which waits for running tasks. By default "
         "every process gets it, and tasks die (apache/airflow #18066).",
     ),
     EnvVar(
         "AIRFLOW_ARGUMENTS",
         "version",
         only(COMMAND),
-        "What follows airflow; whoever runs the task gives other arguments.",
+        "Arguments of the airflow command; operators override them.",
     ),
-    # What every part of Airflow agrees on.
+    # Settings of all components.
     EnvVar(
         "AIRFLOW__CORE__EXECUTOR",
         "CeleryExecutor",
         USES_AIRFLOW,
-        "The default runs tasks inside the scheduler; Flower's command too exists "
-        "with this one only.",
+        "The default runs tasks inside the scheduler; Flower's command also requires "
+        "this one.",
     ),
     EnvVar(
         "AIRFLOW__CORE__AUTH_MANAGER",
@@ -215,7 +214,7 @@ _ROWS = (
         "AIRFLOW__CORE__LOAD_EXAMPLES",
         "False",
         AIRFLOW,
-        "Examples are for a laptop.",
+        "Examples do not belong into an environment.",
     ),
     EnvVar(
         "AIRFLOW__CORE__HOSTNAME_CALLABLE",
@@ -228,13 +227,13 @@ _ROWS = (
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE",
         contract.DEFAULT_QUEUE,
         USES_AIRFLOW,
-        "The queue of tasks that name none, which the first pool serves.",
+        "The queue of tasks without one, which the first pool serves.",
     ),
     EnvVar(
         "AIRFLOW__LOGGING__JSON_LOGS",
         "True",
         SERVICES,
-        "One line an event; CloudWatch would split a traceback into thirty.",
+        "One line per event; CloudWatch would split a traceback into many.",
     ),
     EnvVar(
         "AIRFLOW__CORE__FERNET_KEY_CMD",
@@ -271,13 +270,13 @@ _ROWS = (
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS",
         "fargate_runtime.connections.CONNECT_ARGS",
         METADATA,
-        "Keepalives and time limits notice a writer that is gone within 30 s.",
+        "Keepalives and time limits detect a lost writer within 30 s.",
     ),
     EnvVar(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC",
         "fargate_runtime.connections.CONNECT_ARGS_ASYNC",
         METADATA,
-        "The same for asyncpg, which knows other words.",
+        "The same for asyncpg, whose arguments have other names.",
     ),
     EnvVar(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE",
@@ -315,7 +314,7 @@ _ROWS = (
         Env.PGSSLROOTCERT,
         contract.CERTIFICATES_PATH,
         METADATA_DATABASE | CELERY_RESULTS,
-        "The bootstrap puts the certificates here; the image has none of RDS.",
+        "The bootstrap writes the certificates here; the image has none of RDS.",
     ),
     # The API server.
     EnvVar(
@@ -329,33 +328,33 @@ _ROWS = (
         "AIRFLOW__FAB__SESSION_BACKEND",
         "database",
         only(API_SERVER),
-        "A login holds at every API server.",
+        "A login is valid at every API server.",
     ),
     EnvVar(
         "AIRFLOW__FAB__COOKIE_SECURE",
         lambda inputs: inputs.platform.is_https,
         only(API_SERVER),
-        "The session goes over HTTPS alone; without a certificate it would go nowhere.",
+        "Session cookies use HTTPS only; without a certificate none would be sent.",
     ),
     EnvVar(
         "AIRFLOW__FAB__ENABLE_PROXY_FIX",
         "True",
         only(API_SERVER),
-        "The load balancer says by header what the browser asked for; unheard, "
+        "The load balancer sends the browser's URL in headers; if they are ignored, "
         "redirects go to http.",
     ),
     EnvVar(
         "FORWARDED_ALLOW_IPS",
         "*",
         only(API_SERVER),
-        "Whom to believe such headers: the load balancer has many addresses, and "
-        "the security group lets nobody else in but the workers.",
+        "Trusted sources of these headers: the load balancer has many addresses, and "
+        "the security group admits no others but the workers.",
     ),
     EnvVar(
         "AIRFLOW__API__BASE_URL",
         lambda inputs: inputs.platform.url,
         only(SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER),
-        "Links in mails and logs. The API server has none: it would send every "
+        "Links in mails and logs. The API server has none: it would redirect every "
         "login to that one name, and a forwarded port could not be used.",
     ),
     # Tokens.
@@ -381,20 +380,20 @@ _ROWS = (
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
         lambda inputs: inputs.execution_api_url,
         only(WORKER),
-        "Inside the VPC; the default is the public address, which refuses it.",
+        "Inside the VPC; the default is the public address, which refuses this path.",
     ),
     # The scheduler.
     EnvVar(
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
         "True",
         only(SCHEDULER),
-        "Otherwise there is no page for the health check to ask.",
+        "The health check requests it.",
     ),
     EnvVar(
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
         str(ports.SCHEDULER_HEALTH),
         only(SCHEDULER),
-        "Stated, because the health check asks there.",
+        "Stated, because the health check uses it.",
     ),
     EnvVar(
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT",
@@ -407,7 +406,7 @@ _ROWS = (
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT",
         "300",
         only(SCHEDULER),
-        "Seconds until a task whose worker died is noticed.",
+        "Seconds until a task of a dead worker is detected.",
     ),
     EnvVar(
         Env.WORKER_SLOTS,
@@ -422,12 +421,12 @@ _ROWS = (
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL",
         "60",
         only(SCHEDULER),
-        "Seconds between looks for tasks of a scheduler that is gone. A scheduler "
-        "watches the heartbeats of its own tasks alone, and ECS replaces one before "
-        "its end counts: with the default of 300, a worker that died at the same time "
-        "was noticed after five minutes more (measured by killing both).",
+        "Seconds between searches for tasks of a dead scheduler. A scheduler "
+        "watches the heartbeats of its own tasks only, and ECS replaces one before "
+        "it counts as dead: with the default of 300, a worker that died at the same "
+        "time was detected five minutes later (measured by killing both).",
     ),
-    # Where DAGs come from.
+    # DAGs.
     EnvVar(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
         _dag_bundles,
@@ -438,21 +437,21 @@ _ROWS = (
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH",
         "/tmp/airflow/dag_bundles",  # noqa: S108 - one user in the container
         only(DAG_PROCESSOR, WORKER, COMMAND),
-        "Writable, with a read-only root too.",
+        "Writable, also with a read-only root.",
     ),
     EnvVar(
         "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET",
         "stdout",
         only(DAG_PROCESSOR),
-        "Why a DAG file cannot be imported is in the container's log; by default it "
-        "is in a file that goes with the container.",
+        "Import errors of DAG files are in the container's log; by default they are "
+        "in a file that is lost with the container.",
     ),
-    # Where task logs go.
+    # Task logs.
     EnvVar(
         "AIRFLOW__LOGGING__REMOTE_LOGGING",
         "True",
         LOGS,
-        "A log outlives its worker.",
+        "Logs outlive their worker.",
     ),
     EnvVar(
         "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER",
@@ -460,8 +459,8 @@ _ROWS = (
             "", ["s3://", inputs.platform.buckets.log_bucket_name, "/", LOG_FOLDER]
         ),
         LOGS,
-        "The log bucket. No connection is named beside it, so the task role is "
-        "used, and a connection aws_default of the users' cannot break the logs.",
+        "The log bucket. Without a connection, the task role is used, and a user's "
+        "connection aws_default cannot break the logs.",
     ),
     EnvVar(
         "AIRFLOW__LOGGING__DELETE_LOCAL_LOGS",
@@ -516,13 +515,13 @@ _ROWS = (
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
         json.dumps(EXTRA_CELERY_CONFIG),
         CELERY_BY_AIRFLOW - only(WORKER),
-        "After a failover of the broker: try for ever, and take up a broken "
-        "channel again, instead of standing there healthy and idle. While the broker "
-        "is away, publishing is tried until Airflow's own time limit, for Airflow "
-        "repeats what timed out and fails what was refused. While the results "
-        "database is away, a worker writes its state later: refused, it would throw "
-        "away the message, and the task would stay queued (each measured with an "
-        "outage of 8 s).",
+        "After a failover of the broker, retry forever and reopen a broken channel; "
+        "otherwise a worker stays healthy and idle. During an outage of the broker, "
+        "publishing is retried until Airflow's own time limit, because Airflow "
+        "repeats what timed out and fails what was refused. During an outage of the "
+        "results database, a worker writes its state later; otherwise it would drop "
+        "the message, and the task would stay queued (each measured with an outage "
+        "of 8 s).",
     ),
     EnvVar(
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
@@ -530,28 +529,28 @@ _ROWS = (
             {**EXTRA_CELERY_CONFIG, "imports": ["fargate_runtime.worker.bootsteps"]}
         ),
         only(WORKER),
-        "The same, and what holds a worker back from its queue until ECS protects it "
-        "from scale-in. Celery imports it before it builds the consumer.",
+        "The same, and the bootstep that keeps a worker from its queue until ECS "
+        "protects it from scale-in. Celery imports it before it builds the consumer.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES",
         "300",
         only(SCHEDULER),
-        "How often Airflow repeats a publication that timed out, one second each: a "
-        "failover of the broker is over in less.",
+        "Retries of a publication that timed out, one second each: a failover of the "
+        "broker takes less.",
     ),
     EnvVar(
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES",
         "20",
         only(WORKER),
-        "A task asks the API server again for some three minutes; the default of 5 "
-        "ends after 6 s, and a failover of the database takes up to 60.",
+        "A task retries the API server for some three minutes; the default of 5 "
+        "retries ends after 6 s, and a failover of the database takes up to 60.",
     ),
     EnvVar(
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX",
         "10",
         only(WORKER),
-        "Seconds between those questions at most.",
+        "Most seconds between those retries.",
     ),
     _transport_option(
         "VISIBILITY_TIMEOUT",
@@ -583,7 +582,7 @@ _ROWS = (
         Env.RESULTS_NAME,
         contract.RESULTS_DATABASE,
         RESULTS,
-        "A database of its own, so that a worker holds no way to the metadata.",
+        "A database of its own, so that a worker has no access to the metadata.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__RESULT_BACKEND_CMD",
@@ -605,14 +604,14 @@ _ROWS = (
             }
         ),
         CELERY_RESULTS,
-        "Celery makes its own engine, which no database setting reaches. TLS is "
+        "Celery creates its own engine, to which no database setting applies. TLS is "
         "here and not in the environment, which DAG code would inherit.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         lambda inputs: inputs.pool.concurrency,
         only(WORKER),
-        "Tasks at once; what the scaling divides by.",
+        "Tasks at once; the autoscaler divides by it.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER",
@@ -630,38 +629,38 @@ _ROWS = (
         "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL",
         "True",
         only(WORKER),
-        "Health check and autoscaler ask the worker by it.",
+        "Health check and autoscaler use it.",
     ),
     EnvVar(
         Env.LONGEST_TASK_MINUTES,
         lambda inputs: inputs.platform.settings.longest_task_minutes,
         only(WORKER),
-        "For so long, and ten minutes, a worker asks for protection each time.",
+        "A worker requests protection for this long and ten minutes more.",
     ),
-    # What the autoscaler and the workers agree on.
+    # Autoscaler and workers.
     EnvVar(
         Env.SCALING_POOLS,
         lambda inputs: Join("", inputs.pools.parts),
         only(AUTOSCALER),
-        "What the operator chose for each pool, as JSON (pool_list.py).",
+        "Settings of all pools, as JSON (pool_list.py).",
     ),
     EnvVar(
         Env.CLUSTER_NAME,
         lambda inputs: inputs.platform.cluster.name,
         only(AUTOSCALER),
-        "Whose services it looks at, and a dimension of what it publishes.",
+        "Cluster of its services, and a dimension of its metrics.",
     ),
     EnvVar(
         Env.WORKER_POOL,
         lambda inputs: inputs.pool.name,
         only(WORKER),
-        "Whose worker it is, which it tells the autoscaler.",
+        "Pool of the worker, in its reports to the autoscaler.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__FLOWER_URL_PREFIX",
         FLOWER_PATH,
         only(FLOWER),
-        "The load balancer leads here by path.",
+        "The load balancer forwards this path.",
     ),
     EnvVar(
         "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD",

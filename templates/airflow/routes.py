@@ -1,18 +1,17 @@
-"""Which paths the load balancer refuses, and to which tasks it leads the others.
+"""Routes of the load balancer: refused paths, and the targets of all others.
 
-Airflow serves the tasks' own API under ``/execution`` on the same port as its web
-page. Tasks reach it inside the VPC, nobody needs it through the load balancer, and
-it is refused ahead of everything else.
+Airflow serves the Execution API under ``/execution`` on the same port as its UI. Tasks
+reach it inside the VPC, no client needs it through the load balancer, and it is refused
+ahead of everything else.
 
 A load balancer compares the path as it was sent; the API server decodes it first,
 so ``/%65xecution/`` is ``/execution/`` to Airflow and no match for a plain pattern.
-Tried on the server itself, these reach it: letters and slashes percent-encoded,
+By test on the server itself, these reach it: letters and slashes percent-encoded,
 ``//execution`` where a root path is set, and a request line that names a whole URL.
-Dot segments, another case and double encoding do not. Hence three nets: a pattern
-for the plain path; expressions for what only a disguise needs, which no browser or
-client of Airflow sends; and forwarding only what begins with a slash. Expressions
-know no look-ahead here and cannot say "anything but", so refusing and forwarding are
-separate routes.
+Dot segments, another case and double encoding do not. Hence three measures: a pattern
+for the plain path; expressions for encodings that no browser or client of Airflow
+sends; and forwarding only paths that begin with a slash. Expressions have no look-ahead
+here and cannot exclude a path, so refusing and forwarding are separate routes.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from dataclasses import dataclass
 from templates.airflow import ports
 
 FLOWER_PATH = "/flower"
-"""Where Flower answers: its ``url_prefix``, and the path of its route."""
+"""Path of Flower: its ``url_prefix``, and the path of its route."""
 
 API, FLOWER = "Api", "Flower"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Tasks that a route may lead to, and the page that tells whether one is well."""
+    """Tasks that a route may forward to, and the path of their health check."""
 
     name: str
     port: int
@@ -43,26 +42,26 @@ TARGETS = (
         name=API,
         port=ports.API_SERVER,
         health_path="/api/v2/version",
-        purpose="API servers, which serve the web page too.",
-        why="The health page is cheap and needs no login; /api/v2/monitor/health "
-        "answers 200 even when the scheduler is dead, and /health is gone. There is "
-        "no stickiness: sessions lie in the database.",
+        purpose="API servers, which serve the Airflow UI too.",
+        why="This path is cheap and needs no login; /api/v2/monitor/health answers 200 "
+        "even when the scheduler is dead, and /health no longer exists. There is no "
+        "stickiness: sessions are in the database.",
     ),
     Target(
         name=FLOWER,
         port=ports.FLOWER,
         health_path=f"{FLOWER_PATH}/healthcheck",
         purpose="Flower's tasks.",
-        why="Its other pages ask for a password, which a health check has not.",
+        why="Its other pages require a password, which a health check does not have.",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One rule of the listener; without ``leads_to`` it refuses.
+    """One rule of the listener; without ``target`` it refuses.
 
-    ``patterns`` know the wildcards * and ?, ``expressions`` are regular. A
+    ``patterns`` have the wildcards * and ?, ``expressions`` are regular. A
     condition takes three of either, of 128 characters each, case matters.
     """
 
@@ -70,7 +69,7 @@ class Route:
     priority: int
     patterns: tuple[str, ...] = ()
     expressions: tuple[str, ...] = ()
-    leads_to: str = ""
+    target: str = ""
     purpose: str
     why: str = ""
 
@@ -80,21 +79,21 @@ ROUTES = (
         name="InternalPaths",
         priority=1,
         patterns=("/execution", "/execution/*", f"{FLOWER_PATH}/metrics"),
-        purpose="Keeps the tasks' own API and Flower's metrics inside the network.",
-        why="Flower's metrics are the one page of it that asks for no password.",
+        purpose="Keeps the Execution API and Flower's metrics inside the network.",
+        why="Flower's metrics are its only page that requires no password.",
     ),
     Route(
-        name="DisguisedPaths",
+        name="EncodedPaths",
         priority=2,
         expressions=(
             # A letter or a slash of the first segment percent-encoded.
             "^/[^/?]*%.*$",
-            # Two slashes in front, one of which a root path swallows.
+            # Two slashes at the start, one of which a root path removes.
             "^//.*$",
-            # Dot segments: safe today, and not with a server that resolves them.
+            # Dot segments: harmless today, but not with a server that resolves them.
             "^[^?]*(/|%2[Ff])([.]|%2[Ee]){1,2}((/|%2[Ff]).*)?$",
         ),
-        purpose="Refuses paths written so that they pass the rule before this one.",
+        purpose="Refuses paths that are encoded to bypass the rule before this one.",
         why="The load balancer compares the path as sent, the API server decodes "
         "it: /%65xecution/ is /execution/ there. Each expression spans the whole "
         "path, so that searching and matching mean the same.",
@@ -103,15 +102,15 @@ ROUTES = (
         name="FlowerPages",
         priority=10,
         patterns=(FLOWER_PATH, f"{FLOWER_PATH}/*"),
-        leads_to=FLOWER,
-        purpose="Leads to Flower.",
+        target=FLOWER,
+        purpose="Forwards to Flower.",
     ),
     Route(
         name="Pages",
         priority=100,
         patterns=("/*",),
-        leads_to=API,
-        purpose="Leads to Airflow's web page and API.",
-        why="Only what begins with a slash: a request line may name a whole URL.",
+        target=API,
+        purpose="Forwards to the Airflow UI and API.",
+        why="Only paths that begin with a slash: a request line may name a whole URL.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The address plan of a new VPC: which subnets it has, how large, and where they lie.
+"""The address plan of a new VPC: sizes and addresses of its subnets.
 
 The plan is the same in every VPC, because CloudFormation cannot calculate one. Private
 subnets have 4,096 addresses, since every task takes one and a deployment doubles the
@@ -16,7 +16,7 @@ ZONES = ("A", "B", "C")
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
-    """A kind of subnet: its size, and where in the VPC its first one lies."""
+    """A tier of subnets: their size, and the block of the first one."""
 
     name: str
     bits: int
@@ -52,4 +52,4 @@ LARGEST_VPC_PREFIX = 16
 
 PRIVATE_SUBNET_ADDRESSES = 2**PRIVATE.bits - 5
 """Addresses for tasks in one zone: AWS keeps five of every subnet. At most half as
-many tasks should be meant to run there, for a deployment starts all of them anew."""
+many tasks should run there, for a deployment starts all of them again."""

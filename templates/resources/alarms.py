@@ -1,7 +1,7 @@
-"""What is watched, as data: one line of reasons for each alarm.
+"""The alarms as data, each with its reason.
 
-A watch names a metric and when to worry; what it is watched on (which node, which
-service) is given where the alarm is made.
+An entry has a metric and a threshold; its dimensions (which node, which service) come
+from the stack that adds the alarm.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Dimensions = Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
-    """One thing to worry about; ``missing`` says what no data means.
+class AlarmSpec:
+    """A metric, a threshold and a reason; ``missing`` says what no data means.
 
-    All of ``periods`` must be bad, or ``datapoints`` of them, of ``period`` seconds
-    each. With ``expression`` the alarm looks at a formula over ``metrics``, whose IDs
+    All of ``periods`` must breach, or ``datapoints`` of them, of ``period`` seconds
+    each. With ``expression`` the alarm evaluates a formula over ``metrics``, whose IDs
     are the metrics' names in lower case. ``when`` completes "Warns when ...".
     """
 
@@ -61,9 +61,9 @@ class Watch:
         expression: object = None,
         **attributes: Any,
     ) -> cloudwatch.Alarm:
-        """Return the alarm that watches this on ``subject``.
+        """Return the alarm for ``subject``.
 
-        ``expression`` replaces the watch's own where it holds a parameter.
+        ``expression`` replaces the entry's own where it contains a parameter.
         """
         return cloudwatch.Alarm(
             f"{subject}{self.name}",
@@ -119,31 +119,31 @@ class Watch:
 
 
 DATABASE_WRITER = (
-    Watch(
+    AlarmSpec(
         name="Cpu",
         namespace="AWS/RDS",
         metrics=("CPUUtilization",),
         threshold=90,
         periods=15,
         when="the database has been busy for a quarter of an hour",
-        why="Schedulers slow down. Performance Insights names the query; more capacity "
-        "helps if it is an honest one.",
+        why="Schedulers slow down. Performance Insights shows the query; more capacity "
+        "helps if the query is necessary.",
     ),
-    Watch(
+    AlarmSpec(
         name="Memory",
         namespace="AWS/RDS",
         metrics=("FreeableMemory",),
         statistic="Minimum",
         threshold=128 * MEBIBYTE,
         comparison=LESS,
-        when="the database has hardly any memory left",
+        when="the database has little memory left",
         why="On a serverless instance free memory is what is left at the maximum "
         "capacity, so more than that is needed.",
     ),
 )
 
 DATABASE_CLUSTER = (
-    Watch(
+    AlarmSpec(
         name="Capacity",
         namespace="AWS/RDS",
         metrics=("ACUUtilization",),
@@ -152,7 +152,7 @@ DATABASE_CLUSTER = (
         when="the database has been at its maximum capacity for a quarter of an hour",
         why="It cannot grow further: raise the most capacity units.",
     ),
-    Watch(
+    AlarmSpec(
         name="TransactionIds",
         namespace="AWS/RDS",
         metrics=("MaximumUsedTransactionIDs",),
@@ -160,12 +160,12 @@ DATABASE_CLUSTER = (
         threshold=1_000_000_000,
         period=5 * MINUTE,
         when="PostgreSQL has used half of its transaction IDs without a vacuum",
-        why="At two thousand million it stops writing. Look for a transaction that "
+        why="At two billion it stops writing. Look for a transaction that "
         "has been open for days.",
     ),
 )
 
-DATABASE_CONNECTIONS = Watch(
+DATABASE_CONNECTIONS = AlarmSpec(
     name="Connections",
     namespace="AWS/RDS",
     metrics=("DatabaseConnections",),
@@ -179,7 +179,7 @@ CONNECTIONS_SHARE = 0.8
 """The share of the connections that the alarm allows, and the parameter check too."""
 
 BROKER_NODE = (
-    Watch(
+    AlarmSpec(
         name="Memory",
         namespace="AWS/ElastiCache",
         metrics=("DatabaseMemoryUsagePercentage",),
@@ -189,16 +189,16 @@ BROKER_NODE = (
         why="When it is full it refuses new tasks, since nothing may be evicted. Look "
         "for a queue that no worker reads.",
     ),
-    Watch(
+    AlarmSpec(
         name="Cpu",
         namespace="AWS/ElastiCache",
         metrics=("EngineCPUUtilization",),
         threshold=90,
-        when="the engine of a broker node has no time left",
+        when="the CPU of a broker node is saturated",
         why="Valkey runs commands on one core: a larger node helps only by a faster "
         "core. Look into the slow log.",
     ),
-    Watch(
+    AlarmSpec(
         name="Evictions",
         namespace="AWS/ElastiCache",
         metrics=("Evictions",),
@@ -207,13 +207,12 @@ BROKER_NODE = (
         periods=1,
         missing="notBreaching",
         when="the broker has dropped messages: tasks are lost",
-        why="This cannot happen with noeviction, so somebody changed the parameter "
-        "group.",
+        why="This cannot happen with noeviction: the parameter group was changed.",
     ),
 )
 
 BROKER_REPLICATION = (
-    Watch(
+    AlarmSpec(
         name="Lag",
         namespace="AWS/ElastiCache",
         metrics=("ReplicationLag",),
@@ -221,13 +220,13 @@ BROKER_REPLICATION = (
         threshold=30,
         missing="notBreaching",
         when="a broker replica is half a minute behind",
-        why="A failover now would lose the messages in between. The primary of the "
-        "moment reports nothing here.",
+        why="A failover now would lose the messages in between. The current primary "
+        "reports nothing here.",
     ),
 )
 
 BROKER_FAILOVER = (
-    Watch(
+    AlarmSpec(
         name="Failover",
         namespace="AWS/ElastiCache",
         metrics=("IsMaster",),
@@ -237,13 +236,13 @@ BROKER_FAILOVER = (
         datapoints=1,
         missing="notBreaching",
         when="the broker's nodes have changed roles",
-        why="Workers may hold sockets to the old primary: see that tasks still run. "
-        "ElastiCache cannot announce this itself.",
+        why="Workers may hold connections to the old primary: check that tasks run. "
+        "ElastiCache cannot publish this event itself.",
     ),
 )
 
 SERVICE = (
-    Watch(
+    AlarmSpec(
         name="Tasks",
         namespace="ECS/ContainerInsights",
         metrics=("DesiredTaskCount", "RunningTaskCount"),
@@ -251,11 +250,11 @@ SERVICE = (
         threshold=0,
         periods=10,
         missing="breaching",
-        when="fewer tasks run than should",
-        why="They do not start or do not stay: the service's events and the stopped "
-        "tasks' reasons say why. No data counts as no tasks.",
+        when="fewer tasks run than desired",
+        why="They do not start or they stop: see the service's events and the stopped "
+        "tasks' reasons. No data counts as no tasks.",
     ),
-    Watch(
+    AlarmSpec(
         name="Memory",
         namespace="AWS/ECS",
         metrics=("MemoryUtilization",),
@@ -268,7 +267,7 @@ SERVICE = (
 )
 
 QUEUES = (
-    Watch(
+    AlarmSpec(
         name="UnknownQueue",
         namespace=contract.METRIC_NAMESPACE,
         metrics=(contract.UNKNOWN_QUEUE_TASKS,),
@@ -282,31 +281,31 @@ QUEUES = (
 )
 
 LOAD_BALANCER = (
-    Watch(
+    AlarmSpec(
         name="Errors",
         namespace="AWS/ApplicationELB",
         metrics=("HTTPCode_ELB_5XX_Count",),
         statistic="Sum",
         threshold=10,
         missing="notBreaching",
-        when="the load balancer answers with errors of its own",
+        when="the load balancer returns errors of its own",
         why="It finds no healthy API server, or none that answers in time.",
     ),
-    Watch(
+    AlarmSpec(
         name="ApiErrors",
         namespace="AWS/ApplicationELB",
         metrics=("HTTPCode_Target_5XX_Count",),
         statistic="Sum",
         threshold=10,
         missing="notBreaching",
-        when="the API servers answer with errors",
+        when="the API servers return errors",
         why="Their log has the tracebacks; a database they cannot reach is the usual "
         "cause.",
     ),
 )
 
 API_TARGETS = (
-    Watch(
+    AlarmSpec(
         name="Unhealthy",
         namespace="AWS/ApplicationELB",
         metrics=("UnHealthyHostCount",),
@@ -314,12 +313,12 @@ API_TARGETS = (
         threshold=0,
         missing="notBreaching",
         when="an API server fails the load balancer's health check",
-        why="It is replaced by and by; if that does not end, look into its log.",
+        why="ECS replaces it; if that repeats, look into its log.",
     ),
 )
 
 BACKUP = (
-    Watch(
+    AlarmSpec(
         name="Failed",
         namespace="AWS/Backup",
         metrics=("NumberOfBackupJobsFailed",),
@@ -329,9 +328,9 @@ BACKUP = (
         periods=1,
         missing="notBreaching",
         when="a backup of the database has failed",
-        why="The job in the AWS Backup console says why.",
+        why="The job in the AWS Backup console shows the reason.",
     ),
-    Watch(
+    AlarmSpec(
         name="Expired",
         namespace="AWS/Backup",
         metrics=("NumberOfBackupJobsExpired",),

@@ -1,4 +1,4 @@
-"""Trust policies: which service may assume a role, and on whose behalf."""
+"""Trust policies of roles that AWS services assume."""
 
 from __future__ import annotations
 

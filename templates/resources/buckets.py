@@ -1,4 +1,4 @@
-"""What every bucket of the storage stack has in common.
+"""Properties that all buckets of the storage stack have in common.
 
 A helper of ``templates/storage.py``, not a stack.
 """
@@ -21,14 +21,14 @@ from troposphere import GetAtt, Join, Sub, s3
 from templates.types import Days
 
 UNDELETE_DAYS = 7
-"""How long an expired or deleted log can be brought back: a week to notice."""
+"""How long an expired or deleted log can be restored: a week to notice."""
 
 UPLOAD_DAYS = 7
-"""An upload of parts that takes longer has been given up, but is still paid for."""
+"""A multipart upload that takes longer was abandoned, and still costs."""
 
 
 def closed() -> dict[str, Any]:
-    """Return what every bucket here is: private, versioned, kept."""
+    """Return the properties of every bucket: private, versioned, retained."""
     return {
         "DeletionPolicy": "Retain",
         "UpdateReplacePolicy": "Retain",
@@ -48,7 +48,7 @@ def closed() -> dict[str, Any]:
 def encryption(
     default: s3.ServerSideEncryptionByDefault, *, has_bucket_key: bool
 ) -> s3.BucketEncryption:
-    """Return the encryption of whatever is put without saying how."""
+    """Return the default encryption of objects."""
     return s3.BucketEncryption(
         ServerSideEncryptionConfiguration=[
             s3.ServerSideEncryptionRule(
@@ -59,7 +59,7 @@ def encryption(
 
 
 def expiring(days: Days) -> s3.LifecycleConfiguration:
-    """Delete what is old, in two rules: S3 refuses days and markers in one."""
+    """Delete old objects, in two rules: S3 rejects days and markers in one."""
     return s3.LifecycleConfiguration(
         Rules=[
             s3.LifecycleRule(Id="Expire", Status="Enabled", ExpirationInDays=days),
@@ -69,7 +69,7 @@ def expiring(days: Days) -> s3.LifecycleConfiguration:
 
 
 def tidying(days: int) -> s3.LifecycleRule:
-    """Delete what nobody sees: old versions, lone markers, abandoned uploads."""
+    """Delete old versions, lone delete markers and abandoned uploads."""
     return s3.LifecycleRule(
         Id="Tidy",
         Status="Enabled",
@@ -82,7 +82,7 @@ def tidying(days: int) -> s3.LifecycleRule:
 
 
 def tls_only(bucket: s3.Bucket) -> Statement:
-    """Refuse whoever does not come by TLS, whatever else lets them in."""
+    """Deny requests that do not use TLS, whatever else allows them."""
     return Statement(
         Sid="TlsOnly",
         Effect=Deny,

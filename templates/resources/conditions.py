@@ -1,4 +1,4 @@
-"""An operator's switches as CloudFormation's own booleans."""
+"""Conditions as CloudFormation's own booleans."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from compiler.wiring import ConditionName
 
 
 def boolean(condition: ConditionName) -> If:
-    """Return true where the condition holds: a property gets no string for it."""
+    """Return true where the condition holds, for a property that takes no string."""
     yes, no = True, False
     return If(condition, yes, no)

@@ -1,8 +1,8 @@
 """The dashboard's charts, as data.
 
-``${Database}`` and the like are filled in by CloudFormation; the monitoring stack names
-what each stands for. Services and pools are found by searching, so a new pool of
-workers is on the dashboard without a change.
+CloudFormation replaces ``${Database}`` and the like by values of the monitoring stack.
+Searches find services and pools, so a new worker pool is on the dashboard without a
+change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALARMS_HEIGHT = 4
 
 @dataclass(frozen=True)
 class Search:
-    """A metric of every service of the cluster, or whatever it is told apart ``by``."""
+    """A metric of the cluster for each value of a dimension, ``by`` service or pool."""
 
     namespace: str
     metric: str
@@ -45,7 +45,7 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One chart: metrics of one statistic, and what searches find."""
+    """One chart: metrics of one statistic, and results of searches."""
 
     title: str
     metrics: tuple[tuple[str, ...], ...] = ()
@@ -71,14 +71,14 @@ class Chart:
         }
 
     def _searched(self) -> list[list[dict[str, str]]]:
-        found = []
+        expressions = []
         for search in self.searches:
             label = f"${{!PROP('Dim.{search.by}')}}"
             if len(self.searches) > 1:
                 label += f" {search.metric}"
             expression = search.expression(self.statistic)
-            found.append([{"expression": expression, "label": label}])
-        return found
+            expressions.append([{"expression": expression, "label": label}])
+        return expressions
 
 
 def of_pools(*names: str) -> tuple[Search, ...]:
@@ -101,12 +101,12 @@ CHARTS = (
         statistic="Maximum",
     ),
     Chart(
-        title="Workers missing and to spare, by pool",
+        title="Worker deficit and surplus, by pool",
         searches=of_pools(contract.WORKER_DEFICIT, contract.WORKER_SURPLUS),
         statistic="Maximum",
     ),
     Chart(
-        title="Workers wanted by all pools, and tasks that no pool serves",
+        title="Desired workers of all pools, and tasks in unknown queues",
         metrics=tuple(
             (contract.METRIC_NAMESPACE, name, *CLUSTER)
             for name in contract.CLUSTER_METRICS
@@ -114,7 +114,7 @@ CHARTS = (
         statistic="Maximum",
     ),
     Chart(
-        title="Autoscaler speaks (1), and tasks that wait while none runs, by pool",
+        title="Autoscaler heartbeat, and stalled tasks, by pool",
         searches=of_pools(contract.AUTOSCALER_HEARTBEAT, contract.STALLED_TASKS),
         statistic="Maximum",
     ),
@@ -133,7 +133,7 @@ CHARTS = (
         metrics=(("AWS/ApplicationELB", "TargetResponseTime", *LOAD_BALANCER),),
     ),
     Chart(
-        title="API servers, healthy and not",
+        title="API servers, healthy and unhealthy",
         statistic="Maximum",
         metrics=(
             ("AWS/ApplicationELB", "HealthyHostCount", *API_TARGETS),
@@ -183,7 +183,7 @@ CHARTS = (
 
 
 def dashboard_body(alarm_arns: list[str]) -> str:
-    """Return the dashboard as JSON, with placeholders; the alarms' states on top."""
+    """Return the dashboard as JSON, with placeholders; the alarms on top."""
     alarms = {
         "type": "alarm",
         "x": 0,

@@ -1,7 +1,7 @@
-"""What may pass an endpoint of the VPC: identities of this account, whatever they do.
+"""Policies of VPC endpoints: they admit identities of this account only.
 
-The policy of an endpoint grants nothing. It bounds: credentials of another account that
-find their way into a task carry no data out, while IAM decides what our own may do.
+The policy of an endpoint grants nothing. It restricts: credentials of another account
+in a task cannot export data, while IAM decides what identities of this account may do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flow logs of a VPC: who connected to whom, and who tried.
+"""The flow logs of a VPC.
 
 A helper of ``templates/network.py``, not a stack of its own.
 """
@@ -31,8 +31,8 @@ def add_flow_logs(
             RetentionInDays=days,
             KmsKeyId=key_arn,
         ),
-        "Keeps the record of all connections.",
-        why="Retained: it is wanted most when something has been deleted.",
+        "Log of all connections.",
+        why="Retained: it is needed most after something has been deleted.",
     )
     policy = t.add(
         iam.ManagedPolicy(
@@ -53,7 +53,7 @@ def add_flow_logs(
                 ],
             ),
         ),
-        "Allows writing to the log group of the flow logs, and to no other.",
+        "Permissions to write to the log group of the flow logs, and to no other.",
     )
     has_boundary = t.condition("HasBoundary", Not(Equals(permissions_boundary_arn, "")))
     role = t.add(
@@ -65,7 +65,7 @@ def add_flow_logs(
             ManagedPolicyArns=[Ref(policy)],
             PermissionsBoundary=If(has_boundary, permissions_boundary_arn, NoValue),
         ),
-        "Identity under which EC2 writes the flow logs.",
+        "Role of EC2 to write the flow logs.",
     )
     t.add(
         ec2.FlowLog(
@@ -79,5 +79,6 @@ def add_flow_logs(
             Tags=Tags(Name=Sub("${AWS::StackName}")),
         ),
         "Records every connection in the VPC, accepted or rejected.",
-        why="Accepted ones alone would hide probes and mistakes in security groups.",
+        why="Accepted connections alone would hide probes and mistakes in security "
+        "groups.",
     )

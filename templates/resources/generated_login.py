@@ -15,10 +15,10 @@ PASSWORD_LENGTH = 48
 def login(logical_id: str, username: str, key_arn: KeyArn) -> secretsmanager.Secret:
     """Return a secret with the JSON keys ``username`` and ``password``.
 
-    It goes with its stack. Nothing is lost: whoever restores the data makes new
-    secrets, and the passwords are set from them again (the migration job for the
-    database roles, ElastiCache for the broker's user). Kept, they would be live
-    copies of passwords that nobody owns.
+    It is deleted with its stack. Nothing is lost: a restored stack has new secrets, and
+    the passwords are set from them again (the migration job for the database roles,
+    ElastiCache for the broker's user). Retained, they would be valid passwords without
+    an owner.
     """
     return secretsmanager.Secret(
         logical_id,

@@ -1,8 +1,8 @@
-"""The role that Service Catalog launches the product as, for the service catalog.
+"""The role with which Service Catalog launches the product.
 
-Its policies are made from the compiled templates; see ``launch_permissions.py`` and
-``launch_scopes.py`` in ``compiler/``. Two more come with the administrator's choices:
-launched roles that have to carry a boundary, and further policies for them.
+Its policies are derived from the compiled templates; see ``launch_permissions.py`` and
+``iam_scopes.py`` in ``compiler/``. Two more follow from the administrator's parameters:
+a boundary that launched roles must have, and further policies for them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_launch_role(
     launch_role_boundary_arn: PolicyArn,
     extra_policy_arns: PolicyArns,
 ) -> iam.Role:
-    """Add the role that may launch a compiled parent, with its policies."""
+    """Add the role that launches a compiled parent, with its policies."""
     topics = permissions_by_topic(launches.walk())
     topics["Stack"].append(_copied_template())
     policies = [
@@ -66,7 +66,7 @@ def add_launch_role(
             ManagedPolicyArns=policies,
             PermissionsBoundary=If(has_boundary, launch_role_boundary_arn, NoValue),
         ),
-        "Role that Service Catalog launches the product as.",
+        "Role with which Service Catalog launches the product.",
     )
 
 
@@ -82,7 +82,7 @@ def _topic_policy(t: Template, topic: str, statements: Sequence[Statement]) -> R
 
 
 def _boundary_policy(t: Template, boundary_arn: PolicyArn) -> If:
-    """Refuse to make or to arm a role that the boundary does not bound."""
+    """Deny creating or attaching policies to roles without the permissions boundary."""
     has_boundary = t.condition("HasRoleBoundary", Not(Equals(boundary_arn, "")))
     policy = t.add(
         iam.ManagedPolicy(
@@ -104,14 +104,14 @@ def _boundary_policy(t: Template, boundary_arn: PolicyArn) -> If:
                 )
             ),
         ),
-        "Launches make bounded roles only.",
-        why="A launch writes its own policies: only a boundary limits what they allow.",
+        "Denies roles without the permissions boundary.",
+        why="A launch creates its own policies: only a boundary limits them.",
     )
     return If(has_boundary, Ref(policy), NoValue)
 
 
 def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
-    """Let a launch attach the policies that the administrator names."""
+    """Allow a launch to attach the policies that the administrator names."""
     has_extra = t.condition("HasExtraPolicies", Not(Equals(policy_arns.crossing(), "")))
     policy = t.add(
         iam.ManagedPolicy(
@@ -132,7 +132,7 @@ def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
                 )
             ),
         ),
-        "Launches attach policies that the administrator named.",
+        "Allows launches to attach the administrator's policies.",
     )
     return If(has_extra, Ref(policy), NoValue)
 
@@ -140,8 +140,8 @@ def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
 def _assumed_by_service_catalog() -> Statement:
     """Trust Service Catalog for this account.
 
-    AWS does not say whether Service Catalog names the account it works for. The
-    condition binds it where it does, and does not lock it out where it does not.
+    AWS does not document whether Service Catalog sends the account it works for. The
+    condition applies where it does, and does not deny access where it does not.
     """
     return Statement(
         Effect=Allow,

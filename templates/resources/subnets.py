@@ -1,7 +1,7 @@
-"""Subnets by tier and zone, as the network stack lays them.
+"""Subnets of the network stack by tier and zone.
 
 A helper of ``templates/network.py``, not a stack. The third zone exists under a
-condition, and so does whatever belongs to it.
+condition, and so do all its resources.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from templates.resources.address_plan import ZONES, Tier
 
 
 def name_tag(role: str) -> Tags:
-    """Return the name tag: EC2 has no other name for what it makes."""
+    """Return the name tag: resources of EC2 have no other name."""
     return Tags(Name=Sub(f"${{AWS::StackName}} {role}"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A VPC whose third zone may be there or not."""
+    """A VPC whose third zone is optional."""
 
     t: Template
     vpc: ec2.VPC
@@ -32,7 +32,7 @@ class Layout:
     has_third_zone: ConditionName
 
     def in_zone(self, zone: str) -> dict[str, Any]:
-        """Return the attributes of whatever belongs to one zone."""
+        """Return the attributes of resources in one zone."""
         return {"Condition": self.has_third_zone} if zone == ZONES[2] else {}
 
     def lists(self, resources: Mapping[str, AWSObject]) -> If:
@@ -79,7 +79,7 @@ class Layout:
                 RouteTableId=Ref(table),
                 **self.in_zone(zone),
             ),
-            f"Gives the {tier.name.lower()} subnet in zone {zone} its routes.",
+            f"Routes of the {tier.name.lower()} subnet in zone {zone}.",
         )
         return subnet
 

@@ -186,9 +186,9 @@ def test_rules_stay_within_load_balancer_quotas() -> None:
 def test_forwarding_rules_depend_on_refusing_rules() -> None:
     for scheme in (GIVEN, {**GIVEN, "CertificateArn": CERTIFICATE}):
         stack = deploy(DOCUMENT, {}, scheme)
-        refusing = {route.name for route in ROUTES if not route.leads_to}
+        refusing = {route.name for route in ROUTES if not route.target}
         for route in ROUTES:
-            if route.leads_to:
+            if route.target:
                 assert set(stack.resources[route.name]["DependsOn"]) == refusing
         pages = "<Https>" if scheme["CertificateArn"] else "<Http>"
         listener = stack.resources[pages.strip("<>")]["Properties"]

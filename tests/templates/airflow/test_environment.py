@@ -441,7 +441,7 @@ from templates.airflow.environment import EnvVar
 
 EnvVar("A", lambda inputs: inputs.pool.concurrency, only(WORKER), "Has a pool.")
 EnvVar("A", lambda inputs: inputs.pool.concurrency, only(SCHEDULER), "Has none.")
-EnvVar("A", lambda inputs: inputs.pool.concurrency, only(SCHEDULER, WORKER), "Nor both.")
+EnvVar("A", lambda inputs: inputs.pool.concurrency, only(SCHEDULER, WORKER), "No.")
 """
 
 
