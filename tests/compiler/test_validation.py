@@ -1,4 +1,4 @@
-"""A parameter file against a template: everything is asked, and said at once."""
+"""Validation of parameter files: all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def crossed(minimum: Number, maximum: Number) -> Finding | None:
 CROSSED = check("in order", crossed, MINIMUM, MAXIMUM)
 
 
-def chosen(**parameters: str) -> EnvironmentFile:
+def environment_file(**parameters: str) -> EnvironmentFile:
     return EnvironmentFile(
         name="dev",
         source="parameters/dev.json",
@@ -65,14 +65,14 @@ def chosen(**parameters: str) -> EnvironmentFile:
     )
 
 
-def said(found: Findings) -> list[str]:
-    return [str(problem) for problem in found.problems]
+def messages(findings: Findings) -> list[str]:
+    return [str(problem) for problem in findings.problems]
 
 
-def test_a_right_file_has_no_problems() -> None:
-    found = validate(chosen(Owner="data"), TEMPLATE, [CROSSED])
+def test_a_valid_file_has_no_problems() -> None:
+    findings = validate(environment_file(Owner="data"), TEMPLATE, [CROSSED])
 
-    assert found == Findings(problems=())
+    assert findings == Findings(problems=())
 
 
 def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
         '"Maximum": "0",\n"Owner": 3\n}}'
     )
 
-    found = said(validate(load(path), TEMPLATE, [CROSSED]))
+    findings = messages(validate(load(path), TEMPLATE, [CROSSED]))
 
     for line, words in (
         (5, "Owner: Its value is the number 3, not a string."),
@@ -93,33 +93,37 @@ def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
         ),
         (4, "Maximum: 1 is above 0. Swap them."),
     ):
-        assert any(f"dev.json:{line} " in one and words in one for one in found), words
-    assert len(found) == 4
+        assert any(f"dev.json:{line} " in one and words in one for one in findings), (
+            words
+        )
+    assert len(findings) == 4
 
 
 def test_a_missing_parameter_is_described() -> None:
-    (found,) = said(validate(chosen(), TEMPLATE))
+    (findings,) = messages(validate(environment_file(), TEMPLATE))
 
-    assert found == (
+    assert findings == (
         "parameters/dev.json Owner: It is missing, and has no default. "
         'Who answers for it. Add "Owner" to "Parameters".'
     )
 
 
-def test_a_value_that_is_wrong_by_itself_raises_no_further_noise() -> None:
-    found = validate(
-        chosen(Owner="data", Minimum="11", Profile="production"), TEMPLATE, [CROSSED]
+def test_an_invalid_value_is_left_out_of_checks() -> None:
+    findings = validate(
+        environment_file(Owner="data", Minimum="11", Profile="production"),
+        TEMPLATE,
+        [CROSSED],
     )
 
-    assert said(found) == [
+    assert messages(findings) == [
         "parameters/dev.json:4 Minimum: 11 is too large. Write 10 or less."
     ]
 
 
-def test_a_default_that_its_own_constraints_refuse_is_the_templates_fault() -> None:
+def test_an_invalid_default_is_reported_for_the_template() -> None:
     wrong = {"Parameters": {"A": {"Type": "Number", "Default": "5", "MaxValue": 4}}}
 
-    (problem,) = validate(chosen(), wrong).problems
+    (problem,) = validate(environment_file(), wrong).problems
 
     assert problem.where == "parent Parameters.A"
 
@@ -127,16 +131,16 @@ def test_a_default_that_its_own_constraints_refuse_is_the_templates_fault() -> N
 def test_a_parameter_that_cannot_be_checked_is_an_error() -> None:
     odd = {"Parameters": {"A": {"Type": "AWS::EC2::VPC::Id", "Default": "vpc-1"}}}
 
-    (problem,) = validate(chosen(), odd, name="root").problems
+    (problem,) = validate(environment_file(), odd, name="root").problems
 
     assert str(problem).startswith("root Parameters.A: Parameter files are not checked")
 
 
 def test_a_check_of_a_renamed_parameter_is_never_skipped() -> None:
-    # A renamed parameter once switched a check off, and nobody noticed for months.
+    # A renamed parameter once switched a check off, unnoticed for months.
     renamed = check("in order", crossed, Number(FileValue(name="Minimun")), MAXIMUM)
 
-    (problem,) = validate(chosen(Owner="data"), TEMPLATE, [renamed]).problems
+    (problem,) = validate(environment_file(Owner="data"), TEMPLATE, [renamed]).problems
 
     assert problem.where == 'The check "in order"'
     assert "it reads Minimun, which the parent template does not have" in problem.what
@@ -152,30 +156,36 @@ def test_a_check_reads_the_parameters_of_its_values_in_order() -> None:
     sum_ = check("sum", sums, (MAXIMUM, MINIMUM), fixed)
 
     assert sum_.reads == ("Maximum", "Minimum")
-    assert said(validate(chosen(Owner="x", Minimum="2"), TEMPLATE, [sum_])) == [
-        "parameters/dev.json:4 Minimum: 4.5. None."
-    ]
+    assert messages(
+        validate(environment_file(Owner="x", Minimum="2"), TEMPLATE, [sum_])
+    ) == ["parameters/dev.json:4 Minimum: 4.5. None."]
 
 
-def test_what_a_check_of_one_value_refuses_is_compared_with_nothing() -> None:
+def test_a_value_that_fails_its_check_is_left_out_of_others() -> None:
     def odd(minimum: Number) -> Finding | None:
         wrong = minimum.number % 2
         return Finding(what="Odd.", remedy="Write an even one.") if wrong else None
 
     even = check("even", odd, MINIMUM)
-    found = validate(chosen(Owner="data", Minimum="9"), TEMPLATE, [CROSSED, even])
+    findings = validate(
+        environment_file(Owner="data", Minimum="9"), TEMPLATE, [CROSSED, even]
+    )
 
-    assert said(found) == ["parameters/dev.json:4 Minimum: Odd. Write an even one."]
+    assert messages(findings) == [
+        "parameters/dev.json:4 Minimum: Odd. Write an even one."
+    ]
 
 
 def test_a_finding_points_at_the_line_that_the_file_states() -> None:
-    found = validate(chosen(Owner="data", Maximum="0"), TEMPLATE, [CROSSED])
+    findings = validate(
+        environment_file(Owner="data", Maximum="0"), TEMPLATE, [CROSSED]
+    )
 
-    (problem,) = found.problems
+    (problem,) = findings.problems
     assert problem.where == "parameters/dev.json:4 Maximum"
 
 
-def test_what_only_an_account_knows_is_listed_as_unchecked() -> None:
+def test_rules_on_account_values_are_listed_as_unchecked() -> None:
     rule = {
         "Assertions": [
             {
@@ -184,10 +194,12 @@ def test_what_only_an_account_knows_is_listed_as_unchecked() -> None:
             }
         ]
     }
-    found = validate(chosen(Owner="data"), TEMPLATE | {"Rules": {"Here": rule}})
+    findings = validate(
+        environment_file(Owner="data"), TEMPLATE | {"Rules": {"Here": rule}}
+    )
 
-    assert found.problems == ()
-    assert " ".join(found.unchecked) == (
+    assert findings.problems == ()
+    assert " ".join(findings.unchecked) == (
         "parameters/dev.json: rule Here is not checked before launch, for AWS::Region "
         "is known at launch only. Only in Frankfurt."
     )
@@ -199,7 +211,7 @@ def test_what_only_an_account_knows_is_listed_as_unchecked() -> None:
         st.text() | st.integers(-2, 12).map(str) | st.sampled_from(["production"]),
     )
 )
-def test_a_launch_that_cloudformation_would_refuse_is_refused(
+def test_validation_agrees_with_cloudformation(
     parameters: dict[str, str],
 ) -> None:
     defaults = {"Minimum": "1", "Maximum": "2", "Profile": "development"}
@@ -213,9 +225,9 @@ def test_a_launch_that_cloudformation_would_refuse_is_refused(
         and len(values["Owner"].encode(errors="replace")) <= 4096
     )
 
-    found = validate(chosen(**parameters), TEMPLATE)
+    findings = validate(environment_file(**parameters), TEMPLATE)
 
-    assert (found.problems == ()) is is_right
+    assert (findings.problems == ()) is is_right
 
 
 def test_checking_a_file_loads_nothing_heavy() -> None:
@@ -240,4 +252,4 @@ def test_checking_a_file_loads_nothing_heavy() -> None:
 def test_a_json_number_for_a_default_is_read_as_its_text(kind: str) -> None:
     template = {"Parameters": {"A": {"Type": kind, "Default": 2}}}
 
-    assert validate(chosen(), template).problems == ()
+    assert validate(environment_file(), template).problems == ()

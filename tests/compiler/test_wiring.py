@@ -152,7 +152,7 @@ def test_a_list_crosses_as_one_string(load: Load) -> None:
     assert service.document["Parameters"]["SubnetIds"]["Type"] == "CommaDelimitedList"
 
 
-def test_constraints_and_defaults_are_the_roots_alone(load: Load) -> None:
+def test_only_the_root_has_constraints_and_defaults(load: Load) -> None:
     # A pattern in a child refuses the unresolved value that a nested change set
     # passes (aws-cloudformation/rain#526).
     network, _, parent = compiled(load, GOOD).walk()
@@ -162,7 +162,7 @@ def test_constraints_and_defaults_are_the_roots_alone(load: Load) -> None:
     assert network.document["Parameters"]["Name"].keys() == {"Type", "Description"}
 
 
-def test_every_resource_carries_its_sentence_and_its_reason(load: Load) -> None:
+def test_resources_have_a_purpose_and_a_reason(load: Load) -> None:
     network, _, parent = compiled(load, GOOD).walk()
 
     assert network.document["Resources"]["Vpc"]["Metadata"] == {
@@ -202,7 +202,7 @@ return Outputs(vpc_id=net.vpc_id)
 """
 
 
-def test_the_outputs_of_an_optional_stack_are_chosen_with_its_condition(
+def test_outputs_of_an_optional_stack_follow_its_condition(
     load: Load,
 ) -> None:
     *_, parent = compiled(load, OPTIONAL).walk()
@@ -246,7 +246,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 """
 
 
-def test_a_record_crosses_whole_but_a_child_declares_only_what_it_uses(
+def test_a_child_declares_only_the_used_members_of_a_record(
     load: Load,
 ) -> None:
     load("toy_records", source(RECORDS))
@@ -332,7 +332,7 @@ def settings_parent(
     return Build().root(load("toy_parent", source(text)).define)
 
 
-def test_a_record_of_settings_is_parameters_of_the_root_and_inputs_of_children(
+def test_settings_are_root_parameters_and_child_inputs(
     load: Load,
 ) -> None:
     child, parent = settings_parent(
@@ -384,7 +384,7 @@ def test_flat_names_are_unique(load: Load) -> None:
         Build().template(load("toy_settings", source(clash)).define)
 
 
-def test_numbers_and_switches_cross_as_strings(load: Load) -> None:
+def test_numbers_and_booleans_cross_as_strings(load: Load) -> None:
     # A stack's Parameters are strings; a bare number or boolean is refused.
     kinds = load("toy_kinds", source(KINDS))
     assert kinds.Count(2).crossing() == "2"
@@ -545,7 +545,7 @@ def _module(line: str) -> str:
     return Path(line.partition(":")[0]).stem
 
 
-def test_mypy_accepts_the_good_wires(mypy_reports: dict[str, str]) -> None:
+def test_mypy_accepts_correct_wiring(mypy_reports: dict[str, str]) -> None:
     assert "case_good" not in mypy_reports, mypy_reports["case_good"]
 
 
@@ -577,7 +577,7 @@ def test_an_input_never_used_is_refused(load: Load) -> None:
     ) in str(refused.value)
 
 
-def test_an_output_nobody_reads_is_refused_unless_it_is_public(load: Load) -> None:
+def test_an_unread_output_is_refused_unless_public(load: Load) -> None:
     load("toy_service", source(SERVICE.replace(", public=True", "")))
     with pytest.raises(WiringError) as refused:
         compiled(load, GOOD)
@@ -599,13 +599,13 @@ def test_two_nested_stacks_of_one_name_are_refused(load: Load) -> None:
         compiled(load, GOOD.replace("return", again))
 
 
-def test_a_choice_of_the_operators_has_a_place_in_the_form(load: Load) -> None:
+def test_a_root_parameter_has_a_place_in_the_form(load: Load) -> None:
     text = parent_source(GOOD).replace('group="General", ', "")
     with pytest.raises(WiringError, match="its place in the console's form"):
         Build().root(load("toy_parent", text).define)
 
 
-def test_a_kind_cannot_have_a_type_that_refuses_unresolved_values(load: Load) -> None:
+def test_value_types_accept_unresolved_values(load: Load) -> None:
     with pytest.raises(WiringError, match="not a type that every stack can take"):
         load(
             "toy_more", source('class Zone(Value, type="AWS::EC2::VPC::Id"):\n    pass')
@@ -622,7 +622,7 @@ def test_a_kind_cannot_have_a_type_that_refuses_unresolved_values(load: Load) ->
         ([{"a": {"Ref": "A"}}, "Ref", 1, None], [("A", "")]),
     ],
 )
-def test_references_are_found_wherever_they_hide(document: Any, found: Any) -> None:
+def test_references_are_found_in_every_form(document: Any, found: Any) -> None:
     assert list(references(document)) == found
 
 

@@ -1,4 +1,4 @@
-"""The pages that hold tasks, compiled and resolved for the tests beside this."""
+"""The templates with ECS tasks, compiled and resolved for the tests beside this."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from templates import airflow_services, migration, workers
 from templates.airflow.components import COMPONENTS, AnyComponent
 from tests.resolver import Stack
 
-PAGES = {
+TEMPLATES = {
     "AirflowServices": airflow_services.define,
     "Migration": migration.define,
     "Workers": workers.define,
 }
-QUIET = {
+DISABLED = {
     "EnableExecuteCommand": "false",
     "ExtraPolicyArns": "",
     "ReadonlyRootFilesystem": "false",
@@ -27,11 +27,11 @@ QUIET = {
     "SchedulerSizeMemory": "2048",
     "SubnetIds": "subnet-1,subnet-2",
 }
-"""Every switch off, but for Flower; what is not here is called ``given-Name``."""
+"""All options off but Flower; other parameters have the value ``given-Name``."""
 
 
 class Template(Stack):
-    """A page on its own, resolved once."""
+    """A template on its own, resolved once."""
 
     @cached_property
     def resources(self) -> dict[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ class Template(Stack):
 @cache
 def document(name: str) -> dict[str, Any]:
     runtime = AssetFile(path="assets/runtime.zip", content=b"", sha256="0" * 64)
-    return Build({"runtime": runtime}).template(PAGES[name]).document  # type: ignore[arg-type] # each define has its own types
+    return Build({"runtime": runtime}).template(TEMPLATES[name]).document  # type: ignore[arg-type] # each define has its own types
 
 
 def resolved(name: str, **changes: str) -> Template:
@@ -54,15 +54,15 @@ def resolved(name: str, **changes: str) -> Template:
 
 @cache
 def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
-    page, changes = document(name), dict(changed)
-    given = {key: f"given-{key}" for key in page["Parameters"]}
-    given |= {k: v for k, v in {**QUIET, **changes}.items() if k in given}
+    template, changes = document(name), dict(changed)
+    given = {key: f"given-{key}" for key in template["Parameters"]}
+    given |= {k: v for k, v in {**DISABLED, **changes}.items() if k in given}
     return Template(
         path=(name,),
-        document=page,
+        document=template,
         parameters={
             key: value.split(",")
-            if page["Parameters"][key]["Type"] == "CommaDelimitedList"
+            if template["Parameters"][key]["Type"] == "CommaDelimitedList"
             else value
             for key, value in given.items()
         },
@@ -71,7 +71,7 @@ def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
     )
 
 
-def page_of(component: AnyComponent) -> str:
+def template_of(component: AnyComponent) -> str:
     return {"migration": "Migration", "worker": "Workers"}.get(
         component.name, "AirflowServices"
     )
@@ -83,15 +83,15 @@ def host(component: AnyComponent) -> AnyComponent:
 
 
 def definition(component: AnyComponent, **changes: str) -> dict[str, Any]:
-    resources = resolved(page_of(component), **changes).resources
-    found: dict[str, Any] = resources[f"{host(component).title}Definition"]
-    return dict(found["Properties"])
+    resources = resolved(template_of(component), **changes).resources
+    result: dict[str, Any] = resources[f"{host(component).title}Definition"]
+    return dict(result["Properties"])
 
 
 def container(component: AnyComponent, **changes: str) -> dict[str, Any]:
     containers = definition(component, **changes)["ContainerDefinitions"]
-    (found,) = (one for one in containers if one["Name"] == component.name)
-    return dict(found)
+    (properties,) = (item for item in containers if item["Name"] == component.name)
+    return dict(properties)
 
 
 def environment(component: AnyComponent, **changes: str) -> dict[str, str]:
@@ -107,19 +107,19 @@ def injected(component: AnyComponent, **changes: str) -> dict[str, str]:
 
 
 def service(component: AnyComponent, **changes: str) -> dict[str, Any]:
-    resources = resolved(page_of(component), **changes).resources
-    found: dict[str, Any] = resources[component.title]["Properties"]
-    return found
+    resources = resolved(template_of(component), **changes).resources
+    result: dict[str, Any] = resources[component.title]["Properties"]
+    return result
 
 
 def statements(
     component: AnyComponent, role: str, **changes: str
 ) -> list[dict[str, Any]]:
     """What the ``Task`` or ``Execution`` role of its task may do, by its own policy."""
-    resources = resolved(page_of(component), **changes).resources
+    resources = resolved(template_of(component), **changes).resources
     policy = resources[f"{host(component).title}{role}Policy"]["Properties"]
-    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
-    return found
+    result: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return result
 
 
-SERVICES = tuple(one for one in COMPONENTS if one.is_service)
+SERVICES = tuple(component for component in COMPONENTS if component.is_service)

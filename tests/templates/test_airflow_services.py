@@ -1,4 +1,4 @@
-"""Airflow's own components: who is found by whom, and what an operator can paste."""
+"""Airflow's components: service discovery, and the commands for operators."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ def test_a_long_answer_is_not_cut_off_by_the_proxy() -> None:
     assert "AppProtocol" not in mapping
 
 
-def test_nobody_else_sits_behind_a_proxy() -> None:
+def test_only_api_server_and_workers_use_service_connect() -> None:
     # DAG processor and triggerer run the Execution API in their own process.
     for component in SERVICES:
         if component.name not in ("api-server", "worker"):
             assert "ServiceConnectConfiguration" not in service(component)
 
 
-def test_the_api_servers_load_is_seen_three_times_a_minute() -> None:
-    (wanted,) = service(API_SERVER)["Monitoring"]["MetricConfigurations"]
-    assert wanted == {
+def test_api_server_cpu_metric_has_high_resolution() -> None:
+    (with_flower,) = service(API_SERVER)["Monitoring"]["MetricConfigurations"]
+    assert with_flower == {
         "MetricNames": ["CPUUtilization"],
         "ResolutionSeconds": metrics.API_CPU_RESOLUTION_SECONDS,
     }
 
 
-def test_flower_and_all_of_it_exists_only_when_wanted() -> None:
+def test_flower_resources_exist_only_if_enabled() -> None:
     without = resolved("AirflowServices", EnableFlower="false").resources
     assert not [name for name in without if name.startswith("Flower")]
-    wanted = resolved("AirflowServices").resources
-    assert {name for name in wanted if name not in without} == {
+    with_flower = resolved("AirflowServices").resources
+    assert {name for name in with_flower if name not in without} == {
         *("Flower", "FlowerDefinition", "FlowerLog"),
         *("FlowerExecutionPolicy", "FlowerExecutionRole"),
         *("FlowerTaskPolicy", "FlowerTaskRole"),
@@ -74,7 +74,7 @@ def test_flower_and_all_of_it_exists_only_when_wanted() -> None:
     )
 
 
-def test_a_login_works_under_every_name_of_the_page() -> None:
+def test_the_api_server_has_no_base_url() -> None:
     # With [api] base_url, Airflow sends each login to that one name, which a person
     # with a forwarded port cannot reach; without, it stays where the person is.
     assert "AIRFLOW__API__BASE_URL" not in environment(API_SERVER)
@@ -88,7 +88,7 @@ def words(command: str) -> list[str]:
     return shlex.split(command)
 
 
-def test_an_operator_can_paste_an_airflow_command() -> None:
+def test_the_airflow_command_is_valid_in_a_shell() -> None:
     pasted = words(resolved("AirflowServices").outputs["RunCommand"])
     assert pasted[:3] == ["aws", "ecs", "run-task"]
     given = dict(zip(pasted[3::2], pasted[4::2], strict=True))
@@ -110,7 +110,7 @@ def test_the_arguments_of_a_command_reach_airflow_as_a_shell_reads_them(
     airflow = tmp_path / "airflow"
     airflow.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
     airflow.chmod(0o755)
-    said = subprocess.run(  # noqa: S603 - the command of the built task
+    output = subprocess.run(  # noqa: S603 - the command of the built task
         container(COMMAND)["Command"][3:],
         env={
             "PATH": f"{tmp_path}:/usr/bin:/bin",
@@ -120,10 +120,10 @@ def test_the_arguments_of_a_command_reach_airflow_as_a_shell_reads_them(
         text=True,
         check=True,
     ).stdout
-    assert said == "variables|set|a name|it's|"
+    assert output == "variables|set|a name|it's|"
 
 
-def test_the_page_is_reached_without_a_vpn() -> None:
+def test_the_port_forwarding_command_is_valid_in_a_shell() -> None:
     command = resolved("AirflowServices", **EXEC).outputs["PortForwardingCommand"]
     words(command)
     assert "list-tasks" in command
@@ -133,13 +133,13 @@ def test_the_page_is_reached_without_a_vpn() -> None:
     assert command.endswith("portNumber=8080,localPortNumber=8080")
 
 
-def test_without_a_shell_the_output_names_the_choice_that_allows_it() -> None:
-    said = resolved("AirflowServices").outputs["PortForwardingCommand"]
-    named = {title(leaf.name) for leaf in leaves(Parameters)} & set(said.split())
+def test_without_ecs_exec_the_output_names_its_parameter() -> None:
+    output = resolved("AirflowServices").outputs["PortForwardingCommand"]
+    named = {title(leaf.name) for leaf in leaves(Parameters)} & set(output.split())
     assert named == {"EnableExecuteCommand"}
 
 
-def test_it_fits_what_ecs_and_cloudformation_take() -> None:
+def test_task_definitions_fit_ecs_size_limits() -> None:
     # 64 KiB a task definition, the bootstrap's text included.
     for name, resource in document("AirflowServices")["Resources"].items():
         if resource["Type"] == "AWS::ECS::TaskDefinition":

@@ -1,4 +1,4 @@
-"""The migration job: what it runs, what starts it anew, and what waits for it."""
+"""The migration job: its function, its triggers, and the services that wait for it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from typing import Any, cast
 from compiler.references import references
 from fargate_runtime.migration import custom_resource
 from templates.airflow.components import COMPONENTS, MIGRATION
-from tests.templates.tasks import container, document, environment, page_of, resolved
+from tests.templates.tasks import (
+    container,
+    document,
+    environment,
+    resolved,
+    template_of,
+)
 
 RESOURCES = document("Migration")["Resources"]
-GATE = RESOURCES["Migration"]["Properties"]
+MIGRATION_PROPERTIES = RESOURCES["Migration"]["Properties"]
 
 
-def test_the_function_is_told_all_that_it_needs() -> None:
-    gate = resolved("Migration").resources["Migration"]["Properties"]
-    assert gate == {
+def test_the_custom_resource_has_the_functions_input() -> None:
+    properties = resolved("Migration").resources["Migration"]["Properties"]
+    assert properties == {
         "ServiceToken": "<Migration.MigrationFunction.Arn>",
         "ServiceTimeout": 3600,
         "Cluster": "given-ClusterArn",
@@ -30,18 +36,18 @@ def test_the_function_is_told_all_that_it_needs() -> None:
         "LogStreamPrefix": "migration",
         "Version": "given-Image given-RuntimeSha256",
     }
-    assert gate["Container"] == container(MIGRATION)["Name"]
+    assert properties["Container"] == container(MIGRATION)["Name"]
     options = container(MIGRATION)["LogConfiguration"]["Options"]
-    assert gate["LogGroup"] == options["awslogs-group"]
-    assert gate["LogStreamPrefix"] == options["awslogs-stream-prefix"]
+    assert properties["LogGroup"] == options["awslogs-group"]
+    assert properties["LogStreamPrefix"] == options["awslogs-stream-prefix"]
 
 
-def test_the_function_finds_what_it_is_told() -> None:
-    told = resolved("Migration").resources["Migration"]["Properties"]
-    asked: dict[str, Any] = {}
+def test_the_function_reads_the_custom_resources_properties() -> None:
+    properties = resolved("Migration").resources["Migration"]["Properties"]
+    call: dict[str, Any] = {}
 
     def run_task(**given: Any) -> dict[str, Any]:
-        asked.update(given)
+        call.update(given)
         return {"tasks": [{"taskArn": "arn:aws:ecs:r:1:task/airflow/f00"}]}
 
     request = dict.fromkeys(("StackId", "LogicalResourceId", "RequestId"), "x")
@@ -49,21 +55,21 @@ def test_the_function_finds_what_it_is_told() -> None:
         "custom_resource.Clients",
         SimpleNamespace(ecs=SimpleNamespace(run_task=run_task)),
     )
-    task = custom_resource.start(request, told, clients)
-    assert asked["cluster"] == "given-ClusterArn"
-    assert asked["taskDefinition"] == "<Migration.MigrationDefinition>"
-    assert asked["networkConfiguration"]["awsvpcConfiguration"] == {
+    task = custom_resource.start(request, properties, clients)
+    assert call["cluster"] == "given-ClusterArn"
+    assert call["taskDefinition"] == "<Migration.MigrationDefinition>"
+    assert call["networkConfiguration"]["awsvpcConfiguration"] == {
         "subnets": ["subnet-1", "subnet-2"],
         "securityGroups": ["given-MigrationGroupId"],
         "assignPublicIp": "DISABLED",
     }
     # As the awslogs driver names it: prefix, container, task.
-    assert custom_resource.stream(task, told) == "migration/migration/f00"
-    assert told["ServiceTimeout"] > custom_resource.LIMIT_SECONDS
+    assert custom_resource.stream(task, properties) == "migration/migration/f00"
+    assert properties["ServiceTimeout"] > custom_resource.LIMIT_SECONDS
 
 
-def test_the_function_may_do_exactly_what_it_does() -> None:
-    # Least privilege, both ways: a right too few is a gate that never opens.
+def test_the_function_has_exactly_the_permissions_of_its_calls() -> None:
+    # Least privilege, both ways: a missing permission fails every launch.
     services = {
         "ecs": "ecs",
         "logs": "logs",
@@ -86,10 +92,12 @@ def test_the_function_may_do_exactly_what_it_does() -> None:
     assert may == does | own_log | {"iam:PassRole"}
 
 
-def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
+def test_a_new_task_definition_runs_the_migration_again() -> None:
     # CloudFormation calls a custom resource when a property changes, and a task
     # definition with anything new in it is a new ARN.
-    assert ("MigrationDefinition", "") in set(references(GATE["TaskDefinition"]))
+    assert ("MigrationDefinition", "") in set(
+        references(MIGRATION_PROPERTIES["TaskDefinition"])
+    )
     read = {name for name, _ in references(RESOURCES["MigrationDefinition"])}
     assert read >= {
         *("Image", "RuntimeSha256", "WorkerSlots", "DatabaseHost"),
@@ -98,8 +106,8 @@ def test_a_new_image_runtime_secret_or_setting_runs_the_gate_again() -> None:
     }
 
 
-def test_the_gate_waits_for_every_right_of_its_function() -> None:
-    # A right that comes a second late is a launch that fails once in ten.
+def test_the_migration_waits_for_its_functions_permissions() -> None:
+    # A permission that is attached a second late fails one launch in ten.
     assert RESOURCES["Migration"]["DependsOn"] == "MigrationFunctionInvokePolicy"
     again = RESOURCES["MigrationFunctionInvokePolicy"]["Properties"]
     assert again["Roles"] == [{"Ref": "MigrationFunctionRole"}]
@@ -119,16 +127,16 @@ def test_the_function_is_the_runtime_that_the_containers_start_from() -> None:
     assert function["LoggingConfig"] == {"LogGroup": "<Migration.MigrationFunctionLog>"}
 
 
-def test_the_function_holds_no_secret_and_no_way_into_the_network() -> None:
-    # It starts a task and reads a log. What it does not have, nobody takes from it.
+def test_the_function_has_no_secret_and_no_vpc_access() -> None:
+    # It starts a task and reads a log. So it needs neither.
     function = resolved("Migration").resources["MigrationFunction"]["Properties"]
     assert not function.keys() & {"Environment", "VpcConfig"}
     for name in ("MigrationFunctionPolicy", "MigrationFunctionInvokePolicy"):
         assert "secretsmanager" not in str(RESOURCES[name])
 
 
-def test_a_launch_in_a_young_account_does_not_fail_for_want_of_concurrency() -> None:
-    # Ten executions at once are all that such an account has, and Lambda refuses to
+def test_the_function_reserves_no_concurrency() -> None:
+    # A new account has ten concurrent executions, and Lambda refuses to
     # reserve one of them.
     assert (
         "ReservedConcurrentExecutions"
@@ -136,20 +144,20 @@ def test_a_launch_in_a_young_account_does_not_fail_for_want_of_concurrency() -> 
     )
 
 
-def test_no_service_starts_before_its_version_has_passed() -> None:
+def test_services_depend_on_the_migration() -> None:
     # B5: each takes the output of this stack, so CloudFormation orders them.
-    assert resolved("Migration").outputs["Version"] == GATE_VERSION
+    assert resolved("Migration").outputs["Version"] == VERSION
     for component in COMPONENTS:
-        if page_of(component) != "Migration":
+        if template_of(component) != "Migration":
             assert (
                 environment(component)["MIGRATION_VERSION"] == "given-MigrationVersion"
             )
 
 
-GATE_VERSION = "given-Image given-RuntimeSha256"
+VERSION = "given-Image given-RuntimeSha256"
 
 
-def test_the_master_password_goes_to_the_setup_task_alone() -> None:
-    for page in ("AirflowServices", "Workers"):
-        assert "DatabaseAdminSecretArn" not in document(page)["Parameters"]
+def test_only_the_migration_has_the_master_password() -> None:
+    for template in ("AirflowServices", "Workers"):
+        assert "DatabaseAdminSecretArn" not in document(template)["Parameters"]
     assert "DatabaseAdminSecretArn" in document("Migration")["Parameters"]

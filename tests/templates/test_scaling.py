@@ -38,15 +38,15 @@ def deployed(**changes: str) -> Resources:
 
 
 @pytest.fixture(scope="module")
-def made() -> Resources:
+def resources() -> Resources:
     return deployed()
 
 
-def of_type(made: Resources, kind: str) -> dict[str, dict[str, Any]]:
+def of_type(resources: Resources, kind: str) -> dict[str, dict[str, Any]]:
     return {
-        name: one["Properties"]
-        for name, one in made.items()
-        if one["Type"].rpartition("::")[2] == kind
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"].rpartition("::")[2] == kind
     }
 
 
@@ -62,10 +62,12 @@ def change(policy: dict[str, Any], metric: float, threshold: float = 0.5) -> int
     return int(found[0])
 
 
-def scaling_alarms(made: Resources) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def scaling_alarms(
+    resources: Resources,
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every alarm that scales, with the policy that it sets off."""
-    policies = of_type(made, "ScalingPolicy")
-    for alarm in of_type(made, "Alarm").values():
+    policies = of_type(resources, "ScalingPolicy")
+    for alarm in of_type(resources, "Alarm").values():
         for action in alarm["AlarmActions"]:
             if action != TOPIC:
                 yield alarm, policies[action.removeprefix("<").removesuffix(".Arn>")]
@@ -74,10 +76,10 @@ def scaling_alarms(made: Resources) -> Iterator[tuple[dict[str, Any], dict[str, 
 @pytest.mark.parametrize(
     ("name", "sign"), [("ScaleOut", 1), ("ScaleIn", -1), ("RaiseToFallbackMinimum", 1)]
 )
-def test_bands_are_contiguous_and_change_as_many_workers_as_the_metric_says(
-    name: str, sign: int, made: Resources
+def test_steps_are_contiguous_and_follow_the_metric(
+    name: str, sign: int, resources: Resources
 ) -> None:
-    policy = of_type(made, "ScalingPolicy")[name]
+    policy = of_type(resources, "ScalingPolicy")[name]
     steps = policy["StepScalingPolicyConfiguration"]
     assert steps["AdjustmentType"] == "ChangeInCapacity"
     bands = steps["StepAdjustments"]
@@ -90,11 +92,11 @@ def test_bands_are_contiguous_and_change_as_many_workers_as_the_metric_says(
     assert change(policy, 300) == sign * 20
 
 
-def test_only_the_surplus_ever_shrinks_a_pool(made: Resources) -> None:
+def test_only_the_surplus_scales_a_pool_in(resources: Resources) -> None:
     # E1, D1: CPU and queue length scale in under running tasks.
     shrinking = [
         alarm
-        for alarm, policy in scaling_alarms(made)
+        for alarm, policy in scaling_alarms(resources)
         if any(
             band["ScalingAdjustment"] < 0
             for band in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
@@ -103,16 +105,16 @@ def test_only_the_surplus_ever_shrinks_a_pool(made: Resources) -> None:
     assert [alarm["MetricName"] for alarm in shrinking] == [contract.WORKER_SURPLUS]
 
 
-def test_one_actor_owns_the_desired_count(made: Resources) -> None:
+def test_one_actor_owns_the_desired_count(resources: Resources) -> None:
     # E6: two fight, and the capacity swings.
-    (target,) = of_type(made, "ScalableTarget").values()
+    (target,) = of_type(resources, "ScalableTarget").values()
     assert target["ResourceId"] == "service/cluster/workers"
     assert target["ScalableDimension"] == "ecs:service:DesiredCount"
     assert (target["MinCapacity"], target["MaxCapacity"]) == ("0", "25")
-    policies = of_type(made, "ScalingPolicy")
+    policies = of_type(resources, "ScalingPolicy")
     assert {one["PolicyType"] for one in policies.values()} == {"StepScaling"}
     assert {one["ScalingTargetId"] for one in policies.values()} == {"<Workers>"}
-    assert {id(policy) for _, policy in scaling_alarms(made)} == set(
+    assert {id(policy) for _, policy in scaling_alarms(resources)} == set(
         map(id, policies.values())
     ), "a policy that no alarm sets off"
 
@@ -121,10 +123,10 @@ def test_one_actor_owns_the_desired_count(made: Resources) -> None:
     ("alarm", "metric"),
     [("Deficit", "WorkerDeficit"), ("Surplus", "WorkerSurplus")],
 )
-def test_an_order_is_carried_out_within_one_round(
-    alarm: str, metric: str, made: Resources
+def test_scaling_alarms_act_within_one_round(
+    alarm: str, metric: str, resources: Resources
 ) -> None:
-    properties = of_type(made, "Alarm")[alarm]
+    properties = of_type(resources, "Alarm")[alarm]
     assert properties["Namespace"] == contract.METRIC_NAMESPACE
     assert properties["MetricName"] == metric
     assert properties["Dimensions"] == AUTOSCALER
@@ -135,23 +137,23 @@ def test_an_order_is_carried_out_within_one_round(
     assert contract.STORAGE_RESOLUTION == 1, "a ten-second alarm reads nothing else"
 
 
-def test_cooldowns_count_what_was_added_and_let_surplus_go(made: Resources) -> None:
+def test_cooldowns(resources: Resources) -> None:
     # Control 120 with its exception: the surplus is idle and unprotected already.
     seconds = {
         name: policy["StepScalingPolicyConfiguration"]["Cooldown"]
-        for name, policy in of_type(made, "ScalingPolicy").items()
+        for name, policy in of_type(resources, "ScalingPolicy").items()
     }
     assert seconds == {"ScaleOut": 30, "ScaleIn": 0, "RaiseToFallbackMinimum": 600}
 
 
-def test_a_missing_metric_never_scales(made: Resources) -> None:
-    for alarm, _ in scaling_alarms(made):
+def test_a_missing_metric_never_scales(resources: Resources) -> None:
+    for alarm, _ in scaling_alarms(resources):
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_a_silent_autoscaler_tells_somebody_and_orders_nothing(made: Resources) -> None:
-    # E3: a dead publisher freezes scaling without a sign.
-    heartbeat = of_type(made, "Alarm")["Heartbeat"]
+def test_a_missing_heartbeat_notifies_and_scales_nothing(resources: Resources) -> None:
+    # E3: a dead publisher freezes scaling unnoticed.
+    heartbeat = of_type(resources, "Alarm")["Heartbeat"]
     assert heartbeat["MetricName"] == contract.AUTOSCALER_HEARTBEAT
     assert heartbeat["Dimensions"] == AUTOSCALER
     assert heartbeat["TreatMissingData"] == "breaching"
@@ -160,10 +162,10 @@ def test_a_silent_autoscaler_tells_somebody_and_orders_nothing(made: Resources) 
     assert heartbeat["AlarmActions"] == heartbeat["OKActions"] == [TOPIC]
 
 
-def test_workers_that_take_nothing_are_reported(made: Resources) -> None:
-    # A1: healthy and idle, they looked well to everybody. A quarter of an hour is more
+def test_workers_without_tasks_raise_an_alarm(resources: Resources) -> None:
+    # A1: healthy and idle, they looked healthy. A quarter of an hour is more
     # than a start from nothing takes.
-    alarm = of_type(made, "Alarm")["Stalled"]
+    alarm = of_type(resources, "Alarm")["Stalled"]
     assert (alarm["MetricName"], alarm["Dimensions"]) == ("StalledTasks", AUTOSCALER)
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 15 * 60
     assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
@@ -173,9 +175,9 @@ def test_workers_that_take_nothing_are_reported(made: Resources) -> None:
     assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
 
 
-def test_every_alarm_does_something(made: Resources) -> None:
+def test_every_alarm_has_actions(resources: Resources) -> None:
     # Controls 121 and 122.
-    for name, alarm in of_type(made, "Alarm").items():
+    for name, alarm in of_type(resources, "Alarm").items():
         assert alarm["AlarmActions"], name
         assert alarm.get("ActionsEnabled", True), name
 
@@ -190,18 +192,20 @@ def shortfall(expression: str, beats: int | None, desired: int) -> int:
 
 @pytest.mark.parametrize("beats", [None, 0, 3])
 @pytest.mark.parametrize("desired", [0, 1, 2, 3, 25])
-def test_the_fallback_minimum_only_raises_and_only_while_the_autoscaler_is_silent(
-    beats: int | None, desired: int, made: Resources
+def test_the_fallback_only_raises_and_only_without_a_heartbeat(
+    beats: int | None, desired: int, resources: Resources
 ) -> None:
     # An exact capacity would cut a pool of 25 down to 2 under its tasks; and a step
     # policy whose alarm rings on missing data has no value to choose a step by.
-    alarm = of_type(made, "Alarm")["BelowFallbackMinimum"]
+    alarm = of_type(resources, "Alarm")["BelowFallbackMinimum"]
     queries = {query["Id"]: query for query in alarm["Metrics"]}
     (returned,) = (query for query in queries.values() if query["ReturnData"])
     value = shortfall(returned["Expression"], beats, desired)
     after = desired
     if value > alarm["Threshold"]:
-        after += change(of_type(made, "ScalingPolicy")["RaiseToFallbackMinimum"], value)
+        after += change(
+            of_type(resources, "ScalingPolicy")["RaiseToFallbackMinimum"], value
+        )
     assert after == (desired if beats else max(desired, 2))
 
     heartbeat = queries["heartbeats"]["MetricStat"]["Metric"]
@@ -220,7 +224,7 @@ def test_the_fallback_minimum_only_raises_and_only_while_the_autoscaler_is_silen
     }
 
 
-def test_a_pool_without_a_floor_is_left_where_it_stands() -> None:
+def test_a_pool_without_a_fallback_minimum_has_no_fallback() -> None:
     assert (
         not {"BelowFallbackMinimum", "RaiseToFallbackMinimum"}
         & deployed(PoolFallbackMinimum="0").keys()

@@ -1,4 +1,4 @@
-"""A pool of workers: how it is scaled, where it runs, and how a task survives it."""
+"""The workers of a pool: capacity providers, signals, queue and storage."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tests.templates.tasks import container, definition, environment, service
 
 
 @pytest.mark.parametrize("share", [0, 1, 50, 99, 100])
-def test_spot_and_on_demand_make_a_hundred(share: int) -> None:
+def test_spot_and_on_demand_weights_add_up_to_100(share: int) -> None:
     weights = {
-        one["CapacityProvider"]: int(one["Weight"])
-        for one in service(WORKER, PoolSpotPercent=str(share))[
+        item["CapacityProvider"]: int(item["Weight"])
+        for item in service(WORKER, PoolSpotPercent=str(share))[
             "CapacityProviderStrategy"
         ]
     }
     assert weights == {ON_DEMAND: 100 - share, SPOT: share}
 
 
-def test_no_worker_is_on_demand_in_a_pool_that_is_all_spot() -> None:
+def test_a_full_spot_pool_has_no_on_demand_base() -> None:
     # ECS refuses a base on a provider of weight 0.
-    for one in service(WORKER, PoolSpotPercent="100")["CapacityProviderStrategy"]:
-        assert "Base" not in one
+    for item in service(WORKER, PoolSpotPercent="100")["CapacityProviderStrategy"]:
+        assert "Base" not in item
     assert "LaunchType" not in service(WORKER)
 
 
@@ -36,14 +36,14 @@ def test_sigterm_reaches_celery_alone() -> None:
     assert "sh" not in command
 
 
-def test_a_worker_takes_its_own_queue() -> None:
+def test_a_worker_consumes_its_own_queue() -> None:
     command = container(WORKER)["Command"]
     assert command[-2:] == ["--queues", "given-PoolQueue"]
     # It leaves the host name alone: a worker exits if one of its name lives.
     assert "--celery-hostname" not in command
 
 
-def test_workers_find_the_api_server_and_serve_nobody_by_name() -> None:
+def test_workers_are_service_connect_clients_only() -> None:
     connect = service(WORKER)["ServiceConnectConfiguration"]
     assert connect["Enabled"] is True
     assert "Services" not in connect
@@ -53,7 +53,7 @@ def test_workers_find_the_api_server_and_serve_nobody_by_name() -> None:
     assert url == "given-ExecutionApiUrl"
 
 
-def test_the_scratch_disk_is_the_pools_choice() -> None:
+def test_ephemeral_storage_is_the_pools_setting() -> None:
     # D9: what tasks leave behind fills 20 GiB.
     assert definition(WORKER)["EphemeralStorage"] == {
         "SizeInGiB": "given-PoolEphemeralStorageGiB"

@@ -1,4 +1,4 @@
-"""The component table: who holds what, how each is known to be well, how it stops."""
+"""The component table: secrets, health checks, ports and stop timeouts."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ MATRIX: dict[Secret, set[AnyComponent]] = {
     Secret.ADMIN: {MIGRATION},
 }
 
-# What each looks like in a container: the variable, and the parameter with the ARN.
-LOOKS = {
+# The variables of each in a container, and the parameter with the ARN.
+VARIABLES = {
     Secret.METADATA: {
         "METADATA_USER": "given-DatabaseAirflowSecretArn:username::",
         "METADATA_PASSWORD": "given-DatabaseAirflowSecretArn:password::",
@@ -92,23 +92,25 @@ LOOKS = {
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
 
-def test_the_table_is_the_security_model() -> None:
-    # What a component holds, whoever gets into it holds: C6, D10, and the reason why
+def test_secrets_follow_airflows_security_model() -> None:
+    # What a component holds, its code holds: C6, D10, and the reason why
     # "the same secret everywhere" is wrong advice.
-    held = {secret: {c for c in COMPONENTS if secret in c.secrets} for secret in Secret}
-    assert held == MATRIX
+    holders_by_secret = {
+        secret: {c for c in COMPONENTS if secret in c.secrets} for secret in Secret
+    }
+    assert holders_by_secret == MATRIX
 
 
 @each_component
-def test_a_container_is_handed_exactly_its_secrets(component: AnyComponent) -> None:
+def test_a_container_has_exactly_its_secrets(component: AnyComponent) -> None:
     expected: dict[str, str] = {}
     for secret, holders in MATRIX.items():
-        expected |= LOOKS[secret] if component in holders else {}
+        expected |= VARIABLES[secret] if component in holders else {}
     assert injected(component) == expected
 
 
 @each_component
-def test_the_execution_role_reads_exactly_what_is_handed_over(
+def test_the_execution_role_reads_exactly_the_containers_secrets(
     component: AnyComponent,
 ) -> None:
     # Control 127: a role that may read one secret more makes the matrix a rumour.
@@ -117,15 +119,15 @@ def test_the_execution_role_reads_exactly_what_is_handed_over(
         for s in statements(component, "Execution")
         if "secretsmanager:GetSecretValue" in s["Action"]
     ]
-    handed = [
+    sources = [
         source
         for resident in containers_of(host(component))
         for source in injected(resident).values()
     ]
-    assert sorted(reading) == sorted({source.partition(":")[0] for source in handed})
+    assert sorted(reading) == sorted({source.partition(":")[0] for source in sources})
 
 
-def test_a_worker_is_given_no_way_to_the_metadata() -> None:
+def test_workers_have_no_metadata_secrets() -> None:
     # DAG authors hold whatever a worker holds: no parameter brings these in at all.
     parameters = document("Workers")["Parameters"].keys()
     assert not parameters & {
@@ -137,7 +139,7 @@ def test_a_worker_is_given_no_way_to_the_metadata() -> None:
     }
 
 
-def test_two_fernet_keys_are_known_only_while_one_replaces_the_other() -> None:
+def test_a_second_fernet_key_exists_only_during_a_rotation() -> None:
     # ECS does not start a task whose secret it cannot find.
     arn = "given-PreviousFernetSecretArn"
     while_rotating = injected(WORKER, PreviousFernetSecretArn=arn)
@@ -147,7 +149,7 @@ def test_two_fernet_keys_are_known_only_while_one_replaces_the_other() -> None:
 
 
 @each_component
-def test_a_service_is_asked_whether_it_is_well(component: AnyComponent) -> None:
+def test_services_have_health_checks(component: AnyComponent) -> None:
     # Control 95, within ECS's limits. A one-off task ends, and its status tells.
     if not component.is_service:
         assert "HealthCheck" not in container(component)
@@ -161,7 +163,7 @@ def test_a_service_is_asked_whether_it_is_well(component: AnyComponent) -> None:
 
 
 @each_component
-def test_a_health_check_asks_what_exists(component: AnyComponent) -> None:
+def test_health_checks_use_existing_endpoints(component: AnyComponent) -> None:
     # F2: /health of the API server is gone, and /api/v2/monitor/health is always 200.
     command = component.health.command if component.health else ""
     if "fargate_runtime.health" in command:
@@ -186,14 +188,14 @@ def test_stopping_takes_no_longer_than_fargate_allows(
 
 
 @pytest.mark.parametrize("component", [WORKER, API_SERVER], ids=lambda c: c.name)
-def test_what_finishes_its_work_first_is_given_all_the_time(
+def test_components_that_finish_requests_have_the_longest_stop_timeout(
     component: AnyComponent,
 ) -> None:
     assert container(component)["StopTimeout"] == 120
 
 
 @each_component
-def test_ports_are_those_that_the_rules_open(component: AnyComponent) -> None:
+def test_container_ports_match_security_group_rules(component: AnyComponent) -> None:
     opened: dict[AnyComponent, int] = {
         API_SERVER: ports.API_SERVER,
         TRIGGERER: ports.TRIGGERER_LOGS,
@@ -204,12 +206,12 @@ def test_ports_are_those_that_the_rules_open(component: AnyComponent) -> None:
     assert mapped == ([opened[component]] if component in opened else [])
 
 
-def test_the_autoscaler_never_takes_the_scheduler_with_it() -> None:
-    # E3: whoever is beside the scheduler may fail, and is started again in place. ECS
-    # takes no shorter period, and starts nothing again that did not run for so long.
-    made = container(AUTOSCALER)
-    assert made["Essential"] is False
-    assert made["RestartPolicy"] == {"Enabled": True, "RestartAttemptPeriod": 60}
+def test_the_autoscaler_is_not_essential_and_restarts_in_place() -> None:
+    # E3: a container beside the scheduler may fail, and restarts in place. ECS takes no
+    # shorter period, and restarts no container that ran for less.
+    properties = container(AUTOSCALER)
+    assert properties["Essential"] is False
+    assert properties["RestartPolicy"] == {"Enabled": True, "RestartAttemptPeriod": 60}
     for component in COMPONENTS:
         if component is not AUTOSCALER:
             assert container(component)["Essential"] is True
@@ -217,20 +219,20 @@ def test_the_autoscaler_never_takes_the_scheduler_with_it() -> None:
 
 
 @pytest.mark.parametrize("memory", ["1024", "2048", "8192", "30720", "122880"])
-def test_the_autoscaler_takes_its_memory_from_the_scheduler_and_no_more(
+def test_container_memory_adds_up_to_the_task(
     memory: str,
 ) -> None:
     # Control 98: Fargate refuses a task whose containers want more than it has; and
     # without limits the autoscaler's growth would be the scheduler's end.
     sizes = {
-        one["Name"]: int(one["Memory"])
-        for one in definition(SCHEDULER, SchedulerSizeMemory=memory)[
+        item["Name"]: int(item["Memory"])
+        for item in definition(SCHEDULER, SchedulerSizeMemory=memory)[
             "ContainerDefinitions"
         ]
     }
     assert sizes == {"scheduler": int(memory) - 256, "autoscaler": 256}
 
 
-def test_only_author_code_takes_the_operators_policies() -> None:
+def test_only_components_with_author_code_have_extra_policies() -> None:
     authors = {c for c in COMPONENTS if c.runs_author_code}
     assert authors == {WORKER, DAG_PROCESSOR, TRIGGERER}

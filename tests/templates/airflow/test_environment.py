@@ -39,8 +39,8 @@ TRANSPORT = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
-# What Airflow must be told, by whom it must be known, and nobody else.
-TOLD = {
+# Variables and values, and exactly the components that have them.
+EXPECTED = {
     ("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor"): (*FIVE, FLOWER, MIGRATION, COMMAND),
     (
         "AIRFLOW__CORE__AUTH_MANAGER",
@@ -187,22 +187,22 @@ READ_FROM_A_COMMAND = {
     "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD",
 }
 
-HARD_SECRET = "a:b/c?d#e%f@g h&i=j+k$HOME~"  # noqa: S105 - nobody's
+HARD_SECRET = "a:b/c?d#e%f@g h&i=j+k$HOME~"  # noqa: S105 - not a real one
 
 
 @pytest.mark.parametrize(
-    ("told", "components"), TOLD.items(), ids=[name for name, _ in TOLD]
+    ("row", "components"), EXPECTED.items(), ids=[name for name, _ in EXPECTED]
 )
-def test_a_setting_reaches_exactly_those_it_is_for(
-    told: tuple[str, str], components: tuple[AnyComponent, ...]
+def test_a_variable_is_set_for_exactly_its_components(
+    row: tuple[str, str], components: tuple[AnyComponent, ...]
 ) -> None:
-    variable, value = told
-    found = {c.name: environment(c).get(variable) for c in COMPONENTS}
-    assert found == {c.name: value if c in components else None for c in COMPONENTS}
+    variable, value = row
+    values = {c.name: environment(c).get(variable) for c in COMPONENTS}
+    assert values == {c.name: value if c in components else None for c in COMPONENTS}
 
 
 @each_component
-def test_no_variable_is_given_twice(component: AnyComponent) -> None:
+def test_no_variable_is_set_twice(component: AnyComponent) -> None:
     # ECS takes the last of two, and nobody sees which that is.
     names = [e["Name"] for e in container(component)["Environment"]]
     names += [s["Name"] for s in container(component)["Secrets"]]
@@ -210,7 +210,7 @@ def test_no_variable_is_given_twice(component: AnyComponent) -> None:
 
 
 @each_component
-def test_the_entrypoint_is_not_led_astray(component: AnyComponent) -> None:
+def test_no_variable_triggers_the_entrypoint(component: AnyComponent) -> None:
     # F10: it takes these for the broker's, and tests the wrong host. B5: it hides the
     # failure of a migration or of a user's creation that it is asked for.
     names = environment(component).keys() | injected(component).keys()
@@ -220,14 +220,14 @@ def test_the_entrypoint_is_not_led_astray(component: AnyComponent) -> None:
 
 @each_component
 def test_no_plain_variable_holds_a_secret(component: AnyComponent) -> None:
-    # Controls 104 and 105: whoever may describe the task reads it; and names do not
-    # betray a URL with a password in it.
+    # Controls 104 and 105: everyone who may describe the task reads it; and no value is
+    # a URL with a password in it.
     for name, value in environment(component).items():
         assert not name.endswith(("PASSWORD", "SECRET", "SECRET_KEY", "_USER")), name
         assert not re.search(r"://[^/\s]*:[^/\s]*@", value), name
 
 
-def test_the_autoscaler_is_told_nothing_of_airflow() -> None:
+def test_the_autoscaler_has_no_airflow_configuration() -> None:
     # It does not import Airflow: what it does not have cannot be taken from it.
     names = environment(AUTOSCALER).keys() | injected(AUTOSCALER).keys()
     assert not [name for name in names if name.startswith("AIRFLOW__")]
@@ -235,9 +235,9 @@ def test_the_autoscaler_is_told_nothing_of_airflow() -> None:
     assert not [name for name in names if name.startswith("RESULTS_")]
 
 
-def test_every_setting_and_secret_is_used_and_explained() -> None:
-    told = {name for c in COMPONENTS for name in environment(c)}
-    assert told == {row.name for row in ENVIRONMENT}
+def test_every_row_is_used_and_has_a_reason() -> None:
+    variables = {name for c in COMPONENTS for name in environment(c)}
+    assert variables == {row.name for row in ENVIRONMENT}
     rotating = {"PreviousFernetSecretArn": "arn"}
     handed = {name for c in COMPONENTS for name in injected(c, **rotating)}
     assert handed == {row.name for row in SECRETS}
@@ -245,23 +245,23 @@ def test_every_setting_and_secret_is_used_and_explained() -> None:
         assert row.why.endswith("."), row.name
 
 
-def test_commands_stand_where_airflow_reads_them() -> None:
+def test_cmd_settings_are_those_that_airflow_reads() -> None:
     commands = {row.name for row in ENVIRONMENT if row.name.endswith("_CMD")}
     assert commands == READ_FROM_A_COMMAND
 
 
 def as_airflow_runs(component: AnyComponent, variable: str) -> str:
-    """Run a _CMD of the built task with hard passwords; return all that it prints."""
-    told = environment(component) | {
+    """Run a _CMD of the built task with difficult passwords; return its output."""
+    variables = environment(component) | {
         name: "an-airflow-user" if name.endswith("_USER") else HARD_SECRET * 2
         for name in injected(component)
     }
-    told |= {name: "store.example" for name in told if name.endswith("_HOST")}
-    told |= {name: "5433" for name in told if name.endswith("_PORT")}
+    variables |= {name: "store.example" for name in variables if name.endswith("_HOST")}
+    variables |= {name: "5433" for name in variables if name.endswith("_PORT")}
     here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(  # noqa: S603 - our own commands
-        shlex.split(told[variable]),
-        env=told | {"PATH": here, "PYTHONPATH": str(ROOT)},
+        shlex.split(variables[variable]),
+        env=variables | {"PATH": here, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
@@ -295,18 +295,18 @@ def test_a_url_survives_any_password(
     )
 
 
-def test_flowers_login_is_user_colon_password() -> None:
-    said = as_airflow_runs(FLOWER, "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD")
-    assert said == f"an-airflow-user:{HARD_SECRET * 2}"
+def test_flower_login_is_user_colon_password() -> None:
+    output = as_airflow_runs(FLOWER, "AIRFLOW__CELERY__FLOWER_BASIC_AUTH_CMD")
+    assert output == f"an-airflow-user:{HARD_SECRET * 2}"
 
 
-def test_a_fernet_key_comes_out_of_a_secret() -> None:
+def test_fernet_key_is_derived_from_the_secret() -> None:
     # C5: Fernet wants 44 characters that end in "=".
-    said = as_airflow_runs(TRIGGERER, "AIRFLOW__CORE__FERNET_KEY_CMD")
-    assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", said)
+    output = as_airflow_runs(TRIGGERER, "AIRFLOW__CORE__FERNET_KEY_CMD")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", output)
 
 
-def test_what_airflow_imports_by_name_is_in_the_runtime() -> None:
+def test_names_that_airflow_imports_exist_in_the_runtime() -> None:
     for key in ("SQL_ALCHEMY_CONNECT_ARGS", "SQL_ALCHEMY_CONNECT_ARGS_ASYNC"):
         path = environment(API_SERVER)[f"AIRFLOW__DATABASE__{key}"]
         module, _, name = path.rpartition(".")
@@ -314,7 +314,7 @@ def test_what_airflow_imports_by_name_is_in_the_runtime() -> None:
 
 
 @pytest.mark.parametrize("component", [SCHEDULER, WORKER], ids=lambda c: c.name)
-def test_celerys_own_engine_is_as_careful_as_airflows(component: AnyComponent) -> None:
+def test_celery_results_engine_has_tls_and_keepalives(component: AnyComponent) -> None:
     # A7 and B1: no database setting reaches it, so a failover would leave it behind.
     options = json.loads(
         environment(component)[
@@ -329,7 +329,7 @@ def test_celerys_own_engine_is_as_careful_as_airflows(component: AnyComponent) -
     assert options == {"pool_pre_ping": True, "pool_recycle": 1200}
 
 
-def test_dag_code_does_not_inherit_our_tls() -> None:
+def test_dag_code_does_not_inherit_tls_variables() -> None:
     # A DAG's own PostgreSQL server has another authority: with these in the
     # environment, every connection to it would fail.
     assert "PGSSLMODE" not in environment(WORKER)
@@ -337,7 +337,7 @@ def test_dag_code_does_not_inherit_our_tls() -> None:
     assert command[3:5] == ["env", "--unset=PGSSLROOTCERT"]
 
 
-def test_a_message_is_never_delivered_again_under_a_running_task() -> None:
+def test_visibility_timeout_exceeds_the_longest_task() -> None:
     # A4 and D8. Protection from scale-in ends after 2,880 minutes at the latest, and
     # a deployment may take three hours more.
     seconds = int(environment(WORKER)[f"{TRANSPORT}VISIBILITY_TIMEOUT"])
@@ -349,16 +349,16 @@ def test_a_message_is_never_delivered_again_under_a_running_task() -> None:
     assert seconds >= (2880 + 180) * 60 > longest * 60
 
 
-def test_a_lost_broker_is_tried_for_ever() -> None:
-    # A1: workers that gave up stood there, healthy and idle, until restarted.
+def test_a_lost_broker_is_retried_forever() -> None:
+    # A1: workers that gave up stayed healthy and idle until restarted.
     extra = json.loads(environment(WORKER)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
     assert extra["broker_connection_max_retries"] is None
     assert extra["broker_channel_error_retry"] is True
 
 
-def test_a_worker_takes_nothing_before_it_is_protected() -> None:
+def test_only_workers_import_the_protection_bootstep() -> None:
     # D1: without the import it would consume unprotected, and lose what it runs. And
-    # nobody else is to become a worker by it.
+    # no other component may import it.
     configs = {
         component.name: json.loads(
             environment(component)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"]
@@ -374,7 +374,7 @@ def test_a_worker_takes_nothing_before_it_is_protected() -> None:
     assert (ROOT / "fargate_runtime" / "worker" / "bootsteps.py").is_file()
 
 
-def test_a_message_is_published_when_the_broker_is_back() -> None:
+def test_publications_are_retried_during_a_broker_outage() -> None:
     # Refused at once, ten tasks failed in an outage of eight seconds: the provider
     # repeats what timed out and fails what was refused.
     environ = environment(SCHEDULER)
@@ -385,14 +385,14 @@ def test_a_message_is_published_when_the_broker_is_back() -> None:
     assert int(environ["AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES"]) >= 60
 
 
-def test_a_result_is_written_when_its_database_is_back() -> None:
+def test_results_are_retried_during_a_database_outage() -> None:
     # Refused at once, a worker threw away fourteen messages in eight seconds, and
     # their tasks stayed queued.
     extra = json.loads(environment(WORKER)["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
     assert extra["result_backend_always_retry"] is True
 
 
-def test_a_task_outlives_a_failover_of_the_database() -> None:
+def test_tasks_retry_the_execution_api_during_a_failover() -> None:
     # With the default of five questions, four tasks failed in an outage of 45 s.
     environ = environment(WORKER)
     retries = int(environ["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"])
@@ -400,7 +400,7 @@ def test_a_task_outlives_a_failover_of_the_database() -> None:
     assert retries * wait > 120
 
 
-def test_the_number_of_tasks_at_once_is_known() -> None:
+def test_no_variable_changes_the_worker_concurrency() -> None:
     # worker_autoscale overrides the concurrency that the scaling divides by. And a
     # limit that is written here would hide the one that the start works out.
     for component in COMPONENTS:
@@ -408,30 +408,34 @@ def test_the_number_of_tasks_at_once_is_known() -> None:
         assert not environment(component).keys() & {*LIMITS}
 
 
-def test_dags_come_from_the_root_of_the_bucket_with_the_task_role() -> None:
+def test_dag_bundles_use_the_bucket_root_and_the_task_role() -> None:
     # F6: a prefix under which nothing lies yet fails. And a connection aws_default
     # that users make for their own tasks must not change whose rights we use.
     for component in (*FIVE, COMMAND):
-        told = environment(component)
-        (bundle,) = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+        variables = environment(component)
+        (bundle,) = json.loads(
+            variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+        )
         assert bundle["classpath"].endswith(".s3.S3DagBundle")
         assert bundle["kwargs"] == {
             "bucket_name": "given-DagBucketName",
             "aws_conn_id": None,
             "refresh_interval": 60,
         }
-        assert "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID" not in told
+        assert "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID" not in variables
 
 
 def test_every_container_finds_the_runtime() -> None:
     for component in (*SERVICES, AUTOSCALER, MIGRATION, COMMAND):
-        told = environment(component)
-        assert told["PYTHONPATH"] == told["RUNTIME_PATH"]
-        assert {name: told[name] for name in told if name.startswith("RUNTIME_")} == {
+        variables = environment(component)
+        assert variables["PYTHONPATH"] == variables["RUNTIME_PATH"]
+        assert {
+            name: variables[name] for name in variables if name.startswith("RUNTIME_")
+        } == {
             "RUNTIME_BUCKET": "given-RuntimeBucket",
             "RUNTIME_KEY": "given-RuntimeKey",
             "RUNTIME_SHA256": "given-RuntimeSha256",
-            "RUNTIME_PATH": told["RUNTIME_PATH"],
+            "RUNTIME_PATH": variables["RUNTIME_PATH"],
         }
 
 

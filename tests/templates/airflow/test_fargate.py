@@ -19,14 +19,14 @@ from templates.airflow.components import (
     AnyComponent,
 )
 from tests.templates.tasks import (
-    PAGES,
     SERVICES,
+    TEMPLATES,
     container,
     definition,
     document,
     host,
-    page_of,
     service,
+    template_of,
 )
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
@@ -34,34 +34,34 @@ each_service = pytest.mark.parametrize("component", SERVICES, ids=lambda c: c.na
 
 
 @each_component
-def test_a_container_is_nobody_and_can_do_nothing(component: AnyComponent) -> None:
+def test_containers_are_unprivileged(component: AnyComponent) -> None:
     # Controls 89 to 93. The group must be root's: the entrypoint refuses another.
-    made = container(component)
-    assert made["User"] == "50000:0"
-    assert "Privileged" not in made
-    assert made["LinuxParameters"] == {
+    properties = container(component)
+    assert properties["User"] == "50000:0"
+    assert "Privileged" not in properties
+    assert properties["LinuxParameters"] == {
         "Capabilities": {"Drop": ["ALL"]},
         "InitProcessEnabled": True,
     }
 
 
 @each_component
-def test_a_log_never_stalls_what_writes_it(component: AnyComponent) -> None:
+def test_logging_never_blocks_a_process(component: AnyComponent) -> None:
     # F9 and controls 94 and 99: with a blocking driver a throttled CloudWatch stops
     # the scheduler in the middle of a line.
     logging = container(component)["LogConfiguration"]
     assert logging["LogDriver"] == "awslogs"
     options = logging["Options"]
     assert (options["mode"], options["max-buffer-size"]) == ("non-blocking", "25m")
-    group = f"<{page_of(component)}.{host(component).title}Log>"
+    group = f"<{template_of(component)}.{host(component).title}Log>"
     assert options["awslogs-group"] == group
     assert options["awslogs-stream-prefix"] == component.name
 
 
-def test_a_log_is_encrypted_expires_and_outlives_the_stack() -> None:
+def test_log_groups_are_encrypted_expire_and_are_retained() -> None:
     # Controls 55 to 57: what went wrong in a launch is read after its rollback.
-    for page in PAGES:
-        for name, resource in document(page)["Resources"].items():
+    for template in TEMPLATES:
+        for name, resource in document(template)["Resources"].items():
             if resource["Type"] == "AWS::Logs::LogGroup":
                 assert resource["DeletionPolicy"] == "Retain", name
                 assert resource["UpdateReplacePolicy"] == "Retain", name
@@ -72,12 +72,12 @@ def test_a_log_is_encrypted_expires_and_outlives_the_stack() -> None:
 
 
 @each_component
-def test_the_bootstrap_comes_first_and_the_images_entrypoint_stays(
+def test_the_command_is_the_bootstrap_before_the_components(
     component: AnyComponent,
 ) -> None:
-    made = container(component)
-    assert "EntryPoint" not in made
-    python, flag, bootstrap, *command = made["Command"]
+    properties = container(component)
+    assert "EntryPoint" not in properties
+    python, flag, bootstrap, *command = properties["Command"]
     assert [python, flag] == ["python", "-c"]
     assert bootstrap == fargate.BOOTSTRAP.read_text()
     assert tuple(command[: len(component.command)]) == component.command
@@ -86,45 +86,47 @@ def test_the_bootstrap_comes_first_and_the_images_entrypoint_stays(
 @each_component
 def test_a_task_has_two_roles_of_its_own(component: AnyComponent) -> None:
     # Controls 100 and 103.
-    made = definition(component)
-    start = f"<{page_of(component)}.{host(component).title}"
-    assert made["ExecutionRoleArn"] == f"{start}ExecutionRole.Arn>"
-    assert made["TaskRoleArn"] == f"{start}TaskRole.Arn>"
-    assert "PidMode" not in made
+    properties = definition(component)
+    start = f"<{template_of(component)}.{host(component).title}"
+    assert properties["ExecutionRoleArn"] == f"{start}ExecutionRole.Arn>"
+    assert properties["TaskRoleArn"] == f"{start}TaskRole.Arn>"
+    assert "PidMode" not in properties
 
 
 @each_component
-def test_a_task_runs_on_the_chosen_processor_within_its_memory(
+def test_tasks_have_the_architecture_and_memory_of_their_settings(
     component: AnyComponent,
 ) -> None:
-    made = definition(component)
+    properties = definition(component)
     prefix = "Pool" if component is WORKER else ""
-    architecture = made["RuntimePlatform"]["CpuArchitecture"]
+    architecture = properties["RuntimePlatform"]["CpuArchitecture"]
     assert architecture == f"given-{prefix}Architecture"
-    containers = made["ContainerDefinitions"]
-    alone = {container["Memory"] for container in containers} == {made["Memory"]}
-    assert alone or sum(int(one["Memory"]) for one in containers) == int(made["Memory"])
-    assert made["NetworkMode"] == "awsvpc"
+    containers = properties["ContainerDefinitions"]
+    alone = {container["Memory"] for container in containers} == {properties["Memory"]}
+    assert alone or sum(int(item["Memory"]) for item in containers) == int(
+        properties["Memory"]
+    )
+    assert properties["NetworkMode"] == "awsvpc"
 
 
 @each_component
-def test_a_read_only_root_leaves_the_folders_that_airflow_writes(
+def test_a_readonly_root_has_writable_volumes(
     component: AnyComponent,
 ) -> None:
     # Control 88: off, nothing is mounted, because Fargate gives a volume to root.
     assert not {"Volumes"} & definition(component).keys()
     assert "MountPoints" not in container(component)
     hardened = {"ReadonlyRootFilesystem": "true"}
-    made = container(component, **hardened)
-    assert made["ReadonlyRootFilesystem"] == "true"
-    mounted = {m["SourceVolume"]: m["ContainerPath"] for m in made["MountPoints"]}
+    properties = container(component, **hardened)
+    assert properties["ReadonlyRootFilesystem"] == "true"
+    mounted = {m["SourceVolume"]: m["ContainerPath"] for m in properties["MountPoints"]}
     assert set(mounted.values()) == {"/tmp", "/opt/airflow"}  # noqa: S108 - paths
     volumes = {v["Name"] for v in definition(component, **hardened)["Volumes"]}
     assert volumes == mounted.keys()
 
 
 @each_service
-def test_a_bad_release_heals_itself(component: AnyComponent) -> None:
+def test_failed_deployments_roll_back(component: AnyComponent) -> None:
     # Controls 108, 109 and 111: without them a stack hangs for three hours.
     assert service(component)["DeploymentConfiguration"] == {
         "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
@@ -134,57 +136,57 @@ def test_a_bad_release_heals_itself(component: AnyComponent) -> None:
 
 
 @each_service
-def test_a_task_is_in_the_private_network_of_its_own_group(
+def test_services_use_private_subnets_and_their_own_security_group(
     component: AnyComponent,
 ) -> None:
     # Controls 112, 113 and 115.
-    made = service(component)
-    network = made["NetworkConfiguration"]["AwsvpcConfiguration"]
+    properties = service(component)
+    network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert network == {
         "AssignPublicIp": "DISABLED",
         "SecurityGroups": [f"given-{component.title}GroupId"],
         "Subnets": ["subnet-1", "subnet-2"],
     }
-    assert made["PlatformVersion"] == "LATEST"
+    assert properties["PlatformVersion"] == "LATEST"
 
 
 @each_service
-def test_costs_can_be_told_apart(component: AnyComponent) -> None:
+def test_tasks_have_cost_allocation_tags(component: AnyComponent) -> None:
     # Control 118.
-    made = service(component)
-    assert made["EnableECSManagedTags"] is True
-    assert made["PropagateTags"] == "SERVICE"
+    properties = service(component)
+    assert properties["EnableECSManagedTags"] is True
+    assert properties["PropagateTags"] == "SERVICE"
 
 
 @each_service
-def test_only_workers_are_never_moved_between_zones(component: AnyComponent) -> None:
+def test_only_workers_are_exempt_from_zone_rebalancing(component: AnyComponent) -> None:
     # D4 and control 114: it is on by default, and stops healthy workers.
     stated = "DISABLED" if component is WORKER else "ENABLED"
     assert service(component)["AvailabilityZoneRebalancing"] == stated
 
 
 @each_service
-def test_a_shell_needs_the_operators_switch(component: AnyComponent) -> None:
+def test_ecs_exec_requires_the_parameter(component: AnyComponent) -> None:
     assert service(component)["EnableExecuteCommand"] == "false"
     allowed = service(component, EnableExecuteCommand="true")
     assert allowed["EnableExecuteCommand"] == "true"
 
 
-def test_behind_the_load_balancer_a_start_is_waited_for() -> None:
+def test_load_balanced_services_have_a_grace_period() -> None:
     # G1 and control 116: a check that counts too early is a rollback loop.
     for component in SERVICES:
-        made = service(component)
+        properties = service(component)
         if component in (API_SERVER, FLOWER):
             start = container(component)["HealthCheck"]["StartPeriod"]
-            assert made["HealthCheckGracePeriodSeconds"] >= start
-            (registered,) = made["LoadBalancers"]
+            assert properties["HealthCheckGracePeriodSeconds"] >= start
+            (registered,) = properties["LoadBalancers"]
             assert registered["ContainerName"] == component.name
             assert registered["ContainerPort"] == component.port
         else:
-            assert "LoadBalancers" not in made
+            assert "LoadBalancers" not in properties
 
 
-def test_what_is_scaled_has_no_count_in_the_template() -> None:
+def test_scaled_services_have_no_desired_count() -> None:
     # E4: a count here resets the scaling at each update, in the middle of the day.
     counts = {c.name: service(c).get("DesiredCount") for c in SERVICES}
     assert counts == {

@@ -1,4 +1,4 @@
-"""What the roles may do: no more than the table says, and only for whom it says."""
+"""Permissions of the roles: exactly those of the table, for its components only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from templates.airflow.components import (
     WORKER,
     AnyComponent,
 )
-from tests.templates.tasks import PAGES, host, page_of, resolved, statements
+from tests.templates.tasks import TEMPLATES, host, resolved, statements, template_of
 
 ARCHIVE = ("s3:GetObject", "arn:aws:s3:::given-RuntimeBucket/given-RuntimeKey")
 LOG_BUCKET = "arn:aws:s3:::given-LogBucketName"
@@ -69,25 +69,25 @@ EXTRAS = {"ExtraPolicyArns": "arn:a,arn:b"}
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
 
-def pairs(found: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    return {(a, r) for s in found for a in s["Action"] for r in s["Resource"]}
+def pairs(policy: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(a, r) for s in policy for a in s["Action"] for r in s["Resource"]}
 
 
 def every_statement(**changes: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for page in PAGES:
-        for name, resource in resolved(page, **changes).resources.items():
+    for template in TEMPLATES:
+        for name, resource in resolved(template, **changes).resources.items():
             if resource["Type"] == "AWS::IAM::ManagedPolicy":
                 for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
-                    yield f"{page}.{name}", statement
+                    yield f"{template}.{name}", statement
 
 
 @each_component
-def test_code_in_a_task_may_do_exactly_this(component: AnyComponent) -> None:
+def test_task_roles_have_exactly_these_permissions(component: AnyComponent) -> None:
     assert pairs(statements(component, "Task")) == {ARCHIVE} | MAY[component]
 
 
 @each_component
-def test_fargate_starts_a_task_with_its_own_log_and_image_only(
+def test_execution_roles_have_exactly_these_permissions(
     component: AnyComponent,
 ) -> None:
     may = {
@@ -96,7 +96,7 @@ def test_fargate_starts_a_task_with_its_own_log_and_image_only(
         if not action.startswith("secretsmanager:")
     }
     repositories = "arn:aws:ecr:eu-central-1:*:repository/*"
-    log = f"<{page_of(component)}.{host(component).title}Log.Arn>"
+    log = f"<{template_of(component)}.{host(component).title}Log.Arn>"
     assert may == {
         ("ecr:GetAuthorizationToken", "*"),
         ("ecr:BatchCheckLayerAvailability", repositories),
@@ -108,7 +108,7 @@ def test_fargate_starts_a_task_with_its_own_log_and_image_only(
     }
 
 
-def test_code_in_a_task_reads_no_secret() -> None:
+def test_task_roles_read_no_secrets() -> None:
     # Control 103: in a worker it is the DAG authors' code, and a secret of another
     # component would be one call away.
     for component in COMPONENTS:
@@ -116,7 +116,7 @@ def test_code_in_a_task_reads_no_secret() -> None:
             assert not action.startswith("secretsmanager:"), component.name
 
 
-def test_nothing_is_allowed_on_everything_but_what_has_no_resource() -> None:
+def test_wildcard_resources_only_where_actions_have_none() -> None:
     # Control 129.
     for place, statement in every_statement(**EXEC):
         if "*" in statement["Resource"]:
@@ -127,27 +127,27 @@ def test_nothing_is_allowed_on_everything_but_what_has_no_resource() -> None:
 
 
 def narrowed(statement: dict[str, Any]) -> bool:
-    """Whether a statement without a resource is bound by the condition that we want."""
-    bonds = {
+    """Whether a statement without a resource has the condition that it needs."""
+    conditions = {
         "cloudwatch:PutMetricData": {
             "StringEquals": {"cloudwatch:namespace": contract.METRIC_NAMESPACE}
         },
         "ecs:ListServices": {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}},
     }
     (action,) = statement["Action"]
-    return bool(statement.get("Condition") == bonds.get(action, "nothing"))
+    return bool(statement.get("Condition") == conditions.get(action, "nothing"))
 
 
-def test_the_autoscaler_sees_the_services_of_its_own_cluster() -> None:
+def test_the_autoscaler_reads_services_of_its_own_cluster() -> None:
     for statement in statements(AUTOSCALER, "Task"):
         if any(action.startswith("ecs:") for action in statement["Action"]):
-            bond = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
-            assert statement["Condition"] == bond
+            condition = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
+            assert statement["Condition"] == condition
 
 
-def test_the_key_opens_for_a_service_or_a_session_and_not_by_hand() -> None:
-    # Control 128: without a condition, whoever gets a ciphertext of any service of
-    # this stack could decrypt it.
+def test_the_kms_key_is_used_only_via_services_or_sessions() -> None:
+    # Control 128: without a condition, the role could decrypt any ciphertext of
+    # this stack.
     for place, statement in every_statement(**EXEC):
         if any(action.startswith("kms:") for action in statement["Action"]):
             assert statement["Resource"] == [KEY], place
@@ -159,7 +159,7 @@ def test_the_key_opens_for_a_service_or_a_session_and_not_by_hand() -> None:
             ), place
 
 
-def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
+def test_the_migration_function_runs_only_its_own_task() -> None:
     resources = resolved("Migration").resources
     policy = resources["MigrationFunctionPolicy"]["Properties"]["PolicyDocument"][
         "Statement"
@@ -188,32 +188,32 @@ def test_the_gate_can_run_its_own_task_and_pass_its_two_roles() -> None:
 
 
 def attached(component: AnyComponent, role: str, **changes: str) -> list[str]:
-    resources = resolved(page_of(component), **changes).resources
-    made = resources[f"{host(component).title}{role}Role"]["Properties"]
-    found: list[str] = made["ManagedPolicyArns"]
-    return found
+    resources = resolved(template_of(component), **changes).resources
+    properties = resources[f"{host(component).title}{role}Role"]["Properties"]
+    arns: list[str] = properties["ManagedPolicyArns"]
+    return arns
 
 
 @each_component
 @pytest.mark.parametrize("changes", [{}, EXEC, EXTRAS, EXEC | EXTRAS])
-def test_a_role_carries_its_own_policy_and_what_a_switch_adds(
+def test_roles_have_their_own_policy_and_optional_ones(
     component: AnyComponent, changes: dict[str, str]
 ) -> None:
-    page = page_of(component)
+    template = template_of(component)
     component = host(component)
-    expected = [f"<{page}.{component.title}TaskPolicy>"]
+    expected = [f"<{template}.{component.title}TaskPolicy>"]
     if component.is_service and changes.get("EnableExecuteCommand"):
-        expected.append(f"<{page}.ExecPolicy>")
+        expected.append(f"<{template}.ExecPolicy>")
     if component in {WORKER, DAG_PROCESSOR, TRIGGERER} and "ExtraPolicyArns" in (
         changes
     ):
         expected += ["arn:a", "arn:b"]
     assert attached(component, "Task", **changes) == expected
-    execution = f"<{page}.{component.title}ExecutionPolicy>"
+    execution = f"<{template}.{component.title}ExecutionPolicy>"
     assert attached(component, "Execution", **changes) == [execution]
 
 
-def test_a_shell_is_recorded_where_the_cluster_says() -> None:
+def test_exec_sessions_are_logged_to_the_clusters_log_group() -> None:
     # Control 86. Without the switch there is no such policy at all.
     assert "ExecPolicy" not in resolved("Workers").resources
     policy = resolved("Workers", **EXEC).resources["ExecPolicy"]["Properties"]
@@ -229,13 +229,13 @@ def test_a_shell_is_recorded_where_the_cluster_says() -> None:
 
 
 def roles(**changes: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for page in PAGES:
-        for name, resource in resolved(page, **changes).resources.items():
+    for template in TEMPLATES:
+        for name, resource in resolved(template, **changes).resources.items():
             if resource["Type"] == "AWS::IAM::Role":
-                yield f"{page}.{name}", resource["Properties"]
+                yield f"{template}.{name}", resource["Properties"]
 
 
-def test_a_role_is_assumed_for_this_account_alone() -> None:
+def test_roles_trust_services_for_this_account_only() -> None:
     # Control 123, the confused deputy. Lambda documents the account only.
     for place, role in roles():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -248,7 +248,7 @@ def test_a_role_is_assumed_for_this_account_alone() -> None:
             assert place == "Migration.MigrationFunctionRole"
 
 
-def test_the_operators_boundary_is_around_every_role() -> None:
+def test_every_role_has_the_permissions_boundary() -> None:
     boundary = "arn:aws:iam::123456789012:policy/edge"
     for place, role in roles(PermissionsBoundaryArn=boundary):
         assert role["PermissionsBoundary"] == boundary, place
@@ -256,10 +256,10 @@ def test_the_operators_boundary_is_around_every_role() -> None:
         assert "PermissionsBoundary" not in role, place
 
 
-def test_a_policy_fits_into_what_iam_stores() -> None:
+def test_policies_fit_iam_size_limits() -> None:
     # 6,144 characters a managed policy; ARNs of 128 and more stand for the symbols.
-    for page in PAGES:
-        for name, resource in resolved(page, **EXEC).resources.items():
+    for template in TEMPLATES:
+        for name, resource in resolved(template, **EXEC).resources.items():
             if resource["Type"] == "AWS::IAM::ManagedPolicy":
                 text = json.dumps(resource["Properties"]["PolicyDocument"])
                 longest = re.sub(r"<[^>]*>|given-\w+", "x" * 140, text)

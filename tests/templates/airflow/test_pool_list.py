@@ -46,23 +46,23 @@ def library(pools: tuple[Pool, ...]) -> dict[str, Any]:
     return {page.path: json.loads(page.text()) for page in root.walk()}
 
 
-def launched(pools: tuple[Pool, ...] = POOLS, /, **chosen: str) -> Stack:
+def airflow_services(pools: tuple[Pool, ...] = POOLS, /, **values: str) -> Stack:
     pages = library(pools)
-    return deploy(pages["parent.template.json"], pages, chosen).child("AirflowServices")
+    return deploy(pages["parent.template.json"], pages, values).child("AirflowServices")
 
 
-def told(services: Stack) -> str:
-    """What the autoscaler's container finds in its environment."""
+def pools_json(services: Stack) -> str:
+    """The list of pools in the autoscaler's environment."""
     task = services.resources["SchedulerDefinition"]["Properties"]
     (autoscaler,) = (
-        one for one in task["ContainerDefinitions"] if one["Name"] == AUTOSCALER.name
+        item for item in task["ContainerDefinitions"] if item["Name"] == AUTOSCALER.name
     )
     environment = {each["Name"]: each["Value"] for each in autoscaler["Environment"]}
     return str(environment["SCALING_POOLS"])
 
 
 def accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
-    """Whatever a parameter takes, written as a person would write it."""
+    """Values that a parameter accepts, written as a person would write them."""
     if "AllowedValues" in definition:
         return st.sampled_from([str(value) for value in definition["AllowedValues"]])
     if definition["Type"] == "Number":
@@ -75,35 +75,35 @@ def accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_the_autoscaler_understands_whatever_an_operator_may_choose(
+def test_the_autoscaler_parses_every_accepted_value(
     data: st.DataObject,
 ) -> None:
     definitions = library(POOLS)["parent.template.json"]["Parameters"]
-    chosen = {
+    values = {
         name: data.draw(accepted(definition), name)
         for name, definition in definitions.items()
         if name.startswith("DefaultWorkers")
     }
     fewest, most = sorted(
-        int(chosen[f"DefaultWorkers{bound}"]) for bound in ("Minimum", "Maximum")
+        int(values[f"DefaultWorkers{bound}"]) for bound in ("Minimum", "Maximum")
     )
-    chosen |= {
+    values |= {
         "DefaultWorkersMinimum": str(fewest),
         "DefaultWorkersMaximum": str(max(1, most)),
     }
 
-    first, second = Settings.parse(told(launched(**chosen))).pools
+    first, second = Settings.parse(pools_json(airflow_services(**values))).pools
 
     assert first == PoolSettings(
         name="default",
         queue="default",
-        concurrency=int(chosen["DefaultWorkersConcurrency"]),
+        concurrency=int(values["DefaultWorkersConcurrency"]),
         minimum=fewest,
         maximum=max(1, most),
-        scaling_profile=ScalingProfile(chosen["DefaultWorkersScalingProfile"]),
-        target_start_seconds=seconds(chosen["DefaultWorkersTargetStartSeconds"]),
-        scale_in_delay_seconds=seconds(chosen["DefaultWorkersScaleInDelaySeconds"]),
-        predictive_scaling=chosen["DefaultWorkersPredictiveScaling"] == "true",
+        scaling_profile=ScalingProfile(values["DefaultWorkersScalingProfile"]),
+        target_start_seconds=seconds(values["DefaultWorkersTargetStartSeconds"]),
+        scale_in_delay_seconds=seconds(values["DefaultWorkersScaleInDelaySeconds"]),
+        predictive_scaling=values["DefaultWorkersPredictiveScaling"] == "true",
     )
     assert second.name == "spot"
 
@@ -112,7 +112,7 @@ def seconds(text: str) -> int | None:
     return int(text) if text else None
 
 
-def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
+def test_fixed_settings_reach_the_autoscaler_too() -> None:
     pool = Pool(
         name="special",
         queue="special",
@@ -127,16 +127,18 @@ def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
             "predictive_scaling": False,
         },
     )
-    (found,) = Settings.parse(told(launched((pool,)))).pools
-    assert {name: getattr(found, name) for name in EVERY_FIELD} == {
+    (pool_settings,) = Settings.parse(pools_json(airflow_services((pool,)))).pools
+    assert {name: getattr(pool_settings, name) for name in EVERY_FIELD} == {
         name: pool.all_fixed[name] for name in EVERY_FIELD
     }
 
 
 @pytest.mark.parametrize("scaling_profile", ScalingProfile)
-def test_an_empty_objective_is_the_styles_own(scaling_profile: ScalingProfile) -> None:
+def test_an_empty_target_start_is_the_profiles_own(
+    scaling_profile: ScalingProfile,
+) -> None:
     (pool, _) = Settings.parse(
-        told(launched(DefaultWorkersScalingProfile=scaling_profile))
+        pools_json(airflow_services(DefaultWorkersScalingProfile=scaling_profile))
     ).pools
     assert pool.target_start_seconds is None
     assert pool.objective == OBJECTIVE_SECONDS[scaling_profile]
@@ -159,10 +161,10 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         for number in range(50)
     )
     for pools in (FIXED, longest):
-        services = launched(pools)
+        services = airflow_services(pools)
         for name, value in services.parameters.items():
             assert len(str(value).encode()) <= 4096, name
-        names = [pool.name for pool in Settings.parse(told(services)).pools]
+        names = [pool.name for pool in Settings.parse(pools_json(services)).pools]
         assert names == [pool.name for pool in pools]
         # And ECS takes 64 KiB a task definition.
         definition = services.resources["SchedulerDefinition"]["Properties"]
@@ -228,14 +230,14 @@ CONTRADICTIONS = (
 
 
 @pytest.mark.parametrize("choices", CONTRADICTIONS, ids=str)
-def test_what_the_autoscaler_would_refuse_is_refused_before_anything_is_made(
+def test_values_that_the_autoscaler_refuses_fail_the_build(
     choices: dict[str, str],
 ) -> None:
-    # It would find out in the night, when it starts; the operator is told at the build.
-    chosen = {f"DefaultWorkers{name}": value for name, value in choices.items()}
+    # Otherwise the autoscaler would refuse it at its start; here the build does.
+    values = {f"DefaultWorkers{name}": value for name, value in choices.items()}
     with pytest.raises(SettingsError):
-        Settings.parse(told(launched(**chosen)))
-    environment = EnvironmentFile(name="x", source="x.json", parameters=chosen)
+        Settings.parse(pools_json(airflow_services(**values)))
+    environment = EnvironmentFile(name="x", source="x.json", parameters=values)
     root = library(POOLS)["parent.template.json"]
     assert validate(environment, root, checks()).problems
 
@@ -248,7 +250,7 @@ def test_what_the_autoscaler_would_refuse_is_refused_before_anything_is_made(
         ((Pool(name="a", queue="x"), Pool(name="a", queue="y")), ("a", "a")),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused_in_the_autoscalers_words(
+def test_duplicate_pools_are_refused_in_the_autoscalers_words(
     pools: tuple[Pool, ...], names: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as in_the_autoscaler:
@@ -266,26 +268,26 @@ def test_a_table_that_contradicts_itself_is_refused_in_the_autoscalers_words(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "slots"),
+    ("values", "slots"),
     [
         ({}, 160),
         ({"DefaultWorkersMaximum": "25", "DefaultWorkersConcurrency": "16"}, 480),
         ({"Parallelism": "400"}, 400),
     ],
 )
-def test_airflow_may_run_what_the_workers_of_all_pools_can(
-    chosen: dict[str, str], slots: int
+def test_parallelism_is_the_capacity_of_all_pools(
+    values: dict[str, str], slots: int
 ) -> None:
     # Of several schedulers each may, since one may be left alone.
-    task = launched(**chosen).resources["SchedulerDefinition"]["Properties"]
+    task = airflow_services(**values).resources["SchedulerDefinition"]["Properties"]
     scheduler = task["ContainerDefinitions"][0]
     environ = {each["Name"]: each["Value"] for each in scheduler["Environment"]}
     set_limits(environ)
     assert environ["AIRFLOW__CORE__PARALLELISM"] == str(slots)
 
 
-def test_fifty_fixed_pools_add_up_too() -> None:
-    task = launched(FIXED).resources["SchedulerDefinition"]["Properties"]
+def test_parallelism_of_fifty_fixed_pools() -> None:
+    task = airflow_services(FIXED).resources["SchedulerDefinition"]["Properties"]
     scheduler = task["ContainerDefinitions"][0]
     environ = {each["Name"]: each["Value"] for each in scheduler["Environment"]}
     set_limits(environ)

@@ -1,4 +1,4 @@
-"""The arithmetic between choices: what would launch, and would then not work."""
+"""Checks across parameters: values that would launch, and then not work."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
 
 def template(pools: tuple[Pool, ...] = POOLS) -> dict[str, Any]:
-    """What every root has that asks for these choices: parameters and Rules."""
+    """A root with the product's parameters and Rules."""
     page = Template("parent", "A root.", "", Build(), is_root=True)
     for leaf in leaves(Parameters):
         page.declare(leaf, "Choices")
@@ -51,7 +51,7 @@ def parent() -> dict[str, Any]:
     return template()
 
 
-def chosen(parameters: Mapping[str, str]) -> EnvironmentFile:
+def environment_file(parameters: Mapping[str, str]) -> EnvironmentFile:
     return EnvironmentFile(
         name="dev",
         source="dev.json",
@@ -61,15 +61,15 @@ def chosen(parameters: Mapping[str, str]) -> EnvironmentFile:
 
 
 def problems(**parameters: str) -> tuple[Problem, ...]:
-    """What the constraints and the checks say; the Rules have tests of their own."""
+    """Problems of constraints and checks; the Rules have tests of their own."""
     without_rules = parent() | {"Rules": {}}
-    return validate(chosen(parameters), without_rules, checks()).problems
+    return validate(environment_file(parameters), without_rules, checks()).problems
 
 
 def the_problem(**parameters: str) -> Problem:
-    found = problems(**parameters)
-    assert len(found) == 1, "\n".join(map(str, found))
-    return found[0]
+    report = problems(**parameters)
+    assert len(report) == 1, "\n".join(map(str, report))
+    return report[0]
 
 
 ENDPOINTS = {
@@ -89,7 +89,7 @@ PUBLIC = {
 
 
 def test_the_defaults_launch() -> None:
-    assert validate(chosen({}), parent(), checks()).problems == ()
+    assert validate(environment_file({}), parent(), checks()).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_defaults_launch() -> None:
         {"WebClientCidr2": "198.51.100.7/32", "WebClientCidr3": "172.16.0.0/12"},
     ],
 )
-def test_what_would_work_is_let_pass(parameters: dict[str, str]) -> None:
+def test_valid_parameters_pass(parameters: dict[str, str]) -> None:
     assert problems(**parameters) == ()
 
 
@@ -257,15 +257,17 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
 
 
 @pytest.mark.parametrize(("parameters", "what", "remedy"), REFUSED)
-def test_what_would_not_work_is_refused(
+def test_invalid_parameters_are_refused(
     parameters: dict[str, str], what: str, remedy: str
 ) -> None:
-    found = problems(**parameters)
+    report = problems(**parameters)
 
-    assert any(what in one.what and remedy in one.remedy for one in found), found
+    assert any(
+        what in problem.what and remedy in problem.remedy for problem in report
+    ), report
 
 
-def test_a_mistake_is_told_once() -> None:
+def test_a_mistake_is_reported_once() -> None:
     for parameters, what, _ in REFUSED:
         if not any(name.endswith("Maximum") for name in parameters):
             # More workers also need more of everything else, and that is told too.
@@ -273,26 +275,26 @@ def test_a_mistake_is_told_once() -> None:
 
 
 def test_more_tasks_than_addresses_are_refused() -> None:
-    found = problems(SpotWorkersMaximum="4100")
+    report = problems(SpotWorkersMaximum="4100")
 
     assert any(
         "Up to 4117 tasks need 8234 addresses, and the private subnets have 8182."
-        in one.what
-        for one in found
+        in problem.what
+        for problem in report
     )
     assert not any("addresses" in p.what for p in problems(SpotWorkersMaximum="4000"))
     assert not any(
-        "addresses" in one.what
-        for one in problems(**EXISTING, SpotWorkersMaximum="4100")
+        "addresses" in problem.what
+        for problem in problems(**EXISTING, SpotWorkersMaximum="4100")
     )
 
 
-def test_every_check_is_seen_to_fail() -> None:
+def test_every_check_fails_for_some_parameters() -> None:
     # A Rule that nothing breaks guards nothing; so with a check.
     base = parent() | {"Rules": {}}
     silent = {check.name: check for check in checks()}
     for parameters in [*(row[0] for row in REFUSED), {"SpotWorkersMaximum": "4100"}]:
-        environment = chosen(parameters)
+        environment = environment_file(parameters)
         for name, check in list(silent.items()):
             if validate(environment, base, [check]).problems:
                 del silent[name]
@@ -312,15 +314,15 @@ def test_every_count_is_checked_for_fractions() -> None:
 
     for name, definition in numbers.items():
         half = f"{definition.get('MinValue', 0)}.5"
-        found = [one.what for one in problems(**{name: half})]
+        report = [problem.what for problem in problems(**{name: half})]
         in_halves = name in ("DatabaseMinCapacity", "DatabaseMaxCapacity")
-        assert (f"{half} is not a whole number." in found) is not in_halves, name
+        assert (f"{half} is not a whole number." in report) is not in_halves, name
 
 
 def test_the_sum_of_the_connections_is_shown() -> None:
-    found = the_problem(DatabaseMaxCapacity="1")
+    report = the_problem(DatabaseMaxCapacity="1")
 
-    assert found.why == (
+    assert report.why == (
         "(schedulers 1 + API servers 4 x 1 + DAG processor 1 + triggerers 1) x "
         "(pool 5 + overflow 10) + for Celery's results: worker processes 180 + "
         "schedulers 1 + autoscalers 1 x 2 = 288."
@@ -336,14 +338,14 @@ def test_a_small_minimum_caps_the_connections() -> None:
     }
     assert problems(**many) == ()
 
-    found = the_problem(**many, DatabaseMinCapacity="0.5")
+    report = the_problem(**many, DatabaseMinCapacity="0.5")
 
-    assert "1600 are to be used" in found.what
-    assert "and DatabaseMinCapacity to 1, or lower" in found.remedy
+    assert "1600 are to be used" in report.what
+    assert "and DatabaseMinCapacity to 1, or lower" in report.remedy
 
 
 @pytest.mark.parametrize("name", sorted({n for c in checks() for n in c.reads}))
-def test_a_parameter_that_is_renamed_is_missed_aloud(name: str) -> None:
+def test_a_renamed_parameter_fails_its_checks(name: str) -> None:
     definitions = parent()["Parameters"]
     assert name in definitions
     renamed = parent() | {
@@ -353,13 +355,15 @@ def test_a_parameter_that_is_renamed_is_missed_aloud(name: str) -> None:
         "Rules": {},
     }
 
-    found = validate(chosen({}), renamed, checks()).problems
+    report = validate(environment_file({}), renamed, checks()).problems
 
-    assert found
-    assert all(f"it reads {name}, which the parent" in one.what for one in found)
+    assert report
+    assert all(
+        f"it reads {name}, which the parent" in problem.what for problem in report
+    )
 
 
-def test_the_sizes_are_those_the_linter_knows() -> None:
+def test_fargate_sizes_match_the_linters() -> None:
     # Its table is kept by AWS; reading the file spares us importing the linter.
     spec = importlib.util.find_spec("cfnlint")
     assert spec
@@ -379,7 +383,7 @@ def test_the_sizes_are_those_the_linter_knows() -> None:
     assert max(known) == 32768, "Fargate has a new size: offer it?"
 
 
-def test_the_longest_task_ends_before_its_message_comes_again() -> None:
+def test_the_longest_task_ends_before_redelivery() -> None:
     most = parent()["Parameters"]["LongestTaskMinutes"]["MaxValue"]
     assert int(most) * 60 < VISIBILITY_SECONDS
 
@@ -387,8 +391,8 @@ def test_the_longest_task_ends_before_its_message_comes_again() -> None:
     raised = json.loads(json.dumps(parent()))
     raised["Parameters"]["LongestTaskMinutes"]["MaxValue"] = 99999
     late = {"LongestTaskMinutes": str(VISIBILITY_SECONDS // 60)}
-    (found,) = validate(chosen(late), raised, checks()).problems
-    assert "the task would run twice" in found.why
+    (report,) = validate(environment_file(late), raised, checks()).problems
+    assert "the task would run twice" in report.why
 
 
 FIXED = Pool(
@@ -404,17 +408,17 @@ FIXED = Pool(
 )
 
 
-def test_what_a_pools_entry_fixes_is_checked_too() -> None:
+def test_fixed_settings_of_a_pool_are_checked_too() -> None:
     pools = (*POOLS, FIXED)
-    found = validate(chosen({}), template(pools), checks(pools)).problems
+    report = validate(environment_file({}), template(pools), checks(pools)).problems
 
-    said = "\n".join(map(str, found))
+    said = "\n".join(map(str, report))
     assert "Set memory of the fixed pool in templates/airflow/pools.py to 2048" in said
     assert "minimum of the fixed pool in templates/airflow/pools.py is 3" in said
     assert "FixedWorkersMemory" not in said
 
 
-def test_fifty_pools_are_checked_as_two_are() -> None:
+def test_fifty_pools_are_checked() -> None:
     pools = tuple(
         Pool(
             name=f"p{i}",
@@ -426,25 +430,29 @@ def test_fifty_pools_are_checked_as_two_are() -> None:
     )
     table = checks(pools)
 
-    found = validate(chosen({"P49WorkersMaximum": "0.5"}), template(pools), table)
+    report = validate(
+        environment_file({"P49WorkersMaximum": "0.5"}), template(pools), table
+    )
 
-    assert any("P49WorkersMaximum" in problem.where for problem in found.problems)
+    assert any("P49WorkersMaximum" in problem.where for problem in report.problems)
 
 
 @settings(deadline=None)  # a busy machine is no finding
 @given(st.data())
-def test_whatever_the_parent_accepts_round_trips_through_every_shape(
+def test_accepted_values_round_trip_through_every_format(
     data: st.DataObject,
 ) -> None:
     definitions = parent()["Parameters"]
     some = data.draw(st.lists(st.sampled_from(sorted(definitions)), unique=True))
     values = {name: data.draw(_accepted(definitions[name])) for name in some}
     wrong = [
-        p for p in validate(chosen(values), parent()).problems if "Rule" not in p.what
+        p
+        for p in validate(environment_file(values), parent()).problems
+        if "Rule" not in p.what
     ]
     assert wrong == []
 
-    files = shapes(chosen(values), template_path="parent.template.json")
+    files = shapes(environment_file(values), template_path="parent.template.json")
 
     shape = {name.rpartition("/")[2]: text for name, text in files.items()}
     assert json.loads(shape["codepipeline.json"])["Parameters"] == values
@@ -490,9 +498,9 @@ def test_a_value_outside_its_bounds_is_always_refused(data: st.DataObject) -> No
         outside.append(st.integers(min_value=int(one["MaxValue"]) + 1))
     value = str(data.draw(st.one_of(outside)))
 
-    found = problems(**{name: value})
+    report = problems(**{name: value})
 
-    assert any(problem.where == f"dev.json:1 {name}" for problem in found)
+    assert any(problem.where == f"dev.json:1 {name}" for problem in report)
 
 
 def test_every_check_has_a_name_of_its_own() -> None:
