@@ -240,7 +240,7 @@ ADDITIONAL = {
         "test_airflow_celery_autoscaler_and_master_are_four_users"
     ),
     "The master's password reaches the migration job and nothing else": (
-        "test_the_master_password_goes_to_the_setup_task_alone"
+        "test_only_the_migration_has_the_master_password"
     ),
     "A restore from a snapshot is a parameter": (
         "test_restore_inherits_user_and_encryption_from_the_snapshot"
@@ -253,26 +253,26 @@ ADDITIONAL = {
         "test_stateful_resources_are_retained"
     ),
     "Each container gets exactly its secrets": (
-        "test_a_container_is_handed_exactly_its_secrets"
+        "test_a_container_has_exactly_its_secrets"
     ),
     "Each execution role reads exactly these secrets": (
-        "test_the_execution_role_reads_exactly_what_is_handed_over"
+        "test_the_execution_role_reads_exactly_the_containers_secrets"
     ),
     "SIGTERM reaches Celery alone": "test_sigterm_reaches_celery_alone",
     "A scaled service has no DesiredCount in the template": (
-        "test_what_is_scaled_has_no_count_in_the_template"
+        "test_scaled_services_have_no_desired_count"
     ),
     "Each task role has exactly the permissions in the table": (
-        "test_code_in_a_task_may_do_exactly_this"
+        "test_task_roles_have_exactly_these_permissions"
     ),
     "A silent autoscaler is reported": (
-        "test_a_silent_autoscaler_tells_somebody_and_orders_nothing"
+        "test_a_missing_heartbeat_notifies_and_scales_nothing"
     ),
     "Tasks that wait while no worker runs are reported": (
-        "test_workers_that_take_nothing_are_reported"
+        "test_workers_without_tasks_raise_an_alarm"
     ),
     "The scaling login goes to the autoscaler and the migration job only": (
-        "test_the_table_is_the_security_model"
+        "test_secrets_follow_airflows_security_model"
     ),
     "Known causes of lost tasks are avoided: signals, counts, protection": (
         "test_pitfall_is_avoided"

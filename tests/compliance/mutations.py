@@ -152,7 +152,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         (59, "FlowLog.TrafficType", "ACCEPT"),
         (60, "PublicSubnetB.MapPublicIpOnLaunch", True),
         (62, "NatB.SubnetId", {"Ref": "PublicSubnetA"}),
-        (62, "PrivateWayOutC.NatGatewayId", {"Ref": "NatA"}),
+        (62, "PrivateNatRouteC.NatGatewayId", {"Ref": "NatA"}),
         (64, f"S3.{STATEMENTS}/1", REMOVED),
         (64, f"S3.{STATEMENTS}/0/Condition", REMOVED),
         (65, "Vpc.EnableDnsHostnames", False),
@@ -354,7 +354,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         (119, "Workers.MinCapacity", 500),
         (
             120,
-            f"RaiseToFloor.{STEPS}",
+            f"RaiseToFallbackMinimum.{STEPS}",
             {"Cooldown": 0, "StepAdjustments": [{"ScalingAdjustment": -1}]},
         ),
         (121, "Surplus.AlarmActions", ["arn:elsewhere"]),

@@ -10,7 +10,7 @@ from tests.resolver import Stack, deploy
 
 
 def stack(email: str = "") -> Stack:
-    document = json.loads(Build().page(alarm_topic.define).text())
+    document = json.loads(Build().template(alarm_topic.define).text())
     return deploy(document, {}, {"KeyArn": "<key>", "Email": email})
 
 

@@ -25,7 +25,7 @@ GIVEN = {
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, dict[str, Any]]:
-    document = Build().page(api_scaling.define).document
+    document = Build().template(api_scaling.define).document
     return deploy(document, {}, GIVEN).resources
 
 

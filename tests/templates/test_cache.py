@@ -23,7 +23,7 @@ PRODUCTION = {
 
 
 def stack(name: str = "airflow", **changes: str) -> Stack:
-    page = Build().page(cache.define)
+    page = Build().template(cache.define)
     return deploy(json.loads(page.text()), {}, PRODUCTION | changes, name=name)
 
 

@@ -41,7 +41,7 @@ RECIPES = {
 
 
 def deployed(slots: str) -> Stack:
-    document = Build().page(credentials.define).document
+    document = Build().template(credentials.define).document
     return deploy(document, {}, {"KeyArn": KEY, "FernetKeyRotation": slots})
 
 
@@ -82,8 +82,8 @@ def test_first_fernet_key_encrypts_and_the_other_decrypts(
     stack = deployed(slots)
     outputs = stack.outputs
     primary, previous = expected
-    assert outputs["KeysFernetSecretArn"] == primary
-    assert outputs["KeysPreviousFernetSecretArn"] == previous
+    assert outputs["FernetSecretArn"] == primary
+    assert outputs["PreviousFernetSecretArn"] == previous
     keys = {f"<{name}>" for name in stack.resources if name.startswith("Fernet")}
     assert keys == {primary, previous} - {""}
 

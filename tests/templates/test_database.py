@@ -34,7 +34,7 @@ PRODUCTION = {
 
 
 def stack(**changes: str) -> Stack:
-    page = Build().page(database.define)
+    page = Build().template(database.define)
     return deploy(json.loads(page.text()), {}, PRODUCTION | changes)
 
 
@@ -56,7 +56,7 @@ def needs(document: dict[str, Any], name: str) -> set[str]:
 def test_log_group_is_created_before_any_instance() -> None:
     # RDS creates a missing group itself, without expiry or key, at the first line of
     # the log (cloudformation-coverage-roadmap #190).
-    document = json.loads(Build().page(database.define).text())
+    document = json.loads(Build().template(database.define).text())
     assert "Cluster" in needs(document, "Log")
     assert "Log" in needs(document, "Writer")
 
@@ -142,7 +142,7 @@ def test_offered_versions_fit_the_parameter_group() -> None:
 
 def test_writer_is_created_before_the_reader() -> None:
     # The instance that is created first becomes the writer.
-    assert "Writer" in needs(json.loads(Build().page(database.define).text()), "Reader")
+    assert "Writer" in needs(json.loads(Build().template(database.define).text()), "Reader")
 
 
 def test_instance_events_follow_the_reader() -> None:

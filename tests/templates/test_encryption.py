@@ -15,7 +15,7 @@ ACCOUNT = PSEUDO["AWS::AccountId"]
 
 @pytest.fixture(scope="module")
 def statements() -> list[dict[str, Any]]:
-    document = Build().page(encryption.define).document
+    document = Build().template(encryption.define).document
     key = deploy(document, {}, {}).resources["Key"]["Properties"]
     return list(key["KeyPolicy"]["Statement"])
 
@@ -34,7 +34,7 @@ def test_key_is_used_by_this_account_and_named_services(
 
 
 def test_fargate_grants_decrypt_only(statements: list[dict[str, Any]]) -> None:
-    (grant,) = [s for s in statements if s["Sid"] == "ScratchDiskGrants"]
+    (grant,) = [s for s in statements if s["Sid"] == "EphemeralStorageGrants"]
     assert grant["Action"] == ["kms:CreateGrant"]
     assert grant["Condition"]["ForAllValues:StringEquals"] == {
         "kms:GrantOperations": ["Decrypt"]

@@ -10,7 +10,7 @@ import pytest
 from compiler.wiring import Build, title
 from templates import security
 from templates.airflow.ports import API_SERVER, FLOWER, HTTPS
-from templates.resources.connections import EDGES, GROUPS, TASKS
+from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS, TASKS
 from tests.resolver import deploy
 
 GIVEN = {
@@ -31,7 +31,7 @@ Connection = tuple[str, str, int]
 
 
 def deployed(**changes: str) -> dict[str, dict[str, Any]]:
-    document = Build().page(security.define).document
+    document = Build().template(security.define).document
     return deploy(document, {}, {**GIVEN, **changes}).resources
 
 
@@ -73,11 +73,11 @@ def expected() -> list[Connection]:
     """Return the connections of the table, written as in compiled rules."""
 
     def written(party: str) -> list[str]:
-        return [f"<{title(party)}.GroupId>"] if party in GROUPS else OUTSIDE[party]
+        return [f"<{title(party)}.GroupId>"] if party in SECURITY_GROUPS else OUTSIDE[party]
 
     return [
         (source, target, edge.port)
-        for edge in EDGES
+        for edge in CONNECTIONS
         for source in written(edge.source)
         for target in written(edge.target)
     ]
@@ -104,7 +104,7 @@ def test_egress_rules_equal_the_table(
 
 def test_database_is_reached_by_its_users_only() -> None:
     # Not by Flower or the load balancer.
-    assert {e.source for e in EDGES if e.target == "database"} == {
+    assert {e.source for e in CONNECTIONS if e.target == "database"} == {
         *(
             "api_server",
             "scheduler",
@@ -118,7 +118,7 @@ def test_database_is_reached_by_its_users_only() -> None:
 
 def test_broker_is_reached_by_celery_only() -> None:
     # The API server and the DAG processor publish nothing themselves.
-    assert {e.source for e in EDGES if e.target == "cache"} == {
+    assert {e.source for e in CONNECTIONS if e.target == "cache"} == {
         *("scheduler", "worker", "flower")
     }
 
@@ -132,12 +132,12 @@ def test_datastores_start_no_connection(resources: dict[str, dict[str, Any]]) ->
 def test_every_task_reaches_aws_services() -> None:
     # A task whose group cannot reach ECR, Logs or Secrets Manager never starts.
     for target in ("endpoints", "outbound", "s3"):
-        assert {e.source for e in EDGES if e.target == target} == set(TASKS)
-        assert {e.port for e in EDGES if e.target == target} == {HTTPS}
+        assert {e.source for e in CONNECTIONS if e.target == target} == set(TASKS)
+        assert {e.port for e in CONNECTIONS if e.target == target} == {HTTPS}
 
 
 def test_load_balancer_reaches_api_server_and_flower_only() -> None:
-    assert {(e.target, e.port) for e in EDGES if e.source == "load_balancer"} == {
+    assert {(e.target, e.port) for e in CONNECTIONS if e.source == "load_balancer"} == {
         ("api_server", API_SERVER),
         ("flower", FLOWER),
     }
@@ -148,7 +148,7 @@ def test_no_group_has_the_default_egress_rule(
 ) -> None:
     # Without any egress rule EC2 adds its own, which allows everything.
     groups = dict(of_type(resources, "SecurityGroup"))
-    assert groups.keys() == {title(name) for name in GROUPS}
+    assert groups.keys() == {title(name) for name in SECURITY_GROUPS}
     for properties in groups.values():
         (rule,) = properties["SecurityGroupEgress"]
         assert rule["CidrIp"] == "127.0.0.1/32"

@@ -17,7 +17,7 @@ BUCKETS = ("AccessLogs", "Dags", "TaskLogs")
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    document = Build().page(storage.define).document
+    document = Build().template(storage.define).document
     parameters = {"KeyArn": KEY, "LogExpiryDays": "400", "AccessLogExpiryDays": "365"}
     return deploy(document, {}, parameters)
 
@@ -79,7 +79,7 @@ def test_access_log_prefixes_are_permitted(
 
 def test_outputs_name_their_buckets(stack: Stack) -> None:
     assert stack.outputs == {
-        "BucketsDagBucketName": "<Dags>",
-        "BucketsLogBucketName": "<TaskLogs>",
+        "DagBucketName": "<Dags>",
+        "LogBucketName": "<TaskLogs>",
         "AccessLogBucketName": "<AccessLogs>",
     }

@@ -76,7 +76,7 @@ def test_counted_managed_rules_are_decided_by_an_own_rule(
         for each in common["RuleActionOverrides"]
         if "Count" in each["ActionToUse"]
     }
-    ours = rules["TextElsewhere"]
+    ours = rules["FreeTextElsewhere"]
     assert "Block" in ours["Action"]
     labelled, outside = ours["Statement"]["AndStatement"]["Statements"]
     labels = {
@@ -121,7 +121,7 @@ def test_paths_are_normalized_before_comparison(
 
 
 def test_execution_api_is_blocked_first(rules: dict[str, dict[str, Any]]) -> None:
-    first = rules["TasksApi"]
+    first = rules["ExecutionApi"]
     assert first["Priority"] == 0
     assert "Block" in first["Action"]
     match = first["Statement"]["ByteMatchStatement"]
