@@ -13,7 +13,7 @@ from simulation.step_scaling import TemplateError, read
 
 def changed(template: Path, folder: Path, **configuration: Any) -> Path:
     document = json.loads(template.read_text())
-    policy = document["Resources"]["Grow"]["Properties"]
+    policy = document["Resources"]["ScaleOut"]["Properties"]
     policy["StepScalingPolicyConfiguration"].update(configuration)
     path = folder / "scaling.template.json"
     path.write_text(json.dumps(document))

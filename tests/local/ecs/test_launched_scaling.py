@@ -40,10 +40,10 @@ class Launched:
         self.parameters = {
             "ClusterName": name,
             "ServiceName": "workers",
-            "Pool": "default",
-            "Minimum": "0",
-            "Maximum": "4",
-            "FallbackMinimum": "1",
+            "PoolName": "default",
+            "PoolMinimum": "0",
+            "PoolMaximum": "4",
+            "PoolFallbackMinimum": "1",
             "AlarmTopicArn": TOPIC,
         }
         self.stack: Stack = cloud.create(template, **self.parameters)
@@ -124,7 +124,7 @@ def test_silence_raises_the_pool_to_its_floor(launched: Launched) -> None:
 
 def test_an_update_of_the_bounds_counts_at_once(launched: Launched) -> None:
     assert launched.round(WorkerDeficit=4) == 4
-    changed = {**launched.parameters, "Maximum": "2"}
+    changed = {**launched.parameters, "PoolMaximum": "2"}
     updated = launched.cloud.update(launched.stack, launched.template, **changed)
     assert updated.status == "UPDATE_COMPLETE"
     launched.scaler.take(launched.now)
