@@ -142,12 +142,12 @@ def _type_hints(interface: Any) -> dict[str, type[Value | Record]]:
 
 @functools.cache
 def _leaves(interface: Any) -> tuple[Leaf, ...]:
-    found: list[Leaf] = []
+    values: list[Leaf] = []
     for f in fields(interface):
         kind = members(interface)[f.name]
         if issubclass(kind, Record):
             prefix = "" if f.metadata["flat"] else f"{f.name}_"
-            found += (
+            values += (
                 Leaf(
                     name=prefix + leaf.name,
                     kind=leaf.kind,
@@ -157,8 +157,10 @@ def _leaves(interface: Any) -> tuple[Leaf, ...]:
                 for leaf in leaves(kind)
             )
         else:
-            found.append(Leaf(name=f.name, kind=kind, path=(f.name,), notes=f.metadata))
-    names = Counter(leaf.name for leaf in found)
+            values.append(
+                Leaf(name=f.name, kind=kind, path=(f.name,), notes=f.metadata)
+            )
+    names = Counter(leaf.name for leaf in values)
     for name, count in names.items():
         if count > 1:
             raise WiringError(
@@ -166,7 +168,7 @@ def _leaves(interface: Any) -> tuple[Leaf, ...]:
                 f"{count} values of the interface have this name",
                 "Rename one, or write about(...) without flat=True",
             )
-    return tuple(found)
+    return tuple(values)
 
 
 def fill(interface: type[Face], value: Callable[[Leaf], Value]) -> Face:

@@ -80,7 +80,7 @@ class Value(AWSHelperFn):
 
     @property
     def file_value(self) -> FileValue:
-        """What a check knows of the value; outside a check there is none."""
+        """The parameter's name and text, in a check."""
         if not isinstance(self.data, FileValue):
             raise TypeError(f"{self.data!r} is not the value of a parameter file")
         return self.data
@@ -92,7 +92,7 @@ class Value(AWSHelperFn):
 
     @property
     def text(self) -> str:
-        """What the file says, or the default; in a check."""
+        """The text of the file, or the default; in a check."""
         if self.file_value.text is None:
             raise TypeError(f"{self.name} has no value before a file is checked")
         return self.file_value.text
@@ -103,7 +103,7 @@ class Number(Value, type="Number"):
 
     @property
     def number(self) -> Decimal:
-        """What the file says, exactly as it is written; in a check."""
+        """The exact number of the file, or the default; in a check."""
         return Decimal(self.text)
 
 

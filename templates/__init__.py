@@ -1,1 +1,1 @@
-"""The infrastructure, one page a stack. Nothing here calls AWS."""
+"""The CloudFormation templates: one module a template. Nothing here calls AWS."""

@@ -96,8 +96,8 @@ class Parameters(Interface):
         Default="single-nat",
     )
     outbound_https_cidr: Cidr = about(
-        "Where tasks may connect on port 443. Narrow it to the range of the VPC "
-        "where endpoints suffice.",
+        "Addresses that tasks may call on port 443. Narrow it to the range of the "
+        "VPC where endpoints suffice.",
         group="Network",
         label="Outbound HTTPS",
         Default="0.0.0.0/0",
@@ -326,7 +326,7 @@ class Parameters(Interface):
         MinValue=1,
     )
     scheduler_count: Count = about(
-        "How many schedulers run; they share the work.",
+        "Number of schedulers; they share the work.",
         group="Components",
         label="Schedulers",
         Default=1,
@@ -334,7 +334,7 @@ class Parameters(Interface):
         MaxValue=5,
     )
     triggerer_count: Count = about(
-        "How many triggerers run; they share the triggers.",
+        "Number of triggerers; they share the triggers.",
         group="Components",
         label="Triggerers",
         Default=1,

@@ -97,7 +97,7 @@ class PortNumber(Value):
 
 
 class Url(Value):
-    """An address a browser can open."""
+    """The address of a web page or an API."""
 
 
 class SecretArn(Value):
@@ -150,7 +150,7 @@ class DomainName(
     AllowedPattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)?$",
     ConstraintDescription="A lower-case domain name such as airflow.example.com.",
 ):
-    """The public name of the web page."""
+    """The domain name of the Airflow UI."""
 
 
 class HostedZoneId(
@@ -256,7 +256,7 @@ class Architecture(Value, AllowedValues=["X86_64", "ARM64"]):
 
 
 class ScalingProfile(Value, AllowedValues=["balanced", "economy"]):
-    """What a worker pool prefers where cost and waiting time conflict."""
+    """The preference of a worker pool where cost and waiting time conflict."""
 
 
 class OptionalSeconds(

@@ -248,4 +248,4 @@ AFTER_MIGRATION = only(
     *(API_SERVER, SCHEDULER, AUTOSCALER, DAG_PROCESSOR, TRIGGERER, WORKER),
     *(FLOWER, COMMAND),
 )
-"""What starts only when the migration job has passed."""
+"""Components that start only after the migration job has passed."""

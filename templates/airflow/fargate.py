@@ -81,7 +81,7 @@ CHECK_TIMEOUT_SECONDS = 15
 """The runtime's own checks take up to ten seconds when a store is slow."""
 
 GRACE_SECONDS = 300
-"""How long ECS ignores the load balancer's checks of a new task: pull and start."""
+"""ECS ignores the load balancer's checks of a new task for so long."""
 
 RESTART_SECONDS = 60
 """A container that must have run so long before ECS starts it again in place, which is

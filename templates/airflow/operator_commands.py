@@ -1,6 +1,6 @@
-"""What an operator pastes into a shell, as outputs show it.
+"""Shell commands for operators, as outputs show them.
 
-Each is one command that looks up for itself whatever changes from day to day.
+Each looks up itself what changes from day to day, such as the ID of a task.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run_command(
 
 
 def forward_port(cluster: Cluster, service_name: AWSHelperFn) -> Sub:
-    """Lead localhost to one API server, with an AWS login and without a VPN."""
+    """Forward a port of localhost to one API server, with AWS credentials, no VPN."""
     return Sub(
         FORWARD_PORT,
         Cluster=cluster.name,

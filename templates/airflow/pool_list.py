@@ -43,11 +43,11 @@ class PoolList(Record):
     """
 
     part_1: Text = about("First part of the text.")
-    part_2: Text = about("What does not fit into the first.")
-    part_3: Text = about("What does not fit into the second.")
-    part_4: Text = about("What does not fit into the third.")
-    part_5: Text = about("What does not fit into the fourth.")
-    part_6: Text = about("What does not fit into the fifth.")
+    part_2: Text = about("The text after the first part.")
+    part_3: Text = about("The text after the second part.")
+    part_4: Text = about("The text after the third part.")
+    part_5: Text = about("The text after the fourth part.")
+    part_6: Text = about("The text after the fifth part.")
 
     @property
     def parts(self) -> list[Value]:

@@ -155,12 +155,12 @@ class Pool:
 
     @property
     def where(self) -> str:
-        """How messages name the entry."""
+        """The entry's name in messages."""
         return f"the {self.name} pool in templates/airflow/pools.py"
 
     @property
     def prefix(self) -> str:
-        """What the names of its parameters begin with."""
+        """The beginning of its parameters' names."""
         return f"{self.name}_workers_"
 
     @property

@@ -7,25 +7,25 @@ here, so that a rule and the thing that listens behind it cannot disagree.
 from __future__ import annotations
 
 HTTP = 80
-"""Where the load balancer answers with a redirect to HTTPS."""
+"""The load balancer, which redirects to HTTPS."""
 
 HTTPS = 443
 """The load balancer's listener, and every API of AWS."""
 
 API_SERVER = 8080
-"""Airflow's ``api-server``: web pages, REST API and ``/execution``."""
+"""Airflow's ``api-server``: UI, REST API and Execution API."""
 
 FLOWER = 5555
 """Celery's monitor."""
 
 WORKER_LOGS = 8793
-"""Where a worker serves the logs of the tasks that it runs now."""
+"""A worker's server for logs of running tasks."""
 
 TRIGGERER_LOGS = 8794
-"""Where a triggerer serves the logs of the triggers that it runs now."""
+"""A triggerer's server for logs of running triggers."""
 
 SCHEDULER_HEALTH = 8974
-"""The scheduler's health page; the container asks itself, no rule opens it."""
+"""The scheduler's health endpoint, for its own container; no rule opens it."""
 
 POSTGRESQL = 5433
 """Aurora; not 5432, the port that a scan tries first (RDS.23)."""

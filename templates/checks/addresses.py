@@ -165,7 +165,7 @@ def _no_public_client(
     if not all(map(cidr.is_private, clients)):
         return None
     return Finding(
-        what=f"Only {', '.join(map(str, clients))} may open a page on the internet.",
+        what=f"Only {', '.join(map(str, clients))} may open an internet-facing UI.",
         why="Requests from the internet never come from a private address.",
         remedy=f"Write the public addresses of your network, or set {scheme.name} to "
         "internal.",

@@ -1,8 +1,8 @@
-"""What Aurora's capacity units mean for the number of connections.
+"""The number of connections by Aurora's capacity units.
 
 Aurora computes ``max_connections`` from the memory at the **maximum** capacity, when
-an instance starts; a later change of the maximum waits for a reboot. The line below
-meets AWS's published figures exactly (1 unit 189, 4 units 823, 8 units 1,669, 16
+an instance starts; a later change of the maximum waits for a reboot. The formula below
+equals AWS's published figures exactly (1 unit 189, 4 units 823, 8 units 1,669, 16
 units 3,360): two GiB a unit, less what the engine and the host keep.
 """
 
@@ -18,7 +18,7 @@ MOST_CONNECTIONS_WHEN_SMALL = 2000
 """The limit of a cluster that may shrink below one unit."""
 
 SMALLEST_FOR_ALL_CONNECTIONS = 1
-"""Fewest units a cluster must keep to be spared the lower limit."""
+"""Fewest units of a cluster to which the lower limit does not apply."""
 
 SMALLEST_FOR_INSIGHTS = 2
 """Fewest units with which AWS recommends Performance Insights: it needs memory."""

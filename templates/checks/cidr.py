@@ -1,4 +1,4 @@
-"""What can be wrong with a range of IPv4 addresses."""
+"""Mistakes in a range of IPv4 addresses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PRIVATE = tuple(
     IPv4Network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
-"""RFC 1918, and RFC 6598's shared range, which AWS takes for VPCs too."""
+"""RFC 1918, and RFC 6598's shared range, which AWS allows for VPCs too."""
 
 WIDEST_ALLOWED = 8
-"""A range wider than any company's is the internet by another name: 0.0.0.0/1."""
+"""A wider range, such as 0.0.0.0/1, is a part of the internet."""
 
 
 def network(text: str) -> IPv4Network | None:
@@ -23,7 +23,7 @@ def network(text: str) -> IPv4Network | None:
 
 
 def malformed(text: str) -> Finding | None:
-    """Find what makes a text no range: a number too large, or host bits."""
+    """Find why a text is no range: a number too large, or host bits."""
     try:
         loose = IPv4Network(text, strict=False)
     except (AddressValueError, NetmaskValueError) as error:
@@ -46,28 +46,28 @@ def is_private(range_: IPv4Network) -> bool:
 
 
 def is_wide(range_: IPv4Network) -> bool:
-    """Whether the range holds addresses of strangers."""
+    """Whether the range holds public addresses of other owners."""
     return range_.prefixlen < WIDEST_ALLOWED
 
 
 def unfit_for_vpc(text: str) -> Finding | None:
     """Find why the network stack cannot lay its subnets into this range."""
-    found = network(text)
-    if found is None:
+    range_ = network(text)
+    if range_ is None:
         return None
-    if not LARGEST_VPC_PREFIX <= found.prefixlen <= SMALLEST_VPC_PREFIX:
-        prefix = min(max(found.prefixlen, LARGEST_VPC_PREFIX), SMALLEST_VPC_PREFIX)
-        right = IPv4Network((found.network_address, prefix), strict=False)
+    if not LARGEST_VPC_PREFIX <= range_.prefixlen <= SMALLEST_VPC_PREFIX:
+        prefix = min(max(range_.prefixlen, LARGEST_VPC_PREFIX), SMALLEST_VPC_PREFIX)
+        right = IPv4Network((range_.network_address, prefix), strict=False)
         return Finding(
-            what=f"{text} has {found.num_addresses:,} addresses.",
+            what=f"{text} has {range_.num_addresses:,} addresses.",
             why=f"EC2 makes no VPC larger than /{LARGEST_VPC_PREFIX}, and the subnets "
             f"of three zones need a /{SMALLEST_VPC_PREFIX}.",
             remedy=f"Write {right}.",
         )
-    if not is_private(found):
+    if not is_private(range_):
         return Finding(
             what=f"{text} is not a private range.",
-            why="Tasks could not reach the strangers on the internet who own it.",
+            why="Tasks could not reach the owners of these addresses on the internet.",
             remedy=f"Take one out of {', '.join(map(str, PRIVATE))}.",
         )
     return None

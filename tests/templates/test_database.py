@@ -142,7 +142,9 @@ def test_offered_versions_fit_the_parameter_group() -> None:
 
 def test_writer_is_created_before_the_reader() -> None:
     # The instance that is created first becomes the writer.
-    assert "Writer" in needs(json.loads(Build().template(database.define).text()), "Reader")
+    assert "Writer" in needs(
+        json.loads(Build().template(database.define).text()), "Reader"
+    )
 
 
 def test_instance_events_follow_the_reader() -> None:

@@ -175,13 +175,6 @@ def test_workers_without_tasks_raise_an_alarm(resources: Resources) -> None:
     assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
 
 
-def test_every_alarm_has_actions(resources: Resources) -> None:
-    # Controls 121 and 122.
-    for name, alarm in of_type(resources, "Alarm").items():
-        assert alarm["AlarmActions"], name
-        assert alarm.get("ActionsEnabled", True), name
-
-
 def shortfall(expression: str, beats: int | None, desired: int) -> int:
     """Evaluate the expression of the floor's alarm, of exactly this shape."""
     shape = r"IF\(FILL\(heartbeats, 0\) > 0, 0, (\d+) - desired\)"

@@ -73,7 +73,11 @@ def expected() -> list[Connection]:
     """Return the connections of the table, written as in compiled rules."""
 
     def written(party: str) -> list[str]:
-        return [f"<{title(party)}.GroupId>"] if party in SECURITY_GROUPS else OUTSIDE[party]
+        return (
+            [f"<{title(party)}.GroupId>"]
+            if party in SECURITY_GROUPS
+            else OUTSIDE[party]
+        )
 
     return [
         (source, target, edge.port)

@@ -179,14 +179,6 @@ def test_health_checks_use_existing_endpoints(component: AnyComponent) -> None:
         assert not command
 
 
-@each_component
-def test_stopping_takes_no_longer_than_fargate_allows(
-    component: AnyComponent,
-) -> None:
-    # Controls 96 and 97: 30 seconds kill tasks, and Fargate refuses 600.
-    assert container(component)["StopTimeout"] <= 120
-
-
 @pytest.mark.parametrize("component", [WORKER, API_SERVER], ids=lambda c: c.name)
 def test_components_that_finish_requests_have_the_longest_stop_timeout(
     component: AnyComponent,

@@ -20,10 +20,8 @@ from templates.airflow.components import (
 )
 from tests.templates.tasks import (
     SERVICES,
-    TEMPLATES,
     container,
     definition,
-    document,
     host,
     service,
     template_of,
@@ -34,41 +32,11 @@ each_service = pytest.mark.parametrize("component", SERVICES, ids=lambda c: c.na
 
 
 @each_component
-def test_containers_are_unprivileged(component: AnyComponent) -> None:
-    # Controls 89 to 93. The group must be root's: the entrypoint refuses another.
-    properties = container(component)
-    assert properties["User"] == "50000:0"
-    assert "Privileged" not in properties
-    assert properties["LinuxParameters"] == {
-        "Capabilities": {"Drop": ["ALL"]},
-        "InitProcessEnabled": True,
-    }
-
-
-@each_component
-def test_logging_never_blocks_a_process(component: AnyComponent) -> None:
-    # F9 and controls 94 and 99: with a blocking driver a throttled CloudWatch stops
-    # the scheduler in the middle of a line.
-    logging = container(component)["LogConfiguration"]
-    assert logging["LogDriver"] == "awslogs"
-    options = logging["Options"]
-    assert (options["mode"], options["max-buffer-size"]) == ("non-blocking", "25m")
+def test_containers_of_a_task_share_its_log_group(component: AnyComponent) -> None:
+    options = container(component)["LogConfiguration"]["Options"]
     group = f"<{template_of(component)}.{host(component).title}Log>"
     assert options["awslogs-group"] == group
     assert options["awslogs-stream-prefix"] == component.name
-
-
-def test_log_groups_are_encrypted_expire_and_are_retained() -> None:
-    # Controls 55 to 57: what went wrong in a launch is read after its rollback.
-    for template in TEMPLATES:
-        for name, resource in document(template)["Resources"].items():
-            if resource["Type"] == "AWS::Logs::LogGroup":
-                assert resource["DeletionPolicy"] == "Retain", name
-                assert resource["UpdateReplacePolicy"] == "Retain", name
-                assert resource["Properties"] == {
-                    "KmsKeyId": {"Ref": "KeyArn"},
-                    "RetentionInDays": {"Ref": "LogDays"},
-                }, name
 
 
 @each_component
@@ -81,16 +49,6 @@ def test_the_command_is_the_bootstrap_before_the_components(
     assert [python, flag] == ["python", "-c"]
     assert bootstrap == fargate.BOOTSTRAP.read_text()
     assert tuple(command[: len(component.command)]) == component.command
-
-
-@each_component
-def test_a_task_has_two_roles_of_its_own(component: AnyComponent) -> None:
-    # Controls 100 and 103.
-    properties = definition(component)
-    start = f"<{template_of(component)}.{host(component).title}"
-    assert properties["ExecutionRoleArn"] == f"{start}ExecutionRole.Arn>"
-    assert properties["TaskRoleArn"] == f"{start}TaskRole.Arn>"
-    assert "PidMode" not in properties
 
 
 @each_component
@@ -110,9 +68,7 @@ def test_tasks_have_the_architecture_and_memory_of_their_settings(
 
 
 @each_component
-def test_a_readonly_root_has_writable_volumes(
-    component: AnyComponent,
-) -> None:
+def test_volumes_exist_only_with_a_readonly_root(component: AnyComponent) -> None:
     # Control 88: off, nothing is mounted, because Fargate gives a volume to root.
     assert not {"Volumes"} & definition(component).keys()
     assert "MountPoints" not in container(component)
@@ -123,16 +79,6 @@ def test_a_readonly_root_has_writable_volumes(
     assert set(mounted.values()) == {"/tmp", "/opt/airflow"}  # noqa: S108 - paths
     volumes = {v["Name"] for v in definition(component, **hardened)["Volumes"]}
     assert volumes == mounted.keys()
-
-
-@each_service
-def test_failed_deployments_roll_back(component: AnyComponent) -> None:
-    # Controls 108, 109 and 111: without them a stack hangs for three hours.
-    assert service(component)["DeploymentConfiguration"] == {
-        "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
-        "MinimumHealthyPercent": 100,
-        "MaximumPercent": 200,
-    }
 
 
 @each_service
@@ -148,21 +94,6 @@ def test_services_use_private_subnets_and_their_own_security_group(
         "Subnets": ["subnet-1", "subnet-2"],
     }
     assert properties["PlatformVersion"] == "LATEST"
-
-
-@each_service
-def test_tasks_have_cost_allocation_tags(component: AnyComponent) -> None:
-    # Control 118.
-    properties = service(component)
-    assert properties["EnableECSManagedTags"] is True
-    assert properties["PropagateTags"] == "SERVICE"
-
-
-@each_service
-def test_only_workers_are_exempt_from_zone_rebalancing(component: AnyComponent) -> None:
-    # D4 and control 114: it is on by default, and stops healthy workers.
-    stated = "DISABLED" if component is WORKER else "ENABLED"
-    assert service(component)["AvailabilityZoneRebalancing"] == stated
 
 
 @each_service

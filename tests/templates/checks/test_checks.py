@@ -192,7 +192,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ({"WebClientCidr3": "64.0.0.0/2"}, "1,073,741,824 addresses", "Narrow it"),
     (
         PUBLIC | {"WebClientCidr": "10.0.0.0/8"},
-        "Only 10.0.0.0/8 may open a page on the internet.",
+        "Only 10.0.0.0/8 may open an internet-facing UI.",
         "public addresses of your network",
     ),
     # Tasks that could not even fetch their image.
