@@ -11,6 +11,7 @@ from __future__ import annotations
 from troposphere import Split
 
 from compiler.wiring import Number, Record, Value, about
+from fargate_runtime import contract
 
 ARN = r"arn:aws[a-z-]*:"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
@@ -255,7 +256,7 @@ class Architecture(Value, AllowedValues=["X86_64", "ARM64"]):
     """The processor a task runs on; the image must be built for it."""
 
 
-class ScalingProfile(Value, AllowedValues=["balanced", "economy"]):
+class ScalingProfile(Value, AllowedValues=[*contract.SCALING_PROFILES]):
     """The preference of a worker pool where cost and waiting time conflict."""
 
 
