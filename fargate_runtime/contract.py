@@ -1,0 +1,186 @@
+"""Constants that templates, tools and containers share, each written once.
+
+The only module of this package that other packages import. It imports nothing, not
+even from the standard library: a template build must not depend on what a container
+holds, nor a container on what a build holds.
+
+``bootstrap`` cannot import it, because it runs before the archive is there; a test
+compares the names of its variables.
+"""
+
+# ruff: noqa: S105 - names of variables, not the secrets in them
+
+# Airflow.
+
+AIRFLOW_DISTRIBUTION = "apache-airflow-core"
+AIRFLOW_VERSION_PREFIX = "3.3."
+"""Which Airflow the configuration, the commands and the secrets are made for."""
+
+DEFAULT_QUEUE = "default"
+"""Airflow's ``[operators] default_queue``: the queue of tasks that name none."""
+
+
+class Env:
+    """Environment variables that task definitions set and the runtime reads."""
+
+    RUNTIME_BUCKET = "RUNTIME_BUCKET"
+    RUNTIME_KEY = "RUNTIME_KEY"
+    RUNTIME_SHA256 = "RUNTIME_SHA256"
+    RUNTIME_PATH = "RUNTIME_PATH"
+
+    PGSSLROOTCERT = "PGSSLROOTCERT"
+    """libpq and asyncpg read the certificate authorities from this file."""
+
+    METADATA_HOST = "METADATA_HOST"
+    METADATA_PORT = "METADATA_PORT"
+    METADATA_NAME = "METADATA_NAME"
+    METADATA_USER = "METADATA_USER"
+    METADATA_PASSWORD = "METADATA_PASSWORD"
+    """The metadata database, and the role of Airflow that owns it."""
+
+    RESULTS_HOST = "RESULTS_HOST"
+    RESULTS_PORT = "RESULTS_PORT"
+    RESULTS_NAME = "RESULTS_NAME"
+    RESULTS_USER = "RESULTS_USER"
+    RESULTS_PASSWORD = "RESULTS_PASSWORD"
+    """The database of Celery's results, and the role that owns it."""
+
+    BROKER_HOST = "BROKER_HOST"
+    BROKER_PORT = "BROKER_PORT"
+    BROKER_USER = "BROKER_USER"
+    BROKER_PASSWORD = "BROKER_PASSWORD"
+
+    MASTER_USER = "MASTER_USER"
+    MASTER_PASSWORD = "MASTER_PASSWORD"
+    """The master user of the database cluster; the migration job alone has it."""
+
+    SCALING_USER = "SCALING_USER"
+    SCALING_PASSWORD = "SCALING_PASSWORD"
+    """The role of the autoscaler, which may only read."""
+
+    ADMIN_USER = "ADMIN_USER"
+    ADMIN_PASSWORD = "ADMIN_PASSWORD"
+    """The first login of the Airflow UI."""
+
+    FERNET_SECRET = "FERNET_SECRET"
+    FERNET_SECRET_PREVIOUS = "FERNET_SECRET_PREVIOUS"
+
+    WORKER_SLOTS = "WORKER_SLOTS"
+    """Task instances that the workers of all pools can run at once, as a sum of
+    products: ``10*8+25*4``. CloudFormation knows the numbers and cannot calculate."""
+
+    WORKER_POOL = "WORKER_POOL"
+    LONGEST_TASK_MINUTES = "LONGEST_TASK_MINUTES"
+    SCALING_POOLS = "SCALING_POOLS"
+    """The settings of all pools as JSON (``autoscaler.settings``)."""
+
+    CLUSTER_NAME = "CLUSTER_NAME"
+
+
+# Files in a container.
+
+RUNTIME_PATH = "/tmp/airflow-runtime.zip"  # noqa: S108 - one user in the container
+"""Where the bootstrap puts the runtime archive; a path entry of every Python there."""
+
+CERTIFICATES_PATH = "/tmp/rds-ca.pem"  # noqa: S108 - as above
+"""Where the bootstrap puts the certificate authorities of RDS."""
+
+# Databases.
+
+METADATA_DATABASE = "airflow"
+RESULTS_DATABASE = "celery_results"
+"""The databases inside the Aurora cluster; the migration job creates them."""
+
+CONNECT_ARGS = {
+    "connect_timeout": 15,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 5,
+    "tcp_user_timeout": 30_000,
+}
+"""For psycopg2, in seconds but for the last, in milliseconds.
+
+A writer that fails over without a word is noticed within half a minute, idle or
+not, instead of after the kernel's quarter of an hour.
+"""
+
+# Migration job.
+
+DATABASE_WAIT_SECONDS = 300
+"""How long a database may take to answer: Aurora resumes from a pause in seconds,
+a restored one takes its new master password within minutes."""
+
+MIGRATION_LIMIT_SECONDS = 50 * 60
+"""How long the job may take. CloudFormation gives up on a custom resource after an
+hour, and the stack event then shows no reason."""
+
+MIGRATION_DONE = "MIGRATION DONE"
+MIGRATION_FAILED = "MIGRATION FAILED: "
+"""The last line of the job's log begins with one of them; the reason follows."""
+
+# Task protection.
+
+SHORTEST_PROTECTION_MINUTES = 1
+LONGEST_PROTECTION_MINUTES = 2880
+"""Bounds that ECS sets for the duration of a task protection."""
+
+PROTECTION_MARGIN_MINUTES = 10
+"""Requested beyond the longest task. Two renewals, so that a task taken just before a
+renewal, and the one after it being refused, is still covered to its end."""
+
+# Scaling.
+
+POOL_TAG = "Pool"
+"""Tag of every worker service; its value is the name of the pool."""
+
+METRIC_NAMESPACE = "AirflowOnFargate"
+"""The only namespace that the autoscaler's role may write to."""
+
+CLUSTER_DIMENSION = "ClusterName"
+POOL_DIMENSION = "Pool"
+"""A metric of a pool has both dimensions, a metric of all pools the cluster alone."""
+
+WORKER_DEFICIT = "WorkerDeficit"
+"""Workers to add now, beyond those that start already and those that were revived."""
+
+WORKER_SURPLUS = "WorkerSurplus"
+"""Workers that are drained, idle and unprotected: those that may be stopped."""
+
+AUTOSCALER_HEARTBEAT = "AutoscalerHeartbeat"
+"""1 for every round in which the autoscaler read fresh numbers for the pool."""
+
+STALLED_TASKS = "StalledTasks"
+"""Tasks that wait in the queue of a pool in which no task runs."""
+
+UNKNOWN_QUEUE_TASKS = "UnknownQueueTasks"
+"""Tasks that wait in queues which no pool serves."""
+
+WORKERS = "Workers"
+"""The sum of the desired counts of all pools."""
+
+POOL_METRICS = (WORKER_DEFICIT, WORKER_SURPLUS, AUTOSCALER_HEARTBEAT, STALLED_TASKS)
+CLUSTER_METRICS = (UNKNOWN_QUEUE_TASKS, WORKERS)
+
+STORAGE_RESOLUTION = 1
+"""``StorageResolution`` of PutMetricData; 60 would make a ten-second alarm blind."""
+
+ROUND_SECONDS = 10
+"""How often the autoscaler decides and publishes; the period of the scaling alarms."""
+
+BALANCED = "balanced"
+ECONOMY = "economy"
+SCALING_PROFILES = (BALANCED, ECONOMY)
+"""What a pool prefers where cost and waiting time conflict."""
+
+TARGET_START_SECONDS = {BALANCED: 15, ECONOMY: 45}
+"""The wait that a profile aims at, unless the pool sets another. Predicted tasks meet
+it; tasks that nothing announced wait for a worker to start."""
+
+SCALE_IN_DELAY_SECONDS = {BALANCED: 30, ECONOMY: 20}
+"""How long fewer workers must suffice before one is drained, unless the pool sets
+another. A drained worker that still has tasks is revived at once, so a short delay
+will do."""
+
+MOST_WORKERS = 5000
+"""Tasks that ECS allows in one service."""
