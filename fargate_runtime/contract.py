@@ -14,7 +14,7 @@ compares the names of its variables.
 
 AIRFLOW_DISTRIBUTION = "apache-airflow-core"
 AIRFLOW_VERSION_PREFIX = "3.3."
-"""Which Airflow the configuration, the commands and the secrets are made for."""
+"""The Airflow that the configuration, the commands and the secrets support."""
 
 DEFAULT_QUEUE = "default"
 """Airflow's ``[operators] default_queue``: the queue of tasks that name none."""
@@ -118,6 +118,9 @@ hour, and the stack event then shows no reason."""
 MIGRATION_DONE = "MIGRATION DONE"
 MIGRATION_FAILED = "MIGRATION FAILED: "
 """The last line of the job's log begins with one of them; the reason follows."""
+
+MIGRATION_JOB_FAILED = "migration job failed"
+"""Begins the reason of the stack event; ``diagnose`` looks for it."""
 
 # Task protection.
 

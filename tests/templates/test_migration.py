@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from compiler.references import references
+from fargate_runtime import contract
 from fargate_runtime.migration import custom_resource
 from templates.airflow.components import COMPONENTS, MIGRATION
 from tests.templates.tasks import container, document, environment, page_of, resolved
@@ -46,7 +47,7 @@ def test_the_function_finds_what_it_is_told() -> None:
 
     request = dict.fromkeys(("StackId", "LogicalResourceId", "RequestId"), "x")
     clients = cast(
-        "custom_resource.Clients",
+        "custom_resource.AwsClients",
         SimpleNamespace(ecs=SimpleNamespace(run_task=run_task)),
     )
     task = custom_resource.start(request, told, clients)
@@ -58,8 +59,8 @@ def test_the_function_finds_what_it_is_told() -> None:
         "assignPublicIp": "DISABLED",
     }
     # As the awslogs driver names it: prefix, container, task.
-    assert custom_resource.stream(task, told) == "migration/migration/f00"
-    assert told["ServiceTimeout"] > custom_resource.LIMIT_SECONDS
+    assert custom_resource.log_stream(task, told) == "migration/migration/f00"
+    assert told["ServiceTimeout"] > contract.MIGRATION_LIMIT_SECONDS
 
 
 def test_the_function_may_do_exactly_what_it_does() -> None:
