@@ -16,9 +16,9 @@ from compiler.parameters import EnvironmentFile
 from compiler.validation import validate
 from compiler.wiring import Build, WiringError
 from fargate_runtime.autoscaler.settings import (
+    AutoscalerSettings,
     PoolSettings,
     ScalingProfile,
-    Settings,
     SettingsError,
 )
 from fargate_runtime.contract import TARGET_START_SECONDS
@@ -90,7 +90,7 @@ def test_the_autoscaler_understands_whatever_an_operator_may_choose(
         "DefaultWorkersMaximum": str(max(1, most)),
     }
 
-    first, second = Settings.parse(told(launched(**chosen))).pools
+    first, second = AutoscalerSettings.parse(told(launched(**chosen))).pools
 
     assert first == PoolSettings(
         name="default",
@@ -123,7 +123,7 @@ def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
         predictive_scaling=False,
         asks=(),
     )
-    (found,) = Settings.parse(told(launched((pool,)))).pools
+    (found,) = AutoscalerSettings.parse(told(launched((pool,)))).pools
     assert {name: getattr(found, name) for name in EVERY_FIELD} == {
         name: getattr(pool, name) for name in EVERY_FIELD
     }
@@ -131,7 +131,7 @@ def test_what_an_entry_fixes_is_told_as_what_an_operator_chooses() -> None:
 
 @pytest.mark.parametrize("scaling_profile", ScalingProfile)
 def test_an_empty_objective_is_the_styles_own(scaling_profile: ScalingProfile) -> None:
-    (pool, _) = Settings.parse(
+    (pool, _) = AutoscalerSettings.parse(
         told(launched(DefaultWorkersScalingProfile=scaling_profile))
     ).pools
     assert pool.target_start_seconds is None
@@ -156,7 +156,7 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         services = launched(pools)
         for name, value in services.parameters.items():
             assert len(str(value).encode()) <= 4096, name
-        names = [pool.name for pool in Settings.parse(told(services)).pools]
+        names = [pool.name for pool in AutoscalerSettings.parse(told(services)).pools]
         assert names == [pool.name for pool in pools]
         # And ECS takes 64 KiB a task definition.
         definition = services.resources["SchedulerDefinition"]["Properties"]
@@ -202,7 +202,7 @@ def test_what_the_autoscaler_would_refuse_is_refused_before_anything_is_made(
     # It would find out in the night, when it starts; the operator is told at the build.
     chosen = {f"DefaultWorkers{name}": value for name, value in choices.items()}
     with pytest.raises(SettingsError):
-        Settings.parse(told(launched(**chosen)))
+        AutoscalerSettings.parse(told(launched(**chosen)))
     environment = EnvironmentFile(name="x", source="x.json", parameters=chosen)
     root = library(POOLS)["parent.template.json"]
     assert validate(environment, root, checks()).problems
@@ -220,7 +220,7 @@ def test_a_table_that_contradicts_itself_is_refused_in_the_brains_words(
     pools: tuple[Pool, ...], names: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as in_the_autoscaler:
-        Settings(
+        AutoscalerSettings(
             tuple(
                 PoolSettings(
                     name=name, queue=pool.queue, concurrency=8, minimum=1, maximum=2
