@@ -1,7 +1,7 @@
-"""What nobody can start in time who does not know of it: runs that come unannounced.
+"""Tasks no policy can start in time because nothing announces them.
 
-A worker that is launched when a run is there needs more than a minute, so only slots
-that are free already serve it within one. How many tasks come late with a number of
+A worker that is launched when a run begins needs more than a minute, so only slots that
+are free already serve it within one. How many tasks come late with a number of
 workers always kept free, and what those cost, does not depend on any policy.
 """
 
@@ -13,13 +13,13 @@ from statistics import fmean
 from typing import NamedTuple
 
 from simulation.scores import LATE_SECONDS
-from simulation.tasks import DAY_SECONDS, Day, Task
+from simulation.tasks import DAY_SECONDS, Day, SimTask
 
 FREE_WORKERS = (0, 1, 2, 4)
 
 
-class Surprise(NamedTuple):
-    """What comes unannounced on a day."""
+class UnannouncedLoad(NamedTuple):
+    """Unannounced tasks of a day."""
 
     share: float
     """Of the day's tasks."""
@@ -31,11 +31,11 @@ class Surprise(NamedTuple):
     """Share of the day's tasks that is late with ``FREE_WORKERS`` always free."""
 
     cost: tuple[float, ...]
-    """Worker-seconds of those."""
+    """SimWorker-seconds of those."""
 
 
-def surprise(day: Day) -> Surprise:
-    """Return how much of a day no policy can foresee."""
+def unannounced_load(day: Day) -> UnannouncedLoad:
+    """Return how much of a day no policy can forecast."""
     batches = list(_batches(day))
     number = sum(map(len, batches))
     total = len(day.tasks())
@@ -47,7 +47,7 @@ def surprise(day: Day) -> Surprise:
         / total
         for free in FREE_WORKERS
     )
-    return Surprise(
+    return UnannouncedLoad(
         share=number / total,
         batch=sum(len(batch) ** 2 for batch in batches) / number if number else 0.0,
         late=late,
@@ -55,31 +55,31 @@ def surprise(day: Day) -> Surprise:
     )
 
 
-def told(days: Sequence[tuple[Surprise, float]]) -> str:
+def sentence(days: Sequence[tuple[UnannouncedLoad, float]]) -> str:
     """Return a sentence about days, each with the worker-seconds of its plan."""
-    seen = [one for one, _ in days]
-    if not any(one.share for one in seen):
+    loads = [load for load, _ in days]
+    if not any(load.share for load in loads):
         return "All of it is announced."
     late = ", ".join(
-        f"{fmean(one.late[place] for one in seen):.0%}"
-        for place in range(len(FREE_WORKERS))
+        f"{fmean(load.late[index] for load in loads):.0%}"
+        for index in range(len(FREE_WORKERS))
     )
     cost = ", ".join(
-        f"{fmean(one.cost[place] / plan for one, plan in days):.2f}"
-        for place in range(1, len(FREE_WORKERS))
+        f"{fmean(load.cost[index] / plan for load, plan in days):.2f}"
+        for index in range(1, len(FREE_WORKERS))
     )
     return (
-        f"{fmean(one.share for one in seen):.0%} come unannounced, "
-        f"{fmean(one.batch for one in seen):.0f} at a time. With "
+        f"{fmean(load.share for load in loads):.0%} come unannounced, "
+        f"{fmean(load.batch for load in loads):.0f} at a time. With "
         f"{', '.join(map(str, FREE_WORKERS))} workers always free\n"
         f"at least {late} of all tasks are late; the free ones cost {cost} of the plan."
     )
 
 
-def _batches(day: Day) -> Iterator[list[Task]]:
+def _batches(day: Day) -> Iterator[list[SimTask]]:
     for run in day.runs:
         if not run.announced:
-            pools: dict[str, list[Task]] = {}
+            pools: dict[str, list[SimTask]] = {}
             for stage in run.stages:
                 if not stage.parents:
                     for task in stage.tasks:
@@ -87,7 +87,7 @@ def _batches(day: Day) -> Iterator[list[Task]]:
             yield from pools.values()
 
 
-def _late(batch: list[Task], slots: int) -> int:
+def _late(batch: list[SimTask], slots: int) -> int:
     """Return how many of a batch start late on as many free slots, shortest first."""
     if not slots:
         return len(batch)

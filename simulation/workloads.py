@@ -1,4 +1,4 @@
-"""Days of nine kinds, each made from a seed and nothing else.
+"""Days of nine kinds, each a function of a seed alone.
 
 They are shaped so that the largest demand fits the pool's maximum: beyond it every
 policy waits alike and nothing is compared.
@@ -10,7 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation.tasks import (
+    DAY_SECONDS,
+    Day,
+    PoolShape,
+    SimRun,
+    SimStage,
+    SimTask,
+)
 
 ESTIMATE_SIGMA = 0.6
 """Spread of expected around true durations, on a log scale; the mean is right."""
@@ -43,12 +50,12 @@ class Maker:
         pool: str = POOL,
         cpu: float | None = None,
         longest: float = 6 * HOUR,
-    ) -> Task:
+    ) -> SimTask:
         """Return a task of about ``mean`` seconds."""
         duration = min(longest, max(1.0, self.lognormal(mean, sigma)))
         if cpu is None:
             cpu = BUSY_CPU if self.random.random() < BUSY_SHARE else WAITING_CPU
-        return Task(
+        return SimTask(
             duration=duration,
             estimate=duration * self.lognormal(1.0, ESTIMATE_SIGMA),
             cpu=cpu,
@@ -62,18 +69,18 @@ class Maker:
         sigma: float = 0.5,
         *,
         pool: str = POOL,
-    ) -> list[Stage]:
+    ) -> list[SimStage]:
         """Return stages of these widths, each the parent of the next."""
-        stages: list[Stage] = []
+        stages: list[SimStage] = []
         for width in widths:
             tasks = [self.task(mean, sigma, pool=pool) for _ in range(width)]
-            stages.append(Stage(tasks, tuple(stages[-1:])))
+            stages.append(SimStage(tasks, tuple(stages[-1:])))
         return stages
 
-    def run(self, at: float, stages: list[Stage], *, announced: bool) -> Run:
+    def run(self, at: float, stages: list[SimStage], *, announced: bool) -> SimRun:
         """Return a run; what is announced of it is about right."""
         factor = self.random.uniform(ANNOUNCED_FROM, ANNOUNCED_TO) if announced else 0.0
-        return Run(at, stages, factor)
+        return SimRun(at, stages, factor)
 
     def poisson(self, rate: float, until: float = DAY_SECONDS) -> list[float]:
         """Return times of random arrivals, ``rate`` a second."""
@@ -94,7 +101,7 @@ class Maker:
 def cron(seed: int) -> Day:
     """Bursts every 5 and 15 minutes, every hour and in the night, with follow-ups."""
     make = Maker("cron", seed)
-    runs: list[Run] = []
+    runs: list[SimRun] = []
     for period, dags, width, mean in (
         (5 * MINUTE, 5, 2, 25.0),
         (15 * MINUTE, 6, 4, 60.0),
@@ -110,7 +117,7 @@ def cron(seed: int) -> Day:
     night = 2 * HOUR + make.random.uniform(0, HOUR)
     nightly = make.chain((120, 60, 20, 1), 300.0, 0.8)
     runs.append(make.run(night, nightly, announced=True))
-    return Day("cron", seed, runs, {POOL: Shape()})
+    return Day("cron", seed, runs, {POOL: PoolShape()})
 
 
 def steady(seed: int) -> Day:
@@ -121,7 +128,7 @@ def steady(seed: int) -> Day:
         make.run(at, make.chain((1,), mean, 0.8), announced=False)
         for at in make.poisson(0.11)
     ]
-    return Day("steady", seed, runs, {POOL: Shape()})
+    return Day("steady", seed, runs, {POOL: PoolShape()})
 
 
 def heavy_tail(seed: int) -> Day:
@@ -131,8 +138,8 @@ def heavy_tail(seed: int) -> Day:
     for at in make.poisson(100 / DAY_SECONDS):
         size = min(150, int(8 * make.random.paretovariate(1.1)))
         tasks = [make.task(150.0, 1.3, longest=2 * HOUR) for _ in range(size)]
-        runs.append(make.run(at, [Stage(tasks)], announced=False))
-    return Day("heavy-tail", seed, runs, {POOL: Shape()})
+        runs.append(make.run(at, [SimStage(tasks)], announced=False))
+    return Day("heavy-tail", seed, runs, {POOL: PoolShape()})
 
 
 def diurnal(seed: int) -> Day:
@@ -144,12 +151,12 @@ def diurnal(seed: int) -> Day:
         share = 0.1 + 0.45 * (1 - math.cos(2 * math.pi * at / DAY_SECONDS))
         if make.random.random() < share:
             task = make.task(200.0, 0.6, cpu=BUSY_CPU)
-            runs.append(make.run(at, [Stage([task])], announced=False))
-    return Day("diurnal", seed, runs, {POOL: Shape()})
+            runs.append(make.run(at, [SimStage([task])], announced=False))
+    return Day("diurnal", seed, runs, {POOL: PoolShape()})
 
 
 def idle_with_spikes(seed: int) -> Day:
-    """Let a team rest, but for a few large runs that somebody starts by hand."""
+    """Let a team rest, but for a few large runs that are started by hand."""
     make = Maker("idle-with-spikes", seed)
     runs = []
     for _ in range(make.random.randint(6, 12)):
@@ -157,7 +164,7 @@ def idle_with_spikes(seed: int) -> Day:
         width = make.random.randint(40, 110)
         widths = (width, max(1, width // 3), 1)
         runs.append(make.run(at, make.chain(widths, 240.0), announced=False))
-    return Day("idle-with-spikes", seed, runs, {POOL: Shape()})
+    return Day("idle-with-spikes", seed, runs, {POOL: PoolShape()})
 
 
 def fan_out(seed: int) -> Day:
@@ -168,27 +175,27 @@ def fan_out(seed: int) -> Day:
     for at, announced in [(at, True) for at in cron_times] + [
         (at, False) for at in make.poisson(48 / DAY_SECONDS)
     ]:
-        extract = Stage([make.task(90.0)])
+        extract = SimStage([make.task(90.0)])
         width = make.random.randint(15, 90)
-        wide = Stage([make.task(120.0) for _ in range(width)], (extract,))
-        reduce = Stage([make.task(90.0)], (wide,))
-        load = Stage([make.task(45.0)], (reduce,))
+        wide = SimStage([make.task(120.0) for _ in range(width)], (extract,))
+        reduce = SimStage([make.task(90.0)], (wide,))
+        load = SimStage([make.task(45.0)], (reduce,))
         runs.append(make.run(at, [extract, wide, reduce, load], announced=announced))
-    return Day("fan-out", seed, runs, {POOL: Shape()})
+    return Day("fan-out", seed, runs, {POOL: PoolShape()})
 
 
 def long_tasks(seed: int) -> Day:
-    """Tasks of hours among short ones: whoever shrinks by force kills here."""
+    """Tasks of hours among short ones: scaling in by force kills here."""
     make = Maker("long-tasks", seed)
     runs = [
-        make.run(at, [Stage([make.task(1.5 * HOUR, 0.5)])], announced=False)
+        make.run(at, [SimStage([make.task(1.5 * HOUR, 0.5)])], announced=False)
         for at in make.poisson(100 / DAY_SECONDS)
     ]
     runs += [
         make.run(at, make.chain((12, 4), 90.0), announced=True)
         for at in make.every(20 * MINUTE)
     ]
-    return Day("long-tasks", seed, runs, {POOL: Shape()})
+    return Day("long-tasks", seed, runs, {POOL: PoolShape()})
 
 
 def mixed_pools(seed: int) -> Day:
@@ -196,11 +203,11 @@ def mixed_pools(seed: int) -> Day:
     make = Maker("mixed-pools", seed)
     runs = []
     for at in make.every(10 * MINUTE):
-        start = Stage([make.task(60.0) for _ in range(8)])
-        middle = Stage(
+        start = SimStage([make.task(60.0) for _ in range(8)])
+        middle = SimStage(
             [make.task(200.0, 0.7, pool="heavy") for _ in range(12)], (start,)
         )
-        end = Stage([make.task(30.0) for _ in range(2)], (middle,))
+        end = SimStage([make.task(30.0) for _ in range(2)], (middle,))
         runs.append(make.run(at, [start, middle, end], announced=True))
     runs += [
         make.run(at, make.chain((1,), 120.0, 0.8), announced=False)
@@ -210,7 +217,7 @@ def mixed_pools(seed: int) -> Day:
         make.run(at, make.chain((30,), 300.0, 0.8, pool="heavy"), announced=False)
         for at in make.poisson(12 / DAY_SECONDS)
     ]
-    pools = {POOL: Shape(), "heavy": Shape(concurrency=4, minimum=0)}
+    pools = {POOL: PoolShape(), "heavy": PoolShape(concurrency=4, minimum=0)}
     return Day("mixed-pools", seed, runs, pools)
 
 
@@ -224,7 +231,7 @@ def quiet_nights(seed: int) -> Day:
         for at in make.poisson(500 / DAY_SECONDS)
         if 8 * HOUR < at < 18 * HOUR
     ]
-    return Day("quiet-nights", seed, runs, {POOL: Shape(minimum=0)})
+    return Day("quiet-nights", seed, runs, {POOL: PoolShape(minimum=0)})
 
 
 KINDS: Mapping[str, Callable[[int], Day]] = {

@@ -59,7 +59,7 @@ def test_python_imports_the_package_from_the_archive(
 ) -> None:
     archive = tmp_path / "runtime.zip"
     archive.write_bytes(packed(package, "a.zip").content)
-    program = "import fargate_runtime.migration.job, runtime.inner; print(fargate_runtime.migration.job.greet())"
+    program = "import runtime.setup, runtime.inner; print(runtime.setup.greet())"
     said = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(archive)},
@@ -71,9 +71,9 @@ def test_python_imports_the_package_from_the_archive(
     assert said.stdout == "hello\n"
 
 
-def test_everybody_may_read_what_is_packed(package: Path, tmp_path: Path) -> None:
+def test_packed_files_are_readable_by_all_users(package: Path, tmp_path: Path) -> None:
     # Airflow's container runs as a user of its own: files of mode 0 would be unreadable
-    # to it once somebody unpacks the archive.
+    # to it once the archive is unpacked.
     archive = tmp_path / "runtime.zip"
     archive.write_bytes(packed(package, "a.zip").content)
     with zipfile.ZipFile(archive) as opened:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import threading
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from compiler.assets import packed
+from local.ecs.web import Answer, Request, Server
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "fargate_runtime" / "bootstrap.py").read_text()
@@ -27,17 +26,8 @@ ROLE = {"AccessKeyId": "AKID", "SecretAccessKey": "s3cr3t/+", "Token": "tok/en+=
 KEY = "some prefix/runtime~1+a.zip"
 
 
-def archive() -> bytes:
-    memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w") as packed:
-        for file in sorted((ROOT / "fargate_runtime").iterdir()):
-            if file.is_file():
-                packed.write(file, f"runtime/{file.name}")
-    return memory.getvalue()
-
-
 @dataclass
-class Aws:
+class Bucket:
     """Credentials of a task role, and a bucket that checks signatures."""
 
     content: bytes
@@ -46,73 +36,63 @@ class Aws:
     signatures: list[bool] = field(default_factory=list)
     url: str = ""
 
+    def respond(self, request: Request) -> Answer:
+        assert request.method == "GET"
+        if request.target == "/role":
+            return Answer(200, json.dumps(ROLE).encode())
+        self.paths.append(request.target)
+        self.signatures.append(self.is_signed_as_botocore_would(request))
+        status = self.statuses.pop(0) if self.statuses else 200
+        return Answer(status, self.content if status == 200 else b"<Error/>")
 
-class Handler(BaseHTTPRequestHandler):
-    aws: Aws
-
-    def do_GET(self) -> None:
-        if self.path == "/role":
-            return self.reply(200, json.dumps(ROLE).encode())
-        self.aws.paths.append(self.path)
-        self.aws.signatures.append(self.is_signed_as_botocore_would())
-        status = self.aws.statuses.pop(0) if self.aws.statuses else 200
-        return self.reply(status, self.aws.content if status == 200 else b"<Error/>")
-
-    def is_signed_as_botocore_would(self) -> bool:
-        if self.headers["x-amz-security-token"] != ROLE["Token"]:
+    def is_signed_as_botocore_would(self, request: Request) -> bool:
+        headers = request.headers
+        if headers["x-amz-security-token"] != ROLE["Token"]:
             return False
-        signed = self.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
-        request = AWSRequest(
+        signed = headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
+        expected = AWSRequest(
             "GET",
-            f"{self.aws.url}{self.path}",
-            headers={name: self.headers[name] for name in signed.split(";")},
+            f"{self.url}{request.target}",
+            headers={name: headers[name] for name in signed.split(";")},
         )
-        request.context["timestamp"] = self.headers["x-amz-date"]
+        expected.context["timestamp"] = headers["x-amz-date"]
         auth = S3SigV4Auth(
             Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"]),
             "s3",
             "eu-west-1",
         )
-        text = auth.string_to_sign(request, auth.canonical_request(request))
-        expected = auth.signature(text, request)
-        return bool(self.headers["authorization"].endswith(f"Signature={expected}"))
-
-    def reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
+        text = auth.string_to_sign(expected, auth.canonical_request(expected))
+        signature = auth.signature(text, expected)
+        return bool(headers["authorization"].endswith(f"Signature={signature}"))
 
 
 @pytest.fixture
-def aws() -> Iterator[Aws]:
-    state = Aws(archive())
-    handler = type("Bound", (Handler,), {"aws": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield state
-    server.shutdown()
-    server.server_close()
+def bucket() -> Iterator[Bucket]:
+    bucket = Bucket(packed(ROOT / "fargate_runtime", "runtime.zip").content)
+    server = Server(bucket.respond)
+    bucket.url = server.url
+    yield bucket
+    server.close()
 
 
 def start(
-    aws: Aws, folder: Path, *command: str, pauses: str = "(0,)", **changed: str
+    bucket: Bucket,
+    folder: Path,
+    *command: str,
+    pauses: str = "(0,)",
+    **changed: str,
 ) -> subprocess.CompletedProcess[str]:
     assert PAUSES in TEXT
     environ = {
         "PATH": os.environ["PATH"],
         "AWS_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": aws.url,
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{aws.url}/role",
+        "AWS_ENDPOINT_URL": bucket.url,
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{bucket.url}/role",
         # A proxy for the outside must not see the credentials of the role.
         "HTTP_PROXY": "http://127.0.0.1:1",
         "RUNTIME_BUCKET": "bucket.with.dots",
         "RUNTIME_KEY": KEY,
-        "RUNTIME_SHA256": sha256(aws.content).hexdigest(),
+        "RUNTIME_SHA256": sha256(bucket.content).hexdigest(),
         "RUNTIME_PATH": str(folder / "runtime.zip"),
         "PYTHONPATH": str(folder / "runtime.zip"),
         "PGSSLROOTCERT": str(folder / "ca.pem"),
@@ -128,60 +108,65 @@ def start(
     )
 
 
-def test_the_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -> None:
-    shown = "import fargate_runtime.keys, sys; print(fargate_runtime.keys.__file__, sys.argv[1])"
-    seen = start(aws, tmp_path, sys.executable, "-c", shown, "a b")
-    assert seen.stderr == ""
-    assert seen.stdout.split(" ", 1) == [
-        str(tmp_path / "runtime.zip/runtime/keys.py"),
+def test_command_runs_with_the_runtime_beside_it(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    program = "import fargate_runtime.keys as k, sys; print(k.__file__, sys.argv[1])"
+    result = start(bucket, tmp_path, sys.executable, "-c", program, "a b")
+    assert result.stderr == ""
+    assert result.stdout.split(" ", 1) == [
+        str(tmp_path / "runtime.zip/fargate_runtime/keys.py"),
         "a b\n",
     ]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["ca.pem", "runtime.zip"]
 
 
-def test_the_request_is_signed_as_the_sdk_would_sign_it(
-    aws: Aws, tmp_path: Path
+def test_request_is_signed_as_the_sdk_would_sign_it(
+    bucket: Bucket, tmp_path: Path
 ) -> None:
     # Characters that S3 wants encoded exactly once are in the key.
-    start(aws, tmp_path, "true")
-    assert aws.paths == ["/bucket.with.dots/some%20prefix/runtime~1%2Ba.zip"]
-    assert aws.signatures == [True]
+    start(bucket, tmp_path, "true")
+    assert bucket.paths == ["/bucket.with.dots/some%20prefix/runtime~1%2Ba.zip"]
+    assert bucket.signatures == [True]
 
 
-def test_the_exit_status_is_the_commands_own(aws: Aws, tmp_path: Path) -> None:
-    assert start(aws, tmp_path, sys.executable, "-c", "exit(7)").returncode == 7
+def test_exit_status_is_the_commands_own(bucket: Bucket, tmp_path: Path) -> None:
+    assert start(bucket, tmp_path, sys.executable, "-c", "exit(7)").returncode == 7
 
 
-def test_a_changed_archive_is_never_imported(aws: Aws, tmp_path: Path) -> None:
-    honest = sha256(aws.content).hexdigest()
-    aws.content = b"not the archive"
-    seen = start(aws, tmp_path, "true", RUNTIME_SHA256=honest)
-    assert seen.returncode == 1
-    assert f"SHA-256 is {sha256(aws.content).hexdigest()}, not {honest}" in seen.stderr
-    assert seen.stderr.count("\n") == 1
+def test_changed_archives_are_never_imported(bucket: Bucket, tmp_path: Path) -> None:
+    honest = sha256(bucket.content).hexdigest()
+    bucket.content = b"not the archive"
+    result = start(bucket, tmp_path, "true", RUNTIME_SHA256=honest)
+    assert result.returncode == 1
+    assert (
+        f"SHA-256 is {sha256(bucket.content).hexdigest()}, not {honest}"
+        in result.stderr
+    )
+    assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("status", "words"), [(403, "403: Forbidden"), (404, "404: Not Found")]
 )
-def test_a_refused_archive_is_one_clear_line(
-    aws: Aws, tmp_path: Path, status: int, words: str
+def test_refused_archives_are_one_line(
+    bucket: Bucket, tmp_path: Path, status: int, words: str
 ) -> None:
-    aws.statuses = [status]
-    seen = start(aws, tmp_path, "true")
-    assert seen.returncode == 1
-    assert seen.stderr.startswith(f"runtime: s3://bucket.with.dots/{KEY}: ")
-    assert words in seen.stderr
-    assert seen.stderr.count("\n") == 1
+    bucket.statuses = [status]
+    result = start(bucket, tmp_path, "true")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"runtime: s3://bucket.with.dots/{KEY}: ")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_a_passing_fault_is_tried_again(aws: Aws, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(bucket: Bucket, tmp_path: Path) -> None:
     # A role made a moment ago is not known everywhere in S3 yet.
-    aws.statuses = [503, 403]
-    seen = start(aws, tmp_path, "true", pauses="(0.01, 0.01, 0)")
-    assert seen.returncode == 0
-    assert len(aws.paths) == 3
+    bucket.statuses = [503, 403]
+    result = start(bucket, tmp_path, "true", pauses="(0.01, 0.01, 0)")
+    assert result.returncode == 0
+    assert len(bucket.paths) == 3
 
 
 @pytest.mark.parametrize(
@@ -192,34 +177,34 @@ def test_a_passing_fault_is_tried_again(aws: Aws, tmp_path: Path) -> None:
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "CREDENTIALS_RELATIVE_URI"),
     ],
 )
-def test_a_missing_variable_is_named(
-    aws: Aws, tmp_path: Path, missing: str, words: str
+def test_missing_variable_is_named(
+    bucket: Bucket, tmp_path: Path, missing: str, words: str
 ) -> None:
-    seen = start(aws, tmp_path, "true", **{missing: ""})
-    assert seen.returncode == 1
-    assert words in seen.stderr
-    assert "Traceback" not in seen.stderr
+    result = start(bucket, tmp_path, "true", **{missing: ""})
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_place_that_cannot_be_written_is_named(aws: Aws, tmp_path: Path) -> None:
+def test_unwritable_paths_are_named(bucket: Bucket, tmp_path: Path) -> None:
     place = str(tmp_path / "nowhere" / "runtime.zip")
-    seen = start(aws, tmp_path, "true", RUNTIME_PATH=place)
-    assert seen.returncode == 1
-    assert place in seen.stderr
-    assert seen.stderr.count("\n") == 1
+    result = start(bucket, tmp_path, "true", RUNTIME_PATH=place)
+    assert result.returncode == 1
+    assert place in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_no_message_holds_a_credential(aws: Aws, tmp_path: Path) -> None:
-    aws.statuses = [500]
-    seen = start(aws, tmp_path, "true")
-    assert seen.returncode == 1
+def test_no_message_holds_a_credential(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.statuses = [500]
+    result = start(bucket, tmp_path, "true")
+    assert result.returncode == 1
     for secret in (ROLE["SecretAccessKey"], ROLE["Token"]):
-        assert secret not in seen.stderr + seen.stdout
+        assert secret not in result.stderr + result.stdout
 
 
-def test_the_text_fits_a_task_definition() -> None:
+def test_bootstrap_fits_a_task_definition() -> None:
     # Every container of every template carries it, so it stays short; and Fn::Sub
     # would read a dollar and a brace as its own.
     assert len(TEXT) < 2500
     assert "${" not in TEXT
-    assert TEXT.count("from runtime") == 1
+    assert TEXT.count("from fargate_runtime") == 1

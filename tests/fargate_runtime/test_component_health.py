@@ -35,10 +35,10 @@ def _stores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-    made.verifiers["airflow"] = verifier("p/w")
-    made.install(monkeypatch)
-    return made
+    server = Server()
+    server.verifiers["airflow"] = verifier("p/w")
+    server.install(monkeypatch)
+    return server
 
 
 class Celery:
@@ -47,7 +47,7 @@ class Celery:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.alive = {f"celery@{socket.gethostname()}"}
         self.broken = False
-        self.given: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {}
         self.conf = self
         self.control = self
         celery, exceptions = ModuleType("celery"), ModuleType("kombu.exceptions")
@@ -57,12 +57,12 @@ class Celery:
         monkeypatch.setitem(sys.modules, "kombu", ModuleType("kombu"))
         monkeypatch.setitem(sys.modules, "kombu.exceptions", exceptions)
 
-    def make(self, **given: Any) -> Celery:
-        self.given |= given
+    def make(self, **settings: Any) -> Celery:
+        self.settings |= settings
         return self
 
-    def update(self, **given: Any) -> None:
-        self.given |= given
+    def update(self, **settings: Any) -> None:
+        self.settings |= settings
 
     def ping(
         self, *, destination: list[str], timeout: float, limit: int
@@ -88,7 +88,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
         (health.OLDEST_HEARTBEAT_SECONDS + 1, "is 61 s old"),
     ],
 )
-def test_a_job_is_healthy_while_its_heartbeat_is_fresh(
+def test_job_is_healthy_while_its_heartbeat_is_fresh(
     database: Server,
     capsys: pytest.CaptureFixture[str],
     component: str,
@@ -105,7 +105,7 @@ def test_a_job_is_healthy_while_its_heartbeat_is_fresh(
     assert database.connections == 0
 
 
-def test_a_job_without_its_database_is_of_no_use(
+def test_jobs_are_unhealthy_without_their_database(
     database: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database.refusals = ["connection\nrefused"]
@@ -113,11 +113,11 @@ def test_a_job_without_its_database_is_of_no_use(
     assert "the database does not answer: connection refused" in capsys.readouterr().err
 
 
-def test_a_worker_is_healthy_while_it_answers(celery: Celery) -> None:
+def test_worker_is_healthy_while_it_answers(celery: Celery) -> None:
     assert health.main(["worker"]) == 0
-    assert celery.given["broker"] == "rediss://celery:b%2Fw@cache.example:6379/0"
+    assert celery.settings["broker"] == "rediss://celery:b%2Fw@cache.example:6379/0"
     # A bare rediss:// URL would not check the certificate.
-    assert celery.given["broker_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    assert celery.settings["broker_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 def test_another_worker_does_not_answer_for_this_one(
@@ -128,7 +128,7 @@ def test_another_worker_does_not_answer_for_this_one(
     assert "does not answer over the broker" in capsys.readouterr().err
 
 
-def test_a_worker_that_lost_its_broker_is_of_no_use(
+def test_workers_are_unhealthy_without_their_broker(
     celery: Celery, capsys: pytest.CaptureFixture[str]
 ) -> None:
     celery.broken = True
@@ -136,23 +136,23 @@ def test_a_worker_that_lost_its_broker_is_of_no_use(
     assert "the broker does not answer" in capsys.readouterr().err
 
 
-def test_an_own_authority_signs_the_brokers_certificate(
+def test_custom_authority_verifies_the_broker(
     celery: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CELERY__SSL_CACERT", "/own.pem")
     assert health.main(["worker"]) == 0
-    assert celery.given["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
+    assert celery.settings["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
 
 
-def test_an_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert health.main(["webserver"]) == 2
     assert "scheduler, dag-processor, triggerer" in capsys.readouterr().err
 
 
-def test_a_missing_secret_is_named(
+def test_missing_secret_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, celery: Celery
 ) -> None:
     monkeypatch.delenv("BROKER_PASSWORD")
     assert health.main(["worker"]) == 1
     assert "BROKER_PASSWORD is not set" in capsys.readouterr().err
-    assert celery.given == {}
+    assert celery.settings == {}

@@ -27,7 +27,7 @@ from local.datastores import (
     database_settings,
 )
 from templates import cache, database
-from tests.fargate_runtime.autoscaler.fake_aws import Aws
+from tests.fargate_runtime.autoscaler.fake_aws import FakeAws
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "a:b/c?d#e%f@g h&i=j+k'\"~\\"  # noqa: S105 - of servers of our own
@@ -58,19 +58,15 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self.process.pid
 
-    def said(self, words: str) -> bool:
-        """Whether a line holds these words."""
+    def logged(self, words: str) -> bool:
         return any(words in line for line in self.lines)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
         self.process.send_signal(number)
 
     def type(self, text: str) -> None:
-        """Type a line."""
         assert self.process.stdin
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
@@ -92,8 +88,8 @@ class Process:
         return status
 
 
-class Stage:
-    """Both engines, migrated; whatever is started here is stopped by ``close``."""
+class AutoscalerBench:
+    """Both datastores, migrated; ``close`` stops every process that was started."""
 
     def __init__(self, folder: Path) -> None:
         dist = folder / "dist"
@@ -121,17 +117,15 @@ class Stage:
         self.database = self.postgres.start(folder / "postgres")
         self.broker = self.valkey.start(folder / "valkey")
         self.broker_user = access.user
-        self.aws = Aws()
+        self.aws = FakeAws()
         self._processes: list[Process] = []
         self.script("set_up")
 
     def stop_processes(self) -> None:
-        """Stop every autoscaler and every worker."""
         while self._processes:
             self._processes.pop().stop()
 
     def close(self) -> None:
-        """Stop everything."""
         self.stop_processes()
         self.aws.close()
         self.valkey.stop()
@@ -189,7 +183,6 @@ class Stage:
         return rows
 
     def autoscaler(self, pools: Any, **environ: str) -> Process:
-        """Start a autoscaler."""
         settings = pools if isinstance(pools, str) else json.dumps(pools)
         return self._start(
             [self.python, "-m", "fargate_runtime.autoscaler"],
@@ -207,7 +200,6 @@ class Stage:
 
 
 def pool(name: str = "default", **changes: Any) -> dict[str, Any]:
-    """Return the settings of a pool."""
     return {
         "name": name,
         "queue": name,
@@ -236,10 +228,10 @@ def report(name: str = "default", **changes: Any) -> dict[str, Any]:
 def until(
     is_so: Callable[[], Any], seconds: float, what: str, *processes: Process
 ) -> None:
-    """Return when ``is_so``; fail with what was said when it lasts too long."""
+    """Return when ``is_so``; fail with what was output when it lasts too long."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            said = "\n".join(line for each in processes for line in each.lines)
-            raise AssertionError(f"not within {seconds} s: {what}\n{said}")
+            output = "\n".join(line for each in processes for line in each.lines)
+            raise AssertionError(f"not within {seconds} s: {what}\n{output}")
         time.sleep(0.05)

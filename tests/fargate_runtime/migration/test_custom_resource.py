@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -16,29 +14,30 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from fargate_runtime.migration import custom_resource
+from local.ecs.web import Answer, Request, Server
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
-FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:gate"
-PLACE = "Log: /airflow/setup setup/setup/0123456789abcdef"
-STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Setup/1"
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
+LOG = "RedactedLog: /airflow/migration migration/migration/0123456789abcdef"
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Migration/1"
 PROPERTIES = {
     "Cluster": "airflow",
-    "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/setup:7",
-    "Container": "setup",
+    "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/migration:7",
+    "Container": "migration",
     "Subnets": ["subnet-1", "subnet-2"],
     "SecurityGroup": "sg-1",
-    "LogGroup": "/airflow/setup",
-    "LogStreamPrefix": "setup",
+    "LogGroup": "/airflow/migration",
+    "LogStreamPrefix": "migration",
     "Version": "v7",
 }
 
 
-def refused(code: str, message: str) -> ClientError:
+def client_error(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Call")
 
 
 @dataclass
-class Ecs:
+class FakeEcs:
     """Runs one task for each client token, and stops it after some looks."""
 
     ends: dict[str, Any] = field(default_factory=lambda: {"exitCode": 0})
@@ -73,7 +72,7 @@ class Ecs:
             "createdAt": datetime.now(UTC) - self.age,
             "containers": [
                 {"name": "aws-guardduty-agent", "exitCode": 137},
-                {"name": "setup"} | (self.ends if is_stopped else {}),
+                {"name": "migration"} | (self.ends if is_stopped else {}),
             ],
         }
         return {"tasks": [task], "failures": []}
@@ -84,23 +83,23 @@ class Ecs:
 
 
 @dataclass
-class Logs:
+class FakeLogs:
     """The set-up's log, whose lines may arrive late."""
 
     lines: list[str] = field(default_factory=list)
     late: int = 0
 
     def get_log_events(self, **given: Any) -> dict[str, Any]:
-        assert given["logGroupName"] == "/airflow/setup"
-        assert given["logStreamName"] == "setup/setup/0123456789abcdef"
+        assert given["logGroupName"] == "/airflow/migration"
+        assert given["logStreamName"] == "migration/migration/0123456789abcdef"
         if self.late:
             self.late -= 1
-            raise refused("ResourceNotFoundException", "no stream")
+            raise client_error("ResourceNotFoundException", "no stream")
         return {"events": [{"message": f"{line}\n"} for line in self.lines]}
 
 
 @dataclass
-class Functions:
+class FakeLambda:
     """Lambda, which is asked to go on."""
 
     invoked: list[dict[str, Any]] = field(default_factory=list)
@@ -112,7 +111,7 @@ class Functions:
 
 
 @dataclass
-class Stacks:
+class FakeCloudFormation:
     """CloudFormation, asked for the state of the stack."""
 
     status: str | ClientError = "UPDATE_IN_PROGRESS"
@@ -137,25 +136,25 @@ class Invocation:
 
 
 @dataclass
-class World:
+class Bench:
     """The gate's surroundings."""
 
-    ecs: Ecs = field(default_factory=Ecs)
-    logs: Logs = field(default_factory=Logs)
-    functions: Functions = field(default_factory=Functions)
-    stacks: Stacks = field(default_factory=Stacks)
+    ecs: FakeEcs = field(default_factory=FakeEcs)
+    logs: FakeLogs = field(default_factory=FakeLogs)
+    functions: FakeLambda = field(default_factory=FakeLambda)
+    stacks: FakeCloudFormation = field(default_factory=FakeCloudFormation)
     pauses: list[float] = field(default_factory=list)
     received: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     url: str = ""
 
     def request(self, kind: str = "Create", **more: Any) -> dict[str, Any]:
-        known = {} if kind == "Create" else {"PhysicalResourceId": "setup-known"}
+        known = {} if kind == "Create" else {"PhysicalResourceId": "migration-known"}
         return {
             "RequestType": kind,
             "RequestId": "request-1",
             "StackId": STACK,
-            "LogicalResourceId": "Gate",
+            "LogicalResourceId": "Migration",
             "ResponseURL": f"{self.url}/answer?signature=s3cr3t&x=1",
             "ResourceProperties": {"ServiceToken": FUNCTION, **PROPERTIES},
             **known,
@@ -164,6 +163,16 @@ class World:
 
     def deliver(self, event: dict[str, Any], seconds: float = 900) -> None:
         custom_resource.handler(json.loads(json.dumps(event)), Invocation(seconds))
+
+    def receive(self, request: Request) -> Answer:
+        """Accept a response as the bucket that CloudFormation waits at."""
+        assert request.method == "PUT"
+        status = self.refusals.pop(0) if self.refusals else 200
+        if status == 200:
+            assert len(request.body) <= 4096
+            kind = request.headers["Content-Type"]
+            self.received.append((request.target, kind, json.loads(request.body)))
+        return Answer(status)
 
     @property
     def answers(self) -> list[dict[str, Any]]:
@@ -176,238 +185,221 @@ class World:
         return str(only["Reason"])
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """The bucket that CloudFormation waits at."""
-
-    world: World
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        status = self.world.refusals.pop(0) if self.world.refusals else 200
-        if status == 200:
-            assert len(body) <= 4096
-            kind = self.headers["Content-Type"]
-            self.world.received.append((self.path, kind, json.loads(body)))
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
-
-
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World()
-    clients = custom_resource.Clients(made.ecs, made.logs, made.functions, made.stacks)
-    monkeypatch.setattr(custom_resource.Clients, "make", lambda: clients)
-    monkeypatch.setattr(
-        "fargate_runtime.migration.custom_resource.time.sleep", made.pauses.append
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench()
+    clients = custom_resource.AwsClients(
+        bench.ecs, bench.logs, bench.functions, bench.stacks
     )
-    handler = type("Bound", (Receiver,), {"world": made})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+    monkeypatch.setattr(custom_resource.AwsClients, "make", lambda: clients)
+    monkeypatch.setattr(
+        "fargate_runtime.migration.custom_resource.time.sleep", bench.pauses.append
+    )
+    server = Server(bench.receive)
+    bench.url = server.url
+    yield bench
+    server.close()
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_the_gate_opens_when_the_task_has_succeeded(world: World, kind: str) -> None:
-    request = world.request(kind)
-    world.deliver(request)
-    ((path, content_type, body),) = world.received
+def test_resource_succeeds_when_the_task_has_succeeded(bench: Bench, kind: str) -> None:
+    request = bench.request(kind)
+    bench.deliver(request)
+    ((path, content_type, body),) = bench.received
     assert path == "/answer?signature=s3cr3t&x=1"
     assert content_type == ""
     assert body["Status"] == "SUCCESS"
     assert body["Data"] == {"Version": "v7"}
     for name in ("StackId", "RequestId", "LogicalResourceId"):
         assert body[name] == request[name]
-    assert world.ecs.looks == 3
+    assert bench.ecs.looks == 3
 
 
-def test_the_same_resource_keeps_its_id(world: World) -> None:
+def test_same_resource_keeps_its_id(bench: Bench) -> None:
     # Another one would be a replacement, with a Delete of the old.
-    world.deliver(world.request())
-    world.deliver(world.request(RequestId="request-2"))
-    world.deliver(world.request("Update"))
-    world.deliver(world.request(LogicalResourceId="Other"))
-    first, again, updated, other = (a["PhysicalResourceId"] for a in world.answers)
+    bench.deliver(bench.request())
+    bench.deliver(bench.request(RequestId="request-2"))
+    bench.deliver(bench.request("Update"))
+    bench.deliver(bench.request(LogicalResourceId="Other"))
+    first, again, updated, other = (a["PhysicalResourceId"] for a in bench.answers)
     assert first == again != other
-    assert updated == "setup-known"
+    assert updated == "migration-known"
 
 
-def test_a_repeated_delivery_starts_no_second_task(world: World) -> None:
+def test_repeated_delivery_starts_no_second_task(bench: Bench) -> None:
     # Lambda delivers an event again after an error; ECS knows the token.
-    world.deliver(world.request())
-    world.deliver(world.request())
-    world.deliver(world.request(RequestId="request-2"))
-    first, again, other = world.ecs.tokens
+    bench.deliver(bench.request())
+    bench.deliver(bench.request())
+    bench.deliver(bench.request(RequestId="request-2"))
+    first, again, other = bench.ecs.tokens
     assert first == again != other
     assert len(first) <= 64
 
 
-def test_delete_runs_nothing(world: World) -> None:
-    world.deliver(world.request("Delete"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.ecs.tokens == []
+def test_delete_runs_nothing(bench: Bench) -> None:
+    bench.deliver(bench.request("Delete"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.ecs.tokens == []
 
 
 @pytest.mark.parametrize(
     "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"]
 )
-def test_a_rollback_runs_nothing(world: World, status: str) -> None:
+def test_rollback_runs_nothing(bench: Bench, status: str) -> None:
     # The older Airflow refuses the newer tables; the stack would be stuck.
-    world.stacks.status = status
-    world.deliver(world.request("Update"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.ecs.tokens == []
+    bench.stacks.status = status
+    bench.deliver(bench.request("Update"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.ecs.tokens == []
 
 
-def test_an_unknown_state_of_the_stack_runs_the_task(world: World) -> None:
-    world.stacks.status = refused("AccessDenied", "no")
-    world.deliver(world.request("Update"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert len(world.ecs.tokens) == 1
+def test_unknown_state_of_the_stack_runs_the_task(bench: Bench) -> None:
+    bench.stacks.status = client_error("AccessDenied", "no")
+    bench.deliver(bench.request("Update"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert len(bench.ecs.tokens) == 1
 
 
-def test_a_failed_task_shuts_the_gate_with_its_own_reason(world: World) -> None:
-    world.ecs.ends = {"exitCode": 1}
-    world.logs.lines = [
+def test_failed_job_fails_the_resource_with_its_reason(bench: Bench) -> None:
+    bench.ecs.ends = {"exitCode": 1}
+    bench.logs.lines = [
         "waiting",
         "MIGRATION FAILED: no connection as master at db",
         "",
     ]
-    world.logs.late = 2
-    world.deliver(world.request())
-    assert world.reason == (
-        f"set-up failed: no connection as master at db; exit code 1. {PLACE}"
+    bench.logs.late = 2
+    bench.deliver(bench.request())
+    assert bench.reason == (
+        f"migration job failed: no connection as master at db; exit code 1. {LOG}"
     )
 
 
-def test_a_task_killed_for_memory_says_so(world: World) -> None:
-    world.ecs.ends = {
+def test_task_killed_for_memory_says_so(bench: Bench) -> None:
+    bench.ecs.ends = {
         "exitCode": 137,
         "reason": "OutOfMemoryError: Container killed due to memory usage",
     }
-    world.logs.lines = ["one", "two", "three", "migrating"]
-    world.deliver(world.request())
-    assert "OutOfMemoryError" in world.reason
-    assert "exit code 137" in world.reason
-    assert "two | three | migrating" in world.reason
+    bench.logs.lines = ["one", "two", "three", "migrating"]
+    bench.deliver(bench.request())
+    assert "OutOfMemoryError" in bench.reason
+    assert "exit code 137" in bench.reason
+    assert "two | three | migrating" in bench.reason
 
 
-def test_a_task_that_never_started_gives_the_reason_of_ecs(world: World) -> None:
+def test_tasks_that_never_start_give_the_reason_of_ecs(bench: Bench) -> None:
     # A missing secret or image: there is no container, and no log to wait for.
-    world.ecs.ends = {}
-    world.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
-    world.deliver(world.request())
-    assert "ResourceInitializationError: unable to pull secrets" in world.reason
-    assert PLACE in world.reason
-    assert set(world.pauses) == {custom_resource.POLL_SECONDS}
+    bench.ecs.ends = {}
+    bench.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
+    bench.deliver(bench.request())
+    assert "ResourceInitializationError: unable to pull secrets" in bench.reason
+    assert LOG in bench.reason
+    assert set(bench.pauses) == {custom_resource.POLL_SECONDS}
 
 
-def test_a_long_task_is_followed_by_the_next_invocation(world: World) -> None:
-    world.ecs.looks_until_stopped = 30
-    event = world.request()
+def test_long_task_is_followed_by_the_next_invocation(bench: Bench) -> None:
+    bench.ecs.looks_until_stopped = 30
+    event = bench.request()
     deliveries = 0
     while event:
         deliveries += 1
-        world.deliver(event, seconds=custom_resource.HANDOVER_SECONDS + 50)
-        event = world.functions.invoked.pop() if world.functions.invoked else {}
+        bench.deliver(event, seconds=custom_resource.HANDOVER_SECONDS + 50)
+        event = bench.functions.invoked.pop() if bench.functions.invoked else {}
     assert deliveries == 3
-    assert len(world.ecs.tokens) == 1
-    assert [body["Status"] for body in world.answers] == ["SUCCESS"]
+    assert len(bench.ecs.tokens) == 1
+    assert [body["Status"] for body in bench.answers] == ["SUCCESS"]
 
 
-def test_a_task_without_end_is_stopped_and_reported(world: World) -> None:
-    world.ecs.looks_until_stopped = 10**6
-    world.ecs.age = timedelta(minutes=51)
-    world.deliver({"Request": world.request(), "Task": TASK})
-    assert world.ecs.stopped == ["set-up took longer than 50 minutes"]
-    assert world.reason.startswith("set-up took longer than 50 minutes and was stopped")
+def test_endless_tasks_are_stopped_and_reported(bench: Bench) -> None:
+    bench.ecs.looks_until_stopped = 10**6
+    bench.ecs.age = timedelta(minutes=51)
+    bench.deliver({"Request": bench.request(), "Task": TASK})
+    assert bench.ecs.stopped == ["migration job ran longer than 50 minutes"]
+    assert bench.reason.startswith(
+        "migration job ran longer than 50 minutes and was stopped"
+    )
 
 
-def test_a_new_task_may_be_unseen_for_a_while(world: World) -> None:
-    world.ecs.looks_until_seen = custom_resource.UNSEEN_POLLS
-    world.deliver(world.request())
-    assert world.answers[0]["Status"] == "SUCCESS"
+def test_new_tasks_may_be_unknown_for_a_while(bench: Bench) -> None:
+    bench.ecs.looks_until_seen = custom_resource.UNKNOWN_POLLS
+    bench.deliver(bench.request())
+    assert bench.answers[0]["Status"] == "SUCCESS"
 
 
-def test_a_lost_task_is_not_waited_for_without_end(world: World) -> None:
-    world.ecs.looks_until_seen = 10**6
-    world.deliver(world.request())
-    assert "ECS does not know the task" in world.reason
+def test_unknown_tasks_end_the_wait(bench: Bench) -> None:
+    bench.ecs.looks_until_seen = 10**6
+    bench.deliver(bench.request())
+    assert "ECS does not know the task" in bench.reason
 
 
-def test_a_start_that_may_heal_is_tried_again(world: World) -> None:
-    world.ecs.refusals = [
-        refused("ClientException", "ECS was unable to assume the role 'r'"),
+def test_transient_start_errors_are_retried(bench: Bench) -> None:
+    bench.ecs.refusals = [
+        client_error("ClientException", "ECS was unable to assume the role 'r'"),
         "Capacity is unavailable at this time",
-        # The policy names the revision that this very update has made.
-        refused("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
+        # The policy names the revision that this very update has bench.
+        client_error("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
     ]
-    world.deliver(world.request())
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.pauses[:3] == [5, 10, 20]
+    bench.deliver(bench.request())
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.pauses[:3] == [5, 10, 20]
 
 
 @pytest.mark.parametrize(
     ("refusals", "words", "paused"),
     [
-        ([refused("ClientException", "no such subnet")], "no such subnet", 0),
-        ([refused("AccessDeniedException", "no right")] * 9, "no right", 75),
+        ([client_error("ClientException", "no such subnet")], "no such subnet", 0),
+        ([client_error("AccessDeniedException", "no right")] * 9, "no right", 75),
         (["Capacity is unavailable"] * 9, "Capacity is unavailable", 75),
     ],
 )
-def test_a_start_that_does_not_heal_is_reported(
-    world: World, refusals: list[Any], words: str, paused: int
+def test_permanent_start_errors_are_reported(
+    bench: Bench, refusals: list[Any], words: str, paused: int
 ) -> None:
-    world.ecs.refusals = refusals
-    world.deliver(world.request())
-    assert world.reason.startswith("set-up cannot start: ")
-    assert words in world.reason
-    assert sum(world.pauses) == paused
+    bench.ecs.refusals = refusals
+    bench.deliver(bench.request())
+    assert bench.reason.startswith("cannot start migration job: ")
+    assert words in bench.reason
+    assert sum(bench.pauses) == paused
 
 
-def test_an_error_of_our_own_is_answered_too(world: World) -> None:
+def test_unexpected_errors_are_responded_to(bench: Bench) -> None:
     # Without an answer the stack would hang for an hour.
-    request = world.request()
+    request = bench.request()
     del request["ResourceProperties"]["Subnets"]
-    world.deliver(request)
-    assert world.reason == "the gate itself failed: KeyError: 'Subnets'"
+    bench.deliver(request)
+    assert bench.reason == "migration function failed: KeyError: 'Subnets'"
 
 
-def test_an_answer_that_is_not_taken_is_repeated(world: World) -> None:
-    world.refusals = [503, 500]
-    world.deliver(world.request())
-    assert len(world.answers) == 1
-    world.refusals = [503] * 9
-    with pytest.raises(custom_resource.GateError, match="did not take the answer"):
-        world.deliver(world.request())
+def test_rejected_responses_are_retried(bench: Bench) -> None:
+    bench.refusals = [503, 500]
+    bench.deliver(bench.request())
+    assert len(bench.answers) == 1
+    bench.refusals = [503] * 9
+    with pytest.raises(
+        custom_resource.MigrationFailedError, match="did not accept the response"
+    ):
+        bench.deliver(bench.request())
 
 
-def test_a_long_reason_fits_the_answer(world: World) -> None:
-    world.ecs.ends = {"exitCode": 1}
-    world.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
-    world.deliver(world.request())
-    assert len(world.reason.encode()) <= custom_resource.REASON_BYTES
-    assert world.reason.startswith("set-up failed: €€€")
+def test_long_reason_fits_the_answer(bench: Bench) -> None:
+    bench.ecs.ends = {"exitCode": 1}
+    bench.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
+    bench.deliver(bench.request())
+    assert len(bench.reason.encode()) <= custom_resource.REASON_BYTES
+    assert bench.reason.startswith("migration job failed: €€€")
 
 
-def test_the_presigned_url_is_never_logged(
-    world: World, capsys: pytest.CaptureFixture[str]
+def test_presigned_url_is_never_logged(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.refusals = [503]
-    world.ecs.looks_until_stopped = 3
-    world.deliver(world.request())
+    bench.refusals = [503]
+    bench.ecs.looks_until_stopped = 3
+    bench.deliver(bench.request())
     assert "s3cr3t" not in capsys.readouterr().out
 
 
-def test_the_calls_are_those_of_the_real_services() -> None:
+def test_calls_are_those_of_the_real_services() -> None:
     # The stubbed clients check every parameter against AWS's own model.
-    clients = custom_resource.Clients(
+    clients = custom_resource.AwsClients(
         *(
             boto3.client(
                 name,
@@ -423,13 +415,13 @@ def test_the_calls_are_those_of_the_real_services() -> None:
         for client in (clients.ecs, clients.logs, clients.functions, clients.stacks)
     ]
     ecs, logs, functions, stacks = stubs
-    request = World().request("Update")
+    request = Bench().request("Update")
     started = {"tasks": [{"taskArn": TASK}], "failures": []}
     running = {
         "taskArn": TASK,
         "lastStatus": "RUNNING",
         "createdAt": datetime.now(UTC),
-        "containers": [{"name": "setup", "exitCode": 1}],
+        "containers": [{"name": "migration", "exitCode": 1}],
     }
     stacks.add_response(
         "describe_stacks",
@@ -456,10 +448,10 @@ def test_the_calls_are_those_of_the_real_services() -> None:
     for stub in stubs:
         stub.activate()
 
-    assert not custom_resource.passed(request, "", Invocation(0), clients)
-    for words in ("longer than", "set-up failed: x"):
-        with pytest.raises(custom_resource.GateError, match=words):
-            custom_resource.passed(request, TASK, Invocation(900), clients)
+    assert not custom_resource.is_finished(request, "", Invocation(0), clients)
+    for words in ("longer than", "migration job failed: x"):
+        with pytest.raises(custom_resource.MigrationFailedError, match=words):
+            custom_resource.is_finished(request, TASK, Invocation(900), clients)
 
     for stub in stubs:
         stub.assert_no_pending_responses()

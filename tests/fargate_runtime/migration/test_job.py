@@ -55,7 +55,7 @@ known.write_text(json.dumps(calls))
 """
 
 
-class Image:
+class FakeImage:
     """A container with an ``airflow`` command, a database and an environment."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ class Image:
 
 
 @pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
-    return Image(tmp_path, monkeypatch)
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeImage:
+    return FakeImage(tmp_path, monkeypatch)
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -98,7 +98,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_databases_come_first_then_tables_then_the_administrator(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert job.main() == 0
     assert last_line(capsys) == "MIGRATION DONE"
@@ -109,8 +109,8 @@ def test_databases_come_first_then_tables_then_the_administrator(
     assert "task_instance" in image.server.readable["scaling"]
 
 
-def test_the_administrators_password_is_typed_not_passed(image: Image) -> None:
-    # An argument is seen by every process of the container, and Airflow logs it.
+def test_administrators_password_goes_to_standard_input(image: FakeImage) -> None:
+    # An argument is output by every process of the container, and Airflow logs it.
     job.main()
     create = image.calls[1]
     password = ENVIRON["ADMIN_PASSWORD"]
@@ -119,26 +119,27 @@ def test_the_administrators_password_is_typed_not_passed(image: Image) -> None:
     assert password not in create["environ"].values()
 
 
-def test_airflow_never_sees_the_master_user(image: Image) -> None:
+def test_airflow_never_sees_the_master_user(image: FakeImage) -> None:
     job.main()
     for call in image.calls:
         assert not {"MASTER_USER", "MASTER_PASSWORD"} & set(call["environ"])
         assert call["environ"]["METADATA_PASSWORD"] == ENVIRON["METADATA_PASSWORD"]
 
 
-def test_a_failed_migration_is_the_reason_and_nothing_follows(
-    image: Image, capsys: pytest.CaptureFixture[str]
+def test_failed_migration_is_the_reason_and_nothing_follows(
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.behaves("print('Traceback'); print('deadlock detected\\n'); sys.exit(3)")
     assert job.main() == 1
     assert last_line(capsys) == (
-        "MIGRATION FAILED: airflow db migrate ended with exit status 3: deadlock detected"
+        "MIGRATION FAILED: airflow db migrate ended with exit status 3: "
+        "deadlock detected"
     )
     assert len(image.calls) == 1
 
 
-def test_tables_of_a_newer_airflow_are_named_as_such(
-    image: Image, capsys: pytest.CaptureFixture[str]
+def test_tables_of_a_newer_airflow_are_reported(
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Airflow itself says: Can't locate revision identified by 'd2f4e1b3c5a7'.
     image.behaves("sys.exit(\"Can't locate revision identified by 'd2f4'\")")
@@ -147,20 +148,20 @@ def test_tables_of_a_newer_airflow_are_named_as_such(
 
 
 def test_no_secret_is_printed_whatever_airflow_says(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leaks = [*SECRETS.values(), "postgresql://airflow:meta%2Fpw%20%231@db.example"]
     image.behaves(f"for leak in {leaks!r}: print('leak', leak)\nsys.exit(1)")
     assert job.main() == 1
-    seen = capsys.readouterr().out
-    assert seen.count("***") == len(leaks) + 1
+    output = capsys.readouterr().out
+    assert output.count("***") == len(leaks) + 1
     for secret in SECRETS.values():
-        assert secret not in seen
-    assert "meta%2Fpw%20%231" not in seen
+        assert secret not in output
+    assert "meta%2Fpw%20%231" not in output
 
 
-def test_a_command_that_hangs_is_stopped(
-    image: Image,
+def test_command_that_hangs_is_stopped(
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -182,8 +183,8 @@ def test_a_command_that_hangs_is_stopped(
         ("apache-airflow-providers-fab", None, "lacks apache-airflow-providers-fab"),
     ],
 )
-def test_an_unsupported_image_migrates_nothing(
-    image: Image,
+def test_unsupported_image_migrates_nothing(
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     package: str,
     found: str | None,
@@ -206,8 +207,8 @@ def test_an_unsupported_image_migrates_nothing(
         if name.startswith(("METADATA", "RESULTS", "MASTER", "ADMIN"))
     ],
 )
-def test_a_missing_part_is_named_before_anything_is_done(
-    image: Image,
+def test_missing_variables_are_named_before_any_change(
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -219,8 +220,8 @@ def test_a_missing_part_is_named_before_anything_is_done(
     assert image.server.statements == []
 
 
-def test_a_database_in_the_way_is_the_reason(
-    image: Image, capsys: pytest.CaptureFixture[str]
+def test_database_errors_are_the_reason(
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.server.granted.add(("celery_results", "airflow"))
     assert job.main() == 1
@@ -229,12 +230,14 @@ def test_a_database_in_the_way_is_the_reason(
     )
 
 
-def test_even_the_unexpected_ends_with_its_reason(
-    image: Image,
+def test_unexpected_errors_end_with_their_reason(
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     image.command.unlink()
     assert job.main() == 1
-    seen = capsys.readouterr().out
-    assert "Traceback" in seen
-    assert seen.splitlines()[-1].startswith("MIGRATION FAILED: unexpected FileNotFound")
+    output = capsys.readouterr().out
+    assert "Traceback" in output
+    assert output.splitlines()[-1].startswith(
+        "MIGRATION FAILED: unexpected FileNotFound"
+    )

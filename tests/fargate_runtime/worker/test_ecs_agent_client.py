@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from fargate_runtime.worker import ecs_agent_client
 from fargate_runtime.worker.ecs_agent_client import (
-    AgentError,
-    RefusedError,
-    identity,
+    EcsAgentError,
+    ProtectionDeniedError,
     protect,
+    task_identity,
     unprotect,
 )
+from local.ecs.web import Answer, Request, Server
 
 METADATA = {
     "TaskARN": "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123abcd",
@@ -30,55 +29,36 @@ METADATA = {
 }
 
 
-class Agent:
-    """Answers one thing, and remembers what it was asked."""
+class AgentStub:
+    """HTTP stub of the ECS agent with listener response."""
 
     def __init__(self) -> None:
         self.status = 200
         self.answer: Any = {}
-        self.seen: list[tuple[str, str, Any]] = []
-        agent = self
+        self.requests: list[tuple[str, str, Any]] = []
+        self.server = Server(self._respond)
+        self.uri = f"{self.server.url}/api/token"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                size = int(self.headers["Content-Length"] or 0)
-                body = json.loads(self.rfile.read(size)) if size else None
-                agent.seen.append((self.command, self.path, body))
-                text = agent.answer
-                if not isinstance(text, bytes):
-                    text = json.dumps(text).encode()
-                self.send_response(agent.status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def do_GET(self) -> None:
-                agent.seen.append((self.command, self.path, None))
-                text = json.dumps(agent.answer).encode()
-                self.send_response(agent.status)
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.uri = f"http://127.0.0.1:{self.server.server_port}/api/token"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,)).start()
+    def _respond(self, request: Request) -> Answer:
+        body = json.loads(request.body) if request.body else None
+        self.requests.append((request.method, request.target, body))
+        is_raw = isinstance(self.answer, bytes)
+        return Answer(
+            self.status, self.answer if is_raw else json.dumps(self.answer).encode()
+        )
 
 
 @pytest.fixture
-def agent() -> Iterator[Agent]:
-    made = Agent()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+def agent() -> Iterator[AgentStub]:
+    agent = AgentStub()
+    yield agent
+    agent.server.close()
 
 
-def test_protection_is_asked_for_with_its_time(agent: Agent) -> None:
+def test_protection_is_requested_with_its_duration(agent: AgentStub) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn"}}
     protect(agent.uri, minutes=730)
-    assert agent.seen == [
+    assert agent.requests == [
         (
             "PUT",
             "/api/token/task-protection/v1/state",
@@ -87,20 +67,20 @@ def test_protection_is_asked_for_with_its_time(agent: Agent) -> None:
     ]
 
 
-def test_protection_is_given_back(agent: Agent) -> None:
+def test_protection_is_removed(agent: AgentStub) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": False, "TaskArn": "arn"}}
     unprotect(agent.uri)
-    assert agent.seen[0][2] == {"ProtectionEnabled": False}
+    assert agent.requests[0][2] == {"ProtectionEnabled": False}
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_refusal_says_why(agent: Agent, status: int) -> None:
+def test_refusals_name_their_reason(agent: AgentStub, status: int) -> None:
     agent.status = status
     agent.answer = {"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}
-    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED$"):
+    with pytest.raises(ProtectionDeniedError, match=r"^DEPLOYMENT_BLOCKED$"):
         protect(agent.uri, minutes=1)
     agent.answer["failure"]["Detail"] = "too many"
-    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED: too many$"):
+    with pytest.raises(ProtectionDeniedError, match=r"^DEPLOYMENT_BLOCKED: too many$"):
         unprotect(agent.uri)
 
 
@@ -114,42 +94,42 @@ def test_a_refusal_says_why(agent: Agent, status: int) -> None:
         ),
         (500, b"<html>", "JSONDecodeError"),
         (200, b"\xff", "UnicodeDecodeError"),
-        (200, [], "the agent answers"),
-        (200, {}, "the agent answers"),
-        (200, {"protection": None}, "the agent answers"),
+        (200, [], "unexpected response"),
+        (200, {}, "unexpected response"),
+        (200, {"protection": None}, "unexpected response"),
         # It says that it is still off.
-        (200, {"protection": {"ProtectionEnabled": False}}, "the agent answers"),
+        (200, {"protection": {"ProtectionEnabled": False}}, "unexpected response"),
     ],
 )
-def test_any_other_answer_is_no_answer(
-    agent: Agent, status: int, answer: Any, words: str
+def test_unexpected_responses_are_an_error(
+    agent: AgentStub, status: int, answer: Any, words: str
 ) -> None:
     agent.status, agent.answer = status, answer
-    with pytest.raises(AgentError, match=words):
+    with pytest.raises(EcsAgentError, match=words):
         protect(agent.uri, minutes=1)
 
 
-def test_an_agent_that_is_not_there_is_no_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
-    with pytest.raises(AgentError, match="ConnectionRefusedError"):
+def test_missing_agents_are_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(EcsAgentError, match="ConnectionRefusedError"):
         protect(f"http://127.0.0.1:{port}/api/t", minutes=1)
 
 
-def test_a_silent_agent_is_waited_for_a_bounded_time(
+def test_agent_requests_have_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert ecs_agent_client.PATIENCE_SECONDS == 14
-    monkeypatch.setattr(ecs_agent_client, "PATIENCE_SECONDS", 0.3)
+    assert ecs_agent_client.TIMEOUT_SECONDS == 14
+    monkeypatch.setattr(ecs_agent_client, "TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
-        with pytest.raises(AgentError, match=r"TimeoutError|timed out"):
+        with pytest.raises(EcsAgentError, match=r"TimeoutError|timed out"):
             protect(f"http://127.0.0.1:{silent.getsockname()[1]}/api/t", minutes=1)
         assert 0.2 < time.monotonic() - begin < 0.9
 
 
 def test_no_proxy_stands_between_a_task_and_its_agent(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
+    agent: AgentStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -157,25 +137,23 @@ def test_no_proxy_stands_between_a_task_and_its_agent(
     protect(agent.uri, minutes=1)
 
 
-def test_a_task_knows_who_it_is(agent: Agent) -> None:
+def test_task_identity_comes_from_the_metadata(agent: AgentStub) -> None:
     agent.answer = METADATA
-    found = identity(agent.uri)
-    assert agent.seen == [("GET", "/api/token/task", None)]
-    assert (found.task, found.revision) == ("0123abcd", "workers:12")
-    assert found.created == pytest.approx(1795464000.123, abs=0.001)
+    identity = task_identity(agent.uri)
+    assert agent.requests == [("GET", "/api/token/task", None)]
+    assert (identity.task, identity.revision) == ("0123abcd", "workers:12")
+    assert identity.created == pytest.approx(1795464000.123, abs=0.001)
 
 
-def test_metadata_without_times_are_metadata(agent: Agent) -> None:
+def test_metadata_may_lack_times(agent: AgentStub) -> None:
     agent.answer = {**METADATA, "PullStartedAt": None, "Containers": []}
-    assert identity(agent.uri).created is None
+    assert task_identity(agent.uri).created is None
 
 
 @pytest.mark.parametrize(
     "change", [{"TaskARN": None}, {"PullStartedAt": "yesterday"}, {"Containers": 5}]
 )
-def test_metadata_that_cannot_be_read_are_no_answer(
-    agent: Agent, change: dict[str, Any]
-) -> None:
+def test_invalid_metadata_raise(agent: AgentStub, change: dict[str, Any]) -> None:
     agent.answer = METADATA | change
-    with pytest.raises(AgentError, match="metadata cannot be read"):
-        identity(agent.uri)
+    with pytest.raises(EcsAgentError, match="invalid task metadata"):
+        task_identity(agent.uri)

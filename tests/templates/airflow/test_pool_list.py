@@ -17,12 +17,12 @@ from compiler.parameters import EnvironmentFile
 from compiler.validation import validate
 from compiler.wiring import Build, WiringError
 from fargate_runtime.autoscaler.settings import (
-    OBJECTIVE_SECONDS,
+    AutoscalerSettings,
     PoolSettings,
     ScalingProfile,
-    Settings,
     SettingsError,
 )
+from fargate_runtime.contract import TARGET_START_SECONDS
 from fargate_runtime.start import set_limits
 from templates import parent
 from templates.airflow.components import AUTOSCALER
@@ -61,6 +61,11 @@ def pools_json(services: Stack) -> str:
     return str(environment["SCALING_POOLS"])
 
 
+def parse_pools(services: Stack) -> tuple[PoolSettings, ...]:
+    """The pools as the autoscaler parses them."""
+    return AutoscalerSettings.parse(pools_json(services)).pools
+
+
 def accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     """Values that a parameter accepts, written as a person would write them."""
     if "AllowedValues" in definition:
@@ -92,7 +97,7 @@ def test_the_autoscaler_parses_every_accepted_value(
         "DefaultWorkersMaximum": str(max(1, most)),
     }
 
-    first, second = Settings.parse(pools_json(airflow_services(**values))).pools
+    first, second = parse_pools(airflow_services(**values))
 
     assert first == PoolSettings(
         name="default",
@@ -127,7 +132,7 @@ def test_fixed_settings_reach_the_autoscaler_too() -> None:
             "predictive_scaling": False,
         },
     )
-    (pool_settings,) = Settings.parse(pools_json(airflow_services((pool,)))).pools
+    (pool_settings,) = parse_pools(airflow_services((pool,)))
     assert {name: getattr(pool_settings, name) for name in EVERY_FIELD} == {
         name: pool.all_fixed[name] for name in EVERY_FIELD
     }
@@ -137,11 +142,11 @@ def test_fixed_settings_reach_the_autoscaler_too() -> None:
 def test_an_empty_target_start_is_the_profiles_own(
     scaling_profile: ScalingProfile,
 ) -> None:
-    (pool, _) = Settings.parse(
-        pools_json(airflow_services(DefaultWorkersScalingProfile=scaling_profile))
-    ).pools
+    (pool, _) = parse_pools(
+        airflow_services(DefaultWorkersScalingProfile=scaling_profile)
+    )
     assert pool.target_start_seconds is None
-    assert pool.objective == OBJECTIVE_SECONDS[scaling_profile]
+    assert pool.target_start == TARGET_START_SECONDS[scaling_profile]
 
 
 def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
@@ -164,7 +169,7 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         services = airflow_services(pools)
         for name, value in services.parameters.items():
             assert len(str(value).encode()) <= 4096, name
-        names = [pool.name for pool in Settings.parse(pools_json(services)).pools]
+        names = [pool.name for pool in parse_pools(services)]
         assert names == [pool.name for pool in pools]
         # And ECS takes 64 KiB a task definition.
         definition = services.resources["SchedulerDefinition"]["Properties"]
@@ -236,7 +241,7 @@ def test_values_that_the_autoscaler_refuses_fail_the_build(
     # Otherwise the autoscaler would refuse it at its start; here the build does.
     values = {f"DefaultWorkers{name}": value for name, value in choices.items()}
     with pytest.raises(SettingsError):
-        Settings.parse(pools_json(airflow_services(**values)))
+        parse_pools(airflow_services(**values))
     environment = EnvironmentFile(name="x", source="x.json", parameters=values)
     root = library(POOLS)["parent.template.json"]
     assert validate(environment, root, checks()).problems
@@ -254,7 +259,7 @@ def test_duplicate_pools_are_refused_in_the_autoscalers_words(
     pools: tuple[Pool, ...], names: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as in_the_autoscaler:
-        Settings(
+        AutoscalerSettings(
             tuple(
                 PoolSettings(
                     name=name, queue=pool.queue, concurrency=8, minimum=1, maximum=2

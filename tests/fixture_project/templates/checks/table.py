@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from templates.topic import Name
+
 from compiler.validation import Check, Finding, check
 from compiler.values import FileValue
-from templates.topic import Name
 
 
 def _owner_is_short(owner: Name) -> Finding | None:
