@@ -15,7 +15,7 @@ from pathlib import Path
 from local.ecs.image import Folders, Image
 from local.ecs.model import Container
 
-INSIDE = Path(__file__).with_name("inside")
+INSIDE = Path(__file__).with_name("container_site")
 
 DEVIATIONS = tuple(
     """\

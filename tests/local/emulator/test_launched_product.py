@@ -214,7 +214,7 @@ def test_a_gate_that_stays_shut_ends_the_launch(
     cloud: Cloud, pages: Mapping[str, str]
 ) -> None:
     control_client.plant(
-        cloud.emulator.endpoint_url, resources={"Migration": "No database."}
+        cloud.emulator.endpoint_url, resources={"Custom::Migration": "No database."}
     )
     stack = launch(cloud, publish(cloud, pages), "dev", "shut")
     assert stack.status == "ROLLBACK_COMPLETE"

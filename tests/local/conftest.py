@@ -1,4 +1,4 @@
-"""One emulator for all tests of a worker that do not need one of their own."""
+"""Emulators for tests: one per test process, and fresh ones on request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.emulator import control_client
 from local.emulator.process import Emulator
 from tests.local.emulator.cloud import Cloud
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
