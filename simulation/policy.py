@@ -19,7 +19,7 @@ from fargate_runtime.autoscaler.state import (
 )
 from fargate_runtime.autoscaler.state import Fleet as FleetState
 from fargate_runtime.autoscaler.state import Worker as WorkerReport
-from local.step_scaling import Target, Watch
+from local.step_scaling import ScalableTarget, AlarmEvaluator
 from simulation import tasks
 from simulation.fleet import Discipline, Fleet
 from simulation.model import World
@@ -96,7 +96,10 @@ class Native:
         self._work: dict[tasks.Stage, list[Work]] = {}
         self._expected: dict[tasks.Run, list[tuple[str, Batch]]] = {}
         self._stacks = {
-            name: (Target(), [(one, Watch(one.alarm)) for one in self.orders])
+            name: (
+                ScalableTarget(),
+                [(one, AlarmEvaluator(one.alarm)) for one in self.orders],
+            )
             for name in world.fleets
         }
 
@@ -125,7 +128,9 @@ class Native:
                         (world, fleet, target, order, watch, value),
                     )
 
-    def _evaluate(self, what: tuple[World, Fleet, Target, Order, Watch, float]) -> None:
+    def _evaluate(
+        self, what: tuple[World, Fleet, ScalableTarget, Order, AlarmEvaluator, float]
+    ) -> None:
         world, fleet, target, order, watch, value = what
         if not watch.due(value, world.now):
             return

@@ -1,4 +1,4 @@
-"""Where the pinned programs are, installed when they are not yet."""
+"""Virtual environments of pinned programs, installed on first use."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ ROOT = Path(__file__).resolve().parents[2]
 
 Tell = Callable[[str], None]
 
-_in_order: set[str] = set()
-"""Environments that this process has looked at."""
+_checked: set[str] = set()
+"""Environments that this process has checked."""
 
 
 def installed(name: str, tell: Tell = lambda _text: None) -> Path:
     """Return the environment ``.venv-NAME`` that holds ``requirements/NAME.txt``.
 
-    It is made by the project's own installer, which lets a second process wait for the
-    first; ``tell`` gets its words as they come. Once it was found in order it is not
-    looked at again. Raises DatastoreError with the installer's words.
+    The project's installer creates it; a second process waits for the first. ``tell``
+    gets the installer's output. Each process checks an environment once. Raises
+    DatastoreError with the installer's output.
     """
     environment = ROOT / f".venv-{name}"
-    if name not in _in_order:
+    if name not in _checked:
         _install(environment, ROOT / "requirements" / f"{name}.txt", tell)
-        _in_order.add(name)
+        _checked.add(name)
     return environment
 
 
 def _install(environment: Path, pins: Path, tell: Tell) -> None:
-    said: list[str] = []
+    output: list[str] = []
     with subprocess.Popen(  # noqa: S603 - our own interpreter and installer
         [
             *(sys.executable, str(ROOT / "requirements" / "install.py")),
@@ -43,10 +43,10 @@ def _install(environment: Path, pins: Path, tell: Tell) -> None:
         text=True,
     ) as process:
         for line in process.stdout or ():
-            said.append(line)
+            output.append(line)
             tell(line.rstrip())
     if process.returncode:
-        raise DatastoreError("".join(said).strip())
+        raise DatastoreError("".join(output).strip())
 
 
 def postgres_programs() -> Path:
@@ -61,9 +61,9 @@ def valkey_server() -> Path:
 
 def _file(pattern: str) -> Path:
     environment = installed("datastores")
-    found = sorted(environment.glob(f"lib/python3.*/site-packages/{pattern}"))
-    if not found:
+    files = sorted(environment.glob(f"lib/python3.*/site-packages/{pattern}"))
+    if not files:
         raise DatastoreError(
             f"{environment.name} holds no {pattern}; delete the folder and try again"
         )
-    return found[0]
+    return files[0]

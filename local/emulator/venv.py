@@ -1,6 +1,6 @@
-"""The emulator's own virtual environment: MiniStack by exact pin, apart from ours.
+"""The emulator's own virtual environment: MiniStack by exact pin.
 
-MiniStack pins botocore, and what it brings must never mix with what delivers to AWS.
+MiniStack pins botocore; its dependencies must not mix with those that deploy to AWS.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ Tell = Callable[[str], None]
 
 
 def python(project: Path, tell: Tell) -> Path:
-    """Return the emulator's Python; install what the pins say first, if need be."""
+    """Return the emulator's Python; install the pinned packages first if needed."""
     environment = project / ENVIRONMENT
     interpreter = environment / "bin" / "python"
     pins = project / PINS
     try:
-        wanted = hashlib.sha256(pins.read_bytes()).hexdigest()
+        digest = hashlib.sha256(pins.read_bytes()).hexdigest()
     except FileNotFoundError:
         raise EmulatorError(
             f"{PINS} is missing.", "Take it from the repository."
         ) from None
     stamp = environment / STAMP
-    if interpreter.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if interpreter.exists() and stamp.exists() and stamp.read_text() == digest:
         return interpreter
     _install(project, environment, pins, tell)
     return interpreter
 
 
 def schemas() -> Path:
-    """Return the folder of resource schemas, without loading what brings them."""
-    found = find_spec("cfnlint")
-    if found is None or found.origin is None:
+    """Return cfn-lint's folder of resource schemas, without importing cfn-lint."""
+    spec = find_spec("cfnlint")
+    if spec is None or spec.origin is None:
         raise EmulatorError(
-            "cfn-lint is not installed, and its resource schemas are needed.",
+            "cfn-lint is not installed; the emulator needs its resource schemas.",
             "Run make templates, which installs it.",
         )
-    return Path(found.origin).parent / "data" / "schemas"
+    return Path(spec.origin).parent / "data" / "schemas"
 
 
 def _install(project: Path, environment: Path, pins: Path, tell: Tell) -> None:
-    """Run the installer of every environment of ours; pass on what it says."""
-    said: list[str] = []
+    """Run the project's installer; forward its output."""
+    output: list[str] = []
     with subprocess.Popen(  # noqa: S603 - our own installer
         [sys.executable, project / INSTALLER, environment, pins],
         stdout=subprocess.DEVNULL,
@@ -61,10 +61,10 @@ def _install(project: Path, environment: Path, pins: Path, tell: Tell) -> None:
         text=True,
     ) as process:
         for line in process.stderr or ():
-            said.append(line)
+            output.append(line)
             tell(line.rstrip())
     if process.returncode:
         raise EmulatorError(
-            "The emulator could not be installed: " + "".join(said).strip(),
-            f"Mend the cause and try again; {ENVIRONMENT}/ is then taken up anew.",
+            "The emulator could not be installed: " + "".join(output).strip(),
+            f"Correct the cause and try again; {ENVIRONMENT}/ is then completed.",
         )

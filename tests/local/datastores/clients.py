@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.datastores import Access, Authority, Endpoint, Postgres, Valkey
+from local.datastores import (
+    Authority,
+    BrokerAccess,
+    DatastoreEndpoint,
+    Postgres,
+    Valkey,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 MASTER = "airflow_master"
@@ -22,15 +28,15 @@ class Refused(Exception):  # noqa: N818 - an answer that tests ask for
 
 
 @dataclass
-class Engines:
+class Datastores:
     """Both engines, running."""
 
     authority: Authority
     postgres: Postgres
-    database: Endpoint
+    database: DatastoreEndpoint
     valkey: Valkey
-    broker: Endpoint
-    access: Access
+    broker: DatastoreEndpoint
+    access: BrokerAccess
 
     def libpq(self, **changes: str) -> dict[str, str]:
         """Return how the master user connects."""

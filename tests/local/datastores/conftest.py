@@ -18,7 +18,7 @@ from local.datastores import (
     database_settings,
 )
 from templates import cache, database
-from tests.local.datastores.clients import MASTER, PASSWORD, WRITER, Client, Engines
+from tests.local.datastores.clients import MASTER, PASSWORD, WRITER, Client, Datastores
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engines(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+def datastores(
+    dist: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Datastores]:
     """Start both engines, and stop them."""
     folder = tmp_path_factory.mktemp("datastores")
     authority = Authority(folder / "tls")
@@ -55,7 +57,7 @@ def engines(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
     try:
         database = postgres.start(folder / "postgres")
         broker = valkey.start(folder / "valkey")
-        yield Engines(authority, postgres, database, valkey, broker, access)
+        yield Datastores(authority, postgres, database, valkey, broker, access)
     finally:
         postgres.stop()
         valkey.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.datastores import Authority, DatastoreError, Endpoint, Postgres
+from local.datastores import Authority, DatastoreEndpoint, DatastoreError, Postgres
 from tests.local.datastores.clients import ROOT
 
 pytestmark = pytest.mark.slow
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.slow
 STARTS_ENGINES = """
 import sys, time
 from pathlib import Path
-from local.datastores import Access, Authority, Postgres, Valkey
+from local.datastores import Authority, BrokerAccess, Postgres, Valkey
 folder = Path(sys.argv[1])
 authority = Authority(folder / "tls")
 postgres = Postgres(authority=authority, master_user="m", master_password="p",
                     settings={}, max_connections=20)
-valkey = Valkey(authority=authority, access=Access("u", "on ~* &* +@all"),
+valkey = Valkey(authority=authority, access=BrokerAccess("u", "on ~* &* +@all"),
                 password="p", settings={})
 postgres.start(folder / "postgres")
 valkey.start(folder / "valkey")
@@ -82,7 +82,7 @@ def test_a_stopped_engine_leaves_no_process(tmp_path: Path) -> None:
 def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
     servers = [small(tmp_path / name) for name in "ab"]
     try:
-        found: list[Endpoint] = [
+        found: list[DatastoreEndpoint] = [
             server.start(tmp_path / name / "postgres")
             for server, name in zip(servers, "ab", strict=True)
         ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.local.datastores.clients import Client, Engines
+from tests.local.datastores.clients import Client, Datastores
 
 pytestmark = pytest.mark.slow
 
@@ -27,11 +27,11 @@ PASSWORDS = st.text(PRINTABLE, min_size=1, max_size=40)
 @example(password=string.punctuation * 2)
 @example(password="%41$HOME~ {{x}} 'y' \\")  # noqa: S106 - of a server of our own
 def test_every_password_connects_to_every_store(
-    engines: Engines, client: Client, password: str
+    datastores: Datastores, client: Client, password: str
 ) -> None:
-    engines.valkey.password = password
-    engines.valkey.restart()
-    assert client.ask("stores", engines.containers(password)) == [
+    datastores.valkey.password = password
+    datastores.valkey.restart()
+    assert client.ask("stores", datastores.containers(password)) == [
         "airflow",
         "airflow",
         "celery_results",

@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.ecs import Agent, Image, Settings
-from local.ecs.emulator_client import Emulator, Listener, SecretError, TargetGroup
-from local.ecs.model import Container, Endpoint, Service, Target, TaskDefinition
-from local.ecs.policy import Permissions
-from local.ecs.task import Task
+from local.ecs import AgentSettings, ContainerImage, EcsAgent
+from local.ecs.emulator_client import EmulatorClient, Listener, SecretError, TargetGroup
+from local.ecs.model import (
+    ContainerDefinition,
+    EcsService,
+    LoadBalancerTarget,
+    ServiceConnectEndpoint,
+    TaskDefinition,
+)
+from local.ecs.policy import RolePermissions
+from local.ecs.task import EcsTask
 
 CLUSTER = "arn:aws:ecs:eu-central-1:000000000000:cluster/airflow"
 TASK_ROLE = "arn:aws:iam::000000000000:role/task"
@@ -30,14 +36,14 @@ def script(text: str) -> tuple[str, ...]:
     return ("python3", "-c", text)
 
 
-class FakeEmulator(Emulator):
+class FakeEmulator(EmulatorClient):
     """Answers from plain attributes."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Service] = {}
+        self.asked: dict[str, EcsService] = {}
         self.definitions: dict[str, TaskDefinition] = {}
         self.secrets: dict[str, str] = {}
-        self.roles: dict[str, Permissions] = {}
+        self.roles: dict[str, RolePermissions] = {}
         self.doors: list[Listener] = []
         self.groups: list[TargetGroup] = []
         self.written: dict[str, list[str]] = {}
@@ -45,7 +51,9 @@ class FakeEmulator(Emulator):
         self.records: list[Mapping[str, Any]] = []
         self._releases = 0
 
-    def define(self, number: int, *containers: Container, roles: bool = False) -> str:
+    def define(
+        self, number: int, *containers: ContainerDefinition, roles: bool = False
+    ) -> str:
         found = TaskDefinition(
             arn=arn(number),
             containers=containers,
@@ -61,13 +69,13 @@ class FakeEmulator(Emulator):
         desired: int = 1,
         *,
         name: str = "web",
-        targets: tuple[Target, ...] = (),
-        endpoints: tuple[Endpoint, ...] = (),
+        targets: tuple[LoadBalancerTarget, ...] = (),
+        endpoints: tuple[ServiceConnectEndpoint, ...] = (),
         namespace: str = "",
         has_breaker: bool = False,
     ) -> None:
         self._releases += 1
-        self.asked[name] = Service(
+        self.asked[name] = EcsService(
             arn=f"arn:aws:ecs:eu-central-1:000000000000:service/airflow/{name}",
             name=name,
             cluster_arn=CLUSTER,
@@ -78,14 +86,14 @@ class FakeEmulator(Emulator):
             endpoints=endpoints,
             namespace=namespace,
             has_breaker=has_breaker,
-            rolls_back=has_breaker,
+            has_rollback=has_breaker,
         )
 
     def scale(self, desired: int, name: str = "web") -> None:
         before = self.asked[name]
-        self.asked[name] = Service(**{**vars(before), "desired": desired})
+        self.asked[name] = EcsService(**{**vars(before), "desired": desired})
 
-    def services(self) -> list[Service]:
+    def services(self) -> list[EcsService]:
         return list(self.asked.values())
 
     def definition(self, reference: str) -> TaskDefinition:
@@ -94,9 +102,9 @@ class FakeEmulator(Emulator):
     def cluster_arn(self, reference: str) -> str:
         return CLUSTER if reference in {CLUSTER, "airflow"} else ""
 
-    def go_back(self, service: Service, definition_arn: str) -> None:
+    def go_back(self, service: EcsService, definition_arn: str) -> None:
         self._releases += 1
-        self.asked[service.name] = Service(
+        self.asked[service.name] = EcsService(
             **{
                 **vars(service),
                 "definition_arn": definition_arn,
@@ -123,8 +131,8 @@ class FakeEmulator(Emulator):
     def secret_key(self, arn: str) -> str:
         return self.keys.get(arn, "")
 
-    def permissions(self, role_arn: str) -> Permissions:
-        return self.roles.get(role_arn, Permissions((EVERYTHING,)))
+    def permissions(self, role_arn: str) -> RolePermissions:
+        return self.roles.get(role_arn, RolePermissions((EVERYTHING,)))
 
     def bucket_key(self, bucket: str) -> str:
         return self.keys.get(bucket, "")
@@ -142,11 +150,11 @@ class FakeEmulator(Emulator):
         return self.groups
 
 
-def settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(
+def settings(folder: Path, **changes: Any) -> AgentSettings:
+    return AgentSettings(
         emulator_url=changes.pop("emulator_url", "http://127.0.0.1:9"),
         folder=folder,
-        image=Image(),
+        image=ContainerImage(),
         tick_seconds=0.03,
         read_seconds=0.05,
         settled_seconds=changes.pop("settled_seconds", 0.4),
@@ -164,7 +172,7 @@ def until(is_so: Callable[[], Any], seconds: float = 15) -> Any:
     raise AssertionError("it did not come to pass")
 
 
-def tasks(agent: Agent, status: str = "RUNNING", name: str = "web") -> list[Task]:
+def tasks(agent: EcsAgent, status: str = "RUNNING", name: str = "web") -> list[EcsTask]:
     with agent.lock:
         return [
             task
@@ -173,8 +181,8 @@ def tasks(agent: Agent, status: str = "RUNNING", name: str = "web") -> list[Task
         ]
 
 
-def run_once(agent: Agent, definition_arn: str, **given: Any) -> Task:
-    return agent.run(
+def run_once(agent: EcsAgent, definition_arn: str, **given: Any) -> EcsTask:
+    return agent.host.run(
         CLUSTER,
         agent.definition(definition_arn),
         overrides=given.get("overrides", {}),

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.ecs.alarms import ALARM, POLICY, TARGET, Bounds
+from local.ecs.alarms import ALARM, POLICY, TARGET, CapacityBounds
 from local.ecs.application_autoscaling import ApplicationAutoscaling, bounded
-from local.ecs.metrics import Datum, Metric, Metrics
+from local.ecs.metrics import Datum, Metric, MetricStore
 from tests.local.ecs.fakes import FakeEmulator
 
 POOL = [{"Name": "Pool", "Value": "default"}]
@@ -149,13 +149,13 @@ class Pool:
         self.is_deploying = False
         self.scaler = ApplicationAutoscaling(
             self.emulator,
-            Metrics(),
+            MetricStore(),
             lambda cluster, service: (
                 self.is_deploying and (cluster, service) == ("airflow", "web")
             ),
         )
         self.now = BEGIN
-        self.scaler.take(self.now)
+        self.scaler.update(self.now)
 
     @property
     def desired(self) -> int:
@@ -190,7 +190,7 @@ def test_a_deficit_is_met_five_seconds_after_its_period() -> None:
     assert pool.pass_by(6) == [0, 0, 0, 0, 2, 2]
     (activity,) = pool.scaler.activities
     assert (activity.service, activity.before, activity.after) == ("web", 0, 2)
-    assert activity.cause == "alarm scaling/Deficit at 2 set off Grow by +2"
+    assert activity.cause == "alarm scaling/Deficit at 2 triggered Grow by +2"
 
 
 def test_a_deficit_that_stays_acts_once_a_minute() -> None:
@@ -213,11 +213,11 @@ def test_up_and_down_within_the_bounds() -> None:
 def test_changed_bounds_are_enforced_at_once_and_only_then() -> None:
     pool = Pool(desired=4)
     pool.emulator.records = [*launched(maximum=2)]
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     assert pool.desired == 2
     assert pool.scaler.activities[-1].cause == "maximum capacity was set to 2"
     pool.emulator.scale(4)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     pool.round(Deficit=0)
     assert pool.desired == 4  # growth leaves alone what stands above
@@ -239,7 +239,7 @@ def test_a_service_that_deploys_grows_and_does_not_shrink() -> None:
     [(0, 1, 2), (3, 9, 5), (7, 1, 7), (7, -1, 5), (3, -9, 2), (1, -1, 1), (3, 0, 3)],
 )
 def test_bounds(before: int, change: int, after: int) -> None:
-    assert bounded(before, change, Bounds("airflow", "web", 2, 5)) == after
+    assert bounded(before, change, CapacityBounds("airflow", "web", 2, 5)) == after
 
 
 def test_of_two_brains_the_greater_deficit_and_the_smaller_surplus_count() -> None:
@@ -295,7 +295,7 @@ def test_an_alarm_that_was_launched_again_unchanged_stays_on() -> None:
     pool = Pool()
     for _ in range(5):
         pool.round(Deficit=1)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     # Beyond the cooldown, and not a minute after the alarm acted.
     assert pool.pass_by(8)[-1] == 1
@@ -305,7 +305,7 @@ def test_a_target_that_was_launched_again_unchanged_keeps_its_cooldown() -> None
     pool = Pool()
     pool.round(Deficit=1)
     pool.round(Deficit=0)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     assert pool.round(Deficit=0) == 1
 
@@ -321,7 +321,7 @@ def test_what_is_not_carried_out_is_said() -> None:
     )
     strange = alarm("Strange", "arn:Grow", **single("Deficit", "p99"))
     pool.emulator.records += [tracking, strange]
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     told = " ".join(pool.scaler.deviations())
     assert "scaling/Cpu: the policy type is TargetTrackingScaling" in told
     assert "scaling/Strange: the statistic p99 is unknown" in told
@@ -336,6 +336,6 @@ def test_alarms_on_other_metrics_are_left_alone() -> None:
     insights = alarm("Running", TOPIC, **single("RunningTaskCount", "Average", 60))
     insights["properties"]["Namespace"] = "ECS/ContainerInsights"
     pool.emulator.records += [own, database, insights]
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     assert "scaling/Stalled" in pool.scaler.states()
     assert not {"scaling/Cpu", "scaling/Running"} & set(pool.scaler.states())

@@ -15,11 +15,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.ecs import Agent
+from local.ecs import EcsAgent
 from local.ecs.metrics import Metric
-from local.ecs.model import Container
-from local.ecs.policy import Permissions
-from local.ecs.web import Answer, Request, Server
+from local.ecs.model import ContainerDefinition
+from local.ecs.policy import RolePermissions
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from tests.local.ecs.fakes import (
     CLUSTER,
     FOREVER,
@@ -42,12 +42,12 @@ class Upstream:
     """Stands where the emulator stands and writes down what arrives."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.server = Server(self._answer)
+        self.requests: list[HttpRequest] = []
+        self.server = HttpServer(self._answer)
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
-        return Answer(200, b"{}", (("Content-Type", "application/json"),))
+        return HttpResponse(200, b"{}", (("Content-Type", "application/json"),))
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture
 def guarded(
     emulator: FakeEmulator, upstream: Upstream, tmp_path: Path
-) -> Iterator[Agent]:
-    made = Agent(
+) -> Iterator[EcsAgent]:
+    made = EcsAgent(
         settings(tmp_path, emulator_url=upstream.server.url), emulator=emulator
     )
     made.start()
@@ -69,8 +69,8 @@ def guarded(
     made.stop(0.3)
 
 
-def client(agent: Agent, service: str, role: str = "") -> Any:
-    issued = agent.sessions.issue(role, "task") if role else None
+def client(agent: EcsAgent, service: str, role: str = "") -> Any:
+    issued = agent.credentials.issue(role, "task") if role else None
     return boto3.client(
         service,
         endpoint_url=agent.url,
@@ -82,8 +82,8 @@ def client(agent: Agent, service: str, role: str = "") -> Any:
     )
 
 
-def allow(*pairs: tuple[str, str], **more: Any) -> Permissions:
-    return Permissions(
+def allow(*pairs: tuple[str, str], **more: Any) -> RolePermissions:
+    return RolePermissions(
         tuple(
             {"Effect": "Allow", "Action": action, "Resource": resource, **more}
             for action, resource in pairs
@@ -92,7 +92,7 @@ def allow(*pairs: tuple[str, str], **more: Any) -> Permissions:
 
 
 def test_a_call_that_the_role_allows_arrives_in_the_emulators_account(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     s3 = client(guarded, "s3", TASK_ROLE)
@@ -103,7 +103,7 @@ def test_a_call_that_the_role_allows_arrives_in_the_emulators_account(
 
 
 def test_a_call_that_the_role_does_not_allow_is_refused_and_written_down(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     s3 = client(guarded, "s3", TASK_ROLE)
@@ -118,7 +118,7 @@ def test_a_call_that_the_role_does_not_allow_is_refused_and_written_down(
 
 
 def test_an_encrypted_bucket_takes_the_right_to_its_key(
-    guarded: Agent, emulator: FakeEmulator
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # A policy without kms:Decrypt reads fine from every emulator, and never on AWS.
     emulator.keys["dags"] = KEY
@@ -127,7 +127,9 @@ def test_an_encrypted_bucket_takes_the_right_to_its_key(
         client(guarded, "s3", TASK_ROLE).get_object(Bucket="dags", Key="c.py")
 
 
-def test_listing_is_a_right_of_its_own(guarded: Agent, emulator: FakeEmulator) -> None:
+def test_listing_is_a_right_of_its_own(
+    guarded: EcsAgent, emulator: FakeEmulator
+) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     with pytest.raises(
         ClientError, match="s3:ListBucket on resource: arn:aws:s3:::dags"
@@ -170,12 +172,12 @@ CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 
 @pytest.mark.parametrize("asked", CALLS, ids=lambda asked: asked[0])
 def test_every_protocol_of_aws_is_read_and_refused_in_its_own_form(
-    guarded: Agent,
+    guarded: EcsAgent,
     emulator: FakeEmulator,
     asked: tuple[str, str, dict[str, Any], str],
 ) -> None:
     service, call, given, wanted = asked
-    emulator.roles[TASK_ROLE] = Permissions(())
+    emulator.roles[TASK_ROLE] = RolePermissions(())
     with pytest.raises(ClientError) as refused:
         getattr(client(guarded, service, TASK_ROLE), call)(**given)
     error = refused.value.response["Error"]
@@ -184,9 +186,9 @@ def test_every_protocol_of_aws_is_read_and_refused_in_its_own_form(
 
 
 def test_credentials_with_another_token_are_refused(
-    guarded: Agent, upstream: Upstream
+    guarded: EcsAgent, upstream: Upstream
 ) -> None:
-    issued = guarded.sessions.issue(TASK_ROLE, "task")
+    issued = guarded.credentials.issue(TASK_ROLE, "task")
     s3 = boto3.client(
         "s3",
         endpoint_url=guarded.url,
@@ -202,16 +204,18 @@ def test_credentials_with_another_token_are_refused(
 
 
 def test_the_person_who_deploys_is_not_checked(
-    guarded: Agent, upstream: Upstream
+    guarded: EcsAgent, upstream: Upstream
 ) -> None:
     client(guarded, "s3").get_object(Bucket="dags", Key="a")
     assert len(upstream.requests) == 1
 
 
 def test_tasks_run_stop_and_are_described_over_the_ecs_api(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
-    definition = emulator.define(1, Container(name="app", command=script(FOREVER)))
+    definition = emulator.define(
+        1, ContainerDefinition(name="app", command=script(FOREVER))
+    )
     ecs = client(guarded, "ecs")
     given = {"cluster": CLUSTER, "taskDefinition": definition, "clientToken": "once"}
     arn = ecs.run_task(**given)["tasks"][0]["taskArn"]
@@ -234,29 +238,29 @@ def test_tasks_run_stop_and_are_described_over_the_ecs_api(
 
 
 def test_a_role_runs_only_the_task_it_may_and_passes_only_its_roles(
-    guarded: Agent, emulator: FakeEmulator
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # The gate's own policy, as compiled: RunTask in one cluster, PassRole to ECS.
-    definition = emulator.define(1, Container(name="app", command=script("")))
+    definition = emulator.define(1, ContainerDefinition(name="app", command=script("")))
     condition = {"ArnEquals": {"ecs:cluster": CLUSTER}}
     run = allow(("ecs:RunTask", definition), Condition=condition).identity
-    emulator.roles["gate"] = Permissions(run)
+    emulator.roles["gate"] = RolePermissions(run)
     ecs = client(guarded, "ecs", "gate")
     with pytest.raises(ClientError, match="iam:PassRole"):
         ecs.run_task(cluster=CLUSTER, taskDefinition=definition)
     given = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     passing = allow(("iam:PassRole", TASK_ROLE), Condition=given).identity
-    emulator.roles["other"] = Permissions((*run, *passing))
+    emulator.roles["other"] = RolePermissions((*run, *passing))
     ecs = client(guarded, "ecs", "other")
     assert ecs.run_task(cluster=CLUSTER, taskDefinition=definition)["tasks"]
 
 
 def test_a_function_of_the_emulators_gets_the_credentials_of_its_role(
-    guarded: Agent, emulator: FakeEmulator
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # The migration job is a function; unchecked, its policy would be proven by nothing.
     role = "arn:aws:iam::000000000000:role/gate"
-    emulator.roles[role] = Permissions(())
+    emulator.roles[role] = RolePermissions(())
     asked = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
     with urlopen(asked, timeout=10) as answer:  # noqa: S310 - on the loopback
         issued = json.load(answer)
@@ -274,9 +278,11 @@ def test_a_function_of_the_emulators_gets_the_credentials_of_its_role(
 
 
 def test_protection_works_over_the_ecs_api_too(
-    guarded: Agent, emulator: FakeEmulator
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    emulator.serve(emulator.define(1, Container(name="app", command=script(FOREVER))))
+    emulator.serve(
+        emulator.define(1, ContainerDefinition(name="app", command=script(FOREVER)))
+    )
     task = until(lambda: tasks(guarded))[0]
     ecs = client(guarded, "ecs")
     given = {"cluster": CLUSTER, "tasks": [task.arn]}
@@ -297,7 +303,7 @@ SEEN = [
 DEFICIT = Metric.of(SEEN[0], "Own")
 
 
-def publisher(agent: Agent, emulator: FakeEmulator) -> Any:
+def publisher(agent: EcsAgent, emulator: FakeEmulator) -> Any:
     """Return a client whose role may publish into one namespace."""
     emulator.roles[TASK_ROLE] = allow(
         ("cloudwatch:PutMetricData", "*"),
@@ -307,7 +313,7 @@ def publisher(agent: Agent, emulator: FakeEmulator) -> Any:
 
 
 def test_metrics_are_kept_on_their_way_to_the_emulator(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     publisher(guarded, emulator).put_metric_data(Namespace="Own", MetricData=SEEN)
     (datum,) = guarded.autoscaler.metrics.data(DEFICIT)
@@ -318,7 +324,7 @@ def test_metrics_are_kept_on_their_way_to_the_emulator(
 
 
 def test_a_long_request_comes_compressed_and_is_read_all_the_same(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     cloudwatch = publisher(guarded, emulator)
     cloudwatch.put_metric_data(Namespace="Own", MetricData=SEEN * 500)
@@ -327,7 +333,7 @@ def test_a_long_request_comes_compressed_and_is_read_all_the_same(
 
 
 def test_another_namespace_is_refused_and_not_kept(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     cloudwatch = publisher(guarded, emulator)
     with pytest.raises(ClientError) as refused:
@@ -340,7 +346,7 @@ def test_another_namespace_is_refused_and_not_kept(
 
 
 def test_a_role_without_the_right_publishes_nothing(
-    guarded: Agent, emulator: FakeEmulator
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     with pytest.raises(ClientError, match="PutMetricData"):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs.container_env import Place, check_command
-from local.ecs.image import Folders, Image
+from local.ecs.container_env import TaskSandbox, check_command
+from local.ecs.image import ContainerImage, TaskFolders
 
 ROOT = Path("/srv/task")
-PLACE = Place(
+PLACE = TaskSandbox(
     address="127.9.0.2",
-    folders=Folders(ROOT, ("/tmp", "/opt/airflow")),
+    folders=TaskFolders(ROOT, ("/tmp", "/opt/airflow")),
     connections={("api-server", 8080): ("127.9.0.9", 8080)},
 )
 
@@ -66,7 +66,7 @@ def test_the_entry_point_knows_programs_and_airflows_own_words(
     programs.mkdir()
     for name in ("python", "airflow", "dumb-init"):
         (programs / name).touch(0o755)
-    image = Image.of_airflow(tmp_path)
+    image = ContainerImage.of_airflow(tmp_path)
     start = [str(programs / "dumb-init"), "--"]
     assert image.command(["python", "-c", "1"]) == [*start, "python", "-c", "1"]
     assert image.command(["scheduler"]) == [*start, "airflow", "scheduler"]
@@ -75,4 +75,4 @@ def test_the_entry_point_knows_programs_and_airflows_own_words(
 def test_an_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.raises(FileNotFoundError, match="dumb-init"):
-        Image.of_airflow(tmp_path)
+        ContainerImage.of_airflow(tmp_path)

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.ecs import Agent, Image, Settings
+from local.ecs import AgentSettings, ContainerImage, EcsAgent
 from local.ecs.metrics import Metric
-from local.ecs.task import Task
-from local.emulator.process import Emulator
+from local.ecs.task import EcsTask
+from local.emulator.process import EmulatorProcess
 from tests.local.ecs.fakes import until
 from tests.local.emulator.cloud import Cloud, Stack
 
@@ -122,7 +122,7 @@ def template(release: str) -> dict[str, Any]:
 class Crew:
     """The pool in motion, and ECS as the autoscaler asks it."""
 
-    def __init__(self, cloud: Cloud, agent: Agent) -> None:
+    def __init__(self, cloud: Cloud, agent: EcsAgent) -> None:
         self.cloud, self.agent = cloud, agent
         self.stack: Stack = cloud.create(template("first"))
         assert self.stack.status == "CREATE_COMPLETE", cloud.failures(self.stack.id)
@@ -131,7 +131,7 @@ class Crew:
 
     def client(self, service: str) -> Any:
         """Return a client as a task of the role has it."""
-        issued = self.agent.sessions.issue(self.stack.outputs["Role"], "autoscaler")
+        issued = self.agent.credentials.issue(self.stack.outputs["Role"], "autoscaler")
         return boto3.client(
             service,
             endpoint_url=self.agent.url,
@@ -154,7 +154,9 @@ class Crew:
         updated = self.cloud.update(self.stack, template("second"))
         assert updated.status == "UPDATE_COMPLETE", self.cloud.failures(self.stack.id)
 
-    def of(self, release: str, said: str = "", status: str = "RUNNING") -> list[Task]:
+    def of(
+        self, release: str, said: str = "", status: str = "RUNNING"
+    ) -> list[EcsTask]:
         """Return the tasks of a release whose log ends with a line."""
         with self.agent.lock:
             return [
@@ -175,25 +177,25 @@ class Crew:
         return answer
 
 
-def last_line(task: Task) -> str:
+def last_line(task: EcsTask) -> str:
     path = task.containers[0].stream.path
     return path.read_text().strip().rpartition("\n")[2] if path.exists() else ""
 
 
 @pytest.fixture
-def crew(own_emulator: Emulator, tmp_path: Path) -> Iterator[Crew]:
+def crew(own_emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Crew]:
     own_emulator.start()
-    settings = Settings(
+    settings = AgentSettings(
         emulator_url=own_emulator.endpoint_url,
         folder=tmp_path / "a",
-        image=Image(),
+        image=ContainerImage(),
         region=own_emulator.region,
         account=own_emulator.account,
         tick_seconds=0.03,
         read_seconds=0.1,
         settled_seconds=0.3,
     )
-    with Agent(settings) as agent:
+    with EcsAgent(settings) as agent:
         yield Crew(Cloud(own_emulator), agent)
     assert agent.problems == []
 
@@ -202,9 +204,9 @@ def count(crew: Crew, *asked: tuple[str, str, int]) -> Callable[[], bool]:
     return lambda: all(len(crew.of(r, said)) == number for r, said, number in asked)
 
 
-def make_idle(tasks: list[Task]) -> None:
+def make_idle(tasks: list[EcsTask]) -> None:
     for task in tasks:
-        task.place.folders.outside("/tmp/idle").touch()  # noqa: S108 - in the container
+        task.sandbox.folders.outside("/tmp/idle").touch()  # noqa: S108 - in the container
 
 
 def test_the_autoscaler_is_told_the_truth_about_its_pool(crew: Crew) -> None:
@@ -234,12 +236,12 @@ def test_a_deployment_waits_for_protected_tasks_and_ends_with_them(crew: Crew) -
         for one in found["deployments"]
     }
     assert told == {"PRIMARY": ("workers:2", 2), "ACTIVE": ("workers:1", 2)}
-    assert all(task.is_wanted for task in old)
+    assert all(task.should_run for task in old)
 
     # What the autoscaler does about it: room for the protection of new ones.
     crew.scale(4)
     until(count(crew, ("second", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
-    assert all(task.is_wanted for task in old)
+    assert all(task.should_run for task in old)
     make_idle(old[:1])
     until(lambda: len(crew.of("first", "released", "STOPPED")) == 1)
     until(count(crew, ("first", "protected", 1), ("second", "protected", 3)))

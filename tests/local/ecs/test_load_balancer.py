@@ -1,4 +1,4 @@
-"""The load balancer and Service Connect: who is let through, and to whom."""
+"""The load proxy and Service Connect: who is let through, and to whom."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.ecs import Agent
-from local.ecs.emulator_client import Listener, Rule, TargetGroup
-from local.ecs.load_balancer import Group, Registered
-from local.ecs.model import Container, Endpoint, Target
-from local.ecs.service_connect import Balancer
+from local.ecs import EcsAgent
+from local.ecs.emulator_client import Listener, ListenerRule, TargetGroup
+from local.ecs.load_balancer import RegisteredTarget, TargetGroupState
+from local.ecs.model import (
+    ContainerDefinition,
+    LoadBalancerTarget,
+    ServiceConnectEndpoint,
+)
+from local.ecs.service_connect import ServiceConnectProxy
 from tests.local.ecs.fakes import FakeEmulator, free_port, script, tasks, until
 
 pytestmark = pytest.mark.slow
@@ -49,13 +53,13 @@ def paths(*patterns: str, expressions: tuple[str, ...] = ()) -> dict[str, object
     return {"Field": "path-pattern", "PathPatternConfig": config}
 
 
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[ListenerRule, ...]:
     """Return the listener's rules in the form that the templates compile."""
     return (
-        Rule(1, (paths("/execution", "/execution/*"),), REFUSED),
-        Rule(2, (paths(expressions=("^/[^/?]*%.*$", "^//.*$")),), REFUSED),
-        Rule(100, (paths("/*"),), FORWARDED),
-        Rule(float("inf"), (), REFUSED),
+        ListenerRule(1, (paths("/execution", "/execution/*"),), REFUSED),
+        ListenerRule(2, (paths(expressions=("^/[^/?]*%.*$", "^//.*$")),), REFUSED),
+        ListenerRule(100, (paths("/*"),), FORWARDED),
+        ListenerRule(float("inf"), (), REFUSED),
     )
 
 
@@ -74,22 +78,24 @@ def get(url: str, path: str, host: str = "") -> tuple[int, str]:
         link.close()
 
 
-def open_door(agent: Agent, emulator: FakeEmulator, count: int = 1) -> str:
+def open_door(agent: EcsAgent, emulator: FakeEmulator, count: int = 1) -> str:
     port = free_port()
     emulator.doors = [Listener("listener", 80, "HTTP", rules())]
     emulator.groups = [TargetGroup(GROUP, "/health", "200-299", 0.1, 2, 2, 2)]
-    container = Container(
+    container = ContainerDefinition(
         name="api",
         command=script(SERVER.replace("PORT", str(port))),
         ports={"api": port},
     )
-    emulator.serve(emulator.define(1, container), count, targets=(Target(GROUP, port),))
+    emulator.serve(
+        emulator.define(1, container), count, targets=(LoadBalancerTarget(GROUP, port),)
+    )
     until(agent.is_steady)
-    return agent.doors()[80]
+    return agent.listener_urls()[80]
 
 
 def test_pages_are_led_to_the_tasks_and_execution_is_refused(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     url = open_door(agent, emulator)
     status, body = get(url, "/home?x=1", host="airflow.example.com")
@@ -106,11 +112,11 @@ def test_pages_are_led_to_the_tasks_and_execution_is_refused(
         assert get(url, path) == (404, "Not found."), path
 
 
-def test_two_tasks_share_the_requests(agent: Agent, emulator: FakeEmulator) -> None:
+def test_two_tasks_share_the_requests(agent: EcsAgent, emulator: FakeEmulator) -> None:
     url = open_door(agent, emulator, 2)
     # Both idle: whoever has fewer open requests, so keep one busy at a time.
-    addresses = {task.place.address for task in tasks(agent)}
-    group = agent._door._groups[GROUP]
+    addresses = {task.sandbox.address for task in tasks(agent)}
+    group = agent._load_balancer._groups[GROUP]
     found = set()
     for address in addresses:
         for place, target in group.targets.items():
@@ -120,34 +126,38 @@ def test_two_tasks_share_the_requests(agent: Agent, emulator: FakeEmulator) -> N
 
 
 def test_a_service_waits_for_its_targets_to_be_healthy(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.doors = [Listener("listener", 80, "HTTP", rules())]
     emulator.groups = [TargetGroup(GROUP, "/health", "200", 0.1, 2, 2, 2)]
-    silent = Container(name="api", command=script("import time; time.sleep(600)"))
-    emulator.serve(emulator.define(1, silent), targets=(Target(GROUP, free_port()),))
+    silent = ContainerDefinition(
+        name="api", command=script("import time; time.sleep(600)")
+    )
+    emulator.serve(
+        emulator.define(1, silent), targets=(LoadBalancerTarget(GROUP, free_port()),)
+    )
     task = until(lambda: tasks(agent))[0]
-    # It runs and nobody would be served: ECS gives it up, for the load balancer's sake.
+    # It runs and nobody would be served: ECS gives it up, for the load proxy's sake.
     until(lambda: task.is_over)
     assert task.stopped_reason == "Task failed ELB health checks"
-    assert get(agent.doors()[80], "/")[0] in {502, 503}
+    assert get(agent.listener_urls()[80], "/")[0] in {502, 503}
 
 
 def test_a_redirect_leads_to_the_other_listener(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     port = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
     away = {"Type": "redirect", "RedirectConfig": port}
     emulator.doors = [
-        Listener("http", 80, "HTTP", (Rule(float("inf"), (), away),)),
+        Listener("http", 80, "HTTP", (ListenerRule(float("inf"), (), away),)),
         Listener("https", 443, "HTTPS", rules()),
     ]
     emulator.serve(
-        emulator.define(1, Container(name="a", command=script(""))),
+        emulator.define(1, ContainerDefinition(name="a", command=script(""))),
         0,
-        targets=(Target(GROUP, 1),),
+        targets=(LoadBalancerTarget(GROUP, 1),),
     )
-    doors = until(agent.doors)
+    doors = until(agent.listener_urls)
     at = urlsplit(doors[80])
     link = HTTPConnection(str(at.hostname), at.port, timeout=10)
     link.request("GET", "/home?x=1")
@@ -159,8 +169,8 @@ def test_a_redirect_leads_to_the_other_listener(
 def test_a_new_target_is_given_up_no_sooner_for_being_asked_often() -> None:
     # Otherwise a probe of each three seconds would condemn a server that starts.
     now = time.monotonic()
-    group = Group(TargetGroup(GROUP, "/", "200", 15, 10, 2, 5))
-    new = Registered(("127.0.0.1", 1), registered=now)
+    group = TargetGroupState(TargetGroup(GROUP, "/", "200", 15, 10, 2, 5))
+    new = RegisteredTarget(("127.0.0.1", 1), registered=now)
     for _ in range(20):
         group.count(new, is_good=False)
     assert new.is_healthy is None
@@ -181,27 +191,27 @@ def test_service_connect_leads_to_a_task_that_answers() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as one:
         dead = free_port()
-        balancer = Balancer("127.0.0.1", free_port())
-        balancer.lead_to([("127.0.0.1", dead), one.getsockname()])
+        proxy = ServiceConnectProxy("127.0.0.1", free_port())
+        proxy.route_to([("127.0.0.1", dead), one.getsockname()])
         for text in (b"first", b"second"):
-            with socket.create_connection(balancer.place, 5) as link:
+            with socket.create_connection(proxy.address, 5) as link:
                 answer(one, text)
                 assert link.recv(100) == text
-        balancer.close()
+        proxy.close()
     with pytest.raises(OSError):  # noqa: PT011 - refused or reset
-        socket.create_connection(balancer.place, 1)
+        socket.create_connection(proxy.address, 1)
 
 
 def test_a_service_finds_another_by_its_name_and_a_stranger_does_not(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     port = free_port()
-    server = Container(
+    server = ContainerDefinition(
         name="api-server",
         command=script(SERVER.replace("PORT", str(port))),
         ports={"api-server": port},
     )
-    caller = Container(
+    caller = ContainerDefinition(
         name="app",
         command=script(
             "import os, time, urllib.request as web\n"
@@ -218,7 +228,7 @@ def test_a_service_finds_another_by_its_name_and_a_stranger_does_not(
         emulator.define(1, server),
         name="api",
         namespace="airflow",
-        endpoints=(Endpoint("api-server", port, "api-server"),),
+        endpoints=(ServiceConnectEndpoint("api-server", port, "api-server"),),
     )
     calling = emulator.define(2, caller)
     emulator.serve(calling, name="worker", namespace="airflow")

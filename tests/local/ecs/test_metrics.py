@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.ecs.metrics import KEPT_SECONDS, Datum, Metric, Metrics
-from local.ecs.put_metric_data import UnreadableError, read
+from local.ecs.metrics import KEPT_SECONDS, Datum, Metric, MetricStore
+from local.ecs.put_metric_data import UnreadableMetricsError, read
 
 POOL = {"Name": "Pool", "Value": "default"}
 CLUSTER = {"Name": "ClusterName", "Value": "airflow"}
@@ -33,7 +33,7 @@ def test_times_are_cut_to_the_resolution() -> None:
 
 
 def test_statistics_of_a_period() -> None:
-    metrics = Metrics()
+    metrics = MetricStore()
     for at, value in ((999, 9.0), (1000, 1.0), (1006, 4.0), (1010, 7.0)):
         metrics.put(DEFICIT, Datum.of(value, at))
     found = {
@@ -52,7 +52,7 @@ def test_statistics_of_a_period() -> None:
 
 def test_an_alarm_of_ten_seconds_does_not_see_an_ordinary_metric() -> None:
     # Without StorageResolution 1 nothing would ever scale on AWS.
-    metrics = Metrics()
+    metrics = MetricStore()
     for metric, datum in published(Value=2.0):
         metrics.put(metric, datum)
     assert metrics.statistic(DEFICIT, "Maximum", 960, 10) is None
@@ -60,7 +60,7 @@ def test_an_alarm_of_ten_seconds_does_not_see_an_ordinary_metric() -> None:
 
 
 def test_values_with_counts_and_sets_of_statistics() -> None:
-    metrics = Metrics()
+    metrics = MetricStore()
     several = [
         *published(Values=[1.0, 5.0], Counts=[3.0, 1.0], StorageResolution=1),
         *published(
@@ -77,7 +77,7 @@ def test_values_with_counts_and_sets_of_statistics() -> None:
 
 
 def test_what_is_old_is_forgotten() -> None:
-    metrics = Metrics()
+    metrics = MetricStore()
     metrics.put(DEFICIT, Datum.of(1.0, 0))
     metrics.put(DEFICIT, Datum.of(1.0, KEPT_SECONDS + 1))
     assert [datum.at for datum in metrics.data(DEFICIT)] == [KEPT_SECONDS + 1]
@@ -95,5 +95,5 @@ def test_what_is_old_is_forgotten() -> None:
     ],
 )
 def test_a_request_that_cannot_be_read_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(UnreadableError, match="PutMetricData"):
+    with pytest.raises(UnreadableMetricsError, match="PutMetricData"):
         read(body, now=0)

@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.ecs.model import Service
-from local.ecs.scheduler import Candidate, Deployment, Rollout, count_failure, plan
+from local.ecs.model import EcsService
+from local.ecs.scheduler import (
+    RolloutState,
+    ServiceDeployment,
+    TaskCandidate,
+    count_failure,
+    plan,
+)
 
 NEW, OLD = "new", "old"
 
 
-def service(desired: int) -> Service:
-    return Service(
+def service(desired: int) -> EcsService:
+    return EcsService(
         arn="service",
         name="web",
         cluster_arn="cluster",
@@ -25,21 +31,21 @@ def service(desired: int) -> Service:
     )
 
 
-def deployment() -> Deployment:
-    return Deployment(id=NEW, definition_arn="toy:2", created=0)
+def deployment() -> ServiceDeployment:
+    return ServiceDeployment(id=NEW, definition_arn="toy:2", created=0)
 
 
-def first(tasks: Sequence[Candidate], count: int) -> Sequence[Candidate]:
+def first(tasks: Sequence[TaskCandidate], count: int) -> Sequence[TaskCandidate]:
     return tasks[:count]
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> list[Candidate]:
+def situations(draw: st.DrawFn) -> list[TaskCandidate]:
     found = []
     for number in range(draw(st.integers(0, 8))):
         state = draw(st.sampled_from(["new", "healthy", "unhealthy"]))
         found.append(
-            Candidate(
+            TaskCandidate(
                 id=str(number),
                 deployment_id=draw(st.sampled_from([NEW, OLD])),
                 is_healthy=state == "healthy",
@@ -52,7 +58,7 @@ def situations(draw: st.DrawFn) -> list[Candidate]:
 
 @given(st.integers(0, 5), situations())
 def test_a_release_or_a_scale_in_stops_no_protected_task(
-    desired: int, tasks: list[Candidate]
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
     decided = plan(service(desired), deployment(), tasks, 0, first)
     by_id = {task.id: task for task in tasks}
@@ -62,7 +68,7 @@ def test_a_release_or_a_scale_in_stops_no_protected_task(
 
 @given(st.integers(0, 5), situations())
 def test_no_more_run_than_the_maximum_allows(
-    desired: int, tasks: list[Candidate]
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
     decided = plan(service(desired), deployment(), tasks, 0, first)
     if decided.starts:
@@ -71,7 +77,7 @@ def test_no_more_run_than_the_maximum_allows(
 
 @given(st.integers(0, 5), situations())
 def test_a_healthy_task_goes_only_if_enough_others_are_well(
-    desired: int, tasks: list[Candidate]
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
     decided = plan(service(desired), deployment(), tasks, 0, first)
     going = {task_id for task_id, _ in decided.stops}
@@ -81,7 +87,7 @@ def test_a_healthy_task_goes_only_if_enough_others_are_well(
 
 
 @given(st.integers(0, 5), situations())
-def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None:
+def test_it_always_comes_to_an_end(desired: int, tasks: list[TaskCandidate]) -> None:
     """With tasks that turn healthy and protections that end, the release completes."""
     asked, release = service(desired), deployment()
     number = 100
@@ -91,7 +97,7 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None
             break
         going = {task_id for task_id, _ in decided.stops}
         tasks = [
-            Candidate(
+            TaskCandidate(
                 id=task.id,
                 deployment_id=task.deployment_id,
                 is_healthy=not task.is_unhealthy,
@@ -104,7 +110,7 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None
         for _ in range(decided.starts):
             number += 1
             tasks.append(
-                Candidate(
+                TaskCandidate(
                     id=str(number),
                     deployment_id=NEW,
                     is_healthy=False,
@@ -127,6 +133,6 @@ def test_failures_in_a_row_pause_and_then_fail_the_deployment() -> None:
 
 def test_a_completed_deployment_does_not_fail_any_more() -> None:
     release = deployment()
-    release.rollout = Rollout.COMPLETED
+    release.rollout = RolloutState.COMPLETED
     assert not any(count_failure(service(1), release, 0) for _ in range(20))
     assert release.next_start == 60  # and its pauses have an end

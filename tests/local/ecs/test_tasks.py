@@ -15,10 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs import Agent
-from local.ecs.model import Container, HealthCheck, Log, Restart
-from local.ecs.policy import Permissions
-from local.ecs.task import Task
+from local.ecs import EcsAgent
+from local.ecs.model import (
+    ContainerDefinition,
+    ContainerHealthCheck,
+    LogConfiguration,
+    RestartPolicy,
+)
+from local.ecs.policy import RolePermissions
+from local.ecs.task import EcsTask
 from tests.local.ecs.fakes import (
     EXECUTION_ROLE,
     FOREVER,
@@ -41,12 +46,12 @@ STUBBORN = (
 )
 
 
-def ended(task: Task) -> Task:
+def ended(task: EcsTask) -> EcsTask:
     until(lambda: task.is_over)
     return task
 
 
-def log_of(task: Task, name: str = "app") -> str:
+def log_of(task: EcsTask, name: str = "app") -> str:
     found = task.container(name)
     assert found is not None
     return found.stream.path.read_text()
@@ -61,11 +66,13 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_one_off_task_ends_with_its_exit_code(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     told = script("import sys; print('broken'); sys.exit(7)")
     task = ended(
-        run_once(agent, emulator.define(1, Container(name="app", command=told)))
+        run_once(
+            agent, emulator.define(1, ContainerDefinition(name="app", command=told))
+        )
     )
     assert task.containers[0].exit_code == 7
     assert task.stop_code == "EssentialContainerExited"
@@ -74,12 +81,12 @@ def test_a_one_off_task_ends_with_its_exit_code(
 
 
 def test_a_container_finds_its_own_environment_and_nothing_of_the_agents(
-    agent: Agent, emulator: FakeEmulator, monkeypatch: pytest.MonkeyPatch
+    agent: EcsAgent, emulator: FakeEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_THE_AGENT", "must not leak")
     emulator.secrets[f"{STORED}:password::"] = "p$w:/tmp/x"
     told = script("import json, os; print(json.dumps(dict(os.environ)))")
-    container = Container(
+    container = ContainerDefinition(
         name="app",
         command=told,
         environment={"PLAIN": "a", "WHERE": "/tmp/airflow/dag_bundles"},
@@ -89,7 +96,7 @@ def test_a_container_finds_its_own_environment_and_nothing_of_the_agents(
     found = json.loads(log_of(task))
     assert found["PLAIN"] == "a"
     assert found["PASSWORD"] == emulator.secrets[f"{STORED}:password::"]
-    assert found["WHERE"] == str(task.place.folders.root / "tmp/airflow/dag_bundles")
+    assert found["WHERE"] == str(task.sandbox.folders.root / "tmp/airflow/dag_bundles")
     assert found["AWS_ENDPOINT_URL"] == agent.url
     assert "OF_THE_AGENT" not in found
     assert set(found) == {
@@ -104,9 +111,9 @@ def test_a_container_finds_its_own_environment_and_nothing_of_the_agents(
 
 
 def test_a_missing_secret_keeps_the_task_from_starting(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    container = Container(
+    container = ContainerDefinition(
         name="app", command=script("print('never')"), secrets={"PASSWORD": STORED}
     )
     task = ended(run_once(agent, emulator.define(1, container)))
@@ -117,7 +124,7 @@ def test_a_missing_secret_keeps_the_task_from_starting(
 
 
 def test_the_execution_role_must_be_allowed_to_read_the_secret_and_its_key(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # A role with the secret but without the key looks right until the first start.
     emulator.secrets[STORED] = "x"
@@ -127,8 +134,8 @@ def test_the_execution_role_must_be_allowed_to_read_the_secret_and_its_key(
         "Action": "secretsmanager:GetSecretValue",
         "Resource": STORED,
     }
-    emulator.roles[EXECUTION_ROLE] = Permissions((read,))
-    container = Container(
+    emulator.roles[EXECUTION_ROLE] = RolePermissions((read,))
+    container = ContainerDefinition(
         name="app", command=script("print(1)"), secrets={"PASSWORD": STORED}
     )
     task = ended(run_once(agent, emulator.define(1, container, roles=True)))
@@ -138,11 +145,11 @@ def test_the_execution_role_must_be_allowed_to_read_the_secret_and_its_key(
 
 
 def test_logs_go_to_the_group_under_prefix_container_and_task(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     told = script("print('one'); print('two', end='')")
-    container = Container(
-        name="app", command=told, log=Log(group="group", prefix="prefix")
+    container = ContainerDefinition(
+        name="app", command=told, log=LogConfiguration(group="group", prefix="prefix")
     )
     task = ended(run_once(agent, emulator.define(1, container)))
     stream = f"group prefix/app/{task.id}"
@@ -150,9 +157,11 @@ def test_logs_go_to_the_group_under_prefix_container_and_task(
 
 
 def test_a_task_stops_by_sigterm_and_is_killed_after_its_stop_timeout(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    container = Container(name="app", command=script(STUBBORN), stop_seconds=0.4)
+    container = ContainerDefinition(
+        name="app", command=script(STUBBORN), stop_seconds=0.4
+    )
     task = run_once(agent, emulator.define(1, container))
     until(lambda: task.status == "RUNNING" and "up" in log_of(task))
     began = time.monotonic()
@@ -165,7 +174,7 @@ def test_a_task_stops_by_sigterm_and_is_killed_after_its_stop_timeout(
 
 
 def test_a_container_that_obeys_sigterm_is_not_killed(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     told = script(
         "import signal, sys, time\n"
@@ -175,7 +184,9 @@ def test_a_container_that_obeys_sigterm_is_not_killed(
     )
     task = run_once(
         agent,
-        emulator.define(1, Container(name="app", command=told, stop_seconds=60)),
+        emulator.define(
+            1, ContainerDefinition(name="app", command=told, stop_seconds=60)
+        ),
     )
     until(lambda: task.status == "RUNNING" and "up" in log_of(task))
     task.stop("enough", "UserInitiated")
@@ -185,37 +196,39 @@ def test_a_container_that_obeys_sigterm_is_not_killed(
 
 
 def test_the_end_of_an_essential_container_ends_the_others(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    side = Container(name="side", command=script(FOREVER), is_essential=False)
-    definition = emulator.define(1, Container(name="app", command=script("")), side)
+    side = ContainerDefinition(name="side", command=script(FOREVER), is_essential=False)
+    definition = emulator.define(
+        1, ContainerDefinition(name="app", command=script("")), side
+    )
     task = ended(run_once(agent, definition))
     assert [one.exit_code for one in task.containers] == [0, 143]
 
 
 def test_the_end_of_another_container_does_not_end_the_task(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    side = Container(name="side", command=script(""), is_essential=False)
+    side = ContainerDefinition(name="side", command=script(""), is_essential=False)
     definition = emulator.define(
-        1, Container(name="app", command=script(FOREVER)), side
+        1, ContainerDefinition(name="app", command=script(FOREVER)), side
     )
     task = run_once(agent, definition)
     until(lambda: task.containers[1].is_over)
     time.sleep(0.2)
     assert task.status == "RUNNING"
-    assert task.is_wanted
+    assert task.should_run
 
 
 def test_a_container_waits_for_what_it_depends_on(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    first = Container(
+    first = ContainerDefinition(
         name="first",
         command=script("import time; time.sleep(0.3); print(time.time())"),
         is_essential=False,
     )
-    app = Container(
+    app = ContainerDefinition(
         name="app",
         command=script("import time; print(time.time())"),
         depends_on=(("first", "SUCCESS"),),
@@ -225,12 +238,12 @@ def test_a_container_waits_for_what_it_depends_on(
 
 
 def test_a_dependency_that_fails_fails_the_task(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    first = Container(
+    first = ContainerDefinition(
         name="first", command=script("import sys; sys.exit(1)"), is_essential=False
     )
-    app = Container(
+    app = ContainerDefinition(
         name="app", command=script("print(1)"), depends_on=(("first", "SUCCESS"),)
     )
     task = ended(run_once(agent, emulator.define(1, app, first)))
@@ -239,30 +252,30 @@ def test_a_dependency_that_fails_fails_the_task(
 
 
 def test_a_health_check_turns_healthy_and_unhealthy(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    check = HealthCheck(
+    check = ContainerHealthCheck(
         command=("CMD-SHELL", "test -e /tmp/well"), interval=0.1, retries=2
     )
-    container = Container(name="app", command=script(FOREVER), health=check)
+    container = ContainerDefinition(name="app", command=script(FOREVER), health=check)
     task = run_once(agent, emulator.define(1, container))
     until(lambda: task.status == "RUNNING")
-    well = task.place.folders.outside("/tmp/well")
+    well = task.sandbox.folders.outside("/tmp/well")
     well.touch()
     until(lambda: task.health.value == "HEALTHY")
     well.unlink()
     until(lambda: task.health.value == "UNHEALTHY")
     # Nobody replaces a task that belongs to no service.
-    assert task.is_wanted
+    assert task.should_run
 
 
 def test_failures_in_the_start_period_do_not_count(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    check = HealthCheck(
+    check = ContainerHealthCheck(
         command=("CMD", "false"), interval=0.05, retries=1, start_period=1
     )
-    container = Container(name="app", command=script(FOREVER), health=check)
+    container = ContainerDefinition(name="app", command=script(FOREVER), health=check)
     task = run_once(agent, emulator.define(1, container))
     until(lambda: task.status == "RUNNING")
     time.sleep(0.5)
@@ -271,12 +284,12 @@ def test_failures_in_the_start_period_do_not_count(
 
 
 def test_a_check_that_hangs_counts_as_failed(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    check = HealthCheck(
+    check = ContainerHealthCheck(
         command=("CMD-SHELL", "sleep 60"), interval=0.05, timeout=0.2, retries=1
     )
-    container = Container(name="app", command=script(FOREVER), health=check)
+    container = ContainerDefinition(name="app", command=script(FOREVER), health=check)
     task = run_once(agent, emulator.define(1, container))
     until(lambda: task.health.value == "UNHEALTHY")
 
@@ -296,10 +309,11 @@ time.sleep(600)
 
 @pytest.mark.parametrize("victim", ["main process", "init"])
 def test_nothing_outlives_a_container_that_was_killed(
-    agent: Agent, emulator: FakeEmulator, victim: str
+    agent: EcsAgent, emulator: FakeEmulator, victim: str
 ) -> None:
     task = run_once(
-        agent, emulator.define(1, Container(name="app", command=script(FAMILY)))
+        agent,
+        emulator.define(1, ContainerDefinition(name="app", command=script(FAMILY))),
     )
     until(lambda: task.status == "RUNNING" and "up" in log_of(task))
     orphan, main = (int(line.split()[0]) for line in log_of(task).splitlines())
@@ -313,8 +327,10 @@ def test_nothing_outlives_a_container_that_was_killed(
     assert task.containers[0].exit_code == 137
 
 
-def test_the_agents_end_leaves_no_process(emulator: FakeEmulator, agent: Agent) -> None:
-    container = Container(name="app", command=script(FAMILY), stop_seconds=60)
+def test_the_agents_end_leaves_no_process(
+    emulator: FakeEmulator, agent: EcsAgent
+) -> None:
+    container = ContainerDefinition(name="app", command=script(FAMILY), stop_seconds=60)
     task = run_once(agent, emulator.define(1, container))
     until(lambda: task.status == "RUNNING" and "up" in log_of(task))
     found = [int(line.split()[0]) for line in log_of(task).splitlines()]
@@ -326,7 +342,7 @@ def test_the_agents_end_leaves_no_process(emulator: FakeEmulator, agent: Agent) 
 
 
 def test_two_tasks_listen_on_the_same_port(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # Two API servers of one stack, both on one port of "every address", and in both
     # families as Airflow's log server does.
@@ -339,19 +355,19 @@ def test_two_tasks_listen_on_the_same_port(
         "while True: s.accept()[0].close()"
     )
     definition = emulator.define(
-        1, Container(name="app", command=told, ports={"web": port})
+        1, ContainerDefinition(name="app", command=told, ports={"web": port})
     )
     both = [run_once(agent, definition) for _ in range(2)]
     for task in both:
         until(
             lambda task=task: task.status == "RUNNING" and log_of(task).count("\n") == 2  # type: ignore[misc]
         )
-        assert set(log_of(task).split()) == {task.place.address}
-    assert both[0].place.address != both[1].place.address
+        assert set(log_of(task).split()) == {task.sandbox.address}
+    assert both[0].sandbox.address != both[1].sandbox.address
 
 
 def test_a_port_that_another_program_holds_is_replaced_by_another(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # Something of the developer's own listens on 8080 of every address.
     with socket.create_server(("", 0)) as other:
@@ -364,16 +380,16 @@ def test_a_port_that_another_program_holds_is_replaced_by_another(
             "time.sleep(600)".replace("PORT", str(port))
         )
         shell = f"curl -s telnet://localhost:{port} -m 1 </dev/null; test $? != 7"
-        container = Container(
+        container = ContainerDefinition(
             name="app",
             command=told,
             ports={"web": port},
-            health=HealthCheck(command=("CMD-SHELL", shell), interval=0.1),
+            health=ContainerHealthCheck(command=("CMD-SHELL", shell), interval=0.1),
         )
         task = run_once(agent, emulator.define(1, container))
         until(lambda: task.health.value == "HEALTHY")
-        assert log_of(task).strip() == task.place.address
-        assert task.place.port(port) != port
+        assert log_of(task).strip() == task.sandbox.address
+        assert task.sandbox.port(port) != port
 
 
 def test_a_stand_in_is_named_only_where_the_variable_is_declared(
@@ -382,9 +398,11 @@ def test_a_stand_in_is_named_only_where_the_variable_is_declared(
     # A worker must not learn of the metadata database by way of the rehearsal.
     told = script("import json, os; print(json.dumps(dict(os.environ)))")
     names = {"METADATA_HOST": "127.0.0.1", "BROKER_HOST": "127.0.0.1"}
-    changed = settings(tmp_path, stand_ins=names)
-    container = Container(name="app", command=told, environment={"BROKER_HOST": "far"})
-    with Agent(changed, emulator=emulator) as agent:
+    changed = settings(tmp_path, replaced_variables=names)
+    container = ContainerDefinition(
+        name="app", command=told, environment={"BROKER_HOST": "far"}
+    )
+    with EcsAgent(changed, emulator=emulator) as agent:
         task = ended(run_once(agent, emulator.define(1, container)))
     found = json.loads(log_of(task))
     assert found["BROKER_HOST"] == "127.0.0.1"
@@ -398,9 +416,11 @@ def test_a_file_of_the_rehearsals_lies_where_the_container_looks(
     authority.write_text("ours")
     changed = settings(tmp_path / "agent", files={"/tmp/rds-ca.pem": authority})
     told = ("cat", "/tmp/rds-ca.pem")
-    with Agent(changed, emulator=emulator) as agent:
+    with EcsAgent(changed, emulator=emulator) as agent:
         task = ended(
-            run_once(agent, emulator.define(1, Container(name="app", command=told)))
+            run_once(
+                agent, emulator.define(1, ContainerDefinition(name="app", command=told))
+            )
         )
     assert log_of(task) == "ours"
 
@@ -415,16 +435,16 @@ def test_agents_beside_each_other_share_neither_address_nor_task(
         "while True: s.accept()[0].close()"
     )
     definition = emulator.define(
-        1, Container(name="app", command=told, ports={"web": port})
+        1, ContainerDefinition(name="app", command=told, ports={"web": port})
     )
     with (
-        Agent(settings(tmp_path / "1"), emulator=emulator) as one,
-        Agent(settings(tmp_path / "2"), emulator=emulator) as other,
+        EcsAgent(settings(tmp_path / "1"), emulator=emulator) as one,
+        EcsAgent(settings(tmp_path / "2"), emulator=emulator) as other,
     ):
         both = [run_once(agent, definition) for agent in (one, other)]
         for task in both:
             until(lambda task=task: task.status == "RUNNING" and "up" in log_of(task))  # type: ignore[misc]
-        assert both[0].place.block != both[1].place.block
+        assert both[0].sandbox.block != both[1].sandbox.block
         assert len(one.tasks) == len(other.tasks) == 1
 
 
@@ -432,14 +452,14 @@ def test_a_killed_agent_takes_its_tasks_along(tmp_path: Path) -> None:
     told = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from local.ecs import Agent\n"
-        "from local.ecs.model import Container\n"
+        "from local.ecs import EcsAgent\n"
+        "from local.ecs.model import ContainerDefinition\n"
         "from tests.local.ecs import fakes\n"
         "emulator = fakes.FakeEmulator()\n"
-        "agent = Agent(fakes.settings(Path(sys.argv[1])), emulator=emulator)\n"
+        "agent = EcsAgent(fakes.settings(Path(sys.argv[1])), emulator=emulator)\n"
         "agent.start()\n"
         "command = fakes.script(fakes.FOREVER)\n"
-        "definition = emulator.define(1, Container(name='app', command=command))\n"
+        "definition = emulator.define(1, ContainerDefinition(name='app', command=command))\n"
         "task = fakes.run_once(agent, definition)\n"
         "fakes.until(lambda: task.status == 'RUNNING')\n"
         "processes = task.containers[0].processes\n"
@@ -469,26 +489,28 @@ BRIEF = script(
 """Ends twice, then stays."""
 
 
-def begun(task: Task) -> int:
+def begun(task: EcsTask) -> int:
     """Return how often the second container began."""
     path = task.containers[1].stream.path
     return path.read_text().count("begun") if path.exists() else 0
 
 
-def beside(container: Container) -> tuple[Container, Container]:
-    return Container(name="main", command=script(FOREVER)), container
+def beside(
+    container: ContainerDefinition,
+) -> tuple[ContainerDefinition, ContainerDefinition]:
+    return ContainerDefinition(name="main", command=script(FOREVER)), container
 
 
 @pytest.mark.parametrize("is_essential", [True, False])
 def test_a_container_with_a_restart_policy_begins_anew_when_it_ran_long_enough(
-    agent: Agent, emulator: FakeEmulator, *, is_essential: bool
+    agent: EcsAgent, emulator: FakeEmulator, *, is_essential: bool
 ) -> None:
     emulator.secrets[STORED] = "x"
-    container = Container(
+    container = ContainerDefinition(
         name="autoscaler",
         command=BRIEF,
         is_essential=is_essential,
-        restart=Restart(least_seconds=0.1),
+        restart=RestartPolicy(least_seconds=0.1),
         secrets={"PASSWORD": STORED},
     )
     task = run_once(agent, emulator.define(1, *beside(container)))
@@ -499,7 +521,7 @@ def test_a_container_with_a_restart_policy_begins_anew_when_it_ran_long_enough(
     found = task.container("autoscaler")
     assert found is not None
     assert found.restarts == 2
-    assert task.is_wanted
+    assert task.should_run
     until(lambda: time.time() - found.started > 0.5)
     task.stop("enough", "UserInitiated")
     ended(task)
@@ -507,10 +529,10 @@ def test_a_container_with_a_restart_policy_begins_anew_when_it_ran_long_enough(
 
 
 def test_one_that_ended_too_early_stays_down_and_leaves_its_task_alone(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    container = Container(
-        name="autoscaler", command=BRIEF, is_essential=False, restart=Restart()
+    container = ContainerDefinition(
+        name="autoscaler", command=BRIEF, is_essential=False, restart=RestartPolicy()
     )
     task = run_once(agent, emulator.define(1, *beside(container)))
     found = task.container("autoscaler")
@@ -522,13 +544,13 @@ def test_one_that_ended_too_early_stays_down_and_leaves_its_task_alone(
 
 
 def test_an_exit_code_to_be_ignored_is_no_reason_to_begin_anew(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    container = Container(
+    container = ContainerDefinition(
         name="autoscaler",
         command=script("import sys, time; time.sleep(0.3); sys.exit(3)"),
         is_essential=False,
-        restart=Restart(least_seconds=0, ignored=frozenset({3})),
+        restart=RestartPolicy(least_seconds=0, ignored=frozenset({3})),
     )
     task = run_once(agent, emulator.define(1, *beside(container)))
     found = task.container("autoscaler")
@@ -540,10 +562,10 @@ def test_an_exit_code_to_be_ignored_is_no_reason_to_begin_anew(
 def test_a_rehearsal_may_shorten_the_time_and_says_so(
     emulator: FakeEmulator, tmp_path: Path
 ) -> None:
-    container = Container(
-        name="autoscaler", command=BRIEF, is_essential=False, restart=Restart()
+    container = ContainerDefinition(
+        name="autoscaler", command=BRIEF, is_essential=False, restart=RestartPolicy()
     )
-    with Agent(settings(tmp_path, restart_seconds=0.2), emulator=emulator) as agent:
+    with EcsAgent(settings(tmp_path, restart_seconds=0.2), emulator=emulator) as agent:
         task = run_once(agent, emulator.define(1, *beside(container)))
         until(lambda: begun(task) > 1)
         assert any("ran 0.2 s is restarted" in told for told in agent.deviations())
@@ -558,9 +580,9 @@ def test_a_restart_policy_is_read_as_ecs_describes_it() -> None:
             "ignoredExitCodes": [0],
         },
     }
-    assert Container.of(described).restart == Restart(
+    assert ContainerDefinition.of(described).restart == RestartPolicy(
         least_seconds=60, ignored=frozenset({0})
     )
     described["restartPolicy"] = {"enabled": False}
-    assert Container.of(described).restart is None
-    assert Container.of({"name": "autoscaler"}).restart is None
+    assert ContainerDefinition.of(described).restart is None
+    assert ContainerDefinition.of({"name": "autoscaler"}).restart is None

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.emulator.process import ClientOptions, Emulator
+from local.emulator.process import ClientOptions, EmulatorProcess
 
 PATIENCE = 20.0
 IAM = ("CAPABILITY_NAMED_IAM",)
@@ -43,7 +43,7 @@ class Stack:
 class Cloud:
     """What a test does to the emulator, by the calls that delivery makes, too."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: EmulatorProcess) -> None:
         self.emulator = emulator
         self.options: ClientOptions = emulator.client_options
         self.bucket = f"templates-{uuid.uuid4().hex[:12]}"

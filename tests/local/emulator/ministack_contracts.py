@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["real", "emulated", "stand-in"]
+Kind = Literal["real", "emulated", "stub"]
 
 NAME = r"[A-Za-z][\w.-]*"
 ARN = r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:.+"
@@ -210,13 +210,13 @@ SUPPORT: Mapping[str, Mapping[str, Any]] = {
 
 CONTRACTS: Mapping[str, Contract] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["Scalable"]["Properties"],
         ref=r"service/cluster/service\|ecs:service:DesiredCount\|ecs",
         change={"MaxCapacity": "5"},
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PolicyName": "step",
             "PolicyType": "StepScaling",
@@ -241,7 +241,7 @@ CONTRACTS: Mapping[str, Contract] = {
         },
     ),
     "AWS::Backup::BackupSelection": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "BackupPlanId": ref("Plan"),
             "BackupSelection": {
@@ -570,7 +570,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"DBSubnetGroupDescription": "Databases"},
     ),
     "AWS::RDS::EventSubscription": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "SnsTopicArn": ref("Topic"),
             "SourceType": "db-cluster",
@@ -638,7 +638,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Airflow"},
     ),
     "AWS::ServiceCatalog::LaunchRoleConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -648,7 +648,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Launches"},
     ),
     "AWS::ServiceCatalog::LaunchTemplateConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -658,13 +658,13 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Rules"},
     ),
     "AWS::ServiceCatalog::Portfolio": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["Portfolio"]["Properties"],
         ref=r".+",
         change={"Description": "Data products"},
     ),
     "AWS::ServiceCatalog::PortfolioPrincipalAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "PrincipalARN": att("Role", "Arn"),
@@ -674,13 +674,13 @@ CONTRACTS: Mapping[str, Contract] = {
         change={},
     ),
     "AWS::ServiceCatalog::PortfolioProductAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"PortfolioId": ref("Portfolio"), "ProductId": ref("Product")},
         ref=r".+",
         change={},
     ),
     "AWS::ServiceCatalog::ResourceUpdateConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -690,13 +690,13 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Tags"},
     ),
     "AWS::ServiceCatalog::TagOption": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["TagOption"]["Properties"],
         ref=r".+",
         change={"Active": "false"},
     ),
     "AWS::ServiceCatalog::TagOptionAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ResourceId": ref("Portfolio"), "TagOptionId": ref("TagOption")},
         ref=r".+",
         change={},
@@ -709,7 +709,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Names of services"},
     ),
     "AWS::WAFv2::LoggingConfiguration": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "ResourceArn": att("Acl", "Arn"),
             "LogDestinationConfigs": [att("Log", "Arn")],
@@ -725,15 +725,15 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "The web page"},
     ),
     "AWS::WAFv2::WebACLAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ResourceArn": ref("Balancer"), "WebACLArn": att("Acl", "Arn")},
         ref=r".+",
         change={},
     ),
     "Custom::Migration": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ServiceToken": ref("Role"), "Version": "1"},
-        ref=r"It-stand-in-[0-9a-f]+",
+        ref=r"It-stub-[0-9a-f]+",
         change={"Version": "2"},
     ),
 }

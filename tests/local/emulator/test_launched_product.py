@@ -16,7 +16,7 @@ from cli import product as shipped
 from compiler.values import ASSET_BUCKET
 from compiler.wiring import Build
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from templates import parent
 from templates.airflow.pools import POOLS
 from tests.local.emulator.cloud import Cloud, Stack, quickest
@@ -194,7 +194,7 @@ def test_a_failed_update_names_its_cause_and_loses_nothing(
     stack = launch(cloud, url, "dev", "failed-update")
     before = cloud.family(stack.id)
     reason = "The migration job ended with exit code 1: relation does not exist"
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Custom::Migration": reason}
     )
 
@@ -206,14 +206,14 @@ def test_a_failed_update_names_its_cause_and_loses_nothing(
     assert root_causes(cloud, stack.id) == {"Migration/Migration": reason}
     assert cloud.family(stack.id) == before
     assert failed.outputs == stack.outputs
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     assert change(cloud, stack, url)["Status"] == "FAILED"
 
 
 def test_a_gate_that_stays_shut_ends_the_launch(
     cloud: Cloud, pages: Mapping[str, str]
 ) -> None:
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Custom::Migration": "No database."}
     )
     stack = launch(cloud, publish(cloud, pages), "dev", "shut")
@@ -224,7 +224,7 @@ def test_a_gate_that_stays_shut_ends_the_launch(
 
 
 def test_destroyed_it_leaves_no_stack(
-    own_emulator: Emulator, pages: Mapping[str, str]
+    own_emulator: EmulatorProcess, pages: Mapping[str, str]
 ) -> None:
     own_emulator.start()
     cloud = Cloud(own_emulator)
@@ -301,5 +301,5 @@ def test_most_of_the_product_is_more_than_a_stand_in(
         if name.startswith(stack.name)
         for kind in resources.values()
     )
-    assert kinds["stand-in"] * 10 < sum(kinds.values())
-    assert kinds["real"] > kinds["stand-in"]
+    assert kinds["stub"] * 10 < sum(kinds.values())
+    assert kinds["real"] > kinds["stub"]

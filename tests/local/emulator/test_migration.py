@@ -12,7 +12,7 @@ import pytest
 
 from local.datastores.processes import free_port
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from tests.local.emulator.cloud import Cloud
 from tests.local.emulator.ministack_contracts import SUPPORT, att
 
@@ -102,15 +102,15 @@ class Issuer:
 
 
 def test_the_stand_in_lets_every_version_pass_and_says_what_it_is(cloud: Cloud) -> None:
-    assert control_client.identity(cloud.emulator.endpoint_url)["gate_is_stand_in"]
+    assert control_client.identity(cloud.emulator.endpoint_url)["migration_is_stub"]
     stack = cloud.create(gated("bad"))
     assert stack.status == "CREATE_COMPLETE"
-    assert cloud.emulator.resource_kinds()[stack.name]["Gate"] == "stand-in"
+    assert cloud.emulator.resource_kinds()[stack.name]["Gate"] == "stub"
 
 
 @pytest.fixture
 def real(tmp_path: Path) -> Any:
-    emulator = Emulator(ROOT, tmp_path / "emulator", gate="real")
+    emulator = EmulatorProcess(ROOT, tmp_path / "emulator", migration="real")
     with emulator:
         yield Cloud(emulator)
     emulator.erase()
@@ -141,11 +141,11 @@ def test_a_function_that_never_answers_fails_the_gate_with_its_reason(
 def test_a_gateway_that_never_comes_up_fails_the_gate_with_its_address(
     tmp_path: Path,
 ) -> None:
-    emulator = Emulator(
+    emulator = EmulatorProcess(
         ROOT,
         tmp_path / "emulator",
-        gate="real",
-        functions_call=f"http://127.0.0.1:{free_port()}",
+        migration="real",
+        functions_endpoint=f"http://127.0.0.1:{free_port()}",
     )
     with emulator:
         cloud = Cloud(emulator)
@@ -157,11 +157,11 @@ def test_a_gateway_that_never_comes_up_fails_the_gate_with_its_address(
 @pytest.mark.slow
 def test_a_gateway_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
-    with Emulator(
+    with EmulatorProcess(
         ROOT,
         tmp_path / "emulator",
-        gate="real",
-        functions_call=f"http://127.0.0.1:{port}",
+        migration="real",
+        functions_endpoint=f"http://127.0.0.1:{port}",
     ) as emulator:
         cloud = Cloud(emulator)
         late = threading.Timer(3, lambda: gateways.append(Issuer(port)))

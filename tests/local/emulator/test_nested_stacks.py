@@ -284,7 +284,7 @@ def test_an_operation_is_refused_while_another_runs(cloud: Cloud) -> None:
     """Two people launch one environment at once: the first is not disturbed."""
     stack = cloud.create(chain(cloud))
     urls = [cloud.publish(chain(cloud, label)) for label in ("two", "three")]
-    control_client.plant(cloud.emulator.endpoint_url, slow={"Topic": 0.3})
+    control_client.inject_faults(cloud.emulator.endpoint_url, slow={"Topic": 0.3})
 
     cloud.cloudformation.update_stack(StackName=stack.name, TemplateURL=urls[0])
     with pytest.raises(ClientError, match="is in UPDATE_IN_PROGRESS state"):
@@ -298,7 +298,7 @@ def test_an_operation_is_refused_while_another_runs(cloud: Cloud) -> None:
 def test_a_planted_cause_fails_a_resource_and_is_gone_when_taken_away(
     cloud: Cloud,
 ) -> None:
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Topic": "No room left."}
     )
     stack = cloud.create(chain(cloud))
@@ -306,7 +306,7 @@ def test_a_planted_cause_fails_a_resource_and_is_gone_when_taken_away(
     assert cloud.failures(first)["Topic"] == "No room left."
     cloud.delete(stack)
 
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     assert cloud.create(chain(cloud)).status == "CREATE_COMPLETE"
 
 
@@ -316,14 +316,14 @@ def test_a_rollback_that_failed_in_a_child_is_taken_up_again(
 ) -> None:
     stack = cloud.create(chain(cloud))
     child = cloud.settled(cloud.family(stack.id)["Second"])
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Topic": "Stuck."}, when="rollback"
     )
     cloud.update(stack, chain(cloud, "two", refusing()))
     assert cloud.settled(stack.id).status == "UPDATE_ROLLBACK_FAILED"
     assert cloud.settled(child.id).status == "UPDATE_ROLLBACK_FAILED"
 
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     skip = [f"{child.name}.Topic"] if way == "skipped" else []
     cloud.cloudformation.continue_update_rollback(
         StackName=stack.name, ResourcesToSkip=skip

@@ -8,7 +8,7 @@ import pytest
 
 from local.emulator.patches.properties import PropertiesError, checked
 from local.emulator.patches.schemas import Schema
-from local.emulator.patches.stubs import MARK, StandIn
+from local.emulator.patches.stubs import MARK, Stub
 
 SCHEMA = Schema(
     {
@@ -91,7 +91,7 @@ def test_a_value_that_cannot_be_is_refused(given: dict[str, Any], words: str) ->
 
 
 def test_a_stand_in_refers_as_its_schema_says() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws-cn", "cn-north-1", "1" * 12))
+    stand_in = Stub(SCHEMA, lambda: ("aws-cn", "cn-north-1", "1" * 12))
     physical_id, attributes = stand_in.create("It", {"Name": "it"}, "stack")
 
     name, identifier = physical_id.split("|")
@@ -104,12 +104,12 @@ def test_a_stand_in_refers_as_its_schema_says() -> None:
 
 
 def test_a_stand_in_keeps_its_references_when_it_is_changed() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    stand_in = Stub(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
     made = stand_in.create("It", {"Name": "it"}, "stack")
     assert stand_in.update(made[0], {}, {"Name": "it", "IsOn": True}, "stack") == made
 
 
 def test_two_stand_ins_are_two() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    stand_in = Stub(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
     first, second = (stand_in.create("It", {"Name": "it"}, "stack") for _ in range(2))
     assert first[0] != second[0]

@@ -6,7 +6,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator import control_client
-from local.emulator.patches.template_urls import Place, UnreadableError, place
+from local.emulator.patches.template_urls import (
+    TemplateLocation,
+    UnreadableTemplateError,
+    location,
+)
 from tests.local.emulator.cloud import Cloud
 
 TEMPLATE = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
@@ -26,12 +30,12 @@ TEMPLATE = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
     ],
 )
 def test_every_style_names_the_same_object(url: str) -> None:
-    assert place(url) == Place(bucket="my-bucket", key="a/b.json")
+    assert location(url) == TemplateLocation(bucket="my-bucket", key="a/b.json")
 
 
 def test_a_version_may_be_named() -> None:
-    found = place("https://my.bucket.s3.eu-central-1.amazonaws.com/a?versionId=7")
-    assert found == Place(bucket="my.bucket", key="a", version="7")
+    found = location("https://my.bucket.s3.eu-central-1.amazonaws.com/a?versionId=7")
+    assert found == TemplateLocation(bucket="my.bucket", key="a", version="7")
 
 
 @pytest.mark.parametrize(
@@ -45,8 +49,8 @@ def test_a_version_may_be_named() -> None:
     ],
 )
 def test_what_is_no_address_in_s3_is_refused(url: str) -> None:
-    with pytest.raises(UnreadableError, match="must be a supported URL"):
-        place(url)
+    with pytest.raises(UnreadableTemplateError, match="must be a supported URL"):
+        location(url)
 
 
 def test_a_version_is_read_and_not_the_latest(cloud: Cloud) -> None:
@@ -79,7 +83,9 @@ def test_an_unreadable_template_is_refused(url: str, words: str, cloud: Cloud) -
 
 def test_a_child_nobody_may_read_is_told_as_by_aws(cloud: Cloud) -> None:
     url = cloud.publish(TEMPLATE, "secret.json")
-    control_client.plant(cloud.emulator.endpoint_url, unreadable=("secret.json",))
+    control_client.inject_faults(
+        cloud.emulator.endpoint_url, unreadable=("secret.json",)
+    )
     child = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
     stack = cloud.create({"Resources": {"Child": child}})
     assert cloud.failures(stack.id)["Child"].startswith("S3 error: Access Denied")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.step_scaling import Alarm, UnsupportedError, Watch
+from local.step_scaling import Alarm, AlarmEvaluator, UnsupportedError
 
 
 def alarm(**changes: Any) -> Alarm:
@@ -21,13 +21,13 @@ def alarm(**changes: Any) -> Alarm:
 
 
 def test_it_acts_on_entering_and_then_once_a_minute() -> None:
-    watch = Watch(alarm())
+    watch = AlarmEvaluator(alarm())
     acted = [now for now in range(0, 200, 10) if watch.due(2.0, now)]
     assert acted == [0, 60, 120, 180]
 
 
 def test_one_that_was_quiet_acts_at_once() -> None:
-    watch = Watch(alarm())
+    watch = AlarmEvaluator(alarm())
     assert watch.due(2.0, 0)
     assert watch.is_on
     assert not watch.due(0.0, 10)
@@ -36,12 +36,12 @@ def test_one_that_was_quiet_acts_at_once() -> None:
 
 
 def test_a_missing_metric_never_scales() -> None:
-    assert not Watch(alarm()).due(None, 0)
+    assert not AlarmEvaluator(alarm()).due(None, 0)
 
 
 def test_silence_breaches_where_the_template_says_so() -> None:
     # The heartbeat: a dead publisher must not look like a healthy one.
-    watch = Watch(
+    watch = AlarmEvaluator(
         alarm(
             Period=60,
             EvaluationPeriods=3,
@@ -56,14 +56,14 @@ def test_silence_breaches_where_the_template_says_so() -> None:
 
 
 def test_ignored_silence_leaves_everything_as_it_was() -> None:
-    watch = Watch(alarm(TreatMissingData="ignore"))
+    watch = AlarmEvaluator(alarm(TreatMissingData="ignore"))
     assert watch.due(2.0, 0)
     assert not watch.due(None, 10)
     assert watch.is_on
 
 
 def test_some_of_the_last_periods_suffice_where_the_template_says_so() -> None:
-    watch = Watch(alarm(EvaluationPeriods=3, DatapointsToAlarm=2))
+    watch = AlarmEvaluator(alarm(EvaluationPeriods=3, DatapointsToAlarm=2))
     assert not watch.due(1.0, 0)
     assert not watch.due(0.0, 10)
     assert watch.due(1.0, 20)

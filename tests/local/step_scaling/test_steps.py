@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.step_scaling import StepPolicy, Target, UnsupportedError
+from local.step_scaling import ScalableTarget, StepPolicy, UnsupportedError
 
 
 def policy(direction: int = 1, cooldown: int = 30, **changes: Any) -> StepPolicy:
@@ -43,7 +43,7 @@ def test_nothing_below_the_lowest_band() -> None:
 
 
 def test_within_the_cooldown_what_was_added_counts() -> None:
-    target, grow = Target(), policy()
+    target, grow = ScalableTarget(), policy()
     assert target.change(grow, 1.5, 0) == 2
     assert target.change(grow, 0.5, 10) == 0
     assert target.change(grow, 2.5, 20) == 1
@@ -53,13 +53,13 @@ def test_within_the_cooldown_what_was_added_counts() -> None:
 
 
 def test_what_another_policy_added_does_not_count() -> None:
-    target = Target()
+    target = ScalableTarget()
     assert target.change(policy(), 1.5, 0) == 2
     assert target.change(policy(cooldown=600), 1.5, 10) == 2
 
 
 def test_growth_ends_the_cooldown_of_shrinking() -> None:
-    target, shrink = Target(), policy(direction=-1, cooldown=300)
+    target, shrink = ScalableTarget(), policy(direction=-1, cooldown=300)
     assert target.change(shrink, 0.5, 0) == -1
     assert target.change(shrink, 0.5, 100) == 0
     assert target.change(policy(), 0.5, 110) == 1
