@@ -1,4 +1,4 @@
-"""One pair of engines and one client for each test process."""
+"""One pair of datastores and one client for each test process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.local.datastores.clients import MASTER, PASSWORD, WRITER, Client, Dat
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile what the engines are told by."""
+    """Compile the templates of the datastores."""
     folder = tmp_path_factory.mktemp("dist")
     for name, page in (("cache", cache), ("database", database)):
         template = folder / f"{name}.template.json"
@@ -35,7 +35,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def datastores(
     dist: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Datastores]:
-    """Start both engines, and stop them."""
+    """Start both datastores, and stop them."""
     folder = tmp_path_factory.mktemp("datastores")
     authority = Authority(folder / "tls")
     postgres = Postgres(
@@ -66,6 +66,6 @@ def datastores(
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """Give a client with the packages of the image."""
-    one = Client(airflow_environment().python)
-    yield one
-    one.close()
+    client = Client(airflow_environment().python)
+    yield client
+    client.close()

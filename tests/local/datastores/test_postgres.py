@@ -1,4 +1,4 @@
-"""PostgreSQL as Aurora shows it: forced TLS, verified, and a master without powers."""
+"""PostgreSQL in place of Aurora: TLS only, verified, and a limited master user."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.local.datastores.clients import WRITER, Client, Datastores, Refused
 pytestmark = pytest.mark.slow
 
 
-def test_a_connection_without_tls_is_refused_in_the_words_of_rds(
+def test_connection_without_tls_is_refused_as_by_rds(
     datastores: Datastores, client: Client
 ) -> None:
     with pytest.raises(Refused, match=r"no pg_hba\.conf entry .*no encryption"):
         client.ask("sql", datastores.libpq(PGSSLMODE="disable"), "SELECT 1")
 
 
-def test_the_certificate_holds_for_the_endpoint_and_for_no_other_name(
+def test_certificate_is_valid_for_the_endpoint_only(
     datastores: Datastores, client: Client
 ) -> None:
     assert client.ask("sql", datastores.libpq(PGHOST=WRITER), "SELECT 1") == [[1]]
@@ -27,10 +27,10 @@ def test_the_certificate_holds_for_the_endpoint_and_for_no_other_name(
         client.ask("sql", datastores.libpq(PGHOST="elsewhere.example"), "SELECT 1")
 
 
-def test_another_authority_is_not_trusted(
+def test_other_authority_is_not_trusted(
     datastores: Datastores, client: Client, tmp_path: Path
 ) -> None:
-    # Of the same name, as a new rehearsal's is.
+    # Of the same name, as that of another local environment.
     other = Authority(tmp_path)
     with pytest.raises(Refused, match="certificate verify failed"):
         client.ask(
@@ -38,7 +38,7 @@ def test_another_authority_is_not_trusted(
         )
 
 
-def test_the_master_makes_roles_and_databases_but_is_no_superuser(
+def test_master_creates_roles_and_databases_but_is_no_superuser(
     datastores: Datastores, client: Client
 ) -> None:
     rights = client.ask(
@@ -67,7 +67,7 @@ def test_rdsadmin_cannot_log_in(datastores: Datastores, client: Client) -> None:
         client.ask("sql", datastores.libpq(PGUSER="rdsadmin"), "SELECT 1")
 
 
-def test_the_parameter_group_of_the_template_is_in_force(
+def test_parameter_group_of_the_template_applies(
     datastores: Datastores, client: Client
 ) -> None:
     shown = {
@@ -81,26 +81,26 @@ def test_the_parameter_group_of_the_template_is_in_force(
         assert client.ask("sql", datastores.libpq(), f"SHOW {name}") == [[value]]
 
 
-def test_the_server_is_of_the_major_version_that_the_templates_ask_for(
+def test_server_has_the_major_version_of_the_templates(
     datastores: Datastores, client: Client
 ) -> None:
     assert client.ask("sql", datastores.libpq(), "SHOW server_version")[0][0] > "17"
 
 
-def test_it_does_not_run_as_root(datastores: Datastores) -> None:
-    # PostgreSQL refuses to; whoever clones into /root must not notice.
+def test_server_does_not_run_as_root(datastores: Datastores) -> None:
+    # PostgreSQL refuses to, also for a checkout in /root.
     assert Path(f"/proc/{datastores.postgres.pid}").stat().st_uid != 0
 
 
-def test_data_outlives_a_restart_and_a_crash(
+def test_data_survives_a_restart_and_a_crash(
     datastores: Datastores, client: Client
 ) -> None:
     master = datastores.libpq()
-    client.ask("sql", master, "CREATE TABLE kept (word text)")
+    client.ask("sql", master, "CREATE TABLE saved (word text)")
     for end in (datastores.postgres.stop, datastores.postgres.kill):
-        client.ask("sql", master, "INSERT INTO kept VALUES ('here')")
+        client.ask("sql", master, "INSERT INTO saved VALUES ('here')")
         end()
         with pytest.raises(Refused, match="Connection refused"):
             client.ask("sql", master, "SELECT 1")
         assert datastores.postgres.restart() == datastores.database
-    assert client.ask("sql", master, "SELECT count(*) FROM kept") == [[2]]
+    assert client.ask("sql", master, "SELECT count(*) FROM saved") == [[2]]

@@ -1,4 +1,4 @@
-"""Valkey as ElastiCache shows it: TLS, one user, nothing evicted."""
+"""Valkey in place of ElastiCache: TLS, one user, no eviction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.local.datastores.clients import Client, Datastores, Refused
 pytestmark = pytest.mark.slow
 
 
-def test_a_connection_without_tls_gets_nowhere(
+def test_connection_without_tls_is_refused(
     datastores: Datastores, client: Client
 ) -> None:
     plain = datastores.redis(ssl=False)
@@ -22,7 +22,7 @@ def test_a_connection_without_tls_gets_nowhere(
         client.ask("valkey", plain, ["PING"])
 
 
-def test_another_authority_is_not_trusted(
+def test_other_authority_is_not_trusted(
     datastores: Datastores, client: Client, tmp_path: Path
 ) -> None:
     other = datastores.redis(ssl_ca_certs=str(Authority(tmp_path).ca_path))
@@ -31,7 +31,7 @@ def test_another_authority_is_not_trusted(
 
 
 @pytest.mark.parametrize("user", ["default", "celery", None])
-def test_nobody_gets_in_without_the_password(
+def test_login_needs_the_password(
     datastores: Datastores, client: Client, user: str | None
 ) -> None:
     wrong = "no" if user else None
@@ -41,7 +41,7 @@ def test_nobody_gets_in_without_the_password(
         client.ask("valkey", datastores.redis(username=user, password=wrong), ["PING"])
 
 
-def test_the_user_may_do_what_celery_does(
+def test_user_has_the_rights_that_celery_needs(
     datastores: Datastores, client: Client
 ) -> None:
     # With the rights of the template; without channels, remote control fails
@@ -51,14 +51,14 @@ def test_the_user_may_do_what_celery_does(
 
 
 @pytest.mark.parametrize("command", ["KEYS *", "FLUSHALL", "CONFIG GET *", "ACL LIST"])
-def test_the_user_may_not_administer(
+def test_user_has_no_administrative_rights(
     datastores: Datastores, client: Client, command: str
 ) -> None:
     with pytest.raises(Refused, match="no permissions"):
         client.ask("valkey", datastores.redis(), command.split())
 
 
-def test_a_full_broker_refuses_and_forgets_nothing(
+def test_full_broker_refuses_messages_and_evicts_none(
     datastores: Datastores, client: Client
 ) -> None:
     # An evicted key would be a lost task that stays queued for ever.
@@ -79,14 +79,14 @@ def fill(
         stored.append(queue)
 
 
-def test_messages_outlive_a_restart_and_a_crash(
+def test_messages_survive_a_restart_and_a_crash(
     datastores: Datastores, client: Client
 ) -> None:
     for end in (datastores.valkey.stop, datastores.valkey.kill):
-        client.ask("valkey", datastores.redis(), ["RPUSH", "kept", "message"])
+        client.ask("valkey", datastores.redis(), ["RPUSH", "saved", "message"])
         end()
         with pytest.raises(Refused, match="refused"):
             client.ask("valkey", datastores.redis(), ["PING"])
         assert datastores.valkey.restart() == datastores.broker
-    assert client.ask("valkey", datastores.redis(), ["LLEN", "kept"]) == 2
-    client.ask("valkey", datastores.redis(), ["DEL", "kept"])
+    assert client.ask("valkey", datastores.redis(), ["LLEN", "saved"]) == 2
+    client.ask("valkey", datastores.redis(), ["DEL", "saved"])

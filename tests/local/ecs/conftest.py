@@ -14,8 +14,8 @@ def emulator() -> FakeEmulator:
 
 @pytest.fixture
 def agent(emulator: FakeEmulator, tmp_path: Path) -> Iterator[EcsAgent]:
-    made = EcsAgent(settings(tmp_path), emulator=emulator)
-    made.start()
-    yield made
-    made.stop(0.3)
-    assert made.problems == []
+    agent = EcsAgent(settings(tmp_path), emulator=emulator)
+    agent.start()
+    yield agent
+    agent.stop(0.3)
+    assert agent.problems == []

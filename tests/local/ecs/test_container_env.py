@@ -13,7 +13,7 @@ from local.ecs.container_env import TaskSandbox, check_command
 from local.ecs.image import ContainerImage, TaskFolders
 
 ROOT = Path("/srv/task")
-PLACE = TaskSandbox(
+SANDBOX = TaskSandbox(
     address="127.9.0.2",
     folders=TaskFolders(ROOT, ("/tmp", "/opt/airflow")),
     connections={("api-server", 8080): ("127.9.0.9", 8080)},
@@ -40,26 +40,26 @@ PLACE = TaskSandbox(
         ("http://other:8080/", "http://other:8080/"),
     ],
 )
-def test_a_value_is_rewritten(inside: str, outside: str) -> None:
-    assert PLACE.rewrite(inside) == outside
+def test_paths_and_names_are_rewritten(inside: str, outside: str) -> None:
+    assert SANDBOX.rewrite(inside) == outside
 
 
-def test_json_stays_json() -> None:
+def test_rewritten_json_is_valid() -> None:
     options = {"connect_args": {"sslrootcert": "/tmp/rds-ca.pem"}}
-    found = json.loads(PLACE.rewrite(json.dumps(options)))
-    assert found == {"connect_args": {"sslrootcert": f"{ROOT}/tmp/rds-ca.pem"}}
+    result = json.loads(SANDBOX.rewrite(json.dumps(options)))
+    assert result == {"connect_args": {"sslrootcert": f"{ROOT}/tmp/rds-ca.pem"}}
 
 
-def test_a_health_check_asks_the_task_itself() -> None:
+def test_health_check_calls_the_task_itself() -> None:
     shell = "curl --fail http://localhost:8974/health || exit 1"
-    assert check_command(["CMD-SHELL", shell], PLACE) == [
+    assert check_command(["CMD-SHELL", shell], SANDBOX) == [
         *("/bin/sh", "-c"),
         "curl --fail http://127.9.0.2:8974/health || exit 1",
     ]
-    assert check_command(["CMD", "true"], PLACE) == ["true"]
+    assert check_command(["CMD", "true"], SANDBOX) == ["true"]
 
 
-def test_the_entry_point_knows_programs_and_airflows_own_words(
+def test_entry_point_runs_programs_and_airflow_commands(
     tmp_path: Path,
 ) -> None:
     programs = tmp_path / "bin"
@@ -72,7 +72,7 @@ def test_the_entry_point_knows_programs_and_airflows_own_words(
     assert image.command(["scheduler"]) == [*start, "airflow", "scheduler"]
 
 
-def test_an_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
+def test_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.raises(FileNotFoundError, match="dumb-init"):
         ContainerImage.of_airflow(tmp_path)

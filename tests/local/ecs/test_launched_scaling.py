@@ -20,7 +20,7 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:alarms"
 
 
 class LaunchedPool:
-    """A service, its scaling stack, and what acts on it, with a clock of our own."""
+    """A service, its scaling stack, and its auto scaling on a fake clock."""
 
     def __init__(self, cloud: Cloud, template: Mapping[str, Any]) -> None:
         self.cloud, self.template = cloud, template
@@ -88,15 +88,15 @@ def launched(cloud: Cloud, compiled: Mapping[str, str]) -> LaunchedPool:
     return LaunchedPool(cloud, json.loads(compiled["scaling.template.json"]))
 
 
-def test_a_deficit_and_a_surplus_change_the_desired_count(
+def test_deficit_and_surplus_change_the_desired_count(
     launched: LaunchedPool,
 ) -> None:
     assert launched.round(WorkerDeficit=3, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=2) == 1
     # Others' stacks in the same emulator have services by other names.
-    mine = (one for one in launched.scaler.activities if one.service == "workers")
-    causes = [one.cause for one in mine]
+    mine = (entry for entry in launched.scaler.activities if entry.service == "workers")
+    causes = [entry.cause for entry in mine]
     assert [cause.rpartition(" by ")[2] for cause in causes] == ["+3", "-2"]
 
 
@@ -108,14 +108,18 @@ def test_every_alarm_of_the_template_is_evaluated(launched: LaunchedPool) -> Non
     }
     assert {"Deficit", "Surplus", "Heartbeat", "BelowFloor"} <= compiled
     assert set(launched.states()) == compiled
-    assert not [one for one in launched.scaler.deviations() if launched.name in one]
+    assert not [
+        entry for entry in launched.scaler.deviations() if launched.name in entry
+    ]
 
 
-def test_silence_raises_the_pool_to_its_floor(launched: LaunchedPool) -> None:
+def test_silence_raises_the_pool_to_its_fallback_minimum(
+    launched: LaunchedPool,
+) -> None:
     service = next(
-        one
-        for one in launched.client.services()
-        if one.cluster_arn.endswith(f"/{launched.name}")
+        entry
+        for entry in launched.client.services()
+        if entry.cluster_arn.endswith(f"/{launched.name}")
     )
     for _ in range(30):
         launched.scaler.sample([service], launched.now)
@@ -124,7 +128,7 @@ def test_silence_raises_the_pool_to_its_floor(launched: LaunchedPool) -> None:
     assert launched.states()["Heartbeat"] == "ALARM"
 
 
-def test_an_update_of_the_bounds_counts_at_once(launched: LaunchedPool) -> None:
+def test_bounds_follow_an_update_of_the_stack(launched: LaunchedPool) -> None:
     assert launched.round(WorkerDeficit=4) == 4
     changed = {**launched.parameters, "Maximum": "2"}
     updated = launched.cloud.update(launched.stack, launched.template, **changed)
@@ -135,7 +139,7 @@ def test_an_update_of_the_bounds_counts_at_once(launched: LaunchedPool) -> None:
     assert launched.round(WorkerDeficit=3) == 2
 
 
-def test_a_deleted_stack_scales_nothing(launched: LaunchedPool) -> None:
+def test_deleted_stack_scales_nothing(launched: LaunchedPool) -> None:
     launched.cloud.delete(launched.stack)
     launched.scaler.update(launched.now)
     assert launched.round(WorkerDeficit=4) == 0

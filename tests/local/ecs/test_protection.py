@@ -7,7 +7,7 @@ import pytest
 from local.ecs.protection import ProtectionRefusedError, TaskProtection
 
 
-def ask(
+def change(
     protection: TaskProtection,
     *,
     is_enabled: bool = True,
@@ -27,41 +27,41 @@ def ask(
     )
 
 
-def test_it_lasts_two_hours_unless_told_otherwise() -> None:
-    one = TaskProtection()
-    ask(one)
-    assert one.is_on(7199)
-    assert not one.is_on(7200)
-    ask(one, minutes=1, now=100)
-    assert not one.is_on(160)
+def test_protection_lasts_two_hours_by_default() -> None:
+    protection = TaskProtection()
+    change(protection)
+    assert protection.is_on(7199)
+    assert not protection.is_on(7200)
+    change(protection, minutes=1, now=100)
+    assert not protection.is_on(160)
 
 
 @pytest.mark.parametrize("minutes", [0, -1, 2881])
-def test_a_time_out_of_range_is_refused(minutes: int) -> None:
+def test_minutes_out_of_range_are_refused(minutes: int) -> None:
     with pytest.raises(ValueError, match="between 1 and 2880"):
-        ask(TaskProtection(), minutes=minutes)
+        change(TaskProtection(), minutes=minutes)
 
 
-def test_a_task_of_no_service_cannot_be_protected() -> None:
+def test_task_of_no_service_cannot_be_protected() -> None:
     with pytest.raises(ProtectionRefusedError) as refused:
-        ask(TaskProtection(), is_of_service=False)
+        change(TaskProtection(), is_of_service=False)
     assert refused.value.reason == "TASK_NOT_VALID"
 
 
-def test_more_protected_tasks_than_desired_block_every_call() -> None:
-    # What made the scaling protocol unprotect before it lowers the count.
-    one = TaskProtection()
-    ask(one, others=1, desired=2)
+def test_protection_is_blocked_above_the_desired_count() -> None:
+    # Therefore scaling ends protection before it lowers the count.
+    protection = TaskProtection()
+    change(protection, others=1, desired=2)
     for is_enabled in (True, False):
         with pytest.raises(ProtectionRefusedError) as refused:
-            ask(one, is_enabled=is_enabled, others=2, desired=1)
+            change(protection, is_enabled=is_enabled, others=2, desired=1)
         assert refused.value.reason == "DEPLOYMENT_BLOCKED"
-    assert one.is_on(1)
+    assert protection.is_on(1)
 
 
-def test_a_protected_task_may_renew_while_the_count_fits() -> None:
-    one = TaskProtection()
-    ask(one, others=1, desired=2)
-    ask(one, others=1, desired=2, now=100, minutes=1)
-    ask(one, is_enabled=False, others=1, desired=2, now=100)
-    assert not one.is_on(100)
+def test_protection_is_renewed_within_the_desired_count() -> None:
+    protection = TaskProtection()
+    change(protection, others=1, desired=2)
+    change(protection, others=1, desired=2, now=100, minutes=1)
+    change(protection, is_enabled=False, others=1, desired=2, now=100)
+    assert not protection.is_on(100)

@@ -1,4 +1,4 @@
-"""The service scheduler's decisions, over every situation it may find."""
+"""The service scheduler's decisions, for any state of a service."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def first(tasks: Sequence[TaskCandidate], count: int) -> Sequence[TaskCandidate]
 
 @st.composite
 def situations(draw: st.DrawFn) -> list[TaskCandidate]:
-    found = []
+    candidates = []
     for number in range(draw(st.integers(0, 8))):
         state = draw(st.sampled_from(["new", "healthy", "unhealthy"]))
-        found.append(
+        candidates.append(
             TaskCandidate(
                 id=str(number),
                 deployment_id=draw(st.sampled_from([NEW, OLD])),
@@ -53,49 +53,49 @@ def situations(draw: st.DrawFn) -> list[TaskCandidate]:
                 is_protected=draw(st.booleans()),
             )
         )
-    return found
+    return candidates
 
 
 @given(st.integers(0, 5), situations())
-def test_a_release_or_a_scale_in_stops_no_protected_task(
+def test_protected_tasks_are_not_stopped(
     desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
+    step = plan(service(desired), deployment(), tasks, 0, first)
     by_id = {task.id: task for task in tasks}
-    for task_id, reason in decided.stops:
+    for task_id, reason in step.stops:
         assert not by_id[task_id].is_protected or reason == "Task failed health checks"
 
 
 @given(st.integers(0, 5), situations())
-def test_no_more_run_than_the_maximum_allows(
+def test_starts_stay_below_the_maximum_percent(
     desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
-    if decided.starts:
-        assert len(tasks) + decided.starts <= 2 * desired
+    step = plan(service(desired), deployment(), tasks, 0, first)
+    if step.starts:
+        assert len(tasks) + step.starts <= 2 * desired
 
 
 @given(st.integers(0, 5), situations())
-def test_a_healthy_task_goes_only_if_enough_others_are_well(
+def test_healthy_tasks_stop_only_if_enough_others_are_healthy(
     desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
-    going = {task_id for task_id, _ in decided.stops}
+    step = plan(service(desired), deployment(), tasks, 0, first)
+    going = {task_id for task_id, _ in step.stops}
     well = [task for task in tasks if task.is_healthy]
     if any(task.id in going for task in well):
         assert sum(task.id not in going for task in well) >= desired
 
 
 @given(st.integers(0, 5), situations())
-def test_it_always_comes_to_an_end(desired: int, tasks: list[TaskCandidate]) -> None:
+def test_deployment_always_completes(desired: int, tasks: list[TaskCandidate]) -> None:
     """With tasks that turn healthy and protections that end, the release completes."""
-    asked, release = service(desired), deployment()
+    desired_service, release = service(desired), deployment()
     number = 100
     for _ in range(40):
-        decided = plan(asked, release, tasks, 0, first)
-        if decided.is_complete:
+        step = plan(desired_service, release, tasks, 0, first)
+        if step.is_complete:
             break
-        going = {task_id for task_id, _ in decided.stops}
+        going = {task_id for task_id, _ in step.stops}
         tasks = [
             TaskCandidate(
                 id=task.id,
@@ -107,7 +107,7 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[TaskCandidate]) -> 
             for task in tasks
             if task.id not in going
         ]
-        for _ in range(decided.starts):
+        for _ in range(step.starts):
             number += 1
             tasks.append(
                 TaskCandidate(
@@ -118,11 +118,11 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[TaskCandidate]) -> 
                     is_protected=False,
                 )
             )
-    assert decided.is_complete
+    assert step.is_complete
     assert [task.deployment_id for task in tasks] == [NEW] * desired
 
 
-def test_failures_in_a_row_pause_and_then_fail_the_deployment() -> None:
+def test_repeated_failures_fail_the_deployment() -> None:
     release = deployment()
     assert not count_failure(service(1), release, 100)
     assert release.next_start == 100  # the first failure is not waited for
@@ -131,7 +131,7 @@ def test_failures_in_a_row_pause_and_then_fail_the_deployment() -> None:
     assert count_failure(service(1), release, 100)
 
 
-def test_a_completed_deployment_does_not_fail_any_more() -> None:
+def test_completed_deployment_does_not_fail() -> None:
     release = deployment()
     release.rollout = RolloutState.COMPLETED
     assert not any(count_failure(service(1), release, 0) for _ in range(20))

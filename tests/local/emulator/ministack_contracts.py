@@ -1,7 +1,7 @@
-"""What we rely on, for every resource type that a compiled template contains.
+"""The required behaviour of every resource type that a compiled template contains.
 
-One row a type: how it is made, what Ref and GetAtt give, what a change does, and what
-it is here. A type that a template uses and this table lacks fails a test.
+One row per type: its properties, the form of Ref and GetAtt, the effect of a change,
+and its kind. A type that a template uses and this table lacks fails a test.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ def policy(action: str, principal: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a type does between its creation and its end."""
+    """The required behaviour of a resource type."""
 
     kind: Kind
     properties: Mapping[str, Any] = field(default_factory=dict)
     change: Mapping[str, Any]
-    """Properties that an update gives anew."""
+    """Properties that an update changes."""
     ref: str = NAME
     attributes: Mapping[str, str] = field(default_factory=dict)
     replaces: bool = False
-    """Whether the change makes a new resource, with a new Ref."""
+    """Whether the change replaces the resource."""
 
 
 TAGS = {"Tags": [{"Key": "colour", "Value": "blue"}]}
 IMAGE = "apache/airflow:3.3.2-python3.12"
 CONTAINER = {"Name": "main", "Image": IMAGE, "Essential": True}
 TEMPLATE_URL = "https://published/"
-"""Stands for the address of a template that is there."""
+"""Placeholder for the URL of an existing template."""
 TWO_SUBNETS = [ref("SubnetA"), ref("SubnetB")]
 RULE = {"IpProtocol": "tcp", "FromPort": "443", "ToPort": "443"}
 
