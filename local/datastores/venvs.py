@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from local.errors import DatastoreError
-
-ROOT = Path(__file__).resolve().parents[2]
-
-Tell = Callable[[str], None]
+from local.venvs import ROOT, Tell, install
 
 _checked: set[str] = set()
 """Environments that this process has checked."""
@@ -20,33 +14,15 @@ _checked: set[str] = set()
 def installed(name: str, tell: Tell = lambda _text: None) -> Path:
     """Return the environment ``.venv-NAME`` that holds ``requirements/NAME.txt``.
 
-    The project's installer creates it; a second process waits for the first. ``tell``
-    gets the installer's output. Each process checks an environment once. Raises
-    DatastoreError with the installer's output.
+    ``tell`` gets the installer's output. Each process checks an environment once.
+    Raises DatastoreError with the installer's output.
     """
     environment = ROOT / f".venv-{name}"
     if name not in _checked:
-        _install(environment, ROOT / "requirements" / f"{name}.txt", tell)
+        if problem := install(name, tell):
+            raise DatastoreError(problem)
         _checked.add(name)
     return environment
-
-
-def _install(environment: Path, pins: Path, tell: Tell) -> None:
-    output: list[str] = []
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and installer
-        [
-            *(sys.executable, str(ROOT / "requirements" / "install.py")),
-            *(str(environment), str(pins)),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        for line in process.stdout or ():
-            output.append(line)
-            tell(line.rstrip())
-    if process.returncode:
-        raise DatastoreError("".join(output).strip())
 
 
 def postgres_programs() -> Path:

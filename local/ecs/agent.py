@@ -21,12 +21,7 @@ from local.ecs.container_env import DEVIATIONS
 from local.ecs.container_host import ContainerHost
 from local.ecs.credentials import RoleCredentials
 from local.ecs.ecs_api import EcsApi
-from local.ecs.emulator_client import (
-    AWS_ERRORS,
-    EmulatorClient,
-    Listener,
-    TargetGroup,
-)
+from local.ecs.emulator_client import AWS_ERRORS, EmulatorClient, Listener, TargetGroup
 from local.ecs.load_balancer import LoadBalancer
 from local.ecs.logs import LogShipper
 from local.ecs.metrics import MetricStore
@@ -96,7 +91,7 @@ class EcsAgent:
         self._addresses = AddressBlock()
         self._load_balancer = LoadBalancer(settings.listener_certificate, self._note)
         self._network = TaskNetwork(self._addresses, self._load_balancer)
-        self._log_shipper = LogShipper(self._emulator)
+        self._log_shipper = LogShipper(self._emulator, self._note)
         self.autoscaler = ApplicationAutoscaling(
             self._emulator, MetricStore(), self.registry.is_deploying
         )

@@ -14,10 +14,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.ecs.model import EcsService, TaskDefinition
 from local.ecs.policy import RolePermissions, Statement, statements

@@ -93,9 +93,7 @@ class LoadBalancer:
     """All listeners and target groups."""
 
     def __init__(
-        self,
-        certificate: tuple[Path, Path] | None,
-        on_error: Callable[[str], None],
+        self, certificate: tuple[Path, Path] | None, on_error: Callable[[str], None]
     ) -> None:
         self._certificate = certificate
         self._on_error = on_error

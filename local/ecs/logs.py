@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,10 +55,10 @@ class LogStream:
 class LogShipper:
     """Delivers to the log groups on a thread of its own."""
 
-    def __init__(self, writer: LogWriter) -> None:
+    def __init__(self, writer: LogWriter, on_error: Callable[[str], None]) -> None:
         self._writer = writer
+        self._on_error = on_error
         self._waiting: queue.Queue[tuple[str, str, list[str]] | None] = queue.Queue()
-        self.failures: list[str] = []
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._thread.start()
 
@@ -67,12 +68,6 @@ class LogShipper:
             for start in range(0, len(lines), LINES_AT_ONCE):
                 batch = lines[start : start + LINES_AT_ONCE]
                 self._waiting.put((stream.group, stream.name, batch))
-
-    def flush(self, seconds: float = 5) -> None:
-        """Wait until everything is delivered, at most some seconds."""
-        waiter = threading.Thread(target=self._waiting.join, daemon=True)
-        waiter.start()
-        waiter.join(seconds)
 
     def close(self) -> None:
         """Deliver what is left and end the thread."""
@@ -84,7 +79,4 @@ class LogShipper:
             try:
                 self._writer.write(*item)
             except AWS_ERRORS as error:
-                self.failures.append(f"{item[0]} {item[1]}: {error}")
-            finally:
-                self._waiting.task_done()
-        self._waiting.task_done()
+                self._on_error(f"cannot write the log {item[0]} {item[1]}: {error}")

@@ -39,7 +39,7 @@ from local.emulator.patches.stubs import Stub, stub_where
 
 UNSUPPORTED: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     # MiniStack evaluates one metric, and refuses an alarm on a sum of several.
-    "AWS::CloudWatch::Alarm": lambda properties: "Metrics" in properties,
+    "AWS::CloudWatch::Alarm": lambda properties: "Metrics" in properties
 }
 """Resources that MiniStack cannot create, of types that it knows."""
 

@@ -17,7 +17,7 @@ HOME_REGION = "us-east-1"
 
 REF_ATTRIBUTES = {
     # The registry's identifier is the ARN and the dimension; Ref is the ARN.
-    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",)
 }
 """Types whose documented Ref is not the whole primary identifier."""
 

@@ -194,8 +194,4 @@ def _find(product: Mapping[str, Any], version_id: str) -> dict[str, Any]:
 def _shown(version: Mapping[str, Any]) -> Answer:
     detail = {name: value for name, value in version.items() if name != "Info"}
     info = {"TemplateUrl": version["Info"]["LoadTemplateFromURL"]}
-    return {
-        "ProvisioningArtifactDetail": detail,
-        "Info": info,
-        "Status": "AVAILABLE",
-    }
+    return {"ProvisioningArtifactDetail": detail, "Info": info, "Status": "AVAILABLE"}

@@ -54,9 +54,7 @@ def check_parameters(template: Mapping[str, Any], values: list[dict[str, Any]]) 
 
 
 def check_references(
-    template: Mapping[str, Any],
-    conditions: Mapping[str, bool],
-    find_schema: FindSchema,
+    template: Mapping[str, Any], conditions: Mapping[str, bool], find_schema: FindSchema
 ) -> None:
     """Refuse unresolved references and unknown attributes."""
     resources: Mapping[str, Any] = template.get("Resources") or {}

@@ -32,10 +32,7 @@ SANDBOX = TaskSandbox(
         ("/var/tmp/x", "/var/tmp/x"),
         ("s3://bucket/tmp/x", "s3://bucket/tmp/x"),
         ("/opt/airflow2", "/opt/airflow2"),
-        (
-            "http://api-server:8080/execution/",
-            "http://127.9.0.9:8080/execution/",
-        ),
+        ("http://api-server:8080/execution/", "http://127.9.0.9:8080/execution/"),
         ("http://api-server:80801/", "http://api-server:80801/"),
         ("http://other:8080/", "http://other:8080/"),
     ],
@@ -59,9 +56,7 @@ def test_health_check_calls_the_task_itself() -> None:
     assert check_command(["CMD", "true"], SANDBOX) == ["true"]
 
 
-def test_entry_point_runs_programs_and_airflow_commands(
-    tmp_path: Path,
-) -> None:
+def test_entry_point_runs_programs_and_airflow_commands(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("python", "airflow", "dumb-init"):

@@ -88,9 +88,7 @@ def launched(cloud: Cloud, compiled: Mapping[str, str]) -> LaunchedPool:
     return LaunchedPool(cloud, json.loads(compiled["scaling.template.json"]))
 
 
-def test_deficit_and_surplus_change_the_desired_count(
-    launched: LaunchedPool,
-) -> None:
+def test_deficit_and_surplus_change_the_desired_count(launched: LaunchedPool) -> None:
     assert launched.round(WorkerDeficit=3, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=2) == 1

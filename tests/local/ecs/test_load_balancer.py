@@ -13,19 +13,9 @@ import pytest
 from local.ecs import EcsAgent
 from local.ecs.emulator_client import Listener, ListenerRule, TargetGroup
 from local.ecs.load_balancer import RegisteredTarget, TargetGroupState
-from local.ecs.model import (
-    LoadBalancerTarget,
-    ServiceConnectEndpoint,
-)
+from local.ecs.model import LoadBalancerTarget, ServiceConnectEndpoint
 from local.ecs.service_connect import ServiceConnectProxy
-from tests.local.ecs.fakes import (
-    FakeEmulator,
-    app,
-    ended,
-    free_port,
-    tasks,
-    until,
-)
+from tests.local.ecs.fakes import FakeEmulator, app, ended, free_port, tasks, until
 
 pytestmark = pytest.mark.slow
 

@@ -63,9 +63,7 @@ def test_permissions_boundary_limits_the_policies() -> None:
 def test_via_service_condition_limits_the_use_of_a_key() -> None:
     # The condition of the compiled policies: S3 may decrypt for the task, the task
     # itself may not.
-    condition = {
-        "StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"},
-    }
+    condition = {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
     role = permissions(allow("kms:Decrypt", "key", Condition=condition))
 
     def may(context: dict[str, str]) -> bool:

@@ -14,14 +14,7 @@ import pytest
 from local.ecs import EcsAgent
 from local.ecs.model import ContainerHealthCheck
 from local.ecs.scheduler import RolloutState
-from tests.local.ecs.fakes import (
-    FakeEmulator,
-    app,
-    arn,
-    settings,
-    tasks,
-    until,
-)
+from tests.local.ecs.fakes import FakeEmulator, app, arn, settings, tasks, until
 
 pytestmark = pytest.mark.slow
 

@@ -240,9 +240,7 @@ def test_health_follows_the_health_check(
     assert task.should_run
 
 
-def test_health_check_failures_in_the_start_period_do_not_count(
-    tmp_path: Path,
-) -> None:
+def test_health_check_failures_in_the_start_period_do_not_count(tmp_path: Path) -> None:
     check = ContainerHealthCheck(command=("CMD", "false"), retries=1, start_period=60)
     checker = HealthChecker(
         check,

@@ -79,9 +79,7 @@ def test_rule_of_an_unknown_group_is_refused(cloud: Cloud) -> None:
     assert "'sg-0' does not exist" in cloud.failures(stack.id)["Rule"]
 
 
-def test_internet_access_is_known_to_the_api_until_it_is_deleted(
-    cloud: Cloud,
-) -> None:
+def test_internet_access_is_known_to_the_api_until_it_is_deleted(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
     template = {
         "Resources": {

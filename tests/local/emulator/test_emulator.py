@@ -194,9 +194,7 @@ def test_broken_record_is_ignored(own_emulator: EmulatorProcess) -> None:
     assert own_emulator.start().pid
 
 
-def test_process_that_ignores_sigterm_is_killed(
-    own_emulator: EmulatorProcess,
-) -> None:
+def test_process_that_ignores_sigterm_is_killed(own_emulator: EmulatorProcess) -> None:
     running = own_emulator.start()
     os.kill(running.pid, signal.SIGSTOP)
     processes.end(running.pid, running.started, grace=0.2)

@@ -23,10 +23,7 @@ CHILD = {
 
 
 def nested(url: str, **parameters: Any) -> dict[str, Any]:
-    return {
-        "Type": STACK,
-        "Properties": {"TemplateURL": url, "Parameters": parameters},
-    }
+    return {"Type": STACK, "Properties": {"TemplateURL": url, "Parameters": parameters}}
 
 
 def chain(cloud: Cloud, label: str = "one", second: Any = CHILD) -> dict[str, Any]:
@@ -295,9 +292,7 @@ def test_concurrent_operation_is_refused(cloud: Cloud) -> None:
     assert cloud.settled(stack.id).outputs == {"Label": "two"}
 
 
-def test_injected_fault_fails_a_resource_until_it_is_removed(
-    cloud: Cloud,
-) -> None:
+def test_injected_fault_fails_a_resource_until_it_is_removed(cloud: Cloud) -> None:
     control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Topic": "No room left."}
     )

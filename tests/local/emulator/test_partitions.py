@@ -25,7 +25,7 @@ def test_pseudo_parameters_follow_the_partition(
     both = "${AWS::Partition} ${AWS::URLSuffix}"
     template = {
         "Conditions": {
-            "IsHere": {"Fn::Equals": [{"Ref": "AWS::Partition"}, partition]},
+            "IsHere": {"Fn::Equals": [{"Ref": "AWS::Partition"}, partition]}
         },
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {

@@ -40,9 +40,7 @@ def test_every_type_has_a_contract(used: Mapping[str, frozenset[str]]) -> None:
     assert set(used) - {STACK} == set(CONTRACTS)
 
 
-def test_every_attribute_has_a_contract(
-    used: Mapping[str, frozenset[str]],
-) -> None:
+def test_every_attribute_has_a_contract(used: Mapping[str, frozenset[str]]) -> None:
     promised = {name: set(contract.attributes) for name, contract in CONTRACTS.items()}
     missing = {
         name: attributes - promised[name]

@@ -186,9 +186,7 @@ def test_rolled_back_stack_can_only_be_deleted(cloud: Cloud) -> None:
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_change_set_cannot_create_an_existing_stack(
-    cloud: Cloud,
-) -> None:
+def test_change_set_cannot_create_an_existing_stack(cloud: Cloud) -> None:
     stack = cloud.create(of(Bucket=BUCKET))
     with pytest.raises(ClientError, match="already exists and cannot be created again"):
         cloud.cloudformation.create_change_set(
@@ -199,9 +197,7 @@ def test_change_set_cannot_create_an_existing_stack(
         )
 
 
-def test_full_bucket_and_its_dependencies_are_not_deleted(
-    cloud: Cloud,
-) -> None:
+def test_full_bucket_and_its_dependencies_are_not_deleted(cloud: Cloud) -> None:
     key = {
         "Type": "AWS::KMS::Key",
         "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}},
