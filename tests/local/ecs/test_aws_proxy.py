@@ -175,13 +175,13 @@ CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 )
 
 
-@pytest.mark.parametrize("asked", CALLS, ids=lambda call_case: call_case[0])
+@pytest.mark.parametrize("case", CALLS, ids=lambda case: case[0])
 def test_refusal_has_the_form_of_each_aws_protocol(
     guarded: EcsAgent,
     emulator: FakeEmulator,
-    call_case: tuple[str, str, dict[str, Any], str],
+    case: tuple[str, str, dict[str, Any], str],
 ) -> None:
-    service, call, parameters, message = call_case
+    service, call, parameters, message = case
     emulator.roles[TASK_ROLE] = RolePermissions(())
     with pytest.raises(ClientError) as refused:
         getattr(client(guarded, service, TASK_ROLE), call)(**parameters)
@@ -259,8 +259,8 @@ def test_lambda_functions_get_the_credentials_of_their_role(
     # So the policy of the migration function is checked, too.
     role = "arn:aws:iam::000000000000:role/migration"
     emulator.roles[role] = RolePermissions(())
-    call_case = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
-    with urlopen(call_case, timeout=10) as answer:  # noqa: S310 - on the loopback
+    case = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
+    with urlopen(case, timeout=10) as answer:  # noqa: S310 - on the loopback
         issued = as_boto3(json.load(answer))
     ecs = client(guarded, "ecs", **issued)
     with pytest.raises(ClientError, match="ecs:DescribeTasks"):
