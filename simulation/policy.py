@@ -19,7 +19,7 @@ from fargate_runtime.autoscaler.state import (
 )
 from fargate_runtime.autoscaler.state import Fleet as FleetState
 from fargate_runtime.autoscaler.state import Worker as WorkerReport
-from local.step_scaling import ScalableTarget, AlarmEvaluator
+from local.step_scaling import AlarmEvaluator, ScalableTarget
 from simulation import tasks
 from simulation.fleet import Discipline, Fleet
 from simulation.model import World

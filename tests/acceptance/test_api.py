@@ -12,7 +12,7 @@ import pytest
 from acceptance.api import Api, ApiError
 from acceptance.check import NotProven
 from local.datastores import Authority
-from local.ecs.web import HttpResponse, HttpRequest, HttpServer
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 PASSWORD = "a:b/c?"  # noqa: S105 - of a server of our own
 

@@ -11,7 +11,7 @@ import pytest
 from acceptance.check import LeftOut, NotProven
 from acceptance.checks import connections
 from local.datastores import Authority
-from local.ecs.web import HttpResponse, HttpRequest, HttpServer
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from local.environment import Stage
 from tests.acceptance.fakes import stage
 

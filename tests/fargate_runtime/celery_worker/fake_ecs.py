@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from local.ecs.protection import TaskProtection, ProtectionRefusedError
-from local.ecs.web import HttpResponse, HttpRequest, HttpServer
+from local.ecs.protection import ProtectionRefusedError, TaskProtection
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 STARTED = "2026-11-23T20:00:00.123456789Z"
 
