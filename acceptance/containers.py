@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.check import Pending, until
-from local.ecs.model import Service
-from local.ecs.task import Task
+from local.ecs.model import EcsService
+from local.ecs.task import EcsTask
 from local.environment import Stage
 from local.processes import descendants
 
@@ -56,14 +56,14 @@ def running(stage: Stage, name: str = "") -> list[Running]:
                 task_arn=task.arn,
                 cluster_arn=task.cluster_arn,
                 service=task.service_name,
-                address=task.place.address,
+                address=task.sandbox.address,
                 pid=pid,
                 command=one.definition.command,
                 declared=one.definition.secrets,
                 log=one.stream.path,
             )
             for task in stage.agent.tasks.values()
-            if task.is_wanted
+            if task.should_run
             for one in task.containers
             if one.processes and not one.is_over and (pid := one.processes.main)
             if name in {"", one.definition.name}
@@ -93,7 +93,7 @@ def first(stage: Stage, name: str) -> Running:
     )
 
 
-def services(stage: Stage) -> list[tuple[Service, list[Task]]]:
+def services(stage: Stage) -> list[tuple[EcsService, list[EcsTask]]]:
     """Return every service with all tasks it ever had, those that ended too."""
     with stage.agent.lock:
         return [
@@ -106,7 +106,7 @@ def services(stage: Stage) -> list[tuple[Service, list[Task]]]:
                     and task.cluster_arn == kept.service.cluster_arn
                 ],
             )
-            for kept in stage.agent.services.kept.values()
+            for kept in stage.agent.registry.services.values()
         ]
 
 

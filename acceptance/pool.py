@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from acceptance.check import NotProven
 from acceptance.containers import services
-from local.ecs.application_autoscaling import Activity
+from local.ecs.application_autoscaling import ScalingActivity
 from local.ecs.metrics import Metric
-from local.ecs.model import Service
-from local.ecs.task import Task
+from local.ecs.model import EcsService
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 WORKER = "worker"
@@ -24,7 +24,7 @@ class Pool:
     stage: Stage
     name: str
 
-    def service(self) -> tuple[Service, list[Task]]:
+    def service(self) -> tuple[EcsService, list[EcsTask]]:
         """Return its service, and all tasks it ever had."""
         for service, tasks in services(self.stage):
             definition = self.stage.agent.definition(service.definition_arn)
@@ -38,16 +38,16 @@ class Pool:
         """How many workers it is to have."""
         return self.service()[0].desired
 
-    def alive(self) -> list[Task]:
+    def alive(self) -> list[EcsTask]:
         """Return the workers that have not ended."""
         return [task for task in self.service()[1] if not task.is_over]
 
-    def since(self, at: float) -> list[Task]:
+    def since(self, at: float) -> list[EcsTask]:
         """Return the workers that lived at a Unix time or later."""
         tasks = self.service()[1]
         return [task for task in tasks if not task.is_over or task.stopped >= at]
 
-    def changes(self, at: float) -> list[Activity]:
+    def changes(self, at: float) -> list[ScalingActivity]:
         """Return how the desired count changed since a Unix time, by alarms."""
         name = self.service()[0].name
         found = list(self.stage.agent.autoscaler.activities)
@@ -62,7 +62,7 @@ class Pool:
         return [(one.at, one.total) for one in data if one.at >= at]
 
 
-def killed(tasks: Sequence[Task]) -> list[str]:
+def killed(tasks: Sequence[EcsTask]) -> list[str]:
     """Return the workers that did not end by themselves after a request to end."""
     found = []
     for task in tasks:

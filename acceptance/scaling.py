@@ -28,8 +28,8 @@ from acceptance.scaling_runs import (
     Run,
 )
 from acceptance.simulation_check import TRACE, Ran, Seen, compare, predict
-from local.ecs.scheduler import Rollout
-from local.ecs.task import Task
+from local.ecs.scheduler import RolloutState
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 DAGS = Path(__file__).with_name("scaling_dags")
@@ -125,7 +125,9 @@ def prediction(stage: Stage) -> str:
         min(first) - task.created
         for task in workers
         if (
-            first := [one.started for one in done.ran if one.host == task.place.address]
+            first := [
+                one.started for one in done.ran if one.host == task.sandbox.address
+            ]
         )
     ]
     start_seconds = sum(starts) / len(starts)
@@ -168,7 +170,7 @@ def deployment(stage: Stage) -> str:
     now = stage.parameters.get(MEMORY, "")
     _launch(stage, {MEMORY: OTHER_MEMORY.get(now, "4096")})
 
-    def new() -> list[Task]:
+    def new() -> list[EcsTask]:
         return [one for one in pool.alive() if one.definition.revision != before]
 
     _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
@@ -192,8 +194,8 @@ def deployment(stage: Stage) -> str:
     )
     _rest(pool, long.begun)
     service, tasks = pool.service()
-    primary = stage.agent.services.kept[service.arn].primary
-    if primary.rollout is not Rollout.COMPLETED:
+    primary = stage.agent.registry.services[service.arn].primary
+    if primary.rollout is not RolloutState.COMPLETED:
         raise NotProven(f"The deployment is {primary.rollout.value}.", remedy)
     _nobody_killed(pool, long.begun)
     after = {task.definition.revision for task in tasks if task.created > long.begun}
@@ -203,10 +205,10 @@ def deployment(stage: Stage) -> str:
     )
 
 
-def _taken_by(stage: Stage, workers: Callable[[], list[Task]]) -> bool | Pending:
+def _taken_by(stage: Stage, workers: Callable[[], list[EcsTask]]) -> bool | Pending:
     """Run a few tasks that end at once; return whether these workers ran all."""
     hosts = {one.host for one in Run.begin(stage, FEW_DAG, is_long=False).succeed()}
-    others = hosts - {task.place.address for task in workers()}
+    others = hosts - {task.sandbox.address for task in workers()}
     return not others or Pending(f"{', '.join(others)} took tasks")
 
 

@@ -55,9 +55,9 @@ def time_pools(counts: list[int]) -> None:
 def deliver(folder: Path, command: list[str]) -> None:
     """Run a command of delivery against the emulator in a folder, started before."""
     from cli.deployment import Connected, commands
-    from local.emulator.process import Emulator
+    from local.emulator.process import EmulatorProcess
 
-    emulator = Emulator(ROOT, folder / "emulator")
+    emulator = EmulatorProcess(ROOT, folder / "emulator")
 
     def connect(_region: str | None) -> Connected:
         options = {name: str(value) for name, value in emulator.client_options.items()}
@@ -71,9 +71,9 @@ def deliver(folder: Path, command: list[str]) -> None:
 
 def control_emulator(folder: Path, action: str) -> None:
     """Start the emulator of a folder, or erase it."""
-    from local.emulator.process import Emulator
+    from local.emulator.process import EmulatorProcess
 
-    emulator = Emulator(ROOT, folder / "emulator")
+    emulator = EmulatorProcess(ROOT, folder / "emulator")
     if action == "start":
         emulator.start()
     else:

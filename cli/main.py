@@ -23,7 +23,7 @@ from cli.product import DIST, ROOT
 
 if TYPE_CHECKING:
     from cli.deployment import Connected
-    from local.emulator.process import Emulator
+    from local.emulator.process import EmulatorProcess
 
 AS_IT_WAS = "dist/ is exactly as it was."
 
@@ -186,13 +186,13 @@ def _emulator_told(action: str) -> str:
     return "Stopped, and everything it held is gone."
 
 
-def _emulator(region: str | None = None) -> Emulator:
-    from local.emulator.process import REGION, Emulator
+def _emulator(region: str | None = None) -> EmulatorProcess:
+    from local.emulator.process import REGION, EmulatorProcess
 
     def tell(text: str) -> None:
         click.echo(text, err=True)
 
-    return Emulator(ROOT, region=region or REGION, tell=tell)
+    return EmulatorProcess(ROOT, region=region or REGION, tell=tell)
 
 
 def _connect_locally(region: str | None) -> Connected:

@@ -11,7 +11,7 @@ import boto3
 from deploy import stacks
 from deploy.aws import Aws
 from local import stores
-from local.ecs import Agent
+from local.ecs import EcsAgent
 from local.emulator.process import SECRET_ACCESS_KEY
 from local.errors import LocalEnvironmentError
 
@@ -22,14 +22,14 @@ HTTPS, HTTP = 443, 80
 class Reach:
     """Addresses, clients, outputs and secrets of one stack that runs here."""
 
-    agent: Agent
+    agent: EcsAgent
     _aws: Aws
     _stack_name: str
 
     @property
     def url(self) -> str:
         """Address of the public listener: HTTPS where there is one."""
-        doors = self.agent.doors()
+        doors = self.agent.listener_urls()
         return doors.get(HTTPS) or doors[HTTP]
 
     def client(self, service: str) -> Any:

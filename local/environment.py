@@ -29,10 +29,10 @@ from local.client import REGION, Reach
 from local.datastores import Authority, Postgres, Valkey
 from local.datastores.processes import free_port
 from local.datastores.venvs import installed
-from local.ecs import Agent, Image, Settings
-from local.ecs.agent import Row
-from local.ecs.scheduler import Rollout
-from local.emulator.process import SECRET_ACCESS_KEY, Emulator
+from local.ecs import AgentSettings, ContainerImage, EcsAgent
+from local.ecs.agent import TaskRow
+from local.ecs.scheduler import RolloutState
+from local.emulator.process import SECRET_ACCESS_KEY, EmulatorProcess
 from local.errors import EnvironmentStopped, LocalEnvironmentError
 from local.launcher import Launched, Launcher
 from local.waiting import Waiting, begun
@@ -62,7 +62,7 @@ Tell = Callable[[str], None]
 class Stage(Reach):
     """One environment, running on this machine as it would on AWS."""
 
-    emulator: Emulator
+    emulator: EmulatorProcess
     postgres: Postgres
     valkey: Valkey
 
@@ -167,7 +167,7 @@ class Stage(Reach):
             self.put_dags(folder)
         self._passed("migration job passed")
         # Now, and not only when it looks next: two workers may have to be there.
-        self.agent.autoscaler.take(time.time())
+        self.agent.autoscaler.update(time.time())
         self._waiting.until(
             self._is_well, STEADY_SECONDS, "every service to be healthy", self._unwell
         )
@@ -209,43 +209,45 @@ class Stage(Reach):
         self._ends.callback(claim.keep if self._keeps else claim.give_up)
         self.folder = claim.folder.resolve()
         # A crash may have left its emulator running.
-        Emulator(self.project, self.folder / "aws").erase()
+        EmulatorProcess(self.project, self.folder / "aws").erase()
         claim.clear()
 
-    def _image(self) -> Image:
+    def _image(self) -> ContainerImage:
         """Install what is not there yet."""
         installed("datastores", self._tell)
-        return Image.of_airflow(airflow_environment(self._tell).folder)
+        return ContainerImage.of_airflow(airflow_environment(self._tell).folder)
 
     def _start_emulator(self, port: int) -> None:
-        self.emulator = Emulator(
+        self.emulator = EmulatorProcess(
             self.project,
             self.folder / "aws",
             region=REGION,
-            gate="real",
-            functions_call=f"http://127.0.0.1:{port}",
+            migration="real",
+            functions_endpoint=f"http://127.0.0.1:{port}",
             tell=self._tell,
         )
         self._ends.callback(self.emulator.stop)
         self.emulator.start()
 
-    def _make_agent(self, port: int, authority: Authority, image: Image) -> None:
+    def _make_agent(
+        self, port: int, authority: Authority, image: ContainerImage
+    ) -> None:
         name = self.parameters.get("DomainName", "")
         door = authority.issue("door", [name] if name else [])
         trusted = {"SSL_CERT_FILE": str(authority.ca_path)}
-        self.agent = Agent(
-            Settings(
+        self.agent = EcsAgent(
+            AgentSettings(
                 emulator_url=self.emulator.endpoint_url,
-                gateway_port=port,
+                proxy_port=port,
                 folder=self.folder / "a",
                 image=image,
                 region=REGION,
                 account=self.emulator.account,
                 extra_environment=trusted | self._extra,
-                stand_ins=self._stand_ins,
+                replaced_variables=self._stand_ins,
                 files={CERTIFICATES: authority.ca_path},
                 probe_seconds=PROBE_SECONDS,
-                door_certificate=(door.certificate_path, door.key_path),
+                listener_certificate=(door.certificate_path, door.key_path),
             )
         )
         self._ends.callback(self.agent.stop, STOP_SECONDS)
@@ -292,8 +294,8 @@ class Stage(Reach):
     def _is_well(self) -> bool:
         failed = [
             f"{kept.service.name}: {kept.primary.reason}"
-            for kept in list(self.agent.services.kept.values())
-            if kept.primary.rollout is Rollout.FAILED
+            for kept in list(self.agent.registry.services.values())
+            if kept.primary.rollout is RolloutState.FAILED
         ]
         if failed:
             raise LocalEnvironmentError(
@@ -308,7 +310,7 @@ class Stage(Reach):
         told = [
             f"{row.name} {row.task_id[:8]}: {row.status}, {row.health} after "
             f"{row.seconds:.0f} s {row.reason}".rstrip()
-            for row in self.agent.rows()
+            for row in self.agent.task_rows()
             if row.health != "HEALTHY" or row.status != "RUNNING"
         ]
         return "\n".join([*told, *self.agent.problems, *self.agent.roles.refused])
@@ -327,9 +329,9 @@ class Stage(Reach):
 
     # What runs.
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TaskRow]:
         """Return how every task is; none before anything runs."""
-        return self.agent.rows() if "agent" in vars(self) else []
+        return self.agent.task_rows() if "agent" in vars(self) else []
 
     def deviations(self) -> list[str]:
         """Return what differs from AWS, a sentence each."""

@@ -36,6 +36,20 @@ def started(pid: int) -> str | None:
     return seen[1].strip()
 
 
+def command(pid: int) -> str:
+    """Return the command line of a process; nothing when there is none."""
+    if Path("/proc/self/cmdline").exists():
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return ""
+    return subprocess.run(  # noqa: S603 - a fixed command and a number
+        ["/bin/ps", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
 def is_alive(pid: int, since: str) -> bool:
     """Whether the process of this ID is the one that started then."""
     return started(pid) == since

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from local.ecs.agent import Row
+from local.ecs.agent import TaskRow
 from local.environment import Stage
 
 LOOK_SECONDS = 0.5
@@ -87,15 +87,15 @@ class Board:
                 )
         return shown
 
-    def name(self, row: Row) -> str:
+    def name(self, row: TaskRow) -> str:
         """Return a task's name without what CloudFormation puts around it."""
         words = row.name.removeprefix(f"airflow-{self.stage.environment}-").split("-")
         return f"{words[0]}/{words[-1]}"
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[TaskRow]:
         return self.stage.rows()
 
-    def _why(self, row: Row) -> str:
+    def _why(self, row: TaskRow) -> str:
         codes = ", ".join(f"exit code {code}" for code in row.exit_codes)
         return " ".join(text for text in (row.reason, codes) if text)
 

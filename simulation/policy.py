@@ -24,7 +24,7 @@ from fargate_runtime.autoscaler.state import (
 )
 from fargate_runtime.contract import WORKER_DEFICIT, WORKER_SURPLUS
 from fargate_runtime.scaling_protocol import WorkerState
-from local.step_scaling import Target, Watch
+from local.step_scaling import AlarmEvaluator, ScalableTarget
 from simulation import tasks
 from simulation.model import Simulation
 from simulation.pool import Discipline, SimPool
@@ -36,9 +36,11 @@ LOOKAHEAD_SECONDS = 300.0
 Changes = list[tuple[float, int]]
 """(time, number) of each change."""
 
-_Alarm = tuple[Target, StepScalingRule, Watch]
+_Alarm = tuple[ScalableTarget, StepScalingRule, AlarmEvaluator]
 
-_Evaluation = tuple[Simulation, SimPool, Target, StepScalingRule, Watch, float]
+_Evaluation = tuple[
+    Simulation, SimPool, ScalableTarget, StepScalingRule, AlarmEvaluator, float
+]
 
 
 @dataclass(slots=True)
@@ -102,8 +104,8 @@ class ShippedPolicy:
         self._work: dict[tasks.SimStage, list[TaskCount]] = {}
         self._expected: dict[tasks.SimRun, list[tuple[str, Batch]]] = {}
         self._alarms = {
-            name: [(target, rule, Watch(rule.alarm)) for rule in self.rules]
-            for name, target in ((name, Target()) for name in simulation.pools)
+            name: [(target, rule, AlarmEvaluator(rule.alarm)) for rule in self.rules]
+            for name, target in ((name, ScalableTarget()) for name in simulation.pools)
         }
 
     def sample(self, simulation: Simulation) -> None:

@@ -90,3 +90,11 @@ def test_each_contract_notices_a_forbidden_import(tmp_path: Path) -> None:
         line = f"{importer}.{module_that_uses(imported)} -> {imported} (l.1)"
         assert line in report, f"{name}: {report}"
     assert not untried
+
+
+def test_circle_in_local_is_noticed(tmp_path: Path) -> None:
+    copy_as_empty_packages(tmp_path)
+    for importer, imported in (("agent", "server"), ("server", "agent")):
+        module = tmp_path / "local" / "ecs" / f"{importer}.py"
+        module.write_text(f"import local.ecs.{imported}\n")
+    assert "No cycles are allowed in local.ecs" in lint_imports(tmp_path).stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acceptance.check import NotProven
 from acceptance.containers import logs, services
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 
@@ -18,7 +18,7 @@ def components(stage: Stage) -> str:
     counts: list[str] = []
     restarts = behind_a_target = 0
     for service, tasks in services(stage):
-        wanted = [task for task in tasks if task.is_wanted and not task.is_over]
+        wanted = [task for task in tasks if task.should_run and not task.is_over]
         name = _name(wanted[0]) if wanted else service.name
         well = [task for task in wanted if task.health.value == "HEALTHY"]
         in_service = [task for task in well if task.is_in_service]
@@ -40,7 +40,7 @@ def components(stage: Stage) -> str:
     )
 
 
-def _name(task: Task) -> str:
+def _name(task: EcsTask) -> str:
     """Return the component, and for a worker its queue."""
     first = task.containers[0].definition
     return f"worker of {first.command[-1]}" if first.name == "worker" else first.name

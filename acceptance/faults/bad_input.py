@@ -20,7 +20,7 @@ from acceptance.faults import components
 from fargate_runtime import contract
 from fargate_runtime.migration import custom_resource
 from local.datastores.processes import free_port
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 OTHER_AIRFLOW = "3.9.0"
@@ -36,7 +36,7 @@ GIVEN_UP_SECONDS = contract.DATABASE_WAIT_SECONDS + 60.0
 class BadInput:
     """Tasks that were begun, to be looked at later."""
 
-    begun: dict[str, Task] = field(default_factory=dict)
+    begun: dict[str, EcsTask] = field(default_factory=dict)
 
     def begin(self, stage: Stage, name: str, variables: Mapping[str, str]) -> None:
         """Run the migration job with some variables changed."""
@@ -87,14 +87,14 @@ class BadInput:
         before = _good(stage)
         archive = before.containers[0].definition.environment["RUNTIME_PATH"]
         # Relative: as a whole path it might begin like one inside the container.
-        home = before.place.folders.outside(stage.agent.settings.image.home)
+        home = before.sandbox.folders.outside(stage.agent.settings.image.home)
         path = f"{os.path.relpath(folder, home)}:{archive}"
         self.begin(stage, "airflow", {"PYTHONPATH": path})
         words = f"holds Airflow {OTHER_AIRFLOW}"
         return _ended(stage, self.begun["airflow"], words, REFUSED_SECONDS)
 
 
-def _good(stage: Stage) -> Task:
+def _good(stage: Stage) -> EcsTask:
     """Return the last set-up that passed."""
     return next(
         task
@@ -103,7 +103,7 @@ def _good(stage: Stage) -> Task:
     )
 
 
-def _ended(stage: Stage, task: Task, words: str, seconds: float) -> str:
+def _ended(stage: Stage, task: EcsTask, words: str, seconds: float) -> str:
     """Return what the gate says of a task that had to fail with ``words``."""
     remedy = logs(stage, components.MIGRATION)
     until(
@@ -121,7 +121,7 @@ def _ended(stage: Stage, task: Task, words: str, seconds: float) -> str:
     return reason
 
 
-def reason_of(stage: Stage, task: Task) -> str:
+def reason_of(stage: Stage, task: EcsTask) -> str:
     """Return the reason that the gate finds for a task, nothing for a success."""
     container = task.containers[0]
     log = container.definition.log

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from acceptance.check import NotProven, Pending, until
 from acceptance.containers import logs
 from local.ecs.services import SCHEDULER
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 WORKER, MIGRATION = "worker", "migration"
@@ -21,12 +21,12 @@ WELL_SECONDS = 60.0
 5 to 14 s, and Airflow's processes need as long again when several start at once."""
 
 
-def component_of(task: Task) -> str:
+def component_of(task: EcsTask) -> str:
     """Return what a task is: the name of its first container."""
     return task.containers[0].definition.name
 
 
-def tasks_of(stage: Stage, component: str, *, queue: str = "") -> list[Task]:
+def tasks_of(stage: Stage, component: str, *, queue: str = "") -> list[EcsTask]:
     """Return the tasks of a component that run and are to go on.
 
     With ``queue``, only those whose command ends in its name: a pool's workers.
@@ -37,7 +37,7 @@ def tasks_of(stage: Stage, component: str, *, queue: str = "") -> list[Task]:
             for task in stage.agent.tasks.values()
             if component_of(task) == component
             and task.status == "RUNNING"
-            and task.is_wanted
+            and task.should_run
             and queue in {"", task.containers[0].definition.command[-1]}
         ]
 
@@ -51,7 +51,7 @@ def of_services(stage: Stage) -> dict[str, int]:
         return {
             task.id: main
             for task in stage.agent.tasks.values()
-            if task.service_name and task.status == "RUNNING" and task.is_wanted
+            if task.service_name and task.status == "RUNNING" and task.should_run
             for one in task.containers[:1]
             if one.processes and (main := one.processes.main)
         }
@@ -65,7 +65,7 @@ def ended(stage: Stage, before: Mapping[str, int]) -> list[str]:
     """
     now = of_services(stage)
     with stage.agent.lock:
-        present = {kept.primary.id for kept in stage.agent.services.kept.values()}
+        present = {kept.primary.id for kept in stage.agent.registry.services.values()}
         return [
             number
             for number, main in before.items()
@@ -74,7 +74,7 @@ def ended(stage: Stage, before: Mapping[str, int]) -> list[str]:
         ]
 
 
-def _was_scaled_in(task: Task, present: Collection[str]) -> bool:
+def _was_scaled_in(task: EcsTask, present: Collection[str]) -> bool:
     return (
         component_of(task) == WORKER
         and task.stop_code == SCHEDULER
@@ -83,7 +83,7 @@ def _was_scaled_in(task: Task, present: Collection[str]) -> bool:
     )
 
 
-def set_ups(stage: Stage) -> list[Task]:
+def set_ups(stage: Stage) -> list[EcsTask]:
     """Return every run of the migration job, the oldest first."""
     with stage.agent.lock:
         return [
@@ -93,7 +93,7 @@ def set_ups(stage: Stage) -> list[Task]:
         ]
 
 
-def kill(task: Task) -> None:
+def kill(task: EcsTask) -> None:
     """End a container's first process without a word, and so the container."""
     processes = task.containers[0].processes
     main = processes.main if processes else None
@@ -102,7 +102,7 @@ def kill(task: Task) -> None:
     os.kill(main, signal.SIGKILL)
 
 
-def wait_until_over(stage: Stage, tasks: Collection[Task], seconds: float) -> None:
+def wait_until_over(stage: Stage, tasks: Collection[EcsTask], seconds: float) -> None:
     """Return when nothing of these tasks runs any more."""
 
     def look() -> bool | Pending:
@@ -144,7 +144,7 @@ def have_workers(stage: Stage, least: int) -> None:
     with stage.agent.lock:
         service = next(
             kept.service
-            for kept in stage.agent.services.kept.values()
+            for kept in stage.agent.registry.services.values()
             if kept.service.name == pool[0].service_name
         )
     if service.desired < least:
@@ -163,7 +163,7 @@ def have_workers(stage: Stage, least: int) -> None:
 def _unwell(stage: Stage) -> str:
     return "; ".join(
         f"{row.name} {row.status} {row.health} {row.reason}".strip()
-        for row in stage.agent.rows()
+        for row in stage.agent.task_rows()
         if row.health != "HEALTHY" and row.status != "STOPPED"
     )
 
@@ -173,7 +173,7 @@ def without_image(stage: Stage, image: str) -> list[str]:
     with stage.agent.lock:
         return sorted(
             kept.service.name
-            for kept in stage.agent.services.kept.values()
+            for kept in stage.agent.registry.services.values()
             if kept.service.desired
             and not any(
                 task.is_healthy

@@ -21,7 +21,7 @@ from acceptance.containers import logs
 from acceptance.faults import components
 from acceptance.faults.ledger import Name, label
 from acceptance.faults.load import Run
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import Stage
 
 WIDTH = 6
@@ -60,7 +60,7 @@ class Kills:
         components.have_workers(stage, 2)
         self.run = Run.begin(stage, width=WIDTH)
         victim = self._busiest(stage)
-        address = victim.place.address
+        address = victim.sandbox.address
         self.orphans = {one.name for one in self.run.held() if one.host == address}
         self.killed[address] = time.time()
         seconds = _kill_and_wait(stage, victim)
@@ -101,12 +101,12 @@ class Kills:
         """Stop a worker as a scale-in does; its tasks end well and then it goes."""
         run = self._run()
         victim = self._busiest(stage)
-        own = {one.name for one in run.held() if one.host == victim.place.address}
+        own = {one.name for one in run.held() if one.host == victim.sandbox.address}
         stage.client("ecs").stop_task(
             cluster=victim.cluster_arn, task=victim.arn, reason="Scale-in, rehearsed"
         )
         time.sleep(CALM_SECONDS)
-        left = {one.name for one in run.held() if one.host == victim.place.address}
+        left = {one.name for one in run.held() if one.host == victim.sandbox.address}
         if victim.is_over or left != own:
             raise NotProven(
                 f"The worker gave up {_names(own - left)}.",
@@ -145,12 +145,12 @@ class Kills:
             raise NotProven("The run of tasks did not begin; see the first of these.")
         return self.run
 
-    def _busiest(self, stage: Stage) -> Task:
+    def _busiest(self, stage: Stage) -> EcsTask:
         """Return the worker on which most of the waiting tasks are."""
         hosts = [one.host for one in self._run().held()]
         workers = components.tasks_of(stage, components.WORKER)
-        found = max(workers, key=lambda one: hosts.count(one.place.address))
-        if found.place.address not in hosts:
+        found = max(workers, key=lambda one: hosts.count(one.sandbox.address))
+        if found.sandbox.address not in hosts:
             raise NotProven("No worker runs a task.", logs(stage, "worker"))
         return found
 
@@ -159,7 +159,7 @@ def _names(tasks: Iterable[Name]) -> str:
     return ", ".join(map(label, sorted(tasks))) or "none"
 
 
-def _kill_and_wait(stage: Stage, *victims: Task) -> float:
+def _kill_and_wait(stage: Stage, *victims: EcsTask) -> float:
     began = time.monotonic()
     for one in victims:
         components.kill(one)

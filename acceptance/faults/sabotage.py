@@ -48,7 +48,7 @@ def admin_login(stage: Stage, text: str) -> Iterator[None]:
 def ask(stage: Stage, statement: str) -> str:
     """Return what Airflow's database answers the master user. Raises NotProven."""
     master = stage.secret(stores.MASTER)
-    at = stage.agent.settings.stand_ins
+    at = stage.agent.settings.replaced_variables
     done = subprocess.run(  # noqa: S603 - the engine's own program
         [
             *(str(postgres_programs() / "psql"), "--no-psqlrc", "--quiet"),

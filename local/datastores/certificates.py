@@ -28,7 +28,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs for the engines of one rehearsal."""
+    """Signs the certificates of one local environment."""
 
     def __init__(self, folder: Path, name: str = "Rehearsal CA") -> None:
         """Make an authority; its certificate is ``folder/ca.pem``."""

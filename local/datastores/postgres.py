@@ -1,16 +1,15 @@
-"""PostgreSQL as Aurora shows it to a client: forced TLS, and a master who is no root.
+"""PostgreSQL in place of Aurora: TLS only, and a master user who is no superuser.
 
-Real: the server, of the major version that the templates ask for; TLS and
-``verify-full``; passwords by SCRAM; refused plain connections, in the server's own
-words, which are those of RDS; the values of the parameter group that PostgreSQL
-knows; ``max_connections``; a master user with CREATEROLE and CREATEDB who is no
-superuser, so that a statement that Aurora would refuse is refused here.
+Real: the server, of the templates' major version; TLS and ``verify-full``; passwords by
+SCRAM; refused plain connections, with the message of RDS; the values of the parameter
+group that PostgreSQL knows; ``max_connections``; a master user with CREATEROLE and
+CREATEDB who is no superuser, so that statements that Aurora refuses are refused here.
 
-Stand-ins: ``rdsadmin`` is the superuser that RDS keeps to itself (it may not log in
-here at all), ``rds_superuser`` a role with the memberships that PostgreSQL offers for
-it (RDS's own extensions are missing), ``rds.force_ssl`` a setting that is shown and
-obeyed by our rules of access. There are no Aurora storage, no reader, no failover and
-no IAM login, and a power cut may lose data.
+Stubs: ``rdsadmin`` is the superuser that RDS reserves (it cannot log in here),
+``rds_superuser`` a role with the memberships that PostgreSQL offers for it (without
+RDS's own extensions), ``rds.force_ssl`` a setting that pg_hba.conf enforces. There are
+no Aurora storage, no reader, no failover and no IAM login, and a power cut may lose
+data.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from local.datastores.certificates import Authority, Certificate
-from local.datastores.processes import Kept, free_port, owned, unprivileged
-from local.datastores.readiness import Endpoint, quoted, wait_until
+from local.datastores.processes import SupervisedProcess, free_port, owned, unprivileged
+from local.datastores.readiness import DatastoreEndpoint, quoted, wait_until
 from local.datastores.venvs import postgres_programs
 from local.errors import DatastoreError
 
@@ -41,16 +40,16 @@ FORCE_TLS = "rds.force_ssl"
 
 START_SECONDS = 30
 ATTEMPTS = 5
-"""To find a port that stays free, and to wait for the children of a killed server."""
+"""For a port that stays free, and for the children of a killed server to end."""
 ATTEMPT_PAUSE_SECONDS = 0.5
 WORTH_ANOTHER_ATTEMPT = ("Address already in use", "shared memory block")
 
 ENVIRON = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "GMT"}
-"""The caller's PG... variables and its time zone are not the server's business."""
+"""Without the caller's PG... variables and time zone."""
 
 
 class Postgres:
-    """One server. ``start`` it in a folder of its own; the data stays there."""
+    """One server. ``start`` it in its own folder; the data stays there."""
 
     def __init__(
         self,
@@ -64,9 +63,9 @@ class Postgres:
     ) -> None:
         """Describe the server.
 
-        ``settings`` is the compiled parameter group, ``names`` are those that clients
-        use besides localhost. ``master_password`` may be changed later; it counts from
-        the next start.
+        ``settings`` is the compiled parameter group, ``names`` are host names that
+        clients use besides localhost. A later change of ``master_password`` takes
+        effect at the next start.
         """
         self._authority = authority
         self._master_user = master_user
@@ -77,7 +76,7 @@ class Postgres:
         self._folder = Path()
         self._programs = Path()
         self._port = 0
-        self._process: Kept | None = None
+        self._process: SupervisedProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -86,11 +85,11 @@ class Postgres:
 
     @property
     def log_path(self) -> Path:
-        """What the server and its set-up said."""
+        """Output of the server and of its set-up."""
         return self._folder / "postgres.log"
 
-    def start(self, folder: Path) -> Endpoint:
-        """Start the server in ``folder``, with the data that is there or none."""
+    def start(self, folder: Path) -> DatastoreEndpoint:
+        """Start the server in ``folder``, with existing data or none."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.resolve()
         self._programs = postgres_programs()
@@ -100,10 +99,10 @@ class Postgres:
         self._port = free_port()
         return self.restart()
 
-    def restart(self) -> Endpoint:
+    def restart(self) -> DatastoreEndpoint:
         """Stop the server if it runs, and start it at the same address.
 
-        The master's password is set to what it should be, as RDS sees to.
+        It also sets the master's password, as RDS does.
         """
         self.stop()
         self._configure()
@@ -113,11 +112,13 @@ class Postgres:
                 self._launch()
                 break
             except DatastoreError as error:
-                passing = any(words in str(error) for words in WORTH_ANOTHER_ATTEMPT)
-                if attempt == ATTEMPTS or not passing:
+                is_transient = any(
+                    words in str(error) for words in WORTH_ANOTHER_ATTEMPT
+                )
+                if attempt == ATTEMPTS or not is_transient:
                     raise
                 time.sleep(ATTEMPT_PAUSE_SECONDS)
-        return Endpoint("127.0.0.1", self._port, self._authority.ca_path)
+        return DatastoreEndpoint("127.0.0.1", self._port, self._authority.ca_path)
 
     def stop(self) -> None:
         """End every connection and the server; safe to repeat."""
@@ -152,14 +153,14 @@ class Postgres:
 
     def _configure(self) -> None:
         issued = self._authority.issue("postgres", self._names)
-        kept = Certificate(
+        server_certificate = Certificate(
             certificate_path=self._data / "server.crt",
             key_path=self._data / "server.key",
         )
-        shutil.copyfile(issued.certificate_path, kept.certificate_path)
-        kept.key_path.unlink(missing_ok=True)
-        shutil.copy(issued.key_path, kept.key_path)
-        ours = {
+        shutil.copyfile(issued.certificate_path, server_certificate.certificate_path)
+        server_certificate.key_path.unlink(missing_ok=True)
+        shutil.copy(issued.key_path, server_certificate.key_path)
+        local_settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": str(self._max_connections),
@@ -173,12 +174,14 @@ class Postgres:
             "shared_buffers": "64MB",
             "fsync": "off",
         }
-        forced = self._settings.get(FORCE_TLS, "0") == "1"
-        # The parameter group first: it cannot take away what makes us local.
-        (self._data / "postgresql.auto.conf").write_text(quoted(self._settings | ours))
+        is_forced = self._settings.get(FORCE_TLS, "0") == "1"
+        # The local settings override the parameter group.
+        (self._data / "postgresql.auto.conf").write_text(
+            quoted(self._settings | local_settings)
+        )
         (self._data / "pg_hba.conf").write_text(
             f"host all {SUPERUSER} all reject\n"
-            f"{'hostssl' if forced else 'host'} all all 127.0.0.1/32 scram-sha-256\n"
+            f"{'hostssl' if is_forced else 'host'} all all 127.0.0.1/32 scram-sha-256\n"
         )
         owned(self._data)
 
@@ -193,7 +196,7 @@ class Postgres:
             f"GRANT {SUPERUSER_ROLE} TO {_name(user)} WITH ADMIN OPTION",
             f"ALTER DATABASE {MAINTENANCE_DATABASE} OWNER TO {_name(user)}",
         ]
-        # Alone on the data, before anybody can connect: no way in has to be open.
+        # In single-user mode, before any client can connect.
         self._run(
             "postgres",
             *("--single", "-j", "-D", str(self._data), "-c", "exit_on_error=on"),
@@ -204,7 +207,7 @@ class Postgres:
         )
 
     def _launch(self) -> None:
-        process = self._process = Kept(
+        process = self._process = SupervisedProcess(
             self._command("postgres", "-D", str(self._data), "-p", str(self._port)),
             log=self.log_path,
             stop_signal=signal.SIGINT,
@@ -225,7 +228,7 @@ class Postgres:
         return unprivileged([str(self._programs / program), *arguments])
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
-        done = subprocess.run(  # noqa: S603 - our own programs
+        result = subprocess.run(  # noqa: S603 - pinned programs
             self._command(program, *arguments),
             input=text,
             env=ENVIRON,
@@ -237,14 +240,14 @@ class Postgres:
             check=False,
         )
         with self.log_path.open("a") as log:
-            log.write(done.stdout)
-        if done.returncode:
-            last = " / ".join(done.stdout.strip().splitlines()[-3:])
+            log.write(result.stdout)
+        if result.returncode:
+            last = " / ".join(result.stdout.strip().splitlines()[-3:])
             raise DatastoreError(f"{program} failed: {last}")
 
 
 def _is_ready(status: Path, pid: int) -> bool:
-    """Whether the server's status file says so, and is not one that a crash left."""
+    """Return whether the server's status file says ready, and is of this process."""
     try:
         lines = status.read_text().splitlines()
     except FileNotFoundError:

@@ -1,9 +1,8 @@
-"""Child processes that end with the one that started them, and nothing else ends.
+"""Child processes that end with their parent, and not before.
 
-A Ctrl-C in the terminal reaches a whole process group, and would stop the database
-before what uses it; so each engine has a session of its own. A ``keeper`` between the
-two stops the engine as soon as its own standard input ends, which the operating system
-sees to however this process dies.
+Ctrl-C in a terminal reaches a whole process group and would stop the database before
+its clients, so each datastore has its own session. A supervisor between the two stops
+the datastore when its standard input ends, which happens however this process dies.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from pathlib import Path
 
 from local.errors import DatastoreError
 
-KEEPER = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 PORTS = range(20000, 32768)
-"""Below what Linux gives to outgoing connections: nobody takes a port of ours while
-the engine behind it restarts."""
+"""Below the range of outgoing connections on Linux: no other process takes the port
+while its datastore restarts."""
 
 PLAIN_USER = "65534"
-"""nobody. PostgreSQL refuses to run as root."""
+"""The user "nobody": PostgreSQL refuses to run as root."""
 
 STOP_SECONDS = 20
 TAIL_LINES = 5
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
+    """Return a free port of the loopback."""
     while True:
         port = random.choice(PORTS)  # noqa: S311 - chance, not secrecy
         with socket.socket() as probe:
@@ -45,15 +44,15 @@ def free_port() -> int:
 
 
 def is_root() -> bool:
-    """Whether this process would be root, under which PostgreSQL does not start."""
+    """Return whether this process runs as root, which PostgreSQL refuses."""
     return os.geteuid() == 0
 
 
 def unprivileged(command: Sequence[str]) -> list[str]:
-    """Return ``command`` so that it runs as a plain user, if we are root.
+    """Return ``command`` so that it runs as a plain user, if this process is root.
 
-    One capability stays: to read what root's folders hide, such as a checkout in
-    ``/root``. So nothing has to be copied or opened to others.
+    It keeps the capability to read root's folders, such as a checkout in ``/root``, so
+    nothing has to be copied or made readable to others.
     """
     if not is_root():
         return list(command)
@@ -66,14 +65,14 @@ def unprivileged(command: Sequence[str]) -> list[str]:
 
 
 def owned(folder: Path) -> None:
-    """Make ``folder`` and everything in it the plain user's, if we are root."""
+    """Give ``folder`` and its content to the plain user, if this process is root."""
     if is_root():
         for path in (folder, *folder.rglob("*")):
             os.chown(path, int(PLAIN_USER), int(PLAIN_USER))
 
 
-class Kept:
-    """A running program; it ends at the latest when this process does."""
+class SupervisedProcess:
+    """A running program that ends at the latest with this process."""
 
     def __init__(
         self,
@@ -85,9 +84,9 @@ class Kept:
     ) -> None:
         self.log = log
         with log.open("ab") as output:
-            self._keeper = subprocess.Popen(  # noqa: S603 - our own programs
+            self._supervisor = subprocess.Popen(  # noqa: S603 - our own programs
                 [
-                    *(sys.executable, "-I", "-S", str(KEEPER)),
+                    *(sys.executable, "-I", "-S", str(SUPERVISOR)),
                     *(str(int(stop_signal)), str(STOP_SECONDS), *command),
                 ],
                 stdin=subprocess.PIPE,
@@ -96,8 +95,8 @@ class Kept:
                 env=environ,
                 start_new_session=True,
             )
-        assert self._keeper.stdout is not None  # noqa: S101 - we asked for a pipe
-        first = self._keeper.stdout.readline()
+        assert self._supervisor.stdout is not None  # noqa: S101 - we asked for a pipe
+        first = self._supervisor.stdout.readline()
         if not first:
             self.stop()
             raise DatastoreError(f"{command[0]} cannot be run: {self.last_words()}")
@@ -105,23 +104,23 @@ class Kept:
 
     @property
     def is_running(self) -> bool:
-        """Whether the program has not ended."""
-        return self._keeper.poll() is None
+        """Whether the program runs."""
+        return self._supervisor.poll() is None
 
     def last_words(self) -> str:
         """Return the end of the log on one line."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return " / ".join(lines[-TAIL_LINES:]) or "it said nothing"
+        return " / ".join(lines[-TAIL_LINES:]) or "its log is empty"
 
     def stop(self) -> None:
-        """Ask it to end, insist after ``STOP_SECONDS``, return when it is gone."""
-        for pipe in (self._keeper.stdin, self._keeper.stdout):
+        """Stop it, by SIGKILL after ``STOP_SECONDS``; return when it has ended."""
+        for pipe in (self._supervisor.stdin, self._supervisor.stdout):
             if pipe:
                 pipe.close()
-        self._keeper.wait()
+        self._supervisor.wait()
 
     def kill(self) -> None:
-        """End it as a crash would, without a word."""
+        """End it as a crash would, by SIGKILL."""
         if self.is_running:
             os.kill(self.pid, signal.SIGKILL)
         self.stop()

@@ -1,4 +1,4 @@
-"""What the engines have in common: an address, and waiting for it."""
+"""What the datastores share: an endpoint, and waiting until it is ready."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.datastores.processes import Kept
+from local.datastores.processes import SupervisedProcess
 from local.errors import DatastoreError
 
 POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """Where a client finds an engine, and whom it trusts there."""
+class DatastoreEndpoint:
+    """Address of a datastore, and the certificate authority to trust."""
 
     host: str
     port: int
@@ -23,9 +23,13 @@ class Endpoint:
 
 
 def wait_until(
-    is_ready: Callable[[], bool], process: Kept, *, what: str, seconds: float
+    is_ready: Callable[[], bool],
+    process: SupervisedProcess,
+    *,
+    what: str,
+    seconds: float,
 ) -> None:
-    """Return when ``is_ready``; raise DatastoreError if the process ends or it lasts."""
+    """Wait for ``is_ready``. Raises DatastoreError if it takes too long or fails."""
     deadline = time.monotonic() + seconds
     while not is_ready():
         if not process.is_running:

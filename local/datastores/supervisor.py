@@ -1,7 +1,9 @@
 """Run a command until it ends, or until standard input does; then stop it.
 
-``keeper.py SIGNAL SECONDS COMMAND...`` prints the command's process id. It imports
-nothing of ours, so that it starts within hundredths of a second.
+``supervisor.py SIGNAL SECONDS COMMAND...`` prints the command's process ID. It imports
+only the standard library, so that it starts within hundredths of a second. (It is not
+the init of ``local.ecs``: that one kills its command at once when the *thread* that
+started it ends, and a datastore may be started from any thread.)
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ def main() -> int:
         # in the command; handled ones do not.
         signal.signal(number, lambda *_: None)
     stop_signal, seconds, *command = sys.argv[1:]
-    child = subprocess.Popen(  # noqa: S603 - what we are for
+    child = subprocess.Popen(  # noqa: S603 - running it is the purpose
         command, stdin=subprocess.DEVNULL, stdout=sys.stderr
     )
     ended = os.pidfd_open(child.pid)

@@ -1,6 +1,6 @@
-"""What the compiled templates say about the engines.
+"""The settings of the datastores in the compiled templates.
 
-Read from ``dist/``: the rehearsal takes what AWS would get, not what was meant.
+Read from ``dist/``, so that the local datastores get what AWS would get.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from local.errors import DatastoreError
 
 
 @dataclass(frozen=True)
-class Access:
-    """A user of the broker and what it may do, in the words of an ACL."""
+class BrokerAccess:
+    """A user of the broker and its access rights, as an ACL string."""
 
     user: str
     rights: str
 
 
-def broker_access(dist: Path) -> Access:
-    """Return the one user that the cache stack makes."""
+def broker_access(dist: Path) -> BrokerAccess:
+    """Return the only user of the cache template."""
     user = _only(dist / "cache.template.json", "AWS::ElastiCache::User")
-    return Access(user=user["UserName"], rights=user["AccessString"])
+    return BrokerAccess(user=user["UserName"], rights=user["AccessString"])
 
 
 def broker_settings(dist: Path) -> dict[str, str]:
@@ -40,12 +40,17 @@ def database_settings(dist: Path) -> dict[str, str]:
     return {name: str(value) for name, value in group["Parameters"].items()}
 
 
-def _only(template: Path, kind: str) -> Mapping[str, Any]:
+def _only(template: Path, resource_type: str) -> Mapping[str, Any]:
     resources = json.loads(template.read_text())["Resources"].values()
-    found = [one["Properties"] for one in resources if one["Type"] == kind]
-    if len(found) != 1:
+    matches = [
+        resource["Properties"]
+        for resource in resources
+        if resource["Type"] == resource_type
+    ]
+    if len(matches) != 1:
         raise DatastoreError(
-            f"{template.name} has {len(found)} resources of type {kind}, not one"
+            f"{template.name} has {len(matches)} resources of type {resource_type}; "
+            "expected one"
         )
-    properties: Mapping[str, Any] = found[0]
+    properties: Mapping[str, Any] = matches[0]
     return properties

@@ -1,13 +1,13 @@
-"""Valkey as ElastiCache shows it to a client: TLS only, one user, nothing evicted.
+"""Valkey in place of ElastiCache: TLS only, one user, no eviction.
 
 Real: the server; its access list, with the user and the rights of the compiled
-template and the user ``default`` off; the values of the parameter group; the limit of
-memory and what happens at it; certificates that a client verifies.
+template and the user ``default`` off; the values of the parameter group; the memory
+limit and its effect; certificates that a client verifies.
 
-Stand-ins: the package has no TLS, so ``tls_front`` listens in its place and hands over
-to a socket in the file system, the server's only one. Changes go to a file, so that a
-restart finds them: with ElastiCache a replica would have them, and without a replica
-they would be lost. There is no failover, no snapshot and no slow log delivery.
+Stubs: the package has no TLS, so ``local.tcp_proxy`` listens in its place and forwards
+to the server's only socket, in the file system. Changes go to a file, so that a restart
+finds them: ElastiCache has them on a replica, and loses them without one. There is no
+failover, no snapshot and no slow log delivery.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.datastores.certificates import Authority, Certificate
-from local.datastores.processes import Kept, free_port
-from local.datastores.readiness import Endpoint, wait_until
-from local.datastores.template_settings import Access
+from local.datastores.processes import SupervisedProcess, free_port
+from local.datastores.readiness import DatastoreEndpoint, wait_until
+from local.datastores.template_settings import BrokerAccess
 from local.datastores.venvs import valkey_server
 from local.errors import DatastoreError
 
-FRONT = Path(__file__).with_name("tls_front.py")
+TLS_PROXY = Path(__file__).parents[1] / "tcp_proxy.py"
 START_SECONDS = 15
 
 LONGEST_SOCKET = 100
@@ -37,13 +37,13 @@ MEBIBYTE = 1024 * 1024
 
 
 class Valkey:
-    """One server. ``start`` it in a folder of its own; the data stays there."""
+    """One server. ``start`` it in its own folder; the data stays there."""
 
     def __init__(
         self,
         *,
         authority: Authority,
-        access: Access,
+        access: BrokerAccess,
         password: str,
         settings: Mapping[str, str],
         memory_mebibytes: int = 128,
@@ -52,8 +52,8 @@ class Valkey:
         """Describe the server.
 
         ``access`` and ``settings`` are the template's user and parameter group,
-        ``names`` are those that clients use besides localhost. ``password`` may be
-        changed later; it counts from the next start.
+        ``names`` are host names that clients use besides localhost. A later change of
+        ``password`` takes effect at the next start.
         """
         self._authority = authority
         self._access = access
@@ -66,8 +66,8 @@ class Valkey:
         self._socket = Path()
         self._sockets = Path()
         self._port = 0
-        self._server: Kept | None = None
-        self._front: Kept | None = None
+        self._server: SupervisedProcess | None = None
+        self._tls_proxy: SupervisedProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -77,22 +77,26 @@ class Valkey:
     @property
     def listener_pid(self) -> int | None:
         """The process id of the TLS listener while it runs."""
-        return self._front.pid if self._front and self._front.is_running else None
+        return (
+            self._tls_proxy.pid
+            if self._tls_proxy and self._tls_proxy.is_running
+            else None
+        )
 
     @property
     def log_path(self) -> Path:
-        """What the server said."""
+        """Output of the server."""
         return self._folder / "valkey.log"
 
-    def start(self, folder: Path) -> Endpoint:
-        """Start the server in ``folder``, with the data that is there or none."""
+    def start(self, folder: Path) -> DatastoreEndpoint:
+        """Start the server in ``folder``, with existing data or none."""
         self._folder = folder.resolve()
         self._program = valkey_server()
         (self._folder / "data").mkdir(parents=True, exist_ok=True)
         self._port = free_port()
         return self.restart()
 
-    def restart(self) -> Endpoint:
+    def restart(self) -> DatastoreEndpoint:
         """Stop the server if it runs, and start it at the same address."""
         self.stop()
         self._socket = self._folder / "socket"
@@ -101,11 +105,11 @@ class Valkey:
             self._socket = self._sockets / "socket"
         try:
             self._start_server()
-            self._start_front()
+            self._start_tls_proxy()
         except DatastoreError:
             self.stop()
             raise
-        return Endpoint("127.0.0.1", self._port, self._authority.ca_path)
+        return DatastoreEndpoint("127.0.0.1", self._port, self._authority.ca_path)
 
     def stop(self) -> None:
         """End every connection and the server; safe to repeat."""
@@ -116,39 +120,42 @@ class Valkey:
         self._end(is_crash=True)
 
     def _end(self, *, is_crash: bool) -> None:
-        for process in (self._server, self._front):
+        for process in (self._server, self._tls_proxy):
             if process and is_crash:
                 process.kill()
             elif process:
                 process.stop()
-        self._server = self._front = None
+        self._server = self._tls_proxy = None
         if self._sockets.name:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _start_server(self) -> None:
         # By its digest: a password of any characters needs no quoting.
         digest = hashlib.sha256(self.password.encode()).hexdigest()
-        ours = {
+        local_settings = {
             "port": "0",
             "unixsocket": f'"{self._socket}"',
             "unixsocketperm": "700",
             "dir": f'"{self._folder / "data"}"',
             "maxmemory": str(self._memory),
             "appendonly": "yes",
-            # Written before the client hears of it, so a crash loses nothing; only a
+            # Written before the client gets its answer: a crash loses nothing, only a
             # power cut would.
             "appendfsync": "no",
             "save": '""',
         }
         access = f"{self._access.rights} #{digest}"
         lines = [
-            *(f"{name} {value}" for name, value in (self._settings | ours).items()),
+            *(
+                f"{name} {value}"
+                for name, value in (self._settings | local_settings).items()
+            ),
             "user default off",
             f"user {self._access.user} {access}",
         ]
         configuration = self._folder / "valkey.conf"
         configuration.write_text("\n".join(lines) + "\n")
-        process = self._server = Kept(
+        process = self._server = SupervisedProcess(
             [str(self._program), str(configuration)], log=self.log_path
         )
         wait_until(
@@ -158,11 +165,11 @@ class Valkey:
             seconds=START_SECONDS,
         )
 
-    def _start_front(self) -> None:
+    def _start_tls_proxy(self) -> None:
         issued: Certificate = self._authority.issue("valkey", self._names)
-        process = self._front = Kept(
+        process = self._tls_proxy = SupervisedProcess(
             [
-                *(sys.executable, "-I", "-S", str(FRONT)),
+                *(sys.executable, "-I", "-S", str(TLS_PROXY)),
                 *("127.0.0.1", str(self._port), str(self._socket)),
                 *(str(issued.certificate_path), str(issued.key_path)),
             ],

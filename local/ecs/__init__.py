@@ -1,17 +1,16 @@
-"""Does on one machine what ECS does on Fargate: runs the tasks that an emulator knows.
+"""The local ECS agent: runs the tasks of an emulator's services as local processes.
 
-The emulator keeps what somebody asked for: clusters, services, task definitions,
-roles, secrets. The agent keeps what is: tasks, their containers as process groups,
-deployments, health. ``Agent`` holds it together; ``Settings`` is what it needs to know
-of the machine.
+The emulator holds the desired state: clusters, services, task definitions, roles,
+secrets. The agent holds the actual state: tasks, their containers as process groups,
+deployments, health. Start with ``EcsAgent`` and ``AgentSettings``.
 
-What it does not do: run images (a container is its command in a given environment),
-limit CPU or memory, or set up networks. Instead of an interface, each task has its own
+It does not run images (a container is its command in a given environment), limit CPU or
+memory, or set up networks. Instead of a network interface, each task has its own
 loopback address.
 """
 
-from local.ecs.agent import Agent
-from local.ecs.image import Image
-from local.ecs.settings import Settings
+from local.ecs.agent import EcsAgent
+from local.ecs.image import ContainerImage
+from local.ecs.settings import AgentSettings
 
-__all__ = ["Agent", "Image", "Settings"]
+__all__ = ["AgentSettings", "ContainerImage", "EcsAgent"]

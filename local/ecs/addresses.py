@@ -12,11 +12,11 @@ import os
 import socket
 
 CLAIM_PORT = 47101
-"""Nothing else listens on it at the first address of a block."""
+"""Only agents listen on it, at the first address of their block."""
 
 
 class AddressBlock:
-    """Addresses of the form 127.BLOCK.x.y that only one agent hands out."""
+    """Addresses of the form 127.BLOCK.x.y that only one agent uses."""
 
     def __init__(self) -> None:
         for step in range(1, 255):
@@ -35,39 +35,39 @@ class AddressBlock:
         raise OSError("254 agents run on this machine; no block of addresses is free")
 
     def next(self) -> str:
-        """Return an address that was not handed out before."""
+        """Return an unused address."""
         high, low = divmod(next(self._numbers), 254)
         return f"127.{self._block}.{high % 256}.{low + 1}"
 
     @property
     def prefix(self) -> str:
-        """What every address of the block begins with."""
+        """Prefix of every address of the block."""
         return f"127.{self._block}."
 
     def port(self, number: int) -> int:
-        """Return the port that stands for a container's port in the whole block.
+        """Return the local port for a container's port, in the whole block.
 
         It is the same one unless another program of this machine listens there on
-        every address: that shuts the port on ours too.
+        every address, which blocks the port on this block too.
         """
         if number not in self._ports:
             self._ports[number] = self._free(number)
         return self._ports[number]
 
     def moved_ports(self) -> dict[int, int]:
-        """Return the ports for which another one stands."""
+        """Return the ports that were replaced, with their replacements."""
         return {port: other for port, other in self._ports.items() if port != other}
 
     def _free(self, number: int) -> int:
-        for wanted in (number, 0):
+        for port in (number, 0):
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 try:
-                    probe.bind((f"{self.prefix}0.1", wanted))
+                    probe.bind((f"{self.prefix}0.1", port))
                 except OSError:
                     continue
                 return int(probe.getsockname()[1])
         raise OSError(f"no port is free in place of {number}")
 
     def close(self) -> None:
-        """Give the block back."""
+        """Release the block."""
         self._claim.close()

@@ -1,54 +1,52 @@
-"""The agent: one loop that brings tasks to what was asked for, and what serves them.
+"""The agent: three loops that bring tasks to the emulator's state, and their servers.
 
-Three threads of its own: one reads the emulator, one drives tasks, one evaluates
-alarms. Everything that the first two share is behind ``lock``. The servers (gateway,
-metadata, load balancer, Service Connect) have their own threads and take the lock for
-as long as it takes to look.
+One loop reads the emulator, one drives tasks, one evaluates alarms. What the first two
+share is in the task registry, behind its lock. The servers (AWS proxy, task metadata,
+load balancer, Service Connect) have their own threads and take the lock briefly.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from local.ecs.addresses import AddressBlock
 from local.ecs.application_autoscaling import ApplicationAutoscaling
-from local.ecs.aws_calls import Where
-from local.ecs.aws_proxy import Gateway
+from local.ecs.aws_calls import AwsScope
+from local.ecs.aws_proxy import AwsProxy
 from local.ecs.container_env import DEVIATIONS
-from local.ecs.container_host import Machine
-from local.ecs.credentials import Sessions
+from local.ecs.container_host import ContainerHost
+from local.ecs.credentials import RoleCredentials
 from local.ecs.ecs_api import EcsApi
-from local.ecs.emulator_client import Emulator, EmulatorError, Listener, TargetGroup
-from local.ecs.load_balancer import Door
-from local.ecs.logs import Shipper
-from local.ecs.metrics import Metrics
-from local.ecs.model import Service, TaskDefinition
-from local.ecs.network import Network
-from local.ecs.protection import ProtectionRefusedError
-from local.ecs.roles import Roles
-from local.ecs.scheduler import Deployment, Rollout
-from local.ecs.services import Services
-from local.ecs.settings import Settings
-from local.ecs.task import Task
-from local.ecs.task_metadata import Endpoint
+from local.ecs.emulator_client import AWS_ERRORS, EmulatorClient, Listener, TargetGroup
+from local.ecs.load_balancer import LoadBalancer
+from local.ecs.logs import LogShipper
+from local.ecs.metrics import MetricStore
+from local.ecs.model import EcsService, TaskDefinition
+from local.ecs.network import TaskNetwork
+from local.ecs.roles import RoleAuthorizer
+from local.ecs.scheduler import ServiceDeployment
+from local.ecs.services import SCHEDULER, ServiceScheduler
+from local.ecs.settings import AgentSettings
+from local.ecs.task import EcsTask
+from local.ecs.task_metadata import TaskMetadataServer
+from local.ecs.task_registry import TaskRegistry
 
-STOPPED_BY_AGENT = "The rehearsal ends"
-KEPT_PROBLEMS = 50
+STOPPED_BY_AGENT = "The local ECS agent stops"
+MAX_PROBLEMS = 50
 SCALING_SECONDS = 0.5
-"""How often alarms are looked at."""
+"""How often alarms are evaluated."""
 
 LAUNCHED_SECONDS = 3.0
 """How often the launched alarms and policies are read."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the table that follows the health of everything."""
+class TaskRow:
+    """A task as a row of the table of ``local``."""
 
     name: str
     """The service, or the family of a one-off task."""
@@ -56,73 +54,81 @@ class Row:
     status: str
     health: str
     seconds: float
-    """Since the task was asked for."""
+    """Since the task was created."""
     pids: tuple[int, ...]
     """The main process of each container that runs."""
     reason: str
     exit_codes: tuple[int, ...]
 
 
-class Agent:
+class EcsAgent:
     """Runs on this machine what ECS would run on Fargate.
 
-    ``url`` is there as soon as the agent is made, and known before by the port in the
+    ``url`` is set as soon as the agent exists, and known before by the port in the
     settings: the emulator takes it as ``AWS_ENDPOINT_URL``, so that its functions, the
-    migration job's above all, call AWS through the agent. From then on it takes requests;
-    tasks that are asked for before ``start`` wait for it.
+    migration job's above all, call AWS through the agent. From then on it takes
+    requests; tasks that are requested before ``start`` wait for it.
     """
 
-    def __init__(self, settings: Settings, *, emulator: Emulator | None = None) -> None:
+    def __init__(
+        self, settings: AgentSettings, *, emulator: EmulatorClient | None = None
+    ) -> None:
         """Listen at once; nothing runs before ``start``."""
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = threading.RLock()
-        self.tasks: dict[str, Task] = {}
+        self.registry = TaskRegistry()
+        self.lock, self.tasks = self.registry.lock, self.registry.tasks
         self.problems: list[str] = []
-        self.sessions = Sessions()
-        self._emulator = emulator or Emulator(
+        self.credentials = RoleCredentials()
+        self._emulator = emulator or EmulatorClient(
             settings.emulator_url, region=settings.region, account=settings.account
         )
-        self.roles = Roles(
+        self.roles = RoleAuthorizer(
             self._emulator.permissions,
             settings.folder / "calls.log",
             is_authorising=settings.is_authorising,
         )
         self._addresses = AddressBlock()
-        self._door = Door(settings.door_certificate)
-        self._network = Network(self._addresses, self._door)
-        self._shipper = Shipper(self._emulator)
-        self.services = Services(self._emulator, self._start_for)
+        self._load_balancer = LoadBalancer(settings.listener_certificate, self._note)
+        self._network = TaskNetwork(self._addresses, self._load_balancer)
+        self._log_shipper = LogShipper(self._emulator, self._note)
         self.autoscaler = ApplicationAutoscaling(
-            self._emulator, Metrics(), self._is_deploying
+            self._emulator, MetricStore(), self.registry.is_deploying
         )
-        self._host = Machine(
-            settings, self._emulator, self.roles, self._shipper, self._addresses
-        )
-        self._definitions: dict[str, TaskDefinition] = {}
-        self._endpoint = Endpoint(self)
-        self._gateway = Gateway(
-            settings.emulator_url,
-            Where(settings.region, settings.account),
-            self.sessions,
+        self.host = ContainerHost(
+            settings,
+            self._emulator,
             self.roles,
-            bucket_key=self._emulator.bucket_key,
-            definition=self.definition,
-            metrics=self.autoscaler.metrics,
-            port=settings.gateway_port,
+            self._log_shipper,
+            self._addresses,
+            registry=self.registry,
         )
-        self._gateway.attach(EcsApi(self))
-        self._host.gateway_url = self.url = self._gateway.url
-        self._host.endpoint_url = self._endpoint.url
+        self.services = ServiceScheduler(
+            self.registry, self._emulator, self._start_for_service
+        )
+        self._metadata_server = TaskMetadataServer(
+            self.registry, self.credentials, self.roles, self._note
+        )
+        self._aws_proxy = AwsProxy(
+            settings.emulator_url,
+            AwsScope(settings.region, settings.account),
+            self.credentials,
+            self.roles,
+            EcsApi(self.registry, self.host),
+            bucket_key=self._emulator.bucket_key,
+            metrics=self.autoscaler.metrics,
+            port=settings.proxy_port,
+            on_error=self._note,
+        )
+        self.host.proxy_url = self.url = self._aws_proxy.url
+        self.host.metadata_url = self._metadata_server.url
         self._is_over = threading.Event()
-        self._give_up = float("inf")
+        self._kill_at = float("inf")
         self._threads = [
             threading.Thread(target=self._read, name="agent-reads", daemon=True),
             threading.Thread(target=self._drive, name="agent-drives", daemon=True),
             threading.Thread(target=self._scale, name="agent-scales", daemon=True),
         ]
-
-    # For the rehearsal.
 
     def start(self) -> None:
         """Begin to follow the emulator."""
@@ -131,16 +137,16 @@ class Agent:
 
     def stop(self, seconds: float = 10) -> None:
         """End every task, by force after some seconds, and stop serving."""
-        self._give_up = time.monotonic() + seconds
+        self._kill_at = time.monotonic() + seconds
         self._is_over.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
-        self._shipper.close()
+        self._log_shipper.close()
         self._network.close()
-        self._door.close()
-        self._gateway.close()
-        self._endpoint.close()
+        self._load_balancer.close()
+        self._aws_proxy.close()
+        self._metadata_server.close()
         self._addresses.close()
 
     def __enter__(self) -> Self:
@@ -155,9 +161,9 @@ class Agent:
     ) -> None:
         self.stop()
 
-    def doors(self) -> dict[int, str]:
-        """Return the address here of each load balancer listener, by its port there."""
-        return self._door.urls()
+    def listener_urls(self) -> dict[int, str]:
+        """Return the local address of each load balancer listener, by its AWS port."""
+        return self._load_balancer.urls()
 
     def deviations(self) -> list[str]:
         """Return what differs from Fargate, for the report."""
@@ -166,139 +172,39 @@ class Agent:
             for name in self.settings.extra_environment
         ]
         replaced = [
-            f"{name} names a stand-in, in every container that has it."
-            for name in self.settings.stand_ins
+            f"{name} names a local datastore, in every container that has it."
+            for name in self.settings.replaced_variables
         ]
         if (seconds := self.settings.restart_seconds) is not None:
             extra.append(
                 f"A container that ran {seconds:g} s is restarted by its restart "
-                "policy, whatever longer time that asks for."
+                "policy, even if that requires a longer time."
             )
         return [*DEVIATIONS, *self.autoscaler.deviations(), *extra, *replaced]
 
-    def rows(self) -> list[Row]:
-        """Return how every task is, the newest last."""
+    def task_rows(self) -> list[TaskRow]:
+        """Return the state of every task, the newest last."""
         with self.lock:
             return [_row(task) for task in self.tasks.values()]
 
     def is_steady(self) -> bool:
-        """Return whether every service runs what it should, and well."""
-        with self.lock:
-            kept = list(self.services.kept.values())
-            return bool(kept) and all(
-                one.primary.rollout is Rollout.COMPLETED
-                and sum(
-                    task.is_healthy and task.is_wanted
-                    for task in self.tasks.values()
-                    if task.service_name == one.service.name
-                )
-                == one.service.desired
-                for one in kept
-            )
-
-    # For the servers.
+        """Return whether every service runs its desired count of healthy tasks."""
+        return self.registry.is_steady()
 
     def definition(self, reference: str) -> TaskDefinition:
-        """Return a task definition; a revision never changes, so it is kept."""
-        known = self._definitions.get(reference)
-        if known is None:
-            known = self._emulator.definition(reference)
-            self._definitions[known.arn] = known
-        return known
+        """Return a task definition by ARN, family:revision or family."""
+        return self.host.definition(reference)
 
-    def cluster_arn(self, reference: str) -> str:
-        """Return a cluster's ARN, or nothing."""
-        return self._emulator.cluster_arn(reference)
-
-    def run(
-        self,
-        cluster_arn: str,
-        definition: TaskDefinition,
-        *,
-        overrides: Mapping[str, Any],
-        group: str,
-        started_by: str,
-    ) -> Task:
-        """Run a task once."""
-        task = self._host.make(
-            cluster_arn,
-            definition,
-            overrides=overrides,
-            group=group,
-            started_by=started_by,
-        )
-        with self.lock:
-            self.tasks[task.id] = task
-        return task
-
-    def protect(self, task: Task, *, is_wanted: bool, minutes: int | None) -> None:
-        """Set or end a task's protection.
-
-        Raises ProtectionRefusedError and ValueError.
-        """
-        with self.lock:
-            now = time.time()
-            kept = next(
-                (
-                    one
-                    for one in self.services.kept.values()
-                    if one.service.name == task.service_name
-                    and one.service.cluster_arn == task.cluster_arn
-                ),
-                None,
-            )
-            others = sum(
-                one.protection.is_on(now) and not one.is_over
-                for one in self.tasks.values()
-                if one.group == task.group
-                and one.cluster_arn == task.cluster_arn
-                and one is not task
-            )
-            task.protection.ask(
-                is_wanted=is_wanted,
-                minutes=minutes,
-                now=now,
-                is_of_service=bool(task.service_name),
-                others=others,
-                desired=kept.service.desired if kept else 0,
-            )
-
-    def protection_of(self, task: Task) -> dict[str, Any]:
-        """Return a task's protection as the ECS API shows it.
-
-        Raises ProtectionRefusedError for a task of no service.
-        """
-        if not task.service_name:
-            raise ProtectionRefusedError(
-                "TASK_NOT_VALID", "the task belongs to no service"
-            )
-        is_on = task.protection.is_on(time.time())
-        found: dict[str, Any] = {"taskArn": task.arn, "protectionEnabled": is_on}
-        if is_on:
-            found["expirationDate"] = task.protection.until
-        return found
-
-    def _is_deploying(self, cluster: str, service: str) -> bool:
-        with self.lock:
-            return any(
-                one.primary.rollout is Rollout.IN_PROGRESS
-                for one in self.services.kept.values()
-                if one.service.name == service
-                and one.service.cluster_arn.endswith(f"/{cluster}")
-            )
-
-    # The loops.
-
-    def _start_for(self, service: Service, deployment: Deployment) -> Task:
-        task = self._host.make(
+    def _start_for_service(
+        self, service: EcsService, deployment: ServiceDeployment
+    ) -> EcsTask:
+        return self.host.run(
             service.cluster_arn,
-            self.definition(deployment.definition_arn),
+            self.host.definition(deployment.definition_arn),
             service=service,
             deployment_id=deployment.id,
             connections=self._network.connections(service),
         )
-        self.tasks[task.id] = task
-        return task
 
     def _read(self) -> None:
         while not self._is_over.is_set():
@@ -309,26 +215,26 @@ class Agent:
                 if any(service.targets for service in services):
                     groups = self._emulator.target_groups()
                     listeners = list(self._emulator.listeners())
-                self._door.take(listeners, groups)
+                self._load_balancer.update(listeners, groups)
                 with self.lock:
-                    self._network.take(services)
-                    self.services.take(services)
-            except EmulatorError as error:
+                    self._network.update(services)
+                    self.services.update(services)
+            except AWS_ERRORS as error:
                 self._note(f"cannot read the emulator: {error}")
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._note(f"reading failed: {type(error).__name__}: {error}")
             self._is_over.wait(self.settings.read_seconds)
 
     def _scale(self) -> None:
-        read = 0.0
+        read_at = 0.0
         while not self._is_over.wait(SCALING_SECONDS):
             now = time.time()
             try:
-                if now - read > LAUNCHED_SECONDS:
-                    self.autoscaler.take(now)
-                    read = now
+                if now - read_at > LAUNCHED_SECONDS:
+                    self.autoscaler.update(now)
+                    read_at = now
                 with self.lock:
-                    services = [one.service for one in self.services.kept.values()]
+                    services = [s.service for s in self.registry.services.values()]
                 self.autoscaler.sample(services, now)
                 self.autoscaler.step(now)
             except Exception as error:  # noqa: BLE001 - the loop must go on
@@ -344,9 +250,9 @@ class Agent:
                     self._note(f"a step failed: {type(error).__name__}: {error}")
                 if is_over and all(task.is_over for task in self.tasks.values()):
                     return
-                if time.monotonic() > self._give_up:
+                if time.monotonic() > self._kill_at:
                     for task in self.tasks.values():
-                        task.kill(self._host)
+                        task.kill(self.host)
                     return
             if not is_over:
                 self._is_over.wait(self.settings.tick_seconds)
@@ -356,23 +262,22 @@ class Agent:
     def _step(self, *, is_over: bool) -> None:
         for task in list(self.tasks.values()):
             if is_over:
-                task.stop(STOPPED_BY_AGENT, "ServiceSchedulerInitiated")
-            task.step(self._host)
+                task.stop(STOPPED_BY_AGENT, SCHEDULER)
+            task.step(self.host)
         if is_over:
             return
-        services = {arn: kept.service for arn, kept in self.services.kept.items()}
-        self._network.step(services, list(self.tasks.values()))
-        self._door.step(time.monotonic(), self.settings.probe_seconds)
-        self.services.step(self.tasks, time.time())
+        self._network.step(self.registry)
+        self._load_balancer.step(time.monotonic(), self.settings.probe_seconds)
+        self.services.step(time.time())
 
     def _note(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
-            del self.problems[:-KEPT_PROBLEMS]
+            del self.problems[:-MAX_PROBLEMS]
 
 
-def _row(task: Task) -> Row:
-    return Row(
+def _row(task: EcsTask) -> TaskRow:
+    return TaskRow(
         name=task.service_name or task.definition.family,
         task_id=task.id,
         status=task.status,
@@ -380,11 +285,15 @@ def _row(task: Task) -> Row:
         seconds=time.time() - task.created,
         pids=tuple(
             pid
-            for one in task.containers
-            if one.processes and not one.is_over and (pid := one.processes.main)
+            for container in task.containers
+            if container.processes
+            and not container.is_over
+            and (pid := container.processes.main)
         ),
         reason=task.stopped_reason,
         exit_codes=tuple(
-            one.exit_code for one in task.containers if one.exit_code is not None
+            container.exit_code
+            for container in task.containers
+            if container.exit_code is not None
         ),
     )

@@ -1,4 +1,4 @@
-"""The alarms and scaling policies of the launched stacks, read and kept in motion."""
+"""The alarms and scaling policies of the launched stacks, parsed and evaluated."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.expressions import Expression
-from local.ecs.metrics import STATISTICS, Metric, Metrics
+from local.ecs.expressions import MetricExpression
+from local.ecs.metrics import STATISTICS, Metric, MetricStore
 from local.step_scaling import (
     VISIBLE_SECONDS,
     Alarm,
+    AlarmEvaluator,
     StepPolicy,
     UnsupportedError,
-    Watch,
 )
 
 ALARM = "AWS::CloudWatch::Alarm"
@@ -23,24 +23,24 @@ POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 TYPES = (ALARM, TARGET, POLICY)
 
 INSIGHTS = "ECS/ContainerInsights"
-"""Of which little is known here: its alarms are evaluated only where they scale."""
+"""Mostly not published here: its alarms are evaluated only where they scale."""
 
 SINGLE = "value"
-"""Stands for the metric of an alarm that has only one."""
+"""Name of the metric of an alarm that has only one."""
 
-Record = Mapping[str, Any]
+LaunchedResource = Mapping[str, Any]
 """A launched resource, as ``local.emulator.control_client.records`` gives it."""
 
 
 @dataclass(frozen=True)
-class Query:
+class MetricQuery:
     """A statistic of a metric."""
 
     metric: Metric
     statistic: str
 
     @classmethod
-    def of(cls, metric: Metric, statistic: str) -> Query:
+    def of(cls, metric: Metric, statistic: str) -> MetricQuery:
         """Return the query. Raises UnsupportedError."""
         if statistic not in STATISTICS:
             raise UnsupportedError(f"the statistic {statistic} is unknown")
@@ -48,76 +48,78 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Compiled:
+class AlarmDefinition:
     """An alarm as launched."""
 
     name: str
-    """Of its stack and its own there."""
+    """Stack name and logical ID."""
     alarm: Alarm
-    queries: Mapping[str, Query]
+    queries: Mapping[str, MetricQuery]
     formula: str
     actions: tuple[str, ...]
     """ARNs: of scaling policies, topics, ..."""
 
     @classmethod
-    def of(cls, record: Record) -> Compiled:
+    def of(cls, record: LaunchedResource) -> AlarmDefinition:
         """Read a launched alarm. Raises UnsupportedError."""
-        found = record["properties"]
+        properties = record["properties"]
         name = _name(record)
-        actions = tuple(map(str, found.get("AlarmActions") or ()))
-        if "Metrics" not in found:
-            query = Query.of(Metric.of(found), str(found.get("Statistic")))
-            return cls(name, Alarm.of(found), {SINGLE: query}, SINGLE, actions)
+        actions = tuple(map(str, properties.get("AlarmActions") or ()))
+        if "Metrics" not in properties:
+            query = MetricQuery.of(
+                Metric.of(properties), str(properties.get("Statistic"))
+            )
+            return cls(name, Alarm.of(properties), {SINGLE: query}, SINGLE, actions)
         queries, periods, formula = {}, set(), ""
-        for one in found["Metrics"]:
-            if "Expression" in one:
+        for entry in properties["Metrics"]:
+            if "Expression" in entry:
                 if formula:
                     raise UnsupportedError(f"{name} has two expressions")
-                formula = str(one["Expression"])
+                formula = str(entry["Expression"])
                 continue
-            asked = one["MetricStat"]
-            queries[str(one["Id"])] = Query.of(
-                Metric.of(asked["Metric"]), str(asked["Stat"])
+            stat = entry["MetricStat"]
+            queries[str(entry["Id"])] = MetricQuery.of(
+                Metric.of(stat["Metric"]), str(stat["Stat"])
             )
-            periods.add(int(asked["Period"]))
+            periods.add(int(stat["Period"]))
         if len(periods) != 1:
             raise UnsupportedError(f"{name} mixes the periods {sorted(periods)}")
-        alarm = Alarm.of(found, period=periods.pop())
-        if unknown := Expression(formula).names - set(queries):
+        alarm = Alarm.of(properties, period=periods.pop())
+        if unknown := MetricExpression(formula).names - set(queries):
             raise UnsupportedError(f"{name} names {', '.join(sorted(unknown))}")
         return cls(name, alarm, queries, formula, actions)
 
     @property
     def namespaces(self) -> set[str]:
-        """Where its metrics are."""
+        """The namespaces of its metrics."""
         return {query.metric.namespace for query in self.queries.values()}
 
 
 @dataclass
-class Moving:
-    """An alarm that is evaluated."""
+class AlarmState:
+    """An alarm and how far it is evaluated."""
 
-    compiled: Compiled
+    definition: AlarmDefinition
     evaluated: float
-    """The end of the last period that was looked at; Unix time."""
-    watch: Watch = field(init=False)
+    """The end of the last evaluated period; Unix time."""
+    evaluator: AlarmEvaluator = field(init=False)
     value: float | None = None
 
     def __post_init__(self) -> None:
-        """Read the formula once."""
-        self.watch = Watch(self.compiled.alarm)
-        self._expression = Expression(self.compiled.formula)
+        """Parse the formula once."""
+        self.evaluator = AlarmEvaluator(self.definition.alarm)
+        self._expression = MetricExpression(self.definition.formula)
 
     @classmethod
-    def since(cls, compiled: Compiled, now: float) -> Moving:
+    def since(cls, definition: AlarmDefinition, now: float) -> AlarmState:
         """Begin with the period that is under way: periods follow the clock."""
-        period = compiled.alarm.period
-        return cls(compiled, now // period * period)
+        period = definition.alarm.period
+        return cls(definition, now // period * period)
 
-    def acts(self, metrics: Metrics, now: float) -> list[float]:
-        """Look at every period that is due; return the values that it acts on."""
-        period = self.compiled.alarm.period
-        found = []
+    def evaluate(self, metrics: MetricStore, now: float) -> list[float]:
+        """Evaluate every period that is due; return the values that trigger actions."""
+        period = self.definition.alarm.period
+        values = []
         while self.evaluated + period + VISIBLE_SECONDS[period] <= now:
             begin, self.evaluated = self.evaluated, self.evaluated + period
             self.value = self._expression.value(
@@ -125,25 +127,25 @@ class Moving:
                     name: metrics.statistic(
                         query.metric, query.statistic, begin, period
                     )
-                    for name, query in self.compiled.queries.items()
+                    for name, query in self.definition.queries.items()
                 }
             )
-            at = self.evaluated + VISIBLE_SECONDS[period]
-            if self.watch.due(self.value, at):
-                found.append(math.nan if self.value is None else self.value)
-        return found
+            visible_at = self.evaluated + VISIBLE_SECONDS[period]
+            if self.evaluator.due(self.value, visible_at):
+                values.append(math.nan if self.value is None else self.value)
+        return values
 
     @property
     def state(self) -> str:
-        """The word of CloudWatch for it."""
-        if self.watch.is_on:
+        """The state as CloudWatch names it."""
+        if self.evaluator.is_on:
             return "ALARM"
-        return "OK" if self.watch.breaches else "INSUFFICIENT_DATA"
+        return "OK" if self.evaluator.breaches else "INSUFFICIENT_DATA"
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """A scalable target: a service, and how many tasks it may have."""
+class CapacityBounds:
+    """The service of a scalable target, and its minimum and maximum of tasks."""
 
     cluster: str
     service: str
@@ -151,17 +153,20 @@ class Bounds:
     maximum: int
 
     @classmethod
-    def of(cls, record: Record) -> Bounds:
+    def of(cls, record: LaunchedResource) -> CapacityBounds:
         """Read a launched target."""
-        found = record["properties"]
-        _, cluster, service = str(found["ResourceId"]).split("/")
+        properties = record["properties"]
+        _, cluster, service = str(properties["ResourceId"]).split("/")
         return cls(
-            cluster, service, int(found["MinCapacity"]), int(found["MaxCapacity"])
+            cluster,
+            service,
+            int(properties["MinCapacity"]),
+            int(properties["MaxCapacity"]),
         )
 
 
 @dataclass(frozen=True)
-class Policy:
+class ScalingPolicy:
     """A step policy as launched."""
 
     name: str
@@ -169,69 +174,72 @@ class Policy:
     steps: StepPolicy
 
     @classmethod
-    def of(cls, record: Record) -> Policy:
+    def of(cls, record: LaunchedResource) -> ScalingPolicy:
         """Read a launched policy. Raises UnsupportedError."""
-        found = record["properties"]
+        properties = record["properties"]
         return cls(
-            str(found["PolicyName"]),
-            str(found["ScalingTargetId"]),
-            StepPolicy.of(found),
+            str(properties["PolicyName"]),
+            str(properties["ScalingTargetId"]),
+            StepPolicy.of(properties),
         )
 
 
 @dataclass(frozen=True)
-class Launched:
-    """Everything that scales, as launched."""
+class ScalingConfig:
+    """The scaling resources of all stacks, as launched."""
 
-    bounds: Mapping[str, Bounds]
+    bounds: Mapping[str, CapacityBounds]
     """By the physical ID of the target."""
-    policies: Mapping[str, Policy]
+    policies: Mapping[str, ScalingPolicy]
     """By ARN."""
-    alarms: tuple[Compiled, ...]
-    """Those that set off a policy, and those on the same namespaces."""
-    left_out: tuple[str, ...]
-    """What is not carried out here, and why."""
+    alarms: tuple[AlarmDefinition, ...]
+    """Those that trigger a policy, and those on the same namespaces."""
+    unsupported: tuple[str, ...]
+    """Resources that are ignored here, and why."""
 
 
-def read(records: Sequence[Record]) -> Launched:
+def read(records: Sequence[LaunchedResource]) -> ScalingConfig:
     """Read the launched resources of ``TYPES``."""
-    left_out: list[str] = []
-    policies: dict[str, Policy] = {}
-    for one in _of(records, POLICY):
+    unsupported: list[str] = []
+    policies: dict[str, ScalingPolicy] = {}
+    for record in _of(records, POLICY):
         try:
-            policies[str(one["attributes"]["Arn"])] = Policy.of(one)
+            policies[str(record["attributes"]["Arn"])] = ScalingPolicy.of(record)
         except UnsupportedError as error:
-            left_out.append(f"{_name(one)}: {error}")
-    readable: list[Compiled] = []
-    for one in _of(records, ALARM):
+            unsupported.append(f"{_name(record)}: {error}")
+    definitions: list[AlarmDefinition] = []
+    for record in _of(records, ALARM):
         try:
-            readable.append(Compiled.of(one))
+            definitions.append(AlarmDefinition.of(record))
         except UnsupportedError as error:
-            if set(one["properties"].get("AlarmActions") or ()) & set(policies):
-                left_out.append(f"{_name(one)}: {error}")
+            if set(record["properties"].get("AlarmActions") or ()) & set(policies):
+                unsupported.append(f"{_name(record)}: {error}")
     namespaces = {
         namespace
-        for one in readable
-        if set(one.actions) & set(policies)
-        for namespace in one.namespaces - {INSIGHTS}
+        for record in definitions
+        if set(record.actions) & set(policies)
+        for namespace in record.namespaces - {INSIGHTS}
     }
-    return Launched(
+    return ScalingConfig(
         bounds={
-            str(one["physical_id"]): Bounds.of(one) for one in _of(records, TARGET)
+            str(record["physical_id"]): CapacityBounds.of(record)
+            for record in _of(records, TARGET)
         },
         policies=policies,
         alarms=tuple(
-            one
-            for one in readable
-            if one.namespaces <= namespaces or set(one.actions) & set(policies)
+            record
+            for record in definitions
+            if record.namespaces <= namespaces or set(record.actions) & set(policies)
         ),
-        left_out=tuple(left_out),
+        unsupported=tuple(unsupported),
     )
 
 
-def _name(record: Record) -> str:
+def _name(record: LaunchedResource) -> str:
     return f"{record['stack']}/{record['id']}"
 
 
-def _of(records: Sequence[Record], kind: str) -> list[Record]:
-    return [one for one in records if one["type"] == kind]
+def _of(
+    records: Sequence[LaunchedResource], resource_type: str
+) -> list[LaunchedResource]:
+    return [record for record in records if record["type"] == resource_type]

@@ -1,13 +1,12 @@
 """CloudWatch alarms and Application Auto Scaling, for what was launched.
 
-Metrics come from the gateway. Alarms are evaluated on periods of the clock, act as
-``autoscaling`` says, and change a service's desired count by UpdateService; the
-scheduler then follows it like a count that somebody else set.
+Metrics come from the AWS proxy. Alarms are evaluated on periods of the clock by the
+rules of ``local.step_scaling``, and change a service's desired count by UpdateService.
 
-Bounds are enforced when a target is registered or changed, and by every change that
-follows: growth begins at the minimum and leaves alone what stands above the maximum,
-and the other way round. While a service deploys it grows and does not shrink. (ECS
-Developer Guide, considerations of service auto scaling.)
+Bounds are enforced when a target is registered or changed, and by every later change: a
+scale-out begins at the minimum and leaves a count above the maximum as it is, and vice
+versa. During a deployment a service scales out and not in. (ECS Developer Guide,
+considerations of service auto scaling.)
 """
 
 from __future__ import annotations
@@ -18,10 +17,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from local.ecs import alarms
-from local.ecs.alarms import INSIGHTS, Bounds, Launched, Moving, Record
-from local.ecs.metrics import MINUTE, Datum, Metric, Metrics
-from local.ecs.model import Service
-from local.step_scaling import Target
+from local.ecs.alarms import (
+    INSIGHTS,
+    AlarmState,
+    CapacityBounds,
+    LaunchedResource,
+    ScalingConfig,
+)
+from local.ecs.metrics import MINUTE, Datum, Metric, MetricStore
+from local.ecs.model import EcsService
+from local.step_scaling import ScalableTarget
 
 DESIRED = "DesiredTaskCount"
 
@@ -35,10 +40,10 @@ newest value only.
 )
 
 
-class Asked(Protocol):
-    """What is needed of the emulator."""
+class DesiredCountApi(Protocol):
+    """What Application Auto Scaling needs of the emulator."""
 
-    def launched(self, types: tuple[str, ...]) -> list[Record]:
+    def launched(self, types: tuple[str, ...]) -> list[LaunchedResource]:
         """Return the launched resources of some types."""
 
     def desired(self, cluster: str, service: str) -> int:
@@ -49,7 +54,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True)
-class Activity:
+class ScalingActivity:
     """A change of a desired count, and why; ``at`` is a Unix time."""
 
     at: float
@@ -64,108 +69,112 @@ class ApplicationAutoscaling:
 
     def __init__(
         self,
-        asked: Asked,
-        metrics: Metrics,
+        counts: DesiredCountApi,
+        metrics: MetricStore,
         is_deploying: Callable[[str, str], bool] = lambda _cluster, _service: False,
     ) -> None:
-        """``is_deploying`` tells it of a cluster's service, by their names."""
+        """``is_deploying`` takes the names of a cluster and of a service in it."""
         self.metrics = metrics
-        self.activities: list[Activity] = []
+        self.activities: list[ScalingActivity] = []
         """Every change, the oldest first."""
-        self._asked = asked
+        self._counts = counts
         self._is_deploying = is_deploying
         self._lock = threading.Lock()
-        self._launched = Launched({}, {}, (), ())
-        self._moving: dict[str, Moving] = {}
-        self._targets: dict[str, Target] = {}
-        self._registered: dict[str, Bounds] = {}
+        self._config = ScalingConfig({}, {}, (), ())
+        self._alarms: dict[str, AlarmState] = {}
+        self._targets: dict[str, ScalableTarget] = {}
+        self._registered: dict[str, CapacityBounds] = {}
         self._sampled = 0.0
 
-    def take(self, now: float) -> None:
-        """Read what is launched; what did not change keeps its state."""
-        found = alarms.read(self._asked.launched(alarms.TYPES))
+    def update(self, now: float) -> None:
+        """Read the launched resources; unchanged ones keep their state."""
+        config = alarms.read(self._counts.launched(alarms.TYPES))
         with self._lock:
-            self._launched = found
-            self._moving = {
-                one.name: kept
-                if (kept := self._moving.get(one.name)) and kept.compiled == one
-                else Moving.since(one, now)
-                for one in found.alarms
+            self._config = config
+            self._alarms = {
+                definition.name: previous
+                if (previous := self._alarms.get(definition.name))
+                and previous.definition == definition
+                else AlarmState.since(definition, now)
+                for definition in config.alarms
             }
             self._targets = {
-                name: self._targets.get(name) or Target() for name in found.bounds
+                name: self._targets.get(name) or ScalableTarget()
+                for name in config.bounds
             }
-        for name, bounds in found.bounds.items():
+        for name, bounds in config.bounds.items():
             if self._registered.get(name) != bounds:
                 self._register(bounds, now)
                 self._registered[name] = bounds
 
-    def sample(self, services: Iterable[Service], now: float) -> None:
+    def sample(self, services: Iterable[EcsService], now: float) -> None:
         """Publish the desired counts, once a minute."""
         if now // MINUTE == self._sampled // MINUTE:
             return
         self._sampled = now
-        for one in services:
+        for service in services:
             names = {
-                "ClusterName": one.cluster_arn.rpartition("/")[2],
-                "ServiceName": one.name,
+                "ClusterName": service.cluster_arn.rpartition("/")[2],
+                "ServiceName": service.name,
             }
             metric = Metric(INSIGHTS, DESIRED, frozenset(names.items()))
-            self.metrics.put(metric, Datum.of(one.desired, now, MINUTE))
+            self.metrics.put(metric, Datum.of(service.desired, now, MINUTE))
 
     def step(self, now: float) -> None:
-        """Evaluate what is due and act on it."""
-        for moving in list(self._moving.values()):
-            for value in moving.acts(self.metrics, now):
-                for action in moving.compiled.actions:
-                    self._act(moving, action, value, now)
+        """Evaluate the alarms that are due and carry out their actions."""
+        for alarm in list(self._alarms.values()):
+            for value in alarm.evaluate(self.metrics, now):
+                for action in alarm.definition.actions:
+                    self._act(alarm, action, value, now)
 
     def states(self) -> dict[str, str]:
-        """Return the state of each alarm, by its stack and name, as CloudWatch says."""
+        """Return the CloudWatch state of each alarm, by stack name and logical ID."""
         with self._lock:
-            return {name: moving.state for name, moving in self._moving.items()}
+            return {name: alarm.state for name, alarm in self._alarms.items()}
 
     def deviations(self) -> list[str]:
-        """Return what is not done here."""
+        """Return what differs from AWS."""
         with self._lock:
             return [
                 *DEVIATIONS,
-                *(f"Not carried out: {what}." for what in self._launched.left_out),
+                *(f"Ignored: {what}." for what in self._config.unsupported),
             ]
 
-    def _act(self, moving: Moving, action: str, value: float, now: float) -> None:
-        policy = self._launched.policies.get(action)
-        bounds = self._launched.bounds.get(policy.target_id) if policy else None
+    def _act(self, alarm: AlarmState, action: str, value: float, now: float) -> None:
+        policy = self._config.policies.get(action)
+        bounds = self._config.bounds.get(policy.target_id) if policy else None
         if not policy or not bounds:
             return
-        distance = value - moving.compiled.alarm.threshold
+        distance = value - alarm.definition.alarm.threshold
         is_less = policy.steps.change(distance) < 0
         if is_less and self._is_deploying(bounds.cluster, bounds.service):
             return
         change = self._targets[policy.target_id].change(policy.steps, distance, now)
-        before = self._asked.desired(bounds.cluster, bounds.service)
+        before = self._counts.desired(bounds.cluster, bounds.service)
         cause = (
-            f"alarm {moving.compiled.name} at {value:g} set off {policy.name} "
+            f"alarm {alarm.definition.name} at {value:g} triggered {policy.name} "
             f"by {change:+d}"
         )
         self._set(bounds, before, bounded(before, change, bounds), cause, now)
 
-    def _register(self, bounds: Bounds, now: float) -> None:
-        before = self._asked.desired(bounds.cluster, bounds.service)
+    def _register(self, bounds: CapacityBounds, now: float) -> None:
+        before = self._counts.desired(bounds.cluster, bounds.service)
         after = min(max(before, bounds.minimum), bounds.maximum)
         word = "minimum" if after > before else "maximum"
         self._set(bounds, before, after, f"{word} capacity was set to {after}", now)
 
     def _set(
-        self, bounds: Bounds, before: int, after: int, cause: str, now: float
+        self, bounds: CapacityBounds, before: int, after: int, cause: str, now: float
     ) -> None:
         if after == before:
             return
-        self._asked.set_desired(bounds.cluster, bounds.service, after)
-        self.activities.append(Activity(now, bounds.service, before, after, cause))
+        self._counts.set_desired(bounds.cluster, bounds.service, after)
+        self.activities.append(
+            ScalingActivity(now, bounds.service, before, after, cause)
+        )
 
 
-def bounded(before: int, change: int, bounds: Bounds) -> int:
+def bounded(before: int, change: int, bounds: CapacityBounds) -> int:
     """Return the desired count after a change, within the bounds of its target."""
     if change > 0:
         return max(before, min(max(before + change, bounds.minimum), bounds.maximum))

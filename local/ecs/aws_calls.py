@@ -1,8 +1,8 @@
 """Which actions on which resources an HTTP request to AWS stands for.
 
-Only what tasks of the product call is known by resource; anything else is asked for on
-``*``, which only a policy for all resources allows. So a new call is refused until
-somebody teaches it here, never let through by accident.
+Only what tasks of the product call is known by resource. Anything else needs a policy
+that allows it on ``*``: a call that this module does not know is refused until it is
+added here, never allowed by accident.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from local.ecs.policy import Call
-from local.ecs.web import Request
+from local.ecs.policy import ApiCall
+from local.ecs.web import HttpRequest
 
 SCOPE = re.compile(
     r"(?:Credential=|X-Amz-Credential=)[^/%]+(?:/|%2F)\d+(?:/|%2F)([\w-]+)(?:/|%2F)([\w-]+)"
@@ -33,34 +33,85 @@ NAMESPACES = {
 FREE = frozenset({"sts:GetCallerIdentity"})
 """What IAM never refuses."""
 
-S3_SUBRESOURCES: Mapping[tuple[str, str], str] = {
-    ("GET", "acl"): "GetBucketAcl",
-    ("GET", "encryption"): "GetEncryptionConfiguration",
-    ("GET", "location"): "GetBucketLocation",
-    ("GET", "policy"): "GetBucketPolicy",
-    ("GET", "tagging"): "GetBucketTagging",
-    ("GET", "uploads"): "ListBucketMultipartUploads",
-    ("GET", "versioning"): "GetBucketVersioning",
-    ("GET", "versions"): "ListBucketVersions",
+S3_OPTIONS = re.compile(
+    r"x-id|x-amz-.*|response-.*|list-type|prefix|delimiter|marker|max-(keys|parts|uploads)"
+    r"|continuation-token|start-after|encoding-type|fetch-owner|part-?number(-marker)?"
+    r"|(key|version-id|upload-id)-marker",
+    re.IGNORECASE,
+)
+"""Query parameters that do not change which right a request needs."""
+
+S3_BUCKET_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
+    (method, frozenset(names.split())): tuple(actions.split())
+    for method, names, actions in (
+        ("GET", "", "ListBucket"),
+        ("HEAD", "", "ListBucket"),
+        ("PUT", "", "CreateBucket"),
+        ("DELETE", "", "DeleteBucket"),
+        ("GET", "acl", "GetBucketAcl"),
+        ("GET", "encryption", "GetEncryptionConfiguration"),
+        ("GET", "location", "GetBucketLocation"),
+        ("GET", "policy", "GetBucketPolicy"),
+        ("GET", "tagging", "GetBucketTagging"),
+        ("GET", "uploads", "ListBucketMultipartUploads"),
+        ("GET", "versioning", "GetBucketVersioning"),
+        ("GET", "versions", "ListBucketVersions"),
+    )
 }
-S3_OBJECTS: Mapping[str, str] = {
-    "GET": "GetObject",
-    "HEAD": "GetObject",
-    "PUT": "PutObject",
-    "POST": "PutObject",
-    "DELETE": "DeleteObject",
+"""Method and sub-resources of a request for a bucket -> the actions that it needs."""
+
+S3_OBJECT_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
+    (method, frozenset(names.split())): tuple(actions.split())
+    for method, names, actions in (
+        ("GET", "", "GetObject"),
+        ("HEAD", "", "GetObject"),
+        ("PUT", "", "PutObject"),
+        ("DELETE", "", "DeleteObject"),
+        ("GET", "versionId", "GetObjectVersion"),
+        ("HEAD", "versionId", "GetObjectVersion"),
+        ("DELETE", "versionId", "DeleteObjectVersion"),
+        ("GET", "tagging", "GetObjectTagging"),
+        ("PUT", "tagging", "PutObjectTagging"),
+        ("DELETE", "tagging", "DeleteObjectTagging"),
+        ("GET", "tagging versionId", "GetObjectVersionTagging"),
+        ("PUT", "tagging versionId", "PutObjectVersionTagging"),
+        ("DELETE", "tagging versionId", "DeleteObjectVersionTagging"),
+        ("GET", "acl", "GetObjectAcl"),
+        ("PUT", "acl", "PutObjectAcl"),
+        ("GET", "acl versionId", "GetObjectVersionAcl"),
+        ("PUT", "acl versionId", "PutObjectVersionAcl"),
+        ("GET", "attributes", "GetObject GetObjectAttributes"),
+        (
+            *("GET", "attributes versionId"),
+            "GetObjectVersion GetObjectVersionAttributes",
+        ),
+        ("POST", "uploads", "PutObject"),
+        ("PUT", "uploadId", "PutObject"),
+        ("POST", "uploadId", "PutObject"),
+        ("GET", "uploadId", "ListMultipartUploadParts"),
+        ("DELETE", "uploadId", "AbortMultipartUpload"),
+        ("GET", "retention", "GetObjectRetention"),
+        ("PUT", "retention", "PutObjectRetention"),
+        ("GET", "legal-hold", "GetObjectLegalHold"),
+        ("PUT", "legal-hold", "PutObjectLegalHold"),
+        ("GET", "torrent", "GetObjectTorrent"),
+        ("POST", "restore", "RestoreObject"),
+    )
 }
-S3_BUCKETS: Mapping[str, str] = {
-    "GET": "ListBucket",
-    "HEAD": "ListBucket",
-    "PUT": "CreateBucket",
-    "DELETE": "DeleteBucket",
+"""The same of a request for an object."""
+
+S3_WRITE_HEADERS = {
+    "X-Amz-Acl": "PutObjectAcl",
+    "X-Amz-Tagging": "PutObjectTagging",
+    "X-Amz-Object-Lock-Mode": "PutObjectRetention",
+    "X-Amz-Object-Lock-Legal-Hold": "PutObjectLegalHold",
 }
+"""Header of a PutObject, or of the start of an upload -> the further right it needs."""
 
 
 @dataclass(frozen=True)
-class Where:
-    """Partition, region and account of this rehearsal."""
+class AwsScope:
+    """Partition, region and account of the local environment."""
 
     region: str
     account: str
@@ -73,21 +124,21 @@ class Where:
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     def arn(self, service: str, rest: str) -> str:
-        """Return the ARN of something here."""
+        """Return the ARN of a resource of the account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, read."""
+class AwsRequest:
+    """A request to an AWS API."""
 
     service: str
     """The signing name."""
     action: str
     """Without the service."""
     body: Mapping[str, Any]
-    request: Request
-    where: Where
+    http: HttpRequest
+    scope: AwsScope
 
     @property
     def name(self) -> str:
@@ -95,38 +146,39 @@ class Asked:
         return f"{NAMESPACES.get(self.service, self.service)}:{self.action}"
 
 
-def read(request: Request, where: Where) -> Asked:
+def read(http: HttpRequest, scope: AwsScope) -> AwsRequest:
     """Read which service and action a signed request is for."""
-    signed = request.headers.get("Authorization") or request.target
+    signed = http.headers.get("Authorization") or http.target
     match = SCOPE.search(signed)
     service = match[2] if match else ""
-    target = request.headers.get("X-Amz-Target")
-    path, _, query = request.target.partition("?")
+    target = http.headers.get("X-Amz-Target")
+    path, _, query = http.target.partition("?")
     if service in {"s3", "lambda"}:
-        return Asked(service, "", {}, request, where)
-    body = _plain(request)
+        return AwsRequest(service, "", {}, http, scope)
+    body = _decompressed(http)
     if target:
-        return Asked(service, target.rpartition(".")[2], _json(body), request, where)
-    if called := CBOR_PATH.fullmatch(path):
-        return Asked(service, called[1], {}, request, where)
+        action = target.rpartition(".")[2]
+        return AwsRequest(service, action, _json(body), http, scope)
+    if operation := CBOR_PATH.fullmatch(path):
+        return AwsRequest(service, operation[1], {}, http, scope)
     form = parse_qs(body.decode(errors="replace") or query)
-    plain = {name: values[0] for name, values in form.items()}
-    return Asked(service, plain.get("Action", ""), plain, request, where)
+    fields = {name: values[0] for name, values in form.items()}
+    return AwsRequest(service, fields.get("Action", ""), fields, http, scope)
 
 
-def calls(asked: Asked) -> list[Call]:
-    """Return every permission that a request takes."""
-    if asked.service == "s3":
-        return list(_s3(asked))
-    if asked.service == "lambda":
-        return [_lambda(asked)]
-    if asked.name in FREE:
+def calls(request: AwsRequest) -> list[ApiCall]:
+    """Return every permission that a request needs."""
+    if request.service == "s3":
+        return list(_s3(request))
+    if request.service == "lambda":
+        return [_lambda(request)]
+    if request.name in FREE:
         return []
-    found = RESOURCES.get(asked.service, _anything)(asked)
-    context = _context(asked)
+    resources = RESOURCES.get(request.service, _unknown)(request)
+    context = _context(request)
     return [
-        Call(action=asked.name, resource=resource, context=context)
-        for resource in found
+        ApiCall(action=request.name, resource=resource, context=context)
+        for resource in resources
     ]
 
 
@@ -137,146 +189,148 @@ def bucket_and_key(target: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _s3(asked: Asked) -> Iterator[Call]:
-    request = asked.request
-    bucket, key = bucket_and_key(request.target)
-    base = f"arn:{asked.where.partition}:s3:::"
-    method = request.method
+def _s3(request: AwsRequest) -> Iterator[ApiCall]:
+    http = request.http
+    bucket, key = bucket_and_key(http.target)
+    base = f"arn:{request.scope.partition}:s3:::"
     if not bucket:
-        yield Call(action="s3:ListAllMyBuckets")
+        yield ApiCall(action="s3:ListAllMyBuckets")
         return
-    if key:
-        action = S3_OBJECTS.get(method, method)
-        yield Call(action=f"s3:{action}", resource=f"{base}{bucket}/{key}")
-        if source := request.headers.get("X-Amz-Copy-Source"):
-            yield Call(
-                action="s3:GetObject", resource=base + unquote(source).lstrip("/")
+    query = parse_qs(http.target.partition("?")[2], keep_blank_values=True)
+    names = frozenset(name for name in query if not S3_OPTIONS.fullmatch(name))
+    if not key and http.method == "POST" and names == {"delete"}:
+        # The keys are in the body; each could be any of the bucket.
+        yield ApiCall(action="s3:DeleteObject", resource=f"{base}{bucket}/*")
+        return
+    actions = (S3_OBJECT_ACTIONS if key else S3_BUCKET_ACTIONS).get(
+        (http.method, names)
+    )
+    if actions is None:
+        unknown = f"{http.method}?{'&'.join(sorted(names))}"
+        yield ApiCall(action=f"s3:{unknown}")
+        return
+    for action in actions:
+        if key:
+            yield ApiCall(action=f"s3:{action}", resource=f"{base}{bucket}/{key}")
+        else:
+            context = {"s3:prefix": query.get("prefix", [""])[0]}
+            yield ApiCall(
+                action=f"s3:{action}", resource=base + bucket, context=context
             )
-        return
-    names = parse_qs(request.target.partition("?")[2], keep_blank_values=True)
-    action = S3_BUCKETS.get(method, method)
-    if "delete" in names:
-        action = "DeleteObject"
-    for (wanted, name), special in S3_SUBRESOURCES.items():
-        if method == wanted and name in names:
-            action = special
-    prefix = names.get("prefix", [""])[0]
-    yield Call(
-        action=f"s3:{action}",
-        resource=f"{base}{bucket}/*" if action == "DeleteObject" else base + bucket,
-        context={"s3:prefix": prefix},
-    )
+    if key and actions == ("PutObject",):
+        yield from _s3_write_headers(http, base, f"{bucket}/{key}")
 
 
-def _lambda(asked: Asked) -> Call:
-    parts = [
-        unquote(part) for part in asked.request.target.partition("?")[0].split("/")
-    ]
-    is_call = len(parts) > 4 and parts[4] == "invocations"  # noqa: PLR2004 - /date/functions/name/...
-    name = parts[3] if len(parts) > 3 else ""  # noqa: PLR2004 - as above
-    arn = (
-        name
+def _s3_write_headers(http: HttpRequest, base: str, path: str) -> Iterator[ApiCall]:
+    for header, action in S3_WRITE_HEADERS.items():
+        if header in http.headers:
+            yield ApiCall(action=f"s3:{action}", resource=base + path)
+    if source := http.headers.get("X-Amz-Copy-Source"):
+        source, _, version = source.partition("?versionId=")
+        yield ApiCall(
+            action="s3:GetObjectVersion" if version else "s3:GetObject",
+            resource=base + unquote(source).lstrip("/"),
+        )
+
+
+def _lambda(request: AwsRequest) -> ApiCall:
+    # /DATE/functions/NAME/invocations
+    parts = [*request.http.target.partition("?")[0].split("/"), "", "", "", ""]
+    is_call = parts[4] == "invocations"
+    name = unquote(parts[3])
+    return ApiCall(
+        action=f"lambda:{'InvokeFunction' if is_call else request.http.method}",
+        resource=name
         if name.startswith("arn:")
-        else asked.where.arn("lambda", f"function:{name}")
+        else request.scope.arn("lambda", f"function:{name}"),
     )
-    word = "InvokeFunction" if is_call else asked.request.method
-    return Call(action=f"lambda:{word}", resource=arn)
 
 
-def _ecs(asked: Asked) -> Sequence[str]:
-    body, where = asked.body, asked.where
+def _ecs(request: AwsRequest) -> Sequence[str]:
+    body = request.body
     cluster = str(body.get("cluster") or "default").rpartition("/")[2]
-    several = body.get("tasks") or ([body["task"]] if "task" in body else [])
-    if asked.action == "RunTask":
-        definition = str(body.get("taskDefinition", "*"))
-        is_arn = definition.startswith("arn:")
-        return [
-            definition if is_arn else where.arn("ecs", f"task-definition/{definition}")
-        ]
-    if several:
-        return [
-            one
-            if str(one).startswith("arn:")
-            else where.arn("ecs", f"task/{cluster}/{one}")
-            for one in several
-        ]
-    names = body.get("services") or ([body["service"]] if "service" in body else [])
-    if names:
-        return [
-            one
-            if str(one).startswith("arn:")
-            else where.arn("ecs", f"service/{cluster}/{one}")
-            for one in names
-        ]
-    return ["*"]
+    if request.action == "RunTask":
+        return _ecs_arns(request, "task-definition", [body.get("taskDefinition", "*")])
+    tasks = body.get("tasks") or ([body["task"]] if "task" in body else [])
+    if tasks:
+        return _ecs_arns(request, f"task/{cluster}", tasks)
+    services = body.get("services") or ([body["service"]] if "service" in body else [])
+    return _ecs_arns(request, f"service/{cluster}", services) or ["*"]
 
 
-def _logs(asked: Asked) -> Sequence[str]:
-    group = asked.body.get("logGroupName")
-    stream = asked.body.get("logStreamName")
+def _ecs_arns(request: AwsRequest, kind: str, names: Sequence[object]) -> list[str]:
+    return [
+        str(name)
+        if str(name).startswith("arn:")
+        else request.scope.arn("ecs", f"{kind}/{name}")
+        for name in names
+    ]
+
+
+def _logs(request: AwsRequest) -> Sequence[str]:
+    group = request.body.get("logGroupName")
+    stream = request.body.get("logStreamName")
     if not group:
-        return [asked.where.arn("logs", "log-group:*")]
+        return [request.scope.arn("logs", "log-group:*")]
     end = f":log-stream:{stream}" if stream else ":*"
-    return [asked.where.arn("logs", f"log-group:{group}{end}")]
+    return [request.scope.arn("logs", f"log-group:{group}{end}")]
 
 
-def _one(*names: str) -> Callable[[Asked], Sequence[str]]:
-    def resources(asked: Asked) -> Sequence[str]:
-        return [str(asked.body[name]) for name in names if name in asked.body] or ["*"]
+def _named_by(*fields: str) -> Callable[[AwsRequest], Sequence[str]]:
+    def resources(request: AwsRequest) -> Sequence[str]:
+        body = request.body
+        return [str(body[name]) for name in fields if name in body] or ["*"]
 
     return resources
 
 
-def _stack(asked: Asked) -> Sequence[str]:
-    name = str(asked.body.get("StackName") or "*")
+def _stack(request: AwsRequest) -> Sequence[str]:
+    name = str(request.body.get("StackName") or "*")
     if name == "*" or name.startswith("arn:"):
         return [name]
-    return [asked.where.arn("cloudformation", f"stack/{name}/*")]
+    return [request.scope.arn("cloudformation", f"stack/{name}/*")]
 
 
-def _anything(_asked: Asked) -> Sequence[str]:
+def _unknown(_request: AwsRequest) -> Sequence[str]:
     return ["*"]
 
 
-RESOURCES: Mapping[str, Callable[[Asked], Sequence[str]]] = {
+RESOURCES: Mapping[str, Callable[[AwsRequest], Sequence[str]]] = {
     "ecs": _ecs,
     "logs": _logs,
-    "secretsmanager": _one("SecretId"),
-    "kms": _one("KeyId"),
-    "sns": _one("TopicArn", "TargetArn"),
+    "secretsmanager": _named_by("SecretId"),
+    "kms": _named_by("KeyId"),
+    "sns": _named_by("TopicArn", "TargetArn"),
     "cloudformation": _stack,
 }
 
 
-def _context(asked: Asked) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if asked.service == "ecs":
-        cluster = str(asked.body.get("cluster") or "default")
+def _context(request: AwsRequest) -> dict[str, str]:
+    body = request.body
+    if request.service == "ecs":
+        cluster = str(body.get("cluster") or "default")
         if not cluster.startswith("arn:"):
-            cluster = asked.where.arn("ecs", f"cluster/{cluster}")
-        found["ecs:cluster"] = cluster
-    if asked.service == "monitoring" and "namespace" in {
-        name.lower() for name in asked.body
-    }:
-        found["cloudwatch:namespace"] = str(
-            asked.body.get("Namespace") or asked.body.get("namespace")
-        )
-    return found
+            cluster = request.scope.arn("ecs", f"cluster/{cluster}")
+        return {"ecs:cluster": cluster}
+    namespace = body.get("Namespace") or body.get("namespace")
+    if request.service == "monitoring" and namespace:
+        return {"cloudwatch:namespace": str(namespace)}
+    return {}
 
 
-def _plain(request: Request) -> bytes:
+def _decompressed(http: HttpRequest) -> bytes:
     """Return a body as it was before the client compressed it."""
-    if request.headers.get("Content-Encoding") != "gzip":
-        return request.body
+    if http.headers.get("Content-Encoding") != "gzip":
+        return http.body
     try:
-        return gzip.decompress(request.body)
+        return gzip.decompress(http.body)
     except (OSError, EOFError, zlib.error):
         return b""
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(body or b"{}")
+        fields = json.loads(body or b"{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}

@@ -1,13 +1,13 @@
-"""The door to AWS for everybody in the rehearsal: what ``AWS_ENDPOINT_URL`` names.
+"""The AWS endpoint of the local environment: what ``AWS_ENDPOINT_URL`` names.
 
-A request with a task's credentials is held against the policies of the task's role
-before anything sees it, and refused in AWS's words. Actions of ECS that concern tasks
-are answered by the agent, everything else by the emulator; metrics are kept on their
-way there, for the alarms. Requests of anybody else, of the person who deploys for
-instance, are not checked.
+A request with a task's credentials is checked against the policies of the task's role
+before it is processed, and refused in AWS's words. The agent answers the actions of ECS
+that concern tasks, the emulator everything else; published metrics are also kept here,
+for the alarms. Requests with other credentials, such as those of a deployment, are not
+checked.
 
 S3 decrypts and encrypts with the caller's rights to the key, so for a bucket with a key
-of its own the caller is asked for that right too.
+of its own the caller needs that right too.
 """
 
 from __future__ import annotations
@@ -16,189 +16,185 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from html import escape
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from local.ecs import aws_calls, put_metric_data
-from local.ecs.aws_calls import Asked, Where
-from local.ecs.credentials import Credentials, InvalidTokenError, Sessions, access_key
-from local.ecs.ecs_api import ApiError, EcsApi
-from local.ecs.emulator_client import EmulatorError
-from local.ecs.metrics import Metrics
-from local.ecs.model import TaskDefinition
-from local.ecs.policy import Call, kms_way
-from local.ecs.roles import AccessDeniedError, Roles
-from local.ecs.web import Answer, Request, Server, ask
+from local.ecs.aws_calls import AwsRequest, AwsScope
+from local.ecs.credentials import (
+    InvalidTokenError,
+    RoleCredentials,
+    TemporaryCredentials,
+    access_key,
+)
+from local.ecs.ecs_api import EcsApi, EcsApiError
+from local.ecs.emulator_client import AWS_ERRORS
+from local.ecs.metrics import MetricStore
+from local.ecs.policy import ApiCall, kms_context
+from local.ecs.roles import AccessDeniedError, RoleAuthorizer
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer, forward
 
 JSON = "application/x-amz-json-1.1"
 CREDENTIALS = "/_local/credentials?role="
 """Where the emulator gets credentials of the role that one of its functions has, so
 that the function's calls are checked too; the role's ARN follows, percent-encoded."""
-WRITES = frozenset({"PUT", "POST"})
+
+KEY_USES = {
+    "s3:GetObject": "kms:Decrypt",
+    "s3:GetObjectVersion": "kms:Decrypt",
+    "s3:PutObject": "kms:GenerateDataKey",
+}
+"""Action on an object -> the action on the key of its bucket that it needs."""
 
 
-class Gateway:
+class AwsProxy:
     """An HTTP server in front of the emulator."""
 
     def __init__(
         self,
         emulator_url: str,
-        where: Where,
-        sessions: Sessions,
-        roles: Roles,
+        scope: AwsScope,
+        credentials: RoleCredentials,
+        roles: RoleAuthorizer,
+        ecs: EcsApi,
         *,
         bucket_key: Callable[[str], str],
-        definition: Callable[[str], TaskDefinition],
-        metrics: Metrics,
+        metrics: MetricStore,
         port: int,
+        on_error: Callable[[str], None],
     ) -> None:
-        """Listen at once; ``attach`` says who answers for tasks."""
-        at = urlsplit(emulator_url)
-        self._upstream = (at.hostname or "127.0.0.1", at.port or 80)
-        self._where = where
-        self._sessions = sessions
+        """Listen at once."""
+        url = urlsplit(emulator_url)
+        self._upstream = (url.hostname or "127.0.0.1", url.port or 80)
+        self._scope = scope
+        self._credentials = credentials
         self._roles = roles
-        self._bucket_key = bucket_key
-        self._definition = definition
-        self._metrics = metrics
-        self._keys: dict[str, str] = {}
-        self._lock = threading.Lock()
-        self._ecs: EcsApi | None = None
-        self._server = Server(self._answer, port=port)
-        self.url = self._server.url
-
-    def attach(self, ecs: EcsApi) -> None:
-        """Let this one answer what concerns tasks."""
         self._ecs = ecs
+        self._bucket_key = bucket_key
+        self._metrics = metrics
+        self._bucket_keys: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._server = HttpServer(self._answer, port=port, on_error=on_error)
+        self.url = self._server.url
 
     def close(self) -> None:
         """Stop serving."""
         self._server.close()
 
-    def _answer(self, request: Request) -> Answer:
-        if request.target.startswith(CREDENTIALS):
-            role = unquote(request.target.removeprefix(CREDENTIALS))
-            return _json(200, self._sessions.issue(role, "function").document())
-        asked = aws_calls.read(request, self._where)
+    def _answer(self, http: HttpRequest) -> HttpResponse:
+        if http.target.startswith(CREDENTIALS):
+            role = unquote(http.target.removeprefix(CREDENTIALS))
+            return _json(200, self._credentials.issue(role, "function").document())
+        request = aws_calls.read(http, self._scope)
         try:
-            session = self._sessions.whose(
-                access_key(dict(request.headers), request.target),
-                request.headers.get("X-Amz-Security-Token") or "",
+            caller = self._credentials.of_key(
+                access_key(dict(http.headers), http.target),
+                http.headers.get("X-Amz-Security-Token") or "",
             )
         except InvalidTokenError:
             return _refusal(
-                asked,
+                request,
                 "InvalidClientTokenId",
                 "The security token included in the request is invalid.",
             )
-        if session:
+        if caller:
             try:
-                self._check(asked, session)
+                self._check(request, caller.role_arn)
             except AccessDeniedError as error:
-                return _refusal(asked, "AccessDenied", str(error))
-        if self._ecs and asked.service == "ecs":
-            return self._answer_ecs(self._ecs, asked)
-        if asked.name == "cloudwatch:PutMetricData":
+                return _refusal(request, "AccessDenied", str(error))
+        if request.service == "ecs":
+            return self._answer_ecs(request)
+        if request.name == "cloudwatch:PutMetricData":
             try:
-                self._publish(asked)
-            except put_metric_data.UnreadableError as error:
-                return _refusal(asked, "InvalidParameterValue", str(error))
-        return self._pass_on(request, session)
+                for metric, datum in put_metric_data.read(request.body, time.time()):
+                    self._metrics.put(metric, datum)
+            except put_metric_data.UnreadableMetricsError as error:
+                return _refusal(request, "InvalidParameterValue", str(error))
+        return self._forward(http, caller)
 
-    def _publish(self, asked: Asked) -> None:
-        for metric, datum in put_metric_data.read(asked.body, time.time()):
-            self._metrics.put(metric, datum)
-
-    def _check(self, asked: Asked, session: Credentials) -> None:
-        for call in aws_calls.calls(asked):
-            self._roles.check(session.role_arn, call)
-        if asked.service == "s3":
-            self._check_key(asked.request, session)
-        if asked.name == "ecs:RunTask":
-            for role in self._roles_of(str(asked.body.get("taskDefinition"))):
-                passed = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
-                self._roles.check(
-                    session.role_arn,
-                    Call(action="iam:PassRole", resource=role, context=passed),
-                )
+    def _check(self, request: AwsRequest, role_arn: str) -> None:
+        for call in aws_calls.calls(request):
+            self._roles.check(role_arn, call)
+            if call.action in KEY_USES and request.http.method != "HEAD":
+                self._check_key(call, role_arn)
+        if request.name == "ecs:RunTask":
+            for passed in self._roles_of(str(request.body.get("taskDefinition"))):
+                context = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
+                call = ApiCall(action="iam:PassRole", resource=passed, context=context)
+                self._roles.check(role_arn, call)
 
     def _roles_of(self, reference: str) -> list[str]:
         try:
-            found = self._definition(reference)
-        except EmulatorError:
+            definition = self._ecs.definition(reference)
+        except AWS_ERRORS:
             return []
-        return [one for one in (found.task_role_arn, found.execution_role_arn) if one]
+        roles = (definition.task_role_arn, definition.execution_role_arn)
+        return [role for role in roles if role]
 
-    def _check_key(self, request: Request, session: Credentials) -> None:
-        bucket, key = aws_calls.bucket_and_key(request.target)
-        if not key or request.method not in {"GET", *WRITES}:
-            return
+    def _check_key(self, call: ApiCall, role_arn: str) -> None:
+        bucket = call.resource.rpartition(":::")[2].partition("/")[0]
         with self._lock:
-            known = self._keys.get(bucket)
-        if known is None:
-            known = self._bucket_key(bucket)
+            key = self._bucket_keys.get(bucket)
+        if key is None:
+            key = self._bucket_key(bucket)
             with self._lock:
-                self._keys[bucket] = known
-        if known.startswith("arn:"):
-            word = "GenerateDataKey" if request.method in WRITES else "Decrypt"
-            way = kms_way("s3", self._where.region)
-            self._roles.check(
-                session.role_arn,
-                Call(action=f"kms:{word}", resource=known, context=way),
-            )
+                self._bucket_keys[bucket] = key
+        if key.startswith("arn:"):
+            context = kms_context("s3", self._scope.region)
+            action = KEY_USES[call.action]
+            key_call = ApiCall(action=action, resource=key, context=context)
+            self._roles.check(role_arn, key_call)
 
-    def _answer_ecs(self, ecs: EcsApi, asked: Asked) -> Answer:
-        if ecs.knows(asked.action):
+    def _answer_ecs(self, request: AwsRequest) -> HttpResponse:
+        if self._ecs.knows(request.action):
             try:
-                return _json(200, ecs.answer(asked.action, asked.body))
-            except ApiError as error:
+                return _json(200, self._ecs.answer(request.action, request.body))
+            except EcsApiError as error:
                 return _json(400, error.body())
-        answer = self._pass_on(asked.request, None)
-        if asked.action == "DescribeServices" and answer.status == 200:  # noqa: PLR2004 - OK
-            return _json(200, ecs.overlay(json.loads(answer.body)))
-        return answer
+        response = self._forward(request.http, None)
+        if request.action == "DescribeServices" and response.status == 200:  # noqa: PLR2004 - OK
+            return _json(200, self._ecs.overlay(json.loads(response.body)))
+        return response
 
-    def _pass_on(self, request: Request, session: Credentials | None) -> Answer:
+    def _forward(
+        self, http: HttpRequest, caller: TemporaryCredentials | None
+    ) -> HttpResponse:
         """Ask the emulator, which takes the access key for the account."""
         extra = [("Host", f"{self._upstream[0]}:{self._upstream[1]}")]
-        if session:
-            account = self._where.account
-            signed = request.headers.get("Authorization") or ""
+        if caller:
+            account = self._scope.account
+            signed = http.headers.get("Authorization") or ""
             extra += [
-                ("Authorization", signed.replace(session.access_key, account)),
+                ("Authorization", signed.replace(caller.access_key, account)),
                 ("X-Amz-Security-Token", ""),
             ]
-            request = Request(
-                method=request.method,
-                target=request.target.replace(session.access_key, account),
-                headers=request.headers,
-                body=request.body,
-                client=request.client,
-            )
+            target = http.target.replace(caller.access_key, account)
+            http = replace(http, target=target)
         try:
-            return ask(*self._upstream, request, extra=extra)
+            return forward(*self._upstream, http, extra=extra)
         except (OSError, HTTPException) as error:
             text = f"the emulator does not answer: {type(error).__name__}: {error}"
-            return Answer(503, text.encode(), (("Content-Type", "text/plain"),))
+            return HttpResponse(503, text.encode(), (("Content-Type", "text/plain"),))
 
 
-def _json(status: int, body: dict[str, Any]) -> Answer:
+def _json(status: int, body: dict[str, Any]) -> HttpResponse:
     text = json.dumps(body, default=str).encode()
-    return Answer(status, text, (("Content-Type", JSON),))
+    return HttpResponse(status, text, (("Content-Type", JSON),))
 
 
-def _refusal(asked: Asked, code: str, message: str) -> Answer:
+def _refusal(request: AwsRequest, code: str, message: str) -> HttpResponse:
     """Refuse in the form that the service's clients read."""
-    if asked.request.headers.get("X-Amz-Target") or asked.service in {"lambda", "ecs"}:
+    is_json = request.http.headers.get("X-Amz-Target")
+    if is_json or request.service in {"lambda", "ecs"}:
         name = f"{code}Exception" if code == "AccessDenied" else code
-        status = 403 if asked.service == "lambda" else 400
-        answer = _json(status, {"__type": name, "message": message})
-        return Answer(
-            answer.status, answer.body, (*answer.headers, ("X-Amzn-Errortype", name))
-        )
-    text = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
-    if asked.service != "s3":
+        status = 403 if request.service == "lambda" else 400
+        response = _json(status, {"__type": name, "message": message})
+        headers = (*response.headers, ("X-Amzn-Errortype", name))
+        return replace(response, headers=headers)
+    error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    if request.service != "s3":
         error = f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>"
-    return Answer(403, error.encode(), (("Content-Type", "text/xml"),))
+    return HttpResponse(403, error.encode(), (("Content-Type", "text/xml"),))

@@ -1,7 +1,7 @@
-"""Credentials of roles, and whom a request comes from by its credentials.
+"""Temporary credentials of roles, and the caller of a request by its credentials.
 
-Only key and session token are compared; the signature is not, because the emulator
-does not check it either. Nobody here has a reason to forge one.
+Only key and session token are compared. The signature is not verified: the emulator
+does not verify it either, and nothing on this machine has a reason to forge one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ CREDENTIAL = re.compile(r"(?:Credential=|X-Amz-Credential=)([^/%,&]+)(?:/|%2F)")
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """What a task gets for its role."""
+class TemporaryCredentials:
+    """Temporary credentials of a role."""
 
     role_arn: str
     access_key: str
@@ -46,25 +46,25 @@ class Credentials:
 
 
 class InvalidTokenError(Exception):
-    """Credentials that this agent handed out, with a token that it did not."""
+    """Credentials that this agent issued, with a wrong or expired token."""
 
 
-class Sessions:
-    """The sessions of all roles."""
+class RoleCredentials:
+    """Issues credentials of roles and recognises them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_key: dict[str, Credentials] = {}
-        self._latest: dict[str, Credentials] = {}
+        self._by_key: dict[str, TemporaryCredentials] = {}
+        self._latest: dict[str, TemporaryCredentials] = {}
 
-    def issue(self, role_arn: str, session: str) -> Credentials:
-        """Return credentials of a role for one task, which have some life left."""
+    def issue(self, role_arn: str, session: str) -> TemporaryCredentials:
+        """Return credentials of a role for one session, renewed before they expire."""
         name = f"{role_arn} {session}"
         with self._lock:
             latest = self._latest.get(name)
             if latest and latest.expires - time.time() > RENEWED_BEFORE_SECONDS:
                 return latest
-            new = Credentials(
+            new = TemporaryCredentials(
                 role_arn=role_arn,
                 access_key=f"ASIA{secrets.token_hex(8).upper()}",
                 secret_key=secrets.token_urlsafe(30),
@@ -74,18 +74,21 @@ class Sessions:
             self._by_key[new.access_key] = self._latest[name] = new
             return new
 
-    def whose(self, access_key: str, token: str) -> Credentials | None:
-        """Return the session of an access key, or None for a key of somebody else.
+    def of_key(self, access_key: str, token: str) -> TemporaryCredentials | None:
+        """Return the credentials of an access key, or None if not issued here.
 
         Raises InvalidTokenError.
         """
         with self._lock:
-            found = self._by_key.get(access_key)
-        if found is None:
+            credentials = self._by_key.get(access_key)
+        if credentials is None:
             return None
-        if not hmac.compare_digest(found.token, token) or found.expires < time.time():
+        if (
+            not hmac.compare_digest(credentials.token, token)
+            or credentials.expires < time.time()
+        ):
             raise InvalidTokenError(access_key)
-        return found
+        return credentials
 
 
 def access_key(headers: Mapping[str, str], target: str) -> str:

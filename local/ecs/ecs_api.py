@@ -1,7 +1,7 @@
-"""The actions of the ECS API that concern tasks, answered from the agent's own state.
+"""The actions of the ECS API that concern tasks, answered from the task registry.
 
-The emulator knows what was asked for and answers the rest of ECS. Of these actions it
-could only say what it imagines: a task there runs the moment it is asked for.
+The emulator holds the desired state and answers the rest of ECS. It runs no task: there
+a task is RUNNING the moment it is requested.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from local.ecs.emulator_client import EmulatorError
+from local.ecs.container_host import ContainerHost
+from local.ecs.emulator_client import AWS_ERRORS
+from local.ecs.model import TaskDefinition
 from local.ecs.protection import ProtectionRefusedError
-from local.ecs.services import Kept
-from local.ecs.task import Running, Task
-
-if TYPE_CHECKING:
-    from local.ecs.agent import Agent
+from local.ecs.task import EcsTask, TaskContainer
+from local.ecs.task_registry import ServiceState, TaskRegistry
 
 TASKS_AT_ONCE = 10
 """What UpdateTaskProtection takes."""
@@ -25,7 +24,7 @@ TASKS_AT_ONCE = 10
 Body = Mapping[str, Any]
 
 
-class ApiError(Exception):
+class EcsApiError(Exception):
     """An error in the words of ECS."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -38,11 +37,13 @@ class ApiError(Exception):
 
 
 class EcsApi:
-    """Answers for the agent."""
+    """Answers from the task registry."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        self._by_token: dict[str, tuple[str, list[str]]] = {}
+    def __init__(self, registry: TaskRegistry, host: ContainerHost) -> None:
+        self._registry = registry
+        self._host = host
+        self._requests: dict[str, tuple[str, list[str]]] = {}
+        """Client token -> digest of its request and the tasks that it started."""
         self._actions: Mapping[str, Callable[[Body], dict[str, Any]]] = {
             "RunTask": self._run_task,
             "StopTask": self._stop_task,
@@ -52,23 +53,27 @@ class EcsApi:
             "GetTaskProtection": self._get_protection,
         }
 
+    def definition(self, reference: str) -> TaskDefinition:
+        """Return a task definition by ARN, family:revision or family."""
+        return self._host.definition(reference)
+
     def knows(self, action: str) -> bool:
         """Return whether the action is answered here."""
         return action in self._actions
 
     def answer(self, action: str, body: Body) -> dict[str, Any]:
-        """Return the answer. Raises ApiError."""
-        with self._agent.lock:
+        """Return the answer. Raises EcsApiError."""
+        with self._registry.lock:
             return self._actions[action](body)
 
     def overlay(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return the emulator's DescribeServices with what really runs."""
-        with self._agent.lock:
-            for one in answer.get("services", []):
-                kept = self._agent.services.kept.get(one["serviceArn"])
-                one.update(
-                    self._standing(kept, one)
-                    if kept
+        """Return the emulator's DescribeServices with the tasks that really run."""
+        with self._registry.lock:
+            for service in answer.get("services", []):
+                state = self._registry.services.get(service["serviceArn"])
+                service.update(
+                    self._actual(state, service)
+                    if state
                     else {"runningCount": 0, "pendingCount": 0}
                 )
         return answer
@@ -76,22 +81,22 @@ class EcsApi:
     def _run_task(self, body: Body) -> dict[str, Any]:
         cluster = self._cluster(body)
         try:
-            definition = self._agent.definition(body["taskDefinition"])
-        except EmulatorError as error:
-            raise ApiError("ClientException", "TaskDefinition not found.") from error
+            definition = self.definition(body["taskDefinition"])
+        except AWS_ERRORS as error:
+            raise EcsApiError("ClientException", "TaskDefinition not found.") from error
         token = str(body.get("clientToken") or "")
-        asked = hashlib.sha256(
+        digest = hashlib.sha256(
             json.dumps(body, sort_keys=True, default=str).encode()
         ).hexdigest()
-        if token in self._by_token:
-            before, arns = self._by_token[token]
-            if before != asked:
-                raise ApiError(
+        if token in self._requests:
+            earlier, arns = self._requests[token]
+            if earlier != digest:
+                raise EcsApiError(
                     "ConflictException", "The clientToken was used for another request."
                 )
             return {"tasks": [self._task(arn) for arn in arns], "failures": []}
-        made = [
-            self._agent.run(
+        tasks = [
+            self._host.run(
                 cluster,
                 definition,
                 overrides=body.get("overrides") or {},
@@ -101,13 +106,13 @@ class EcsApi:
             for _ in range(int(body.get("count") or 1))
         ]
         if token:
-            self._by_token[token] = (asked, [task.arn for task in made])
-        return {"tasks": [described(task) for task in made], "failures": []}
+            self._requests[token] = (digest, [task.arn for task in tasks])
+        return {"tasks": [described(task) for task in tasks], "failures": []}
 
     def _stop_task(self, body: Body) -> dict[str, Any]:
-        task = self._find(str(body.get("task", "")))
+        task = self._registry.find(str(body.get("task", "")))
         if task is None:
-            raise ApiError(
+            raise EcsApiError(
                 "InvalidParameterException", "The referenced task was not found."
             )
         task.stop(body.get("reason") or "Task stopped by user", "UserInitiated")
@@ -115,25 +120,25 @@ class EcsApi:
 
     def _describe_tasks(self, body: Body) -> dict[str, Any]:
         self._cluster(body)
-        found: list[dict[str, Any]] = []
+        tasks: list[dict[str, Any]] = []
         failures: list[dict[str, str]] = []
         for reference in body.get("tasks") or ():
-            task = self._find(reference)
+            task = self._registry.find(reference)
             if task:
-                found.append(described(task))
+                tasks.append(described(task))
             else:
                 failures.append({"arn": reference, "reason": "MISSING"})
-        return {"tasks": found, "failures": failures}
+        return {"tasks": tasks, "failures": failures}
 
     def _list_tasks(self, body: Body) -> dict[str, Any]:
         cluster = self._cluster(body)
-        wanted = body.get("desiredStatus") or "RUNNING"
+        status = body.get("desiredStatus") or "RUNNING"
         service = str(body.get("serviceName") or "").rpartition("/")[2]
         arns = [
             task.arn
-            for task in self._agent.tasks.values()
+            for task in self._registry.tasks.values()
             if task.cluster_arn == cluster
-            and (wanted == "RUNNING") == task.is_wanted
+            and (status == "RUNNING") == task.should_run
             and (not service or task.service_name == service)
             and body.get("family") in {None, "", task.definition.family}
             and body.get("startedBy") in {None, "", task.started_by}
@@ -144,20 +149,20 @@ class EcsApi:
         self._cluster(body)
         references = list(body.get("tasks") or ())
         if not 1 <= len(references) <= TASKS_AT_ONCE:
-            raise ApiError(
+            raise EcsApiError(
                 "InvalidParameterException", f"Name 1 to {TASKS_AT_ONCE} tasks."
             )
         tasks: list[dict[str, Any]] = []
         failures: list[dict[str, str]] = []
         for reference in references:
-            task = self._find(reference)
-            if task is None or not task.is_wanted:
+            task = self._registry.find(reference)
+            if task is None or not task.should_run:
                 failures.append({"arn": reference, "reason": "TASK_NOT_FOUND"})
                 continue
             try:
-                self._agent.protect(
+                self._registry.protect(
                     task,
-                    is_wanted=bool(body["protectionEnabled"]),
+                    is_enabled=bool(body["protectionEnabled"]),
                     minutes=body.get("expiresInMinutes"),
                 )
             except ProtectionRefusedError as error:
@@ -165,66 +170,60 @@ class EcsApi:
                     {"arn": task.arn, "reason": error.reason, "detail": str(error)}
                 )
             except ValueError as error:
-                raise ApiError("InvalidParameterException", str(error)) from error
+                raise EcsApiError("InvalidParameterException", str(error)) from error
             else:
-                tasks.append(self._agent.protection_of(task))
+                tasks.append(self._registry.protection_of(task))
         return {"protectedTasks": tasks, "failures": failures}
 
     def _get_protection(self, body: Body) -> dict[str, Any]:
         self._cluster(body)
-        references = body.get("tasks") or list(self._agent.tasks)
+        references = body.get("tasks") or list(self._registry.tasks)
         tasks: list[dict[str, Any]] = []
         failures: list[dict[str, str]] = []
         for reference in references:
-            task = self._find(reference)
+            task = self._registry.find(reference)
             if task is None:
                 failures.append({"arn": reference, "reason": "TASK_NOT_FOUND"})
                 continue
             try:
-                tasks.append(self._agent.protection_of(task))
+                tasks.append(self._registry.protection_of(task))
             except ProtectionRefusedError as error:
                 failures.append({"arn": task.arn, "reason": error.reason})
         return {"protectedTasks": tasks, "failures": failures}
 
     def _cluster(self, body: Body) -> str:
-        arn = self._agent.cluster_arn(str(body.get("cluster") or "default"))
+        arn = self._host.cluster_arn(str(body.get("cluster") or "default"))
         if not arn:
-            raise ApiError("ClusterNotFoundException", "Cluster not found.")
+            raise EcsApiError("ClusterNotFoundException", "Cluster not found.")
         return arn
 
-    def _find(self, reference: str) -> Task | None:
-        return self._agent.tasks.get(reference.rpartition("/")[2])
-
     def _task(self, arn: str) -> dict[str, Any]:
-        task = self._find(arn)
+        task = self._registry.find(arn)
         return described(task) if task else {"taskArn": arn, "lastStatus": "STOPPED"}
 
-    def _standing(self, kept: Kept, found: Mapping[str, Any]) -> dict[str, Any]:
-        own = [
-            task
-            for task in self._agent.tasks.values()
-            if task.service_name == kept.service.name
-            and task.cluster_arn == kept.service.cluster_arn
-        ]
-        template = (found.get("deployments") or [{}])[0]
+    def _actual(
+        self, state: ServiceState, description: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        own = self._registry.tasks_of(state.service)
+        template = (description.get("deployments") or [{}])[0]
         deployments = []
-        for one in kept.deployments:
-            some = [task for task in own if task.deployment_id == one.id]
-            is_primary = one is kept.primary
+        for deployment in state.deployments:
+            tasks = [task for task in own if task.deployment_id == deployment.id]
+            is_primary = deployment is state.primary
             deployments.append(
                 {
                     **template,
-                    "id": one.id,
+                    "id": deployment.id,
                     "status": "PRIMARY" if is_primary else "ACTIVE",
-                    "taskDefinition": one.definition_arn,
-                    "desiredCount": kept.service.desired if is_primary else 0,
-                    **_counts(some),
-                    "failedTasks": one.failures,
-                    "createdAt": one.created,
-                    "updatedAt": one.created,
-                    "rolloutState": one.rollout.value,
-                    "rolloutStateReason": one.reason
-                    or f"ECS deployment {one.id} in progress.",
+                    "taskDefinition": deployment.definition_arn,
+                    "desiredCount": state.service.desired if is_primary else 0,
+                    **_counts(tasks),
+                    "failedTasks": deployment.failures,
+                    "createdAt": deployment.created,
+                    "updatedAt": deployment.created,
+                    "rolloutState": deployment.rollout.value,
+                    "rolloutStateReason": deployment.reason
+                    or f"ECS deployment {deployment.id} in progress.",
                 }
             )
         return {
@@ -232,12 +231,12 @@ class EcsApi:
             "deployments": deployments,
             "events": [
                 {"id": f"{at:.6f}-{number}", "createdAt": at, "message": text}
-                for number, (at, text) in enumerate(kept.events)
+                for number, (at, text) in enumerate(state.events)
             ],
         }
 
 
-def _counts(tasks: list[Task]) -> dict[str, int]:
+def _counts(tasks: list[EcsTask]) -> dict[str, int]:
     return {
         "runningCount": sum(task.status == "RUNNING" for task in tasks),
         "pendingCount": sum(
@@ -246,7 +245,7 @@ def _counts(tasks: list[Task]) -> dict[str, int]:
     }
 
 
-def described(task: Task) -> dict[str, Any]:
+def described(task: EcsTask) -> dict[str, Any]:
     """Return a task as DescribeTasks shows it."""
     times = {
         "createdAt": task.created,
@@ -255,14 +254,14 @@ def described(task: Task) -> dict[str, Any]:
         "stoppedAt": task.stopped,
         "executionStoppedAt": task.stopped,
     }
-    ended = {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
+    reasons = {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
     return {
         "taskArn": task.arn,
         "clusterArn": task.cluster_arn,
         "taskDefinitionArn": task.definition.arn,
-        "containers": [_container(task, one) for one in task.containers],
+        "containers": [_container(task, container) for container in task.containers],
         "lastStatus": task.status,
-        "desiredStatus": "RUNNING" if task.is_wanted else "STOPPED",
+        "desiredStatus": "RUNNING" if task.should_run else "STOPPED",
         "healthStatus": task.health.value,
         "group": task.group,
         "startedBy": task.started_by,
@@ -281,28 +280,28 @@ def described(task: Task) -> dict[str, Any]:
                 "type": "ElasticNetworkInterface",
                 "status": "DELETED" if task.is_over else "ATTACHED",
                 "details": [
-                    {"name": "privateIPv4Address", "value": task.place.address}
+                    {"name": "privateIPv4Address", "value": task.sandbox.address}
                 ],
             }
         ],
         **{name: at for name, at in times.items() if at},
-        **{name: text for name, text in ended.items() if text},
+        **{name: text for name, text in reasons.items() if text},
     }
 
 
-def _container(task: Task, one: Running) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "containerArn": f"{task.arn.replace(':task/', ':container/')}/{one.token}",
+def _container(task: EcsTask, container: TaskContainer) -> dict[str, Any]:
+    description: dict[str, Any] = {
+        "containerArn": task.container_arn(container),
         "taskArn": task.arn,
-        "name": one.definition.name,
-        "image": one.definition.image,
-        "runtimeId": f"{task.id}-{one.token[:10]}",
-        "lastStatus": one.status,
-        "healthStatus": one.health.value,
-        "networkInterfaces": [{"privateIpv4Address": task.place.address}],
+        "name": container.definition.name,
+        "image": container.definition.image,
+        "runtimeId": f"{task.id}-{container.token[:10]}",
+        "lastStatus": container.status,
+        "healthStatus": container.health.value,
+        "networkInterfaces": [{"privateIpv4Address": task.sandbox.address}],
     }
-    if one.exit_code is not None:
-        found["exitCode"] = one.exit_code
-    if one.reason:
-        found["reason"] = one.reason
-    return found
+    if container.exit_code is not None:
+        description["exitCode"] = container.exit_code
+    if container.reason:
+        description["reason"] = container.reason
+    return description

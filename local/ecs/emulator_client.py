@@ -1,7 +1,7 @@
-"""Every call that the agent itself makes to the emulator, so that tests fake one thing.
+"""Client of the emulator: every call that the agent itself makes.
 
-These calls carry the emulator's own account and are not checked; what the agent does
-in the name of an execution role is checked by whoever asks for it.
+These calls carry the emulator's own account and are not checked; the callers check what
+the agent does on behalf of an execution role.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from local.ecs.model import Service, TaskDefinition
-from local.ecs.policy import Permissions, Statement, statements
+from local.ecs.model import EcsService, TaskDefinition
+from local.ecs.policy import RolePermissions, Statement, statements
 from local.emulator import control_client
 
 DESCRIBE_AT_ONCE = 10
@@ -33,16 +30,16 @@ QUICK = Config(
     max_pool_connections=20,
 )
 
-EmulatorError = (ClientError, BotoCoreError)
-"""What a call may raise."""
+AWS_ERRORS = (ClientError, BotoCoreError)
+"""What every call may raise."""
 
 
 class SecretError(Exception):
-    """A secret that a container needs is not to be had."""
+    """A secret of a container cannot be read."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class ListenerRule:
     """A rule of a listener, as ELB describes it."""
 
     priority: float
@@ -57,12 +54,12 @@ class Listener:
     arn: str
     port: int
     protocol: str
-    rules: tuple[Rule, ...]
+    rules: tuple[ListenerRule, ...]
 
 
 @dataclass(frozen=True)
 class TargetGroup:
-    """A target group and how it looks after its targets; times in seconds."""
+    """A target group and its health check; times in seconds."""
 
     arn: str
     path: str
@@ -73,8 +70,8 @@ class TargetGroup:
     unhealthy_after: int
 
 
-class Emulator:
-    """The emulator's APIs, as the agent needs them."""
+class EmulatorClient:
+    """The calls that the agent makes to the emulator's APIs."""
 
     def __init__(self, url: str, *, region: str, account: str) -> None:
         session = boto3.Session(
@@ -96,9 +93,9 @@ class Emulator:
 
     # ECS.
 
-    def services(self) -> list[Service]:
+    def services(self) -> list[EcsService]:
         """Return every active service of every cluster."""
-        found: list[Service] = []
+        services: list[EcsService] = []
         for cluster in self.ecs.list_clusters()["clusterArns"]:
             arns: list[str] = []
             for page in self.ecs.get_paginator("list_services").paginate(
@@ -106,14 +103,14 @@ class Emulator:
             ):
                 arns += page["serviceArns"]
             for start in range(0, len(arns), DESCRIBE_AT_ONCE):
-                some = arns[start : start + DESCRIBE_AT_ONCE]
-                answer = self.ecs.describe_services(cluster=cluster, services=some)
-                found += [
-                    Service.of(one)
-                    for one in answer["services"]
-                    if one["status"] == "ACTIVE"
+                batch = arns[start : start + DESCRIBE_AT_ONCE]
+                answer = self.ecs.describe_services(cluster=cluster, services=batch)
+                services += [
+                    EcsService.of(description)
+                    for description in answer["services"]
+                    if description["status"] == "ACTIVE"
                 ]
-        return found
+        return services
 
     def definition(self, reference: str) -> TaskDefinition:
         """Return a task definition by ARN, family:revision or family."""
@@ -122,10 +119,10 @@ class Emulator:
 
     def cluster_arn(self, reference: str) -> str:
         """Return the ARN of a cluster by name or ARN; nothing if there is none."""
-        found = self.ecs.describe_clusters(clusters=[reference])["clusters"]
-        return str(found[0]["clusterArn"]) if found else ""
+        clusters = self.ecs.describe_clusters(clusters=[reference])["clusters"]
+        return str(clusters[0]["clusterArn"]) if clusters else ""
 
-    def go_back(self, service: Service, definition_arn: str) -> None:
+    def go_back(self, service: EcsService, definition_arn: str) -> None:
         """Make an older task definition the service's own, as a rollback does."""
         self.ecs.update_service(
             cluster=service.cluster_arn,
@@ -135,16 +132,16 @@ class Emulator:
 
     def desired(self, cluster: str, service: str) -> int:
         """Return a service's desired count. Raises LookupError if there is none."""
-        found = self.ecs.describe_services(cluster=cluster, services=[service])
-        for one in found["services"]:
-            return int(one["desiredCount"])
+        answer = self.ecs.describe_services(cluster=cluster, services=[service])
+        for description in answer["services"]:
+            return int(description["desiredCount"])
         raise LookupError(f"cluster {cluster} has no service {service}")
 
     def set_desired(self, cluster: str, service: str, count: int) -> None:
         """Change a service's desired count, as Application Auto Scaling does."""
         self.ecs.update_service(cluster=cluster, service=service, desiredCount=count)
 
-    # What was launched.
+    # CloudFormation.
 
     def launched(self, types: Sequence[str]) -> list[Mapping[str, Any]]:
         """Return the launched resources of some types. Raises OSError."""
@@ -160,14 +157,14 @@ class Emulator:
         fields = value_from.split(":")
         arn = ":".join(fields[:7])
         key, stage, version = (*fields[7:], "", "", "")[:3]
-        asked = {"SecretId": arn}
+        request = {"SecretId": arn}
         if stage:
-            asked["VersionStage"] = stage
+            request["VersionStage"] = stage
         if version:
-            asked["VersionId"] = version
+            request["VersionId"] = version
         try:
-            answer = self._secrets.get_secret_value(**asked)
-        except EmulatorError as error:
+            answer = self._secrets.get_secret_value(**request)
+        except AWS_ERRORS as error:
             raise SecretError(
                 f"unable to retrieve secret from asm: {arn}: {error}"
             ) from error
@@ -175,36 +172,36 @@ class Emulator:
         if not key:
             return answer["ARN"], text
         try:
-            found = json.loads(text)[key]
+            value = json.loads(text)[key]
         except (ValueError, TypeError, KeyError) as error:
             # The value itself must not be in a message.
             raise SecretError(
                 f"retrieved secret from Secrets Manager did not contain json key "
                 f"{key}: {arn}"
             ) from error
-        return answer["ARN"], found if isinstance(found, str) else json.dumps(found)
+        return answer["ARN"], value if isinstance(value, str) else json.dumps(value)
 
     def secret_key(self, arn: str) -> str:
         """Return the ARN of the KMS key that a secret is encrypted with, or nothing."""
         try:
-            found = self._secrets.describe_secret(SecretId=arn)
-        except EmulatorError:
+            answer = self._secrets.describe_secret(SecretId=arn)
+        except AWS_ERRORS:
             return ""
-        key = str(found.get("KmsKeyId") or "")
+        key = str(answer.get("KmsKeyId") or "")
         return key if key.startswith("arn:") else ""
 
     # IAM.
 
-    def permissions(self, role_arn: str) -> Permissions:
-        """Return what a role may do."""
+    def permissions(self, role_arn: str) -> RolePermissions:
+        """Return the permissions of a role."""
         name = role_arn.rpartition("/")[2]
         role = self._iam.get_role(RoleName=name)["Role"]
         documents = [
-            self._document(one["PolicyArn"])
+            self._document(attached["PolicyArn"])
             for page in self._iam.get_paginator("list_attached_role_policies").paginate(
                 RoleName=name
             )
-            for one in page["AttachedPolicies"]
+            for attached in page["AttachedPolicies"]
         ]
         for inline in self._iam.list_role_policies(RoleName=name)["PolicyNames"]:
             answer = self._iam.get_role_policy(RoleName=name, PolicyName=inline)
@@ -213,7 +210,7 @@ class Emulator:
         limit: tuple[Statement, ...] | None = None
         if boundary:
             limit = statements([self._document(boundary)])
-        return Permissions(statements(documents), limit)
+        return RolePermissions(statements(documents), limit)
 
     def _document(self, policy_arn: str) -> Mapping[str, Any]:
         version = self._iam.get_policy(PolicyArn=policy_arn)["Policy"]
@@ -228,10 +225,10 @@ class Emulator:
     def bucket_key(self, bucket: str) -> str:
         """Return the ARN of the KMS key that a bucket encrypts with, or nothing."""
         try:
-            found = self._buckets.get_bucket_encryption(Bucket=bucket)
-        except EmulatorError:
+            answer = self._buckets.get_bucket_encryption(Bucket=bucket)
+        except AWS_ERRORS:
             return ""
-        rules = found["ServerSideEncryptionConfiguration"]["Rules"]
+        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
         default = rules[0].get("ApplyServerSideEncryptionByDefault") or {}
         return str(default.get("KMSMasterKeyID") or "")
 
@@ -261,37 +258,39 @@ class Emulator:
             listeners = self._balancers.describe_listeners(
                 LoadBalancerArn=balancer["LoadBalancerArn"]
             )["Listeners"]
-            for one in listeners:
-                rules = self._balancers.describe_rules(ListenerArn=one["ListenerArn"])
-                found = [
-                    Rule(
+            for listener in listeners:
+                answer = self._balancers.describe_rules(
+                    ListenerArn=listener["ListenerArn"]
+                )
+                rules = [
+                    ListenerRule(
                         priority=float(rule["Priority"]),
                         conditions=tuple(rule["Conditions"]),
                         action=rule["Actions"][-1],
                     )
-                    for rule in rules["Rules"]
+                    for rule in answer["Rules"]
                     if not rule.get("IsDefault")
                 ]
-                default = Rule(float("inf"), (), one["DefaultActions"][-1])
+                default = ListenerRule(float("inf"), (), listener["DefaultActions"][-1])
                 yield Listener(
-                    arn=one["ListenerArn"],
-                    port=int(one["Port"]),
-                    protocol=one["Protocol"],
-                    rules=(*sorted(found, key=lambda rule: rule.priority), default),
+                    arn=listener["ListenerArn"],
+                    port=int(listener["Port"]),
+                    protocol=listener["Protocol"],
+                    rules=(*sorted(rules, key=lambda rule: rule.priority), default),
                 )
 
     def target_groups(self) -> list[TargetGroup]:
         """Return all target groups."""
-        found = self._balancers.describe_target_groups()["TargetGroups"]
+        answer = self._balancers.describe_target_groups()["TargetGroups"]
         return [
             TargetGroup(
-                arn=one["TargetGroupArn"],
-                path=one.get("HealthCheckPath") or "/",
-                codes=(one.get("Matcher") or {}).get("HttpCode") or "200",
-                interval=float(one.get("HealthCheckIntervalSeconds") or 30),
-                timeout=float(one.get("HealthCheckTimeoutSeconds") or 5),
-                healthy_after=int(one.get("HealthyThresholdCount") or 5),
-                unhealthy_after=int(one.get("UnhealthyThresholdCount") or 2),
+                arn=group["TargetGroupArn"],
+                path=group.get("HealthCheckPath") or "/",
+                codes=(group.get("Matcher") or {}).get("HttpCode") or "200",
+                interval=float(group.get("HealthCheckIntervalSeconds") or 30),
+                timeout=float(group.get("HealthCheckTimeoutSeconds") or 5),
+                healthy_after=int(group.get("HealthyThresholdCount") or 5),
+                unhealthy_after=int(group.get("UnhealthyThresholdCount") or 2),
             )
-            for one in found
+            for group in answer
         ]

@@ -21,9 +21,9 @@ BINARY: Mapping[type[ast.operator], Callable[[float, float], Value]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     # CloudWatch drops a point that divides by zero.
-    ast.Div: lambda one, other: one / other if other else None,
+    ast.Div: lambda left, right: left / right if right else None,
 }
-COMPARED: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Lt: operator.lt,
@@ -33,7 +33,7 @@ COMPARED: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 
 
-class Expression:
+class MetricExpression:
     """A formula over the metrics of an alarm. Raises UnsupportedError."""
 
     def __init__(self, text: str) -> None:
@@ -56,34 +56,34 @@ class Expression:
         return self._of(self._tree, values)
 
     def _of(self, node: ast.expr, values: Values) -> Value:
-        found: Value
+        result: Value
         match node:
             case ast.Constant(value=int() | float() as number):
-                found = float(number)
+                result = float(number)
             case ast.Name(id=name) if name in values:
-                found = values[name]
+                result = values[name]
             case ast.BinOp(op=sign, left=left, right=right) if type(sign) in BINARY:
-                found = self._both(BINARY[type(sign)], left, right, values)
+                result = self._both(BINARY[type(sign)], left, right, values)
             case ast.Compare(left=left, ops=[sign], comparators=[right]) if (
-                type(sign) in COMPARED
+                type(sign) in COMPARISONS
             ):
-                found = self._both(COMPARED[type(sign)], left, right, values)
+                result = self._both(COMPARISONS[type(sign)], left, right, values)
             case ast.Call(
                 func=ast.Name(id="FILL"),
                 args=[inner, ast.Constant(value=int() | float() as number)],
                 keywords=[],
             ):
-                known = self._of(inner, values)
-                found = float(number) if known is None else known
+                value = self._of(inner, values)
+                result = float(number) if value is None else value
             case ast.Call(
                 func=ast.Name(id="IF"), args=[condition, then, other], keywords=[]
             ):
-                decided = self._of(condition, values)
-                chosen = (self._of(then, values), self._of(other, values))
-                found = None if decided is None else chosen[not decided]
+                holds = self._of(condition, values)
+                branches = (self._of(then, values), self._of(other, values))
+                result = None if holds is None else branches[not holds]
             case _:
                 raise self._unsupported(ast.unparse(node))
-        return found
+        return result
 
     def _both(
         self,
@@ -92,11 +92,11 @@ class Expression:
         right: ast.expr,
         values: Values,
     ) -> Value:
-        one, other = self._of(left, values), self._of(right, values)
-        if one is None or other is None:
+        first, second = self._of(left, values), self._of(right, values)
+        if first is None or second is None:
             return None
-        found = act(one, other)
-        return None if found is None else float(found)
+        result = act(first, second)
+        return None if result is None else float(result)
 
     def _unsupported(self, what: str) -> UnsupportedError:
         return UnsupportedError(f"the expression {self.text!r} holds {what}")

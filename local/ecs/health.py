@@ -12,26 +12,26 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
-from local.ecs.model import HealthCheck
+from local.ecs.model import ContainerHealthCheck
 
 SHOWN_CHARACTERS = 500
 """Of a failed check's output."""
 
 
-class Health(Enum):
-    """What ECS says of a container or a task."""
+class HealthStatus(Enum):
+    """Health of a container or a task, as ECS reports it."""
 
     UNKNOWN = "UNKNOWN"
     HEALTHY = "HEALTHY"
     UNHEALTHY = "UNHEALTHY"
 
 
-class Checkup:
-    """Runs a container's health check again and again, without waiting for it."""
+class HealthChecker:
+    """Runs a container's health check at its interval, without blocking."""
 
     def __init__(
         self,
-        check: HealthCheck,
+        check: ContainerHealthCheck,
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
@@ -48,11 +48,11 @@ class Checkup:
         self._probe_seconds = probe_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
-        self._begun = 0.0
+        self._check_started = 0.0
         self._failures = 0
-        self.health = Health.UNKNOWN
+        self.health = HealthStatus.UNKNOWN
         self._next = started + self._pause(started)
-        self.said = ""
+        self.output = ""
         """The output of the last check that failed."""
 
     def step(self, now: float) -> None:
@@ -62,17 +62,17 @@ class Checkup:
                 self._begin(now)
             return
         code = self._process.poll()
-        is_late = now - self._begun > self._check.timeout
+        is_late = now - self._check_started > self._check.timeout
         if code is None and not is_late:
             return
         if code is None:
             self._kill()
-        said = self._take_output()
+        output = self._take_output()
         self._count(
-            now, is_good=code == 0, said=said if code is not None else "timeout"
+            now, is_good=code == 0, output=output if code is not None else "timeout"
         )
-        # Asking must not keep a busy machine from what is asked for.
-        self._next = now + max(self._pause(now), now - self._begun)
+        # Health checks must not keep a busy machine from the work itself.
+        self._next = now + max(self._pause(now), now - self._check_started)
 
     def stop(self) -> None:
         """End a running check."""
@@ -82,13 +82,13 @@ class Checkup:
 
     def _pause(self, now: float) -> float:
         is_new = now - self._started < self._check.start_period
-        is_probed = is_new and self.health is not Health.HEALTHY
+        is_probed = is_new and self.health is not HealthStatus.HEALTHY
         if self._probe_seconds is not None and is_probed:
             return min(self._probe_seconds, self._check.interval)
         return self._check.interval
 
     def _begin(self, now: float) -> None:
-        self._begun = now
+        self._check_started = now
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the check
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the container's own check
@@ -101,24 +101,24 @@ class Checkup:
                 start_new_session=True,
             )
         except OSError as error:
-            self._count(now, is_good=False, said=str(error))
+            self._count(now, is_good=False, output=str(error))
             self._output.close()
             self._next = now + self._pause(now)
 
-    def _count(self, now: float, *, is_good: bool, said: str) -> None:
+    def _count(self, now: float, *, is_good: bool, output: str) -> None:
         if is_good:
             self._failures = 0
-            self.health = Health.HEALTHY
+            self.health = HealthStatus.HEALTHY
             return
-        self.said = said
+        self.output = output
         # In the start period a failure does not count.
         if now - self._started < self._check.start_period and (
-            self.health is not Health.HEALTHY
+            self.health is not HealthStatus.HEALTHY
         ):
             return
         self._failures += 1
         if self._failures >= self._check.retries:
-            self.health = Health.UNHEALTHY
+            self.health = HealthStatus.UNHEALTHY
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""The stand-in for a container image: what its processes find on this machine."""
+"""The local substitute for a container image: programs, entry point, folders."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
+class ContainerImage:
     """Programs, entry point and writable folders."""
 
     path: tuple[str, ...] = SYSTEM_PATH
-    """Where programs are looked for."""
+    """The search path for programs."""
     entrypoint: tuple[str, ...] = ()
     default_program: str = ""
     """Put before a command that is no program, as Airflow's entry point does."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the image itself sets; paths as in the container."""
     own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container
-    """Folders of the container that each task gets for itself."""
+    """Folders of the container of which each task has its own."""
     home: str = "/tmp"  # noqa: S108 - as above
     programs: Mapping[str, str] = field(default_factory=dict)
-    """Program -> text of a script that stands in for it in every task."""
+    """Program -> text of a script that replaces it in every task."""
 
     @classmethod
-    def of_airflow(cls, environment: Path) -> Image:
-        """Return what behaves as ``apache/airflow``, from a virtual environment.
+    def of_airflow(cls, environment: Path) -> ContainerImage:
+        """Return an equivalent of ``apache/airflow``, from a virtual environment.
 
-        It must hold Airflow and the package ``dumb-init``. The image's own waiting
-        for connections is not there: the templates switch it off.
+        It must hold Airflow and the package ``dumb-init``. The image's own wait
+        for connections is missing: the templates switch it off.
         """
         programs = environment / "bin"
         missing = [
@@ -71,8 +71,8 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Where a task's own folders lie on this machine."""
+class TaskFolders:
+    """The local paths of a task's own folders."""
 
     root: Path
     names: tuple[str, ...]

@@ -27,11 +27,11 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 
 def children() -> list[int]:
     """Return the processes whose parent this one is."""
-    found: list[int] = []
+    pids: list[int] = []
     for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
-            found += map(int, (thread / "children").read_text().split())
-    return found
+            pids += map(int, (thread / "children").read_text().split())
+    return pids
 
 
 def kill_all() -> None:

@@ -1,9 +1,9 @@
 """The load balancer: listeners with their compiled rules, targets with their checks.
 
 Each listener of each load balancer gets a port on this machine. Conditions on path,
-method, host name and header are obeyed, any other refuses the whole rule, because
-guessing could open what is closed. It answers as ELB does: 404 or what the rule fixes,
-redirects, 502 when a target breaks off and 503 when there is none.
+method, host name and header are evaluated; a rule with any other condition never
+matches, because a guess could open what is closed. Responses are those of ELB: fixed
+responses, redirects, 502 when a target breaks off and 503 when there is none.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.ecs.emulator_client import Listener, Rule, TargetGroup
-from local.ecs.web import Answer, Request, Server, ask
+from local.ecs.emulator_client import Listener, ListenerRule, TargetGroup
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer, forward
 
-NO_TARGET = Answer(
+NO_TARGET = HttpResponse(
     503,
     b"<h1>503 Service Temporarily Unavailable</h1>",
     (("Content-Type", "text/html"),),
 )
-BROKEN = Answer(502, b"<h1>502 Bad Gateway</h1>", (("Content-Type", "text/html"),))
-BAD_REQUEST = Answer(400, b"<h1>400 Bad Request</h1>", (("Content-Type", "text/html"),))
+BROKEN = HttpResponse(
+    502, b"<h1>502 Bad Gateway</h1>", (("Content-Type", "text/html"),)
+)
+BAD_REQUEST = HttpResponse(
+    400, b"<h1>400 Bad Request</h1>", (("Content-Type", "text/html"),)
+)
 
-Place = tuple[str, int]
+Address = tuple[str, int]
 
 
 @dataclass
-class Registered:
-    """A target and how its checks went."""
+class RegisteredTarget:
+    """A target and the results of its health checks."""
 
-    place: Place
+    address: Address
     registered: float
     next_check: float = 0
     good: int = 0
@@ -50,26 +54,26 @@ class Registered:
 
 
 @dataclass
-class Group:
+class TargetGroupState:
     """A target group and its targets."""
 
     settings: TargetGroup
-    targets: dict[Place, Registered] = field(default_factory=dict)
+    targets: dict[Address, RegisteredTarget] = field(default_factory=dict)
 
-    def pick(self) -> Registered | None:
+    def pick(self) -> RegisteredTarget | None:
         """Return the healthy target with the fewest open requests.
 
-        With none healthy, all are asked, as ELB does.
+        With none healthy, all are used, as ELB does.
         """
-        found = [one for one in self.targets.values() if one.is_healthy]
+        healthy = [target for target in self.targets.values() if target.is_healthy]
         return min(
-            found or list(self.targets.values()),
-            key=lambda one: one.open_requests,
+            healthy or list(self.targets.values()),
+            key=lambda target: target.open_requests,
             default=None,
         )
 
-    def count(self, target: Registered, *, is_good: bool) -> None:
-        """Take the result of a check."""
+    def count(self, target: RegisteredTarget, *, is_good: bool) -> None:
+        """Add the result of a health check."""
         if is_good:
             target.good, target.bad = target.good + 1, 0
             # A new target is healthy after one good answer.
@@ -77,7 +81,7 @@ class Group:
                 target.is_healthy = True
         else:
             target.good, target.bad = 0, target.bad + 1
-            # A new target is asked more often, and given up no sooner for that.
+            # A new target is checked more often, but fails no sooner for that.
             enough = self.settings.unhealthy_after
             age = time.monotonic() - target.registered
             is_due = age >= (enough - 1) * self.settings.interval
@@ -85,57 +89,60 @@ class Group:
                 target.is_healthy = False
 
 
-class Door:
+class LoadBalancer:
     """All listeners and target groups."""
 
     def __init__(
-        self,
-        certificate: tuple[Path, Path] | None,
-        on_change: Callable[[], None] = lambda: None,
+        self, certificate: tuple[Path, Path] | None, on_error: Callable[[str], None]
     ) -> None:
         self._certificate = certificate
-        self._on_change = on_change
+        self._on_error = on_error
         self._lock = threading.Lock()
-        self._groups: dict[str, Group] = {}
-        self._listeners: dict[str, tuple[Listener, Server]] = {}
+        self._groups: dict[str, TargetGroupState] = {}
+        self._listeners: dict[str, tuple[Listener, HttpServer]] = {}
         self._checkers = ThreadPoolExecutor(4, thread_name_prefix="target-check")
 
-    def take(
+    def update(
         self, listeners: Iterable[Listener], groups: Iterable[TargetGroup]
     ) -> None:
-        """Open and close listeners as the emulator has them."""
-        found = {one.arn: one for one in listeners}
+        """Open and close listeners so that they match the emulator's."""
+        by_arn = {listener.arn: listener for listener in listeners}
         with self._lock:
             for group in groups:
-                self._groups.setdefault(group.arn, Group(group)).settings = group
-            for arn in [arn for arn in self._listeners if arn not in found]:
+                self._groups.setdefault(
+                    group.arn, TargetGroupState(group)
+                ).settings = group
+            for arn in [arn for arn in self._listeners if arn not in by_arn]:
                 self._listeners.pop(arn)[1].close()
-            for arn, listener in found.items():
+            for arn, listener in by_arn.items():
                 server = self._listeners.get(arn, (None, None))[1]
                 self._listeners[arn] = (listener, server or self._open(listener))
 
     def urls(self) -> dict[int, str]:
         """Return the address of each listener by its port on AWS."""
         with self._lock:
-            return {one.port: server.url for one, server in self._listeners.values()}
+            return {
+                listener.port: server.url
+                for listener, server in self._listeners.values()
+            }
 
-    def register(self, group_arn: str, places: Sequence[Place]) -> None:
+    def register(self, group_arn: str, addresses: Sequence[Address]) -> None:
         """Make these the targets of a group."""
         now = time.monotonic()
         with self._lock:
             group = self._groups.get(group_arn)
             if group is None:
                 return
-            for gone in set(group.targets) - set(places):
+            for gone in set(group.targets) - set(addresses):
                 del group.targets[gone]
-            for place in places:
-                group.targets.setdefault(place, Registered(place, now))
+            for address in addresses:
+                group.targets.setdefault(address, RegisteredTarget(address, now))
 
-    def state(self, group_arn: str, place: Place) -> Registered | None:
-        """Return how a target is."""
+    def state(self, group_arn: str, address: Address) -> RegisteredTarget | None:
+        """Return a target, if it is registered."""
         with self._lock:
             group = self._groups.get(group_arn)
-            return group.targets.get(place) if group else None
+            return group.targets.get(address) if group else None
 
     def step(self, now: float, probe_seconds: float | None) -> None:
         """Begin the checks that are due; ``now`` is monotonic."""
@@ -163,16 +170,17 @@ class Door:
             server.close()
         self._checkers.shutdown(cancel_futures=True)
 
-    def _open(self, listener: Listener) -> Server:
+    def _open(self, listener: Listener) -> HttpServer:
         is_tls = listener.protocol == "HTTPS" and self._certificate is not None
-        return Server(
+        return HttpServer(
             lambda request: self._answer(listener.arn, request),
             certificate=self._certificate if is_tls else None,
+            on_error=self._on_error,
         )
 
-    def _check(self, group: Group, target: Registered) -> None:
+    def _check(self, group: TargetGroupState, target: RegisteredTarget) -> None:
         settings = group.settings
-        link = HTTPConnection(*target.place, timeout=settings.timeout)
+        link = HTTPConnection(*target.address, timeout=settings.timeout)
         try:
             link.request(
                 "GET", settings.path, headers={"User-Agent": "ELB-HealthChecker/2.0"}
@@ -186,7 +194,7 @@ class Door:
             group.count(target, is_good=is_good)
             target.is_checking = False
 
-    def _answer(self, arn: str, request: Request) -> Answer:
+    def _answer(self, arn: str, request: HttpRequest) -> HttpResponse:
         with self._lock:
             listener, server = self._listeners[arn]
         rule = next((r for r in listener.rules if matches(r, request)), None)
@@ -202,8 +210,12 @@ class Door:
         return BROKEN
 
     def _forward(
-        self, group_arn: str, listener: Listener, server: Server, request: Request
-    ) -> Answer:
+        self,
+        group_arn: str,
+        listener: Listener,
+        server: HttpServer,
+        request: HttpRequest,
+    ) -> HttpResponse:
         with self._lock:
             group = self._groups.get(group_arn)
             target = group.pick() if group else None
@@ -212,8 +224,8 @@ class Door:
             target.open_requests += 1
         before = request.headers.get("X-Forwarded-For")
         try:
-            return ask(
-                *target.place,
+            return forward(
+                *target.address,
                 request,
                 extra=(
                     (
@@ -230,14 +242,18 @@ class Door:
             with self._lock:
                 target.open_requests -= 1
 
-    def _redirect(self, config: Mapping[str, str], request: Request) -> Answer:
+    def _redirect(
+        self, config: Mapping[str, str], request: HttpRequest
+    ) -> HttpResponse:
         port = config.get("Port", "#{port}")
         url = urlsplit(self.urls().get(int(port), "")) if port.isdigit() else None
         host = (request.headers.get("Host") or "").partition(":")[0]
-        at = f"{host}:{url.port}" if url and url.port else host
+        authority = f"{host}:{url.port}" if url and url.port else host
         scheme = url.scheme if url and url.scheme else "http"
         code = 301 if config.get("StatusCode") == "HTTP_301" else 302
-        return Answer(code, headers=(("Location", f"{scheme}://{at}{request.target}"),))
+        return HttpResponse(
+            code, headers=(("Location", f"{scheme}://{authority}{request.target}"),)
+        )
 
 
 def _group_of(action: Mapping[str, Any]) -> str:
@@ -246,8 +262,8 @@ def _group_of(action: Mapping[str, Any]) -> str:
     return str(action["ForwardConfig"]["TargetGroups"][0]["TargetGroupArn"])
 
 
-def _fixed(config: Mapping[str, str]) -> Answer:
-    return Answer(
+def _fixed(config: Mapping[str, str]) -> HttpResponse:
+    return HttpResponse(
         int(config["StatusCode"]),
         config.get("MessageBody", "").encode(),
         (("Content-Type", config.get("ContentType", "text/plain")),),
@@ -262,8 +278,8 @@ def _is_code(codes: str, status: int) -> bool:
     return False
 
 
-def matches(rule: Rule, request: Request) -> bool:
-    """Return whether a rule is for a request: every condition by one of its values."""
+def matches(rule: ListenerRule, request: HttpRequest) -> bool:
+    """Return whether a request matches every condition of a rule."""
     path = request.target.partition("?")[0]
     return all(
         _fits(condition, path, request.method, request.headers)
@@ -293,8 +309,8 @@ def _fits(
 def _any(config: Mapping[str, Any], values: Iterable[str], text: str) -> bool:
     patterns = [*(config.get("Values") or values)]
     expressions = [*(config.get("RegexValues") or ())]
-    return any(_wild(one).fullmatch(text) for one in patterns) or any(
-        re.search(one, text) for one in expressions
+    return any(_wild(pattern).fullmatch(text) for pattern in patterns) or any(
+        re.search(pattern, text) for pattern in expressions
     )
 
 

@@ -1,18 +1,19 @@
-"""Logs of containers: a file each, and from there to the emulator's log groups.
+"""Container logs: a file each, shipped to the emulator's log groups.
 
-The container writes to the file itself, so nothing it says is lost when the agent
-stops, and nothing waits for CloudWatch: the compiled ``mode: non-blocking``.
+The container writes to the file itself, so no output is lost when the agent stops, and
+nothing waits for CloudWatch, as with the compiled ``mode: non-blocking``.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from local.ecs.emulator_client import EmulatorError
+from local.ecs.emulator_client import AWS_ERRORS
 
 LINES_AT_ONCE = 1000
 BYTES_AT_ONCE = 200_000
@@ -20,15 +21,15 @@ LONGEST_LINE = 200_000
 """CloudWatch takes 256 KiB an event."""
 
 
-class Writer(Protocol):
-    """Where log lines go."""
+class LogWriter(Protocol):
+    """The destination of log lines."""
 
     def write(self, group: str, stream: str, lines: list[str]) -> None:
         """Append lines to a log stream."""
 
 
 @dataclass
-class Stream:
+class LogStream:
     """The log of one container: a file and how much of it is delivered."""
 
     path: Path
@@ -51,28 +52,22 @@ class Stream:
         return [line for line in lines if line.strip()]
 
 
-class Shipper:
+class LogShipper:
     """Delivers to the log groups on a thread of its own."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: LogWriter, on_error: Callable[[str], None]) -> None:
         self._writer = writer
+        self._on_error = on_error
         self._waiting: queue.Queue[tuple[str, str, list[str]] | None] = queue.Queue()
-        self.failures: list[str] = []
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._thread.start()
 
-    def ship(self, stream: Stream, *, is_over: bool = False) -> None:
-        """Hand over what is new in a container's file."""
+    def ship(self, stream: LogStream, *, is_over: bool = False) -> None:
+        """Queue the new lines of a container's file."""
         while stream.group and (lines := stream.read(is_over=is_over)):
             for start in range(0, len(lines), LINES_AT_ONCE):
-                some = lines[start : start + LINES_AT_ONCE]
-                self._waiting.put((stream.group, stream.name, some))
-
-    def flush(self, seconds: float = 5) -> None:
-        """Wait until everything is delivered, but not for ever."""
-        waiter = threading.Thread(target=self._waiting.join, daemon=True)
-        waiter.start()
-        waiter.join(seconds)
+                batch = lines[start : start + LINES_AT_ONCE]
+                self._waiting.put((stream.group, stream.name, batch))
 
     def close(self) -> None:
         """Deliver what is left and end the thread."""
@@ -83,8 +78,5 @@ class Shipper:
         while (item := self._waiting.get()) is not None:
             try:
                 self._writer.write(*item)
-            except EmulatorError as error:
-                self.failures.append(f"{item[0]} {item[1]}: {error}")
-            finally:
-                self._waiting.task_done()
-        self._waiting.task_done()
+            except AWS_ERRORS as error:
+                self._on_error(f"cannot write the log {item[0]} {item[1]}: {error}")

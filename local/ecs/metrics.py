@@ -1,8 +1,8 @@
-"""What was published to CloudWatch, with its time, as far as alarms read it.
+"""Published metrics, as far as alarms read them.
 
-High resolution is kept to the second, everything else to the minute; an alarm on less
-than a minute does not see the latter. What is older than three hours is forgotten, as
-CloudWatch forgets its seconds.
+High-resolution data is stored by the second, everything else by the minute; an alarm on
+less than a minute does not see the latter. Data older than three hours is dropped, as
+CloudWatch drops its seconds.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ class Metric:
     dimensions: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], namespace: str = "") -> Metric:
+    def of(cls, document: Mapping[str, Any], namespace: str = "") -> Metric:
         """Read ``MetricName`` and ``Dimensions`` as every API spells them."""
         return cls(
-            namespace=namespace or str(found["Namespace"]),
-            name=str(found["MetricName"]),
+            namespace=namespace or str(document["Namespace"]),
+            name=str(document["MetricName"]),
             dimensions=frozenset(
-                (str(one["Name"]), str(one["Value"]))
-                for one in found.get("Dimensions") or ()
+                (str(dimension["Name"]), str(dimension["Value"]))
+                for dimension in document.get("Dimensions") or ()
             ),
         )
 
 
 class Datum(NamedTuple):
-    """Some values that were published together."""
+    """Values that were published together."""
 
     at: float
     """Unix time, cut to the resolution."""
@@ -57,23 +57,23 @@ class Datum(NamedTuple):
 
 
 STATISTICS: Mapping[str, Callable[[Sequence[Datum]], float]] = {
-    "Average": lambda some: sum(d.total for d in some) / sum(d.samples for d in some),
-    "Maximum": lambda some: max(d.most for d in some),
-    "Minimum": lambda some: min(d.least for d in some),
-    "SampleCount": lambda some: sum(d.samples for d in some),
-    "Sum": lambda some: sum(d.total for d in some),
+    "Average": lambda data: sum(d.total for d in data) / sum(d.samples for d in data),
+    "Maximum": lambda data: max(d.most for d in data),
+    "Minimum": lambda data: min(d.least for d in data),
+    "SampleCount": lambda data: sum(d.samples for d in data),
+    "Sum": lambda data: sum(d.total for d in data),
 }
 
 
-class Metrics:
-    """Every metric that somebody published, for any thread."""
+class MetricStore:
+    """Every published metric; safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._data: dict[Metric, deque[Datum]] = {}
 
     def put(self, metric: Metric, datum: Datum) -> None:
-        """Add what was published."""
+        """Add a published datum."""
         with self._lock:
             data = self._data.setdefault(metric, deque())
             data.append(datum)
@@ -86,13 +86,13 @@ class Metrics:
             return list(self._data.get(metric, ()))
 
     def statistic(
-        self, metric: Metric, word: str, begin: float, period: int
+        self, metric: Metric, statistic: str, begin: float, period: int
     ) -> float | None:
         """Return a statistic of the period that begins then; None without data."""
-        some = [
+        data = [
             datum
             for datum in self.data(metric)
             if begin <= datum.at < begin + period
             and (period >= MINUTE or datum.resolution < MINUTE)
         ]
-        return STATISTICS[word](some) if some else None
+        return STATISTICS[statistic](data) if data else None

@@ -1,4 +1,4 @@
-"""What the agent reads from ECS: task definitions and services, as it needs them."""
+"""Task definitions and services, parsed from answers of the ECS API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HealthCheck:
+class ContainerHealthCheck:
     """A container health check, with the defaults of ECS; times in seconds."""
 
     command: tuple[str, ...]
@@ -21,47 +21,49 @@ class HealthCheck:
     start_period: float = 0
 
     @classmethod
-    def of(cls, found: Document) -> HealthCheck:
+    def of(cls, document: Document) -> ContainerHealthCheck:
         """Read the ``healthCheck`` of a container definition."""
         return cls(
-            command=tuple(found["command"]),
-            interval=float(found.get("interval") or cls.interval),
-            timeout=float(found.get("timeout") or cls.timeout),
-            retries=int(found.get("retries") or cls.retries),
-            start_period=float(found.get("startPeriod") or cls.start_period),
+            command=tuple(document["command"]),
+            interval=float(document.get("interval") or cls.interval),
+            timeout=float(document.get("timeout") or cls.timeout),
+            retries=int(document.get("retries") or cls.retries),
+            start_period=float(document.get("startPeriod") or cls.start_period),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Log:
-    """Where the log of a container goes."""
+class LogConfiguration:
+    """The log group and stream prefix of a container."""
 
     group: str
     prefix: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restart:
-    """When a container that ended begins anew without its task, as ECS does it."""
+class RestartPolicy:
+    """When ECS restarts a container without its task."""
 
     least_seconds: float = 300
-    """It must have run so long; one that ended sooner stays down."""
+    """Minimum run time; a container that ended sooner stays down."""
     ignored: frozenset[int] = frozenset()
     """Exit codes after which it stays down."""
 
     @classmethod
-    def of(cls, found: Document) -> Restart | None:
+    def of(cls, document: Document) -> RestartPolicy | None:
         """Read the ``restartPolicy`` of a container definition, if there is one."""
-        if not found or not found.get("enabled"):
+        if not document or not document.get("enabled"):
             return None
         return cls(
-            least_seconds=float(found.get("restartAttemptPeriod") or cls.least_seconds),
-            ignored=frozenset(map(int, found.get("ignoredExitCodes") or ())),
+            least_seconds=float(
+                document.get("restartAttemptPeriod") or cls.least_seconds
+            ),
+            ignored=frozenset(map(int, document.get("ignoredExitCodes") or ())),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Container:
+class ContainerDefinition:
     """A container definition."""
 
     name: str
@@ -71,49 +73,52 @@ class Container:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Variable -> ValueFrom."""
     is_essential: bool = True
-    restart: Restart | None = None
-    health: HealthCheck | None = None
+    restart: RestartPolicy | None = None
+    health: ContainerHealthCheck | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
     """Container and condition: START, COMPLETE, SUCCESS or HEALTHY."""
     stop_seconds: float = 30
     ports: Mapping[str, int] = field(default_factory=dict)
     """Name of a port mapping -> port."""
-    log: Log | None = None
+    log: LogConfiguration | None = None
 
     @classmethod
-    def of(cls, found: Document) -> Container:
+    def of(cls, document: Document) -> ContainerDefinition:
         """Read one of the ``containerDefinitions``."""
-        health = found.get("healthCheck")
+        health = document.get("healthCheck")
         is_checked = health and health["command"] and health["command"] != ["NONE"]
-        logging = found.get("logConfiguration") or {}
+        logging = document.get("logConfiguration") or {}
         options = logging.get("options") or {}
         return cls(
-            name=found["name"],
-            image=found.get("image", ""),
+            name=document["name"],
+            image=document.get("image", ""),
             command=(
-                *(found.get("entryPoint") or ()),
-                *(found.get("command") or ()),
+                *(document.get("entryPoint") or ()),
+                *(document.get("command") or ()),
             ),
             environment={
-                one["name"]: str(one.get("value", ""))
-                for one in found.get("environment") or ()
+                entry["name"]: str(entry.get("value", ""))
+                for entry in document.get("environment") or ()
             },
             secrets={
-                one["name"]: one["valueFrom"] for one in found.get("secrets") or ()
+                entry["name"]: entry["valueFrom"]
+                for entry in document.get("secrets") or ()
             },
-            is_essential=found.get("essential", True),
-            restart=Restart.of(found.get("restartPolicy") or {}),
-            health=HealthCheck.of(health) if health and is_checked else None,
+            is_essential=document.get("essential", True),
+            restart=RestartPolicy.of(document.get("restartPolicy") or {}),
+            health=ContainerHealthCheck.of(health) if health and is_checked else None,
             depends_on=tuple(
-                (one["containerName"], one["condition"])
-                for one in found.get("dependsOn") or ()
+                (entry["containerName"], entry["condition"])
+                for entry in document.get("dependsOn") or ()
             ),
-            stop_seconds=float(found.get("stopTimeout") or cls.stop_seconds),
+            stop_seconds=float(document.get("stopTimeout") or cls.stop_seconds),
             ports={
-                one.get("name") or str(one["containerPort"]): int(one["containerPort"])
-                for one in found.get("portMappings") or ()
+                entry.get("name") or str(entry["containerPort"]): int(
+                    entry["containerPort"]
+                )
+                for entry in document.get("portMappings") or ()
             },
-            log=Log(
+            log=LogConfiguration(
                 group=options["awslogs-group"],
                 prefix=options.get("awslogs-stream-prefix", "ecs"),
             )
@@ -127,7 +132,7 @@ class TaskDefinition:
     """A revision of a task definition."""
 
     arn: str
-    containers: tuple[Container, ...]
+    containers: tuple[ContainerDefinition, ...]
     task_role_arn: str = ""
     execution_role_arn: str = ""
     cpu: str = "256"
@@ -140,27 +145,28 @@ class TaskDefinition:
 
     @property
     def revision(self) -> str:
-        """The number behind the name."""
+        """The revision number."""
         return self.arn.rpartition(":")[2]
 
     @classmethod
-    def of(cls, found: Document) -> TaskDefinition:
+    def of(cls, document: Document) -> TaskDefinition:
         """Read the answer of DescribeTaskDefinition."""
         return cls(
-            arn=found["taskDefinitionArn"],
+            arn=document["taskDefinitionArn"],
             containers=tuple(
-                Container.of(one) for one in found["containerDefinitions"]
+                ContainerDefinition.of(entry)
+                for entry in document["containerDefinitions"]
             ),
-            task_role_arn=found.get("taskRoleArn") or "",
-            execution_role_arn=found.get("executionRoleArn") or "",
-            cpu=str(found.get("cpu") or cls.cpu),
-            memory=str(found.get("memory") or cls.memory),
+            task_role_arn=document.get("taskRoleArn") or "",
+            execution_role_arn=document.get("executionRoleArn") or "",
+            cpu=str(document.get("cpu") or cls.cpu),
+            memory=str(document.get("memory") or cls.memory),
         )
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """What a service offers by Service Connect: a name, a port, and whose port."""
+class ServiceConnectEndpoint:
+    """A Service Connect endpoint: DNS name, port, and name of the port mapping."""
 
     name: str
     port: int
@@ -168,16 +174,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A target group that tasks of a service are in, with one port of one container."""
+class LoadBalancerTarget:
+    """A target group of a service, with the container port that is its target."""
 
     group_arn: str
     port: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
-    """What somebody asked ECS to keep running."""
+class EcsService:
+    """An ECS service: its desired state."""
 
     arn: str
     name: str
@@ -188,53 +194,53 @@ class Service:
     minimum_percent: int = 100
     maximum_percent: int = 200
     has_breaker: bool = False
-    rolls_back: bool = False
+    has_rollback: bool = False
     grace_seconds: float = 0
     """How long unhealthy targets of a new task do not count."""
-    targets: tuple[Target, ...] = ()
+    targets: tuple[LoadBalancerTarget, ...] = ()
     namespace: str = ""
     """The Service Connect namespace, if the service is in one."""
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[ServiceConnectEndpoint, ...] = ()
 
     @classmethod
-    def of(cls, found: Document) -> Service:
+    def of(cls, document: Document) -> EcsService:
         """Read one of the answers of DescribeServices."""
         primary = next(
-            (d for d in found["deployments"] if d["status"] == "PRIMARY"),
-            found["deployments"][0],
+            (d for d in document["deployments"] if d["status"] == "PRIMARY"),
+            document["deployments"][0],
         )
-        rollout = found.get("deploymentConfiguration") or {}
+        rollout = document.get("deploymentConfiguration") or {}
         breaker = rollout.get("deploymentCircuitBreaker") or {}
         connect = primary.get("serviceConnectConfiguration") or {}
         is_connected = bool(connect.get("enabled"))
         return cls(
-            arn=found["serviceArn"],
-            name=found["serviceName"],
-            cluster_arn=found["clusterArn"],
-            desired=int(found["desiredCount"]),
+            arn=document["serviceArn"],
+            name=document["serviceName"],
+            cluster_arn=document["clusterArn"],
+            desired=int(document["desiredCount"]),
             definition_arn=primary["taskDefinition"],
             deployment_id=primary["id"],
             minimum_percent=int(rollout.get("minimumHealthyPercent", 100)),
             maximum_percent=int(rollout.get("maximumPercent", 200)),
             has_breaker=bool(breaker.get("enable")),
-            rolls_back=bool(breaker.get("rollback")),
-            grace_seconds=float(found.get("healthCheckGracePeriodSeconds") or 0),
+            has_rollback=bool(breaker.get("rollback")),
+            grace_seconds=float(document.get("healthCheckGracePeriodSeconds") or 0),
             targets=tuple(
-                Target(one["targetGroupArn"], int(one["containerPort"]))
-                for one in found.get("loadBalancers") or ()
-                if one.get("targetGroupArn")
+                LoadBalancerTarget(entry["targetGroupArn"], int(entry["containerPort"]))
+                for entry in document.get("loadBalancers") or ()
+                if entry.get("targetGroupArn")
             ),
             namespace=connect.get("namespace", "default") if is_connected else "",
             endpoints=tuple(
-                Endpoint(
+                ServiceConnectEndpoint(
                     name=alias.get("dnsName")
-                    or one.get("discoveryName")
-                    or one["portName"],
+                    or entry.get("discoveryName")
+                    or entry["portName"],
                     port=int(alias["port"]),
-                    port_name=one["portName"],
+                    port_name=entry["portName"],
                 )
-                for one in connect.get("services") or ()
-                for alias in one.get("clientAliases") or ()
+                for entry in connect.get("services") or ()
+                for alias in entry.get("clientAliases") or ()
                 if is_connected
             ),
         )

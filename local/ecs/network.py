@@ -1,105 +1,104 @@
-"""Who reaches the tasks: Service Connect names and load balancers, kept up to date."""
+"""Connections to tasks: Service Connect proxies and load balancer targets."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from local.ecs.addresses import AddressBlock
-from local.ecs.load_balancer import Door
-from local.ecs.model import Service, Target
-from local.ecs.service_connect import Balancer
-from local.ecs.task import Task
+from local.ecs.load_balancer import LoadBalancer
+from local.ecs.model import EcsService, LoadBalancerTarget
+from local.ecs.service_connect import ServiceConnectProxy
+from local.ecs.task import EcsTask
+from local.ecs.task_registry import TaskRegistry
 
 Name = tuple[str, str, int]
 """Namespace, name and port of a Service Connect endpoint."""
 
 
-class Network:
-    """The proxies of this rehearsal."""
+class TaskNetwork:
+    """Keeps proxies and targets in step with the tasks that run."""
 
-    def __init__(self, addresses: AddressBlock, door: Door) -> None:
+    def __init__(self, addresses: AddressBlock, load_balancer: LoadBalancer) -> None:
         self._addresses = addresses
-        self._door = door
+        self._load_balancer = load_balancer
         self._hosts: dict[tuple[str, str], str] = {}
-        self._balancers: dict[Name, Balancer] = {}
+        self._proxies: dict[Name, ServiceConnectProxy] = {}
 
-    def take(self, services: Iterable[Service]) -> None:
-        """Have a proxy for every name that a service offers, and for no other."""
-        wanted = {
+    def update(self, services: Iterable[EcsService]) -> None:
+        """Keep a proxy for every Service Connect name, and no other."""
+        names = {
             (service.namespace, endpoint.name, endpoint.port)
             for service in services
             for endpoint in service.endpoints
         }
-        for gone in set(self._balancers) - wanted:
-            self._balancers.pop(gone).close()
-        for namespace, name, port in wanted - set(self._balancers):
+        for unused in set(self._proxies) - names:
+            self._proxies.pop(unused).close()
+        for namespace, name, port in names - set(self._proxies):
             host = self._hosts.setdefault((namespace, name), self._addresses.next())
-            here = self._addresses.port(port)
-            self._balancers[namespace, name, port] = Balancer(host, here)
+            local_port = self._addresses.port(port)
+            self._proxies[namespace, name, port] = ServiceConnectProxy(host, local_port)
 
-    def connections(self, service: Service) -> dict[tuple[str, int], tuple[str, int]]:
+    def connections(
+        self, service: EcsService
+    ) -> dict[tuple[str, int], tuple[str, int]]:
         """Return what a service's tasks reach by name, and where."""
         return {
-            (name, port): balancer.place
-            for (namespace, name, port), balancer in self._balancers.items()
+            (name, port): proxy.address
+            for (namespace, name, port), proxy in self._proxies.items()
             if service.namespace == namespace
         }
 
-    def step(self, services: Mapping[str, Service], tasks: Sequence[Task]) -> None:
-        """Lead to the tasks that run, and ask the load balancer how they are."""
-        for service in services.values():
-            own = [
+    def step(self, registry: TaskRegistry) -> None:
+        """Route to the tasks that run, and take their health from the load balancer."""
+        for state in list(registry.services.values()):
+            service = state.service
+            running = [
                 task
-                for task in tasks
-                if task.service_name == service.name
-                and task.cluster_arn == service.cluster_arn
-                and task.status == "RUNNING"
+                for task in registry.tasks_of(service)
+                if task.status == "RUNNING" and task.should_run
             ]
-            wanted = [task for task in own if task.is_wanted]
-            self._lead(service, wanted)
-            self._register(service, wanted)
+            self._route(service, running)
+            self._register(service, running)
 
     def close(self) -> None:
         """Close every proxy."""
-        for balancer in self._balancers.values():
-            balancer.close()
-        self._balancers.clear()
+        for proxy in self._proxies.values():
+            proxy.close()
+        self._proxies.clear()
 
-    def _lead(self, service: Service, tasks: Sequence[Task]) -> None:
-        well = [task for task in tasks if not task.is_unhealthy] or tasks
+    def _route(self, service: EcsService, tasks: Sequence[EcsTask]) -> None:
+        healthy = [task for task in tasks if not task.is_unhealthy] or tasks
         for endpoint in service.endpoints:
-            balancer = self._balancers.get(
-                (service.namespace, endpoint.name, endpoint.port)
-            )
-            if balancer:
-                balancer.lead_to(
+            proxy = self._proxies.get((service.namespace, endpoint.name, endpoint.port))
+            if proxy:
+                proxy.route_to(
                     [
-                        (task.place.address, task.place.port(port))
-                        for task in well
-                        for one in task.containers
-                        for name, port in one.definition.ports.items()
+                        (task.sandbox.address, task.sandbox.port(port))
+                        for task in healthy
+                        for container in task.containers
+                        for name, port in container.definition.ports.items()
                         if name == endpoint.port_name
                     ]
                 )
 
-    def _register(self, service: Service, tasks: Sequence[Task]) -> None:
+    def _register(self, service: EcsService, tasks: Sequence[EcsTask]) -> None:
         for target in service.targets:
-            places = [_place(task, target) for task in tasks]
-            self._door.register(target.group_arn, places)
+            addresses = [_address(task, target) for task in tasks]
+            self._load_balancer.register(target.group_arn, addresses)
         if not service.targets:
             return
         for task in tasks:
             states = [
-                self._door.state(target.group_arn, _place(task, target))
+                self._load_balancer.state(target.group_arn, _address(task, target))
                 for target in service.targets
             ]
-            task.is_in_service = all(one and one.is_healthy for one in states)
+            task.is_in_service = all(state and state.is_healthy for state in states)
             is_in_grace = time.time() - task.started < service.grace_seconds
             task.is_refused = not is_in_grace and any(
-                one and one.is_healthy is False for one in states
+                state and state.is_healthy is False for state in states
             )
 
 
-def _place(task: Task, target: Target) -> tuple[str, int]:
-    return task.place.address, task.place.port(target.port)
+def _address(task: EcsTask, target: LoadBalancerTarget) -> tuple[str, int]:
+    return task.sandbox.address, task.sandbox.port(target.port)

@@ -1,9 +1,9 @@
 """Whether a role's policies allow a call: the part of IAM that the templates use.
 
 Identity policies and the permissions boundary, with Allow and Deny, Action and
-NotAction, Resource and NotResource, and the condition operators below. An operator
-that is not below raises: a policy must not pass because nobody could read it. There
-are no resource policies and no service control policies.
+NotAction, Resource and NotResource, and the condition operators below. Any other
+operator raises: a policy that cannot be evaluated must not allow anything. There are no
+resource policies and no service control policies.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Statement = Mapping[str, Any]
 
 
 class UnknownOperatorError(ValueError):
-    """A condition operator that this evaluator does not know."""
+    """A condition operator that is not supported."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """What somebody wants to do."""
+class ApiCall:
+    """A call to check: action, resource and condition keys."""
 
     action: str
     resource: str = "*"
@@ -36,13 +36,13 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Permissions:
+class RolePermissions:
     """The policies of one role."""
 
     identity: tuple[Statement, ...]
     boundary: tuple[Statement, ...] | None = None
 
-    def allows(self, call: Call) -> bool:
+    def allows(self, call: ApiCall) -> bool:
         """Return whether the call is allowed and not denied."""
         layers = [self.identity]
         if self.boundary is not None:
@@ -50,8 +50,8 @@ class Permissions:
         return all(_allows(layer, call) for layer in layers)
 
 
-def kms_way(service: str, region: str) -> dict[str, str]:
-    """Return the condition key of a KMS call that a service makes for its caller."""
+def kms_context(service: str, region: str) -> dict[str, str]:
+    """Return the ``kms:ViaService`` key of a KMS call that a service makes."""
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return {"kms:viaservice": f"{service}.{region}.{suffix}"}
 
@@ -65,28 +65,30 @@ def statements(documents: Iterable[Mapping[str, Any]]) -> tuple[Statement, ...]:
     )
 
 
-def _allows(layer: Sequence[Statement], call: Call) -> bool:
-    effects = {one["Effect"] for one in layer if _applies(one, call)}
+def _allows(layer: Sequence[Statement], call: ApiCall) -> bool:
+    effects = {statement["Effect"] for statement in layer if _applies(statement, call)}
     return "Allow" in effects and "Deny" not in effects
 
 
-def _applies(statement: Statement, call: Call) -> bool:
+def _applies(statement: Statement, call: ApiCall) -> bool:
     return (
         _names(statement, "Action", call.action, flags=re.IGNORECASE)
         and _names(statement, "Resource", call.resource)
         and all(
             _holds(operator, key, expected, call.context)
-            for operator, wanted in (statement.get("Condition") or {}).items()
-            for key, expected in wanted.items()
+            for operator, keys in (statement.get("Condition") or {}).items()
+            for key, expected in keys.items()
         )
     )
 
 
 def _names(statement: Statement, element: str, value: str, flags: int = 0) -> bool:
     if element in statement:
-        return any(_like(value, one, flags) for one in _several(statement[element]))
+        return any(
+            _like(value, pattern, flags) for pattern in _several(statement[element])
+        )
     excluded = _several(statement.get(f"Not{element}", "*"))
-    return not any(_like(value, one, flags) for one in excluded)
+    return not any(_like(value, pattern, flags) for pattern in excluded)
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -107,12 +109,12 @@ def _like(value: str, pattern: str, flags: int = 0) -> bool:
 
 
 OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
-    "StringEquals": lambda found, wanted: found == wanted,
-    "StringEqualsIgnoreCase": lambda found, wanted: found.lower() == wanted.lower(),
+    "StringEquals": lambda value, expected: value == expected,
+    "StringEqualsIgnoreCase": lambda value, expected: value.lower() == expected.lower(),
     "StringLike": _like,
     "ArnEquals": _like,
     "ArnLike": _like,
-    "Bool": lambda found, wanted: found.lower() == wanted.lower(),
+    "Bool": lambda value, expected: value.lower() == expected.lower(),
 }
 NEGATIONS = {
     "StringNotEquals": "StringEquals",
@@ -124,18 +126,18 @@ NEGATIONS = {
 
 
 def _holds(operator: str, key: str, expected: Any, context: Mapping[str, str]) -> bool:
-    found = context.get(key.lower())
-    wanted = [str(one) for one in _several(expected)]
+    value = context.get(key.lower())
+    patterns = [str(pattern) for pattern in _several(expected)]
     if operator == "Null":
-        return (found is None) == (wanted[0].lower() == "true")
+        return (value is None) == (patterns[0].lower() == "true")
     plain = operator.removesuffix("IfExists")
     if plain in NEGATIONS:
         matches = OPERATORS[NEGATIONS[plain]]
-        return found is None or not any(matches(found, one) for one in wanted)
+        return value is None or not any(matches(value, pattern) for pattern in patterns)
     if plain not in OPERATORS:
         raise UnknownOperatorError(
-            f"the condition operator {operator} is not known here; teach it policy.py"
+            f"the condition operator {operator} is unknown; add it to policy.py"
         )
-    if found is None:
+    if value is None:
         return plain != operator
-    return any(OPERATORS[plain](found, one) for one in wanted)
+    return any(OPERATORS[plain](value, pattern) for pattern in patterns)

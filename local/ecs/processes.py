@@ -1,4 +1,4 @@
-"""A container's processes: start, signal, and make sure that none is left."""
+"""The processes of a container: start, signal, and end without leftovers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ GIVE_UP_SECONDS = 5.0
 """How long the container's init may take to kill everything below it."""
 
 
-class Processes:
-    """The process tree of one container, below an init of its own."""
+class ContainerProcesses:
+    """The process tree of one container, below its own init process."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
-        self._seen: dict[int, int] = {}
+        self._known: dict[int, int] = {}
 
     @property
     def main(self) -> int | None:
@@ -51,11 +51,11 @@ class Processes:
         """Return the exit status, or None while the container runs."""
         code = self._init.poll()
         if code is None:
-            self._seen = _below(self._init.pid)
+            self._known = _descendants(self._init.pid)
             return None
         if code < 0:
             # The init itself was killed, so it could not clean up.
-            self._kill_the_seen()
+            self._kill_known()
             return 128 - code
         return code
 
@@ -67,25 +67,30 @@ class Processes:
     def kill(self) -> int:
         """End every process now and return the exit status."""
         if self._init.poll() is None:
-            self._seen = _below(self._init.pid)
+            self._known = _descendants(self._init.pid)
             self._init.send_signal(signal.SIGHUP)
             try:
                 self._init.wait(GIVE_UP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._init.kill()
                 self._init.wait()
-                self._kill_the_seen()
+                self._kill_known()
         return self.exit_code() or 0
 
-    def _kill_the_seen(self) -> None:
-        """Kill what was below the init when it was last looked at, and its children."""
-        left = {pid for pid, born in self._seen.items() if born == start_ticks(pid)}
-        for pid in {*left, *(child for one in left for child in descendants(one))}:
+    def _kill_known(self) -> None:
+        """Kill the processes that were last seen below the init, and their children."""
+        alive = {
+            pid for pid, started in self._known.items() if started == start_ticks(pid)
+        }
+        for pid in {
+            *alive,
+            *(child for parent in alive for child in descendants(parent)),
+        }:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._seen = {}
+        self._known = {}
 
 
-def _below(pid: int) -> dict[int, int]:
-    """Return every process below one, with when it started."""
-    return {below: start_ticks(below) for below in descendants(pid)}
+def _descendants(pid: int) -> dict[int, int]:
+    """Return the start time of every process below one."""
+    return {descendant: start_ticks(descendant) for descendant in descendants(pid)}

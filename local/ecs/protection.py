@@ -1,8 +1,8 @@
 """Task scale-in protection, with the rules of ECS.
 
-Only tasks of services can be protected. A protection ends by itself. While more tasks
-of a service are protected than the service wants, every further call for that service
-is refused: DEPLOYMENT_BLOCKED.
+Only tasks of services can be protected. A protection expires. While more tasks of a
+service are protected than its desired count, every further call for that service is
+refused: DEPLOYMENT_BLOCKED.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LONGEST_MINUTES = 2880
 
 
 class ProtectionRefusedError(Exception):
-    """ECS refuses; ``reason`` is its word for it."""
+    """ECS refuses a change of protection; ``reason`` is its code."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -22,7 +22,7 @@ class ProtectionRefusedError(Exception):
 
 
 @dataclass
-class Protection:
+class TaskProtection:
     """The protection of one task; times in seconds since the epoch."""
 
     until: float = 0
@@ -31,10 +31,10 @@ class Protection:
         """Return whether the task is protected now."""
         return now < self.until
 
-    def ask(
+    def change(
         self,
         *,
-        is_wanted: bool,
+        is_enabled: bool,
         minutes: int | None,
         now: float,
         is_of_service: bool,
@@ -43,9 +43,9 @@ class Protection:
     ) -> None:
         """Set or end the protection.
 
-        ``others`` counts the other protected tasks of the service, ``desired`` is
-        what the service wants. Raises ProtectionRefusedError, and ValueError for a
-        time that ECS does not take.
+        ``others`` counts the other protected tasks of the service, ``desired`` is its
+        desired count. Raises ProtectionRefusedError, and ValueError for a time that
+        ECS does not accept.
         """
         if minutes is None:
             minutes = DEFAULT_MINUTES
@@ -57,9 +57,9 @@ class Protection:
             raise ProtectionRefusedError(
                 "TASK_NOT_VALID", "only tasks of a service can be protected"
             )
-        if others + (is_wanted or self.is_on(now)) > desired:
+        if others + (is_enabled or self.is_on(now)) > desired:
             raise ProtectionRefusedError(
                 "DEPLOYMENT_BLOCKED",
-                f"{others} other tasks are protected and the service wants {desired}",
+                f"{others} other tasks are protected; the desired count is {desired}",
             )
-        self.until = now + 60 * minutes if is_wanted else 0
+        self.until = now + 60 * minutes if is_enabled else 0

@@ -1,4 +1,4 @@
-"""Whether a role may do something: its policies from the emulator, and a record."""
+"""Authorizes calls by the policies of roles in the emulator, and records them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.ecs.emulator_client import EmulatorError
-from local.ecs.policy import Call, Permissions
+from local.ecs.emulator_client import AWS_ERRORS
+from local.ecs.policy import ApiCall, RolePermissions
 
-KEPT_SECONDS = 5
-"""An update of a stack may change a policy; nobody should wait for it."""
+CACHE_SECONDS = 5
+"""Short, because an update of a stack may change a policy."""
 
 
 class AccessDeniedError(Exception):
     """The role's policies do not allow the call."""
 
-    def __init__(self, role_arn: str, call: Call) -> None:
+    def __init__(self, role_arn: str, call: ApiCall) -> None:
         role = role_arn.rpartition("/")[2]
         super().__init__(
             f"User: {role_arn} is not authorized to perform: {call} because no "
@@ -29,19 +29,19 @@ class AccessDeniedError(Exception):
 
 
 @dataclass
-class Roles:
-    """Asks the policies of roles and writes down every question."""
+class RoleAuthorizer:
+    """Checks calls against the policies of roles and records every decision."""
 
-    permissions: Callable[[str], Permissions]
+    permissions: Callable[[str], RolePermissions]
     record: Path
     is_authorising: bool = True
     refused: list[str] = field(default_factory=list)
     """Every refusal, for the report."""
-    _known: dict[str, tuple[float, Permissions]] = field(default_factory=dict)
+    _known: dict[str, tuple[float, RolePermissions]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def check(self, role_arn: str, call: Call) -> None:
-        """Raise AccessDeniedError unless the role may do it."""
+    def check(self, role_arn: str, call: ApiCall) -> None:
+        """Raise AccessDeniedError unless the role's policies allow the call."""
         is_allowed = not self.is_authorising or self._of(role_arn).allows(call)
         word = "allowed" if is_allowed else "REFUSED"
         role = role_arn.rpartition("/")[2]
@@ -53,17 +53,17 @@ class Roles:
             self.refused.append(str(error))
             raise error
 
-    def _of(self, role_arn: str) -> Permissions:
+    def _of(self, role_arn: str) -> RolePermissions:
         now = time.monotonic()
         with self._lock:
-            known = self._known.get(role_arn)
-        if known and now - known[0] < KEPT_SECONDS:
-            return known[1]
+            cached = self._known.get(role_arn)
+        if cached and now - cached[0] < CACHE_SECONDS:
+            return cached[1]
         try:
-            found = self.permissions(role_arn)
-        except EmulatorError:
-            # A role that is not there may do nothing.
-            found = Permissions(())
+            permissions = self.permissions(role_arn)
+        except AWS_ERRORS:
+            # A role that does not exist has no rights.
+            permissions = RolePermissions(())
         with self._lock:
-            self._known[role_arn] = (now, found)
-        return found
+            self._known[role_arn] = (now, permissions)
+        return permissions

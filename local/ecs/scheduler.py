@@ -1,30 +1,29 @@
-"""What the service scheduler does next: a pure decision.
+"""Decides which tasks of a service to start and stop; no side effects.
 
-It follows the rolling update of ECS: new tasks first as far as ``maximumPercent``
-allows, old ones go as soon as enough are healthy, an unhealthy task stays until its
-replacement is well. The victims of a scale-in are chosen by the caller's ``choose``,
-because ECS promises no order; only that no protected task is among them.
+It follows the rolling update of ECS: new tasks start as far as ``maximumPercent``
+allows, old ones stop as soon as enough are healthy, an unhealthy task stays until its
+replacement is healthy. The caller's ``choose`` selects the tasks of a scale-in, because
+ECS promises no order; only that no protected task is among them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
-from local.ecs.model import Service
+from local.ecs.model import EcsService
 
 FAILURES_AT_LEAST, FAILURES_AT_MOST = 3, 200
 """Bounds of the circuit breaker; half the desired count in between."""
 
 BACK_OFF_SECONDS = 60
-"""The longest pause before another attempt. ECS waits up to 27 minutes; nobody who
-watches a rehearsal would."""
+"""The longest pause before another attempt; ECS waits up to 27 minutes."""
 
 
-class Rollout(Enum):
-    """How a deployment stands."""
+class RolloutState(Enum):
+    """The state of a deployment."""
 
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
@@ -32,23 +31,23 @@ class Rollout(Enum):
 
 
 @dataclass
-class Deployment:
+class ServiceDeployment:
     """One release of a service."""
 
     id: str
     definition_arn: str
     created: float
-    rollout: Rollout = Rollout.IN_PROGRESS
+    rollout: RolloutState = RolloutState.IN_PROGRESS
     reason: str = ""
     failures: int = 0
-    """In a row; a healthy task begins the count anew."""
+    """In a row; a healthy task resets the count."""
     next_start: float = 0
     """Not before: the pause after failures."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A task of the service that is not on its way out."""
+class TaskCandidate:
+    """A task of the service that is not stopping."""
 
     id: str
     deployment_id: str
@@ -59,8 +58,8 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to do now."""
+class SchedulingPlan:
+    """The tasks to start and to stop now."""
 
     starts: int = 0
     stops: tuple[tuple[str, str], ...] = ()
@@ -68,41 +67,32 @@ class Plan:
     is_complete: bool = False
 
 
-Choose = Callable[[Sequence[Candidate], int], Sequence[Candidate]]
-
-
-@dataclass
-class _Planning:
-    """What was decided so far."""
-
-    stops: list[tuple[str, str]] = field(default_factory=list)
-
-    def stop(self, tasks: Sequence[Candidate], reason: str) -> None:
-        self.stops += [(task.id, reason) for task in tasks]
+Choose = Callable[[Sequence[TaskCandidate], int], Sequence[TaskCandidate]]
 
 
 def plan(
-    service: Service,
-    primary: Deployment,
-    tasks: Sequence[Candidate],
+    service: EcsService,
+    primary: ServiceDeployment,
+    tasks: Sequence[TaskCandidate],
     now: float,
     choose: Choose,
-) -> Plan:
-    """Return what brings the service nearer to what it should be."""
+) -> SchedulingPlan:
+    """Return the next step towards the desired count and the primary deployment."""
     desired = service.desired
     current = [task for task in tasks if task.deployment_id == primary.id]
     older = [task for task in tasks if task.deployment_id != primary.id]
     fit = [task for task in current if not task.is_unhealthy]
     broken = [task for task in current if task.is_unhealthy]
-    most = max(1, desired * service.maximum_percent // 100) if desired else 0
-    least = math.ceil(desired * service.minimum_percent / 100)
-    decided = _Planning()
+    maximum = max(1, desired * service.maximum_percent // 100) if desired else 0
+    minimum = math.ceil(desired * service.minimum_percent / 100)
+    stops: list[tuple[TaskCandidate, str]] = []
+    scaling = f"Scaling activity initiated by (deployment {primary.id})"
 
-    # How many healthy tasks may go.
-    well = sum(task.is_healthy for task in fit)
-    spare = max(0, well + sum(task.is_healthy for task in older) - least)
+    # How many healthy tasks may stop.
+    healthy = sum(task.is_healthy for task in fit)
+    spare = max(0, healthy + sum(task.is_healthy for task in older) - minimum)
 
-    # More than wanted: the ones that do no work yet first.
+    # Too many: the ones that do no work yet first.
     excess = len(fit) - desired
     if excess > 0:
         free = [task for task in fit if not task.is_protected]
@@ -110,39 +100,39 @@ def plan(
         rest = [task for task in free if task.is_healthy]
         victims = choose(rest, min(excess - len(idle), len(rest), spare))
         spare -= len(victims)
-        chosen = [*idle, *victims]
-        decided.stop(chosen, f"Scaling activity initiated by (deployment {primary.id})")
+        stops += [(task, scaling) for task in (*idle, *victims)]
 
-    # Fewer than wanted.
+    # Too few.
     starts = 0
-    if primary.rollout is not Rollout.FAILED and now >= primary.next_start:
-        starts = max(0, min(desired - len(fit), most - len(tasks)))
+    if primary.rollout is not RolloutState.FAILED and now >= primary.next_start:
+        starts = max(0, min(desired - len(fit), maximum - len(tasks)))
 
-    # The unhealthy go when others do their work, or when nothing else makes room.
+    # Unhealthy ones stop when others do their work, or when nothing else makes room.
     missing = desired - len(fit)
     if broken and (
-        well >= desired or (missing > 0 and starts == 0 and most <= len(tasks))
+        healthy >= desired or (missing > 0 and starts == 0 and maximum <= len(tasks))
     ):
-        decided.stop(broken[: max(1, well - desired + 1)], "Task failed health checks")
+        failed = broken[: max(1, healthy - desired + 1)]
+        stops += [(task, "Task failed health checks") for task in failed]
 
-    # The older ones go as far as the new ones carry the load.
-    for task in sorted(older, key=lambda one: one.is_healthy):
+    # Older ones stop as far as the new ones carry the load.
+    for task in sorted(older, key=lambda task: task.is_healthy):
         if task.is_protected:
             continue
         if task.is_healthy:
             if not spare:
                 continue
             spare -= 1
-        decided.stop([task], f"Scaling activity initiated by (deployment {primary.id})")
+        stops.append((task, scaling))
 
-    return Plan(
+    return SchedulingPlan(
         starts=starts,
-        stops=tuple(decided.stops),
-        is_complete=not older and not broken and well == len(fit) == desired,
+        stops=tuple((task.id, reason) for task, reason in stops),
+        is_complete=not older and not broken and healthy == len(fit) == desired,
     )
 
 
-def count_failure(service: Service, primary: Deployment, now: float) -> bool:
+def count_failure(service: EcsService, primary: ServiceDeployment, now: float) -> bool:
     """Count a task that ended by itself; return whether the deployment failed by it."""
     primary.failures += 1
     pause = min(BACK_OFF_SECONDS, 2.0 ** (primary.failures - 1) - 1)
@@ -151,6 +141,6 @@ def count_failure(service: Service, primary: Deployment, now: float) -> bool:
     enough = min(FAILURES_AT_MOST, max(FAILURES_AT_LEAST, half))
     return (
         service.has_breaker
-        and primary.rollout is Rollout.IN_PROGRESS
+        and primary.rollout is RolloutState.IN_PROGRESS
         and primary.failures >= enough
     )

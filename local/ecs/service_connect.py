@@ -1,112 +1,77 @@
-"""Service Connect: a TCP proxy for each name, at an address of its own.
+"""Service Connect: a TCP proxy for each name, at its own address.
 
-Each connection goes to the next task of the service that is running, and to another
-one if that refuses. The proxy speaks TCP, as the templates ask Service Connect to.
+Each connection goes to the next task of the service that is running, and to another one
+if that refuses. The proxy speaks TCP, as the templates configure Service Connect.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
-import selectors
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Sequence
 
-CHUNK = 65536
+from local.tcp_proxy import Streams, forward
+
 CONNECT_SECONDS = 2
 
-Place = tuple[str, int]
+Address = tuple[str, int]
 
 
-class Balancer:
-    """Passes connections at one address on to the tasks behind it."""
+class ServiceConnectProxy:
+    """Forwards connections from one address to the tasks behind it."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen; there is nobody behind it yet."""
-        self.place = (host, port)
-        self._targets: tuple[Place, ...] = ()
-        self._turn = itertools.count()
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._is_closed = False
-        self._listener = socket.create_server((host, port), backlog=256)
+        """Listen; connections end at once until there are targets."""
+        self.address = (host, port)
+        self._targets: tuple[Address, ...] = ()
+        self._turns = itertools.count()
+        self._loop = asyncio.new_event_loop()
+        self._is_closed = asyncio.Event()
+        listener = socket.create_server((host, port), backlog=256)
         self._thread = threading.Thread(
-            target=self._accept, name=f"connect-{host}:{port}", daemon=True
+            target=self._run,
+            args=[listener],
+            name=f"connect-{host}:{port}",
+            daemon=True,
         )
         self._thread.start()
 
-    def lead_to(self, targets: Sequence[Place]) -> None:
-        """Send new connections to these."""
+    def route_to(self, targets: Sequence[Address]) -> None:
+        """Send new connections to these targets."""
         self._targets = tuple(targets)
 
     def close(self) -> None:
         """Stop listening and cut every connection."""
-        self._is_closed = True
-        # A blocked accept() is only woken by shutdown, not by close.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        with self._lock:
-            for one in self._open:
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+        self._loop.call_soon_threadsafe(self._is_closed.set)
         self._thread.join()
 
-    def _accept(self) -> None:
-        while not self._is_closed:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def _run(self, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            # The end of the runner cancels what still serves a connection.
+            runner.run(self._serve(listener))
 
-    def _serve(self, client: socket.socket) -> None:
-        with client:
-            server = self._reach()
-            if server is None:
-                return
-            with server, self._known(client, server):
-                _pump(client, server)
+    async def _serve(self, listener: socket.socket) -> None:
+        server = await asyncio.start_server(self._connected, sock=listener)
+        await self._is_closed.wait()
+        server.close()
 
-    def _reach(self) -> socket.socket | None:
+    async def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        server = await self._connect()
+        if server is None:
+            writer.close()
+            return
+        await forward((reader, writer), server)
+
+    async def _connect(self) -> Streams | None:
         targets = self._targets
-        first = next(self._turn)
+        first = next(self._turns)
         for step in range(len(targets)):
             target = targets[(first + step) % len(targets)]
             with contextlib.suppress(OSError):
-                return socket.create_connection(target, CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await asyncio.open_connection(*target)
         return None
-
-    @contextlib.contextmanager
-    def _known(self, *pair: socket.socket) -> Iterator[None]:
-        with self._lock:
-            self._open.update(pair)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open.difference_update(pair)
-
-
-def _pump(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes both ways until both sides have said all."""
-    one.settimeout(None)
-    other.settimeout(None)
-    with selectors.DefaultSelector() as ready:
-        ready.register(one, selectors.EVENT_READ, other)
-        ready.register(other, selectors.EVENT_READ, one)
-        while ready.get_map():
-            for key, _ in ready.select():
-                source, sink = key.fileobj, key.data
-                if not isinstance(source, socket.socket):
-                    continue
-                try:
-                    data = source.recv(CHUNK)
-                    if data:
-                        sink.sendall(data)
-                        continue
-                    ready.unregister(source)
-                    sink.shutdown(socket.SHUT_WR)
-                except OSError:
-                    return

@@ -1,4 +1,4 @@
-"""What the agent needs to know of the machine and of the rehearsal."""
+"""Settings of the local ECS agent."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.ecs.image import Image
+from local.ecs.image import ContainerImage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Where the emulator is, where files may lie, and what stands in for the image."""
+class AgentSettings:
+    """Where the emulator is, where files go, and the container image."""
 
     emulator_url: str
-    """The emulator itself. Tasks and everybody else use ``Agent.url`` in its place."""
-    gateway_port: int = 0
-    """Where tasks and everybody else reach AWS; 0 takes a free one. Choose it to start
-    the emulator with ``AWS_ENDPOINT_URL`` naming it before there is an agent."""
+    """The emulator itself. All other clients use ``EcsAgent.url``."""
+    proxy_port: int = 0
+    """Port of ``EcsAgent.url``; 0 takes a free one. Set it to start the emulator with
+    ``AWS_ENDPOINT_URL`` before there is an agent."""
     folder: Path
     """Files of the tasks and logs. Keep its path short: sockets may lie in it."""
-    image: Image
+    image: ContainerImage
     region: str = "eu-central-1"
     account: str = "000000000000"
-    """The emulator takes the access key for the account."""
+    """The emulator takes the account from the access key."""
     extra_environment: Mapping[str, str] = field(default_factory=dict)
-    """What this machine must tell every container beyond its task definition, such as
-    where the stand-ins' certificate authority lies. Shown by ``Agent.deviations``."""
-    stand_ins: Mapping[str, str] = field(default_factory=dict)
-    """Variable -> value, in containers that have the variable and in no other: where
-    the stand-ins for the database and the broker listen. It is read when a container
-    starts, so it may be filled until ``Agent.start``."""
+    """Added to every container, such as the path of the datastores' certificate
+    authority. Shown by ``EcsAgent.deviations``."""
+    replaced_variables: Mapping[str, str] = field(default_factory=dict)
+    """Variable -> value, in containers that have the variable and in no other: the
+    addresses of the local database and broker. It is read when a container starts, so
+    it may be filled until ``EcsAgent.start``."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Path in the container -> file to put there before a task starts."""
     probe_seconds: float | None = None
-    """Ask a container that is not healthy yet so often, instead of at its interval.
-    ECS does not; it saves half a minute a start."""
+    """Interval of the health check of a container that is not healthy yet, if shorter
+    than its own. ECS has none; it saves half a minute per start."""
     restart_seconds: float | None = None
-    """Restart a container with a restart policy when it ran so long, instead of its
-    own, longer time. ECS takes no less than a minute. Shown by ``Agent.deviations``."""
+    """Replaces a longer ``restartAttemptPeriod`` of a restart policy. ECS takes no less
+    than a minute. Shown by ``EcsAgent.deviations``."""
     settled_seconds: float = 1
-    """A task that nothing checks counts as well after so long: by then a command that
-    cannot start has ended."""
-    door_certificate: tuple[Path, Path] | None = None
+    """A task without a health check counts as healthy after this: by then a command
+    that cannot start has ended."""
+    listener_certificate: tuple[Path, Path] | None = None
     """Certificate and key for HTTPS listeners; without, they speak plain HTTP."""
     tick_seconds: float = 0.1
-    """How often the agent looks at everything."""
+    """How often the agent drives its tasks."""
     read_seconds: float = 0.5
-    """How often the emulator is asked what somebody wants."""
+    """How often the agent reads the emulator."""
     is_authorising: bool = True
     """Whether a task's calls are checked against its role."""

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from local.ecs.container_env import Place
-from local.ecs.health import Checkup, Health
-from local.ecs.logs import Stream
-from local.ecs.model import Container, TaskDefinition
-from local.ecs.processes import KILLED, Processes
-from local.ecs.protection import Protection
+from local.ecs.container_env import TaskSandbox
+from local.ecs.health import HealthChecker, HealthStatus
+from local.ecs.logs import LogStream
+from local.ecs.model import ContainerDefinition, EcsService, TaskDefinition
+from local.ecs.processes import KILLED, ContainerProcesses
+from local.ecs.protection import TaskProtection
 
 ESSENTIAL_EXITED = "Essential container in task exited"
 
@@ -29,7 +29,7 @@ class StartError(Exception):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ProcessSpec:
     """A container's process, ready to start."""
 
     command: list[str]
@@ -38,40 +38,40 @@ class Prepared:
     check: list[str]
 
 
-class Host(Protocol):
-    """What a task needs of the machine."""
+class TaskHost(Protocol):
+    """What a task needs of its host."""
 
-    def admit(self, task: Task) -> None:
+    def admit(self, task: EcsTask) -> None:
         """Make the task's folders and open its logs. Raises StartError."""
 
-    def prepare(self, task: Task, container: Container) -> Prepared:
+    def prepare(self, task: EcsTask, container: ContainerDefinition) -> ProcessSpec:
         """Return a container's process, secrets resolved. Raises StartError."""
 
-    def ship(self, stream: Stream, *, is_over: bool) -> None:
+    def ship(self, stream: LogStream, *, is_over: bool) -> None:
         """Deliver what is new in a container's log."""
 
     @property
     def probe_seconds(self) -> float | None:
-        """How often a new container's health is asked for."""
+        """Interval of health checks until a container is healthy."""
 
     @property
     def restart_seconds(self) -> float | None:
-        """After how long a container may be restarted, unless its own time is less."""
+        """Upper limit of ``restartAttemptPeriod``."""
 
 
 @dataclass
-class Running:
-    """A container of a task and what became of it."""
+class TaskContainer:
+    """A container of a task, from its definition to its exit code."""
 
-    definition: Container
-    stream: Stream
+    definition: ContainerDefinition
+    stream: LogStream
     token: str
     """Names the container at the metadata endpoint."""
-    prepared: Prepared | None = None
-    """What a restart begins with: secrets are read once a task."""
-    processes: Processes | None = None
+    spec: ProcessSpec | None = None
+    """Kept for restarts: ECS reads secrets once per task."""
+    processes: ContainerProcesses | None = None
     restarts: int = 0
-    checkup: Checkup | None = None
+    checker: HealthChecker | None = None
     exit_code: int | None = None
     reason: str = ""
     started: float = 0
@@ -79,9 +79,9 @@ class Running:
     kill_at: float | None = None
 
     @property
-    def health(self) -> Health:
+    def health(self) -> HealthStatus:
         """The health by the container's own check."""
-        return self.checkup.health if self.checkup else Health.UNKNOWN
+        return self.checker.health if self.checker else HealthStatus.UNKNOWN
 
     @property
     def status(self) -> str:
@@ -96,23 +96,23 @@ class Running:
             "START": self.processes is not None or self.is_over,
             "COMPLETE": self.is_over,
             "SUCCESS": self.is_over and self.exit_code == 0,
-            "HEALTHY": self.health is Health.HEALTHY,
+            "HEALTHY": self.health is HealthStatus.HEALTHY,
         }[condition]
 
     def can_never_meet(self, condition: str) -> bool:
-        """Return whether waiting for it is vain."""
+        """Return whether the condition can no longer be met."""
         return self.is_over and not self.meets(condition)
 
 
 @dataclass
-class Task:
-    """A task of ECS on this machine."""
+class EcsTask:
+    """A task that runs, or ran, as local processes."""
 
     arn: str
     cluster_arn: str
     definition: TaskDefinition
-    place: Place
-    containers: list[Running]
+    sandbox: TaskSandbox
+    containers: list[TaskContainer]
     group: str = ""
     started_by: str = ""
     deployment_id: str = ""
@@ -124,16 +124,16 @@ class Task:
     stopping: float = 0
     stopped: float = 0
     status: str = "PROVISIONING"
-    is_wanted: bool = True
+    should_run: bool = True
     stop_code: str = ""
     stopped_reason: str = ""
     settled_seconds: float = 1
-    """When a task that nothing checks counts as well."""
-    protection: Protection = field(default_factory=Protection)
+    """After this a task without a health check counts as healthy."""
+    protection: TaskProtection = field(default_factory=TaskProtection)
     is_in_service: bool = True
-    """False when a load balancer that the task belongs to finds it unwell."""
+    """Whether the checks of all its target groups pass."""
     is_refused: bool = False
-    """Whether a load balancer has given it up."""
+    """Whether a target group finds it unhealthy."""
     version: int = 1
 
     @property
@@ -149,181 +149,201 @@ class Task:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether the task is stopped."""
         return self.status == "STOPPED"
 
     @property
-    def health(self) -> Health:
+    def health(self) -> HealthStatus:
         """The task's health: that of its essential containers with a check."""
-        found = [
-            one.health
-            for one in self.containers
-            if one.definition.is_essential and one.definition.health
+        statuses = [
+            container.health
+            for container in self.containers
+            if container.definition.is_essential and container.definition.health
         ]
-        if Health.UNHEALTHY in found:
-            return Health.UNHEALTHY
-        if not found or Health.UNKNOWN in found:
-            return Health.UNKNOWN
-        return Health.HEALTHY
+        if HealthStatus.UNHEALTHY in statuses:
+            return HealthStatus.UNHEALTHY
+        if not statuses or HealthStatus.UNKNOWN in statuses:
+            return HealthStatus.UNKNOWN
+        return HealthStatus.HEALTHY
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the service scheduler counts on it."""
-        has_check = any(one.definition.health for one in self.containers)
+        """Whether the service scheduler counts it as healthy."""
+        has_check = any(container.definition.health for container in self.containers)
         is_settled = time.time() - self.started >= self.settled_seconds
-        is_well = self.health is Health.HEALTHY if has_check else is_settled
-        return self.status == "RUNNING" and is_well and self.is_in_service
+        is_passing = self.health is HealthStatus.HEALTHY if has_check else is_settled
+        return self.status == "RUNNING" and is_passing and self.is_in_service
 
     @property
     def is_unhealthy(self) -> bool:
         """Whether the service scheduler replaces it."""
-        return self.health is Health.UNHEALTHY or self.is_refused
+        return self.health is HealthStatus.UNHEALTHY or self.is_refused
 
-    def container(self, name: str) -> Running | None:
+    def container(self, name: str) -> TaskContainer | None:
         """Return a container by name."""
         return next((c for c in self.containers if c.definition.name == name), None)
 
+    def container_arn(self, container: TaskContainer) -> str:
+        """Return the ARN of one of the task's containers."""
+        return f"{self.arn.replace(':task/', ':container/')}/{container.token}"
+
+    def is_of(self, service: EcsService) -> bool:
+        """Return whether the task belongs to a service."""
+        return (self.service_name, self.cluster_arn) == (
+            service.name,
+            service.cluster_arn,
+        )
+
     def stop(self, reason: str, code: str) -> None:
-        """Ask the task to end; the first reason stands."""
-        if self.is_wanted:
-            self.is_wanted = False
+        """Request the end of the task; the first reason stands."""
+        if self.should_run:
+            self.should_run = False
             self.stop_code, self.stopped_reason = code, reason
             self.version += 1
 
-    def step(self, host: Host) -> None:
-        """Do whatever is due now."""
+    def step(self, host: TaskHost) -> None:
+        """Take the steps that are due now."""
         if self.is_over:
             return
         if self.status == "PROVISIONING":
             self.status = "PENDING"
             self._guarded(host, lambda: host.admit(self))
-        for one in self.containers:
-            self._watch(one, host)
-        if self.is_wanted:
+        for container in self.containers:
+            self._watch(container, host)
+        if self.should_run:
             self._guarded(host, lambda: self._start_ready(host))
-        if not self.is_wanted:
+        if not self.should_run:
             self._end(host)
         elif self.status == "PENDING" and all(
-            one.processes or one.is_over for one in self.containers
+            container.processes or container.is_over for container in self.containers
         ):
             self.status, self.started = "RUNNING", time.time()
             self.version += 1
 
-    def kill(self, host: Host) -> None:
-        """End everything now, without waiting for anybody."""
-        for one in self.containers:
-            if one.processes and not one.is_over:
-                code = one.processes.kill()
-                self._over(one, host, code)
+    def kill(self, host: TaskHost) -> None:
+        """Kill every container at once."""
+        for container in self.containers:
+            if container.processes and not container.is_over:
+                code = container.processes.kill()
+                self._finish(container, host, code)
         self._end(host)
 
-    def _guarded(self, host: Host, act: Callable[[], None]) -> None:
+    def _guarded(self, host: TaskHost, act: Callable[[], None]) -> None:
         try:
             act()
         except StartError as error:
             self.stop(str(error), "TaskFailedToStart")
             self._end(host)
 
-    def _start_ready(self, host: Host) -> None:
-        for one in self.containers:
-            if one.processes or one.is_over:
+    def _start_ready(self, host: TaskHost) -> None:
+        for container in self.containers:
+            if container.processes or container.is_over:
                 continue
-            needed = [
-                (found, condition)
-                for name, condition in one.definition.depends_on
-                if (found := self.container(name))
+            dependencies = [
+                (dependency, condition)
+                for name, condition in container.definition.depends_on
+                if (dependency := self.container(name))
             ]
-            for found, condition in needed:
-                if found.can_never_meet(condition):
+            for dependency, condition in dependencies:
+                if dependency.can_never_meet(condition):
                     raise StartError(
-                        f"container {one.definition.name} depends on "
-                        f"{found.definition.name}, which is not {condition} and ended "
-                        f"with exit code {found.exit_code}"
+                        f"container {container.definition.name} depends on "
+                        f"{dependency.definition.name}, which is not {condition} and "
+                        f"ended with exit code {dependency.exit_code}"
                     )
-            if all(found.meets(condition) for found, condition in needed):
-                self._start(one, host)
+            if all(other.meets(condition) for other, condition in dependencies):
+                self._start(container, host)
 
-    def _start(self, one: Running, host: Host) -> None:
-        ready = one.prepared = one.prepared or host.prepare(self, one.definition)
+    def _start(self, container: TaskContainer, host: TaskHost) -> None:
+        spec = container.spec or host.prepare(self, container.definition)
+        container.spec = spec
         try:
-            one.processes = Processes(
-                ready.command,
-                environment=ready.environment,
-                folder=ready.folder,
-                output=one.stream.path,
+            container.processes = ContainerProcesses(
+                spec.command,
+                environment=spec.environment,
+                folder=spec.folder,
+                output=container.stream.path,
             )
         except OSError as error:
             raise StartError(f"CannotStartContainerError: {error}") from error
-        one.started = time.time()
-        if one.definition.health:
-            one.checkup = Checkup(
-                one.definition.health,
-                ready.check,
-                environment=ready.environment,
-                folder=ready.folder,
+        container.started = time.time()
+        if container.definition.health:
+            container.checker = HealthChecker(
+                container.definition.health,
+                spec.check,
+                environment=spec.environment,
+                folder=spec.folder,
                 started=time.monotonic(),
                 probe_seconds=host.probe_seconds,
             )
 
-    def _watch(self, one: Running, host: Host) -> None:
-        if one.processes is None or one.is_over:
+    def _watch(self, container: TaskContainer, host: TaskHost) -> None:
+        if container.processes is None or container.is_over:
             return
-        code = one.processes.exit_code()
-        host.ship(one.stream, is_over=code is not None)
+        code = container.processes.exit_code()
+        host.ship(container.stream, is_over=code is not None)
         if code is not None:
-            if self._begins_anew(one, host, code):
+            if self._restart(container, host, code):
                 return
-            self._over(one, host, code)
-            if one.definition.is_essential:
+            self._finish(container, host, code)
+            if container.definition.is_essential:
                 self.stop(ESSENTIAL_EXITED, "EssentialContainerExited")
-        elif one.checkup:
-            one.checkup.step(time.monotonic())
+        elif container.checker:
+            container.checker.step(time.monotonic())
 
-    def _begins_anew(self, one: Running, host: Host, code: int) -> bool:
-        """Let the container start again, if its restart policy says so."""
-        policy = one.definition.restart
-        if policy is None or not self.is_wanted or code in policy.ignored:
+    def _restart(self, container: TaskContainer, host: TaskHost, code: int) -> bool:
+        """Prepare a restart if the restart policy allows it."""
+        policy = container.definition.restart
+        if policy is None or not self.should_run or code in policy.ignored:
             return False
-        least = policy.least_seconds
+        minimum = policy.least_seconds
         if host.restart_seconds is not None:
-            least = min(least, host.restart_seconds)
-        if time.time() - one.started < least:
+            minimum = min(minimum, host.restart_seconds)
+        if time.time() - container.started < minimum:
             return False
-        if one.checkup:
-            one.checkup.stop()
-        one.processes, one.checkup = None, None
-        one.restarts += 1
+        if container.checker:
+            container.checker.stop()
+        container.processes, container.checker = None, None
+        container.restarts += 1
         self.version += 1
         return True
 
-    def _over(self, one: Running, host: Host, code: int) -> None:
-        one.exit_code, one.is_over = code, True
-        if one.checkup:
-            one.checkup.stop()
-        host.ship(one.stream, is_over=True)
+    def _finish(self, container: TaskContainer, host: TaskHost, code: int) -> None:
+        container.exit_code, container.is_over = code, True
+        if container.checker:
+            container.checker.stop()
+        host.ship(container.stream, is_over=True)
 
-    def _end(self, host: Host) -> None:
-        """Bring the containers down, those first on which no other depends."""
+    def _end(self, host: TaskHost) -> None:
+        """Stop the containers, dependents before what they depend on."""
         now = time.monotonic()
-        alive = [one for one in self.containers if one.processes and not one.is_over]
+        alive = [
+            container
+            for container in self.containers
+            if container.processes and not container.is_over
+        ]
         if not alive:
-            for one in self.containers:
-                one.is_over = True
+            for container in self.containers:
+                container.is_over = True
             self.status, self.stopped = "STOPPED", time.time()
             self.stopping = self.stopping or self.stopped
             self.version += 1
             return
         self.status = "DEACTIVATING" if self.status == "RUNNING" else "STOPPING"
         self.stopping = self.stopping or time.time()
-        needed = {name for one in alive for name, _ in one.definition.depends_on}
-        for one in alive:
-            processes = one.processes
-            if processes is None or one.definition.name in needed:
+        required = {
+            name for container in alive for name, _ in container.definition.depends_on
+        }
+        for container in alive:
+            processes = container.processes
+            if processes is None or container.definition.name in required:
                 continue
-            if one.kill_at is None:
-                one.kill_at = now + one.definition.stop_seconds
+            if container.kill_at is None:
+                container.kill_at = now + container.definition.stop_seconds
                 processes.terminate()
-            elif now >= one.kill_at:
+            elif now >= container.kill_at:
                 code = processes.kill()
-                one.reason = f"killed after {one.definition.stop_seconds:g} s"
-                self._over(one, host, code or KILLED)
+                container.reason = (
+                    f"killed after {container.definition.stop_seconds:g} s"
+                )
+                self._finish(container, host, code or KILLED)

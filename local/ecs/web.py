@@ -1,11 +1,10 @@
-"""A small threaded HTTP server, and a client for passing requests on."""
+"""A small threaded HTTP server, and a client that forwards requests."""
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ BODILESS = frozenset({204, 304})
 
 
 @dataclass(frozen=True)
-class Request:
-    """What somebody asks; ``target`` is the request line's, as sent."""
+class HttpRequest:
+    """An HTTP request; ``target`` is the request line's, as sent."""
 
     method: str
     target: str
@@ -36,8 +35,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is answered."""
+class HttpResponse:
+    """An HTTP response."""
 
     status: int
     body: bytes = b""
@@ -45,14 +44,20 @@ class Answer:
 
     def header(self, name: str) -> str:
         """Return a header's value, or nothing."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == name), "")
 
 
-Handle = Callable[[Request], Answer]
+Handle = Callable[[HttpRequest], HttpResponse]
+OnError = Callable[[str], None]
 
 
-class Server:
+def print_error(problem: str) -> None:
+    """Report a failed request on standard error."""
+    sys.stderr.write(f"{problem}\n")
+
+
+class HttpServer:
     """Serves on a thread of its own, each connection on another."""
 
     def __init__(
@@ -62,10 +67,16 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         certificate: tuple[Path, Path] | None = None,
+        on_error: OnError = print_error,
     ) -> None:
-        """Listen at once; ``port`` 0 takes a free one."""
+        """Listen at once; ``port`` 0 takes a free one.
+
+        When ``handle`` raises, the client gets status 500 with the error, and
+        ``on_error`` the same text.
+        """
         handler = type("Handler", (_Handler,), {"handle_request": staticmethod(handle)})
         self._server = _Threading((host, port), handler)
+        self._server.on_error = on_error
         self._scheme = "http"
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,14 +110,19 @@ class _Threading(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+    on_error: OnError
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away."""
+    def handle_error(self, *_: Any) -> None:
+        """Report a failed connection, unless the client just went away."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            self.on_error(f"a connection failed: {type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 120
+    server: _Threading
     handle_request: Handle
 
     def __getattr__(self, name: str) -> Any:
@@ -119,8 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Write no log of its own."""
 
     def _serve(self) -> None:
-        answer = type(self).handle_request(
-            Request(
+        response = self._response(
+            HttpRequest(
                 method=self.command,
                 # Not self.path, in which two slashes in front have become one.
                 target=self.requestline.split()[1],
@@ -129,19 +145,32 @@ class _Handler(BaseHTTPRequestHandler):
                 client=str(self.client_address[0]),
             )
         )
-        is_bodiless = self.command == "HEAD" or answer.status in BODILESS
-        self.send_response_only(answer.status)
-        for name, value in answer.headers:
+        is_bodiless = self.command == "HEAD" or response.status in BODILESS
+        self.send_response_only(response.status)
+        for name, value in response.headers:
             if name.lower() in HOP_BY_HOP:
                 continue
             if name.lower() == "content-length" and not is_bodiless:
                 continue
             self.send_header(name, value)
         if not is_bodiless:
-            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if not is_bodiless:
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
+
+    def _response(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return type(self).handle_request(request)
+        except Exception as error:  # noqa: BLE001 - the client must get an answer
+            problem = (
+                f"{request.method} {request.target.partition('?')[0]} failed: "
+                f"{type(error).__name__}: {error}"
+            )
+            self.server.on_error(problem)
+            return HttpResponse(
+                500, problem.encode(), (("Content-Type", "text/plain"),)
+            )
 
     def _read(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -156,15 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
             pass
 
 
-def ask(
+def forward(
     host: str,
     port: int,
-    request: Request,
+    request: HttpRequest,
     *,
     extra: Iterable[tuple[str, str]] = (),
     timeout: float = 120,
-) -> Answer:
-    """Pass a request on and return the answer. Raises OSError and HTTPException.
+) -> HttpResponse:
+    """Forward a request and return the response. Raises OSError and HTTPException.
 
     ``extra`` replaces headers of the same names.
     """
@@ -183,14 +212,9 @@ def ask(
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
             link.putheader("Content-Length", str(len(request.body)))
         link.endheaders(request.body or None)
-        found = link.getresponse()
-        return Answer(found.status, found.read(), tuple(found.getheaders()))
+        response = link.getresponse()
+        return HttpResponse(
+            response.status, response.read(), tuple(response.getheaders())
+        )
     finally:
         link.close()
-
-
-def is_open(host: str, port: int) -> bool:
-    """Return whether somebody listens there."""
-    with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
-        return True
-    return False

@@ -1,4 +1,4 @@
-"""What can be asked of a running emulator that is none of AWS's business."""
+"""Client for the emulator's control API."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
-Kind = Literal["real", "emulated", "stand-in"]
+Kind = Literal["real", "emulated", "stub"]
 
 SECONDS = 5.0
 
 
 def identity(endpoint_url: str, *, seconds: float = SECONDS) -> dict[str, Any]:
-    """Return who answers: the process ID, and whether the migration job is a stand-in."""
+    """Return the process ID, and whether the migration job is a stub."""
     return _ask("GET", f"{endpoint_url}/_local/identity", seconds=seconds)
 
 
 def resource_kinds(
     endpoint_url: str, *, account: str, region: str
 ) -> dict[str, dict[str, Kind]]:
-    """Return what each resource is here, by stack name and logical ID."""
+    """Return how each resource is emulated, by stack name and logical ID."""
     where = urlencode({"account": account, "region": region})
     answer = _ask("GET", f"{endpoint_url}/_local/resources?{where}")
     return cast(dict[str, dict[str, Kind]], answer)
@@ -30,17 +30,17 @@ def resource_kinds(
 def records(
     endpoint_url: str, *, account: str, region: str, types: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return what was compiled: launched resources of some types, filled in.
+    """Return the launched resources of some types, with resolved properties.
 
     Each has ``stack``, ``id``, ``type``, ``physical_id``, ``properties`` and
-    ``attributes``, in the words of CloudFormation.
+    ``attributes``, as CloudFormation names them.
     """
     where = urlencode({"account": account, "region": region, "type": types}, doseq=True)
     answer = _ask("GET", f"{endpoint_url}/_local/records?{where}")
     return cast(list[dict[str, Any]], answer["records"])
 
 
-def plant(
+def inject_faults(
     endpoint_url: str,
     *,
     resources: Mapping[str, str] | None = None,
@@ -50,16 +50,16 @@ def plant(
 ) -> None:
     """Make resources fail or slow, by logical ID or type, and templates unreadable.
 
-    One that fails in a rollback leaves its stack in UPDATE_ROLLBACK_FAILED. What was
-    planted before is taken away, and nothing given takes away everything.
+    A failure in a rollback leaves the stack in UPDATE_ROLLBACK_FAILED. Earlier faults
+    are removed; a call without arguments removes all.
     """
-    wanted = {
+    faults = {
         "resources": dict(resources or {}),
         "when": when,
         "slow": dict(slow or {}),
         "unreadable": list(unreadable),
     }
-    _ask("PUT", f"{endpoint_url}/_local/faults", wanted)
+    _ask("PUT", f"{endpoint_url}/_local/faults", faults)
 
 
 def _ask(
@@ -70,8 +70,8 @@ def _ask(
         data=None if content is None else json.dumps(content).encode(),
         method=method,
     )
-    # No proxy stands between this machine and itself.
+    # No HTTP proxy for the loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
+        document: dict[str, Any] = json.load(answer)
+    return document

@@ -1,11 +1,11 @@
-"""An AWS of one's own: MiniStack and our shim, as one process on the loopback.
+"""The local CloudFormation emulator as a process: MiniStack with patches, on loopback.
 
-It outlives the command that starts it: one command launches, the next shows the
-status. A file in its folder says which process it is and where it listens; a process
-ID that has passed to another process is told apart by its start time.
+It outlives the command that starts it: one command deploys, the next shows the status.
+A record in its folder names the process and its port. The process is identified by its
+ID, start time and command, because process IDs are reused.
 
-Told to stop, it saves what it holds and has it again at the next start. Killed, it
-loses what it held since, and the next start says so.
+On a regular stop it saves its state and loads it at the next start. If it is killed,
+its state is lost, and the next start reports that.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from local.emulator import control_client, venv
 from local.errors import EmulatorError
 
 FOLDER = Path(".local/emulator")
+MODULE = "local.emulator.patches"
+STATE_FOLDERS = ("services", "tmp", "s3")
 HOST = "127.0.0.1"
 ACCOUNT = "123456789012"
-"""The access key, too: MiniStack takes the account from it."""
+"""Also the access key: MiniStack takes the account from it."""
 
 SECRET_ACCESS_KEY = "local"  # noqa: S105 - anything will do on the loopback
 REGION = "us-east-1"
@@ -40,13 +42,13 @@ SECONDS_TO_START = 30.0
 SECONDS_TO_STOP = 5.0
 SECONDS_TO_ANSWER = 2.0
 POLL_SECONDS = 0.02
-TAIL = 20
-"""Lines of the log that tell why it did not start."""
+LOG_TAIL_LINES = 20
+"""Lines of the log that an error shows."""
 
-KEPT = ("HOME", "LANG", "PATH", "TZ")
-"""All it needs of the caller's environment: credentials must not get there."""
+INHERITED = ("HOME", "LANG", "PATH", "TZ")
+"""Variables that it gets from the caller's environment; never credentials."""
 
-Gate = Literal["stand-in", "real"]
+MigrationMode = Literal["stub", "real"]
 Tell = Callable[[str], None]
 
 
@@ -60,26 +62,26 @@ class ClientOptions(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
-    """The process that is the emulator now."""
+class EmulatorRecord:
+    """The process that runs an emulator."""
 
     pid: int
     started: str
-    """In the words of its system; with the ID it names one process for ever."""
+    """As the operating system writes it; ID and start time name one process."""
     port: int
 
     @property
     def endpoint_url(self) -> str:
-        """Where it listens."""
+        """The address it listens at."""
         return f"http://{HOST}:{self.port}"
 
 
 def _silent(_text: str) -> None:
-    """Say nothing."""
+    """Discard progress messages."""
 
 
-class Emulator:
-    """One emulator in one folder; any number may run side by side."""
+class EmulatorProcess:
+    """The emulator of one folder; any number may run side by side."""
 
     def __init__(
         self,
@@ -87,19 +89,19 @@ class Emulator:
         folder: Path | None = None,
         *,
         region: str = REGION,
-        gate: Gate = "stand-in",
-        functions_call: str = "",
+        migration: MigrationMode = "stub",
+        functions_endpoint: str = "",
         tell: Tell = _silent,
     ) -> None:
         self.project = project
         self.folder = folder or project / FOLDER
         self.region = region
         self.account = ACCOUNT
-        self.gate = gate
-        self.functions_call = functions_call
-        """Where functions find AWS and their role; nothing for the emulator itself."""
+        self.migration = migration
+        self.functions_endpoint = functions_endpoint
+        """AWS endpoint of Lambda functions; empty for the emulator itself."""
         self.was_lost = False
-        """Whether an earlier one died with what it held; known after ``start``."""
+        """Whether an earlier process died and lost its state; known after ``start``."""
         self._tell = tell
 
     def __enter__(self) -> Self:
@@ -116,17 +118,17 @@ class Emulator:
 
     @property
     def log(self) -> Path:
-        """Where it writes what it does."""
+        """The path of its log."""
         return self.folder / "log"
 
     @property
     def endpoint_url(self) -> str:
-        """Where it listens; an error when it does not run."""
-        return self._required().endpoint_url
+        """The address it listens at. Raises EmulatorError if it does not run."""
+        return self._running_record().endpoint_url
 
     @property
     def client_options(self) -> ClientOptions:
-        """What ``boto3.client`` needs to reach it instead of AWS."""
+        """Arguments of ``boto3.client`` that select the emulator instead of AWS."""
         return ClientOptions(
             endpoint_url=self.endpoint_url,
             region_name=self.region,
@@ -134,85 +136,80 @@ class Emulator:
             aws_secret_access_key=SECRET_ACCESS_KEY,
         )
 
-    def running(self) -> Running | None:
-        """Return the process that runs in this folder, if one does."""
-        recorded = self._recorded()
-        if recorded and processes.is_alive(recorded.pid, recorded.started):
-            return recorded
+    def running(self) -> EmulatorRecord | None:
+        """Return the record of the process that runs in this folder, if one does."""
+        record = self._read_record()
+        if record and _is_emulator(record):
+            return record
         return None
 
-    def start(self) -> Running:
-        """Return the emulator of this folder, started if it does not run."""
+    def start(self) -> EmulatorRecord:
+        """Start the emulator unless it runs; return its record."""
         python = venv.python(self.project, self._tell)
         with self._locked():
-            found = self.running()
-            if found and _answers(found):
-                return found
-            if found:  # alive, and deaf
-                processes.end(found.pid, found.started, grace=SECONDS_TO_STOP)
+            record = self.running()
+            if record and _answers(record):
+                return record
+            if record:  # alive, but not responding
+                processes.end(record.pid, record.started, grace=SECONDS_TO_STOP)
             self._clear_after_death()
             return self._launch(python)
 
     def stop(self) -> bool:
-        """End it, with what it holds saved; return whether there was one."""
+        """End it, with its state saved; return whether it ran."""
         with self._locked():
-            found = self.running()
-            if found:
-                processes.end(found.pid, found.started, grace=SECONDS_TO_STOP)
-                # A function that waits for something would outlive it by minutes.
-                processes.kill_group(found.pid)
+            record = self.running()
+            if record:
+                processes.end(record.pid, record.started, grace=SECONDS_TO_STOP)
+                # A Lambda function that still runs would outlive it by minutes.
+                processes.kill_group(record.pid)
                 self._record_file.unlink(missing_ok=True)
-        return found is not None
+        return record is not None
 
     def erase(self) -> None:
-        """End it and forget everything it held."""
+        """End it and delete its state."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def resource_kinds(self) -> dict[str, dict[str, control_client.Kind]]:
-        """Return what each resource is here, by stack name and logical ID."""
-        with self._answering() as endpoint_url:
+        """Return how each resource is emulated, by stack name and logical ID."""
+        with self._reporting_death() as endpoint_url:
             return control_client.resource_kinds(
                 endpoint_url, account=self.account, region=self.region
             )
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[str]:
-        """Give its address; an emulator that dies meanwhile is a clear error."""
+    def _reporting_death(self) -> Iterator[str]:
+        """Give its address; report a connection error as the emulator's death."""
         try:
             yield self.endpoint_url
         except OSError as error:
-            raise self._died() from error
+            raise self._not_running() from error
 
-    def _required(self) -> Running:
-        found = self.running()
-        if found is None:
-            raise self._died()
-        return found
+    def _running_record(self) -> EmulatorRecord:
+        record = self.running()
+        if record is None:
+            raise self._not_running()
+        return record
 
-    def _died(self) -> EmulatorError:
-        if self._recorded() is None:
+    def _not_running(self) -> EmulatorError:
+        if self._read_record() is None:
             return EmulatorError("The emulator does not run.", "Start it first.")
         return EmulatorError(
             f"The emulator died; its log ends:\n{_tail(self.log)}",
-            "What it held is lost. Run the command again to start afresh.",
+            "Its state is lost. Run the command again to start with none.",
         )
 
-    def _launch(self, python: Path) -> Running:
-        """Start the process on a socket that is already ours, and wait for it."""
-        for part in ("services", "tmp", "s3"):
-            (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _launch(self, python: Path) -> EmulatorRecord:
+        """Start the process on a socket that is already bound, and wait for it."""
+        for name in STATE_FOLDERS:
+            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         with socket.create_server((HOST, 0)) as listener, self.log.open("wb") as log:
             port = listener.getsockname()[1]
             command = [
-                python,
-                "-P",
-                "-m",
-                "local.emulator.patches",
-                "--socket",
-                listener.fileno(),
+                *(python, "-P", "-m", MODULE),
+                *("--socket", listener.fileno(), "--schemas", venv.schemas()),
             ]
-            command += ["--schemas", venv.schemas()]
             process = subprocess.Popen(  # noqa: S603 - our own environment
                 [str(word) for word in command],
                 env=self._environment(port),
@@ -224,27 +221,27 @@ class Emulator:
                 # Ctrl-C at a terminal is for the command, not for the emulator.
                 start_new_session=True,
             )
-        # Not waited for by us: it outlives this process.
+        # This process never waits for it: it outlives this process.
         process.returncode = 0
-        running = Running(
+        record = EmulatorRecord(
             pid=process.pid, started=processes.started(process.pid) or "", port=port
         )
-        self._record(running)
+        self._write_record(record)
         try:
-            self._wait(running)
+            self._wait(record)
         except BaseException:
-            processes.end(running.pid, running.started, grace=SECONDS_TO_STOP)
+            processes.end(record.pid, record.started, grace=SECONDS_TO_STOP)
             self._record_file.unlink(missing_ok=True)
             raise
-        return running
+        return record
 
-    def _wait(self, running: Running) -> None:
+    def _wait(self, record: EmulatorRecord) -> None:
         deadline = time.monotonic() + SECONDS_TO_START
-        while not _answers(running):
-            if not processes.is_alive(running.pid, running.started):
+        while not _answers(record):
+            if not processes.is_alive(record.pid, record.started):
                 raise EmulatorError(
                     f"The emulator did not start; its log ends:\n{_tail(self.log)}",
-                    "If that says nothing to you, remove its folder and try again.",
+                    f"If the log does not help, delete {self.folder} and try again.",
                 )
             if time.monotonic() > deadline:
                 raise EmulatorError(
@@ -255,14 +252,14 @@ class Emulator:
             time.sleep(POLL_SECONDS)
 
     def _environment(self, port: int) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        if self.functions_call:
-            kept["AWS_ENDPOINT_URL"] = self.functions_call
-        return kept | {
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        if self.functions_endpoint:
+            inherited["AWS_ENDPOINT_URL"] = self.functions_endpoint
+        return inherited | {
             "BIND_HOST": HOST,
             "GATEWAY_PORT": str(port),
             "IOT_MTLS_ENABLED": "0",
-            "LOCAL_GATE": self.gate,
+            "LOCAL_MIGRATION": self.migration,
             "LOG_LEVEL": "WARNING",
             "MINISTACK_ACCOUNT_ID": self.account,
             "MINISTACK_REGION": self.region,
@@ -278,17 +275,17 @@ class Emulator:
         }
 
     def _clear_after_death(self) -> None:
-        """Throw away what an emulator that was killed left: it is out of date."""
-        if self._recorded() is None:
+        """Delete the state of an emulator that was killed: it is out of date."""
+        if self._read_record() is None:
             return
         self.was_lost = True
-        for part in ("services", "tmp", "s3"):
-            shutil.rmtree(self.folder / part, ignore_errors=True)
+        for name in STATE_FOLDERS:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         self._record_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time start or stop the emulator of this folder."""
+        """Admit one process at a time to start or stop the emulator of this folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -298,25 +295,31 @@ class Emulator:
     def _record_file(self) -> Path:
         return self.folder / "process.json"
 
-    def _recorded(self) -> Running | None:
+    def _read_record(self) -> EmulatorRecord | None:
         try:
-            return Running(**json.loads(self._record_file.read_text()))
+            return EmulatorRecord(**json.loads(self._record_file.read_text()))
         except (FileNotFoundError, TypeError, ValueError):
             return None
 
-    def _record(self, running: Running) -> None:
-        fresh = self._record_file.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(running)))
-        fresh.replace(self._record_file)
+    def _write_record(self, record: EmulatorRecord) -> None:
+        new_file = self._record_file.with_suffix(".new")
+        new_file.write_text(json.dumps(asdict(record)))
+        new_file.replace(self._record_file)
 
 
-def _answers(running: Running) -> bool:
-    """Whether the process itself answers at its port."""
+def _answers(record: EmulatorRecord) -> bool:
+    """Return whether the recorded process answers at its port."""
     try:
-        found = control_client.identity(running.endpoint_url, seconds=SECONDS_TO_ANSWER)
+        answer = control_client.identity(record.endpoint_url, seconds=SECONDS_TO_ANSWER)
     except (OSError, ValueError):
         return False
-    return bool(found.get("pid") == running.pid)
+    return bool(answer.get("pid") == record.pid)
+
+
+def _is_emulator(record: EmulatorRecord) -> bool:
+    """Return whether the recorded process is alive and runs this module."""
+    is_alive = processes.is_alive(record.pid, record.started)
+    return is_alive and MODULE in processes.command(record.pid)
 
 
 def _tail(log: Path) -> str:
@@ -324,4 +327,4 @@ def _tail(log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return "(no log)"
-    return "\n".join(lines[-TAIL:]) or "(nothing)"
+    return "\n".join(lines[-LOG_TAIL_LINES:]) or "(nothing)"

@@ -1,9 +1,9 @@
-"""When an alarm acts.
+"""When an alarm triggers its actions.
 
-An alarm is evaluated once a period, a moment after the period has ended. It acts when
-it enters ALARM and then once a minute while it stays there. Missing data counts as
-``TreatMissingData`` says; that CloudWatch looks a few datapoints further back when one
-is missing makes no difference to a publisher that also sends zeros.
+An alarm is evaluated once per period, a moment after the period has ended. It triggers
+its actions when it enters ALARM and then once a minute while it stays there. Missing
+data counts as ``TreatMissingData`` says; that CloudWatch looks a few datapoints further
+back when one is missing makes no difference to a publisher that also sends zeros.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BEYOND: Mapping[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm:
-    """What sets an alarm off; the period is in seconds."""
+    """The settings of an alarm; the period is in seconds."""
 
     period: int
     periods: int
@@ -62,33 +62,33 @@ class Alarm:
         )
 
     def breaches(self, value: float | None) -> bool:
-        """Return whether a datapoint, or the lack of one, counts against it."""
+        """Return whether a datapoint, or the lack of one, breaches the threshold."""
         if value is None:
             return self.missing == "breaching"
         return BEYOND[self.comparison](value, self.threshold)
 
     def visible_seconds(self, phase: float) -> float:
-        """From a datapoint at that place of its period to its evaluation."""
+        """Return the seconds from a datapoint at that phase to its evaluation."""
         return self.period - phase + VISIBLE_SECONDS[self.period]
 
 
 @dataclass(slots=True)
-class Watch:
-    """One alarm in motion."""
+class AlarmEvaluator:
+    """Evaluates one alarm, period after period."""
 
     alarm: Alarm
     breaches: list[bool] = field(default_factory=list)
     """Of the last periods, the newest last."""
     acted_at: float | None = None
-    """When it acted last, None while it is not in ALARM."""
+    """When it last triggered its actions, None while it is not in ALARM."""
 
     @property
     def is_on(self) -> bool:
-        """Whether it is in ALARM."""
+        """Whether the alarm is in ALARM."""
         return self.acted_at is not None
 
     def due(self, value: float | None, now: float) -> bool:
-        """Take the datapoint of one period in; return whether the alarm acts."""
+        """Add the datapoint of one period; return whether the actions are triggered."""
         alarm = self.alarm
         if value is None and alarm.missing == "ignore":
             return False

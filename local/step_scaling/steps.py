@@ -1,9 +1,9 @@
-"""What a step policy adds or takes away, and what its cooldown forbids.
+"""What a step policy adds or removes, and what its cooldown prevents.
 
-A step is chosen by how far the metric lies beyond the threshold. Within the cooldown
-of growth, capacity that the same policy added before counts, so that only a larger
-step adds anything; a cooldown of shrinking is ended by growth. Source: the reference
-of StepScalingPolicyConfiguration.
+The distance of the metric from the threshold selects the step. Within the cooldown of
+a scale-out, capacity that the same policy added before counts, so only a larger step
+adds anything; a scale-out ends the cooldown of a scale-in. Source: the reference of
+StepScalingPolicyConfiguration.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class StepPolicy:
         )
 
     def change(self, distance: float) -> int:
-        """Return the step for a metric so far beyond the threshold."""
+        """Return the step for a metric at this distance from the threshold."""
         for step in self.steps:
             if step.lower <= distance < step.upper:
                 return step.change
@@ -64,26 +64,26 @@ class StepPolicy:
 
 
 @dataclass(slots=True)
-class Target:
-    """A scalable target: what its policies added and took away, within cooldowns."""
+class ScalableTarget:
+    """A scalable target: what its policies added and removed, within cooldowns."""
 
-    grown: dict[StepPolicy, tuple[float, int]] = field(default_factory=dict)
+    scaled_out: dict[StepPolicy, tuple[float, int]] = field(default_factory=dict)
     """Policy -> when it added last, and the step by which."""
-    shrunk_at: float = -math.inf
+    scaled_in_at: float = -math.inf
 
     def change(self, policy: StepPolicy, distance: float, now: float) -> int:
-        """Return what the policy changes now, and remember it."""
+        """Return what the policy changes now, and record it."""
         step = policy.change(distance)
         if step > 0:
-            at, by = self.grown.get(policy, (-math.inf, 0))
+            at, by = self.scaled_out.get(policy, (-math.inf, 0))
             recent = by if now - at < policy.cooldown else 0
             if step <= recent:
                 return 0
-            self.grown[policy] = (now, step)
-            self.shrunk_at = -math.inf
+            self.scaled_out[policy] = (now, step)
+            self.scaled_in_at = -math.inf
             return step - recent
         if step < 0:
-            if now - self.shrunk_at < policy.cooldown:
+            if now - self.scaled_in_at < policy.cooldown:
                 return 0
-            self.shrunk_at = now
+            self.scaled_in_at = now
         return step

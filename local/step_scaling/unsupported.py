@@ -1,7 +1,7 @@
-"""What this package does not do, said instead of guessed."""
+"""The error for properties that this package does not support."""
 
 from __future__ import annotations
 
 
 class UnsupportedError(Exception):
-    """A property has a value that is not carried out here; the message names both."""
+    """A property has an unsupported value; the message names both."""

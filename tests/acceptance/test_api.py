@@ -12,7 +12,7 @@ import pytest
 from acceptance.api import Api, ApiError
 from acceptance.check import NotProven
 from local.datastores import Authority
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 PASSWORD = "a:b/c?"  # noqa: S105 - of a server of our own
 
@@ -24,25 +24,25 @@ class Airflow:
         self.asked: list[tuple[str, str, Any]] = []
         self.answers: dict[str, list[Any]] = {}
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request; the last of several answers stays."""
         body = json.loads(request.body) if request.body else None
         self.asked.append((request.method, request.target, body))
         path = request.target.partition("?")[0]
         if path == "/auth/token":
             if body != {"username": "admin", "password": PASSWORD}:
-                return Answer(401, b"{}")
+                return HttpResponse(401, b"{}")
             return _json(201, {"access_token": "t"})
         if request.headers["Authorization"] != "Bearer t":
-            return Answer(401, b"{}")
+            return HttpResponse(401, b"{}")
         answers = self.answers.get(path)
         if answers is None:
             return _json(404, {"detail": "no such thing"})
         return _json(200, answers.pop(0) if len(answers) > 1 else answers[0])
 
 
-def _json(status: int, document: object) -> Answer:
-    return Answer(status, json.dumps(document).encode())
+def _json(status: int, document: object) -> HttpResponse:
+    return HttpResponse(status, json.dumps(document).encode())
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def url(airflow: Airflow, authority: Authority) -> Iterator[str]:
     issued = authority.issue("door")
-    server = Server(
+    server = HttpServer(
         airflow.handle, certificate=(issued.certificate_path, issued.key_path)
     )
     yield server.url

@@ -17,7 +17,7 @@ from acceptance import browser
 from acceptance.check import LeftOut, NotProven
 from acceptance.checks import login
 from local.datastores import Authority
-from local.ecs.web import Answer, Server
+from local.ecs.web import HttpResponse, HttpServer
 from tests.acceptance.fakes import stage
 
 
@@ -44,8 +44,8 @@ def test_the_first_browser_of_the_path_is_taken(
 def test_a_key_is_trusted_only_if_the_authority_vouches_for_it(tmp_path: Path) -> None:
     own, other = Authority(tmp_path / "own"), Authority(tmp_path / "other")
     issued = own.issue("door")
-    server = Server(
-        lambda _: Answer(200),
+    server = HttpServer(
+        lambda _: HttpResponse(200),
         certificate=(issued.certificate_path, issued.key_path),
     )
     try:
@@ -71,7 +71,7 @@ def test_plain_http_needs_no_key(tmp_path: Path) -> None:
 def test_a_page_that_is_no_airflow_is_told_with_a_picture(tmp_path: Path) -> None:
     program = browser.installed()
     assert program
-    server = Server(lambda _: Answer(200, b"<h1>nothing to log in to</h1>"))
+    server = HttpServer(lambda _: HttpResponse(200, b"<h1>nothing to log in to</h1>"))
     picture = tmp_path / "seen.png"
     try:
         with pytest.raises(NotProven, match=r"Username.* Picture: .*seen\.png"):

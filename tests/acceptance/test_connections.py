@@ -11,7 +11,7 @@ import pytest
 from acceptance.check import LeftOut, NotProven
 from acceptance.checks import connections
 from local.datastores import Authority
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from local.environment import Stage
 from tests.acceptance.fakes import stage
 
@@ -23,9 +23,9 @@ class Listener:
         self.open = {connections.OPEN}
         self.asked: list[str] = []
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: HttpRequest) -> HttpResponse:
         self.asked.append(request.target)
-        return Answer(200 if request.target in self.open else 404)
+        return HttpResponse(200 if request.target in self.open else 404)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def listener() -> Listener:
 @pytest.fixture
 def served(listener: Listener, tmp_path: Path) -> Iterator[Stage]:
     issued = Authority(tmp_path / "ca").issue("door")
-    server = Server(
+    server = HttpServer(
         listener.handle, certificate=(issued.certificate_path, issued.key_path)
     )
     environ = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{server.url}/inside/"}

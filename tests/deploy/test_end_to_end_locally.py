@@ -91,7 +91,7 @@ def product(*pools: str, size: str = "1", **storage: Any) -> dict[str, Any]:
 class Shell:
     """A person at a command line, with an emulator."""
 
-    def __init__(self, folder: Path, running: process.Emulator) -> None:
+    def __init__(self, folder: Path, running: process.EmulatorProcess) -> None:
         self.folder, self.emulator = folder, running
 
     def connect(
@@ -118,19 +118,21 @@ class Shell:
         )
 
     def plant(self, **faults: Any) -> None:
-        control_client.plant(self.emulator.endpoint_url, **faults)
+        control_client.inject_faults(self.emulator.endpoint_url, **faults)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Emulator]:
-    started = process.Emulator(ROOT, tmp_path_factory.mktemp("emulator"))
+def running(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[process.EmulatorProcess]:
+    started = process.EmulatorProcess(ROOT, tmp_path_factory.mktemp("emulator"))
     with started:
         yield started
     started.erase()
 
 
 @pytest.fixture
-def shell(running: process.Emulator, tmp_path: Path) -> Iterator[Shell]:
+def shell(running: process.EmulatorProcess, tmp_path: Path) -> Iterator[Shell]:
     """Give an emulator without the stack, before and after."""
     shell = Shell(write(tmp_path / "dist", product()), running)
     yield shell
@@ -163,7 +165,7 @@ def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
     shell.run("launch", "--yes")
     told = json.loads(shell.run("status", "--json").output)["Resources"]
     here = {r["Here"] for r in told if "Here" in r}
-    assert here <= {"real", "emulated", "stand-in"}
+    assert here <= {"real", "emulated", "stub"}
     assert here
 
 
@@ -281,7 +283,7 @@ def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
 def test_an_emulator_that_dies_in_the_middle_is_said(
     tmp_path: Path,
 ) -> None:
-    mortal = process.Emulator(ROOT, tmp_path / "emulator")
+    mortal = process.EmulatorProcess(ROOT, tmp_path / "emulator")
     shell = Shell(write(tmp_path / "dist", product()), mortal)
     try:
         shell.connect(None)
@@ -337,7 +339,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_the_whole_product_is_launched_left_alone_and_destroyed(
-    whole: Path, running: process.Emulator, environment: str
+    whole: Path, running: process.EmulatorProcess, environment: str
 ) -> None:
     shell = Shell(whole, running)
     begun = time.monotonic()

@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from compiler.assets import packed
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "fargate_runtime" / "bootstrap.py").read_text()
@@ -36,16 +36,16 @@ class Bucket:
     signatures: list[bool] = field(default_factory=list)
     url: str = ""
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: HttpRequest) -> HttpResponse:
         assert request.method == "GET"
         if request.target == "/role":
-            return Answer(200, json.dumps(ROLE).encode())
+            return HttpResponse(200, json.dumps(ROLE).encode())
         self.paths.append(request.target)
         self.signatures.append(self.is_signed_as_botocore_would(request))
         status = self.statuses.pop(0) if self.statuses else 200
-        return Answer(status, self.content if status == 200 else b"<Error/>")
+        return HttpResponse(status, self.content if status == 200 else b"<Error/>")
 
-    def is_signed_as_botocore_would(self, request: Request) -> bool:
+    def is_signed_as_botocore_would(self, request: HttpRequest) -> bool:
         headers = request.headers
         if headers["x-amz-security-token"] != ROLE["Token"]:
             return False
@@ -69,7 +69,7 @@ class Bucket:
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
     bucket = Bucket(packed(ROOT / "fargate_runtime", "runtime.zip").content)
-    server = Server(bucket.respond)
+    server = HttpServer(bucket.respond)
     bucket.url = server.url
     yield bucket
     server.close()

@@ -13,7 +13,7 @@ from deploy.aws import Aws
 from deploy.aws import Emulator as Reached
 from deploy.dist import Dist, Environment
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from local.launcher import Launcher
 from tests.deploy.fakes import bucket, template, write
 
@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[Emulator]:
+def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
     """Give an emulator of the test's own."""
-    with Emulator(ROOT, tmp_path / "emulator") as running:
+    with EmulatorProcess(ROOT, tmp_path / "emulator") as running:
         yield running
     running.erase()
 
 
-def launched(emulator: Emulator, folder: Path) -> tuple[Launcher, Environment]:
+def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environment]:
     options = emulator.client_options
     aws = Aws(
         emulator=Reached(
@@ -58,7 +58,7 @@ def launched(emulator: Emulator, folder: Path) -> tuple[Launcher, Environment]:
 
 
 def test_a_stack_is_launched_changed_and_left_alone(
-    emulator: Emulator, tmp_path: Path
+    emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
     made = launcher.launch(environment, time.sleep)
@@ -75,10 +75,12 @@ def test_a_stack_is_launched_changed_and_left_alone(
 
 
 def test_a_launch_that_fails_says_so_as_diagnose_does(
-    emulator: Emulator, tmp_path: Path
+    emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
-    control_client.plant(emulator.endpoint_url, resources={"Topic": "No topics today."})
+    control_client.inject_faults(
+        emulator.endpoint_url, resources={"Topic": "No topics today."}
+    )
     failed = launcher.launch(environment, time.sleep)
     assert not failed.is_good
     assert "Root cause: Topic" in failed.text

@@ -14,12 +14,12 @@ from rich.console import Console
 from acceptance import report
 from acceptance.check import Result, Verdict
 from local import progress
-from local.ecs.agent import Row
+from local.ecs.agent import TaskRow
 from local.environment import Stage
 
 
-def row(name: str, status: str, health: str, reason: str = "") -> Row:
-    return Row(
+def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
+    return TaskRow(
         name=f"airflow-dev-{name}",
         task_id=f"{name:0<32}",
         status=status,
@@ -45,17 +45,17 @@ class Running:
     seconds = {"emulator up": 1.0, "all healthy": 61.0}  # noqa: RUF012 - as above
     peak_mebibytes = 1800.0
 
-    def __init__(self, *rows: Row) -> None:
+    def __init__(self, *rows: TaskRow) -> None:
         self.shown = list(rows)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TaskRow]:
         return self.shown
 
     def deviations(self) -> list[str]:
         return ["Aurora is not Aurora."]
 
 
-def stage(*rows: Row) -> Stage:
+def stage(*rows: TaskRow) -> Stage:
     return cast(Stage, Running(*rows))
 
 

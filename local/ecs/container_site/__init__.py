@@ -1,1 +1,1 @@
-"""What is put before the path of every Python in a container."""
+"""Modules at the front of the path of every Python process in a container."""

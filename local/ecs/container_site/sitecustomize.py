@@ -1,13 +1,12 @@
 """Give every Python process of a task the task's own address and host name.
 
-A task on Fargate has a network interface of its own. Here all tasks share one machine
-and no privilege is at hand to change that, so what listens on every address listens on
-the task's loopback address instead, and the host's name is that address. Two API
-servers then have the same port without being in each other's way, and Airflow's way to
-find a worker's log server works unchanged.
+A task on Fargate has its own network interface. Here all tasks share one machine,
+without privileges, so a server on every address listens on the task's loopback address
+instead, and the host name is that address. Two API servers can then use the same port,
+and Airflow finds a worker's log server in its usual way.
 
-Where another program of the machine holds a port on every address, ``LOCAL_PORTS``
-says which port stands for it at the addresses of all tasks, which begin with
+Where another program of the machine holds a port on every address, ``LOCAL_PORTS`` maps
+it to the port used instead at the addresses of all tasks, which begin with
 ``LOCAL_BLOCK``.
 
 Python imports a module of this name by itself when it starts.

@@ -1,7 +1,7 @@
-"""Runs inside the emulator's own environment: what MiniStack lacks of CloudFormation.
+"""Patches for MiniStack: what its CloudFormation lacks; runs in the emulator's process.
 
-MiniStack keeps the state of some eighty services and answers for them. This package
-adds what the templates need beyond that, and refuses what AWS refuses. It is started
-as ``python -m local.emulator.patches`` by :mod:`local.emulator.process`; nothing else of the project is
-imported here, and MiniStack is reached in :mod:`local.emulator.patches.ministack` alone.
+MiniStack holds the state of some eighty services and answers for them. This package
+adds what the templates need beyond that, and refuses what AWS refuses.
+``local.emulator.process`` starts it as ``python -m local.emulator.patches``. It imports
+nothing else of the project; only the module ``ministack`` imports MiniStack.
 """

@@ -1,4 +1,4 @@
-"""Start MiniStack with everything the shim adds, on a socket that is already bound."""
+"""Start MiniStack with all patches, on a socket that is already bound."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from importlib import import_module
 from pathlib import Path
 
 SECONDS_TO_FINISH = 0.5
-"""What open connections get when the emulator is told to stop."""
+"""Grace period of open connections when the emulator stops."""
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="local.emulator.patches", description=__doc__)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--schemas", type=Path, required=True)
-    given = parser.parse_args()
-    # Functions that the emulator runs are not ours, and must not import what we do.
+    arguments = parser.parse_args()
+    # Lambda functions that the emulator runs must not import the project.
     os.environ.pop("PYTHONPATH", None)
 
     from local.emulator.patches import (  # noqa: PLC0415
@@ -36,11 +36,11 @@ def main() -> None:
         validation_patches,
     )
     from local.emulator.patches.ministack import APP  # noqa: PLC0415
-    from local.emulator.patches.schemas import Registry  # noqa: PLC0415
+    from local.emulator.patches.schemas import SchemaRegistry  # noqa: PLC0415
 
-    registry = Registry(given.schemas)
+    registry = SchemaRegistry(arguments.schemas)
     operations.install()
-    catalog = service_catalog.kept()
+    catalog = service_catalog.load()
     handlers.install(registry, catalog)
     elb_types.install()
     function_answers.install()
@@ -52,11 +52,11 @@ def main() -> None:
     validation_patches.install(registry)
 
     config = import_module("hypercorn.config").Config()
-    config.bind = [f"fd://{given.socket}"]
+    config.bind = [f"fd://{arguments.socket}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = SECONDS_TO_FINISH
     serve = import_module("hypercorn.asyncio").serve
-    asyncio.run(serve(control.beside(APP["app"], catalog), config))
+    asyncio.run(serve(control.with_control_api(APP["app"], catalog), config))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Conditions with every function that AWS takes there.
+"""Conditions with every function that AWS supports there.
 
-MiniStack compares references and members of a list; text put together by ``Fn::Sub``,
-``Fn::Split``, ``Fn::Join`` or ``Fn::FindInMap`` would be compared unresolved.
+MiniStack resolves references and members of a list only; it would compare ``Fn::Sub``,
+``Fn::Split``, ``Fn::Join`` and ``Fn::FindInMap`` unresolved.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Resolve = Callable[..., Any]
 
 
 class ConditionError(ValueError):
-    """A condition cannot be decided; the message is CloudFormation's."""
+    """A condition cannot be evaluated; the message is CloudFormation's."""
 
 
 def evaluating(resolve: Resolve) -> Callable[..., dict[str, bool]]:
@@ -27,7 +27,7 @@ def evaluating(resolve: Resolve) -> Callable[..., dict[str, bool]]:
 
 
 class _Conditions:
-    """The conditions of one template, decided once each."""
+    """The conditions of one template, each evaluated once."""
 
     def __init__(
         self, template: dict[str, Any], params: dict[str, Any], resolve: Resolve
@@ -36,7 +36,7 @@ class _Conditions:
         self._mappings = template.get("Mappings") or {}
         self._params = params
         self._resolve = resolve
-        self._decided: dict[str, bool] = {}
+        self._values: dict[str, bool] = {}
 
     def decide(self, name: str) -> bool:
         if name not in self.definitions:
@@ -44,9 +44,9 @@ class _Conditions:
                 f"Template format error: Unresolved condition dependency {name} "
                 "in the Conditions block of the template"
             )
-        if name not in self._decided:
-            self._decided[name] = self._holds(self.definitions[name])
-        return self._decided[name]
+        if name not in self._values:
+            self._values[name] = self._holds(self.definitions[name])
+        return self._values[name]
 
     def _holds(self, expression: Any) -> bool:
         ((function, argument),) = expression.items()
@@ -66,7 +66,7 @@ class _Conditions:
         return str(left) == str(right)
 
     def _value(self, part: Any) -> Any:
-        # Nothing of the stack is known yet: neither its resources nor its name.
+        # Neither the resources nor the name of the stack are known yet.
         return self._resolve(
-            part, {}, self._params, self._decided, self._mappings, "", ""
+            part, {}, self._params, self._values, self._mappings, "", ""
         )

@@ -1,13 +1,13 @@
-"""The shim's own addresses, beside those of AWS.
+"""The control API of the emulator, beside the APIs of AWS.
 
 ======  ==================  ====================================================
-GET     /_local/identity    who answers: process ID, and whether the gate is real
+GET     /_local/identity    process ID, and whether the migration job is a stub
 GET     /_local/resources   kind of each resource, by stack name and logical ID;
                             ``?account=...&region=...``
-GET     /_local/records     what was compiled: the resources of some types, with their
+GET     /_local/records     launched resources of some types, with resolved
                             properties; as above, and ``&type=...``, repeated
-GET     /_local/faults      what is planted
-PUT     /_local/faults      plants faults, as JSON; takes away earlier ones
+GET     /_local/faults      the injected faults
+PUT     /_local/faults      injects faults, as JSON, and removes earlier ones
 ======  ==================  ====================================================
 """
 
@@ -37,53 +37,55 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def beside(app: App, catalog: Catalog) -> App:
-    """Return an application that answers at our addresses, and else is ``app``."""
+def with_control_api(app: App, catalog: Catalog) -> App:
+    """Return an application that adds the control API to ``app``."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         target = _target(scope)
         if target.startswith(service_catalog.TARGET):
-            await _ask(catalog, target, receive, send)
+            await _call_catalog(catalog, target, receive, send)
             return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await app(scope, receive, send)
             return
-        what = (scope["method"], scope["path"].removeprefix(PREFIX))
-        if what == ("GET", "identity"):
+        route = (scope["method"], scope["path"].removeprefix(PREFIX))
+        if route == ("GET", "identity"):
             await _reply(send, 200, _identity())
-        elif what == ("GET", "resources"):
+        elif route == ("GET", "resources"):
             await _reply(send, 200, _resources(scope))
-        elif what == ("GET", "records"):
+        elif route == ("GET", "records"):
             await _reply(send, 200, _records(scope))
-        elif what == ("GET", "faults"):
+        elif route == ("GET", "faults"):
             await _reply(send, 200, FAULTS.as_json())
-        elif what == ("PUT", "faults"):
+        elif route == ("PUT", "faults"):
             FAULTS.replace(json.loads(await _body(receive)))
             await _reply(send, 200, FAULTS.as_json())
         else:
-            await _reply(send, 404, {"message": "There is no such address."})
+            await _reply(send, 404, {"message": "no such route"})
 
     return answer
 
 
 def _target(scope: Scope) -> str:
-    """Return the operation that a request of a JSON service names."""
+    """Return the operation of a request to a JSON service."""
     headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
     return headers.get(b"x-amz-target", b"").decode()
 
 
-async def _ask(catalog: Catalog, target: str, receive: Receive, send: Send) -> None:
-    """Pass one call on to Service Catalog, which MiniStack does not have."""
+async def _call_catalog(
+    catalog: Catalog, target: str, receive: Receive, send: Send
+) -> None:
+    """Answer a call of Service Catalog, which MiniStack does not have."""
     try:
         answer = catalog.answer(target, json.loads(await _body(receive) or b"{}"))
-    except service_catalog.RefusedError as refusal:
+    except service_catalog.CatalogError as refusal:
         await _reply(send, 400, {"__type": refusal.code, "Message": str(refusal)})
     else:
         await _reply(send, 200, answer)
 
 
 def _identity() -> dict[str, Any]:
-    return {"pid": os.getpid(), "gate_is_stand_in": migration.is_stand_in()}
+    return {"pid": os.getpid(), "migration_is_stub": migration.is_stub()}
 
 
 def _resources(scope: Scope) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _records(scope: Scope) -> dict[str, Any]:
 
 
 def _enter(scope: Scope) -> dict[str, list[str]]:
-    """Go to the account and the region that a query names; return the query."""
+    """Enter the account and the region of a query; return the query."""
     query = parse_qs(scope["query_string"].decode())
     RESPONSES["set_request_account_id"](query.get("account", [""])[0])
     RESPONSES["set_request_region"](query.get("region", [""])[0])

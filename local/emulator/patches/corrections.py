@@ -1,12 +1,12 @@
-"""What MiniStack makes in another form than AWS, put right: references and secrets."""
+"""References and generated secrets in the form that AWS gives them."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from local.emulator.patches.ministack import names
+from local.emulator.patches.ministack import CreateResult, Handlers, completed, names
 
 SECRETS = names("services.secretsmanager")
 
@@ -19,58 +19,61 @@ EXCLUDED = {
     "ExcludePunctuation": string.punctuation,
     "ExcludeUppercase": string.ascii_uppercase,
 }
-"""MiniStack heeds ``ExcludeCharacters`` alone where a template generates a secret."""
-
-Handlers = dict[str, Any]
-Made = tuple[str, dict[str, Any]]
+"""Exclusions of a generated secret that MiniStack ignores."""
 
 
-def corrected(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
-    """Return the handlers of the types whose references need it."""
+def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
+    """Return the corrected handlers of secrets and target groups."""
     return {
         SECRET: _by_arn(_without_excluded(handlers[SECRET])),
-        TARGET_GROUP: _with_full_name(handlers[TARGET_GROUP]),
+        TARGET_GROUP: completed(handlers[TARGET_GROUP], _with_full_name),
     }
 
 
 def _by_arn(native: Handlers) -> Handlers:
-    """Let Ref be a secret's ARN, as on AWS; MiniStack's is the name."""
+    """Make Ref return a secret's ARN; MiniStack returns the name."""
 
-    def create(*given: Any) -> Made:
-        _, attributes = native["create"](*given)
+    def create(*rest: Any) -> CreateResult:
+        _, attributes = native["create"](*rest)
         return attributes["Id"], attributes
 
-    def update(arn: str, *given: Any) -> Made:
-        _, attributes = native["update"](_name(arn), *given)
+    def update(arn: str, *rest: Any) -> CreateResult:
+        _, attributes = native["update"](_name(arn), *rest)
         return attributes["Id"], attributes
 
-    def delete(arn: str, *given: Any) -> None:
-        native["delete"](_name(arn), *given)
+    def delete(arn: str, *rest: Any) -> None:
+        native["delete"](_name(arn), *rest)
 
     return {**native, "create": create, "update": update, "delete": delete}
 
 
 def _without_excluded(native: Handlers) -> Handlers:
-    """Let a generated secret hold no character of a kind that is excluded."""
+    """Apply every exclusion to generated secrets."""
 
-    def spelt_out(props: Mapping[str, Any]) -> dict[str, Any]:
-        asked = props.get("GenerateSecretString")
-        if not asked:
-            return dict(props)
-        kinds = (kind for name, kind in EXCLUDED.items() if _is_set(asked.get(name)))
-        excluded = "".join([asked.get("ExcludeCharacters", ""), *kinds])
-        generated = {**asked, "ExcludeCharacters": excluded}
-        return {**props, "GenerateSecretString": generated}
+    def with_all_exclusions(properties: Mapping[str, Any]) -> dict[str, Any]:
+        generate = properties.get("GenerateSecretString")
+        if not generate:
+            return dict(properties)
+        kinds = (kind for name, kind in EXCLUDED.items() if _is_set(generate.get(name)))
+        excluded = "".join([generate.get("ExcludeCharacters", ""), *kinds])
+        generated = {**generate, "ExcludeCharacters": excluded}
+        return {**properties, "GenerateSecretString": generated}
 
-    def create(logical_id: str, props: Mapping[str, Any], *given: Any) -> Made:
-        made: Made = native["create"](logical_id, spelt_out(props), *given)
-        return made
+    def create(
+        logical_id: str, properties: Mapping[str, Any], *rest: Any
+    ) -> CreateResult:
+        result: CreateResult = native["create"](
+            logical_id, with_all_exclusions(properties), *rest
+        )
+        return result
 
     def update(
-        name: str, old: Mapping[str, Any], new: Mapping[str, Any], *given: Any
-    ) -> Made:
-        made: Made = native["update"](name, spelt_out(old), spelt_out(new), *given)
-        return made
+        name: str, old: Mapping[str, Any], new: Mapping[str, Any], *rest: Any
+    ) -> CreateResult:
+        result: CreateResult = native["update"](
+            name, with_all_exclusions(old), with_all_exclusions(new), *rest
+        )
+        return result
 
     return {**native, "create": create, "update": update}
 
@@ -81,25 +84,14 @@ def _is_set(switch: object) -> bool:
 
 
 def _name(arn: str) -> str:
-    """Return the name a secret is kept by."""
+    """Return the name under which MiniStack stores a secret."""
     for name, secret in SECRETS["_secrets"].items():
         if secret["ARN"] == arn:
             return str(name)
     return arn
 
 
-def _with_full_name(native: Handlers) -> Handlers:
-    """Let the full name begin with ``targetgroup/``: metrics ask for that."""
-
-    def completing(make: Callable[..., Made]) -> Callable[..., Made]:
-        def made(*given: Any) -> Made:
-            arn, attributes = make(*given)
-            return arn, {**attributes, "TargetGroupFullName": arn.rsplit(":", 1)[1]}
-
-        return made
-
-    return {
-        **native,
-        "create": completing(native["create"]),
-        "update": completing(native["update"]),
-    }
+def _with_full_name(result: CreateResult, _properties: Any) -> CreateResult:
+    """Begin the full name with ``targetgroup/``, as the dimensions of metrics do."""
+    arn, attributes = result
+    return arn, {**attributes, "TargetGroupFullName": arn.rsplit(":", 1)[1]}

@@ -1,8 +1,7 @@
-"""What AWS does not delete: full buckets, what is protected, and what those stand on.
+"""Deletions that AWS refuses: full buckets, protected resources, and dependencies.
 
-MiniStack's CloudFormation would throw them away, and ``destroy`` would be tried out
-against something that never says no. A database that an update replaces leaves its
-snapshot, too.
+MiniStack's CloudFormation would delete them, so ``destroy`` could not be tested. Also
+takes the snapshot of a database that an update replaces.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ RDS = names("services.rds")
 S3 = names("services.s3")
 
 
-class KeptError(ValueError):
-    """The service would not delete this; the message is its own."""
+class DeletionRefusedError(ValueError):
+    """The service refuses a deletion; the message is its own."""
 
 
 def install() -> None:
-    """Delete with more care than MiniStack from now on."""
-    replace("_delete_resource", _careful, STACKS, PROVISIONERS)
+    """Check deletions before MiniStack carries them out."""
+    replace("_delete_resource", _with_checks, STACKS, PROVISIONERS)
 
 
-def _careful(delete: Callable[..., None]) -> Callable[..., None]:
-    def delete_with_care(
+def _with_checks(delete: Callable[..., None]) -> Callable[..., None]:
+    def checked_delete(
         resource_type: str,
         physical_id: str,
         properties: Any,
@@ -51,23 +50,25 @@ def _careful(delete: Callable[..., None]) -> Callable[..., None]:
             PROVISIONERS["_snapshot_resource"](resource_type, physical_id, properties)
         delete(resource_type, physical_id, properties, stack_name, logical_id)
 
-    return delete_with_care
+    return checked_delete
 
 
 def _check_unused(stack: Mapping[str, Any], logical_id: str) -> None:
-    """Leave alone what a resource stands on that could not be deleted."""
+    """Refuse to delete a dependency of a resource whose deletion failed."""
     definitions = (stack.get("_template") or {}).get("Resources", {})
     for name, record in stack.get("_resources", {}).items():
         if record.get("ResourceStatus") == "DELETE_FAILED" and name != logical_id:
-            needed = ENGINE["_extract_deps"](definitions.get(name, {}), {logical_id})
-            if needed:
-                raise KeptError("Resource deletion cancelled")
+            dependencies = ENGINE["_extract_deps"](
+                definitions.get(name, {}), {logical_id}
+            )
+            if dependencies:
+                raise DeletionRefusedError("Resource deletion cancelled")
 
 
 def _takes_snapshot(
     stack: Mapping[str, Any], logical_id: str, physical_id: str
 ) -> bool:
-    """Whether what an update replaces is to be kept as a snapshot."""
+    """Return whether an update replaces a resource that wants a snapshot."""
     record = stack.get("_resources", {}).get(logical_id)
     if record is None or record["PhysicalResourceId"] == physical_id:
         return False
@@ -87,17 +88,17 @@ def _takes_snapshot(
 
 
 def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return handlers whose delete asks first."""
+    """Return handlers whose delete checks first."""
     return {
         resource_type: {
             **handlers[resource_type],
-            "delete": _asking(check, handlers[resource_type]["delete"]),
+            "delete": _check_first(check, handlers[resource_type]["delete"]),
         }
         for resource_type, check in CHECKS.items()
     }
 
 
-def _asking(
+def _check_first(
     check: Callable[[str], None], delete: Callable[..., None]
 ) -> Callable[..., None]:
     def delete_if_allowed(physical_id: str, *more: Any) -> None:
@@ -110,10 +111,11 @@ def _asking(
 def _bucket(name: str) -> None:
     bucket = S3["_buckets"].get(name)
     versions = any(
-        owner == name and kept for (owner, _), kept in S3["_object_versions"].items()
+        owner == name and stored
+        for (owner, _), stored in S3["_object_versions"].items()
     )
     if bucket is not None and (bucket["objects"] or versions):
-        raise KeptError(
+        raise DeletionRefusedError(
             "The bucket you tried to delete is not empty. "
             "You must delete all versions in the bucket. "
             "(Service: S3, Status Code: 409)"
@@ -122,7 +124,7 @@ def _bucket(name: str) -> None:
 
 def _cluster(identifier: str) -> None:
     if (RDS["_clusters"].get(identifier) or {}).get("DeletionProtection"):
-        raise KeptError(
+        raise DeletionRefusedError(
             "Cannot delete protected Cluster, please disable deletion protection and "
             "try again. (Service: Rds, Status Code: 400)"
         )
@@ -130,7 +132,7 @@ def _cluster(identifier: str) -> None:
 
 def _instance(identifier: str) -> None:
     if (RDS["_instances"].get(identifier) or {}).get("DeletionProtection"):
-        raise KeptError(
+        raise DeletionRefusedError(
             "Cannot delete protected DB Instance, please disable deletion protection "
             "and try again. (Service: Rds, Status Code: 400)"
         )
@@ -142,7 +144,7 @@ def _load_balancer(arn: str) -> None:
             attribute["Key"] == "deletion_protection.enabled"
             and str(attribute["Value"]).lower() == "true"
         ):
-            raise KeptError(
+            raise DeletionRefusedError(
                 f"Load balancer '{arn}' cannot be deleted because deletion protection "
                 "is enabled (Service: ElasticLoadBalancingV2, Status Code: 400)"
             )

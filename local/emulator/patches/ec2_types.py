@@ -1,21 +1,23 @@
-"""EC2 types that MiniStack's CloudFormation rejects, made on its EC2 store.
+"""EC2 types that MiniStack's CloudFormation rejects, created by its EC2 API.
 
-Its EC2 API knows them all: what a stack makes is what ``describe_*`` then shows.
+``describe_*`` then shows them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from local.emulator.patches.ministack import names
+from local.emulator.patches.ministack import (
+    CreateResult,
+    Handlers,
+    call,
+    element,
+    names,
+)
 
 EC2 = names("services.ec2")
-
-Made = tuple[str, dict[str, Any]]
-Handlers = dict[str, Any]
 
 
 class Ec2Error(ValueError):
@@ -45,26 +47,28 @@ def handlers() -> Mapping[str, Handlers]:
     }
 
 
-def _address_create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
+def _address_create(
+    _logical_id: str, properties: dict[str, Any], _stack: str
+) -> CreateResult:
     answer = _call("_allocate_address", Domain=properties.get("Domain", "vpc"))
-    allocation_id = _tag(answer, "allocationId")
+    allocation_id = element(answer, "allocationId")
     _set_tags(allocation_id, properties)
     return _address(allocation_id)
 
 
-def _address_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made:
+def _address_update(physical_id: str, _old: Any, new: Any, _stack: str) -> CreateResult:
     allocation_id = _allocation_of(physical_id)
     _set_tags(allocation_id, new)
     return _address(allocation_id)
 
 
 def _address_delete(physical_id: str, _properties: Any) -> None:
-    # As on AWS, what is gone already is as good as deleted.
+    # As on AWS, deleting what no longer exists succeeds.
     with suppress(Ec2Error):
         _call("_release_address", AllocationId=_allocation_of(physical_id))
 
 
-def _address(allocation_id: str) -> Made:
+def _address(allocation_id: str) -> CreateResult:
     ip = EC2["_addresses"][allocation_id]["PublicIp"]
     return ip, {"AllocationId": allocation_id, "PublicIp": ip}
 
@@ -76,7 +80,9 @@ def _allocation_of(ip: str) -> str:
     raise Ec2Error(f"The address '{ip}' does not exist.")
 
 
-def _nat_create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
+def _nat_create(
+    _logical_id: str, properties: dict[str, Any], _stack: str
+) -> CreateResult:
     subnet_id = str(properties.get("SubnetId", ""))
     if subnet_id not in EC2["_subnets"]:
         raise Ec2Error(f"The subnet ID '{subnet_id}' does not exist")
@@ -89,11 +95,11 @@ def _nat_create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Ma
         AllocationId=allocation_id,
         ConnectivityType=properties.get("ConnectivityType", "public"),
     )
-    nat_id = _tag(answer, "natGatewayId")
+    nat_id = element(answer, "natGatewayId")
     return _nat_update(nat_id, None, properties, "")
 
 
-def _nat_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made:
+def _nat_update(physical_id: str, _old: Any, new: Any, _stack: str) -> CreateResult:
     _set_tags(physical_id, new)
     return physical_id, {"NatGatewayId": physical_id}
 
@@ -103,7 +109,9 @@ def _nat_delete(physical_id: str, _properties: Any) -> None:
         _call("_delete_nat_gateway", NatGatewayId=physical_id)
 
 
-def _flow_log_create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
+def _flow_log_create(
+    _logical_id: str, properties: dict[str, Any], _stack: str
+) -> CreateResult:
     named = {
         name: properties[name]
         for name in ("LogDestination", "LogDestinationType", "LogGroupName")
@@ -116,10 +124,12 @@ def _flow_log_create(_logical_id: str, properties: dict[str, Any], _stack: str) 
         **{"ResourceId.1": properties["ResourceId"]},
         **named,
     )
-    return _flow_log_update(_tag(answer, "item"), None, properties, "")
+    return _flow_log_update(element(answer, "item"), None, properties, "")
 
 
-def _flow_log_update(physical_id: str, _old: Any, new: Any, _stack: str) -> Made:
+def _flow_log_update(
+    physical_id: str, _old: Any, new: Any, _stack: str
+) -> CreateResult:
     _set_tags(physical_id, new)
     return physical_id, {"Id": physical_id}
 
@@ -132,7 +142,9 @@ def _flow_log_delete(physical_id: str, _properties: Any) -> None:
 def _rule_handlers(*, is_egress: bool) -> Handlers:
     """Return the handlers of one rule of a security group, in or out."""
 
-    def create(_logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
+    def create(
+        _logical_id: str, properties: dict[str, Any], _stack: str
+    ) -> CreateResult:
         group_id = str(properties.get("GroupId", ""))
         rules = _rules(group_id, is_egress=is_egress)
         rule = _rule(properties)
@@ -148,7 +160,9 @@ def _rule_handlers(*, is_egress: bool) -> Handlers:
         rules.append({**rule, "SecurityGroupRuleId": rule_id})
         return rule_id, {"Id": rule_id}
 
-    def update(physical_id: str, _old: Any, new: dict[str, Any], _stack: str) -> Made:
+    def update(
+        physical_id: str, _old: Any, new: dict[str, Any], _stack: str
+    ) -> CreateResult:
         rules = _rules(str(new["GroupId"]), is_egress=is_egress)
         for index, rule in enumerate(rules):
             if rule.get("SecurityGroupRuleId") == physical_id:
@@ -218,15 +232,5 @@ def _set_tags(resource_id: str, properties: Any) -> None:
 
 
 def _call(action: str, **parameters: Any) -> str:
-    """Call one of MiniStack's EC2 actions in process; return its XML."""
-    handle: Callable[..., Any] = EC2[action]
-    status, _, body = handle({name: [str(v)] for name, v in parameters.items()})[:3]
-    text = body.decode() if isinstance(body, bytes) else str(body)
-    if status >= 400:  # noqa: PLR2004 - HTTP's first error
-        raise Ec2Error(_tag(text, "Message"))
-    return text
-
-
-def _tag(xml: str, name: str) -> str:
-    found = re.search(rf"<{name}>(.*?)</{name}>", xml, re.DOTALL)
-    return found[1] if found else ""
+    request = {name: str(value) for name, value in parameters.items()}
+    return call(EC2, action, request, Ec2Error)

@@ -1,8 +1,8 @@
-"""ECS as MiniStack's CloudFormation leaves it incomplete: what a container is told.
+"""ECS resources: properties that MiniStack's CloudFormation drops.
 
-Its task definitions lose whatever its own scheduler does not read, and keep secrets and
-health checks in CloudFormation's spelling, which no ECS client reads. Its services lose
-Service Connect and the grace period. Who runs tasks from them needs all of it.
+Its task definitions lose the properties that its own scheduler does not read, and keep
+secrets and health checks in CloudFormation's spelling, which no ECS client reads. Its
+services lose Service Connect and the grace period. The local ECS agent needs all of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.emulator.patches.ministack import names
+from local.emulator.patches.ministack import CreateResult, Handlers, completed, names
 
 ECS = names("services.ecs")
 TASK_DEFINITION = "AWS::ECS::TaskDefinition"
@@ -19,73 +19,56 @@ SERVICE = "AWS::ECS::Service"
 FREE_KEYS = frozenset({"DockerLabels", "Options"})
 """Maps whose keys are the user's own."""
 
-OWN_FORM = ("EphemeralStorage", "RuntimePlatform", "Volumes", "ContainerDefinitions")
-"""Parts of a task definition that ECS shows in its own spelling."""
+FULL_PROPERTIES = (
+    "EphemeralStorage",
+    "RuntimePlatform",
+    "Volumes",
+    "ContainerDefinitions",
+)
+"""Properties of a task definition to copy in the spelling of the ECS API."""
 
-Made = tuple[str, dict[str, Any]]
 
-
-def completed(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the handlers of both types, with nothing lost."""
-    definition, service = handlers[TASK_DEFINITION], handlers[SERVICE]
-
-    def define(logical_id: str, properties: dict[str, Any], stack_name: str) -> Made:
-        made: Made = definition["create"](logical_id, properties, stack_name)
-        return _told(made, properties)
-
-    def redefine(
-        physical_id: str, old: Any, new: dict[str, Any], stack_name: str, *more: Any
-    ) -> Made:
-        made = definition["update"](physical_id, old, new, stack_name, *more)
-        return _told(made, new)
-
-    def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Made:
-        made: Made = service["create"](logical_id, properties, stack_name)
-        return _connected(made, properties)
-
-    def update(
-        physical_id: str, old: Any, new: dict[str, Any], stack_name: str, *more: Any
-    ) -> Made:
-        made = service["update"](physical_id, old, new, stack_name, *more)
-        return _connected(made, new)
-
+def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
+    """Return the handlers of both types, with every property."""
     return {
-        TASK_DEFINITION: {**definition, "create": define, "update": redefine},
-        SERVICE: {**service, "create": create, "update": update},
+        TASK_DEFINITION: completed(handlers[TASK_DEFINITION], _task_definition),
+        SERVICE: completed(handlers[SERVICE], _service),
     }
 
 
-def spelt(value: Any) -> Any:
-    """Return a property as the ECS API spells it."""
+def api_form(value: Any) -> Any:
+    """Return a property in the spelling of the ECS API."""
     if isinstance(value, dict):
         return {
-            name[:1].lower() + name[1:]: member if name in FREE_KEYS else spelt(member)
+            name[:1].lower() + name[1:]: member
+            if name in FREE_KEYS
+            else api_form(member)
             for name, member in value.items()
         }
     if isinstance(value, list):
-        return [spelt(member) for member in value]
+        return [api_form(member) for member in value]
     return value
 
 
-def _told(made: Made, properties: dict[str, Any]) -> Made:
-    """Keep every part of a task definition."""
-    key = made[0].rpartition("/")[2]
+def _task_definition(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
+    """Keep every property of a task definition."""
+    key = result[0].rpartition("/")[2]
     ECS["_task_defs"][key].update(
         {
-            spelt_name(name): spelt(properties[name])
-            for name in OWN_FORM
+            api_name(name): api_form(properties[name])
+            for name in FULL_PROPERTIES
             if name in properties
         }
     )
-    return made
+    return result
 
 
-def _connected(made: Made, properties: dict[str, Any]) -> Made:
-    """Keep what a service tells its tasks and its load balancer."""
+def _service(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
+    """Keep Service Connect, the grace period and the flags of a service."""
     cluster = ECS["_resolve_cluster_name"](properties.get("Cluster", "default"))
-    name = made[1]["Name"]
-    kept = ECS["_services"][f"{cluster}/{name}"]
-    kept["healthCheckGracePeriodSeconds"] = properties.get(
+    name = result[1]["Name"]
+    stored = ECS["_services"][f"{cluster}/{name}"]
+    stored["healthCheckGracePeriodSeconds"] = properties.get(
         "HealthCheckGracePeriodSeconds", 0
     )
     for flag in (
@@ -94,14 +77,14 @@ def _connected(made: Made, properties: dict[str, Any]) -> Made:
         "AvailabilityZoneRebalancing",
     ):
         if flag in properties:
-            kept[spelt_name(flag)] = properties[flag]
+            stored[api_name(flag)] = properties[flag]
     connect = properties.get("ServiceConnectConfiguration")
-    for deployment in kept["deployments"]:
+    for deployment in stored["deployments"]:
         if deployment["status"] == "PRIMARY" and connect:
-            deployment["serviceConnectConfiguration"] = spelt(connect)
-    return made
+            deployment["serviceConnectConfiguration"] = api_form(connect)
+    return result
 
 
-def spelt_name(name: str) -> str:
-    """Return a property's name as the ECS API spells it."""
+def api_name(name: str) -> str:
+    """Return a property's name in the spelling of the ECS API."""
     return name[:1].lower() + name[1:]

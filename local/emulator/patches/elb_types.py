@@ -1,7 +1,7 @@
-"""Listener rules as MiniStack leaves them incomplete: regular expressions.
+"""Listener rules: the regular expressions that MiniStack drops.
 
-It drops the ``RegexValues`` of a condition. What the rule refuses on AWS would pass
-here, and nobody would see.
+Without the ``RegexValues`` of its conditions, a rule would admit requests that it
+refuses on AWS.
 """
 
 from __future__ import annotations
@@ -10,53 +10,51 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from local.emulator.patches.ministack import names, replace
+from local.emulator.patches.ministack import (
+    CreateResult,
+    Handlers,
+    completed,
+    names,
+    replace,
+)
 
 ALB = names("services.alb")
 LISTENER_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 CONFIGS = ("PathPatternConfig", "HostHeaderConfig", "HttpHeaderConfig")
-KEPT = "_expressions"
-
-Made = tuple[str, dict[str, Any]]
+EXPRESSIONS = "_expressions"
 
 
 def install() -> None:
-    """Show the expressions of a condition from now on."""
-    replace("_condition_xml", _showing, ALB)
+    """Include regular expressions in DescribeRules."""
+    replace("_condition_xml", _with_expressions, ALB)
 
 
-def completed(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the handlers of a rule whose expressions are kept."""
-    native = handlers[LISTENER_RULE]
-
-    def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Made:
-        made: Made = native["create"](logical_id, properties, stack_name)
-        return _kept(made, properties)
-
-    def update(
-        physical_id: str, old: Any, new: dict[str, Any], stack_name: str, *more: Any
-    ) -> Made:
-        return _kept(native["update"](physical_id, old, new, stack_name, *more), new)
-
-    return {LISTENER_RULE: {**native, "create": create, "update": update}}
+def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
+    """Return the handlers of a rule that keeps regular expressions."""
+    return {LISTENER_RULE: completed(handlers[LISTENER_RULE], _keep_expressions)}
 
 
-def _kept(made: Made, properties: dict[str, Any]) -> Made:
-    kept = ALB["_rules"][made[0]]["Conditions"]
-    for condition, given in zip(kept, properties.get("Conditions") or [], strict=True):
+def _keep_expressions(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
+    conditions = ALB["_rules"][result[0]]["Conditions"]
+    declared = properties.get("Conditions") or []
+    for condition, declaration in zip(conditions, declared, strict=True):
         for config in CONFIGS:
-            if found := (given.get(config) or {}).get("RegexValues"):
-                condition[KEPT] = (config, found)
-    return made
+            if expressions := (declaration.get(config) or {}).get("RegexValues"):
+                condition[EXPRESSIONS] = (config, expressions)
+    return result
 
 
-def _showing(original: Callable[[dict[str, Any]], str]) -> Callable[[Any], str]:
+def _with_expressions(
+    original: Callable[[dict[str, Any]], str],
+) -> Callable[[Any], str]:
     def condition_xml(condition: dict[str, Any]) -> str:
         text = original(condition)
-        if KEPT not in condition:
+        if EXPRESSIONS not in condition:
             return text
-        config, found = condition[KEPT]
-        members = "".join(f"<member>{escape(one)}</member>" for one in found)
+        config, expressions = condition[EXPRESSIONS]
+        members = "".join(
+            f"<member>{escape(expression)}</member>" for expression in expressions
+        )
         expressions = f"<RegexValues>{members}</RegexValues>"
         if f"<{config}>" in text:
             return text.replace(f"</{config}>", f"{expressions}</{config}>", 1)

@@ -1,8 +1,9 @@
-"""Events and clean-up as AWS has them, where MiniStack's differ.
+"""Stack events and clean-up as on AWS, where MiniStack's differ.
 
-- A failed create or update names what failed; a nested stack's event names the child.
-- A rolled-back create deletes the child stacks that failed, too.
-- A resource that an update leaves alone has no events.
+- A failed create or update names the failed resources; a nested stack's event names the
+  child.
+- A rolled-back create also deletes the child stacks that failed.
+- A resource that an update does not change has no events.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from local.emulator.patches.ministack import (
     replace,
 )
 
-_untouched: set[tuple[str, str]] = set()
-"""Stack name and logical ID of resources that the running update left alone."""
+_unchanged: set[tuple[str, str]] = set()
+"""Stack name and logical ID of resources that the running update did not change."""
 
 
 def install() -> None:
-    """Record events as AWS does from now on."""
-    replace("_add_event", _telling, STACKS, HANDLERS, CHANGE_SETS)
-    replace("_update_resource", _noticing, STACKS, PROVISIONERS)
-    replace("_roll_back_operation", _cleaning, STACKS, HANDLERS)
+    """Record events as AWS does."""
+    replace("_add_event", _filtered, STACKS, HANDLERS, CHANGE_SETS)
+    replace("_update_resource", _tracking, STACKS, PROVISIONERS)
+    replace("_roll_back_operation", _with_cleanup, STACKS, HANDLERS)
 
 
-def _noticing(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Notice which resources an update leaves alone."""
+def _tracking(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Record which resources an update does not change."""
 
     def update(  # noqa: PLR0917 - MiniStack's own signature
         resource_type: str,
@@ -43,9 +44,9 @@ def _noticing(original: Callable[..., Any]) -> Callable[..., Any]:
         logical_id: str = "",
         attributes: dict[str, Any] | None = None,
     ) -> Any:
-        # A nested stack is always looked into, as on AWS.
+        # A nested stack is always updated, as on AWS.
         if old == new and resource_type != nested_stacks.TYPE:
-            _untouched.add((stack_name, logical_id))
+            _unchanged.add((stack_name, logical_id))
         return original(
             resource_type, physical_id, old, new, stack_name, logical_id, attributes
         )
@@ -53,7 +54,7 @@ def _noticing(original: Callable[..., Any]) -> Callable[..., Any]:
     return update
 
 
-def _telling(original: Callable[..., None]) -> Callable[..., None]:
+def _filtered(original: Callable[..., None]) -> Callable[..., None]:
     def add_event(  # noqa: PLR0917 - MiniStack's own signature
         stack_id: str,
         stack_name: str,
@@ -65,9 +66,9 @@ def _telling(original: Callable[..., None]) -> Callable[..., None]:
         detailed_status: str = "",
     ) -> None:
         key = (stack_name, logical_id)
-        if status == "UPDATE_COMPLETE" and key in _untouched:
-            _untouched.discard(key)
-            _forget_beginning(stack_id, logical_id)
+        if status == "UPDATE_COMPLETE" and key in _unchanged:
+            _unchanged.discard(key)
+            _remove_first_event(stack_id, logical_id)
             return
         if status.endswith("_FAILED") and not physical_id:
             physical_id = _known_physical_id(stack_id, logical_id)
@@ -85,8 +86,8 @@ def _telling(original: Callable[..., None]) -> Callable[..., None]:
     return add_event
 
 
-def _forget_beginning(stack_id: str, logical_id: str) -> None:
-    """Take back the event that said that an update of this resource begins."""
+def _remove_first_event(stack_id: str, logical_id: str) -> None:
+    """Remove the event of the beginning of this resource's update."""
     recorded = CLOUDFORMATION["_stack_events"][stack_id]
     for index in range(len(recorded) - 1, -1, -1):
         if recorded[index]["LogicalResourceId"] == logical_id:
@@ -102,7 +103,7 @@ def _known_physical_id(stack_id: str, logical_id: str) -> str:
     return ""
 
 
-def _cleaning(
+def _with_cleanup(
     original: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., Coroutine[Any, Any, None]]:
     async def roll_back(
@@ -128,7 +129,7 @@ def _cleaning(
 async def _delete_failed_child(
     stack_name: str, stack: dict[str, Any], logical_id: str
 ) -> None:
-    """Delete a child that was never taken up into its parent, as AWS does first."""
+    """Delete a child that failed before its parent recorded it, as AWS does first."""
     child_id = _known_physical_id(stack["StackId"], logical_id)
     if child_id not in {
         child["StackId"] for child in nested_stacks.children(stack["StackId"])

@@ -1,7 +1,6 @@
-"""Faults that a test plants: what fails, and in whose words.
+"""Fault injection for tests: failing, slow and unreadable resources.
 
-Nothing here fires by itself. A plant is asked for through the shim's own address
-(see :mod:`local.emulator.patches.control`) and is named in ``status --local`` while it lasts.
+There are none by default; the control API adds and removes them.
 """
 
 from __future__ import annotations
@@ -12,51 +11,51 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
-class PlantedError(ValueError):
-    """A failure that was asked for."""
+class InjectedFaultError(ValueError):
+    """An injected failure."""
 
 
 @dataclass
 class Faults:
-    """What is planted now."""
+    """The injected faults."""
 
     resources: dict[str, str] = field(default_factory=dict)
-    """The reason that a resource gives, by its logical ID or its type."""
+    """Logical ID or type of a resource -> the reason of its failure."""
     when: str = "forward"
-    """Whether they fail on the way ``forward``, in a ``rollback``, or ``always``."""
+    """Whether resources fail going ``forward``, in a ``rollback``, or ``always``."""
     slow: dict[str, float] = field(default_factory=dict)
-    """Seconds that a resource takes, by its logical ID or its type."""
+    """Logical ID or type of a resource -> seconds that it takes."""
     unreadable: list[str] = field(default_factory=list)
-    """Ends of object keys that answer ``Access Denied``."""
+    """Suffixes of object keys that answer ``Access Denied``."""
 
-    def replace(self, wanted: Mapping[str, Any]) -> None:
-        """Plant these, and take away whatever was planted before."""
+    def replace(self, faults: Mapping[str, Any]) -> None:
+        """Inject these faults and remove earlier ones."""
         self.resources = {
             str(name): str(reason)
-            for name, reason in dict(wanted.get("resources", {})).items()
+            for name, reason in dict(faults.get("resources", {})).items()
         }
-        self.when = str(wanted.get("when", "forward"))
+        self.when = str(faults.get("when", "forward"))
         self.slow = {
             str(name): float(seconds)
-            for name, seconds in dict(wanted.get("slow", {})).items()
+            for name, seconds in dict(faults.get("slow", {})).items()
         }
-        self.unreadable = [str(end) for end in wanted.get("unreadable", ())]
+        self.unreadable = [str(end) for end in faults.get("unreadable", ())]
 
-    def strike(self, logical_id: str, resource_type: str, *, is_rollback: bool) -> None:
-        """Wait and fail as planted for this resource."""
-        now = "rollback" if is_rollback else "forward"
+    def apply(self, logical_id: str, resource_type: str, *, is_rollback: bool) -> None:
+        """Delay and fail this resource as injected."""
+        direction = "rollback" if is_rollback else "forward"
         for name in (logical_id, resource_type):
             if name in self.slow:
                 time.sleep(self.slow[name])
-            if name in self.resources and self.when in (now, "always"):
-                raise PlantedError(self.resources[name])
+            if name in self.resources and self.when in (direction, "always"):
+                raise InjectedFaultError(self.resources[name])
 
     def hides(self, key: str) -> bool:
         """Whether an object may not be read."""
         return any(key.endswith(end) for end in self.unreadable)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is planted, to be shown."""
+        """Return the faults as a JSON document."""
         return asdict(self)
 
 

@@ -1,12 +1,12 @@
-"""An answer for a function that gives none: its custom resource fails, with the reason.
+"""Fails a custom resource whose function ends without an answer, with the reason.
 
-MiniStack starts the function of a custom resource and waits for an answer. When the
-function cannot start, dies or just returns, nobody answers, and the stack stays in
-progress for as long as ``ServiceTimeout`` says: 50 minutes for the migration job. On AWS
-that is so, too; whoever rehearses should not wait to be told what is known at once.
+MiniStack starts the function of a custom resource and waits for its answer. When the
+function cannot start, dies or returns without one, the stack stays in progress until
+``ServiceTimeout``: 50 minutes for the migration job. AWS waits too; here the failure is
+reported at once.
 
-A function may hand its work over to another invocation of itself before it returns, so
-one that just returns has some seconds in which another one may begin.
+A function may pass its work to another invocation of itself before it returns, so that
+invocation gets some seconds to begin.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from typing import Any
 from local.emulator.patches.ministack import names, replace
 
 HANDOVER_SECONDS = 5.0
-"""MiniStack begins an invocation that nobody waits for within milliseconds."""
+"""MiniStack begins an asynchronous invocation within milliseconds."""
 
 ANSWERS = names("services.cloudformation.custom_resource")
 RESPONSES = "/_ministack/cfn-response/"
 
 _lock = threading.Lock()
-_under_way: Counter[str] = Counter()
-"""Invocations of functions that owe an answer, by its token."""
+_running: Counter[str] = Counter()
+"""Response token -> running invocations that have to send this response."""
 
 
 def install() -> None:
-    """Look after every invocation that owes an answer."""
-    replace("_execute_function_dispatch", _watched, names("services.lambda_svc"))
+    """Track every invocation that has to send a response."""
+    replace("_execute_function_dispatch", _tracked, names("services.lambda_svc"))
 
 
-def _watched(original: Callable[..., Any]) -> Callable[..., Any]:
+def _tracked(original: Callable[..., Any]) -> Callable[..., Any]:
     def invoke(func: Any, config: Any, event: Any, *more: Any) -> Any:
-        token = _owed(event)
+        token = _response_token(event)
         if not token:
             return original(func, config, event, *more)
         with _lock:
-            _under_way[token] += 1
+            _running[token] += 1
         try:
             result = original(func, config, event, *more)
         except Exception as error:
@@ -48,7 +48,7 @@ def _watched(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             with _lock:
-                _under_way[token] -= 1
+                _running[token] -= 1
         if isinstance(result, dict) and result.get("error"):
             body = result.get("body") or {}
             _fail(token, config, str(body.get("errorMessage") or body))
@@ -59,28 +59,28 @@ def _watched(original: Callable[..., Any]) -> Callable[..., Any]:
     return invoke
 
 
-def _owed(event: Any) -> str:
-    """Return the token of the answer that an event asks for, if it does.
+def _response_token(event: Any) -> str:
+    """Return the token in the response URL of an event, if it has one.
 
-    The gate's function hands itself the request that it was called with.
+    The migration function passes the original request on to itself.
     """
     if not isinstance(event, dict):
         return ""
     request = event.get("Request", event)
     url = request.get("ResponseURL") if isinstance(request, dict) else None
-    _, found, token = str(url or "").partition(RESPONSES)
-    return token if found else ""
+    _, separator, token = str(url or "").partition(RESPONSES)
+    return token if separator else ""
 
 
 def _expect(token: str, config: Any) -> None:
-    """Fail the resource later, unless it is answered or the work goes on."""
+    """Fail the resource later, unless there is a response or another invocation."""
 
     def look() -> None:
         with _lock:
-            goes_on = _under_way[token] > 0
-            if not goes_on:
-                del _under_way[token]
-        if not goes_on:
+            is_running = _running[token] > 0
+            if not is_running:
+                del _running[token]
+        if not is_running:
             _fail(token, config, "it returned without an answer")
 
     timer = threading.Timer(HANDOVER_SECONDS, look)
@@ -89,7 +89,7 @@ def _expect(token: str, config: Any) -> None:
 
 
 def _fail(token: str, config: Any, why: str) -> None:
-    """Answer in the function's place, unless it has answered."""
+    """Send a failure, unless the function has sent a response."""
     name = config.get("FunctionName", "")
     reason = f"The function {name} did not answer: {why}"
     with ANSWERS["_lock"]:

@@ -1,7 +1,7 @@
-"""The handlers of every resource type: MiniStack's, ours, and stand-ins for the rest.
+"""The handlers of every resource type: MiniStack's, patched ones, and stubs.
 
 Each is wrapped: properties are coerced and checked by schema before a handler sees
-them, planted faults strike, and attributes that follow from a property are filled in.
+them, injected faults apply, and attributes that follow from a property are added.
 """
 
 from __future__ import annotations
@@ -25,46 +25,44 @@ from local.emulator.patches.faults import FAULTS
 from local.emulator.patches.ministack import (
     PROVISIONERS,
     STACKS,
+    CreateResult,
+    Handlers,
     account,
     region,
     replace,
     stack_named,
 )
 from local.emulator.patches.partitions import partition_of
-from local.emulator.patches.schemas import Registry, Schema
+from local.emulator.patches.schemas import Schema, SchemaRegistry
 from local.emulator.patches.service_catalog import Catalog
-from local.emulator.patches.stubs import StandIn, standing_in_where
-
-Handlers = dict[str, Any]
-Made = tuple[str, dict[str, Any]]
-
+from local.emulator.patches.stubs import Stub, stub_where
 
 UNSUPPORTED: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     # MiniStack evaluates one metric, and refuses an alarm on a sum of several.
-    "AWS::CloudWatch::Alarm": lambda properties: "Metrics" in properties,
+    "AWS::CloudWatch::Alarm": lambda properties: "Metrics" in properties
 }
-"""Resources of a type MiniStack knows that it cannot make."""
+"""Resources that MiniStack cannot create, of types that it knows."""
 
 
-def install(registry: Registry, catalog: Catalog) -> None:
-    """Take over every type."""
+def install(registry: SchemaRegistry, catalog: Catalog) -> None:
+    """Install a handler for every type."""
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
-    known.update(rds_types.completed(known))
-    known.update(ecs_types.completed(known))
-    known.update(elb_types.completed(known))
-    known.update(corrections.corrected(known))
+    known.update(rds_types.patched(known))
+    known.update(ecs_types.patched(known))
+    known.update(elb_types.patched(known))
+    known.update(corrections.patched(known))
     known.update(deletions.guarded(known))
     known[service_catalog.PRODUCT] = catalog.handlers()
     known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
     for resource_type in registry.types:
         if resource_type not in known and resource_type.startswith("AWS::"):
-            known[resource_type] = _stand_in(resource_type, registry)
+            known[resource_type] = _stub(resource_type, registry)
     for resource_type, unsupported in UNSUPPORTED.items():
-        known[resource_type] = standing_in_where(
-            unsupported, known[resource_type], _behind(resource_type, registry)
+        known[resource_type] = stub_where(
+            unsupported, known[resource_type], _stub_factory(resource_type, registry)
         )
-    if migration.is_stand_in():
+    if migration.is_stub():
         known[migration.TYPE] = migration.handlers()
     for resource_type, handlers in list(known.items()):
         known[resource_type] = _wrapped(resource_type, handlers, registry)
@@ -72,43 +70,45 @@ def install(registry: Registry, catalog: Catalog) -> None:
 
 
 def _where() -> tuple[str, str, str]:
-    here = region()
-    return partition_of(here)[0], here, account()
+    region_name = region()
+    return partition_of(region_name)[0], region_name, account()
 
 
-def _stand_in(resource_type: str, registry: Registry) -> Handlers:
-    behind = _behind(resource_type, registry)
+def _stub(resource_type: str, registry: SchemaRegistry) -> Handlers:
+    make_stub = _stub_factory(resource_type, registry)
     return {
-        "create": lambda *given: behind().create(*given),
-        "update": lambda *given: behind().update(*given),
-        "delete": lambda *given: behind().delete(*given),
+        "create": lambda *arguments: make_stub().create(*arguments),
+        "update": lambda *arguments: make_stub().update(*arguments),
+        "delete": lambda *arguments: make_stub().delete(*arguments),
     }
 
 
-def _behind(resource_type: str, registry: Registry) -> Callable[[], StandIn]:
-    """Return what makes a stand-in, whose schema is read when it is first used."""
+def _stub_factory(resource_type: str, registry: SchemaRegistry) -> Callable[[], Stub]:
+    """Return a factory of a stub, which reads its schema on first use."""
 
-    def behind() -> StandIn:
+    def make_stub() -> Stub:
         schema = registry.find(resource_type)
         if schema is None:
             raise ValueError(f"Unrecognized resource type: {resource_type}")
-        return StandIn(schema, _where)
+        return Stub(schema, _where)
 
-    return behind
+    return make_stub
 
 
-def _wrapped(resource_type: str, handlers: Handlers, registry: Registry) -> Handlers:
+def _wrapped(
+    resource_type: str, handlers: Handlers, registry: SchemaRegistry
+) -> Handlers:
     wrapped = dict(handlers)
     create = handlers["create"]
 
-    def checked_create(logical_id: str, given: Any, stack_name: str) -> Made:
-        FAULTS.strike(logical_id, resource_type, is_rollback=_rolls_back(stack_name))
+    def checked_create(logical_id: str, declared: Any, stack_name: str) -> CreateResult:
+        FAULTS.apply(logical_id, resource_type, is_rollback=_rolls_back(stack_name))
         schema = registry.find(resource_type)
         if schema is None:
-            made: Made = create(logical_id, given, stack_name)
-            return made
-        wanted = properties.checked(schema, given)
-        return _filled_in(schema, create(logical_id, wanted, stack_name), wanted)
+            result: CreateResult = create(logical_id, declared, stack_name)
+            return result
+        checked = properties.checked(schema, declared)
+        return _filled_in(schema, create(logical_id, checked, stack_name), checked)
 
     wrapped["create"] = checked_create
     if "update" in handlers:
@@ -117,12 +117,12 @@ def _wrapped(resource_type: str, handlers: Handlers, registry: Registry) -> Hand
 
 
 def _checked_update(
-    resource_type: str, update: Callable[..., Made], registry: Registry
-) -> Callable[..., Made]:
+    resource_type: str, update: Callable[..., CreateResult], registry: SchemaRegistry
+) -> Callable[..., CreateResult]:
     def checked_update(
         physical_id: str, old: Any, new: Any, stack_name: str, *more: Any
-    ) -> Made:
-        FAULTS.strike(
+    ) -> CreateResult:
+        FAULTS.apply(
             _logical_id(stack_name, physical_id),
             resource_type,
             is_rollback=_rolls_back(stack_name),
@@ -130,10 +130,10 @@ def _checked_update(
         schema = registry.find(resource_type)
         if schema is None:
             return update(physical_id, old, new, stack_name, *more)
-        wanted = properties.checked(schema, new)
-        before = properties.coerce(schema, schema.document, old)
-        made = update(physical_id, before, wanted, stack_name, *more)
-        return _filled_in(schema, made, wanted)
+        checked = properties.checked(schema, new)
+        previous = properties.coerce(schema, schema.document, old)
+        result = update(physical_id, previous, checked, stack_name, *more)
+        return _filled_in(schema, result, checked)
 
     return checked_update
 
@@ -150,22 +150,24 @@ def _logical_id(stack_name: str, physical_id: str) -> str:
     return ""
 
 
-def _filled_in(schema: Schema, made: Made, given: dict[str, Any]) -> Made:
-    """Add attributes that repeat a property or the identifier, where there are none."""
-    physical_id, attributes = made
+def _filled_in(
+    schema: Schema, result: CreateResult, declared: dict[str, Any]
+) -> CreateResult:
+    """Add missing attributes that equal a property or the identifier."""
+    physical_id, attributes = result
     attributes = dict(attributes or {})
     for name in schema.attributes:
         if name in attributes:
             continue
-        if name in given:
-            attributes[name] = given[name]
+        if name in declared:
+            attributes[name] = declared[name]
         elif schema.identifier == (name,):
             attributes[name] = physical_id
     return physical_id, attributes
 
 
-def _by_schema(registry: Registry) -> Callable[..., Callable[..., str]]:
-    """Say what a changed property does to a resource, for every type."""
+def _by_schema(registry: SchemaRegistry) -> Callable[..., Callable[..., str]]:
+    """Derive from the schema whether a changed property replaces a resource."""
 
     def wrap(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
         def recreation(resource_type: str, name: str) -> str:

@@ -1,8 +1,8 @@
-"""The migration job's custom resource, as a stand-in that lets every version pass.
+"""A stub of the migration custom resource, which succeeds for every version.
 
-On AWS a Lambda function runs Airflow's migration job on Fargate and waits for its end.
-No task runs here, so the gate has nothing to wait for. ``LOCAL_GATE=real`` leaves the
-resource to MiniStack, which invokes the function, for when tasks do run.
+On AWS a Lambda function runs the migration job on Fargate and waits for its end. The
+emulator alone runs no task. ``LOCAL_MIGRATION=real`` leaves the resource to MiniStack,
+which invokes the function: for use with the local ECS agent.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import os
 import uuid
 from typing import Any
 
+from local.emulator.patches.ministack import CreateResult
 from local.emulator.patches.stubs import MARK
 
 TYPE = "Custom::Migration"
-SWITCH = "LOCAL_GATE"
-
-Made = tuple[str, dict[str, Any]]
+SWITCH = "LOCAL_MIGRATION"
 
 
-def is_stand_in() -> bool:
-    """Whether the gate only looks like one."""
-    return os.environ.get(SWITCH, "stand-in") != "real"
+def is_stub() -> bool:
+    """Return whether the migration job is a stub."""
+    return os.environ.get(SWITCH, "stub") != "real"
 
 
 def handlers() -> dict[str, Any]:
@@ -29,17 +28,19 @@ def handlers() -> dict[str, Any]:
     return {"create": _create, "update": _update, "delete": _delete}
 
 
-def _create(logical_id: str, properties: dict[str, Any], _stack: str) -> Made:
-    return f"{logical_id}-stand-in-{uuid.uuid4().hex[:12]}", _passed(properties)
+def _create(logical_id: str, properties: dict[str, Any], _stack: str) -> CreateResult:
+    return f"{logical_id}-stub-{uuid.uuid4().hex[:12]}", _attributes(properties)
 
 
-def _update(physical_id: str, _old: Any, new: dict[str, Any], _stack: str) -> Made:
-    return physical_id, _passed(new)
+def _update(
+    physical_id: str, _old: Any, new: dict[str, Any], _stack: str
+) -> CreateResult:
+    return physical_id, _attributes(new)
 
 
 def _delete(_physical_id: str, _properties: Any) -> None:
-    """Let it go; nothing was there."""
+    """Do nothing."""
 
 
-def _passed(properties: dict[str, Any]) -> dict[str, Any]:
+def _attributes(properties: dict[str, Any]) -> dict[str, Any]:
     return {MARK: True, "Version": properties.get("Version", "")}

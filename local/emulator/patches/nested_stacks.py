@@ -1,7 +1,7 @@
-"""Nested stacks by the same code as any stack, and not by MiniStack's short way.
+"""Nested stacks, run by MiniStack's code for any stack instead of its shortcut.
 
-Thus they have dynamic references, Rules, rollback, deletion policies, change of every
-attribute, and their own events. What fails in a child is said as AWS says it.
+So they have dynamic references, Rules, rollback, deletion policies, changes of every
+attribute, and their own events. Failures of a child are reported as AWS reports them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import html
 import random
-import re
 import string
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -20,6 +19,9 @@ from local.emulator.patches.ministack import (
     HANDLERS,
     HELPERS,
     STACKS,
+    CreateResult,
+    call,
+    element,
     replace,
     stack_named,
 )
@@ -29,18 +31,16 @@ LONGEST_NAME = 128
 SUFFIX_LENGTH = 13
 ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
 PENDING = "_rollback_failed"
-"""Where MiniStack keeps what a continued rollback has to do again."""
+"""Key under which MiniStack stores what a continued rollback has to repeat."""
 
 SKIPPED = "_skipped"
-"""Where the resources lie that a child's continued rollback leaves as they are."""
+"""Key of the resources that a child's continued rollback skips."""
 
 NO_UPDATES = "No updates are to be performed."
 
-Made = tuple[str, dict[str, Any]]
-
 
 class ChildError(ValueError):
-    """A nested stack did not do what it was asked; its own events say why."""
+    """An operation on a nested stack failed; its own events say why."""
 
 
 def handlers() -> Mapping[str, Any]:
@@ -54,14 +54,18 @@ def handlers() -> Mapping[str, Any]:
 
 
 def install() -> None:
-    """Show whose child a stack is; let resources of children be skipped."""
-    replace("_stack_drift_information_xml", _with_family, HANDLERS)
+    """Show ParentId and RootId; support ResourcesToSkip in children."""
+    replace("_stack_drift_information_xml", _with_ancestors, HANDLERS)
     actions = CLOUDFORMATION["_ACTION_HANDLERS"]
-    actions["ContinueUpdateRollback"] = _handing_on(actions["ContinueUpdateRollback"])
+    actions["ContinueUpdateRollback"] = _passing_to_children(
+        actions["ContinueUpdateRollback"]
+    )
 
 
-def create(logical_id: str, properties: dict[str, Any], parent_name: str) -> Made:
-    """Make a child and wait for it. Runs on a thread of its own."""
+def create(
+    logical_id: str, properties: dict[str, Any], parent_name: str
+) -> CreateResult:
+    """Create a child and wait for it. Runs on its own thread."""
     return _wait(_create(logical_id, properties, parent_name))
 
 
@@ -71,8 +75,8 @@ def update(
     properties: dict[str, Any],
     parent_name: str,
     _logical_id: str,
-) -> Made:
-    """Bring a child to new properties and wait for it."""
+) -> CreateResult:
+    """Update a child and wait for it."""
     return _wait(_update(child_id, properties, parent_name))
 
 
@@ -92,9 +96,9 @@ def children(parent_id: str) -> list[dict[str, Any]]:
 
 async def _create(
     logical_id: str, properties: dict[str, Any], parent_name: str
-) -> Made:
+) -> CreateResult:
     parent = _record(parent_name)
-    answer = _ask(
+    answer = _call(
         "_create_stack",
         {
             "StackName": child_name(parent_name, logical_id),
@@ -102,10 +106,10 @@ async def _create(
             **_request(properties, parent),
         },
     )
-    child = _record(_between(answer, "StackId"))
+    child = _record(element(answer, "StackId"))
     child["ParentId"] = parent["StackId"]
     child["RootId"] = parent.get("RootId") or parent["StackId"]
-    # AWS says so at once, and that is how a display finds the child while it runs.
+    # AWS emits this at once; a display finds the running child by it.
     STACKS["_add_event"](
         parent["StackId"],
         parent_name,
@@ -118,13 +122,15 @@ async def _create(
     return _outcome(await operations.finished(child["StackId"]), "create")
 
 
-async def _update(child_id: str, properties: dict[str, Any], parent_name: str) -> Made:
+async def _update(
+    child_id: str, properties: dict[str, Any], parent_name: str
+) -> CreateResult:
     parent = _record(parent_name)
     child = _record(child_id)
     if child["StackStatus"] == ROLLBACK_FAILED:
         return await _resume(child, parent)
     try:
-        _ask(
+        _call(
             "_update_stack",
             {
                 "StackName": child_id,
@@ -139,8 +145,8 @@ async def _update(child_id: str, properties: dict[str, Any], parent_name: str) -
     return _outcome(await operations.finished(child_id), "update")
 
 
-async def _resume(child: dict[str, Any], parent: dict[str, Any]) -> Made:
-    """Go on with a rollback that failed, once its parent is told to go on."""
+async def _resume(child: dict[str, Any], parent: dict[str, Any]) -> CreateResult:
+    """Continue a failed rollback when its parent's is continued."""
     if PENDING not in parent:
         raise ChildError(
             f"Embedded stack {child['StackId']} was not successfully updated. "
@@ -151,7 +157,7 @@ async def _resume(child: dict[str, Any], parent: dict[str, Any]) -> Made:
         f"ResourcesToSkip.member.{number}": name
         for number, name in enumerate(child.pop(SKIPPED, ()), 1)
     }
-    _ask("_continue_update_rollback", {"StackName": child["StackId"], **skipped})
+    _call("_continue_update_rollback", {"StackName": child["StackId"], **skipped})
     record = await operations.finished(child["StackId"])
     if record["StackStatus"] == ROLLBACK_FAILED:
         return await _resume(record, {})
@@ -161,7 +167,7 @@ async def _resume(child: dict[str, Any], parent: dict[str, Any]) -> Made:
 async def _delete(child_id: str) -> None:
     if stack_named(child_id) is None:
         return
-    _ask("_delete_stack", {"StackName": child_id})
+    _call("_delete_stack", {"StackName": child_id})
     record = await operations.finished(child_id)
     if record["StackStatus"] != "DELETE_COMPLETE":
         raise ChildError(
@@ -171,7 +177,7 @@ async def _delete(child_id: str) -> None:
 
 
 def child_name(parent_name: str, logical_id: str) -> str:
-    """Return a name as CloudFormation gives it, however long the parent's is."""
+    """Return a name in CloudFormation's form, for a parent name of any length."""
     suffix = "".join(
         random.choices(  # noqa: S311 - a name, not a secret
             string.ascii_uppercase + string.digits, k=SUFFIX_LENGTH
@@ -181,18 +187,18 @@ def child_name(parent_name: str, logical_id: str) -> str:
     return f"{parent_name[: LONGEST_NAME - len(tail)].rstrip('-')}{tail}"
 
 
-def _outcome(child: dict[str, Any], verb: str) -> Made:
+def _outcome(child: dict[str, Any], verb: str) -> CreateResult:
     status = child["StackStatus"]
     if status == f"{verb.upper()}_COMPLETE":
         return child["StackId"], _outputs(child)
     raise ChildError(
         f"Embedded stack {child['StackId']} was not successfully {verb}d: "
-        f"{_blame(child, verb)}"
+        f"{_cause(child, verb)}"
     )
 
 
-def _blame(child: dict[str, Any], verb: str) -> str:
-    """Name the resources that failed first, as AWS does in the parent's event."""
+def _cause(child: dict[str, Any], verb: str) -> str:
+    """Name the failed resources, as AWS does in the parent's event."""
     failed = [
         event["LogicalResourceId"]
         for event in CLOUDFORMATION["_stack_events"].get(child["StackId"], ())
@@ -222,13 +228,13 @@ def _outputs(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request(properties: dict[str, Any], parent: dict[str, Any]) -> dict[str, str]:
-    """Return what a child is asked for, as the Query API spells it."""
+    """Return a child's parameters, tags and capabilities for the Query API."""
     request: dict[str, str] = {}
-    given = dict(properties.get("Parameters") or {})
-    for number, (name, value) in enumerate(given.items(), 1):
-        place = f"Parameters.member.{number}"
-        request[f"{place}.ParameterKey"] = name
-        request[f"{place}.ParameterValue"] = _spelt(value)
+    parameters = dict(properties.get("Parameters") or {})
+    for number, (name, value) in enumerate(parameters.items(), 1):
+        prefix = f"Parameters.member.{number}"
+        request[f"{prefix}.ParameterKey"] = name
+        request[f"{prefix}.ParameterValue"] = _text(value)
     tags = [
         tag
         for tag in properties.get("Tags", ())
@@ -242,21 +248,16 @@ def _request(properties: dict[str, Any], parent: dict[str, Any]) -> dict[str, st
     return request
 
 
-def _spelt(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return ",".join(_spelt(member) for member in value)
+        return ",".join(_text(member) for member in value)
     return "" if value is None else str(value)
 
 
-def _ask(action: str, request: Mapping[str, str]) -> str:
-    """Call one of MiniStack's CloudFormation actions in process; return its XML."""
-    status, _, body = HANDLERS[action]({name: [v] for name, v in request.items()})
-    text = body.decode() if isinstance(body, bytes) else str(body)
-    if status >= 400:  # noqa: PLR2004 - HTTP's first error
-        raise ChildError(_between(text, "Message"))
-    return text
+def _call(action: str, request: Mapping[str, str]) -> str:
+    return call(HANDLERS, action, request, ChildError)
 
 
 Result = TypeVar("Result")
@@ -273,12 +274,7 @@ def _record(name_or_id: str) -> dict[str, Any]:
     return record
 
 
-def _between(xml: str, tag: str) -> str:
-    found = re.search(rf"<{tag}>(.*?)</{tag}>", xml, re.DOTALL)
-    return html.unescape(found[1]) if found else ""
-
-
-def _with_family(original: Callable[..., str]) -> Callable[..., str]:
+def _with_ancestors(original: Callable[..., str]) -> Callable[..., str]:
     def xml(record: dict[str, Any]) -> str:
         family = "".join(
             f"<{name}>{html.escape(str(record[name]))}</{name}>"
@@ -290,26 +286,26 @@ def _with_family(original: Callable[..., str]) -> Callable[..., str]:
     return xml
 
 
-def _handing_on(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Give each child what to skip: the root is told ``ChildStackName.LogicalId``."""
+def _passing_to_children(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Pass ``ChildStackName.LogicalId`` in ResourcesToSkip on to the child."""
 
     def continue_rollback(request: dict[str, Any]) -> Any:
-        named = HELPERS["_extract_string_members"](request, "ResourcesToSkip")
+        requested = HELPERS["_extract_string_members"](request, "ResourcesToSkip")
         own: list[str] = []
-        for name in named:
+        for name in requested:
             child_name, dot, logical_id = name.partition(".")
             child = stack_named(child_name) if dot else None
             if child is None:
                 own.append(name)
             else:
                 child.setdefault(SKIPPED, []).append(logical_id)
-        kept = {
+        remaining = {
             name: value
             for name, value in request.items()
             if not name.startswith("ResourcesToSkip")
         }
         for number, name in enumerate(own, 1):
-            kept[f"ResourcesToSkip.member.{number}"] = [name]
-        return action(kept)
+            remaining[f"ResourcesToSkip.member.{number}"] = [name]
+        return action(remaining)
 
     return continue_rollback

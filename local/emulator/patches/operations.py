@@ -1,7 +1,7 @@
-"""Stack operations as tasks that can be waited for, one after another in each stack.
+"""Stack operations as awaitable tasks, one after another in each stack.
 
-MiniStack starts an operation and forgets it. Nested stacks have to wait for theirs,
-and an operation that breaks inside must not leave its stack in progress for ever.
+MiniStack starts an operation and keeps no reference. Nested stacks have to wait for
+theirs, and an internal error must not leave a stack in progress for ever.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _tasks: dict[str, asyncio.Task[None]] = {}
 """The latest operation of each stack, by its ID."""
 
 _loop: list[asyncio.AbstractEventLoop] = []
-"""The one loop that runs every operation, once the first has begun."""
+"""The event loop of all operations, once the first has begun."""
 
 
 def install() -> None:
-    """Keep hold of every operation from now on."""
-    replace("_create_stack_task_in_region", _keeping, HANDLERS, CHANGE_SETS, STACKS)
-    replace("_runs_on_worker_thread", _also_if_slow, STACKS)
+    """Track every operation."""
+    replace("_create_stack_task_in_region", _tracking, HANDLERS, CHANGE_SETS, STACKS)
+    replace("_runs_on_worker_thread", _on_thread_if_slow, STACKS)
 
 
-def _also_if_slow(original: Callable[[str], bool]) -> Callable[[str], bool]:
-    """While something is planted to be slow, let nothing wait on the loop itself."""
+def _on_thread_if_slow(original: Callable[[str], bool]) -> Callable[[str], bool]:
+    """While a slow fault is injected, run every resource on a thread."""
     return lambda resource_type: original(resource_type) or bool(FAULTS.slow)
 
 
@@ -48,7 +48,7 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 async def finished(stack_id: str) -> dict[str, Any]:
-    """Wait until nothing is going on in a stack; return its record."""
+    """Wait until no operation runs in a stack; return its record."""
     task = _tasks.get(stack_id)
     if task is not None:
         await asyncio.wait([task])
@@ -58,7 +58,7 @@ async def finished(stack_id: str) -> dict[str, Any]:
     return record
 
 
-def _keeping(_original: Callable[..., None]) -> Callable[..., None]:
+def _tracking(_original: Callable[..., None]) -> Callable[..., None]:
     def schedule(
         work: Work, stack: dict[str, Any], stack_id: str | None = None
     ) -> None:
@@ -76,13 +76,13 @@ def _keeping(_original: Callable[..., None]) -> Callable[..., None]:
 async def _after(
     earlier: asyncio.Task[None] | None, work: Work, stack: dict[str, Any]
 ) -> None:
-    """Run an operation when the one before it has ended; never leave it undecided."""
+    """Run an operation after the previous one; end it with a final status."""
     if earlier is not None and not earlier.done():
         await asyncio.wait([earlier])
     try:
         await work
     except Exception as error:
-        LOG.exception("An operation of %s broke", stack["StackName"])
+        LOG.exception("An operation of %s failed internally", stack["StackName"])
         status = str(stack["StackStatus"])
         if status.endswith("_IN_PROGRESS"):
             failed = f"{status.removesuffix('_IN_PROGRESS')}_FAILED"

@@ -1,4 +1,4 @@
-"""Partitions: MiniStack is always in ``aws``; templates may ask in which they are."""
+"""Partitions other than ``aws``, which MiniStack does not have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PARTITIONS = (
     ("eusc-", "aws-eusc", "amazonaws.eu"),
     ("", "aws", "amazonaws.com"),
 )
-"""How a region's name begins, its partition, and the suffix of its addresses."""
+"""Prefix of a region's name, partition, and URL suffix."""
 
 SUFFIXES = tuple(dict.fromkeys(suffix for _, _, suffix in PARTITIONS))
 
 
 def partition_of(region: str) -> tuple[str, str]:
-    """Return the partition of a region and the suffix of its addresses."""
+    """Return the partition and the URL suffix of a region."""
     return next(
         (partition, suffix)
         for start, partition, suffix in PARTITIONS
@@ -42,15 +42,15 @@ def resolving(
             if value.get("Ref") == "AWS::URLSuffix":
                 return suffix
             if "Fn::Sub" in value:
-                value = {"Fn::Sub": _spelt_out(value["Fn::Sub"], partition, suffix)}
+                value = {"Fn::Sub": _substituted(value["Fn::Sub"], partition, suffix)}
         return resolve(value, *context)
 
     return resolve_here
 
 
-def _spelt_out(argument: Any, partition: str, suffix: str) -> Any:
+def _substituted(argument: Any, partition: str, suffix: str) -> Any:
     if isinstance(argument, list):
-        return [_spelt_out(argument[0], partition, suffix), *argument[1:]]
+        return [_substituted(argument[0], partition, suffix), *argument[1:]]
     return (
         str(argument)
         .replace("${AWS::Partition}", partition)

@@ -1,7 +1,7 @@
-"""Properties held against their schema: coerced as AWS does, or refused in its words.
+"""Checks properties against their schema: coerces them as AWS does, or refuses them.
 
-Parameters reach integer and boolean properties as strings. CloudFormation turns them
-into what the type's schema wants, and refuses what it cannot; MiniStack does neither.
+Parameters reach integer and boolean properties as strings. CloudFormation converts them
+to the type in the schema, and refuses what it cannot convert; MiniStack does neither.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ AWS_TYPE_NAMES: Mapping[type, str] = {
     list: "JSONArray",
     str: "String",
 }
-"""How CloudFormation calls what it found."""
+"""CloudFormation's names of types in messages."""
 
 
 class PropertiesError(ValueError):
-    """CloudFormation would not make a resource of these properties."""
+    """CloudFormation refuses the properties of a resource."""
 
 
-def checked(schema: Schema, given: Any) -> Any:
-    """Return properties as a resource handler gets them, or refuse them."""
-    coerced = coerce(schema, schema.document, given)
+def checked(schema: Schema, declared: Any) -> Any:
+    """Return the coerced properties. Raises PropertiesError."""
+    coerced = coerce(schema, schema.document, declared)
     problems = list(find_problems(schema, schema.document, coerced, "#"))
     if problems:
         raise PropertiesError(
@@ -51,7 +51,7 @@ def checked(schema: Schema, given: Any) -> Any:
 
 
 def coerce(schema: Schema, part: dict[str, Any], value: Any) -> Any:
-    """Return ``value`` with each scalar as its schema wants it, where that is clear."""
+    """Return ``value`` with each scalar in the type of its schema, if possible."""
     part = schema.resolved(part)
     if isinstance(value, dict):
         return {
@@ -69,12 +69,12 @@ def coerce(schema: Schema, part: dict[str, Any], value: Any) -> Any:
 def find_problems(
     schema: Schema, part: dict[str, Any], value: Any, path: str
 ) -> Iterator[str]:
-    """Yield what CloudFormation would say of ``value``."""
+    """Yield CloudFormation's messages about ``value``."""
     part = schema.resolved(part)
     types = _types(schema, part)
     if types and not any(_is_of(value, name) for name in types):
-        wanted = ", ".join(sorted(types))
-        yield f"{path}: expected type: {wanted}, found: {AWS_TYPE_NAMES[type(value)]}"
+        expected = ", ".join(sorted(types))
+        yield f"{path}: expected type: {expected}, found: {AWS_TYPE_NAMES[type(value)]}"
         return
     allowed = part.get("enum")
     if allowed and isinstance(value, str | int) and value not in allowed:
@@ -102,11 +102,11 @@ def _object_problems(
 
 
 def _property(schema: Schema, part: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """Return the schema of a member, looked for in every branch."""
+    """Return the schema of a member from any branch."""
     part = schema.resolved(part)
     if name in part.get("properties", {}):
-        found: dict[str, Any] = part["properties"][name]
-        return found
+        schema_part: dict[str, Any] = part["properties"][name]
+        return schema_part
     for pattern, inner in part.get("patternProperties", {}).items():
         if re.search(pattern, name):
             matched: dict[str, Any] = inner
@@ -127,15 +127,15 @@ def _items(schema: Schema, part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _types(schema: Schema, part: dict[str, Any]) -> frozenset[str]:
-    """Return the types a value may have; none means that any will do."""
+    """Return the types a value may have; empty if it may have any."""
     named = part.get("type")
     if named is None:
-        found: set[str] = set()
+        union: set[str] = set()
         for branch in _branches(part):
             inner = _types(schema, schema.resolved(branch))
             if inner:
-                found |= inner
-        return frozenset(found)
+                union |= inner
+        return frozenset(union)
     return frozenset([named] if isinstance(named, str) else named)
 
 
@@ -153,12 +153,12 @@ def _scalar(types: frozenset[str], value: Any) -> Any:
     if isinstance(value, str):
         return value if "string" in types else _read(types, value)
     if types == {"string"} and isinstance(value, bool | int | float):
-        return _spelt(value)
+        return _text(value)
     return value
 
 
 def _read(types: frozenset[str], text: str) -> Any:
-    """Return what a text stands for where a text is not wanted."""
+    """Return the value of a text where the schema has no string."""
     if "boolean" in types and text.lower() in {"true", "false"}:
         return text.lower() == "true"
     if "integer" in types and re.fullmatch(r"[+-]?\d+", text):
@@ -168,5 +168,5 @@ def _read(types: frozenset[str], text: str) -> Any:
     return text
 
 
-def _spelt(value: bool | float) -> str:  # noqa: FBT001 - the value itself
+def _text(value: bool | float) -> str:  # noqa: FBT001 - the value itself
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""RDS as MiniStack's CloudFormation leaves it incomplete: the managed master secret."""
+"""RDS clusters: the managed master secret that MiniStack's CloudFormation omits."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from local.emulator.patches.ministack import account, names, region
+from local.emulator.patches.ministack import (
+    CreateResult,
+    Handlers,
+    account,
+    completed,
+    names,
+    region,
+)
 
 RDS = names("services.rds")
 SECRETS = names("services.secretsmanager")
 CLUSTER = "AWS::RDS::DBCluster"
 
-Made = tuple[str, dict[str, Any]]
 
-
-def completed(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the handlers of a cluster whose master password RDS keeps."""
+def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
+    """Return the handlers of a cluster with a managed master password."""
     native = handlers[CLUSTER]
-
-    def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Made:
-        made = native["create"](logical_id, properties, stack_name)
-        return _with_secret(made, properties)
-
-    def update(
-        physical_id: str, old: Any, new: dict[str, Any], stack_name: str, *more: Any
-    ) -> Made:
-        return _with_secret(
-            native["update"](physical_id, old, new, stack_name, *more), new
-        )
 
     def delete(physical_id: str, properties: Any) -> None:
         secret = (RDS["_clusters"].get(physical_id) or {}).get("MasterUserSecret")
@@ -37,14 +31,14 @@ def completed(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any
         if secret:
             SECRETS["delete_secret_in_process"](secret["SecretArn"])
 
-    return {CLUSTER: {**native, "create": create, "update": update, "delete": delete}}
+    return {CLUSTER: {**completed(native, _with_secret), "delete": delete}}
 
 
-def _with_secret(made: Made, properties: dict[str, Any]) -> Made:
-    """Keep the master's login in a secret, once, as RDS does when asked to."""
-    physical_id, attributes = made
+def _with_secret(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
+    """Create the secret of a managed master password once, as RDS does."""
+    physical_id, attributes = result
     if not properties.get("ManageMasterUserPassword"):
-        return made
+        return result
     cluster = RDS["_clusters"][physical_id]
     if not cluster.get("MasterUserSecret"):
         arn = SECRETS["create_secret_in_process"](

@@ -1,13 +1,13 @@
-"""Whether a resource is real, emulated, or a stand-in: the rule, and the report.
+"""Classifies resources as real, emulated or stub.
 
 real
     It does here what it does on AWS: it stores, encrypts, logs, publishes, or runs
-    code. What a program does with it has the effect it should have.
+    code.
 emulated
-    Its service's API knows it and answers for it, but nothing runs and nothing flows:
-    a database cluster without a database, a security group without a network.
-stand-in
-    Nothing but its references. No API knows it.
+    Its service's API knows it and answers for it, but nothing runs: a database cluster
+    without a database, a security group without a network.
+stub
+    Ref and GetAtt only. No API knows it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from local.emulator.patches.stubs import MARK
 
-Kind = Literal["real", "emulated", "stand-in"]
+Kind = Literal["real", "emulated", "stub"]
 
 REAL = frozenset(
     {
@@ -32,13 +32,13 @@ REAL = frozenset(
 )
 
 CUSTOM = "Custom::"
-"""Its function runs, unless it is a stand-in."""
+"""Its function runs, unless it is a stub."""
 
 
 def kind_of(resource: Mapping[str, Any]) -> Kind:
-    """Return what a resource is here, from its record in its stack."""
+    """Return the kind of a resource from its record in its stack."""
     if MARK in (resource.get("Attributes") or {}):
-        return "stand-in"
+        return "stub"
     resource_type = str(resource["ResourceType"])
     is_real = resource_type in REAL or resource_type.startswith(CUSTOM)
     return "real" if is_real else "emulated"

@@ -1,7 +1,7 @@
-"""Resource schemas: what CloudFormation knows of a type, read when it is first used.
+"""CloudFormation's resource schemas, read on first use.
 
-The files are those that cfn-lint brings, read where they lie: loading cfn-lint itself
-takes a second, a schema takes less than a millisecond.
+The files are part of cfn-lint; importing cfn-lint itself takes a second, reading a
+schema less than a millisecond.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 HOME_REGION = "us-east-1"
-"""Where every type is known."""
+"""The region that knows every type."""
 
 REF_ATTRIBUTES = {
     # The registry's identifier is the ARN and the dimension; Ref is the ARN.
-    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Arn",)
 }
 """Types whose documented Ref is not the whole primary identifier."""
 
 
 class Schema:
-    """What CloudFormation knows of one resource type."""
+    """The schema of one resource type."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
@@ -38,38 +38,38 @@ class Schema:
 
     @cached_property
     def attributes(self) -> Mapping[str, dict[str, Any]]:
-        """What GetAtt gives: each scalar that only AWS can know, with its schema."""
-        found: dict[str, dict[str, Any]] = {}
+        """The attributes of GetAtt: each read-only scalar, with its schema."""
+        attributes: dict[str, dict[str, Any]] = {}
         for pointer in self.document.get("readOnlyProperties", ()):
             name = _dotted(pointer)
             if "*" not in name:
-                found.update(self._scalars(name, self.member(name)))
-        return found
+                attributes.update(self._scalars(name, self.member(name)))
+        return attributes
 
     @cached_property
     def create_only(self) -> frozenset[str]:
-        """Properties whose change makes a new resource."""
+        """Properties whose change replaces the resource."""
         return self._top_level("createOnlyProperties")
 
     @cached_property
     def conditionally_create_only(self) -> frozenset[str]:
-        """Properties whose change may make a new resource."""
+        """Properties whose change may replace the resource."""
         return self._top_level("conditionalCreateOnlyProperties")
 
     def member(self, dotted: str) -> dict[str, Any]:
         """Return the schema of a property by its dotted name."""
-        found = self.document
+        schema = self.document
         for part in dotted.split("."):
-            found = self.resolved(found).get("properties", {}).get(part, {})
-        return self.resolved(found)
+            schema = self.resolved(schema).get("properties", {}).get(part, {})
+        return self.resolved(schema)
 
     def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Follow ``$ref`` to what it stands for."""
+        """Resolve ``$ref``."""
         while "$ref" in schema:
-            found: Any = self.document
+            target: Any = self.document
             for part in str(schema["$ref"]).removeprefix("#/").split("/"):
-                found = found.get(part, {})
-            schema = found
+                target = target.get(part, {})
+            schema = target
         return schema
 
     def _scalars(
@@ -88,7 +88,7 @@ class Schema:
         )
 
 
-class Registry:
+class SchemaRegistry:
     """The schemas of every type, in a folder laid out as cfn-lint's."""
 
     def __init__(self, folder: Path) -> None:
@@ -98,8 +98,8 @@ class Registry:
     def types(self) -> Mapping[str, str]:
         """Every resource type, and the digest that names its file."""
         index = self._folder / "providers" / f"{HOME_REGION}.json"
-        found: dict[str, str] = json.loads(index.read_text())
-        return {name: digest for name, digest in found.items() if "::" in name}
+        index_entries: dict[str, str] = json.loads(index.read_text())
+        return {name: digest for name, digest in index_entries.items() if "::" in name}
 
     @cache  # noqa: B019 - one registry lives as long as its process
     def find(self, resource_type: str) -> Schema | None:

@@ -1,7 +1,7 @@
-"""Service Catalog as far as a product is published: products and their versions.
+"""Service Catalog: products and their versions.
 
-Portfolios, constraints and associations are stand-ins; nothing is provisioned here.
-What is kept lies in a file beside MiniStack's, so that it outlives a stop.
+Portfolios, constraints and associations are stubs; nothing is provisioned. The products
+are stored in a file beside MiniStack's, so that they survive a stop.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.patches import template_urls, validation_patches
+from local.emulator.patches.ministack import CreateResult
 
 PRODUCT = "AWS::ServiceCatalog::CloudFormationProduct"
 TARGET = "AWS242ServiceCatalogService."
 
-Made = tuple[str, dict[str, Any]]
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
-class RefusedError(Exception):
-    """The service would refuse; its kind of error and its words."""
+class CatalogError(Exception):
+    """A refusal of Service Catalog, with its error code."""
 
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 class Catalog:
-    """The products, kept in a file."""
+    """The products, stored in a file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -56,19 +56,21 @@ class Catalog:
             "UpdateProvisioningArtifact": self._change,
         }
         if operation not in operations:
-            raise RefusedError(
-                "InvalidAction", f"{operation} is not among what is emulated."
-            )
-        found = operations[operation](request)
+            raise CatalogError("InvalidAction", f"{operation} is not emulated.")
+        result = operations[operation](request)
         self._save()
-        return found
+        return result
 
-    def _create(self, _logical_id: str, given: dict[str, Any], _stack: str) -> Made:
+    def _create(
+        self, _logical_id: str, declared: dict[str, Any], _stack: str
+    ) -> CreateResult:
         product_id = f"prod-{uuid.uuid4().hex[:13]}"
         self._products[product_id] = {"versions": [], "tokens": {}}
-        return self._update(product_id, None, given, "")
+        return self._update(product_id, None, declared, "")
 
-    def _update(self, product_id: str, _old: Any, new: Any, _stack: str) -> Made:
+    def _update(
+        self, product_id: str, _old: Any, new: Any, _stack: str
+    ) -> CreateResult:
         product = self._product(product_id)
         product["view"] = {
             name: new[name]
@@ -76,9 +78,9 @@ class Catalog:
             if name in new
         }
         names = {version["Name"] for version in product["versions"]}
-        for wanted in new.get("ProvisioningArtifactParameters", ()):
-            if wanted.get("Name") not in names:
-                product["versions"].append(_version(wanted))
+        for declared in new.get("ProvisioningArtifactParameters", ()):
+            if declared.get("Name") not in names:
+                product["versions"].append(_version(declared))
         self._save()
         ids = [version["Id"] for version in product["versions"]]
         return product_id, {
@@ -144,34 +146,34 @@ class Catalog:
 
     def _product(self, product_id: str) -> dict[str, Any]:
         if product_id not in self._products:
-            raise RefusedError(
+            raise CatalogError(
                 "ResourceNotFoundException", f"Product {product_id} not found."
             )
         return self._products[product_id]
 
     def _save(self) -> None:
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(self._products))
-        fresh.replace(self._file)
+        new_file = self._file.with_suffix(".new")
+        new_file.write_text(json.dumps(self._products))
+        new_file.replace(self._file)
 
 
-def kept() -> Catalog:
+def load() -> Catalog:
     """Return the catalog of this emulator."""
     return Catalog(Path(os.environ["STATE_DIR"]) / "local-servicecatalog.json")
 
 
-def _version(wanted: Request) -> dict[str, Any]:
-    """Return a new version; its template must be there, as on AWS."""
-    info = dict(wanted["Info"])
+def _version(declared: Request) -> dict[str, Any]:
+    """Return a new version; its template must exist, as on AWS."""
+    info = dict(declared["Info"])
     try:
         validation_patches.read(info["LoadTemplateFromURL"])
-    except template_urls.UnreadableError as error:
-        raise RefusedError("InvalidParametersException", str(error)) from error
+    except template_urls.UnreadableTemplateError as error:
+        raise CatalogError("InvalidParametersException", str(error)) from error
     return {
         "Id": f"pa-{uuid.uuid4().hex[:13]}",
-        "Name": wanted.get("Name", "-"),
-        "Description": wanted.get("Description", ""),
-        "Type": wanted.get("Type", "CLOUD_FORMATION_TEMPLATE"),
+        "Name": declared.get("Name", "-"),
+        "Description": declared.get("Description", ""),
+        "Type": declared.get("Type", "CLOUD_FORMATION_TEMPLATE"),
         "CreatedTime": time.time(),
         "Active": True,
         "Guidance": "DEFAULT",
@@ -182,9 +184,9 @@ def _version(wanted: Request) -> dict[str, Any]:
 def _find(product: Mapping[str, Any], version_id: str) -> dict[str, Any]:
     for version in product["versions"]:
         if version["Id"] == version_id:
-            found: dict[str, Any] = version
-            return found
-    raise RefusedError(
+            match: dict[str, Any] = version
+            return match
+    raise CatalogError(
         "ResourceNotFoundException", f"ProvisioningArtifact {version_id} not found."
     )
 
@@ -192,8 +194,4 @@ def _find(product: Mapping[str, Any], version_id: str) -> dict[str, Any]:
 def _shown(version: Mapping[str, Any]) -> Answer:
     detail = {name: value for name, value in version.items() if name != "Info"}
     info = {"TemplateUrl": version["Info"]["LoadTemplateFromURL"]}
-    return {
-        "ProvisioningArtifactDetail": detail,
-        "Info": info,
-        "Status": "AVAILABLE",
-    }
+    return {"ProvisioningArtifactDetail": detail, "Info": info, "Status": "AVAILABLE"}

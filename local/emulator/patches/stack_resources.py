@@ -1,8 +1,7 @@
-"""The resources of the launched stacks, with their properties filled in.
+"""The resources of the launched stacks, with resolved properties.
 
-What the emulator has no service for, it still has the compiled properties of: scalable
-targets, scaling policies, alarms on metric math. Whoever acts in their place reads
-them here, so that it acts on what was launched.
+The emulator has no service for scalable targets, scaling policies and alarms on metric
+math, but it knows their properties; the local ECS agent reads them here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 def of_types(
     stacks: Mapping[str, Mapping[str, Any]], types: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return the records of some types of resources, of all stacks that are there."""
+    """Return the records of some resource types in all existing stacks."""
     return [
         {
             "stack": name,

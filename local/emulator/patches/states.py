@@ -1,4 +1,4 @@
-"""What AWS refuses by the state a stack is in, and MiniStack would begin."""
+"""Refuses operations that the state of a stack does not permit, as AWS does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DELETABLE_IN_PROGRESS = frozenset({"CREATE_IN_PROGRESS", "REVIEW_IN_PROGRESS"})
 
 
 def install() -> None:
-    """Refuse by state from now on."""
+    """Refuse operations by stack state."""
     actions: dict[str, Action] = CLOUDFORMATION["_ACTION_HANDLERS"]
     for name, refusal in REFUSALS.items():
         actions[name] = _guarded(actions[name], refusal)
@@ -38,9 +38,9 @@ def _guarded(
     def guarded(request: Request) -> Answer:
         stack = stack_named(_value(request, "StackName"))
         if stack is not None and stack["StackStatus"] != GONE:
-            refused = refusal(request, stack)
-            if refused:
-                answer: Answer = HELPERS["_error"](*refused)
+            error = refusal(request, stack)
+            if error:
+                answer: Answer = HELPERS["_error"](*error)
                 return answer
         return action(request)
 
@@ -97,5 +97,5 @@ REFUSALS = {
 
 
 def _value(request: Request, name: str) -> str:
-    found = request.get(name, [""])
-    return str(found[0] if isinstance(found, list) else found)
+    value = request.get(name, [""])
+    return str(value[0] if isinstance(value, list) else value)

@@ -1,8 +1,8 @@
-"""Stand-ins: types that no service is behind, with the references of a real one.
+"""Stubs: resource types without a service behind them.
 
-A stand-in keeps nothing and does nothing. It takes the properties that its schema
-allows, and answers Ref and GetAtt with values of the right form; ``status --local``
-names every one.
+A stub does nothing and stores nothing. It accepts the properties that its schema
+allows, and answers Ref and GetAtt with values of the right form; ``status --emulator``
+lists every stub.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Any
 
 from local.emulator.patches.schemas import Schema
 
-Where = Callable[[], tuple[str, str, str]]
-"""Gives the partition, the region and the account of the running operation."""
+Scope = Callable[[], tuple[str, str, str]]
+"""Returns partition, region and account of the running operation."""
 
-MARK = "stand-in"
-"""An attribute that every stand-in has and no template can ask for."""
+MARK = "stub"
+"""An attribute that every stub has and no template can read."""
 
 PORT = 5432
-"""A port somebody could listen on; nobody does."""
+"""The value of every port attribute."""
 
 
-class StandIn:
-    """The handlers of one type that has nothing behind it."""
+class Stub:
+    """The handlers of one resource type without a service."""
 
-    def __init__(self, schema: Schema, where: Where) -> None:
+    def __init__(self, schema: Schema, scope: Scope) -> None:
         self._schema = schema
-        self._where = where
+        self._scope = scope
 
     def create(
         self, logical_id: str, properties: dict[str, Any], _stack: str
     ) -> tuple[str, dict[str, Any]]:
-        """Return a physical ID and attributes, as of something new."""
+        """Return a new physical ID and attributes."""
         seed = f"{logical_id}-{uuid.uuid4().hex[:12]}"
         physical_id = "|".join(
             str(properties.get(name) or self._value(name, seed))
@@ -50,27 +50,27 @@ class StandIn:
         return physical_id, self._attributes(physical_id, new)
 
     def delete(self, physical_id: str, properties: Any) -> None:
-        """Let it go; nothing was there."""
+        """Do nothing."""
 
     def _attributes(
         self, physical_id: str, properties: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return attributes that follow from the physical ID, so that they stay."""
+        """Return attributes derived from the physical ID, so that they are stable."""
         parts = physical_id.split("|")
-        known = (
+        identifiers = (
             dict(zip(self._schema.identifier, parts, strict=True))
             if len(parts) == len(self._schema.identifier)
             else {}
         )
         return {MARK: True} | {
-            name: known.get(name)
+            name: identifiers.get(name)
             or properties.get(name)
             or self._value(name, physical_id)
             for name in self._schema.attributes
         }
 
     def _value(self, name: str, seed: str) -> Any:
-        """Return a value of the form that an attribute of this name has."""
+        """Return a value in the form of an attribute of this name."""
         schema = self._schema.member(name)
         digest = hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
         types = schema.get("type", "string")
@@ -82,32 +82,32 @@ class StandIn:
             return []
         _, service, resource = self._schema.type.lower().split("::")
         if name.lower().endswith("arn"):
-            partition, region, account = self._where()
+            partition, region, account = self._scope()
             return (
                 f"arn:{partition}:{service}:{region}:{account}:{resource}/"
-                f"stand-in-{digest[:12]}"
+                f"stub-{digest[:12]}"
             )
         if any(word in name.lower() for word in ("address", "dnsname", "endpoint")):
-            return f"stand-in-{digest[:12]}.{service}.internal"
+            return f"stub-{digest[:12]}.{service}.internal"
         return f"{resource}-{digest[:17]}"
 
 
-def standing_in_where(
+def stub_where(
     unsupported: Callable[[dict[str, Any]], bool],
     native: dict[str, Any],
-    behind: Callable[[], StandIn],
+    make_stub: Callable[[], Stub],
 ) -> dict[str, Any]:
-    """Return handlers that stand in for the resources MiniStack cannot make."""
+    """Return handlers that use a stub for resources that MiniStack cannot create."""
 
     def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-        make = behind().create if unsupported(properties) else native["create"]
-        return make(logical_id, properties, stack)
+        handler = make_stub().create if unsupported(properties) else native["create"]
+        return handler(logical_id, properties, stack)
 
     def update(
         physical_id: str, old: Any, new: dict[str, Any], stack: str, *more: Any
     ) -> Any:
         if unsupported(new):
-            return behind().update(physical_id, old, new, stack)
+            return make_stub().update(physical_id, old, new, stack)
         if unsupported(old):
             return native["create"](more[0] if more else physical_id, new, stack)
         return native["update"](physical_id, old, new, stack, *more)

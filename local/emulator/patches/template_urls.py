@@ -1,7 +1,7 @@
-"""Where a template URL points, in every style and partition that CloudFormation takes.
+"""Parses template URLs in every style and partition that CloudFormation accepts.
 
-MiniStack reads path style alone. A regional virtual-hosted URL, which is what
-publishing writes, would be looked for in a bucket named like the first folder.
+MiniStack reads path style alone. It would look up a virtual-hosted URL, which
+publishing writes, in a bucket with the name of the first folder.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ HELP = (
 )
 
 
-class UnreadableError(ValueError):
-    """A template cannot be had from a URL, in CloudFormation's words."""
+class UnreadableTemplateError(ValueError):
+    """The template at a URL cannot be read; the message is CloudFormation's."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class TemplateLocation:
     """An object in S3, or one version of it."""
 
     bucket: str
@@ -37,8 +37,8 @@ class Place:
     version: str = ""
 
 
-def place(url: str) -> Place:
-    """Return the object that a URL names, or refuse the URL."""
+def location(url: str) -> TemplateLocation:
+    """Return the object of a URL. Raises UnreadableTemplateError."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     path = unquote(parts.path).lstrip("/")
@@ -47,15 +47,15 @@ def place(url: str) -> Place:
         parts.scheme == "https" and PATH_STYLE.fullmatch(host)
     ):
         bucket, _, key = path.partition("/")
-    elif parts.scheme == "https" and (found := VIRTUAL_HOSTED.fullmatch(host)):
-        bucket, key = found["bucket"], path
+    elif parts.scheme == "https" and (match := VIRTUAL_HOSTED.fullmatch(host)):
+        bucket, key = match["bucket"], path
     else:
         bucket, key = "", ""
     if not bucket or not key:
-        raise UnreadableError("TemplateURL must be a supported URL.")
-    return Place(bucket=bucket, key=key, version=version)
+        raise UnreadableTemplateError("TemplateURL must be a supported URL.")
+    return TemplateLocation(bucket=bucket, key=key, version=version)
 
 
-def s3_error(what: str) -> UnreadableError:
-    """Return S3's refusal as CloudFormation passes it on."""
-    return UnreadableError(f"S3 error: {what}\n{HELP}")
+def s3_error(what: str) -> UnreadableTemplateError:
+    """Return an error of S3 in the form of CloudFormation."""
+    return UnreadableTemplateError(f"S3 error: {what}\n{HELP}")

@@ -1,8 +1,8 @@
-"""What AWS refuses in a template and MiniStack would launch.
+"""Template validation: refuses what AWS refuses and MiniStack would launch.
 
-Unknown and missing parameters, references that lead nowhere (also by way of a
-condition that does not hold), attributes that a type does not have. Each in
-CloudFormation's words, so that an error met here is recognised there.
+Unknown and missing parameters, unresolved references (also to a resource whose
+condition is false), and attributes that a type does not have. The messages are
+CloudFormation's.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ STACK = "AWS::CloudFormation::Stack"
 FindSchema = Callable[[str], Schema | None]
 
 
-class TemplateError(ValueError):
-    """CloudFormation would not take this; the message is its own."""
+class TemplateRefusedError(ValueError):
+    """CloudFormation refuses the template; the message is its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A name that a template uses, and the attribute of it."""
+    """A reference of a template: logical ID or parameter, and attribute."""
 
     name: str
     attribute: str = ""
 
 
-def check_parameters(template: Mapping[str, Any], given: list[dict[str, Any]]) -> None:
-    """Refuse parameters that the template does not have, and values it lacks."""
+def check_parameters(template: Mapping[str, Any], values: list[dict[str, Any]]) -> None:
+    """Refuse unknown parameters and missing values."""
     declared: Mapping[str, Any] = template.get("Parameters") or {}
-    names = [str(entry["Key"]) for entry in given if "Key" in entry]
+    names = [str(entry["Key"]) for entry in values if "Key" in entry]
     unknown = [name for name in names if name not in declared]
     if unknown:
-        raise TemplateError(
+        raise TemplateRefusedError(
             f"Parameters: [{', '.join(unknown)}] do not exist in the template"
         )
     missing = [
@@ -48,47 +48,47 @@ def check_parameters(template: Mapping[str, Any], given: list[dict[str, Any]]) -
         if name not in names and "Default" not in definition
     ]
     if missing:
-        raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
+        raise TemplateRefusedError(
+            f"Parameters: [{', '.join(missing)}] must have values"
+        )
 
 
 def check_references(
-    template: Mapping[str, Any],
-    conditions: Mapping[str, bool],
-    find_schema: FindSchema,
+    template: Mapping[str, Any], conditions: Mapping[str, bool], find_schema: FindSchema
 ) -> None:
-    """Refuse references to what is not there, and attributes that do not exist."""
+    """Refuse unresolved references and unknown attributes."""
     resources: Mapping[str, Any] = template.get("Resources") or {}
     parameters: Mapping[str, Any] = template.get("Parameters") or {}
-    made = {
+    included = {
         name
         for name, resource in resources.items()
         if conditions.get(resource.get("Condition", ""), True)
     }
 
     def check(part: Any, block: str) -> None:
-        found = list(references(part, conditions))
-        lost = sorted(
+        used = list(references(part, conditions))
+        missing = sorted(
             {
                 reference.name
-                for reference in found
+                for reference in used
                 if not reference.name.startswith(PSEUDO)
                 and reference.name not in parameters
-                and reference.name not in made
+                and reference.name not in included
             }
         )
-        if lost:
-            raise TemplateError(
+        if missing:
+            raise TemplateRefusedError(
                 "Template format error: Unresolved resource dependencies "
-                f"[{', '.join(lost)}] in the {block} block of the template"
+                f"[{', '.join(missing)}] in the {block} block of the template"
             )
-        for reference in found:
+        for reference in used:
             if reference.attribute and reference.name in resources:
                 _check_attribute(
                     reference, str(resources[reference.name]["Type"]), find_schema
                 )
 
     _check_dependencies(resources)
-    for name in made:
+    for name in included:
         check(resources[name].get("Properties"), "Resources")
     for output in (template.get("Outputs") or {}).values():
         if conditions.get(output.get("Condition", ""), True):
@@ -96,17 +96,17 @@ def check_references(
 
 
 def _check_dependencies(resources: Mapping[str, Any]) -> None:
-    """Refuse to depend on nothing; on what a condition leaves out is no matter."""
-    lost = {
+    """Refuse DependsOn of unknown resources; a false condition is no error."""
+    missing = {
         name
         for resource in resources.values()
         for name in _list(resource.get("DependsOn"))
         if name not in resources
     }
-    if lost:
-        raise TemplateError(
+    if missing:
+        raise TemplateRefusedError(
             "Template format error: Unresolved resource dependencies "
-            f"[{', '.join(sorted(lost))}] in the Resources block of the template"
+            f"[{', '.join(sorted(missing))}] in the Resources block of the template"
         )
 
 
@@ -119,7 +119,7 @@ def _check_attribute(
     if schema is None:
         return
     if reference.attribute not in schema.attributes:
-        raise TemplateError(
+        raise TemplateRefusedError(
             f"Template error: resource {reference.name} does not support attribute "
             f"type {reference.attribute} in Fn::GetAtt"
         )
@@ -141,8 +141,8 @@ def references(part: Any, conditions: Mapping[str, bool]) -> Iterator[Reference]
         elif function == "Fn::Sub":
             yield from _in_text(argument, conditions)
         elif function == "Fn::If" and argument[0] in conditions:
-            chosen = argument[1] if conditions[argument[0]] else argument[2]
-            yield from references(chosen, conditions)
+            branch = argument[1] if conditions[argument[0]] else argument[2]
+            yield from references(branch, conditions)
         else:
             yield from references(argument, conditions)
 

@@ -1,4 +1,4 @@
-"""Puts strict checks, template URLs and conditions in the place of MiniStack's."""
+"""Installs template validation, template URLs and conditions in MiniStack."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from local.emulator.patches.ministack import (
     region,
     replace,
 )
-from local.emulator.patches.schemas import Registry
+from local.emulator.patches.schemas import SchemaRegistry
 
 S3 = names("services.s3")
 
 
-def install(registry: Registry) -> None:
-    """Refuse what AWS refuses from now on."""
+def install(registry: SchemaRegistry) -> None:
+    """Install the replacements."""
     replace("_resolve_parameters", _with_parameters, HANDLERS, CHANGE_SETS)
     replace(
         "validate_template_support", _with_references(registry), HANDLERS, CHANGE_SETS
@@ -48,10 +48,10 @@ def install(registry: Registry) -> None:
 
 
 def _install_conditions() -> None:
-    """Evaluate conditions by what references already resolve to."""
+    """Evaluate conditions with MiniStack's resolver of references."""
 
-    def resolve(*given: Any) -> Any:
-        return ENGINE["_resolve_refs"](*given)
+    def resolve(*values: Any) -> Any:
+        return ENGINE["_resolve_refs"](*values)
 
     replace(
         "_evaluate_conditions",
@@ -66,17 +66,17 @@ def _install_conditions() -> None:
 def _with_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
     def resolve(
         template: dict[str, Any],
-        given: list[dict[str, Any]],
+        values: list[dict[str, Any]],
         previous: dict[str, Any] | None = None,
     ) -> Any:
-        template_validation.check_parameters(template, given)
-        return original(template, given, previous)
+        template_validation.check_parameters(template, values)
+        return original(template, values, previous)
 
     return resolve
 
 
 def _with_references(
-    registry: Registry,
+    registry: SchemaRegistry,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def validate(
@@ -98,29 +98,31 @@ def _with_urls(original: Callable[..., Any]) -> Callable[..., Any]:
     ) -> tuple[str | None, Any]:
         url = HELPERS["_p"](request, url_key)
         if HELPERS["_p"](request, body_key) or not url:
-            found: tuple[str | None, Any] = original(request, body_key, url_key, label)
-            return found
+            result: tuple[str | None, Any] = original(request, body_key, url_key, label)
+            return result
         try:
             return read(url), None
-        except template_urls.UnreadableError as refusal:
+        except template_urls.UnreadableTemplateError as refusal:
             return None, HELPERS["_error"]("ValidationError", str(refusal))
 
     return resolve
 
 
 def read(url: str) -> str:
-    """Return the template behind a URL, or refuse in CloudFormation's words."""
-    place = template_urls.place(url)
+    """Return the template at a URL. Raises UnreadableTemplateError."""
+    location = template_urls.location(url)
     largest = HELPERS["TEMPLATE_URL_MAX_BYTES"]
-    if FAULTS.hides(place.key):
+    if FAULTS.hides(location.key):
         raise template_urls.s3_error("Access Denied")
-    if S3["_buckets"].get(place.bucket) is None:
+    if S3["_buckets"].get(location.bucket) is None:
         raise template_urls.s3_error("The specified bucket does not exist")
-    content = S3["_get_object_data"](place.bucket, place.key, place.version or None)
+    content = S3["_get_object_data"](
+        location.bucket, location.key, location.version or None
+    )
     if content is None:
         raise template_urls.s3_error("The specified key does not exist.")
     if len(content) > largest:
-        raise template_urls.UnreadableError(
+        raise template_urls.UnreadableTemplateError(
             f"Template may not exceed {largest} bytes in size."
         )
     text: str = content.decode()

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012"
 
@@ -54,16 +54,16 @@ class FakeAws:
     """The last call's data, as they were sent."""
 
     def __post_init__(self) -> None:
-        self._server = Server(self._respond)
+        self._server = HttpServer(self._respond)
         self.url, self.close = self._server.url, self._server.close
 
-    def _respond(self, request: Request) -> Answer:
+    def _respond(self, request: HttpRequest) -> HttpResponse:
         body = request.body
         if request.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
         call = request.headers["X-Amz-Target"].rpartition(".")[2]
         status, answer = self.answer(call, json.loads(body))
-        return Answer(status, json.dumps(answer).encode())
+        return HttpResponse(status, json.dumps(answer).encode())
 
     def answer(self, call: str, body: Any) -> tuple[int, Any]:
         """Return the status and the answer of a call."""

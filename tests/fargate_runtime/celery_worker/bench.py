@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from local.airflow_environment import airflow_environment
-from local.datastores import Access, Endpoint, Valkey
-from local.datastores.processes import Kept
+from local.datastores import BrokerAccess, DatastoreEndpoint, Valkey
+from local.datastores.processes import SupervisedProcess
 from tests.fargate_runtime.celery_worker.fake_ecs import FakeEcs, FakeTask
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,7 +83,7 @@ class Worker:
 
     name: str
     log: Path
-    process: Kept
+    process: SupervisedProcess
     ecs_task: FakeTask
     client: Client
     node: str
@@ -169,7 +169,7 @@ class Bench:
             *("--hostname", f"celery@{name}"),
         )
         dumb_init = str(airflow_environment().programs / "dumb-init")
-        process = Kept(
+        process = SupervisedProcess(
             [dumb_init, "--", *(command or celery)],
             log=log,
             environ={
@@ -232,7 +232,9 @@ class Bench:
             worker.process.stop()
 
 
-def stores(broker: Endpoint, access: Access, password: str) -> dict[str, str]:
+def stores(
+    broker: DatastoreEndpoint, access: BrokerAccess, password: str
+) -> dict[str, str]:
     """Return the environment that the tests' processes share."""
     return {
         "PATH": f"{airflow_environment().programs}:{os.defpath}",

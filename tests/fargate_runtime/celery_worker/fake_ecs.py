@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from local.ecs.protection import Protection, ProtectionRefusedError
-from local.ecs.web import Answer, Request, Server
+from local.ecs.protection import ProtectionRefusedError, TaskProtection
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 STARTED = "2026-11-23T20:00:00.123456789Z"
 
@@ -21,7 +21,7 @@ STARTED = "2026-11-23T20:00:00.123456789Z"
 class FakeTask:
     """One task, and what it asked for."""
 
-    protection: Protection = field(default_factory=Protection)
+    protection: TaskProtection = field(default_factory=TaskProtection)
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -38,7 +38,7 @@ class FakeEcs:
         self.is_broken = False
         self.holds_answers = Event()
         """Set, it takes requests and answers none."""
-        self._server = Server(self._answer)
+        self._server = HttpServer(self._answer)
         self.url = self._server.url
 
     def environment(self, task: str) -> dict[str, str]:
@@ -53,7 +53,7 @@ class FakeEcs:
         self.holds_answers.clear()
         self._server.close()
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: HttpRequest) -> HttpResponse:
         kind, name, what = request.target.strip("/").split("/", 2)
         while self.holds_answers.is_set():
             time.sleep(0.05)
@@ -79,8 +79,8 @@ class FakeEcs:
             one.is_protected for other, one in self.tasks.items() if other != name
         )
         try:
-            task.protection.ask(
-                is_wanted=wanted["ProtectionEnabled"],
+            task.protection.change(
+                is_enabled=wanted["ProtectionEnabled"],
                 minutes=wanted.get("ExpiresInMinutes"),
                 now=time.time(),
                 is_of_service=True,
@@ -94,6 +94,6 @@ class FakeEcs:
         return _json(200, {"protection": shown})
 
 
-def _json(status: int, body: dict[str, Any]) -> Answer:
+def _json(status: int, body: dict[str, Any]) -> HttpResponse:
     head = (("Content-Type", "application/json"),)
-    return Answer(status, json.dumps(body).encode(), head)
+    return HttpResponse(status, json.dumps(body).encode(), head)

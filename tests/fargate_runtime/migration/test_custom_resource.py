@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from fargate_runtime.migration import custom_resource
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
@@ -164,7 +164,7 @@ class Bench:
     def deliver(self, event: dict[str, Any], seconds: float = 900) -> None:
         custom_resource.handler(json.loads(json.dumps(event)), Invocation(seconds))
 
-    def receive(self, request: Request) -> Answer:
+    def receive(self, request: HttpRequest) -> HttpResponse:
         """Accept a response as the bucket that CloudFormation waits at."""
         assert request.method == "PUT"
         status = self.refusals.pop(0) if self.refusals else 200
@@ -172,7 +172,7 @@ class Bench:
             assert len(request.body) <= 4096
             kind = request.headers["Content-Type"]
             self.received.append((request.target, kind, json.loads(request.body)))
-        return Answer(status)
+        return HttpResponse(status)
 
     @property
     def answers(self) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(
         "fargate_runtime.migration.custom_resource.time.sleep", bench.pauses.append
     )
-    server = Server(bench.receive)
+    server = HttpServer(bench.receive)
     bench.url = server.url
     yield bench
     server.close()

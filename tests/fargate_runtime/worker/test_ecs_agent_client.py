@@ -18,7 +18,7 @@ from fargate_runtime.worker.ecs_agent_client import (
     task_identity,
     unprotect,
 )
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 METADATA = {
     "TaskARN": "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123abcd",
@@ -36,14 +36,14 @@ class AgentStub:
         self.status = 200
         self.answer: Any = {}
         self.requests: list[tuple[str, str, Any]] = []
-        self.server = Server(self._respond)
+        self.server = HttpServer(self._respond)
         self.uri = f"{self.server.url}/api/token"
 
-    def _respond(self, request: Request) -> Answer:
+    def _respond(self, request: HttpRequest) -> HttpResponse:
         body = json.loads(request.body) if request.body else None
         self.requests.append((request.method, request.target, body))
         is_raw = isinstance(self.answer, bytes)
-        return Answer(
+        return HttpResponse(
             self.status, self.answer if is_raw else json.dumps(self.answer).encode()
         )
 

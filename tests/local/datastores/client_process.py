@@ -1,4 +1,4 @@
-"""Ask the engines with the packages of the image; run by Airflow's Python.
+"""Calls the datastores with the packages of the image; run by Airflow's Python.
 
 Reads requests as lines of JSON, ``[function, arguments]``, and answers each with one:
 ``{"answer": ...}``, or ``{"refused": ...}`` with what the server or TLS said.

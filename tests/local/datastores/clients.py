@@ -1,4 +1,4 @@
-"""What the tests of the engines start from: both engines, and a client to ask them."""
+"""Both datastores, and a client process that connects to them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.datastores import Access, Authority, Endpoint, Postgres, Valkey
+from local.datastores import (
+    Authority,
+    BrokerAccess,
+    DatastoreEndpoint,
+    Postgres,
+    Valkey,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 MASTER = "airflow_master"
-PASSWORD = "a:b/c?d#e%f@g h&i=j+k'\"$HOME~\\"  # noqa: S105 - of a server of our own
+PASSWORD = "a:b/c?d#e%f@g h&i=j+k'\"$HOME~\\"  # noqa: S105 - of a test server
 WRITER = "writer.cluster-abc.eu-west-1.rds.amazonaws.com"
 
 
 class Refused(Exception):  # noqa: N818 - an answer that tests ask for
-    """A server, or TLS, said no; the message is its own."""
+    """A datastore, or TLS, refuses; the message is its own."""
 
 
 @dataclass
-class Engines:
-    """Both engines, running."""
+class Datastores:
+    """Both datastores, running."""
 
     authority: Authority
     postgres: Postgres
-    database: Endpoint
+    database: DatastoreEndpoint
     valkey: Valkey
-    broker: Endpoint
-    access: Access
+    broker: DatastoreEndpoint
+    access: BrokerAccess
 
     def libpq(self, **changes: str) -> dict[str, str]:
-        """Return how the master user connects."""
+        """Return the connection settings of the master user."""
         return {
             "PGHOST": "localhost",
             "PGHOSTADDR": "127.0.0.1",
@@ -47,7 +53,7 @@ class Engines:
         }
 
     def redis(self, **changes: Any) -> dict[str, Any]:
-        """Return how the Celery user connects."""
+        """Return the connection settings of the Celery user."""
         return {
             "host": "localhost",
             "port": self.broker.port,
@@ -60,7 +66,7 @@ class Engines:
         }
 
     def containers(self, password: str) -> dict[str, str]:
-        """Return what a task definition tells, everybody's password being the same."""
+        """Return the variables of a task definition, with one password for all."""
         server = {"HOST": "localhost", "PORT": str(self.database.port)}
         stores = {
             "MASTER": {"USER": MASTER, "PASSWORD": PASSWORD, "NAME": "postgres"},
@@ -100,7 +106,7 @@ class Client:
         )
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """Return the answer; raise Refused if the engine refuses."""
+        """Return the answer; raise Refused if the datastore refuses."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([function, arguments]) + "\n")

@@ -1,4 +1,4 @@
-"""One pair of engines and one client for each test process."""
+"""One pair of datastores and one client for each test process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from local.datastores import (
     database_settings,
 )
 from templates import cache, database
-from tests.local.datastores.clients import MASTER, PASSWORD, WRITER, Client, Engines
+from tests.local.datastores.clients import MASTER, PASSWORD, WRITER, Client, Datastores
 
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile what the engines are told by."""
+    """Compile the templates of the datastores."""
     folder = tmp_path_factory.mktemp("dist")
     for name, page in (("cache", cache), ("database", database)):
         template = folder / f"{name}.template.json"
@@ -32,8 +32,10 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engines(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    """Start both engines, and stop them."""
+def datastores(
+    dist: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Datastores]:
+    """Start both datastores, and stop them."""
     folder = tmp_path_factory.mktemp("datastores")
     authority = Authority(folder / "tls")
     postgres = Postgres(
@@ -55,7 +57,7 @@ def engines(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
     try:
         database = postgres.start(folder / "postgres")
         broker = valkey.start(folder / "valkey")
-        yield Engines(authority, postgres, database, valkey, broker, access)
+        yield Datastores(authority, postgres, database, valkey, broker, access)
     finally:
         postgres.stop()
         valkey.stop()
@@ -64,6 +66,6 @@ def engines(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """Give a client with the packages of the image."""
-    one = Client(airflow_environment().python)
-    yield one
-    one.close()
+    client = Client(airflow_environment().python)
+    yield client
+    client.close()

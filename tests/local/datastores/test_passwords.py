@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.local.datastores.clients import Client, Engines
+from tests.local.datastores.clients import Client, Datastores
 
 pytestmark = pytest.mark.slow
 
@@ -19,19 +19,19 @@ PASSWORDS = st.text(PRINTABLE, min_size=1, max_size=40)
 @settings(
     max_examples=8,
     deadline=None,
-    # The engines are the same for every example; each sets its own password.
+    # Every example uses the same datastores and sets its own password.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(password=PASSWORDS)
 @example(password=PRINTABLE)
 @example(password=string.punctuation * 2)
-@example(password="%41$HOME~ {{x}} 'y' \\")  # noqa: S106 - of a server of our own
-def test_every_password_connects_to_every_store(
-    engines: Engines, client: Client, password: str
+@example(password="%41$HOME~ {{x}} 'y' \\")  # noqa: S106 - of a test server
+def test_every_password_connects_to_every_datastore(
+    datastores: Datastores, client: Client, password: str
 ) -> None:
-    engines.valkey.password = password
-    engines.valkey.restart()
-    assert client.ask("stores", engines.containers(password)) == [
+    datastores.valkey.password = password
+    datastores.valkey.restart()
+    assert client.ask("stores", datastores.containers(password)) == [
         "airflow",
         "airflow",
         "celery_results",

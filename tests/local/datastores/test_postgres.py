@@ -1,4 +1,4 @@
-"""PostgreSQL as Aurora shows it: forced TLS, verified, and a master without powers."""
+"""PostgreSQL in place of Aurora: TLS only, verified, and a limited master user."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ from pathlib import Path
 import pytest
 
 from local.datastores import Authority
-from tests.local.datastores.clients import WRITER, Client, Engines, Refused
+from tests.local.datastores.clients import WRITER, Client, Datastores, Refused
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_connection_without_tls_is_refused_in_the_words_of_rds(
-    engines: Engines, client: Client
+def test_connection_without_tls_is_refused_as_by_rds(
+    datastores: Datastores, client: Client
 ) -> None:
     with pytest.raises(Refused, match=r"no pg_hba\.conf entry .*no encryption"):
-        client.ask("sql", engines.libpq(PGSSLMODE="disable"), "SELECT 1")
+        client.ask("sql", datastores.libpq(PGSSLMODE="disable"), "SELECT 1")
 
 
-def test_the_certificate_holds_for_the_endpoint_and_for_no_other_name(
-    engines: Engines, client: Client
+def test_certificate_is_valid_for_the_endpoint_only(
+    datastores: Datastores, client: Client
 ) -> None:
-    assert client.ask("sql", engines.libpq(PGHOST=WRITER), "SELECT 1") == [[1]]
+    assert client.ask("sql", datastores.libpq(PGHOST=WRITER), "SELECT 1") == [[1]]
     with pytest.raises(Refused, match="does not match host name"):
-        client.ask("sql", engines.libpq(PGHOST="elsewhere.example"), "SELECT 1")
+        client.ask("sql", datastores.libpq(PGHOST="elsewhere.example"), "SELECT 1")
 
 
-def test_another_authority_is_not_trusted(
-    engines: Engines, client: Client, tmp_path: Path
+def test_other_authority_is_not_trusted(
+    datastores: Datastores, client: Client, tmp_path: Path
 ) -> None:
-    # Of the same name, as a new rehearsal's is.
+    # Of the same name, as that of another local environment.
     other = Authority(tmp_path)
     with pytest.raises(Refused, match="certificate verify failed"):
-        client.ask("sql", engines.libpq(PGSSLROOTCERT=str(other.ca_path)), "SELECT 1")
+        client.ask(
+            "sql", datastores.libpq(PGSSLROOTCERT=str(other.ca_path)), "SELECT 1"
+        )
 
 
-def test_the_master_makes_roles_and_databases_but_is_no_superuser(
-    engines: Engines, client: Client
+def test_master_creates_roles_and_databases_but_is_no_superuser(
+    datastores: Datastores, client: Client
 ) -> None:
     rights = client.ask(
         "sql",
-        engines.libpq(),
+        datastores.libpq(),
         "CREATE ROLE one",
         "GRANT one TO CURRENT_USER",
         "CREATE DATABASE ones OWNER one",
@@ -57,16 +59,16 @@ def test_the_master_makes_roles_and_databases_but_is_no_superuser(
         "ALTER ROLE rdsadmin PASSWORD 'x'",
     ):
         with pytest.raises(Refused, match="permission denied"):
-            client.ask("sql", engines.libpq(), beyond)
+            client.ask("sql", datastores.libpq(), beyond)
 
 
-def test_rdsadmin_cannot_log_in(engines: Engines, client: Client) -> None:
+def test_rdsadmin_cannot_log_in(datastores: Datastores, client: Client) -> None:
     with pytest.raises(Refused, match=r"pg_hba\.conf rejects connection"):
-        client.ask("sql", engines.libpq(PGUSER="rdsadmin"), "SELECT 1")
+        client.ask("sql", datastores.libpq(PGUSER="rdsadmin"), "SELECT 1")
 
 
-def test_the_parameter_group_of_the_template_is_in_force(
-    engines: Engines, client: Client
+def test_parameter_group_of_the_template_applies(
+    datastores: Datastores, client: Client
 ) -> None:
     shown = {
         "rds.force_ssl": "1",
@@ -76,27 +78,29 @@ def test_the_parameter_group_of_the_template_is_in_force(
         "max_connections": "189",
     }
     for name, value in shown.items():
-        assert client.ask("sql", engines.libpq(), f"SHOW {name}") == [[value]]
+        assert client.ask("sql", datastores.libpq(), f"SHOW {name}") == [[value]]
 
 
-def test_the_server_is_of_the_major_version_that_the_templates_ask_for(
-    engines: Engines, client: Client
+def test_server_has_the_major_version_of_the_templates(
+    datastores: Datastores, client: Client
 ) -> None:
-    assert client.ask("sql", engines.libpq(), "SHOW server_version")[0][0] > "17"
+    assert client.ask("sql", datastores.libpq(), "SHOW server_version")[0][0] > "17"
 
 
-def test_it_does_not_run_as_root(engines: Engines) -> None:
-    # PostgreSQL refuses to; whoever clones into /root must not notice.
-    assert Path(f"/proc/{engines.postgres.pid}").stat().st_uid != 0
+def test_server_does_not_run_as_root(datastores: Datastores) -> None:
+    # PostgreSQL refuses to, also for a checkout in /root.
+    assert Path(f"/proc/{datastores.postgres.pid}").stat().st_uid != 0
 
 
-def test_data_outlives_a_restart_and_a_crash(engines: Engines, client: Client) -> None:
-    master = engines.libpq()
-    client.ask("sql", master, "CREATE TABLE kept (word text)")
-    for end in (engines.postgres.stop, engines.postgres.kill):
-        client.ask("sql", master, "INSERT INTO kept VALUES ('here')")
+def test_data_survives_a_restart_and_a_crash(
+    datastores: Datastores, client: Client
+) -> None:
+    master = datastores.libpq()
+    client.ask("sql", master, "CREATE TABLE saved (word text)")
+    for end in (datastores.postgres.stop, datastores.postgres.kill):
+        client.ask("sql", master, "INSERT INTO saved VALUES ('here')")
         end()
         with pytest.raises(Refused, match="Connection refused"):
             client.ask("sql", master, "SELECT 1")
-        assert engines.postgres.restart() == engines.database
-    assert client.ask("sql", master, "SELECT count(*) FROM kept") == [[2]]
+        assert datastores.postgres.restart() == datastores.database
+    assert client.ask("sql", master, "SELECT count(*) FROM saved") == [[2]]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs import Agent
+from local.ecs import EcsAgent
 from tests.local.ecs.fakes import FakeEmulator, settings
 
 
@@ -13,9 +13,9 @@ def emulator() -> FakeEmulator:
 
 
 @pytest.fixture
-def agent(emulator: FakeEmulator, tmp_path: Path) -> Iterator[Agent]:
-    made = Agent(settings(tmp_path), emulator=emulator)
-    made.start()
-    yield made
-    made.stop(0.3)
-    assert made.problems == []
+def agent(emulator: FakeEmulator, tmp_path: Path) -> Iterator[EcsAgent]:
+    agent = EcsAgent(settings(tmp_path), emulator=emulator)
+    agent.start()
+    yield agent
+    agent.stop(0.3)
+    assert agent.problems == []

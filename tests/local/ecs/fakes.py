@@ -1,19 +1,24 @@
-"""An emulator in memory: what somebody asked for, without an API."""
+"""A fake emulator in memory, and helpers of the tests of the ECS agent."""
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.ecs import Agent, Image, Settings
-from local.ecs.emulator_client import Emulator, Listener, SecretError, TargetGroup
-from local.ecs.model import Container, Endpoint, Service, Target, TaskDefinition
-from local.ecs.policy import Permissions
-from local.ecs.task import Task
+from local.ecs import AgentSettings, ContainerImage, EcsAgent
+from local.ecs.emulator_client import EmulatorClient, Listener, SecretError, TargetGroup
+from local.ecs.model import (
+    ContainerDefinition,
+    EcsService,
+    LoadBalancerTarget,
+    ServiceConnectEndpoint,
+    TaskDefinition,
+)
+from local.ecs.policy import RolePermissions
+from local.ecs.task import EcsTask
 
 CLUSTER = "arn:aws:ecs:eu-central-1:000000000000:cluster/airflow"
 TASK_ROLE = "arn:aws:iam::000000000000:role/task"
@@ -30,30 +35,40 @@ def script(text: str) -> tuple[str, ...]:
     return ("python3", "-c", text)
 
 
-class FakeEmulator(Emulator):
+def app(
+    command: str | tuple[str, ...] = FOREVER, name: str = "app", **options: Any
+) -> ContainerDefinition:
+    """Return a container that runs Python code, or another command."""
+    words = script(command) if isinstance(command, str) else command
+    return ContainerDefinition(name=name, command=words, **options)
+
+
+class FakeEmulator(EmulatorClient):
     """Answers from plain attributes."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Service] = {}
+        self.desired_services: dict[str, EcsService] = {}
         self.definitions: dict[str, TaskDefinition] = {}
         self.secrets: dict[str, str] = {}
-        self.roles: dict[str, Permissions] = {}
-        self.doors: list[Listener] = []
+        self.roles: dict[str, RolePermissions] = {}
+        self.active_listeners: list[Listener] = []
         self.groups: list[TargetGroup] = []
         self.written: dict[str, list[str]] = {}
         self.keys: dict[str, str] = {}
         self.records: list[Mapping[str, Any]] = []
         self._releases = 0
 
-    def define(self, number: int, *containers: Container, roles: bool = False) -> str:
-        found = TaskDefinition(
+    def define(
+        self, number: int, *containers: ContainerDefinition, roles: bool = False
+    ) -> str:
+        definition = TaskDefinition(
             arn=arn(number),
             containers=containers,
             task_role_arn=TASK_ROLE,
             execution_role_arn=EXECUTION_ROLE if roles else "",
         )
-        self.definitions[found.arn] = found
-        return found.arn
+        self.definitions[definition.arn] = definition
+        return definition.arn
 
     def serve(
         self,
@@ -61,13 +76,13 @@ class FakeEmulator(Emulator):
         desired: int = 1,
         *,
         name: str = "web",
-        targets: tuple[Target, ...] = (),
-        endpoints: tuple[Endpoint, ...] = (),
+        targets: tuple[LoadBalancerTarget, ...] = (),
+        endpoints: tuple[ServiceConnectEndpoint, ...] = (),
         namespace: str = "",
         has_breaker: bool = False,
     ) -> None:
         self._releases += 1
-        self.asked[name] = Service(
+        self.desired_services[name] = EcsService(
             arn=f"arn:aws:ecs:eu-central-1:000000000000:service/airflow/{name}",
             name=name,
             cluster_arn=CLUSTER,
@@ -78,15 +93,15 @@ class FakeEmulator(Emulator):
             endpoints=endpoints,
             namespace=namespace,
             has_breaker=has_breaker,
-            rolls_back=has_breaker,
+            has_rollback=has_breaker,
         )
 
     def scale(self, desired: int, name: str = "web") -> None:
-        before = self.asked[name]
-        self.asked[name] = Service(**{**vars(before), "desired": desired})
+        before = self.desired_services[name]
+        self.desired_services[name] = EcsService(**{**vars(before), "desired": desired})
 
-    def services(self) -> list[Service]:
-        return list(self.asked.values())
+    def services(self) -> list[EcsService]:
+        return list(self.desired_services.values())
 
     def definition(self, reference: str) -> TaskDefinition:
         return self.definitions[reference]
@@ -94,9 +109,9 @@ class FakeEmulator(Emulator):
     def cluster_arn(self, reference: str) -> str:
         return CLUSTER if reference in {CLUSTER, "airflow"} else ""
 
-    def go_back(self, service: Service, definition_arn: str) -> None:
+    def go_back(self, service: EcsService, definition_arn: str) -> None:
         self._releases += 1
-        self.asked[service.name] = Service(
+        self.desired_services[service.name] = EcsService(
             **{
                 **vars(service),
                 "definition_arn": definition_arn,
@@ -106,14 +121,14 @@ class FakeEmulator(Emulator):
 
     def desired(self, cluster: str, service: str) -> int:
         assert cluster == CLUSTER.rpartition("/")[2]
-        return self.asked[service].desired
+        return self.desired_services[service].desired
 
     def set_desired(self, cluster: str, service: str, count: int) -> None:
         assert cluster == CLUSTER.rpartition("/")[2]
         self.scale(count, service)
 
     def launched(self, types: Sequence[str]) -> list[Mapping[str, Any]]:
-        return [one for one in self.records if one["type"] in types]
+        return [record for record in self.records if record["type"] in types]
 
     def secret(self, value_from: str) -> tuple[str, str]:
         if value_from not in self.secrets:
@@ -123,8 +138,8 @@ class FakeEmulator(Emulator):
     def secret_key(self, arn: str) -> str:
         return self.keys.get(arn, "")
 
-    def permissions(self, role_arn: str) -> Permissions:
-        return self.roles.get(role_arn, Permissions((EVERYTHING,)))
+    def permissions(self, role_arn: str) -> RolePermissions:
+        return self.roles.get(role_arn, RolePermissions((EVERYTHING,)))
 
     def bucket_key(self, bucket: str) -> str:
         return self.keys.get(bucket, "")
@@ -136,17 +151,17 @@ class FakeEmulator(Emulator):
         self.written[f"{group} {stream}"] += lines
 
     def listeners(self) -> Iterator[Listener]:
-        yield from self.doors
+        yield from self.active_listeners
 
     def target_groups(self) -> list[TargetGroup]:
         return self.groups
 
 
-def settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(
+def settings(folder: Path, **changes: Any) -> AgentSettings:
+    return AgentSettings(
         emulator_url=changes.pop("emulator_url", "http://127.0.0.1:9"),
         folder=folder,
-        image=Image(),
+        image=ContainerImage(),
         tick_seconds=0.03,
         read_seconds=0.05,
         settled_seconds=changes.pop("settled_seconds", 0.4),
@@ -154,17 +169,17 @@ def settings(folder: Path, **changes: Any) -> Settings:
     )
 
 
-def until(is_so: Callable[[], Any], seconds: float = 15) -> Any:
-    """Wait for something and return it."""
+def until(is_so: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait for a true value and return it; the limit is for a busy machine."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := is_so():
-            return found
+        if value := is_so():
+            return value
         time.sleep(0.02)
-    raise AssertionError("it did not come to pass")
+    raise AssertionError(f"not so after {seconds:g} s")
 
 
-def tasks(agent: Agent, status: str = "RUNNING", name: str = "web") -> list[Task]:
+def tasks(agent: EcsAgent, status: str = "RUNNING", name: str = "web") -> list[EcsTask]:
     with agent.lock:
         return [
             task
@@ -173,23 +188,40 @@ def tasks(agent: Agent, status: str = "RUNNING", name: str = "web") -> list[Task
         ]
 
 
-def run_once(agent: Agent, definition_arn: str, **given: Any) -> Task:
-    return agent.run(
-        CLUSTER,
-        agent.definition(definition_arn),
-        overrides=given.get("overrides", {}),
-        group="family:toy",
-        started_by="",
-    )
+def run(
+    agent: EcsAgent,
+    emulator: FakeEmulator,
+    *containers: ContainerDefinition,
+    roles: bool = False,
+) -> EcsTask:
+    """Run a one-off task."""
+    return run_again(agent, emulator.define(1, *containers, roles=roles))
 
 
-def document(text: bytes) -> Mapping[str, Any]:
-    found = json.loads(text)
-    assert isinstance(found, dict)
-    return found
+def run_again(agent: EcsAgent, definition_arn: str) -> EcsTask:
+    """Run another one-off task of a definition."""
+    return agent.host.run(CLUSTER, agent.definition(definition_arn), group="family:toy")
+
+
+def ended(task: EcsTask) -> EcsTask:
+    until(lambda: task.is_over)
+    return task
+
+
+def log_of(task: EcsTask, name: str = "app") -> str:
+    """Return what a container has written so far."""
+    container = task.container(name)
+    assert container is not None
+    path = container.stream.path
+    return path.read_text() if path.exists() else ""
+
+
+def is_up(task: EcsTask) -> bool:
+    """Return whether the main container has said that it is up."""
+    return task.status == "RUNNING" and "up" in log_of(task)
 
 
 def free_port() -> int:
-    """Return a port that nobody has on any address."""
+    """Return a port that is free on every address."""
     with socket.create_server(("", 0)) as probe:
         return int(probe.getsockname()[1])

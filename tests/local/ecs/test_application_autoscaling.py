@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.ecs.alarms import ALARM, POLICY, TARGET, Bounds
+from local.ecs.alarms import ALARM, POLICY, TARGET, CapacityBounds
 from local.ecs.application_autoscaling import ApplicationAutoscaling, bounded
-from local.ecs.metrics import Datum, Metric, Metrics
+from local.ecs.metrics import Datum, Metric, MetricStore
 from tests.local.ecs.fakes import FakeEmulator
 
 POOL = [{"Name": "Pool", "Value": "default"}]
@@ -149,17 +149,17 @@ class Pool:
         self.is_deploying = False
         self.scaler = ApplicationAutoscaling(
             self.emulator,
-            Metrics(),
+            MetricStore(),
             lambda cluster, service: (
                 self.is_deploying and (cluster, service) == ("airflow", "web")
             ),
         )
         self.now = BEGIN
-        self.scaler.take(self.now)
+        self.scaler.update(self.now)
 
     @property
     def desired(self) -> int:
-        return self.emulator.asked["web"].desired
+        return self.emulator.desired_services["web"].desired
 
     def publish(self, **values: float) -> None:
         for name, value in values.items():
@@ -168,13 +168,13 @@ class Pool:
 
     def pass_by(self, seconds: int) -> list[int]:
         """Let time pass; return the desired count at the end of each second."""
-        found = []
+        counts = []
         for _ in range(seconds):
             self.now += 1
             self.scaler.sample(self.emulator.services(), self.now)
             self.scaler.step(self.now)
-            found.append(self.desired)
-        return found
+            counts.append(self.desired)
+        return counts
 
     def round(self, **values: float) -> int:
         """Pass ten seconds with numbers in the sixth; return the desired count."""
@@ -184,22 +184,22 @@ class Pool:
         return self.desired
 
 
-def test_a_deficit_is_met_five_seconds_after_its_period() -> None:
+def test_deficit_is_met_five_seconds_after_its_period() -> None:
     pool = Pool()
     pool.round(Deficit=2)
     assert pool.pass_by(6) == [0, 0, 0, 0, 2, 2]
     (activity,) = pool.scaler.activities
     assert (activity.service, activity.before, activity.after) == ("web", 0, 2)
-    assert activity.cause == "alarm scaling/Deficit at 2 set off Grow by +2"
+    assert activity.cause == "alarm scaling/Deficit at 2 triggered Grow by +2"
 
 
-def test_a_deficit_that_stays_acts_once_a_minute() -> None:
+def test_deficit_that_stays_triggers_once_a_minute() -> None:
     pool = Pool()
-    seen = [pool.round(Deficit=1) for _ in range(16)]
-    assert seen == [0, *[1] * 6, *[2] * 6, *[3] * 3]
+    counts = [pool.round(Deficit=1) for _ in range(16)]
+    assert counts == [0, *[1] * 6, *[2] * 6, *[3] * 3]
 
 
-def test_up_and_down_within_the_bounds() -> None:
+def test_scaling_stays_within_the_bounds() -> None:
     pool = Pool(minimum=1, maximum=3)
     assert pool.desired == 1  # when the target was registered
     pool.round(Deficit=3)
@@ -210,39 +210,39 @@ def test_up_and_down_within_the_bounds() -> None:
     assert pool.desired == 1
 
 
-def test_changed_bounds_are_enforced_at_once_and_only_then() -> None:
+def test_bounds_are_enforced_when_they_change() -> None:
     pool = Pool(desired=4)
     pool.emulator.records = [*launched(maximum=2)]
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     assert pool.desired == 2
     assert pool.scaler.activities[-1].cause == "maximum capacity was set to 2"
     pool.emulator.scale(4)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     pool.round(Deficit=0)
     assert pool.desired == 4  # growth leaves alone what stands above
 
 
-def test_a_service_that_deploys_grows_and_does_not_shrink() -> None:
+def test_deploying_service_scales_out_only() -> None:
     pool = Pool(desired=2)
     pool.is_deploying = True
     pool.round(Deficit=1)
     assert [pool.round(Surplus=1) for _ in range(2)] == [3, 3]
     pool.is_deploying = False
     # The alarm stays on, and repeats itself a minute after it could do nothing.
-    seen = [pool.round(Surplus=1) for _ in range(7)]
-    assert seen == [3] * 5 + [2] * 2
+    counts = [pool.round(Surplus=1) for _ in range(7)]
+    assert counts == [3] * 5 + [2] * 2
 
 
 @pytest.mark.parametrize(
     ("before", "change", "after"),
     [(0, 1, 2), (3, 9, 5), (7, 1, 7), (7, -1, 5), (3, -9, 2), (1, -1, 1), (3, 0, 3)],
 )
-def test_bounds(before: int, change: int, after: int) -> None:
-    assert bounded(before, change, Bounds("airflow", "web", 2, 5)) == after
+def test_bounded_counts(before: int, change: int, after: int) -> None:
+    assert bounded(before, change, CapacityBounds("airflow", "web", 2, 5)) == after
 
 
-def test_of_two_brains_the_greater_deficit_and_the_smaller_surplus_count() -> None:
+def test_two_autoscalers_count_by_greater_deficit_and_smaller_surplus() -> None:
     pool = Pool(desired=3)
     pool.pass_by(6)
     pool.publish(Surplus=2)
@@ -255,7 +255,7 @@ def test_of_two_brains_the_greater_deficit_and_the_smaller_surplus_count() -> No
     assert pool.desired == 4
 
 
-def test_nothing_published_changes_nothing() -> None:
+def test_missing_metrics_change_nothing() -> None:
     pool = Pool(desired=3)
     assert set(pool.pass_by(600)) == {3}
     assert pool.scaler.states() == {
@@ -266,7 +266,7 @@ def test_nothing_published_changes_nothing() -> None:
     }
 
 
-def test_a_silent_autoscaler_raises_the_pool_to_its_floor_and_no_further() -> None:
+def test_silent_autoscaler_raises_the_pool_to_its_fallback_minimum() -> None:
     pool = Pool()
     for _ in range(13):
         pool.round(Heartbeat=1)
@@ -281,7 +281,7 @@ def test_a_silent_autoscaler_raises_the_pool_to_its_floor_and_no_further() -> No
     assert pool.scaler.states()["scaling/Heartbeat"] == "ALARM"
 
 
-def test_a_restart_of_the_autoscaler_is_no_silence() -> None:
+def test_short_silence_raises_nothing() -> None:
     pool = Pool()
     for _ in range(6):
         pool.round(Heartbeat=1)
@@ -291,26 +291,26 @@ def test_a_restart_of_the_autoscaler_is_no_silence() -> None:
     assert pool.desired == 0
 
 
-def test_an_alarm_that_was_launched_again_unchanged_stays_on() -> None:
+def test_unchanged_alarm_keeps_its_state() -> None:
     pool = Pool()
     for _ in range(5):
         pool.round(Deficit=1)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     # Beyond the cooldown, and not a minute after the alarm acted.
     assert pool.pass_by(8)[-1] == 1
 
 
-def test_a_target_that_was_launched_again_unchanged_keeps_its_cooldown() -> None:
+def test_unchanged_target_keeps_its_cooldown() -> None:
     pool = Pool()
     pool.round(Deficit=1)
     pool.round(Deficit=0)
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     pool.round(Deficit=1)
     assert pool.round(Deficit=0) == 1
 
 
-def test_what_is_not_carried_out_is_said() -> None:
+def test_unsupported_resources_are_reported() -> None:
     pool = Pool()
     tracking = record(
         POLICY,
@@ -321,14 +321,14 @@ def test_what_is_not_carried_out_is_said() -> None:
     )
     strange = alarm("Strange", "arn:Grow", **single("Deficit", "p99"))
     pool.emulator.records += [tracking, strange]
-    pool.scaler.take(pool.now)
-    told = " ".join(pool.scaler.deviations())
-    assert "scaling/Cpu: the policy type is TargetTrackingScaling" in told
-    assert "scaling/Strange: the statistic p99 is unknown" in told
+    pool.scaler.update(pool.now)
+    text = " ".join(pool.scaler.deviations())
+    assert "scaling/Cpu: the policy type is TargetTrackingScaling" in text
+    assert "scaling/Strange: the statistic p99 is unknown" in text
     assert "scaling/Strange" not in pool.scaler.states()
 
 
-def test_alarms_on_other_metrics_are_left_alone() -> None:
+def test_alarms_on_other_metrics_are_ignored() -> None:
     pool = Pool()
     own = alarm("Stalled", TOPIC, **single("Stalled", "Maximum", 60))
     database = alarm("Cpu", TOPIC, **single("Cpu", "Average", 60))
@@ -336,6 +336,6 @@ def test_alarms_on_other_metrics_are_left_alone() -> None:
     insights = alarm("Running", TOPIC, **single("RunningTaskCount", "Average", 60))
     insights["properties"]["Namespace"] = "ECS/ContainerInsights"
     pool.emulator.records += [own, database, insights]
-    pool.scaler.take(pool.now)
+    pool.scaler.update(pool.now)
     assert "scaling/Stalled" in pool.scaler.states()
     assert not {"scaling/Cpu", "scaling/Running"} & set(pool.scaler.states())

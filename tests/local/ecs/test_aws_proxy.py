@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,17 +15,15 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.ecs import Agent
+from local.ecs import EcsAgent
 from local.ecs.metrics import Metric
-from local.ecs.model import Container
-from local.ecs.policy import Permissions
-from local.ecs.web import Answer, Request, Server
+from local.ecs.policy import RolePermissions
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from tests.local.ecs.fakes import (
     CLUSTER,
-    FOREVER,
     TASK_ROLE,
     FakeEmulator,
-    script,
+    app,
     settings,
     tasks,
     until,
@@ -39,51 +37,60 @@ ONCE = Config(retries={"total_max_attempts": 1})
 
 
 class Upstream:
-    """Stands where the emulator stands and writes down what arrives."""
+    """A stub of the emulator that records requests."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.server = Server(self._answer)
+        self.requests: list[HttpRequest] = []
+        self.server = HttpServer(self._answer)
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
-        return Answer(200, b"{}", (("Content-Type", "application/json"),))
+        return HttpResponse(200, b"{}", (("Content-Type", "application/json"),))
 
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    made = Upstream()
-    yield made
-    made.server.close()
+    server = Upstream()
+    yield server
+    server.server.close()
 
 
 @pytest.fixture
 def guarded(
     emulator: FakeEmulator, upstream: Upstream, tmp_path: Path
-) -> Iterator[Agent]:
-    made = Agent(
+) -> Iterator[EcsAgent]:
+    server = EcsAgent(
         settings(tmp_path, emulator_url=upstream.server.url), emulator=emulator
     )
-    made.start()
-    yield made
-    made.stop(0.3)
+    server.start()
+    yield server
+    server.stop(0.3)
 
 
-def client(agent: Agent, service: str, role: str = "") -> Any:
-    issued = agent.sessions.issue(role, "task") if role else None
+def client(agent: EcsAgent, service: str, role: str = "", **changes: str) -> Any:
+    """Return a client with the credentials of a role, or of a deployment."""
+    credentials = {"aws_access_key_id": "0" * 12, "aws_secret_access_key": "local"}
+    if role:
+        credentials = as_boto3(agent.credentials.issue(role, "task").document())
     return boto3.client(
         service,
         endpoint_url=agent.url,
         region_name="eu-central-1",
-        aws_access_key_id=issued.access_key if issued else "000000000000",
-        aws_secret_access_key=issued.secret_key if issued else "local",
-        aws_session_token=issued.token if issued else None,
         config=ONCE,
+        **credentials | changes,
     )
 
 
-def allow(*pairs: tuple[str, str], **more: Any) -> Permissions:
-    return Permissions(
+def as_boto3(document: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "aws_access_key_id": document["AccessKeyId"],
+        "aws_secret_access_key": document["SecretAccessKey"],
+        "aws_session_token": document["Token"],
+    }
+
+
+def allow(*pairs: tuple[str, str], **more: Any) -> RolePermissions:
+    return RolePermissions(
         tuple(
             {"Effect": "Allow", "Action": action, "Resource": resource, **more}
             for action, resource in pairs
@@ -91,8 +98,8 @@ def allow(*pairs: tuple[str, str], **more: Any) -> Permissions:
     )
 
 
-def test_a_call_that_the_role_allows_arrives_in_the_emulators_account(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_allowed_call_arrives_in_the_emulators_account(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     s3 = client(guarded, "s3", TASK_ROLE)
@@ -102,8 +109,8 @@ def test_a_call_that_the_role_allows_arrives_in_the_emulators_account(
     assert "Credential=000000000000/" in request.headers["Authorization"]
 
 
-def test_a_call_that_the_role_does_not_allow_is_refused_and_written_down(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_denied_call_is_refused_and_recorded(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     s3 = client(guarded, "s3", TASK_ROLE)
@@ -117,8 +124,8 @@ def test_a_call_that_the_role_does_not_allow_is_refused_and_written_down(
     assert "REFUSED task s3:PutObject" in guarded.roles.record.read_text()
 
 
-def test_an_encrypted_bucket_takes_the_right_to_its_key(
-    guarded: Agent, emulator: FakeEmulator
+def test_encrypted_bucket_needs_the_right_to_its_key(
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     # A policy without kms:Decrypt reads fine from every emulator, and never on AWS.
     emulator.keys["dags"] = KEY
@@ -127,7 +134,7 @@ def test_an_encrypted_bucket_takes_the_right_to_its_key(
         client(guarded, "s3", TASK_ROLE).get_object(Bucket="dags", Key="c.py")
 
 
-def test_listing_is_a_right_of_its_own(guarded: Agent, emulator: FakeEmulator) -> None:
+def test_listing_needs_its_own_right(guarded: EcsAgent, emulator: FakeEmulator) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     with pytest.raises(
         ClientError, match="s3:ListBucket on resource: arn:aws:s3:::dags"
@@ -153,8 +160,8 @@ CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
         f"logs:GetLogEvents on resource: {ARN('logs', 'log-group:g:log-stream:s')}",
     ),
     (
-        *("lambda", "invoke", {"FunctionName": "gate"}),
-        f"lambda:InvokeFunction on resource: {ARN('lambda', 'function:gate')}",
+        *("lambda", "invoke", {"FunctionName": "migration"}),
+        f"lambda:InvokeFunction on resource: {ARN('lambda', 'function:migration')}",
     ),
     (
         *("sns", "publish", {"TopicArn": TOPIC, "Message": "m"}),
@@ -168,122 +175,107 @@ CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 )
 
 
-@pytest.mark.parametrize("asked", CALLS, ids=lambda asked: asked[0])
-def test_every_protocol_of_aws_is_read_and_refused_in_its_own_form(
-    guarded: Agent,
+@pytest.mark.parametrize("case", CALLS, ids=lambda case: case[0])
+def test_refusal_has_the_form_of_each_aws_protocol(
+    guarded: EcsAgent,
     emulator: FakeEmulator,
-    asked: tuple[str, str, dict[str, Any], str],
+    case: tuple[str, str, dict[str, Any], str],
 ) -> None:
-    service, call, given, wanted = asked
-    emulator.roles[TASK_ROLE] = Permissions(())
+    service, call, parameters, message = case
+    emulator.roles[TASK_ROLE] = RolePermissions(())
     with pytest.raises(ClientError) as refused:
-        getattr(client(guarded, service, TASK_ROLE), call)(**given)
+        getattr(client(guarded, service, TASK_ROLE), call)(**parameters)
     error = refused.value.response["Error"]
     assert error["Code"] in {"AccessDenied", "AccessDeniedException"}
-    assert wanted in error["Message"]
+    assert message in error["Message"]
 
 
-def test_credentials_with_another_token_are_refused(
-    guarded: Agent, upstream: Upstream
+def test_credentials_with_a_wrong_token_are_refused(
+    guarded: EcsAgent, upstream: Upstream
 ) -> None:
-    issued = guarded.sessions.issue(TASK_ROLE, "task")
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=guarded.url,
-        region_name="eu-central-1",
-        aws_access_key_id=issued.access_key,
-        aws_secret_access_key=issued.secret_key,
-        aws_session_token="forged",  # noqa: S106 - it is refused
-        config=ONCE,
-    )
+    s3 = client(guarded, "s3", TASK_ROLE, aws_session_token="forged")  # noqa: S106 - it is refused
     with pytest.raises(ClientError, match="InvalidClientTokenId"):
         s3.get_object(Bucket="dags", Key="a")
     assert upstream.requests == []
 
 
-def test_the_person_who_deploys_is_not_checked(
-    guarded: Agent, upstream: Upstream
+def test_calls_without_role_credentials_are_not_checked(
+    guarded: EcsAgent, upstream: Upstream
 ) -> None:
     client(guarded, "s3").get_object(Bucket="dags", Key="a")
     assert len(upstream.requests) == 1
 
 
-def test_tasks_run_stop_and_are_described_over_the_ecs_api(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_ecs_api_runs_stops_and_describes_tasks(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
-    definition = emulator.define(1, Container(name="app", command=script(FOREVER)))
+    definition = emulator.define(1, app())
     ecs = client(guarded, "ecs")
-    given = {"cluster": CLUSTER, "taskDefinition": definition, "clientToken": "once"}
-    arn = ecs.run_task(**given)["tasks"][0]["taskArn"]
-    # A second delivery of the same request finds the task of the first.
-    assert ecs.run_task(**given)["tasks"][0]["taskArn"] == arn
+    parameters = {
+        "cluster": CLUSTER,
+        "taskDefinition": definition,
+        "clientToken": "once",
+    }
+    arn = ecs.run_task(**parameters)["tasks"][0]["taskArn"]
+    # A repeated request returns the task of the first.
+    assert ecs.run_task(**parameters)["tasks"][0]["taskArn"] == arn
 
     def described() -> dict[str, Any]:
-        found = ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
-        assert isinstance(found[0], dict)
-        return found[0]
+        answer = ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
+        assert isinstance(answer[0], dict)
+        return answer[0]
 
     until(lambda: described()["lastStatus"] == "RUNNING")
     ecs.stop_task(cluster=CLUSTER, task=arn, reason="enough")
     until(lambda: described()["lastStatus"] == "STOPPED")
-    found = described()
-    assert (found["stopCode"], found["stoppedReason"]) == ("UserInitiated", "enough")
-    assert found["containers"][0]["exitCode"] == 143
-    assert found["createdAt"] <= found["startedAt"] <= found["stoppedAt"]
+    answer = described()
+    assert (answer["stopCode"], answer["stoppedReason"]) == ("UserInitiated", "enough")
+    assert answer["containers"][0]["exitCode"] == 143
+    assert answer["createdAt"] <= answer["startedAt"] <= answer["stoppedAt"]
     assert upstream.requests == []
 
 
-def test_a_role_runs_only_the_task_it_may_and_passes_only_its_roles(
-    guarded: Agent, emulator: FakeEmulator
+def test_run_task_needs_the_right_to_pass_the_roles(
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    # The gate's own policy, as compiled: RunTask in one cluster, PassRole to ECS.
-    definition = emulator.define(1, Container(name="app", command=script("")))
+    # As the migration function's policy: RunTask in one cluster, PassRole to ECS.
+    definition = emulator.define(1, app(""))
     condition = {"ArnEquals": {"ecs:cluster": CLUSTER}}
     run = allow(("ecs:RunTask", definition), Condition=condition).identity
-    emulator.roles["gate"] = Permissions(run)
-    ecs = client(guarded, "ecs", "gate")
+    emulator.roles["migration"] = RolePermissions(run)
+    ecs = client(guarded, "ecs", "migration")
     with pytest.raises(ClientError, match="iam:PassRole"):
         ecs.run_task(cluster=CLUSTER, taskDefinition=definition)
-    given = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
-    passing = allow(("iam:PassRole", TASK_ROLE), Condition=given).identity
-    emulator.roles["other"] = Permissions((*run, *passing))
+    parameters = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    passing = allow(("iam:PassRole", TASK_ROLE), Condition=parameters).identity
+    emulator.roles["other"] = RolePermissions((*run, *passing))
     ecs = client(guarded, "ecs", "other")
     assert ecs.run_task(cluster=CLUSTER, taskDefinition=definition)["tasks"]
 
 
-def test_a_function_of_the_emulators_gets_the_credentials_of_its_role(
-    guarded: Agent, emulator: FakeEmulator
+def test_lambda_functions_get_the_credentials_of_their_role(
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    # The migration job is a function; unchecked, its policy would be proven by nothing.
-    role = "arn:aws:iam::000000000000:role/gate"
-    emulator.roles[role] = Permissions(())
-    asked = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
-    with urlopen(asked, timeout=10) as answer:  # noqa: S310 - on the loopback
-        issued = json.load(answer)
-    ecs = boto3.client(
-        "ecs",
-        endpoint_url=guarded.url,
-        region_name="eu-central-1",
-        aws_access_key_id=issued["AccessKeyId"],
-        aws_secret_access_key=issued["SecretAccessKey"],
-        aws_session_token=issued["Token"],
-        config=ONCE,
-    )
+    # So the policy of the migration function is checked, too.
+    role = "arn:aws:iam::000000000000:role/migration"
+    emulator.roles[role] = RolePermissions(())
+    case = f"{guarded.url}/_local/credentials?role={quote(role, '')}"
+    with urlopen(case, timeout=10) as answer:  # noqa: S310 - on the loopback
+        issued = as_boto3(json.load(answer))
+    ecs = client(guarded, "ecs", **issued)
     with pytest.raises(ClientError, match="ecs:DescribeTasks"):
         ecs.describe_tasks(cluster=CLUSTER, tasks=["x"])
 
 
-def test_protection_works_over_the_ecs_api_too(
-    guarded: Agent, emulator: FakeEmulator
-) -> None:
-    emulator.serve(emulator.define(1, Container(name="app", command=script(FOREVER))))
+def test_protection_by_the_ecs_api(guarded: EcsAgent, emulator: FakeEmulator) -> None:
+    emulator.serve(emulator.define(1, app()))
     task = until(lambda: tasks(guarded))[0]
     ecs = client(guarded, "ecs")
-    given = {"cluster": CLUSTER, "tasks": [task.arn]}
-    ecs.update_task_protection(**given, protectionEnabled=True, expiresInMinutes=5)
-    (found,) = ecs.get_task_protection(**given)["protectedTasks"]
-    assert found["protectionEnabled"] is True
-    assert task.protection.is_on(found["expirationDate"].timestamp() - 1)
+    parameters = {"cluster": CLUSTER, "tasks": [task.arn]}
+    ecs.update_task_protection(**parameters, protectionEnabled=True, expiresInMinutes=5)
+    (answer,) = ecs.get_task_protection(**parameters)["protectedTasks"]
+    assert answer["protectionEnabled"] is True
+    assert task.protection.is_on(answer["expirationDate"].timestamp() - 1)
 
 
 SEEN = [
@@ -297,7 +289,7 @@ SEEN = [
 DEFICIT = Metric.of(SEEN[0], "Own")
 
 
-def publisher(agent: Agent, emulator: FakeEmulator) -> Any:
+def publisher(agent: EcsAgent, emulator: FakeEmulator) -> Any:
     """Return a client whose role may publish into one namespace."""
     emulator.roles[TASK_ROLE] = allow(
         ("cloudwatch:PutMetricData", "*"),
@@ -306,8 +298,8 @@ def publisher(agent: Agent, emulator: FakeEmulator) -> Any:
     return client(agent, "cloudwatch", TASK_ROLE)
 
 
-def test_metrics_are_kept_on_their_way_to_the_emulator(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_metrics_are_stored_and_forwarded(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     publisher(guarded, emulator).put_metric_data(Namespace="Own", MetricData=SEEN)
     (datum,) = guarded.autoscaler.metrics.data(DEFICIT)
@@ -317,8 +309,8 @@ def test_metrics_are_kept_on_their_way_to_the_emulator(
     assert request.headers["X-Amz-Target"].endswith(".PutMetricData")
 
 
-def test_a_long_request_comes_compressed_and_is_read_all_the_same(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_compressed_metrics_are_stored(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     cloudwatch = publisher(guarded, emulator)
     cloudwatch.put_metric_data(Namespace="Own", MetricData=SEEN * 500)
@@ -326,8 +318,8 @@ def test_a_long_request_comes_compressed_and_is_read_all_the_same(
     assert len(guarded.autoscaler.metrics.data(DEFICIT)) == 500
 
 
-def test_another_namespace_is_refused_and_not_kept(
-    guarded: Agent, emulator: FakeEmulator, upstream: Upstream
+def test_metrics_of_another_namespace_are_refused(
+    guarded: EcsAgent, emulator: FakeEmulator, upstream: Upstream
 ) -> None:
     cloudwatch = publisher(guarded, emulator)
     with pytest.raises(ClientError) as refused:
@@ -339,8 +331,8 @@ def test_another_namespace_is_refused_and_not_kept(
     assert guarded.autoscaler.metrics.data(other) == []
 
 
-def test_a_role_without_the_right_publishes_nothing(
-    guarded: Agent, emulator: FakeEmulator
+def test_metrics_need_the_right_to_publish(
+    guarded: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.roles[TASK_ROLE] = allow(("s3:GetObject", f"{DAGS}/*"))
     with pytest.raises(ClientError, match="PutMetricData"):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs.container_env import Place, check_command
-from local.ecs.image import Folders, Image
+from local.ecs.container_env import TaskSandbox, check_command
+from local.ecs.image import ContainerImage, TaskFolders
 
 ROOT = Path("/srv/task")
-PLACE = Place(
+SANDBOX = TaskSandbox(
     address="127.9.0.2",
-    folders=Folders(ROOT, ("/tmp", "/opt/airflow")),
+    folders=TaskFolders(ROOT, ("/tmp", "/opt/airflow")),
     connections={("api-server", 8080): ("127.9.0.9", 8080)},
 )
 
@@ -32,47 +32,42 @@ PLACE = Place(
         ("/var/tmp/x", "/var/tmp/x"),
         ("s3://bucket/tmp/x", "s3://bucket/tmp/x"),
         ("/opt/airflow2", "/opt/airflow2"),
-        (
-            "http://api-server:8080/execution/",
-            "http://127.9.0.9:8080/execution/",
-        ),
+        ("http://api-server:8080/execution/", "http://127.9.0.9:8080/execution/"),
         ("http://api-server:80801/", "http://api-server:80801/"),
         ("http://other:8080/", "http://other:8080/"),
     ],
 )
-def test_a_value_is_rewritten(inside: str, outside: str) -> None:
-    assert PLACE.rewrite(inside) == outside
+def test_paths_and_names_are_rewritten(inside: str, outside: str) -> None:
+    assert SANDBOX.rewrite(inside) == outside
 
 
-def test_json_stays_json() -> None:
+def test_rewritten_json_is_valid() -> None:
     options = {"connect_args": {"sslrootcert": "/tmp/rds-ca.pem"}}
-    found = json.loads(PLACE.rewrite(json.dumps(options)))
-    assert found == {"connect_args": {"sslrootcert": f"{ROOT}/tmp/rds-ca.pem"}}
+    result = json.loads(SANDBOX.rewrite(json.dumps(options)))
+    assert result == {"connect_args": {"sslrootcert": f"{ROOT}/tmp/rds-ca.pem"}}
 
 
-def test_a_health_check_asks_the_task_itself() -> None:
+def test_health_check_calls_the_task_itself() -> None:
     shell = "curl --fail http://localhost:8974/health || exit 1"
-    assert check_command(["CMD-SHELL", shell], PLACE) == [
+    assert check_command(["CMD-SHELL", shell], SANDBOX) == [
         *("/bin/sh", "-c"),
         "curl --fail http://127.9.0.2:8974/health || exit 1",
     ]
-    assert check_command(["CMD", "true"], PLACE) == ["true"]
+    assert check_command(["CMD", "true"], SANDBOX) == ["true"]
 
 
-def test_the_entry_point_knows_programs_and_airflows_own_words(
-    tmp_path: Path,
-) -> None:
+def test_entry_point_runs_programs_and_airflow_commands(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("python", "airflow", "dumb-init"):
         (programs / name).touch(0o755)
-    image = Image.of_airflow(tmp_path)
+    image = ContainerImage.of_airflow(tmp_path)
     start = [str(programs / "dumb-init"), "--"]
     assert image.command(["python", "-c", "1"]) == [*start, "python", "-c", "1"]
     assert image.command(["scheduler"]) == [*start, "airflow", "scheduler"]
 
 
-def test_an_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
+def test_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.raises(FileNotFoundError, match="dumb-init"):
-        Image.of_airflow(tmp_path)
+        ContainerImage.of_airflow(tmp_path)

@@ -1,4 +1,4 @@
-"""A pool of toy workers in the real emulator: no protected task is ever ended."""
+"""A pool of workers in the real emulator: protected tasks are never ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.ecs import Agent, Image, Settings
+from local.ecs import AgentSettings, ContainerImage, EcsAgent
 from local.ecs.metrics import Metric
-from local.ecs.task import Task
-from local.emulator.process import Emulator
+from local.ecs.task import EcsTask
+from local.emulator.process import EmulatorProcess
 from tests.local.ecs.fakes import until
 from tests.local.emulator.cloud import Cloud, Stack
 
@@ -47,7 +47,7 @@ IN_CLUSTER = {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": ["Cluster", "Arn"]}}}
 
 
 def template(release: str) -> dict[str, Any]:
-    """Return a pool as ours is compiled: no desired count, a tag, protection."""
+    """Return a pool as the templates define it: no desired count, a tag, protection."""
     allowed = [
         {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": IN_CLUSTER}
         for action in (
@@ -119,10 +119,10 @@ def template(release: str) -> dict[str, Any]:
     }
 
 
-class Crew:
-    """The pool in motion, and ECS as the autoscaler asks it."""
+class WorkerPool:
+    """The running pool, and ECS as the autoscaler sees it."""
 
-    def __init__(self, cloud: Cloud, agent: Agent) -> None:
+    def __init__(self, cloud: Cloud, agent: EcsAgent) -> None:
         self.cloud, self.agent = cloud, agent
         self.stack: Stack = cloud.create(template("first"))
         assert self.stack.status == "CREATE_COMPLETE", cloud.failures(self.stack.id)
@@ -131,7 +131,7 @@ class Crew:
 
     def client(self, service: str) -> Any:
         """Return a client as a task of the role has it."""
-        issued = self.agent.sessions.issue(self.stack.outputs["Role"], "autoscaler")
+        issued = self.agent.credentials.issue(self.stack.outputs["Role"], "autoscaler")
         return boto3.client(
             service,
             endpoint_url=self.agent.url,
@@ -154,7 +154,9 @@ class Crew:
         updated = self.cloud.update(self.stack, template("second"))
         assert updated.status == "UPDATE_COMPLETE", self.cloud.failures(self.stack.id)
 
-    def of(self, release: str, said: str = "", status: str = "RUNNING") -> list[Task]:
+    def of(
+        self, release: str, log_line: str = "", status: str = "RUNNING"
+    ) -> list[EcsTask]:
         """Return the tasks of a release whose log ends with a line."""
         with self.agent.lock:
             return [
@@ -162,120 +164,129 @@ class Crew:
                 for task in self.agent.tasks.values()
                 if task.definition.containers[0].environment["RELEASE"] == release
                 and task.status == status
-                and (not said or last_line(task) == said)
+                and (not log_line or last_line(task) == log_line)
             ]
 
     def described(self) -> dict[str, Any]:
-        """Return what the autoscaler is told of its service."""
+        """Return DescribeServices of the pool, as the autoscaler gets it."""
         arns = self.ecs.list_services(cluster=self.cluster)["serviceArns"]
-        (found,) = self.ecs.describe_services(
+        (service,) = self.ecs.describe_services(
             cluster=self.cluster, services=arns, include=["TAGS"]
         )["services"]
-        answer: dict[str, Any] = found
-        return answer
+        document: dict[str, Any] = service
+        return document
 
 
-def last_line(task: Task) -> str:
+def last_line(task: EcsTask) -> str:
     path = task.containers[0].stream.path
     return path.read_text().strip().rpartition("\n")[2] if path.exists() else ""
 
 
 @pytest.fixture
-def crew(own_emulator: Emulator, tmp_path: Path) -> Iterator[Crew]:
+def pool(own_emulator: EmulatorProcess, tmp_path: Path) -> Iterator[WorkerPool]:
     own_emulator.start()
-    settings = Settings(
+    settings = AgentSettings(
         emulator_url=own_emulator.endpoint_url,
         folder=tmp_path / "a",
-        image=Image(),
+        image=ContainerImage(),
         region=own_emulator.region,
         account=own_emulator.account,
         tick_seconds=0.03,
         read_seconds=0.1,
         settled_seconds=0.3,
     )
-    with Agent(settings) as agent:
-        yield Crew(Cloud(own_emulator), agent)
+    with EcsAgent(settings) as agent:
+        yield WorkerPool(Cloud(own_emulator), agent)
     assert agent.problems == []
 
 
-def count(crew: Crew, *asked: tuple[str, str, int]) -> Callable[[], bool]:
-    return lambda: all(len(crew.of(r, said)) == number for r, said, number in asked)
-
-
-def make_idle(tasks: list[Task]) -> None:
-    for task in tasks:
-        task.place.folders.outside("/tmp/idle").touch()  # noqa: S108 - in the container
-
-
-def test_the_autoscaler_is_told_the_truth_about_its_pool(crew: Crew) -> None:
-    until(count(crew, ("first", "protected", 1)))
-    found = crew.described()
-    assert {tag["key"]: tag["value"] for tag in found["tags"]}["Pool"] == "default"
-    assert (found["desiredCount"], found["runningCount"], found["pendingCount"]) == (
-        *(1, 1, 0),
+def count(pool: WorkerPool, *expected: tuple[str, str, int]) -> Callable[[], bool]:
+    return lambda: all(
+        len(pool.of(r, log_line)) == number for r, log_line, number in expected
     )
-    crew.scale(3)
-    until(lambda: crew.described()["runningCount"] == 3)
-    assert crew.described()["desiredCount"] == 3
 
 
-def test_a_deployment_waits_for_protected_tasks_and_ends_with_them(crew: Crew) -> None:
-    crew.scale(2)
-    until(count(crew, ("first", "protected", 2)))
-    old = crew.of("first")
-    crew.release()
+def make_idle(tasks: list[EcsTask]) -> None:
+    for task in tasks:
+        task.sandbox.folders.outside("/tmp/idle").touch()  # noqa: S108 - in the container
 
-    # The new ones stand beside the old ones and are refused: nobody is ended for them.
-    until(count(crew, ("first", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
-    found = crew.described()
-    assert found["desiredCount"] == 2  # the update of the stack left it alone
-    told = {
-        one["status"]: (one["taskDefinition"].rpartition("/")[2], one["runningCount"])
-        for one in found["deployments"]
+
+def test_describe_services_shows_the_tasks_that_run(pool: WorkerPool) -> None:
+    until(count(pool, ("first", "protected", 1)))
+    service = pool.described()
+    assert {tag["key"]: tag["value"] for tag in service["tags"]}["Pool"] == "default"
+    assert (
+        service["desiredCount"],
+        service["runningCount"],
+        service["pendingCount"],
+    ) == (*(1, 1, 0),)
+    pool.scale(3)
+    until(lambda: pool.described()["runningCount"] == 3)
+    assert pool.described()["desiredCount"] == 3
+
+
+def test_deployment_waits_for_protected_tasks_and_ends_with_them(
+    pool: WorkerPool,
+) -> None:
+    pool.scale(2)
+    until(count(pool, ("first", "protected", 2)))
+    old = pool.of("first")
+    pool.release()
+
+    # New tasks run beside the old ones; their protection is refused.
+    until(count(pool, ("first", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
+    service = pool.described()
+    assert service["desiredCount"] == 2  # unchanged by the update of the stack
+    shown = {
+        deployment["status"]: (
+            deployment["taskDefinition"].rpartition("/")[2],
+            deployment["runningCount"],
+        )
+        for deployment in service["deployments"]
     }
-    assert told == {"PRIMARY": ("workers:2", 2), "ACTIVE": ("workers:1", 2)}
-    assert all(task.is_wanted for task in old)
+    assert shown == {"PRIMARY": ("workers:2", 2), "ACTIVE": ("workers:1", 2)}
+    assert all(task.should_run for task in old)
 
     # What the autoscaler does about it: room for the protection of new ones.
-    crew.scale(4)
-    until(count(crew, ("second", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
-    assert all(task.is_wanted for task in old)
+    pool.scale(4)
+    until(count(pool, ("second", "protected", 2), ("second", "DEPLOYMENT_BLOCKED", 2)))
+    assert all(task.should_run for task in old)
     make_idle(old[:1])
-    until(lambda: len(crew.of("first", "released", "STOPPED")) == 1)
-    until(count(crew, ("first", "protected", 1), ("second", "protected", 3)))
+    until(lambda: len(pool.of("first", "released", "STOPPED")) == 1)
+    until(count(pool, ("first", "protected", 1), ("second", "protected", 3)))
     make_idle(old)
-    until(count(crew, ("first", "", 0), ("second", "protected", 4)))
-    until(lambda: len(crew.of("first", "released", "STOPPED")) == 2)
-    until(lambda: len(crew.described()["deployments"]) == 1)
-    assert crew.described()["deployments"][0]["rolloutState"] == "COMPLETED"
+    until(count(pool, ("first", "", 0), ("second", "protected", 4)))
+    until(lambda: len(pool.of("first", "released", "STOPPED")) == 2)
+    until(lambda: len(pool.described()["deployments"]) == 1)
+    assert pool.described()["deployments"][0]["rolloutState"] == "COMPLETED"
 
 
-def test_only_who_let_go_is_taken_away(crew: Crew) -> None:
-    crew.scale(3)
-    until(count(crew, ("first", "protected", 3)))
-    make_idle(crew.of("first")[:1])
-    until(count(crew, ("first", "released", 1)))
-    crew.scale(2)
-    until(lambda: len(crew.of("first", "released", "STOPPED")) == 1)
-    assert len(crew.of("first", "protected")) == 2
+def test_scale_in_stops_released_workers_only(pool: WorkerPool) -> None:
+    pool.scale(3)
+    until(count(pool, ("first", "protected", 3)))
+    make_idle(pool.of("first")[:1])
+    until(count(pool, ("first", "released", 1)))
+    pool.scale(2)
+    until(lambda: len(pool.of("first", "released", "STOPPED")) == 1)
+    assert len(pool.of("first", "protected")) == 2
 
 
-def test_metrics_are_kept_if_the_role_may_publish_them(crew: Crew) -> None:
-    one = {"MetricName": "WorkerDeficit", "Value": 2.0, "StorageResolution": 1}
-    cloudwatch = crew.client("cloudwatch")
-    cloudwatch.put_metric_data(Namespace="Own", MetricData=[one])
+def test_metrics_are_stored_if_the_role_may_publish_them(pool: WorkerPool) -> None:
+    datum = {"MetricName": "WorkerDeficit", "Value": 2.0, "StorageResolution": 1}
+    cloudwatch = pool.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=[datum])
     # So many that the client compresses them.
-    cloudwatch.put_metric_data(Namespace="Own", MetricData=[one] * 500)
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=[datum] * 500)
     with pytest.raises(ClientError, match="PutMetricData"):
-        cloudwatch.put_metric_data(Namespace="AWS/ECS", MetricData=[one])
-    metrics = crew.agent.autoscaler.metrics
+        cloudwatch.put_metric_data(Namespace="AWS/ECS", MetricData=[datum])
+    metrics = pool.agent.autoscaler.metrics
     assert len(metrics.data(Metric("Own", "WorkerDeficit", frozenset()))) == 501
     assert metrics.data(Metric("AWS/ECS", "WorkerDeficit", frozenset())) == []
 
 
-def test_the_restart_policy_survives_the_launch(crew: Crew) -> None:
-    until(count(crew, ("first", "protected", 1)))
-    (task,) = crew.of("first")
+def test_the_restart_policy_survives_the_launch(pool: WorkerPool) -> None:
+    until(count(pool, ("first", "protected", 1)))
+    (task,) = pool.of("first")
     restart = task.definition.containers[0].restart
     assert restart is not None
     assert restart.least_seconds == 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.ecs.expressions import Expression
+from local.ecs.expressions import MetricExpression
 from local.step_scaling import UnsupportedError
 
 FLOOR = "IF(FILL(beats, 0) > 0, 0, 3 - desired)"
@@ -24,8 +24,8 @@ FLOOR = "IF(FILL(beats, 0) > 0, 0, 3 - desired)"
 def test_the_fallback_minimum_is_missed_only_in_silence(
     beats: float | None, desired: float | None, missing: float | None
 ) -> None:
-    found = Expression(FLOOR).value({"beats": beats, "desired": desired})
-    assert found == missing
+    value = MetricExpression(FLOOR).value({"beats": beats, "desired": desired})
+    assert value == missing
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_the_fallback_minimum_is_missed_only_in_silence(
     ],
 )
 def test_arithmetic(text: str, value: float | None) -> None:
-    assert Expression(text).value({"value": 4.0}) == value
+    assert MetricExpression(text).value({"value": 4.0}) == value
 
 
-def test_a_condition_without_data_decides_nothing() -> None:
-    assert Expression("IF(beats > 0, 1, 2)").value({"beats": None}) is None
+def test_condition_without_data_has_no_value() -> None:
+    assert MetricExpression("IF(beats > 0, 1, 2)").value({"beats": None}) is None
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,6 @@ def test_a_condition_without_data_decides_nothing() -> None:
         *("__import__('os')", "value if value else 0", "IF(value, 1)", "RATE(", "'a'"),
     ],
 )
-def test_what_it_cannot_read_is_refused_at_once(text: str) -> None:
+def test_unsupported_expressions_are_refused(text: str) -> None:
     with pytest.raises(UnsupportedError, match="expression"):
-        Expression(text)
+        MetricExpression(text)

@@ -10,8 +10,8 @@ import pytest
 
 from local.ecs.alarms import ALARM
 from local.ecs.application_autoscaling import ApplicationAutoscaling
-from local.ecs.emulator_client import Emulator as Reached
-from local.ecs.metrics import Datum, Metric, Metrics
+from local.ecs.emulator_client import EmulatorClient
+from local.ecs.metrics import Datum, Metric, MetricStore
 from tests.local.emulator.cloud import Cloud, Stack
 
 NAMESPACE = "AirflowOnFargate"
@@ -19,8 +19,8 @@ BEGIN = 1_200_000.0
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alarms"
 
 
-class Launched:
-    """A service, its scaling stack, and what acts on it, with a clock of our own."""
+class LaunchedPool:
+    """A service, its scaling stack, and its auto scaling on a fake clock."""
 
     def __init__(self, cloud: Cloud, template: Mapping[str, Any]) -> None:
         self.cloud, self.template = cloud, template
@@ -48,18 +48,18 @@ class Launched:
         }
         self.stack: Stack = cloud.create(template, **self.parameters)
         assert self.stack.status == "CREATE_COMPLETE", cloud.failures(self.stack.id)
-        self.reached = Reached(
+        self.client = EmulatorClient(
             cloud.emulator.endpoint_url,
             region=cloud.emulator.region,
             account=cloud.emulator.account,
         )
-        self.scaler = ApplicationAutoscaling(self.reached, Metrics())
+        self.scaler = ApplicationAutoscaling(self.client, MetricStore())
         self.now = BEGIN
-        self.scaler.take(self.now)
+        self.scaler.update(self.now)
 
     @property
     def desired(self) -> int:
-        return self.reached.desired(self.name, "workers")
+        return self.client.desired(self.name, "workers")
 
     def round(self, **values: float) -> int:
         """Publish once, and return the desired count when that was acted on."""
@@ -84,21 +84,21 @@ class Launched:
 
 
 @pytest.fixture
-def launched(cloud: Cloud, compiled: Mapping[str, str]) -> Launched:
-    return Launched(cloud, json.loads(compiled["scaling.template.json"]))
+def launched(cloud: Cloud, compiled: Mapping[str, str]) -> LaunchedPool:
+    return LaunchedPool(cloud, json.loads(compiled["scaling.template.json"]))
 
 
-def test_a_deficit_and_a_surplus_change_the_desired_count(launched: Launched) -> None:
+def test_deficit_and_surplus_change_the_desired_count(launched: LaunchedPool) -> None:
     assert launched.round(WorkerDeficit=3, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=0) == 3
     assert launched.round(WorkerDeficit=0, WorkerSurplus=2) == 1
     # Others' stacks in the same emulator have services by other names.
-    mine = (one for one in launched.scaler.activities if one.service == "workers")
-    causes = [one.cause for one in mine]
+    mine = (entry for entry in launched.scaler.activities if entry.service == "workers")
+    causes = [entry.cause for entry in mine]
     assert [cause.rpartition(" by ")[2] for cause in causes] == ["+3", "-2"]
 
 
-def test_every_alarm_of_the_template_is_evaluated(launched: Launched) -> None:
+def test_every_alarm_of_the_template_is_evaluated(launched: LaunchedPool) -> None:
     compiled = {
         name
         for name, resource in launched.template["Resources"].items()
@@ -106,14 +106,18 @@ def test_every_alarm_of_the_template_is_evaluated(launched: Launched) -> None:
     }
     assert {"Deficit", "Surplus", "Heartbeat", "BelowFallbackMinimum"} <= compiled
     assert set(launched.states()) == compiled
-    assert not [one for one in launched.scaler.deviations() if launched.name in one]
+    assert not [
+        entry for entry in launched.scaler.deviations() if launched.name in entry
+    ]
 
 
-def test_silence_raises_the_pool_to_its_floor(launched: Launched) -> None:
+def test_silence_raises_the_pool_to_its_fallback_minimum(
+    launched: LaunchedPool,
+) -> None:
     service = next(
-        one
-        for one in launched.reached.services()
-        if one.cluster_arn.endswith(f"/{launched.name}")
+        entry
+        for entry in launched.client.services()
+        if entry.cluster_arn.endswith(f"/{launched.name}")
     )
     for _ in range(30):
         launched.scaler.sample([service], launched.now)
@@ -122,19 +126,19 @@ def test_silence_raises_the_pool_to_its_floor(launched: Launched) -> None:
     assert launched.states()["Heartbeat"] == "ALARM"
 
 
-def test_an_update_of_the_bounds_counts_at_once(launched: Launched) -> None:
+def test_bounds_follow_an_update_of_the_stack(launched: LaunchedPool) -> None:
     assert launched.round(WorkerDeficit=4) == 4
     changed = {**launched.parameters, "PoolMaximum": "2"}
     updated = launched.cloud.update(launched.stack, launched.template, **changed)
     assert updated.status == "UPDATE_COMPLETE"
-    launched.scaler.take(launched.now)
+    launched.scaler.update(launched.now)
     assert launched.desired == 2
     launched.round(WorkerDeficit=0)
     assert launched.round(WorkerDeficit=3) == 2
 
 
-def test_a_deleted_stack_scales_nothing(launched: Launched) -> None:
+def test_deleted_stack_scales_nothing(launched: LaunchedPool) -> None:
     launched.cloud.delete(launched.stack)
-    launched.scaler.take(launched.now)
+    launched.scaler.update(launched.now)
     assert launched.round(WorkerDeficit=4) == 0
     assert launched.states() == {}

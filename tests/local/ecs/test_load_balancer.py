@@ -1,4 +1,4 @@
-"""The load balancer and Service Connect: who is let through, and to whom."""
+"""The load proxy and Service Connect: who is let through, and to whom."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.ecs import Agent
-from local.ecs.emulator_client import Listener, Rule, TargetGroup
-from local.ecs.load_balancer import Group, Registered
-from local.ecs.model import Container, Endpoint, Target
-from local.ecs.service_connect import Balancer
-from tests.local.ecs.fakes import FakeEmulator, free_port, script, tasks, until
+from local.ecs import EcsAgent
+from local.ecs.emulator_client import Listener, ListenerRule, TargetGroup
+from local.ecs.load_balancer import RegisteredTarget, TargetGroupState
+from local.ecs.model import LoadBalancerTarget, ServiceConnectEndpoint
+from local.ecs.service_connect import ServiceConnectProxy
+from tests.local.ecs.fakes import FakeEmulator, app, ended, free_port, tasks, until
 
 pytestmark = pytest.mark.slow
 
@@ -49,20 +49,20 @@ def paths(*patterns: str, expressions: tuple[str, ...] = ()) -> dict[str, object
     return {"Field": "path-pattern", "PathPatternConfig": config}
 
 
-def rules() -> tuple[Rule, ...]:
-    """Return the listener's rules in the form that the templates compile."""
+def rules() -> tuple[ListenerRule, ...]:
+    """Return the rules of a listener as the templates define them."""
     return (
-        Rule(1, (paths("/execution", "/execution/*"),), REFUSED),
-        Rule(2, (paths(expressions=("^/[^/?]*%.*$", "^//.*$")),), REFUSED),
-        Rule(100, (paths("/*"),), FORWARDED),
-        Rule(float("inf"), (), REFUSED),
+        ListenerRule(1, (paths("/execution", "/execution/*"),), REFUSED),
+        ListenerRule(2, (paths(expressions=("^/[^/?]*%.*$", "^//.*$")),), REFUSED),
+        ListenerRule(100, (paths("/*"),), FORWARDED),
+        ListenerRule(float("inf"), (), REFUSED),
     )
 
 
 def get(url: str, path: str, host: str = "") -> tuple[int, str]:
-    at = urlsplit(url)
-    link = HTTPConnection(str(at.hostname), at.port, timeout=10)
-    # putrequest sends the path as it is, disguised or not.
+    parts = urlsplit(url)
+    link = HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    # putrequest sends the path unchanged.
     link.putrequest("GET", path, skip_host=bool(host))
     if host:
         link.putheader("Host", host)
@@ -74,31 +74,29 @@ def get(url: str, path: str, host: str = "") -> tuple[int, str]:
         link.close()
 
 
-def open_door(agent: Agent, emulator: FakeEmulator, count: int = 1) -> str:
+def serve_api(agent: EcsAgent, emulator: FakeEmulator, count: int = 1) -> str:
     port = free_port()
-    emulator.doors = [Listener("listener", 80, "HTTP", rules())]
+    emulator.active_listeners = [Listener("listener", 80, "HTTP", rules())]
     emulator.groups = [TargetGroup(GROUP, "/health", "200-299", 0.1, 2, 2, 2)]
-    container = Container(
-        name="api",
-        command=script(SERVER.replace("PORT", str(port))),
-        ports={"api": port},
+    container = app(SERVER.replace("PORT", str(port)), name="api", ports={"api": port})
+    emulator.serve(
+        emulator.define(1, container), count, targets=(LoadBalancerTarget(GROUP, port),)
     )
-    emulator.serve(emulator.define(1, container), count, targets=(Target(GROUP, port),))
     until(agent.is_steady)
-    return agent.doors()[80]
+    return agent.listener_urls()[80]
 
 
-def test_pages_are_led_to_the_tasks_and_execution_is_refused(
-    agent: Agent, emulator: FakeEmulator
+def test_rules_forward_pages_and_refuse_the_execution_api(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    url = open_door(agent, emulator)
+    url = serve_api(agent, emulator)
     status, body = get(url, "/home?x=1", host="airflow.example.com")
     assert status == 200
-    found = json.loads(body)
-    assert found["path"] == "/home?x=1"
-    assert found["host"] == "airflow.example.com"
-    assert found["x-forwarded-proto"] == "http"
-    assert found["x-forwarded-for"] == "127.0.0.1"
+    page = json.loads(body)
+    assert page["path"] == "/home?x=1"
+    assert page["host"] == "airflow.example.com"
+    assert page["x-forwarded-proto"] == "http"
+    assert page["x-forwarded-for"] == "127.0.0.1"
     for path in (
         *("/execution", "/execution/health", "/%65xecution/health"),
         *("//execution/health", "http://x/execution/health"),
@@ -106,61 +104,65 @@ def test_pages_are_led_to_the_tasks_and_execution_is_refused(
         assert get(url, path) == (404, "Not found."), path
 
 
-def test_two_tasks_share_the_requests(agent: Agent, emulator: FakeEmulator) -> None:
-    url = open_door(agent, emulator, 2)
-    # Both idle: whoever has fewer open requests, so keep one busy at a time.
-    addresses = {task.place.address for task in tasks(agent)}
-    group = agent._door._groups[GROUP]
-    found = set()
+def test_requests_are_shared_by_the_targets(
+    agent: EcsAgent, emulator: FakeEmulator
+) -> None:
+    url = serve_api(agent, emulator, 2)
+    # The target with fewer open requests gets the next, so keep one busy at a time.
+    addresses = {task.sandbox.address for task in tasks(agent)}
+    group = agent._load_balancer._groups[GROUP]
+    senders = set()
     for address in addresses:
         for place, target in group.targets.items():
             target.open_requests = int(place[0] != address)
-        found.add(json.loads(get(url, "/")[1])["from"])
-    assert found == addresses
+        senders.add(json.loads(get(url, "/")[1])["from"])
+    assert senders == addresses
 
 
-def test_a_service_waits_for_its_targets_to_be_healthy(
-    agent: Agent, emulator: FakeEmulator
+def test_service_replaces_a_task_with_an_unhealthy_target(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    emulator.doors = [Listener("listener", 80, "HTTP", rules())]
+    emulator.active_listeners = [Listener("listener", 80, "HTTP", rules())]
     emulator.groups = [TargetGroup(GROUP, "/health", "200", 0.1, 2, 2, 2)]
-    silent = Container(name="api", command=script("import time; time.sleep(600)"))
-    emulator.serve(emulator.define(1, silent), targets=(Target(GROUP, free_port()),))
+    silent = app("import time; time.sleep(600)", name="api")
+    emulator.serve(
+        emulator.define(1, silent), targets=(LoadBalancerTarget(GROUP, free_port()),)
+    )
     task = until(lambda: tasks(agent))[0]
-    # It runs and nobody would be served: ECS gives it up, for the load balancer's sake.
-    until(lambda: task.is_over)
+    # It runs, but its target does not answer.
+    ended(task)
     assert task.stopped_reason == "Task failed ELB health checks"
-    assert get(agent.doors()[80], "/")[0] in {502, 503}
+    assert get(agent.listener_urls()[80], "/")[0] in {502, 503}
 
 
-def test_a_redirect_leads_to_the_other_listener(
-    agent: Agent, emulator: FakeEmulator
+def test_redirect_leads_to_the_other_listener(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     port = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
     away = {"Type": "redirect", "RedirectConfig": port}
-    emulator.doors = [
-        Listener("http", 80, "HTTP", (Rule(float("inf"), (), away),)),
+    emulator.active_listeners = [
+        Listener("http", 80, "HTTP", (ListenerRule(float("inf"), (), away),)),
         Listener("https", 443, "HTTPS", rules()),
     ]
     emulator.serve(
-        emulator.define(1, Container(name="a", command=script(""))),
+        emulator.define(1, app("", name="a")),
         0,
-        targets=(Target(GROUP, 1),),
+        targets=(LoadBalancerTarget(GROUP, 1),),
     )
-    doors = until(agent.doors)
-    at = urlsplit(doors[80])
-    link = HTTPConnection(str(at.hostname), at.port, timeout=10)
+    urls = until(agent.listener_urls)
+    url = urlsplit(urls[80])
+    link = HTTPConnection(str(url.hostname), url.port, timeout=10)
     link.request("GET", "/home?x=1")
     answer = link.getresponse()
     assert answer.status == 301
-    assert answer.getheader("Location") == f"{doors[443]}/home?x=1"
+    assert answer.getheader("Location") == f"{urls[443]}/home?x=1"
 
 
-def test_a_new_target_is_given_up_no_sooner_for_being_asked_often() -> None:
-    # Otherwise a probe of each three seconds would condemn a server that starts.
+def test_new_target_does_not_fail_sooner_for_more_frequent_checks() -> None:
+    # Otherwise a check every three seconds would fail a server that starts.
     now = time.monotonic()
-    group = Group(TargetGroup(GROUP, "/", "200", 15, 10, 2, 5))
-    new = Registered(("127.0.0.1", 1), registered=now)
+    group = TargetGroupState(TargetGroup(GROUP, "/", "200", 15, 10, 2, 5))
+    new = RegisteredTarget(("127.0.0.1", 1), registered=now)
     for _ in range(20):
         group.count(new, is_good=False)
     assert new.is_healthy is None
@@ -173,63 +175,61 @@ def test_a_new_target_is_given_up_no_sooner_for_being_asked_often() -> None:
     assert new.is_healthy
 
 
-def test_service_connect_leads_to_a_task_that_answers() -> None:
+def test_service_connect_skips_a_target_that_refuses() -> None:
     def answer(listener: socket.socket, text: bytes) -> None:
         link, _ = listener.accept()
         link.sendall(text)
         link.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as one:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         dead = free_port()
-        balancer = Balancer("127.0.0.1", free_port())
-        balancer.lead_to([("127.0.0.1", dead), one.getsockname()])
+        proxy = ServiceConnectProxy("127.0.0.1", free_port())
+        proxy.route_to([("127.0.0.1", dead), listener.getsockname()])
         for text in (b"first", b"second"):
-            with socket.create_connection(balancer.place, 5) as link:
-                answer(one, text)
+            with socket.create_connection(proxy.address, 5) as link:
+                answer(listener, text)
                 assert link.recv(100) == text
-        balancer.close()
+        proxy.close()
     with pytest.raises(OSError):  # noqa: PT011 - refused or reset
-        socket.create_connection(balancer.place, 1)
+        socket.create_connection(proxy.address, 1)
 
 
-def test_a_service_finds_another_by_its_name_and_a_stranger_does_not(
-    agent: Agent, emulator: FakeEmulator
+def test_service_connect_names_resolve_within_their_namespace_only(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     port = free_port()
-    server = Container(
-        name="api-server",
-        command=script(SERVER.replace("PORT", str(port))),
-        ports={"api-server": port},
+    server = app(
+        SERVER.replace("PORT", str(port)), name="api-server", ports={"api-server": port}
     )
-    caller = Container(
-        name="app",
-        command=script(
-            "import os, time, urllib.request as web\n"
-            "print(os.environ['URL'], flush=True)\n"
-            "for _ in range(100):\n"
-            "    try: print(web.urlopen(os.environ['URL']).read().decode(),"
-            " flush=True); break\n"
-            "    except OSError: time.sleep(0.1)\n"
-            "time.sleep(600)"
-        ),
+    caller = app(
+        "import os, time, urllib.request as web\n"
+        "print(os.environ['URL'], flush=True)\n"
+        "for _ in range(100):\n"
+        "    try: print(web.urlopen(os.environ['URL']).read().decode(),"
+        " flush=True); break\n"
+        "    except OSError: time.sleep(0.1)\n"
+        "time.sleep(600)",
         environment={"URL": f"http://api-server:{port}/execution/"},
     )
     emulator.serve(
         emulator.define(1, server),
         name="api",
         namespace="airflow",
-        endpoints=(Endpoint("api-server", port, "api-server"),),
+        endpoints=(ServiceConnectEndpoint("api-server", port, "api-server"),),
     )
     calling = emulator.define(2, caller)
     emulator.serve(calling, name="worker", namespace="airflow")
-    emulator.serve(calling, name="stranger")
+    emulator.serve(calling, name="outsider")
 
-    def said(name: str) -> list[str]:
-        found = tasks(agent, name=name)
-        path = found[0].containers[0].stream.path if found else None
+    def log_lines(name: str) -> list[str]:
+        running = tasks(agent, name=name)
+        path = running[0].containers[0].stream.path if running else None
         return path.read_text().splitlines() if path and path.exists() else []
 
-    lines = until(lambda: len(found := said("worker")) > 1 and found)
+    lines = until(lambda: len(running := log_lines("worker")) > 1 and running)
     assert json.loads(lines[1])["path"] == "/execution/"
     # Outside the namespace the name means nothing, as on AWS.
-    assert until(lambda: said("stranger"))[0] == f"http://api-server:{port}/execution/"
+    assert (
+        until(lambda: log_lines("outsider"))[0]
+        == f"http://api-server:{port}/execution/"
+    )

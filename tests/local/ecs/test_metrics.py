@@ -1,4 +1,4 @@
-"""What was published, as alarms read it."""
+"""Published metrics, as alarms read them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from local.ecs.metrics import KEPT_SECONDS, Datum, Metric, Metrics
-from local.ecs.put_metric_data import UnreadableError, read
+from local.ecs.metrics import KEPT_SECONDS, Datum, Metric, MetricStore
+from local.ecs.put_metric_data import UnreadableMetricsError, read
 
 POOL = {"Name": "Pool", "Value": "default"}
 CLUSTER = {"Name": "ClusterName", "Value": "airflow"}
 DEFICIT = Metric.of({"MetricName": "Deficit", "Dimensions": [POOL, CLUSTER]}, "Own")
 
 
-def published(**given: Any) -> list[tuple[Metric, Datum]]:
-    one = {"MetricName": "Deficit", "Dimensions": [CLUSTER, POOL], **given}
-    return read({"Namespace": "Own", "MetricData": [one]}, now=1006.7)
+def published(**changes: Any) -> list[tuple[Metric, Datum]]:
+    datum = {"MetricName": "Deficit", "Dimensions": [CLUSTER, POOL], **changes}
+    return read({"Namespace": "Own", "MetricData": [datum]}, now=1006.7)
 
 
-def test_a_metric_is_its_name_and_all_its_dimensions() -> None:
-    (found,) = published(Value=2.0)
-    assert found[0] == DEFICIT
+def test_dimensions_identify_a_metric() -> None:
+    (result,) = published(Value=2.0)
+    assert result[0] == DEFICIT
     other = Metric.of({"MetricName": "Deficit", "Dimensions": [POOL]}, "Own")
-    assert found[0] != other
+    assert result[0] != other
 
 
 def test_times_are_cut_to_the_resolution() -> None:
@@ -33,14 +33,14 @@ def test_times_are_cut_to_the_resolution() -> None:
 
 
 def test_statistics_of_a_period() -> None:
-    metrics = Metrics()
+    metrics = MetricStore()
     for at, value in ((999, 9.0), (1000, 1.0), (1006, 4.0), (1010, 7.0)):
         metrics.put(DEFICIT, Datum.of(value, at))
-    found = {
-        word: metrics.statistic(DEFICIT, word, 1000, 10)
-        for word in ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
+    statistics = {
+        statistic: metrics.statistic(DEFICIT, statistic, 1000, 10)
+        for statistic in ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
     }
-    assert found == {
+    assert statistics == {
         "Average": 2.5,
         "Maximum": 4.0,
         "Minimum": 1.0,
@@ -50,9 +50,9 @@ def test_statistics_of_a_period() -> None:
     assert metrics.statistic(DEFICIT, "Sum", 1020, 10) is None
 
 
-def test_an_alarm_of_ten_seconds_does_not_see_an_ordinary_metric() -> None:
+def test_short_periods_do_not_see_standard_resolution() -> None:
     # Without StorageResolution 1 nothing would ever scale on AWS.
-    metrics = Metrics()
+    metrics = MetricStore()
     for metric, datum in published(Value=2.0):
         metrics.put(metric, datum)
     assert metrics.statistic(DEFICIT, "Maximum", 960, 10) is None
@@ -60,7 +60,7 @@ def test_an_alarm_of_ten_seconds_does_not_see_an_ordinary_metric() -> None:
 
 
 def test_values_with_counts_and_sets_of_statistics() -> None:
-    metrics = Metrics()
+    metrics = MetricStore()
     several = [
         *published(Values=[1.0, 5.0], Counts=[3.0, 1.0], StorageResolution=1),
         *published(
@@ -76,8 +76,8 @@ def test_values_with_counts_and_sets_of_statistics() -> None:
     assert metrics.statistic(DEFICIT, "Maximum", 1000, 10) == 5
 
 
-def test_what_is_old_is_forgotten() -> None:
-    metrics = Metrics()
+def test_old_data_is_dropped() -> None:
+    metrics = MetricStore()
     metrics.put(DEFICIT, Datum.of(1.0, 0))
     metrics.put(DEFICIT, Datum.of(1.0, KEPT_SECONDS + 1))
     assert [datum.at for datum in metrics.data(DEFICIT)] == [KEPT_SECONDS + 1]
@@ -90,10 +90,10 @@ def test_what_is_old_is_forgotten() -> None:
         {"Namespace": "Own", "MetricData": [{"Value": 1.0}]},
         {"Namespace": "Own", "MetricData": [{"MetricName": "a"}]},
         {"Namespace": "Own", "MetricData": [{"MetricName": "a", "Value": "x"}]},
-        # The form of old clients, which nothing here uses.
+        # The query protocol, which no client here uses.
         {"Namespace": "Own", "MetricData.member.1.MetricName": "a"},
     ],
 )
-def test_a_request_that_cannot_be_read_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(UnreadableError, match="PutMetricData"):
+def test_unreadable_request_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableMetricsError, match="PutMetricData"):
         read(body, now=0)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from local.ecs.policy import (
-    Call,
-    Permissions,
+    ApiCall,
+    RolePermissions,
     UnknownOperatorError,
-    kms_way,
+    kms_context,
     statements,
 )
 
@@ -21,52 +21,58 @@ def allow(action: Any, resource: Any, **more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
-def permissions(*found: dict[str, Any]) -> Permissions:
-    return Permissions(statements([{"Version": "2012-10-17", "Statement": [*found]}]))
+def permissions(*allowed: dict[str, Any]) -> RolePermissions:
+    return RolePermissions(
+        statements([{"Version": "2012-10-17", "Statement": [*allowed]}])
+    )
 
 
-def test_what_nothing_allows_is_refused() -> None:
+def test_calls_are_denied_by_default() -> None:
     role = permissions(allow("s3:GetObject", f"{BUCKET}/*"))
-    assert role.allows(Call(action="s3:GetObject", resource=f"{BUCKET}/a/b.py"))
-    assert not role.allows(Call(action="s3:PutObject", resource=f"{BUCKET}/a/b.py"))
-    assert not role.allows(Call(action="s3:GetObject", resource="arn:aws:s3:::logs/a"))
-    assert not role.allows(Call(action="s3:GetObject", resource=BUCKET))
+    assert role.allows(ApiCall(action="s3:GetObject", resource=f"{BUCKET}/a/b.py"))
+    assert not role.allows(ApiCall(action="s3:PutObject", resource=f"{BUCKET}/a/b.py"))
+    assert not role.allows(
+        ApiCall(action="s3:GetObject", resource="arn:aws:s3:::logs/a")
+    )
+    assert not role.allows(ApiCall(action="s3:GetObject", resource=BUCKET))
 
 
 def test_case_matters_in_resources_and_not_in_actions() -> None:
     role = permissions(allow("S3:getobject", f"{BUCKET}/a"))
-    assert role.allows(Call(action="s3:GetObject", resource=f"{BUCKET}/a"))
-    assert not role.allows(Call(action="s3:GetObject", resource=f"{BUCKET}/A"))
+    assert role.allows(ApiCall(action="s3:GetObject", resource=f"{BUCKET}/a"))
+    assert not role.allows(ApiCall(action="s3:GetObject", resource=f"{BUCKET}/A"))
 
 
-def test_a_denial_wins() -> None:
+def test_deny_overrides_allow() -> None:
     deny = {"Effect": "Deny", "Action": "s3:*", "Resource": f"{BUCKET}/secret/*"}
     role = permissions(allow("s3:*", "*"), deny)
-    assert role.allows(Call(action="s3:GetObject", resource=f"{BUCKET}/a"))
-    assert not role.allows(Call(action="s3:GetObject", resource=f"{BUCKET}/secret/a"))
+    assert role.allows(ApiCall(action="s3:GetObject", resource=f"{BUCKET}/a"))
+    assert not role.allows(
+        ApiCall(action="s3:GetObject", resource=f"{BUCKET}/secret/a")
+    )
 
 
-def test_the_boundary_limits_what_the_policies_give() -> None:
-    role = Permissions(
+def test_permissions_boundary_limits_the_policies() -> None:
+    role = RolePermissions(
         (allow("*", "*"),), boundary=(allow("s3:*", "*"), allow("ecs:*", "*"))
     )
-    assert role.allows(Call(action="s3:GetObject"))
-    assert not role.allows(Call(action="iam:CreateUser"))
+    assert role.allows(ApiCall(action="s3:GetObject"))
+    assert not role.allows(ApiCall(action="iam:CreateUser"))
 
 
-def test_a_key_may_be_used_by_way_of_one_service_only() -> None:
+def test_via_service_condition_limits_the_use_of_a_key() -> None:
     # The condition of the compiled policies: S3 may decrypt for the task, the task
     # itself may not.
-    condition = {
-        "StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"},
-    }
+    condition = {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
     role = permissions(allow("kms:Decrypt", "key", Condition=condition))
 
     def may(context: dict[str, str]) -> bool:
-        return role.allows(Call(action="kms:Decrypt", resource="key", context=context))
+        return role.allows(
+            ApiCall(action="kms:Decrypt", resource="key", context=context)
+        )
 
-    assert may(kms_way("s3", "eu-central-1"))
-    assert not may(kms_way("secretsmanager", "eu-central-1"))
+    assert may(kms_context("s3", "eu-central-1"))
+    assert not may(kms_context("secretsmanager", "eu-central-1"))
     assert not may({})
 
 
@@ -87,21 +93,21 @@ def test_a_key_may_be_used_by_way_of_one_service_only() -> None:
         ({"StringEquals": {"k": "a"}, "Bool": {"b": "true"}}, {"k": "a"}, False),
     ],
 )
-def test_a_condition_is_met(
+def test_conditions(
     condition: dict[str, Any], context: dict[str, str], *, is_met: bool
 ) -> None:
     role = permissions(allow("a:b", "*", Condition=condition))
-    assert role.allows(Call(action="a:b", context=context)) is is_met
+    assert role.allows(ApiCall(action="a:b", context=context)) is is_met
 
 
-def test_an_operator_nobody_knows_is_an_error_and_no_permission() -> None:
+def test_unknown_condition_operator_is_an_error() -> None:
     condition = {"NumericLessThan": {"k": "3"}}
     role = permissions(allow("a:b", "*", Condition=condition))
     with pytest.raises(UnknownOperatorError, match="NumericLessThan"):
-        role.allows(Call(action="a:b", context={"k": "1"}))
+        role.allows(ApiCall(action="a:b", context={"k": "1"}))
 
 
-def test_everything_but_what_is_named() -> None:
+def test_not_action_allows_all_other_actions() -> None:
     role = permissions({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
-    assert role.allows(Call(action="s3:GetObject"))
-    assert not role.allows(Call(action="iam:PassRole"))
+    assert role.allows(ApiCall(action="s3:GetObject"))
+    assert not role.allows(ApiCall(action="iam:PassRole"))

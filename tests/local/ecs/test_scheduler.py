@@ -1,4 +1,4 @@
-"""The service scheduler's decisions, over every situation it may find."""
+"""The service scheduler's decisions, for any state of a service."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.ecs.model import Service
-from local.ecs.scheduler import Candidate, Deployment, Rollout, count_failure, plan
+from local.ecs.model import EcsService
+from local.ecs.scheduler import (
+    RolloutState,
+    ServiceDeployment,
+    TaskCandidate,
+    count_failure,
+    plan,
+)
 
 NEW, OLD = "new", "old"
 
 
-def service(desired: int) -> Service:
-    return Service(
+def service(desired: int) -> EcsService:
+    return EcsService(
         arn="service",
         name="web",
         cluster_arn="cluster",
@@ -25,21 +31,21 @@ def service(desired: int) -> Service:
     )
 
 
-def deployment() -> Deployment:
-    return Deployment(id=NEW, definition_arn="toy:2", created=0)
+def deployment() -> ServiceDeployment:
+    return ServiceDeployment(id=NEW, definition_arn="toy:2", created=0)
 
 
-def first(tasks: Sequence[Candidate], count: int) -> Sequence[Candidate]:
+def first(tasks: Sequence[TaskCandidate], count: int) -> Sequence[TaskCandidate]:
     return tasks[:count]
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> list[Candidate]:
-    found = []
+def situations(draw: st.DrawFn) -> list[TaskCandidate]:
+    candidates = []
     for number in range(draw(st.integers(0, 8))):
         state = draw(st.sampled_from(["new", "healthy", "unhealthy"]))
-        found.append(
-            Candidate(
+        candidates.append(
+            TaskCandidate(
                 id=str(number),
                 deployment_id=draw(st.sampled_from([NEW, OLD])),
                 is_healthy=state == "healthy",
@@ -47,51 +53,51 @@ def situations(draw: st.DrawFn) -> list[Candidate]:
                 is_protected=draw(st.booleans()),
             )
         )
-    return found
+    return candidates
 
 
 @given(st.integers(0, 5), situations())
-def test_a_release_or_a_scale_in_stops_no_protected_task(
-    desired: int, tasks: list[Candidate]
+def test_protected_tasks_are_not_stopped(
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
+    step = plan(service(desired), deployment(), tasks, 0, first)
     by_id = {task.id: task for task in tasks}
-    for task_id, reason in decided.stops:
+    for task_id, reason in step.stops:
         assert not by_id[task_id].is_protected or reason == "Task failed health checks"
 
 
 @given(st.integers(0, 5), situations())
-def test_no_more_run_than_the_maximum_allows(
-    desired: int, tasks: list[Candidate]
+def test_starts_stay_below_the_maximum_percent(
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
-    if decided.starts:
-        assert len(tasks) + decided.starts <= 2 * desired
+    step = plan(service(desired), deployment(), tasks, 0, first)
+    if step.starts:
+        assert len(tasks) + step.starts <= 2 * desired
 
 
 @given(st.integers(0, 5), situations())
-def test_a_healthy_task_goes_only_if_enough_others_are_well(
-    desired: int, tasks: list[Candidate]
+def test_healthy_tasks_stop_only_if_enough_others_are_healthy(
+    desired: int, tasks: list[TaskCandidate]
 ) -> None:
-    decided = plan(service(desired), deployment(), tasks, 0, first)
-    going = {task_id for task_id, _ in decided.stops}
+    step = plan(service(desired), deployment(), tasks, 0, first)
+    going = {task_id for task_id, _ in step.stops}
     well = [task for task in tasks if task.is_healthy]
     if any(task.id in going for task in well):
         assert sum(task.id not in going for task in well) >= desired
 
 
 @given(st.integers(0, 5), situations())
-def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None:
+def test_deployment_always_completes(desired: int, tasks: list[TaskCandidate]) -> None:
     """With tasks that turn healthy and protections that end, the release completes."""
-    asked, release = service(desired), deployment()
+    desired_service, release = service(desired), deployment()
     number = 100
     for _ in range(40):
-        decided = plan(asked, release, tasks, 0, first)
-        if decided.is_complete:
+        step = plan(desired_service, release, tasks, 0, first)
+        if step.is_complete:
             break
-        going = {task_id for task_id, _ in decided.stops}
+        going = {task_id for task_id, _ in step.stops}
         tasks = [
-            Candidate(
+            TaskCandidate(
                 id=task.id,
                 deployment_id=task.deployment_id,
                 is_healthy=not task.is_unhealthy,
@@ -101,10 +107,10 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None
             for task in tasks
             if task.id not in going
         ]
-        for _ in range(decided.starts):
+        for _ in range(step.starts):
             number += 1
             tasks.append(
-                Candidate(
+                TaskCandidate(
                     id=str(number),
                     deployment_id=NEW,
                     is_healthy=False,
@@ -112,11 +118,11 @@ def test_it_always_comes_to_an_end(desired: int, tasks: list[Candidate]) -> None
                     is_protected=False,
                 )
             )
-    assert decided.is_complete
+    assert step.is_complete
     assert [task.deployment_id for task in tasks] == [NEW] * desired
 
 
-def test_failures_in_a_row_pause_and_then_fail_the_deployment() -> None:
+def test_repeated_failures_fail_the_deployment() -> None:
     release = deployment()
     assert not count_failure(service(1), release, 100)
     assert release.next_start == 100  # the first failure is not waited for
@@ -125,8 +131,8 @@ def test_failures_in_a_row_pause_and_then_fail_the_deployment() -> None:
     assert count_failure(service(1), release, 100)
 
 
-def test_a_completed_deployment_does_not_fail_any_more() -> None:
+def test_completed_deployment_does_not_fail() -> None:
     release = deployment()
-    release.rollout = Rollout.COMPLETED
+    release.rollout = RolloutState.COMPLETED
     assert not any(count_failure(service(1), release, 0) for _ in range(20))
     assert release.next_start == 60  # and its pauses have an end

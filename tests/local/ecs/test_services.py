@@ -1,4 +1,4 @@
-"""Services: counts, releases and what becomes of a bad one."""
+"""Services: desired counts, deployments, failures and rollback."""
 
 # ruff: noqa: S108 - paths of the container, each task has its own
 
@@ -11,30 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs import Agent
-from local.ecs.model import Container, HealthCheck
-from local.ecs.scheduler import Rollout
-from tests.local.ecs.fakes import (
-    FOREVER,
-    FakeEmulator,
-    arn,
-    script,
-    settings,
-    tasks,
-    until,
-)
+from local.ecs import EcsAgent
+from local.ecs.model import ContainerHealthCheck
+from local.ecs.scheduler import RolloutState
+from tests.local.ecs.fakes import FakeEmulator, app, arn, settings, tasks, until
 
 pytestmark = pytest.mark.slow
 
-STEADY = Container(name="app", command=script(FOREVER))
+STEADY = app()
 
 
-def releases(agent: Agent) -> list[str]:
+def releases(agent: EcsAgent) -> list[str]:
     return [task.definition.revision for task in tasks(agent)]
 
 
-def test_a_service_follows_its_desired_count(
-    agent: Agent, emulator: FakeEmulator
+def test_service_follows_its_desired_count(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.serve(emulator.define(1, STEADY), 1)
     until(lambda: len(tasks(agent)) == 1)
@@ -48,10 +40,10 @@ def test_a_service_follows_its_desired_count(
     }
 
 
-def test_a_killed_container_is_replaced(agent: Agent, emulator: FakeEmulator) -> None:
+def test_killed_container_is_replaced(agent: EcsAgent, emulator: FakeEmulator) -> None:
     emulator.serve(emulator.define(1, STEADY))
     first = until(lambda: tasks(agent))[0]
-    row = until(lambda: next((r for r in agent.rows() if r.pids), None))
+    row = until(lambda: next((r for r in agent.task_rows() if r.pids), None))
     os.kill(row.pids[0], signal.SIGKILL)
     until(lambda: first.is_over)
     assert first.containers[0].exit_code == 137
@@ -59,121 +51,117 @@ def test_a_killed_container_is_replaced(agent: Agent, emulator: FakeEmulator) ->
     assert second.id != first.id
 
 
-def test_protected_tasks_are_not_chosen_on_scale_in(
-    agent: Agent, emulator: FakeEmulator
+def test_protected_tasks_survive_a_scale_in(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.serve(emulator.define(1, STEADY), 4)
     until(lambda: len(tasks(agent)) == 4)
-    kept = tasks(agent)[:2]
-    for task in kept:
-        agent.protect(task, is_wanted=True, minutes=5)
+    protected = tasks(agent)[:2]
+    for task in protected:
+        agent.registry.protect(task, is_enabled=True, minutes=5)
     emulator.scale(2)
     until(lambda: len(tasks(agent)) == 2)
-    assert tasks(agent) == kept
+    assert tasks(agent) == protected
 
 
-def test_a_release_starts_the_new_before_it_stops_the_old(
-    agent: Agent, emulator: FakeEmulator
+def test_deployment_starts_new_tasks_before_it_stops_old_ones(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    check = HealthCheck(
+    check = ContainerHealthCheck(
         command=("CMD-SHELL", "test -e /tmp/ready"), interval=0.05, start_period=60
     )
-    slow = Container(name="app", command=script(FOREVER), health=check)
+    slow = app(health=check)
     emulator.serve(emulator.define(1, STEADY), 2)
     until(agent.is_steady)
     emulator.serve(emulator.define(2, slow), 2)
     until(lambda: sorted(releases(agent)) == ["1", "1", "2", "2"])
     assert not agent.is_steady()
     for task in tasks(agent):
-        task.place.folders.outside("/tmp/ready").touch()
+        task.sandbox.folders.outside("/tmp/ready").touch()
     until(lambda: releases(agent) == ["2", "2"])
     until(agent.is_steady)
 
 
-def test_a_release_waits_for_protected_tasks(
-    agent: Agent, emulator: FakeEmulator
+def test_deployment_waits_for_protected_tasks(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     emulator.serve(emulator.define(1, STEADY), 1)
     old = until(lambda: tasks(agent))[0]
-    agent.protect(old, is_wanted=True, minutes=5)
+    agent.registry.protect(old, is_enabled=True, minutes=5)
     emulator.serve(emulator.define(2, STEADY), 1)
     until(lambda: sorted(releases(agent)) == ["1", "2"])
     assert not agent.is_steady()
-    agent.protect(old, is_wanted=False, minutes=None)
+    agent.registry.protect(old, is_enabled=False, minutes=None)
     until(agent.is_steady)
     assert releases(agent) == ["2"]
 
 
 @pytest.fixture
-def patient(emulator: FakeEmulator, tmp_path: Path) -> Iterator[Agent]:
-    """Give an agent that takes nothing for well that a busy machine is slow to end."""
-    with Agent(settings(tmp_path, settled_seconds=4), emulator=emulator) as made:
-        yield made
+def patient(emulator: FakeEmulator, tmp_path: Path) -> Iterator[EcsAgent]:
+    """Give an agent for tasks that a busy machine is slow to end."""
+    with EcsAgent(settings(tmp_path, settled_seconds=4), emulator=emulator) as agent:
+        yield agent
 
 
-def test_a_release_that_never_starts_is_rolled_back(
-    patient: Agent, emulator: FakeEmulator
+def test_failed_deployment_is_rolled_back(
+    patient: EcsAgent, emulator: FakeEmulator
 ) -> None:
     agent = patient
     emulator.serve(emulator.define(1, STEADY), 1, has_breaker=True)
     until(agent.is_steady)
     old = tasks(agent)[0]
-    broken = Container(name="app", command=script("import sys; sys.exit(1)"))
+    broken = app("import sys; sys.exit(1)")
     emulator.serve(emulator.define(2, broken), 1, has_breaker=True)
-    kept = next(iter(agent.services.kept.values()))
-    until(lambda: any("rolling back" in text for _, text in kept.events), 60)
-    until(lambda: emulator.asked["web"].definition_arn == arn(1))
+    state = next(iter(agent.registry.services.values()))
+    until(lambda: any("rolling back" in text for _, text in state.events), 60)
+    until(lambda: emulator.desired_services["web"].definition_arn == arn(1))
     until(agent.is_steady)
-    # The task of the last good release went on all the time.
+    # The task of the last completed deployment kept running.
     assert tasks(agent) == [old]
     failed = tasks(agent, "STOPPED")
     assert len(failed) == 3
     assert {task.definition.revision for task in failed} == {"2"}
 
 
-def test_without_a_last_good_release_a_failed_one_just_stops(
-    patient: Agent, emulator: FakeEmulator
+def test_failed_first_deployment_stops(
+    patient: EcsAgent, emulator: FakeEmulator
 ) -> None:
     agent = patient
-    broken = Container(name="app", command=script("import sys; sys.exit(1)"))
+    broken = app("import sys; sys.exit(1)")
     emulator.serve(emulator.define(1, broken), 1, has_breaker=True)
-    kept = until(lambda: list(agent.services.kept.values()))[0]
-    until(lambda: kept.primary.rollout is Rollout.FAILED, 60)
+    state = until(lambda: list(agent.registry.services.values()))[0]
+    until(lambda: state.primary.rollout is RolloutState.FAILED, 60)
     assert len(tasks(agent, "STOPPED")) == 3
 
 
-def test_an_unhealthy_task_stays_until_its_replacement_is_well(
-    agent: Agent, emulator: FakeEmulator
+def test_unhealthy_task_runs_until_its_replacement_is_healthy(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    check = HealthCheck(
+    check = ContainerHealthCheck(
         command=("CMD-SHELL", "test -e /tmp/well"),
         interval=0.05,
         retries=2,
         start_period=30,
     )
-    emulator.serve(
-        emulator.define(1, Container(name="app", command=script(FOREVER), health=check))
-    )
+    emulator.serve(emulator.define(1, app(health=check)))
     first = until(lambda: tasks(agent))[0]
-    well = first.place.folders.outside("/tmp/well")
+    well = first.sandbox.folders.outside("/tmp/well")
     well.touch()
     until(lambda: first.is_healthy)
-    checkup = first.containers[0].checkup
-    assert checkup is not None
-    checkup._started -= 60
+    checker = first.containers[0].checker
+    assert checker is not None
+    checker._started -= 60
     well.unlink()
-    second = until(lambda: [one for one in tasks(agent) if one is not first])[0]
-    assert first.is_wanted
-    second.place.folders.outside("/tmp/well").touch()
+    second = until(lambda: [task for task in tasks(agent) if task is not first])[0]
+    assert first.should_run
+    second.sandbox.folders.outside("/tmp/well").touch()
     until(lambda: first.is_over)
     assert first.stopped_reason == "Task failed container health checks"
     assert second.is_healthy
 
 
-def test_a_deleted_service_takes_its_tasks_along(
-    agent: Agent, emulator: FakeEmulator
-) -> None:
+def test_deleted_services_tasks_stop(agent: EcsAgent, emulator: FakeEmulator) -> None:
     emulator.serve(emulator.define(1, STEADY), 2)
     until(lambda: len(tasks(agent)) == 2)
-    emulator.asked.clear()
+    emulator.desired_services.clear()
     until(lambda: len(tasks(agent, "STOPPED")) == 2)

@@ -1,4 +1,4 @@
-"""What a task is served from inside: metadata, credentials, protection."""
+"""The task metadata server: metadata, credentials, protection."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 import pytest
 
-from local.ecs import Agent
-from local.ecs.model import Container
-from local.ecs.policy import Permissions
-from local.ecs.task import Task
+from local.ecs import EcsAgent
+from local.ecs.policy import RolePermissions
+from local.ecs.task import EcsTask
 from tests.local.ecs.fakes import (
-    FOREVER,
     TASK_ROLE,
     FakeEmulator,
-    run_once,
-    script,
+    app,
+    ended,
+    log_of,
+    run,
+    run_again,
     tasks,
     until,
 )
 
 pytestmark = pytest.mark.slow
 
-STEADY = Container(name="app", command=script(FOREVER))
+STEADY = app()
 
 
 def ask(url: str, method: str = "GET", body: object = None) -> tuple[int, Any]:
@@ -38,88 +39,88 @@ def ask(url: str, method: str = "GET", body: object = None) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def protection(agent: Agent, task: Task, body: object = None) -> tuple[int, Any]:
-    url = f"{agent._endpoint.url}/api/{task.token}/task-protection/v1/state"
+def protection(agent: EcsAgent, task: EcsTask, body: object = None) -> tuple[int, Any]:
+    url = f"{agent.host.metadata_url}/api/{task.token}/task-protection/v1/state"
     return ask(url, "GET" if body is None else "PUT", body)
 
 
-def of_service(agent: Agent, emulator: FakeEmulator, count: int = 1) -> list[Task]:
+def of_service(
+    agent: EcsAgent, emulator: FakeEmulator, count: int = 1
+) -> list[EcsTask]:
     emulator.serve(emulator.define(1, STEADY), count)
     until(lambda: len(tasks(agent)) == count)
     return tasks(agent)
 
 
-def test_a_container_reads_its_own_metadata(
-    agent: Agent, emulator: FakeEmulator
+def test_metadata_describes_container_and_task(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    told = script(
+    command = (
         "import json, os, urllib.request as web\n"
         "at = os.environ['ECS_CONTAINER_METADATA_URI_V4']\n"
         "print(json.dumps([json.load(web.urlopen(at + end))"
         " for end in ('', '/task')]))"
     )
-    task = run_once(agent, emulator.define(1, Container(name="app", command=told)))
-    until(lambda: task.is_over)
-    one, whole = json.loads(task.containers[0].stream.path.read_text())
-    assert one["Name"] == "app"
-    assert one["Networks"][0]["IPv4Addresses"] == [task.place.address]
-    assert whole["TaskARN"] == task.arn
-    assert (whole["Family"], whole["Revision"]) == ("toy", "1")
+    task = run(agent, emulator, app(command))
+    ended(task)
+    container, task_document = json.loads(log_of(task))
+    assert container["Name"] == "app"
+    assert container["Networks"][0]["IPv4Addresses"] == [task.sandbox.address]
+    assert task_document["TaskARN"] == task.arn
+    assert (task_document["Family"], task_document["Revision"]) == ("toy", "1")
 
 
 def test_credentials_are_those_of_the_task_role(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    told = script(
+    command = (
         "import os, urllib.request as web\n"
         "at = os.environ['AWS_CONTAINER_CREDENTIALS_FULL_URI']\n"
         "print(web.urlopen(at).read().decode())"
     )
-    definition = emulator.define(1, Container(name="app", command=told), roles=True)
-    task = run_once(agent, definition)
-    until(lambda: task.is_over)
-    found = json.loads(task.containers[0].stream.path.read_text())
-    assert found["RoleArn"] == TASK_ROLE
-    session = agent.sessions.whose(found["AccessKeyId"], found["Token"])
+    definition = emulator.define(1, app(command), roles=True)
+    task = run_again(agent, definition)
+    ended(task)
+    answer = json.loads(log_of(task))
+    assert answer["RoleArn"] == TASK_ROLE
+    session = agent.credentials.of_key(answer["AccessKeyId"], answer["Token"])
     assert session is not None
     assert session.role_arn == TASK_ROLE
 
 
-def test_a_task_protects_itself_and_lets_go(
-    agent: Agent, emulator: FakeEmulator
-) -> None:
+def test_protection_is_set_and_ended(agent: EcsAgent, emulator: FakeEmulator) -> None:
     (task,) = of_service(agent, emulator)
-    status, found = protection(agent, task, {"ProtectionEnabled": True})
+    status, answer = protection(agent, task, {"ProtectionEnabled": True})
     assert status == 200
-    assert found["protection"]["ProtectionEnabled"] is True
-    assert found["protection"]["TaskArn"] == task.arn
-    assert found["protection"]["ExpirationDate"].endswith("Z")
-    assert protection(agent, task) == (status, found)
-    _, found = protection(agent, task, {"ProtectionEnabled": False})
-    assert found == {"protection": {"ProtectionEnabled": False, "TaskArn": task.arn}}
+    assert answer["protection"]["ProtectionEnabled"] is True
+    assert answer["protection"]["TaskArn"] == task.arn
+    assert answer["protection"]["ExpirationDate"].endswith("Z")
+    assert protection(agent, task) == (status, answer)
+    _, answer = protection(agent, task, {"ProtectionEnabled": False})
+    assert answer == {"protection": {"ProtectionEnabled": False, "TaskArn": task.arn}}
 
 
-def test_a_task_of_no_service_is_told_that_it_is_not_valid(
-    agent: Agent, emulator: FakeEmulator
+def test_protection_needs_a_task_of_a_service(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    task = run_once(agent, emulator.define(1, STEADY))
-    # ECS refuses, the agent of ECS understood: hence status 200.
-    status, found = protection(agent, task, {"ProtectionEnabled": True})
-    assert (status, found["failure"]["Reason"]) == (200, "TASK_NOT_VALID")
+    task = run(agent, emulator, STEADY)
+    # Status 200: the agent understood the request, ECS refuses it.
+    status, answer = protection(agent, task, {"ProtectionEnabled": True})
+    assert (status, answer["failure"]["Reason"]) == (200, "TASK_NOT_VALID")
 
 
-def test_too_many_protected_tasks_block_the_deployment(
-    agent: Agent, emulator: FakeEmulator
+def test_protection_is_blocked_above_the_desired_count(
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
     both = of_service(agent, emulator, 2)
     for task in both:
         protection(agent, task, {"ProtectionEnabled": True})
     emulator.scale(1)
-    kept = next(iter(agent.services.kept.values()))
-    until(lambda: kept.service.desired == 1)
+    state = next(iter(agent.registry.services.values()))
+    until(lambda: state.service.desired == 1)
     for body in ({"ProtectionEnabled": True}, {"ProtectionEnabled": False}):
-        _, found = protection(agent, both[0], body)
-        assert found["failure"]["Reason"] == "DEPLOYMENT_BLOCKED"
+        _, answer = protection(agent, both[0], body)
+        assert answer["failure"]["Reason"] == "DEPLOYMENT_BLOCKED"
     assert tasks(agent) == both
 
 
@@ -134,25 +135,25 @@ def test_too_many_protected_tasks_block_the_deployment(
     ],
 )
 def test_a_request_that_cannot_be_meant_is_refused(
-    agent: Agent, emulator: FakeEmulator, body: object
+    agent: EcsAgent, emulator: FakeEmulator, body: object
 ) -> None:
     (task,) = of_service(agent, emulator)
-    status, found = protection(agent, task, body)
-    assert (status, found["error"]["Code"]) == (400, "InvalidParameterException")
+    status, answer = protection(agent, task, body)
+    assert (status, answer["error"]["Code"]) == (400, "InvalidParameterException")
 
 
 def test_a_role_without_the_right_cannot_protect(
-    agent: Agent, emulator: FakeEmulator
+    agent: EcsAgent, emulator: FakeEmulator
 ) -> None:
-    emulator.roles[TASK_ROLE] = Permissions(())
+    emulator.roles[TASK_ROLE] = RolePermissions(())
     (task,) = of_service(agent, emulator)
-    status, found = protection(agent, task, {"ProtectionEnabled": True})
-    assert (status, found["error"]["Code"]) == (400, "AccessDeniedException")
+    status, answer = protection(agent, task, {"ProtectionEnabled": True})
+    assert (status, answer["error"]["Code"]) == (400, "AccessDeniedException")
     assert "ecs:UpdateTaskProtection" in agent.roles.refused[0]
 
 
-def test_another_tasks_token_is_needed_to_speak_for_it(agent: Agent) -> None:
-    url = agent._endpoint.url
+def test_another_tasks_token_is_needed_to_speak_for_it(agent: EcsAgent) -> None:
+    url = agent.host.metadata_url
     assert ask(f"{url}/v2/credentials/guessed")[0] == 404
     assert ask(f"{url}/api/guessed/task-protection/v1/state")[0] == 404
     assert ask(f"{url}/v4/guessed")[0] == 404

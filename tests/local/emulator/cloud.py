@@ -1,4 +1,4 @@
-"""An emulator as a test uses it: templates in, outcomes out."""
+"""A client of the emulator for tests: creates stacks and waits for their outcome."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.emulator.process import ClientOptions, Emulator
+from local.emulator.process import ClientOptions, EmulatorProcess
 
-PATIENCE = 20.0
+PATIENCE = 120.0
+"""Seconds; for a busy machine."""
 IAM = ("CAPABILITY_NAMED_IAM",)
 
 
@@ -32,7 +33,7 @@ def quickest(action: Callable[[int], object], *, limit: float, tries: int = 3) -
 
 @dataclass(frozen=True)
 class Stack:
-    """How a stack is now."""
+    """A stack and its status."""
 
     id: str
     name: str
@@ -41,9 +42,9 @@ class Stack:
 
 
 class Cloud:
-    """What a test does to the emulator, by the calls that delivery makes, too."""
+    """Calls of a test to the emulator."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: EmulatorProcess) -> None:
         self.emulator = emulator
         self.options: ClientOptions = emulator.client_options
         self.bucket = f"templates-{uuid.uuid4().hex[:12]}"
@@ -57,7 +58,7 @@ class Cloud:
         return boto3.client(service, **{**self.options, **more}, config=settings)
 
     def publish(self, template: Mapping[str, Any], key: str = "") -> str:
-        """Put a template where a nested stack can have it; return its URL."""
+        """Upload a template; return its URL."""
         key = key or f"{uuid.uuid4().hex}.json"
         self.s3.put_object(
             Bucket=self.bucket, Key=key, Body=json.dumps(template).encode()
@@ -67,19 +68,19 @@ class Cloud:
     def create(
         self, template: Mapping[str, Any], name: str = "", **parameters: str
     ) -> Stack:
-        """Create a stack and wait for the end of it."""
-        made = self.cloudformation.create_stack(
+        """Create a stack and wait until it is settled."""
+        answer = self.cloudformation.create_stack(
             StackName=name or f"test-{uuid.uuid4().hex[:8]}",
             TemplateURL=self.publish(template),
             Parameters=_parameters(parameters),
             Capabilities=IAM,
         )
-        return self.settled(made["StackId"])
+        return self.settled(answer["StackId"])
 
     def update(
         self, stack: Stack, template: Mapping[str, Any], **parameters: str
     ) -> Stack:
-        """Update a stack and wait for the end of it."""
+        """Update a stack and wait until it is settled."""
         self.cloudformation.update_stack(
             StackName=stack.name,
             TemplateURL=self.publish(template),
@@ -89,26 +90,26 @@ class Cloud:
         return self.settled(stack.id)
 
     def delete(self, stack: Stack) -> Stack:
-        """Delete a stack and wait for the end of it."""
+        """Delete a stack and wait until it is settled."""
         self.cloudformation.delete_stack(StackName=stack.name)
         return self.settled(stack.id)
 
     def settled(self, stack_id: str) -> Stack:
-        """Return a stack when nothing is going on in it."""
+        """Wait until no operation runs in a stack; return it."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            (seen,) = self.cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
-            if not seen["StackStatus"].endswith("_IN_PROGRESS"):
+            (stack,) = self.cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
+            if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 return Stack(
-                    id=seen["StackId"],
-                    name=seen["StackName"],
-                    status=seen["StackStatus"],
+                    id=stack["StackId"],
+                    name=stack["StackName"],
+                    status=stack["StackStatus"],
                     outputs={
                         output["OutputKey"]: output["OutputValue"]
-                        for output in seen.get("Outputs", ())
+                        for output in stack.get("Outputs", ())
                     },
                 )
-            assert time.monotonic() < deadline, seen["StackStatus"]
+            assert time.monotonic() < deadline, stack["StackStatus"]
             time.sleep(0.01)
 
     def events(self, stack_id: str) -> list[dict[str, Any]]:
@@ -147,7 +148,8 @@ class Cloud:
         }
 
 
-def _parameters(given: Mapping[str, str]) -> list[dict[str, str]]:
+def _parameters(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [
-        {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+        {"ParameterKey": name, "ParameterValue": value}
+        for name, value in values.items()
     ]

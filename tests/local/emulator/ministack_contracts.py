@@ -1,7 +1,7 @@
-"""What we rely on, for every resource type that a compiled template contains.
+"""The required behaviour of every resource type that a compiled template contains.
 
-One row a type: how it is made, what Ref and GetAtt give, what a change does, and what
-it is here. A type that a template uses and this table lacks fails a test.
+One row per type: its properties, the form of Ref and GetAtt, the effect of a change,
+and its kind. A type that a template uses and this table lacks fails a test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["real", "emulated", "stand-in"]
+Kind = Literal["real", "emulated", "stub"]
 
 NAME = r"[A-Za-z][\w.-]*"
 ARN = r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:.+"
@@ -39,23 +39,23 @@ def policy(action: str, principal: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a type does between its creation and its end."""
+    """The required behaviour of a resource type."""
 
-    kind: Kind
+    kind: Kind = "emulated"
     properties: Mapping[str, Any] = field(default_factory=dict)
     change: Mapping[str, Any]
-    """Properties that an update gives anew."""
+    """Properties that an update changes."""
     ref: str = NAME
     attributes: Mapping[str, str] = field(default_factory=dict)
     replaces: bool = False
-    """Whether the change makes a new resource, with a new Ref."""
+    """Whether the change replaces the resource."""
 
 
 TAGS = {"Tags": [{"Key": "colour", "Value": "blue"}]}
 IMAGE = "apache/airflow:3.3.2-python3.12"
 CONTAINER = {"Name": "main", "Image": IMAGE, "Essential": True}
 TEMPLATE_URL = "https://published/"
-"""Stands for the address of a template that is there."""
+"""Placeholder for the URL of an existing template."""
 TWO_SUBNETS = [ref("SubnetA"), ref("SubnetB")]
 RULE = {"IpProtocol": "tcp", "FromPort": "443", "ToPort": "443"}
 
@@ -91,9 +91,7 @@ SUPPORT: Mapping[str, Mapping[str, Any]] = {
     "Role": {
         "Type": "AWS::IAM::Role",
         "Properties": {
-            "AssumeRolePolicyDocument": policy(
-                "sts:AssumeRole", "lambda.amazonaws.com"
-            ),
+            "AssumeRolePolicyDocument": policy("sts:AssumeRole", "lambda.amazonaws.com")
         },
     },
     "Topic": {"Type": "AWS::SNS::Topic"},
@@ -106,10 +104,7 @@ SUPPORT: Mapping[str, Mapping[str, Any]] = {
     },
     "DatabaseSubnets": {
         "Type": "AWS::RDS::DBSubnetGroup",
-        "Properties": {
-            "DBSubnetGroupDescription": "Data",
-            "SubnetIds": TWO_SUBNETS,
-        },
+        "Properties": {"DBSubnetGroupDescription": "Data", "SubnetIds": TWO_SUBNETS},
     },
     "Database": {
         "Type": "AWS::RDS::DBCluster",
@@ -210,13 +205,13 @@ SUPPORT: Mapping[str, Mapping[str, Any]] = {
 
 CONTRACTS: Mapping[str, Contract] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["Scalable"]["Properties"],
         ref=r"service/cluster/service\|ecs:service:DesiredCount\|ecs",
         change={"MaxCapacity": "5"},
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PolicyName": "step",
             "PolicyType": "StepScaling",
@@ -228,7 +223,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"StepScalingPolicyConfiguration": {"AdjustmentType": "ExactCapacity"}},
     ),
     "AWS::Backup::BackupPlan": Contract(
-        kind="emulated",
         properties=SUPPORT["Plan"]["Properties"],
         ref=r"[0-9a-f-]{36}",
         change={
@@ -241,7 +235,7 @@ CONTRACTS: Mapping[str, Contract] = {
         },
     ),
     "AWS::Backup::BackupSelection": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "BackupPlanId": ref("Plan"),
             "BackupSelection": {
@@ -259,12 +253,10 @@ CONTRACTS: Mapping[str, Contract] = {
         replaces=True,
     ),
     "AWS::Backup::BackupVault": Contract(
-        kind="emulated",
         properties=SUPPORT["Vault"]["Properties"],
         change={"BackupVaultTags": {"colour": "blue"}},
     ),
     "AWS::CloudWatch::Alarm": Contract(
-        kind="emulated",
         properties={
             "Namespace": "Airflow",
             "MetricName": "Deficit",
@@ -278,19 +270,16 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Threshold": "1"},
     ),
     "AWS::CloudWatch::Dashboard": Contract(
-        kind="emulated",
         properties={"DashboardBody": '{"widgets": []}'},
         change={"DashboardBody": '{"widgets": [], "start": "-PT6H"}'},
     ),
     "AWS::EC2::EIP": Contract(
-        kind="emulated",
         properties={"Domain": "vpc"},
         ref=r"\d+\.\d+\.\d+\.\d+",
         attributes={"AllocationId": r"eipalloc-[0-9a-f]+"},
         change=TAGS,
     ),
     "AWS::EC2::FlowLog": Contract(
-        kind="emulated",
         properties={
             "ResourceId": ref("Vpc"),
             "ResourceType": "VPC",
@@ -302,11 +291,8 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"TrafficType": "REJECT"},
         replaces=True,
     ),
-    "AWS::EC2::InternetGateway": Contract(
-        kind="emulated", ref=r"igw-[0-9a-f]+", change=TAGS
-    ),
+    "AWS::EC2::InternetGateway": Contract(ref=r"igw-[0-9a-f]+", change=TAGS),
     "AWS::EC2::NatGateway": Contract(
-        kind="emulated",
         properties={
             "AllocationId": att("Address", "AllocationId"),
             "SubnetId": ref("SubnetA"),
@@ -315,7 +301,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change=TAGS,
     ),
     "AWS::EC2::Route": Contract(
-        kind="emulated",
         properties={
             "RouteTableId": ref("Routes"),
             "DestinationCidrBlock": "0.0.0.0/0",
@@ -326,20 +311,17 @@ CONTRACTS: Mapping[str, Contract] = {
         replaces=True,
     ),
     "AWS::EC2::RouteTable": Contract(
-        kind="emulated",
         properties={"VpcId": ref("Vpc")},
         ref=r"rtb-[0-9a-f]+",
         change=TAGS,
     ),
     "AWS::EC2::SecurityGroup": Contract(
-        kind="emulated",
         properties=SUPPORT["Group"]["Properties"],
         ref=r"sg-[0-9a-f]+",
         attributes={"GroupId": r"sg-[0-9a-f]+"},
         change=TAGS,
     ),
     "AWS::EC2::SecurityGroupEgress": Contract(
-        kind="emulated",
         properties={
             "GroupId": ref("Group"),
             "DestinationSecurityGroupId": ref("Peer"),
@@ -349,7 +331,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Why it is open"},
     ),
     "AWS::EC2::SecurityGroupIngress": Contract(
-        kind="emulated",
         properties={
             "GroupId": ref("Group"),
             "SourceSecurityGroupId": ref("Peer"),
@@ -360,26 +341,22 @@ CONTRACTS: Mapping[str, Contract] = {
         replaces=True,
     ),
     "AWS::EC2::Subnet": Contract(
-        kind="emulated",
         properties=SUPPORT["SubnetA"]["Properties"],
         ref=r"subnet-[0-9a-f]+",
         change=TAGS,
     ),
     "AWS::EC2::SubnetRouteTableAssociation": Contract(
-        kind="emulated",
         properties={"SubnetId": ref("SubnetA"), "RouteTableId": ref("Routes")},
         ref=r"rtbassoc-[0-9a-f]+",
         change={"SubnetId": ref("SubnetB")},
         replaces=True,
     ),
     "AWS::EC2::VPC": Contract(
-        kind="emulated",
         properties={"CidrBlock": "10.9.0.0/16"},
         ref=r"vpc-[0-9a-f]+",
         change={"EnableDnsSupport": "true"},
     ),
     "AWS::EC2::VPCEndpoint": Contract(
-        kind="emulated",
         properties={
             "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
             "VpcId": ref("Vpc"),
@@ -389,18 +366,15 @@ CONTRACTS: Mapping[str, Contract] = {
         change=TAGS,
     ),
     "AWS::EC2::VPCGatewayAttachment": Contract(
-        kind="emulated",
         properties={"VpcId": ref("Vpc"), "InternetGatewayId": ref("Gateway")},
         ref=r".+",
         change={},
     ),
     "AWS::ECS::Cluster": Contract(
-        kind="emulated",
         attributes={"Arn": ARN},
         change={"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]},
     ),
     "AWS::ECS::Service": Contract(
-        kind="emulated",
         properties={
             "Cluster": ref("Cluster"),
             "TaskDefinition": ref("Definition"),
@@ -411,14 +385,12 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"DesiredCount": "1"},
     ),
     "AWS::ECS::TaskDefinition": Contract(
-        kind="emulated",
         properties={"ContainerDefinitions": [CONTAINER], "Cpu": "256"},
         ref=ARN + r":1",
         change={"Cpu": "512"},
         replaces=True,
     ),
     "AWS::ElastiCache::ParameterGroup": Contract(
-        kind="emulated",
         properties={
             "CacheParameterGroupFamily": "valkey8",
             "Description": "Queues",
@@ -427,7 +399,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Queues of tasks"},
     ),
     "AWS::ElastiCache::ReplicationGroup": Contract(
-        kind="emulated",
         properties={
             "ReplicationGroupDescription": "Queues",
             "CacheNodeType": "cache.t4g.small",
@@ -439,17 +410,14 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"CacheNodeType": "cache.t4g.medium"},
     ),
     "AWS::ElastiCache::SubnetGroup": Contract(
-        kind="emulated",
         properties=SUPPORT["CacheSubnets"]["Properties"],
         change={"Description": "Caches"},
     ),
     "AWS::ElastiCache::User": Contract(
-        kind="emulated",
         properties=SUPPORT["User"]["Properties"],
         change={"AccessString": "on ~* +@all"},
     ),
     "AWS::ElastiCache::UserGroup": Contract(
-        kind="emulated",
         properties={
             "Engine": "valkey",
             "UserGroupId": {"Fn::Sub": "${AWS::StackName}-users"},
@@ -458,13 +426,11 @@ CONTRACTS: Mapping[str, Contract] = {
         change=TAGS,
     ),
     "AWS::ElasticLoadBalancingV2::Listener": Contract(
-        kind="emulated",
         properties=SUPPORT["Listener"]["Properties"],
         ref=ARN,
         change={"Port": "81"},
     ),
     "AWS::ElasticLoadBalancingV2::ListenerRule": Contract(
-        kind="emulated",
         properties={
             "ListenerArn": ref("Listener"),
             "Priority": "10",
@@ -477,7 +443,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Priority": "20"},
     ),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": Contract(
-        kind="emulated",
         properties={"Subnets": TWO_SUBNETS, "Scheme": "internal"},
         ref=ARN,
         attributes={
@@ -492,20 +457,17 @@ CONTRACTS: Mapping[str, Contract] = {
         },
     ),
     "AWS::ElasticLoadBalancingV2::TargetGroup": Contract(
-        kind="emulated",
         properties=SUPPORT["Targets"]["Properties"],
         ref=ARN,
         attributes={"TargetGroupFullName": r"targetgroup/.+/.+"},
         change={"HealthCheckPath": "/healthy"},
     ),
     "AWS::IAM::ManagedPolicy": Contract(
-        kind="emulated",
         properties={"PolicyDocument": policy("s3:ListAllMyBuckets")},
         ref=ARN,
         change={"PolicyDocument": policy("ec2:DescribeRegions")},
     ),
     "AWS::IAM::Role": Contract(
-        kind="emulated",
         properties=SUPPORT["Role"]["Properties"],
         attributes={"Arn": ARN},
         change={"Description": "What it is for"},
@@ -536,7 +498,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"RetentionInDays": "7"},
     ),
     "AWS::RDS::DBCluster": Contract(
-        kind="emulated",
         properties=SUPPORT["Database"]["Properties"],
         attributes={
             "DBClusterArn": ARN,
@@ -547,7 +508,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"BackupRetentionPeriod": "7"},
     ),
     "AWS::RDS::DBClusterParameterGroup": Contract(
-        kind="emulated",
         properties={
             "Description": "Ours",
             "Family": "aurora-postgresql16",
@@ -556,7 +516,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Parameters": {"log_statement": "none"}},
     ),
     "AWS::RDS::DBInstance": Contract(
-        kind="emulated",
         properties={
             "DBClusterIdentifier": ref("Database"),
             "DBInstanceClass": "db.serverless",
@@ -565,12 +524,11 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"PromotionTier": "1"},
     ),
     "AWS::RDS::DBSubnetGroup": Contract(
-        kind="emulated",
         properties=SUPPORT["DatabaseSubnets"]["Properties"],
         change={"DBSubnetGroupDescription": "Databases"},
     ),
     "AWS::RDS::EventSubscription": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "SnsTopicArn": ref("Topic"),
             "SourceType": "db-cluster",
@@ -579,7 +537,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"EventCategories": ["failure", "failover"]},
     ),
     "AWS::Route53::RecordSet": Contract(
-        kind="emulated",
         properties={
             "HostedZoneId": ref("Zone"),
             "Name": "airflow.example.com.",
@@ -596,7 +553,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"VersioningConfiguration": {"Status": "Enabled"}},
     ),
     "AWS::S3::BucketPolicy": Contract(
-        kind="emulated",
         properties={
             "Bucket": ref("Bucket"),
             "PolicyDocument": policy("s3:GetObject", "logs.amazonaws.com"),
@@ -605,7 +561,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"PolicyDocument": policy("s3:PutObject", "logs.amazonaws.com")},
     ),
     "AWS::SNS::Subscription": Contract(
-        kind="emulated",
         properties={
             "TopicArn": ref("Topic"),
             "Protocol": "email",
@@ -617,7 +572,6 @@ CONTRACTS: Mapping[str, Contract] = {
     ),
     "AWS::SNS::Topic": Contract(kind="real", ref=ARN, change={"DisplayName": "Alarms"}),
     "AWS::SNS::TopicPolicy": Contract(
-        kind="emulated",
         properties={
             "Topics": [ref("Topic")],
             "PolicyDocument": policy("sns:Publish", "events.amazonaws.com"),
@@ -632,13 +586,12 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "A login"},
     ),
     "AWS::ServiceCatalog::CloudFormationProduct": Contract(
-        kind="emulated",
         properties=SUPPORT["Product"]["Properties"],
         ref=r".+",
         change={"Description": "Airflow"},
     ),
     "AWS::ServiceCatalog::LaunchRoleConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -648,7 +601,7 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Launches"},
     ),
     "AWS::ServiceCatalog::LaunchTemplateConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -658,13 +611,13 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Rules"},
     ),
     "AWS::ServiceCatalog::Portfolio": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["Portfolio"]["Properties"],
         ref=r".+",
         change={"Description": "Data products"},
     ),
     "AWS::ServiceCatalog::PortfolioPrincipalAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "PrincipalARN": att("Role", "Arn"),
@@ -674,13 +627,13 @@ CONTRACTS: Mapping[str, Contract] = {
         change={},
     ),
     "AWS::ServiceCatalog::PortfolioProductAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"PortfolioId": ref("Portfolio"), "ProductId": ref("Product")},
         ref=r".+",
         change={},
     ),
     "AWS::ServiceCatalog::ResourceUpdateConstraint": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
@@ -690,26 +643,25 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Tags"},
     ),
     "AWS::ServiceCatalog::TagOption": Contract(
-        kind="stand-in",
+        kind="stub",
         properties=SUPPORT["TagOption"]["Properties"],
         ref=r".+",
         change={"Active": "false"},
     ),
     "AWS::ServiceCatalog::TagOptionAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ResourceId": ref("Portfolio"), "TagOptionId": ref("TagOption")},
         ref=r".+",
         change={},
     ),
     "AWS::ServiceDiscovery::HttpNamespace": Contract(
-        kind="emulated",
         properties={"Name": {"Ref": "AWS::StackName"}},
         ref=r"ns-\w+",
         attributes={"Arn": ARN},
         change={"Description": "Names of services"},
     ),
     "AWS::WAFv2::LoggingConfiguration": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={
             "ResourceArn": att("Acl", "Arn"),
             "LogDestinationConfigs": [att("Log", "Arn")],
@@ -718,22 +670,21 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"RedactedFields": [{"QueryString": {}}]},
     ),
     "AWS::WAFv2::WebACL": Contract(
-        kind="emulated",
         properties=SUPPORT["Acl"]["Properties"],
         ref=r".+\|.+\|REGIONAL",
         attributes={"Arn": ARN},
         change={"Description": "The web page"},
     ),
     "AWS::WAFv2::WebACLAssociation": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ResourceArn": ref("Balancer"), "WebACLArn": att("Acl", "Arn")},
         ref=r".+",
         change={},
     ),
     "Custom::Migration": Contract(
-        kind="stand-in",
+        kind="stub",
         properties={"ServiceToken": ref("Role"), "Version": "1"},
-        ref=r"It-stand-in-[0-9a-f]+",
+        ref=r"It-stub-[0-9a-f]+",
         change={"Version": "2"},
     ),
 }

@@ -1,4 +1,4 @@
-"""EC2 types made on the emulator's own EC2: what a stack makes, the API shows."""
+"""EC2 types: what a stack creates is shown by the EC2 API."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ def outputs(**named: Any) -> dict[str, Any]:
     return {name: {"Value": value} for name, value in named.items()}
 
 
-def test_rules_of_a_group_are_those_of_the_stack(cloud: Cloud) -> None:
+def test_security_group_rules_are_those_of_the_stack(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
 
     def rules(group: str) -> tuple[Any, Any]:
-        (seen,) = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
-        return seen["IpPermissions"], seen["IpPermissionsEgress"]
+        (group_description,) = ec2.describe_security_groups(GroupIds=[group])[
+            "SecurityGroups"
+        ]
+        return group_description["IpPermissions"], group_description[
+            "IpPermissionsEgress"
+        ]
 
     bare = {"Resources": VPC, "Outputs": outputs(Group=ref("Group"), Peer=ref("Peer"))}
     stack = cloud.create(bare)
@@ -60,7 +64,7 @@ def test_rules_of_a_group_are_those_of_the_stack(cloud: Cloud) -> None:
     assert rules(group) == before
 
 
-def test_a_rule_is_not_made_twice(cloud: Cloud) -> None:
+def test_duplicate_rule_is_refused(cloud: Cloud) -> None:
     twice = {"First": rule(IN, CidrIp="10.0.0.0/8")}
     twice["Second"] = {**twice["First"], "DependsOn": "First"}
     stack = cloud.create({"Resources": {**VPC, **twice}})
@@ -68,16 +72,14 @@ def test_a_rule_is_not_made_twice(cloud: Cloud) -> None:
     assert "already exists" in cloud.failures(stack.id)["Second"]
 
 
-def test_a_rule_of_no_group_is_refused(cloud: Cloud) -> None:
+def test_rule_of_an_unknown_group_is_refused(cloud: Cloud) -> None:
     lost = {**rule(IN, CidrIp="10.0.0.0/8")}
     lost["Properties"]["GroupId"] = "sg-0"
     stack = cloud.create({"Resources": {"Rule": lost}})
     assert "'sg-0' does not exist" in cloud.failures(stack.id)["Rule"]
 
 
-def test_a_internet_access_is_known_to_the_api_until_it_is_deleted(
-    cloud: Cloud,
-) -> None:
+def test_internet_access_is_known_to_the_api_until_it_is_deleted(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
     template = {
         "Resources": {
@@ -89,7 +91,7 @@ def test_a_internet_access_is_known_to_the_api_until_it_is_deleted(
                 "Properties": {
                     "AllocationId": att("Address", "AllocationId"),
                     "SubnetId": ref("SubnetA"),
-                    "Tags": [{"Key": "Name", "Value": "way out"}],
+                    "Tags": [{"Key": "Name", "Value": "internet access"}],
                 },
             },
             "FlowLog": {
@@ -113,20 +115,20 @@ def test_a_internet_access_is_known_to_the_api_until_it_is_deleted(
     (nat,) = ec2.describe_nat_gateways(NatGatewayIds=[stack.outputs["Nat"]])[
         "NatGateways"
     ]
-    assert nat["Tags"] == [{"Key": "Name", "Value": "way out"}]
+    assert nat["Tags"] == [{"Key": "Name", "Value": "internet access"}]
     assert nat["State"] == "available"
     assert address["AllocationId"].startswith("eipalloc-")
     flow_logs = ec2.describe_flow_logs(FlowLogIds=[stack.outputs["FlowLog"]])
     assert len(flow_logs["FlowLogs"]) == 1
 
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
-    left = {one["PublicIp"] for one in ec2.describe_addresses()["Addresses"]}
+    left = {address["PublicIp"] for address in ec2.describe_addresses()["Addresses"]}
     assert stack.outputs["Address"] not in left
     gone = ec2.describe_flow_logs(FlowLogIds=[stack.outputs["FlowLog"]])
     assert gone["FlowLogs"] == []
 
 
-def test_a_nat_gateway_needs_its_subnet_and_its_address(cloud: Cloud) -> None:
+def test_nat_gateway_needs_its_subnet_and_its_address(cloud: Cloud) -> None:
     properties = {"SubnetId": "subnet-0", "AllocationId": "eipalloc-0"}
     stack = cloud.create(
         {

@@ -1,4 +1,4 @@
-"""The emulator as a process: found again, told apart, ended, missed when it dies."""
+"""The emulator as a process: start, identification, stop and crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from local import processes
 from local.emulator import venv
-from local.emulator.process import HOST, Emulator
+from local.emulator.process import HOST, EmulatorProcess
 from local.errors import EmulatorError
 from tests.local.emulator.cloud import Cloud, quickest
 
@@ -24,20 +24,20 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 LONGEST_START = 3.0
-"""Seconds; what the issue promises."""
+"""Seconds."""
 
 TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
 ELSEWHERE = """
 import sys
 from pathlib import Path
-from local.emulator.process import Emulator
-print(Emulator(Path(sys.argv[1]), Path(sys.argv[2])).start().pid)
+from local.emulator.process import EmulatorProcess
+print(EmulatorProcess(Path(sys.argv[1]), Path(sys.argv[2])).start().pid)
 """
 
 
 def start_elsewhere(folder: Path) -> subprocess.Popen[str]:
-    """Start the emulator of a folder from a process of its own."""
+    """Start the emulator of a folder from another process."""
     return subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", ELSEWHERE, str(ROOT), str(folder)],
         cwd=ROOT,
@@ -46,15 +46,15 @@ def start_elsewhere(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def kill(emulator: Emulator) -> None:
-    found = emulator.running()
-    assert found is not None
-    os.kill(found.pid, signal.SIGKILL)
-    while processes.is_alive(found.pid, found.started):
+def kill(emulator: EmulatorProcess) -> None:
+    record = emulator.running()
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    while processes.is_alive(record.pid, record.started):
         time.sleep(0.01)
 
 
-def test_it_is_up_in_three_seconds(own_emulator: Emulator) -> None:
+def test_start_takes_three_seconds(own_emulator: EmulatorProcess) -> None:
     venv.python(ROOT, print)
 
     def start(_number: int) -> None:
@@ -64,8 +64,8 @@ def test_it_is_up_in_three_seconds(own_emulator: Emulator) -> None:
     assert quickest(start, limit=LONGEST_START) < LONGEST_START
 
 
-def test_it_listens_on_the_loopback_alone(own_emulator: Emulator) -> None:
-    """Its default is every interface, with an AWS that asks for no credentials."""
+def test_emulator_listens_on_the_loopback_alone(own_emulator: EmulatorProcess) -> None:
+    """MiniStack's default is every interface, without authentication."""
     running = own_emulator.start()
     table = Path("/proc/net/tcp")
     if table.exists():
@@ -86,12 +86,14 @@ def test_it_listens_on_the_loopback_alone(own_emulator: Emulator) -> None:
             socket.create_connection((str(address), running.port), timeout=1)
 
 
-def test_a_second_start_finds_the_first(own_emulator: Emulator) -> None:
+def test_second_start_finds_the_running_process(own_emulator: EmulatorProcess) -> None:
     first = own_emulator.start()
-    assert Emulator(ROOT, own_emulator.folder).start() == first
+    assert EmulatorProcess(ROOT, own_emulator.folder).start() == first
 
 
-def test_another_process_finds_it(own_emulator: Emulator) -> None:
+def test_other_processes_find_the_running_process(
+    own_emulator: EmulatorProcess,
+) -> None:
     with start_elsewhere(own_emulator.folder) as starter:
         pid, _ = starter.communicate()
     running = own_emulator.running()
@@ -101,22 +103,24 @@ def test_another_process_finds_it(own_emulator: Emulator) -> None:
     assert cloud.create(TOPIC).status == "CREATE_COMPLETE"
 
 
-def test_two_starters_at_once_start_one(own_emulator: Emulator) -> None:
+def test_concurrent_starts_start_one_process(own_emulator: EmulatorProcess) -> None:
     starters = [start_elsewhere(own_emulator.folder) for _ in range(2)]
     pids = {starter.communicate()[0] for starter in starters}
     assert len(pids) == 1
 
 
-def test_several_run_side_by_side(own_emulator: Emulator, tmp_path: Path) -> None:
-    with Emulator(ROOT, tmp_path / "other") as other:
+def test_emulators_run_side_by_side(
+    own_emulator: EmulatorProcess, tmp_path: Path
+) -> None:
+    with EmulatorProcess(ROOT, tmp_path / "other") as other:
         own_emulator.start()
         assert other.endpoint_url != own_emulator.endpoint_url
         Cloud(other).create(TOPIC, name="only-there")
-        seen = Cloud(own_emulator).cloudformation.describe_stacks()["Stacks"]
-        assert seen == []
+        stacks = Cloud(own_emulator).cloudformation.describe_stacks()["Stacks"]
+        assert stacks == []
 
 
-def test_what_it_holds_outlives_a_stop(own_emulator: Emulator) -> None:
+def test_state_survives_a_stop(own_emulator: EmulatorProcess) -> None:
     own_emulator.start()
     stack = Cloud(own_emulator).create(TOPIC)
     own_emulator.stop()
@@ -130,22 +134,24 @@ def test_what_it_holds_outlives_a_stop(own_emulator: Emulator) -> None:
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_killed_it_says_what_is_lost(own_emulator: Emulator) -> None:
-    """Saved state from before would be shown as if it were true."""
+def test_state_of_a_killed_process_is_reported_as_lost(
+    own_emulator: EmulatorProcess,
+) -> None:
+    """State saved before would be out of date."""
     own_emulator.start()
     Cloud(own_emulator).create(TOPIC, name="before")
     own_emulator.stop()
     own_emulator.start()
     kill(own_emulator)
 
-    again = Emulator(ROOT, own_emulator.folder)
+    again = EmulatorProcess(ROOT, own_emulator.folder)
     again.start()
 
     assert again.was_lost
     assert Cloud(again).cloudformation.describe_stacks()["Stacks"] == []
 
 
-def test_a_dead_one_is_a_clear_error(own_emulator: Emulator) -> None:
+def test_death_is_a_clear_error(own_emulator: EmulatorProcess) -> None:
     own_emulator.start()
     kill(own_emulator)
     with pytest.raises(EmulatorError, match="The emulator died; its log ends") as died:
@@ -153,43 +159,50 @@ def test_a_dead_one_is_a_clear_error(own_emulator: Emulator) -> None:
     assert "Run the command again" in died.value.problems[0].remedy
 
 
-def test_one_that_never_ran_is_another_error(own_emulator: Emulator) -> None:
+def test_emulator_that_never_ran_is_another_error(
+    own_emulator: EmulatorProcess,
+) -> None:
     with pytest.raises(EmulatorError, match="does not run"):
         _ = own_emulator.endpoint_url
 
 
-def test_a_process_of_the_same_id_is_not_taken_for_it(own_emulator: Emulator) -> None:
-    """IDs are given again; ours must never end somebody else's process."""
+@pytest.mark.parametrize("has_same_start", [False, True])
+def test_another_process_with_the_recorded_id_is_not_ended(
+    own_emulator: EmulatorProcess, *, has_same_start: bool
+) -> None:
+    """IDs are reused, and start times count from the boot of the machine."""
     own_emulator.start()
     kill(own_emulator)
     record = own_emulator.folder / "process.json"
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
     ) as other:
-        recorded = json.loads(record.read_text())
-        record.write_text(json.dumps({**recorded, "pid": other.pid}))
+        changed = {**json.loads(record.read_text()), "pid": other.pid}
+        if has_same_start:
+            changed["started"] = processes.started(other.pid)
+        record.write_text(json.dumps(changed))
         assert own_emulator.running() is None
         assert own_emulator.stop() is False
         assert other.poll() is None
         other.communicate(b"\n")
 
 
-def test_a_broken_record_is_no_record(own_emulator: Emulator) -> None:
+def test_broken_record_is_ignored(own_emulator: EmulatorProcess) -> None:
     own_emulator.folder.mkdir(parents=True)
     (own_emulator.folder / "process.json").write_text("{")
     assert own_emulator.running() is None
     assert own_emulator.start().pid
 
 
-def test_one_that_does_not_listen_to_reason_is_forced(own_emulator: Emulator) -> None:
+def test_process_that_ignores_sigterm_is_killed(own_emulator: EmulatorProcess) -> None:
     running = own_emulator.start()
     os.kill(running.pid, signal.SIGSTOP)
     processes.end(running.pid, running.started, grace=0.2)
     assert not processes.is_alive(running.pid, running.started)
 
 
-def test_why_it_did_not_start_is_told(
-    own_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_failed_start_shows_the_log(
+    own_emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(venv, "schemas", lambda: tmp_path / "nowhere")
     with pytest.raises(
@@ -199,8 +212,8 @@ def test_why_it_did_not_start_is_told(
     assert own_emulator.running() is None
 
 
-def test_it_is_given_none_of_the_callers_credentials(
-    own_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+def test_callers_credentials_are_not_inherited(
+    own_emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-caller")
     running = own_emulator.start()
@@ -209,21 +222,21 @@ def test_it_is_given_none_of_the_callers_credentials(
         assert b"of-the-caller" not in environ.read_bytes()
 
 
-def test_an_install_that_fails_says_what_pip_said(tmp_path: Path) -> None:
+def test_failed_installation_shows_the_output(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     for name in ("install.py", "uv.txt"):
         shutil.copy(ROOT / "requirements" / name, tmp_path / "requirements")
     (tmp_path / ".venv-uv").symlink_to(ROOT / ".venv-uv")
     (tmp_path / "requirements/emulator.txt").write_text("ministack==1.5.33\n")
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(EmulatorError, match="could not be installed") as failure:
-        venv.python(tmp_path, said.append)
+        venv.python(tmp_path, output.append)
     assert "hash" in failure.value.problems[0].what.lower()
-    assert any("Installing 1 pinned" in line for line in said)
+    assert any("Installing 1 pinned" in line for line in output)
 
 
-def test_what_is_installed_is_not_installed_again() -> None:
+def test_installed_packages_are_not_installed_again() -> None:
     venv.python(ROOT, print)
-    said: list[str] = []
-    venv.python(ROOT, said.append)
-    assert said == []
+    output: list[str] = []
+    venv.python(ROOT, output.append)
+    assert output == []

@@ -1,7 +1,7 @@
-"""A secret that a template generates holds no character that the template excludes.
+"""Generated secrets hold no character that the template excludes.
 
-The emulator once generated punctuation all the same, and Flower, whose logins are
-separated by commas, let nobody in with its own password.
+MiniStack ignored ExcludePunctuation, and Flower, whose logins are separated by commas,
+refused its own password.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pytest
 from tests.local.emulator.cloud import Cloud
 
 LENGTH = 400
-"""Long enough that a kind which may occur does."""
+"""Long enough that every character class occurs."""
 
 
-def generated(cloud: Cloud, **asked: Any) -> str:
-    properties = {"GenerateSecretString": {"PasswordLength": LENGTH, **asked}}
+def generated(cloud: Cloud, **options: Any) -> str:
+    properties = {"GenerateSecretString": {"PasswordLength": LENGTH, **options}}
     stack = cloud.create(
         {
             "Resources": {
@@ -44,7 +44,7 @@ def test_excluded_punctuation_does_not_occur(cloud: Cloud, switch: object) -> No
     assert text.isalnum()
 
 
-def test_it_does_not_occur_in_a_login_either(cloud: Cloud) -> None:
+def test_excluded_characters_do_not_occur_in_a_login(cloud: Cloud) -> None:
     text = generated(
         cloud,
         SecretStringTemplate='{"username": "flower"}',
@@ -58,7 +58,7 @@ def test_it_does_not_occur_in_a_login_either(cloud: Cloud) -> None:
     assert login["password"].isalpha()
 
 
-def test_what_is_not_excluded_occurs(cloud: Cloud) -> None:
+def test_other_characters_occur(cloud: Cloud) -> None:
     text = generated(cloud, ExcludePunctuation="false", ExcludeCharacters="a")
 
     assert set(text) & set(string.punctuation)

@@ -1,4 +1,4 @@
-"""The whole product on the emulator: launched, left alone, changed, destroyed."""
+"""The whole product on the emulator: create, update, roll back and delete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli import product as shipped
 from compiler.values import ASSET_BUCKET
 from compiler.wiring import Build
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from templates import parent
 from templates.airflow.pools import POOLS
 from tests.local.emulator.cloud import Cloud, Stack, quickest
@@ -30,11 +30,11 @@ STACK = "AWS::CloudFormation::Stack"
 
 LONGEST_LAUNCH = 5.0
 LONGEST_PLAN = 2.0
-"""Seconds; what the issue promises."""
+"""Seconds."""
 
 
 @pytest.fixture(scope="module")
-def pages(compiled: Mapping[str, str]) -> Mapping[str, str]:
+def templates(compiled: Mapping[str, str]) -> Mapping[str, str]:
     """Every template of the product, by file name."""
     return {path: text for path, text in compiled.items() if path != CATALOG}
 
@@ -46,13 +46,13 @@ def smaller() -> Mapping[str, str]:
     return {page.path: page.text() for page in product.walk()}
 
 
-def publish(cloud: Cloud, pages: Mapping[str, str]) -> str:
+def publish(cloud: Cloud, templates: Mapping[str, str]) -> str:
     """Publish everything under its content's digest; return the parent's URL."""
     asset = shipped.assets()["runtime"]
     key = f"{asset.sha256}.zip"
     cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=asset.content)
     urls: dict[str, str] = {}
-    for path, text in pages.items():
+    for path, text in templates.items():
         document = json.loads(
             text.replace(ASSET_BUCKET, cloud.bucket).replace(asset.path, key)
         )
@@ -66,27 +66,27 @@ def publish(cloud: Cloud, pages: Mapping[str, str]) -> str:
 
 
 def parameters(environment: str, **changes: str) -> list[dict[str, str]]:
-    chosen = json.loads((ROOT / "parameters" / f"{environment}.json").read_text())
+    document = json.loads((ROOT / "parameters" / f"{environment}.json").read_text())
     return [
         {"ParameterKey": name, "ParameterValue": value}
-        for name, value in {**chosen["Parameters"], **changes}.items()
+        for name, value in {**document["Parameters"], **changes}.items()
     ]
 
 
 def launch(cloud: Cloud, url: str, environment: str, name: str) -> Stack:
-    made = cloud.cloudformation.create_stack(
+    answer = cloud.cloudformation.create_stack(
         StackName=name,
         TemplateURL=url,
         Parameters=parameters(environment),
         Capabilities=["CAPABILITY_IAM"],
         Tags=[{"Key": "environment", "Value": environment}],
     )
-    return cloud.settled(made["StackId"])
+    return cloud.settled(answer["StackId"])
 
 
 def change(cloud: Cloud, stack: Stack, url: str, **changes: str) -> dict[str, Any]:
     """Make a change set; return it."""
-    made = cloud.cloudformation.create_change_set(
+    answer = cloud.cloudformation.create_change_set(
         StackName=stack.name,
         ChangeSetName=f"change-{time.monotonic_ns()}",
         TemplateURL=url,
@@ -94,10 +94,10 @@ def change(cloud: Cloud, stack: Stack, url: str, **changes: str) -> dict[str, An
         Capabilities=["CAPABILITY_IAM"],
         IncludeNestedStacks=True,
     )
-    seen: dict[str, Any] = cloud.cloudformation.describe_change_set(
-        ChangeSetName=made["Id"]
+    change_set: dict[str, Any] = cloud.cloudformation.describe_change_set(
+        ChangeSetName=answer["Id"]
     )
-    return seen
+    return change_set
 
 
 def execute(cloud: Cloud, stack: Stack, change_set: Mapping[str, Any]) -> Stack:
@@ -121,13 +121,13 @@ def root_causes(cloud: Cloud, stack_id: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_environment_launches_and_is_quick(
-    environment: str, cloud: Cloud, pages: Mapping[str, str]
+def test_every_environment_launches_quickly(
+    environment: str, cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
     launched: list[Stack] = []
 
     def publish_and_launch(number: int) -> None:
-        url = publish(cloud, pages)
+        url = publish(cloud, templates)
         launched.append(launch(cloud, url, environment, f"{environment}-{number}"))
 
     took = quickest(publish_and_launch, limit=LONGEST_LAUNCH)
@@ -142,59 +142,57 @@ def test_every_environment_launches_and_is_quick(
     assert statuses == {"CREATE_COMPLETE"}
 
 
-def test_nothing_changed_is_found_quickly(
-    cloud: Cloud, pages: Mapping[str, str]
-) -> None:
-    url = publish(cloud, pages)
+def test_unchanged_plan_is_quick(cloud: Cloud, templates: Mapping[str, str]) -> None:
+    url = publish(cloud, templates)
     stack = launch(cloud, url, "dev", "unchanged")
 
     def plan(_number: int) -> None:
-        seen = change(cloud, stack, url)
-        assert seen["Status"] == "FAILED"
-        assert "didn't contain changes" in seen["StatusReason"]
+        change_set = change(cloud, stack, url)
+        assert change_set["Status"] == "FAILED"
+        assert "didn't contain changes" in change_set["StatusReason"]
 
     assert quickest(plan, limit=LONGEST_PLAN) < LONGEST_PLAN
 
 
-def test_a_pool_of_workers_is_added(
-    cloud: Cloud, pages: Mapping[str, str], smaller: Mapping[str, str]
+def test_pool_of_workers_is_added(
+    cloud: Cloud, templates: Mapping[str, str], smaller: Mapping[str, str]
 ) -> None:
-    chosen = [
-        one
-        for one in parameters("dev")
-        if one["ParameterKey"]
+    values = [
+        entry
+        for entry in parameters("dev")
+        if entry["ParameterKey"]
         in json.loads(smaller["parent.template.json"])["Parameters"]
     ]
-    made = cloud.cloudformation.create_stack(
+    answer = cloud.cloudformation.create_stack(
         StackName="grown",
         TemplateURL=publish(cloud, smaller),
-        Parameters=chosen,
+        Parameters=values,
         Capabilities=["CAPABILITY_IAM"],
     )
-    stack = cloud.settled(made["StackId"])
+    stack = cloud.settled(answer["StackId"])
     assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
 
-    seen = change(cloud, stack, publish(cloud, pages))
+    change_set = change(cloud, stack, publish(cloud, templates))
 
     added = {
-        one["ResourceChange"]["LogicalResourceId"]
-        for one in seen["Changes"]
-        if one["ResourceChange"]["Action"] == "Add"
+        entry["ResourceChange"]["LogicalResourceId"]
+        for entry in change_set["Changes"]
+        if entry["ResourceChange"]["Action"] == "Add"
     }
     assert len(added) == 2 * len(POOLS[1:])
-    grown = execute(cloud, stack, seen)
+    grown = execute(cloud, stack, change_set)
     assert grown.status == "UPDATE_COMPLETE", root_causes(cloud, stack.id)
     assert added <= set(cloud.family(stack.id))
 
 
-def test_a_failed_update_names_its_cause_and_loses_nothing(
-    cloud: Cloud, pages: Mapping[str, str]
+def test_failed_update_names_its_cause_and_is_rolled_back(
+    cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
-    url = publish(cloud, pages)
+    url = publish(cloud, templates)
     stack = launch(cloud, url, "dev", "failed-update")
     before = cloud.family(stack.id)
     reason = "The migration job ended with exit code 1: relation does not exist"
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Custom::Migration": reason}
     )
 
@@ -206,46 +204,46 @@ def test_a_failed_update_names_its_cause_and_loses_nothing(
     assert root_causes(cloud, stack.id) == {"Migration/Migration": reason}
     assert cloud.family(stack.id) == before
     assert failed.outputs == stack.outputs
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     assert change(cloud, stack, url)["Status"] == "FAILED"
 
 
-def test_a_gate_that_stays_shut_ends_the_launch(
-    cloud: Cloud, pages: Mapping[str, str]
+def test_failed_migration_rolls_back_the_launch(
+    cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
-    control_client.plant(
-        cloud.emulator.endpoint_url, resources={"Migration": "No database."}
+    control_client.inject_faults(
+        cloud.emulator.endpoint_url, resources={"Custom::Migration": "No database."}
     )
-    stack = launch(cloud, publish(cloud, pages), "dev", "shut")
+    stack = launch(cloud, publish(cloud, templates), "dev", "failed-launch")
     assert stack.status == "ROLLBACK_COMPLETE"
     assert root_causes(cloud, stack.id) == {"Migration/Migration": "No database."}
     assert "AirflowServices" not in cloud.family(stack.id)
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_destroyed_it_leaves_no_stack(
-    own_emulator: Emulator, pages: Mapping[str, str]
+def test_delete_leaves_no_stack(
+    own_emulator: EmulatorProcess, templates: Mapping[str, str]
 ) -> None:
     own_emulator.start()
     cloud = Cloud(own_emulator)
-    stack = launch(cloud, publish(cloud, pages), "dev", "destroyed")
+    stack = launch(cloud, publish(cloud, templates), "dev", "destroyed")
     assert cloud.delete(stack).status == "DELETE_COMPLETE", root_causes(cloud, stack.id)
     assert cloud.cloudformation.describe_stacks()["Stacks"] == []
 
 
-def test_production_does_not_let_itself_be_deleted(
-    cloud: Cloud, pages: Mapping[str, str]
+def test_production_is_protected_from_deletion(
+    cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
-    stack = launch(cloud, publish(cloud, pages), "prod", "protected")
+    stack = launch(cloud, publish(cloud, templates), "prod", "protected")
     assert cloud.delete(stack).status == "DELETE_FAILED"
     causes = root_causes(cloud, stack.id)
     assert "deletion protection" in causes["Database/Cluster"]
-    # What the database stands on is still there.
+    # What the database depends on still exists.
     status = cloud.settled(cloud.family(stack.id)["Encryption"]).status
     assert status == "CREATE_COMPLETE"
 
 
-def test_the_catalog_offers_a_version_after_another(
+def test_catalog_lists_versions_in_order(
     cloud: Cloud, compiled: Mapping[str, str]
 ) -> None:
     first, second = (
@@ -270,15 +268,15 @@ def test_the_catalog_offers_a_version_after_another(
     offers.update_provisioning_artifact(
         ProductId=product, ProvisioningArtifactId=old["Id"], Guidance="DEPRECATED"
     )
-    seen = offers.describe_provisioning_artifact(
+    description = offers.describe_provisioning_artifact(
         ProductId=product, ProvisioningArtifactId=old["Id"]
     )
-    assert seen["ProvisioningArtifactDetail"]["Guidance"] == "DEPRECATED"
-    assert seen["Info"] == {"TemplateUrl": first}
+    assert description["ProvisioningArtifactDetail"]["Guidance"] == "DEPRECATED"
+    assert description["Info"] == {"TemplateUrl": first}
     assert added["Info"] == {"TemplateUrl": second}
 
 
-def test_the_catalog_takes_no_version_that_cannot_be_read(
+def test_catalog_refuses_an_unreadable_version(
     cloud: Cloud, compiled: Mapping[str, str]
 ) -> None:
     first = cloud.publish({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
@@ -291,15 +289,15 @@ def test_the_catalog_takes_no_version_that_cannot_be_read(
         )
 
 
-def test_most_of_the_product_is_more_than_a_stand_in(
-    cloud: Cloud, pages: Mapping[str, str]
+def test_most_resources_are_no_stubs(
+    cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
-    stack = launch(cloud, publish(cloud, pages), "dev", "counted")
+    stack = launch(cloud, publish(cloud, templates), "dev", "counted")
     kinds = Counter(
         kind
         for name, resources in cloud.emulator.resource_kinds().items()
         if name.startswith(stack.name)
         for kind in resources.values()
     )
-    assert kinds["stand-in"] * 10 < sum(kinds.values())
-    assert kinds["real"] > kinds["stand-in"]
+    assert kinds["stub"] * 10 < sum(kinds.values())
+    assert kinds["real"] > kinds["stub"]

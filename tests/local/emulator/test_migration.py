@@ -1,18 +1,19 @@
-"""The migration job: a stand-in that says so, or the function itself when asked for."""
+"""The migration custom resource: a stub, or its own function."""
 
 from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.datastores.processes import free_port
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from tests.local.emulator.cloud import Cloud
 from tests.local.emulator.ministack_contracts import SUPPORT, att
 
@@ -26,7 +27,7 @@ def handler(event, context):
         "Status": "SUCCESS" if event["ResourceProperties"]["Version"] == "good"
         else "FAILED",
         "Reason": "The migration job ended with exit code 1.",
-        "PhysicalResourceId": "gate",
+        "PhysicalResourceId": "migration",
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
         "Data": {"Version": event["ResourceProperties"]["Version"]},
     }
@@ -36,23 +37,31 @@ def handler(event, context):
 
 
 SILENT = {
-    "cannot start": "import nothing_of_that_name",
-    "dies": "import os\ndef handler(event, context): os._exit(9)",
-    "raises": "def handler(event, context): raise ValueError('no such key')",
-    "takes too long": "import time\ndef handler(event, context): time.sleep(60)",
-    "just returns": "def handler(event, context): pass",
+    "cannot start": (
+        "import nothing_of_that_name",
+        "No module named 'nothing_of_that_name'",
+    ),
+    "dies": (
+        "import os\ndef handler(event, context): os._exit(9)",
+        "Worker process died",
+    ),
+    "raises": (
+        "def handler(event, context): raise ValueError('no such key')",
+        "no such key",
+    ),
+    "takes too long": (
+        "import time\ndef handler(event, context): time.sleep(60)",
+        "Task timed out after 2",
+    ),
+    "just returns": (
+        "def handler(event, context): pass",
+        "it returned without an answer",
+    ),
 }
-TOLD = {
-    "cannot start": "No module named 'nothing_of_that_name'",
-    "dies": "Worker process died",
-    "raises": "no such key",
-    "takes too long": "Task timed out after 2",
-    "just returns": "it returned without an answer",
-}
-"""What each function does, and what the stack's event says of it."""
+"""Code of each function, and the reason in the stack's event."""
 
 
-def gated(version: str, code: str = FUNCTION, seconds: int = 30) -> dict[str, Any]:
+def migrating(version: str, code: str = FUNCTION, seconds: int = 30) -> dict[str, Any]:
     return {
         "Resources": {
             "Role": SUPPORT["Role"],
@@ -66,7 +75,7 @@ def gated(version: str, code: str = FUNCTION, seconds: int = 30) -> dict[str, An
                     "Timeout": seconds,
                 },
             },
-            "Gate": {
+            "Migration": {
                 "Type": "Custom::Migration",
                 "Properties": {
                     "ServiceToken": att("Function", "Arn"),
@@ -77,101 +86,77 @@ def gated(version: str, code: str = FUNCTION, seconds: int = 30) -> dict[str, An
     }
 
 
-class Issuer:
-    """A gateway that gives credentials and nothing else."""
-
-    def __init__(self, port: int) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                names = ("AccessKeyId", "SecretAccessKey", "Token")
-                body = json.dumps(dict.fromkeys(names, "1")).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+def issue(_request: HttpRequest) -> HttpResponse:
+    """Answer with credentials, as the AWS proxy of the local ECS agent does."""
+    names = ("AccessKeyId", "SecretAccessKey", "Token")
+    return HttpResponse(200, json.dumps(dict.fromkeys(names, "1")).encode())
 
 
-def test_the_stand_in_lets_every_version_pass_and_says_what_it_is(cloud: Cloud) -> None:
-    assert control_client.identity(cloud.emulator.endpoint_url)["gate_is_stand_in"]
-    stack = cloud.create(gated("bad"))
+def test_migration_stub_succeeds_for_every_version(cloud: Cloud) -> None:
+    assert control_client.identity(cloud.emulator.endpoint_url)["migration_is_stub"]
+    stack = cloud.create(migrating("bad"))
     assert stack.status == "CREATE_COMPLETE"
-    assert cloud.emulator.resource_kinds()[stack.name]["Gate"] == "stand-in"
+    assert cloud.emulator.resource_kinds()[stack.name]["Migration"] == "stub"
 
 
-@pytest.fixture
-def real(tmp_path: Path) -> Any:
-    emulator = Emulator(ROOT, tmp_path / "emulator", gate="real")
+def start(
+    factory: pytest.TempPathFactory, functions_endpoint: str = ""
+) -> Iterator[Cloud]:
+    emulator = EmulatorProcess(
+        ROOT,
+        factory.mktemp("migration"),
+        migration="real",
+        functions_endpoint=functions_endpoint,
+    )
     with emulator:
         yield Cloud(emulator)
     emulator.erase()
 
 
-def test_asked_for_the_function_itself_decides(real: Cloud) -> None:
-    passed = real.create(gated("good"))
-    assert passed.status == "CREATE_COMPLETE", real.failures(passed.id)
-    assert real.emulator.resource_kinds()[passed.name]["Gate"] == "real"
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    yield from start(tmp_path_factory)
 
-    shut = real.create(gated("bad"))
-    assert shut.status == "ROLLBACK_COMPLETE"
-    reason = real.failures(shut.id)["Gate"]
+
+def test_migration_function_decides(real: Cloud) -> None:
+    passed = real.create(migrating("good"))
+    assert passed.status == "CREATE_COMPLETE", real.failures(passed.id)
+    assert real.emulator.resource_kinds()[passed.name]["Migration"] == "real"
+
+    failed = real.create(migrating("bad"))
+    assert failed.status == "ROLLBACK_COMPLETE"
+    reason = real.failures(failed.id)["Migration"]
     assert "The migration job ended with exit code 1." in reason
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", SILENT)
-def test_a_function_that_never_answers_fails_the_gate_with_its_reason(
-    way: str, real: Cloud
+@pytest.mark.parametrize("case", SILENT)
+def test_migration_fails_when_its_function_does_not_answer(
+    case: str, real: Cloud
 ) -> None:
-    shut = real.create(gated("good", SILENT[way], seconds=2))
-    assert shut.status == "ROLLBACK_COMPLETE"
-    assert TOLD[way] in real.failures(shut.id)["Gate"]
+    code, reason = SILENT[case]
+    failed = real.create(migrating("good", code, seconds=2))
+    assert failed.status == "ROLLBACK_COMPLETE"
+    assert reason in real.failures(failed.id)["Migration"]
 
 
 @pytest.mark.slow
-def test_a_gateway_that_never_comes_up_fails_the_gate_with_its_address(
-    tmp_path: Path,
+def test_function_waits_for_the_proxy_that_issues_its_credentials(
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    emulator = Emulator(
-        ROOT,
-        tmp_path / "emulator",
-        gate="real",
-        functions_call=f"http://127.0.0.1:{free_port()}",
-    )
-    with emulator:
-        cloud = Cloud(emulator)
-        shut = cloud.create(gated("good"))
-        assert "gives no credentials" in cloud.failures(shut.id)["Gate"]
-    emulator.erase()
-
-
-@pytest.mark.slow
-def test_a_gateway_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
-    with Emulator(
-        ROOT,
-        tmp_path / "emulator",
-        gate="real",
-        functions_call=f"http://127.0.0.1:{port}",
-    ) as emulator:
-        cloud = Cloud(emulator)
-        late = threading.Timer(3, lambda: gateways.append(Issuer(port)))
-        gateways: list[Issuer] = []
-        late.start()
-        try:
-            passed = cloud.create(gated("good"))
-            assert passed.status == "CREATE_COMPLETE", cloud.failures(passed.id)
-        finally:
-            late.join()
-            for gateway in gateways:
-                gateway.close()
-    emulator.erase()
+    emulator = start(tmp_path_factory, f"http://127.0.0.1:{port}")
+    cloud = next(emulator)
+    failed = cloud.create(migrating("good"))
+    assert "gives no credentials" in cloud.failures(failed.id)["Migration"]
+
+    servers: list[HttpServer] = []
+    late = threading.Timer(1, lambda: servers.append(HttpServer(issue, port=port)))
+    late.start()
+    try:
+        passed = cloud.create(migrating("good"))
+        assert passed.status == "CREATE_COMPLETE", cloud.failures(passed.id)
+    finally:
+        late.join()
+        servers[0].close()
+        next(emulator, None)

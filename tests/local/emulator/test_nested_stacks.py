@@ -1,4 +1,4 @@
-"""Nested stacks: made, changed, rolled back and deleted as CloudFormation does it."""
+"""Nested stacks: create, update, rollback and delete as in CloudFormation."""
 
 from __future__ import annotations
 
@@ -23,19 +23,16 @@ CHILD = {
 
 
 def nested(url: str, **parameters: Any) -> dict[str, Any]:
-    return {
-        "Type": STACK,
-        "Properties": {"TemplateURL": url, "Parameters": parameters},
-    }
+    return {"Type": STACK, "Properties": {"TemplateURL": url, "Parameters": parameters}}
 
 
 def chain(cloud: Cloud, label: str = "one", second: Any = CHILD) -> dict[str, Any]:
-    """Return a parent of two children; the second stands on the first."""
-    handed_on = {"Fn::GetAtt": ["First", "Outputs.Label"]}
+    """Return a parent of two children; the second depends on the first."""
+    passed_on = {"Fn::GetAtt": ["First", "Outputs.Label"]}
     return {
         "Resources": {
             "First": nested(cloud.publish(CHILD), Label=label),
-            "Second": nested(cloud.publish(second), Label=handed_on),
+            "Second": nested(cloud.publish(second), Label=passed_on),
         },
         "Outputs": {"Label": {"Value": {"Fn::GetAtt": ["Second", "Outputs.Label"]}}},
     }
@@ -61,24 +58,24 @@ def topics(cloud: Cloud) -> set[str]:
     return {topic["TopicArn"] for page in pages for topic in page["Topics"]}
 
 
-def test_values_cross_from_child_to_child_and_out(cloud: Cloud) -> None:
+def test_outputs_reach_siblings_and_the_parent(cloud: Cloud) -> None:
     stack = cloud.create(chain(cloud))
     assert stack.status == "CREATE_COMPLETE"
     assert stack.outputs == {"Label": "one"}
 
 
-def test_a_child_knows_its_parent_and_its_root(cloud: Cloud) -> None:
+def test_child_knows_its_parent_and_root(cloud: Cloud) -> None:
     url = cloud.publish(
         {"Resources": {"Inner": nested(cloud.publish(CHILD), Label="x")}}
     )
     stack = cloud.create({"Resources": {"Outer": nested(url)}})
     outer = cloud.family(stack.id)["Outer"]
     inner = cloud.family(outer)["Inner"]
-    (seen,) = cloud.cloudformation.describe_stacks(StackName=inner)["Stacks"]
-    assert (seen["ParentId"], seen["RootId"]) == (outer, stack.id)
+    (description,) = cloud.cloudformation.describe_stacks(StackName=inner)["Stacks"]
+    assert (description["ParentId"], description["RootId"]) == (outer, stack.id)
 
 
-def test_a_child_is_known_from_its_first_event(cloud: Cloud) -> None:
+def test_child_is_named_by_its_first_event(cloud: Cloud) -> None:
     """A display follows a child while it runs; rolled back, it may be gone."""
     stack = cloud.create(chain(cloud))
     begun = [
@@ -90,34 +87,34 @@ def test_a_child_is_known_from_its_first_event(cloud: Cloud) -> None:
     assert [bool(event.get("PhysicalResourceId")) for event in begun] == [False, True]
 
 
-def test_names_of_128_characters_have_room_for_children(cloud: Cloud) -> None:
+def test_stack_names_of_128_characters_work(cloud: Cloud) -> None:
     stack = cloud.create(chain(cloud), name="n" * 128)
     assert stack.status == "CREATE_COMPLETE"
     for child in cloud.family(stack.id).values():
         assert len(child.split("/")[1]) <= 128
 
 
-def test_an_update_reaches_the_children(cloud: Cloud) -> None:
+def test_update_reaches_the_children(cloud: Cloud) -> None:
     stack = cloud.create(chain(cloud))
     changed = cloud.update(stack, chain(cloud, "two"))
     assert changed.status == "UPDATE_COMPLETE"
     assert changed.outputs == {"Label": "two"}
 
 
-def test_nothing_to_change_is_said(cloud: Cloud) -> None:
+def test_update_without_changes_is_refused(cloud: Cloud) -> None:
     template = chain(cloud)
     stack = cloud.create(template)
     with pytest.raises(ClientError, match="No updates are to be performed"):
         cloud.update(stack, template)
-    made = cloud.cloudformation.create_change_set(
+    answer = cloud.cloudformation.create_change_set(
         StackName=stack.name, ChangeSetName="same", TemplateURL=cloud.publish(template)
     )
-    seen = cloud.cloudformation.describe_change_set(ChangeSetName=made["Id"])
-    assert seen["Status"] == "FAILED"
-    assert "didn't contain changes" in seen["StatusReason"]
+    change_set = cloud.cloudformation.describe_change_set(ChangeSetName=answer["Id"])
+    assert change_set["Status"] == "FAILED"
+    assert "didn't contain changes" in change_set["StatusReason"]
 
 
-def test_what_an_update_leaves_alone_has_no_events(cloud: Cloud) -> None:
+def test_unchanged_resources_have_no_events(cloud: Cloud) -> None:
     two = {
         "Resources": {
             "Same": {"Type": "AWS::SNS::Topic"},
@@ -135,7 +132,7 @@ def test_what_an_update_leaves_alone_has_no_events(cloud: Cloud) -> None:
     assert touched == {stack.name, "Changed"}
 
 
-def test_a_failed_child_is_blamed_in_the_words_of_aws(cloud: Cloud) -> None:
+def test_failed_child_is_reported_as_by_aws(cloud: Cloud) -> None:
     before = topics(cloud)
     stack = cloud.create(chain(cloud, second=refusing()))
 
@@ -152,7 +149,7 @@ def test_a_failed_child_is_blamed_in_the_words_of_aws(cloud: Cloud) -> None:
         assert cloud.settled(child_id).status == "DELETE_COMPLETE"
 
 
-def test_a_failed_update_puts_everything_back(cloud: Cloud) -> None:
+def test_failed_update_is_rolled_back(cloud: Cloud) -> None:
     stack = cloud.create(chain(cloud))
     before = topics(cloud)
 
@@ -169,7 +166,7 @@ def test_a_failed_update_puts_everything_back(cloud: Cloud) -> None:
     assert again.outputs == {"Label": "three"}
 
 
-def test_a_child_added_by_a_failed_update_is_deleted(cloud: Cloud) -> None:
+def test_child_added_by_a_failed_update_is_deleted(cloud: Cloud) -> None:
     template = chain(cloud)
     stack = cloud.create(template)
     template["Resources"]["Third"] = nested(cloud.publish(refusing()), Label="third")
@@ -178,7 +175,7 @@ def test_a_child_added_by_a_failed_update_is_deleted(cloud: Cloud) -> None:
     assert cloud.settled(third).status == "DELETE_COMPLETE"
 
 
-def test_a_child_that_leaves_the_template_is_deleted(cloud: Cloud) -> None:
+def test_child_removed_from_the_template_is_deleted(cloud: Cloud) -> None:
     template = chain(cloud)
     stack = cloud.create(template)
     second = cloud.family(stack.id)["Second"]
@@ -199,7 +196,7 @@ def test_delete_leaves_no_child(cloud: Cloud) -> None:
     assert topics(cloud) == before
 
 
-def test_what_is_to_be_kept_outlives_its_stack(cloud: Cloud) -> None:
+def test_retained_resources_survive_their_stack(cloud: Cloud) -> None:
     child = {"Resources": {"Kept": {**TOPIC, "DeletionPolicy": "Retain"}}}
     child["Resources"]["Kept"]["Properties"] = {}
     url = cloud.publish({**child, "Outputs": {"Arn": {"Value": {"Ref": "Kept"}}}})
@@ -213,7 +210,7 @@ def test_what_is_to_be_kept_outlives_its_stack(cloud: Cloud) -> None:
     assert stack.outputs["Arn"] in topics(cloud)
 
 
-def test_a_snapshot_is_taken_of_what_asks_for_one(cloud: Cloud) -> None:
+def test_snapshot_policy_takes_a_snapshot(cloud: Cloud) -> None:
     cluster = {
         "Type": "AWS::RDS::DBCluster",
         "DeletionPolicy": "Snapshot",
@@ -232,7 +229,7 @@ def test_a_snapshot_is_taken_of_what_asks_for_one(cloud: Cloud) -> None:
     }
 
 
-def test_a_dynamic_reference_resolves_in_the_child_that_holds_it(cloud: Cloud) -> None:
+def test_dynamic_reference_resolves_in_a_child(cloud: Cloud) -> None:
     secret = cloud.client("secretsmanager").create_secret(
         Name="login-of-nobody", SecretString='{"username": "nobody"}'
     )
@@ -257,11 +254,11 @@ def test_a_dynamic_reference_resolves_in_the_child_that_holds_it(cloud: Cloud) -
             "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Child", "Outputs.Arn"]}}},
         }
     )
-    seen = cloud.client("sns").get_topic_attributes(TopicArn=stack.outputs["Arn"])
-    assert seen["Attributes"]["DisplayName"] == "nobody"
+    topic = cloud.client("sns").get_topic_attributes(TopicArn=stack.outputs["Arn"])
+    assert topic["Attributes"]["DisplayName"] == "nobody"
 
 
-def test_rules_hold_in_children_too(cloud: Cloud) -> None:
+def test_rules_apply_to_children(cloud: Cloud) -> None:
     rule = {
         "Assertions": [
             {
@@ -275,16 +272,16 @@ def test_rules_hold_in_children_too(cloud: Cloud) -> None:
     assert "Label must be right." in cloud.failures(stack.id)["Child"]
 
 
-def test_a_child_without_a_parameter_it_needs_fails_by_name(cloud: Cloud) -> None:
+def test_child_without_a_required_parameter_fails(cloud: Cloud) -> None:
     stack = cloud.create({"Resources": {"Child": nested(cloud.publish(CHILD))}})
     assert cloud.failures(stack.id)["Child"] == "Parameters: [Label] must have values"
 
 
-def test_an_operation_is_refused_while_another_runs(cloud: Cloud) -> None:
+def test_concurrent_operation_is_refused(cloud: Cloud) -> None:
     """Two people launch one environment at once: the first is not disturbed."""
     stack = cloud.create(chain(cloud))
     urls = [cloud.publish(chain(cloud, label)) for label in ("two", "three")]
-    control_client.plant(cloud.emulator.endpoint_url, slow={"Topic": 0.3})
+    control_client.inject_faults(cloud.emulator.endpoint_url, slow={"Topic": 0.3})
 
     cloud.cloudformation.update_stack(StackName=stack.name, TemplateURL=urls[0])
     with pytest.raises(ClientError, match="is in UPDATE_IN_PROGRESS state"):
@@ -295,10 +292,8 @@ def test_an_operation_is_refused_while_another_runs(cloud: Cloud) -> None:
     assert cloud.settled(stack.id).outputs == {"Label": "two"}
 
 
-def test_a_planted_cause_fails_a_resource_and_is_gone_when_taken_away(
-    cloud: Cloud,
-) -> None:
-    control_client.plant(
+def test_injected_fault_fails_a_resource_until_it_is_removed(cloud: Cloud) -> None:
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Topic": "No room left."}
     )
     stack = cloud.create(chain(cloud))
@@ -306,24 +301,22 @@ def test_a_planted_cause_fails_a_resource_and_is_gone_when_taken_away(
     assert cloud.failures(first)["Topic"] == "No room left."
     cloud.delete(stack)
 
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     assert cloud.create(chain(cloud)).status == "CREATE_COMPLETE"
 
 
-@pytest.mark.parametrize("way", ["mended", "skipped"])
-def test_a_rollback_that_failed_in_a_child_is_taken_up_again(
-    cloud: Cloud, way: str
-) -> None:
+@pytest.mark.parametrize("way", ["corrected", "skipped"])
+def test_failed_rollback_of_a_child_is_continued(cloud: Cloud, way: str) -> None:
     stack = cloud.create(chain(cloud))
     child = cloud.settled(cloud.family(stack.id)["Second"])
-    control_client.plant(
+    control_client.inject_faults(
         cloud.emulator.endpoint_url, resources={"Topic": "Stuck."}, when="rollback"
     )
     cloud.update(stack, chain(cloud, "two", refusing()))
     assert cloud.settled(stack.id).status == "UPDATE_ROLLBACK_FAILED"
     assert cloud.settled(child.id).status == "UPDATE_ROLLBACK_FAILED"
 
-    control_client.plant(cloud.emulator.endpoint_url)
+    control_client.inject_faults(cloud.emulator.endpoint_url)
     skip = [f"{child.name}.Topic"] if way == "skipped" else []
     cloud.cloudformation.continue_update_rollback(
         StackName=stack.name, ResourcesToSkip=skip

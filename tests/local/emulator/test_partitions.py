@@ -1,4 +1,4 @@
-"""Templates ask in which partition they are, and it is not always ``aws``."""
+"""Partitions other than ``aws``."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.local.emulator.cloud import Cloud
         ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
     ],
 )
-def test_a_stack_knows_its_partition(
+def test_pseudo_parameters_follow_the_partition(
     region: str, partition: str, suffix: str, cloud: Cloud
 ) -> None:
     assert partition_of(region) == (partition, suffix)
-    said = "${AWS::Partition} ${AWS::URLSuffix}"
+    both = "${AWS::Partition} ${AWS::URLSuffix}"
     template = {
         "Conditions": {
-            "IsHere": {"Fn::Equals": [{"Ref": "AWS::Partition"}, partition]},
+            "IsHere": {"Fn::Equals": [{"Ref": "AWS::Partition"}, partition]}
         },
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {
             "Ref": {"Value": {"Ref": "AWS::Partition"}},
-            "Sub": {"Condition": "IsHere", "Value": {"Fn::Sub": said}},
+            "Sub": {"Condition": "IsHere", "Value": {"Fn::Sub": both}},
         },
     }
     there = cloud.client("cloudformation", region_name=region)
@@ -40,5 +40,7 @@ def test_a_stack_knows_its_partition(
         StackName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 200}
     )
     (stack,) = there.describe_stacks(StackName=name)["Stacks"]
-    seen = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-    assert seen == {"Ref": partition, "Sub": f"{partition} {suffix}"}
+    outputs = {
+        output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]
+    }
+    assert outputs == {"Ref": partition, "Sub": f"{partition} {suffix}"}

@@ -1,4 +1,4 @@
-"""What DeletionPolicy and UpdateReplacePolicy keep is kept: data outlives mistakes."""
+"""DeletionPolicy and UpdateReplacePolicy retain what they name."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def snapshots(cloud: Cloud) -> set[str]:
 
 
 def buckets(cloud: Cloud) -> set[str]:
-    return {one["Name"] for one in cloud.s3.list_buckets()["Buckets"]}
+    return {bucket["Name"] for bucket in cloud.s3.list_buckets()["Buckets"]}
 
 
-def test_a_replaced_database_leaves_its_snapshot(cloud: Cloud) -> None:
+def test_replaced_database_leaves_a_snapshot(cloud: Cloud) -> None:
     stack = cloud.create(cluster("Snapshot", DatabaseName="one"))
     old = stack.outputs["Id"]
     replaced = cloud.update(stack, cluster("Snapshot", DatabaseName="two"))
     assert replaced.outputs["Id"] != old
     assert old in snapshots(cloud)
     clusters = cloud.client("rds").describe_db_clusters()["DBClusters"]
-    assert old not in {one["DBClusterIdentifier"] for one in clusters}
+    assert old not in {cluster["DBClusterIdentifier"] for cluster in clusters}
 
 
-def test_a_replaced_database_that_nobody_wants_leaves_none(cloud: Cloud) -> None:
+def test_replaced_database_with_policy_delete_leaves_no_snapshot(cloud: Cloud) -> None:
     stack = cloud.create(cluster("Delete", DatabaseName="one"))
     cloud.update(stack, cluster("Delete", DatabaseName="two"))
     assert stack.outputs["Id"] not in snapshots(cloud)
 
 
-def test_a_replaced_bucket_stays(cloud: Cloud) -> None:
+def test_replaced_bucket_is_retained(cloud: Cloud) -> None:
     first, second = (f"data-{uuid.uuid4().hex[:8]}" for _ in range(2))
     stack = cloud.create(bucket(first))
     cloud.update(stack, bucket(second))
@@ -68,7 +68,7 @@ def test_a_replaced_bucket_stays(cloud: Cloud) -> None:
     assert ("Bucket", "DELETE_SKIPPED") in cloud.story(stack.id)
 
 
-def test_a_bucket_that_leaves_the_template_stays(cloud: Cloud) -> None:
+def test_bucket_removed_from_the_template_is_retained(cloud: Cloud) -> None:
     name = f"data-{uuid.uuid4().hex[:8]}"
     other = {"Other": {"Type": "AWS::SNS::Topic"}}
     stack = cloud.create(
@@ -80,16 +80,16 @@ def test_a_bucket_that_leaves_the_template_stays(cloud: Cloud) -> None:
     assert name in buckets(cloud)
 
 
-def test_a_create_that_is_rolled_back_deletes_what_it_made(cloud: Cloud) -> None:
-    """RetainExceptOnCreate keeps data, and does not keep the name of a failure."""
+def test_rolled_back_create_deletes_its_resources(cloud: Cloud) -> None:
+    """RetainExceptOnCreate retains data, but nothing of a failed create."""
     name = f"data-{uuid.uuid4().hex[:8]}"
-    made = bucket(name)["Resources"]["Bucket"]
+    definition = bucket(name)["Resources"]["Bucket"]
     bad = {
         "Type": "AWS::SNS::Topic",
         "DependsOn": "Bucket",
         "Properties": {"Nonsense": "1"},
     }
-    made["DeletionPolicy"] = "RetainExceptOnCreate"
-    stack = cloud.create({"Resources": {"Bucket": made, "Bad": bad}})
+    definition["DeletionPolicy"] = "RetainExceptOnCreate"
+    stack = cloud.create({"Resources": {"Bucket": definition, "Bad": bad}})
     assert stack.status == "ROLLBACK_COMPLETE"
     assert name not in buckets(cloud)

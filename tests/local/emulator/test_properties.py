@@ -1,4 +1,4 @@
-"""Properties by schema: what AWS coerces is coerced, what it cannot is refused."""
+"""Properties are coerced by their schema, or refused."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from local.emulator.patches.properties import PropertiesError, checked
 from local.emulator.patches.schemas import Schema
-from local.emulator.patches.stubs import MARK, StandIn
+from local.emulator.patches.stubs import MARK, Stub
 
 SCHEMA = Schema(
     {
-        "typeName": "AWS::Toy::Thing",
+        "typeName": "AWS::Example::Thing",
         "primaryIdentifier": ["/properties/Name", "/properties/Id"],
         "readOnlyProperties": [
             "/properties/Id",
@@ -50,7 +50,7 @@ SCHEMA = Schema(
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("properties", "expected"),
     [
         ({"IsOn": "true"}, {"IsOn": True}),
         ({"Weight": "0.5"}, {"Weight": 0.5}),
@@ -62,14 +62,14 @@ SCHEMA = Schema(
         ({"Labels": {"team": 7}}, {"Labels": {"team": "7"}}),
     ],
 )
-def test_a_value_becomes_what_its_schema_wants(
-    given: dict[str, Any], wanted: dict[str, Any]
+def test_values_are_coerced_by_their_schema(
+    properties: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert checked(SCHEMA, {"Name": "it", **given}) == {"Name": "it", **wanted}
+    assert checked(SCHEMA, {"Name": "it", **properties}) == {"Name": "it", **expected}
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("properties", "words"),
     [
         ({}, "#: required key [Name] not found"),
         ({"Name": "it", "Nme": "x"}, "#: extraneous key [Nme] is not permitted"),
@@ -84,32 +84,34 @@ def test_a_value_becomes_what_its_schema_wants(
         ),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(given: dict[str, Any], words: str) -> None:
+def test_invalid_values_are_refused(properties: dict[str, Any], words: str) -> None:
     with pytest.raises(PropertiesError) as refusal:
-        checked(SCHEMA, given)
+        checked(SCHEMA, properties)
     assert words in str(refusal.value)
 
 
-def test_a_stand_in_refers_as_its_schema_says() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws-cn", "cn-north-1", "1" * 12))
-    physical_id, attributes = stand_in.create("It", {"Name": "it"}, "stack")
+def test_stub_has_the_references_of_its_schema() -> None:
+    stub = Stub(SCHEMA, lambda: ("aws-cn", "cn-north-1", "1" * 12))
+    physical_id, attributes = stub.create("It", {"Name": "it"}, "stack")
 
     name, identifier = physical_id.split("|")
     assert name == "it"
     assert attributes["Id"] == identifier
-    assert attributes["Arn"].startswith("arn:aws-cn:toy:cn-north-1:111111111111:thing/")
-    assert attributes["Endpoint.Address"].endswith(".toy.internal")
+    assert attributes["Arn"].startswith(
+        "arn:aws-cn:example:cn-north-1:111111111111:thing/"
+    )
+    assert attributes["Endpoint.Address"].endswith(".example.internal")
     assert isinstance(attributes["Endpoint.Port"], int)
     assert attributes[MARK]
 
 
-def test_a_stand_in_keeps_its_references_when_it_is_changed() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
-    made = stand_in.create("It", {"Name": "it"}, "stack")
-    assert stand_in.update(made[0], {}, {"Name": "it", "IsOn": True}, "stack") == made
+def test_stub_keeps_its_references_when_it_is_updated() -> None:
+    stub = Stub(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    created = stub.create("It", {"Name": "it"}, "stack")
+    assert stub.update(created[0], {}, {"Name": "it", "IsOn": True}, "stack") == created
 
 
-def test_two_stand_ins_are_two() -> None:
-    stand_in = StandIn(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
-    first, second = (stand_in.create("It", {"Name": "it"}, "stack") for _ in range(2))
+def test_stubs_of_one_type_differ() -> None:
+    stub = Stub(SCHEMA, lambda: ("aws", "us-east-1", "1" * 12))
+    first, second = (stub.create("It", {"Name": "it"}, "stack") for _ in range(2))
     assert first[0] != second[0]

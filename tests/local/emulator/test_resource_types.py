@@ -1,4 +1,4 @@
-"""Every resource type of the compiled templates does here what we rely on."""
+"""Every resource type of the compiled templates behaves as its contract says."""
 
 from __future__ import annotations
 
@@ -23,26 +23,24 @@ ZONE = {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "example.com.
 
 @pytest.fixture(scope="session")
 def used(compiled: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
-    """What compiled templates ask of each type: GetAtt's attributes."""
+    """The attributes that compiled templates read, by resource type."""
     found: dict[str, set[str]] = {}
     for text in compiled.values():
         document = json.loads(text)
         resources = document["Resources"]
         for resource in resources.values():
             found.setdefault(resource["Type"], set())
-        for name, attribute in attributes_asked(document):
+        for name, attribute in attributes_read(document):
             if name in resources:
                 found[resources[name]["Type"]].add(attribute)
     return {name: frozenset(attributes) for name, attributes in found.items()}
 
 
-def test_no_type_is_used_without_a_contract(used: Mapping[str, frozenset[str]]) -> None:
+def test_every_type_has_a_contract(used: Mapping[str, frozenset[str]]) -> None:
     assert set(used) - {STACK} == set(CONTRACTS)
 
 
-def test_no_attribute_is_used_without_a_contract(
-    used: Mapping[str, frozenset[str]],
-) -> None:
+def test_every_attribute_has_a_contract(used: Mapping[str, frozenset[str]]) -> None:
     promised = {name: set(contract.attributes) for name, contract in CONTRACTS.items()}
     missing = {
         name: attributes - promised[name]
@@ -53,7 +51,7 @@ def test_no_attribute_is_used_without_a_contract(
 
 
 @pytest.mark.parametrize("resource_type", CONTRACTS)
-def test_a_resource_is_made_changed_and_deleted(
+def test_resource_is_created_updated_and_deleted(
     cloud: Cloud, resource_type: str
 ) -> None:
     contract = CONTRACTS[resource_type]
@@ -63,31 +61,31 @@ def test_a_resource_is_made_changed_and_deleted(
         text = json.dumps(template(resource_type, contract, change))
         return json.loads(text.replace(TEMPLATE_URL, url))
 
-    made = cloud.create(written({}))
-    assert made.status == "CREATE_COMPLETE", cloud.failures(made.id)
-    assert re.fullmatch(contract.ref, made.outputs["Ref"])
+    created = cloud.create(written({}))
+    assert created.status == "CREATE_COMPLETE", cloud.failures(created.id)
+    assert re.fullmatch(contract.ref, created.outputs["Ref"])
     for number, pattern in enumerate(contract.attributes.values()):
-        assert re.fullmatch(pattern, made.outputs[f"Attribute{number}"])
+        assert re.fullmatch(pattern, created.outputs[f"Attribute{number}"])
     kinds = cloud.emulator.resource_kinds()
-    assert kinds[made.name]["It"] == contract.kind
+    assert kinds[created.name]["It"] == contract.kind
 
     if contract.change:
-        changed = cloud.update(made, written(contract.change))
-        assert changed.status == "UPDATE_COMPLETE", cloud.failures(made.id)
-        was_replaced = changed.outputs["Ref"] != made.outputs["Ref"]
+        changed = cloud.update(created, written(contract.change))
+        assert changed.status == "UPDATE_COMPLETE", cloud.failures(created.id)
+        was_replaced = changed.outputs["Ref"] != created.outputs["Ref"]
         assert was_replaced == contract.replaces
-        assert set(changed.outputs) == set(made.outputs)
+        assert set(changed.outputs) == set(created.outputs)
         if not was_replaced:
-            assert changed.outputs == made.outputs
+            assert changed.outputs == created.outputs
 
-    gone = cloud.delete(made)
-    assert gone.status == "DELETE_COMPLETE", cloud.failures(made.id)
+    deleted = cloud.delete(created)
+    assert deleted.status == "DELETE_COMPLETE", cloud.failures(created.id)
 
 
 def template(
     resource_type: str, contract: Contract, change: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a template of the resource and of what it stands on."""
+    """Return a template of the resource and its dependencies."""
     it = {"Type": resource_type, "Properties": {**contract.properties, **change}}
     if resource_type == "AWS::RDS::DBCluster":
         it["DeletionPolicy"] = "Delete"
@@ -122,11 +120,11 @@ def names_in(part: Any) -> Iterator[str]:
                 yield from names_in(argument)
 
 
-def attributes_asked(part: Any) -> Iterator[tuple[str, str]]:
+def attributes_read(part: Any) -> Iterator[tuple[str, str]]:
     """Yield logical ID and attribute of every GetAtt, those in text included."""
     if isinstance(part, list):
         for member in part:
-            yield from attributes_asked(member)
+            yield from attributes_read(member)
     elif isinstance(part, dict):
         for function, argument in part.items():
             if function == "Fn::GetAtt":
@@ -134,8 +132,8 @@ def attributes_asked(part: Any) -> Iterator[tuple[str, str]]:
             elif function == "Fn::Sub":
                 text = argument[0] if isinstance(argument, list) else argument
                 yield from re.findall(r"\$\{(\w+)\.([\w.]+)\}", text)
-                yield from attributes_asked(
+                yield from attributes_read(
                     argument[1] if isinstance(argument, list) else None
                 )
             else:
-                yield from attributes_asked(argument)
+                yield from attributes_read(argument)

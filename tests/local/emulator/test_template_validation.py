@@ -1,4 +1,4 @@
-"""The emulator refuses what AWS refuses, in the same words: green here means more."""
+"""The emulator refuses what AWS refuses, with the same messages."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("mistake", REFUSED)
-def test_a_template_is_refused_with(mistake: str, cloud: Cloud) -> None:
+def test_template_is_refused_with(mistake: str, cloud: Cloud) -> None:
     template, parameters, words = REFUSED[mistake]
     with pytest.raises(ClientError) as refusal:
         cloud.create(template, **parameters)
@@ -143,36 +143,36 @@ FAILED: Mapping[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", FAILED)
-def test_a_resource_fails_for(mistake: str, cloud: Cloud) -> None:
+def test_resource_fails_for(mistake: str, cloud: Cloud) -> None:
     resource, words = FAILED[mistake]
     stack = cloud.create(of(It=resource))
     assert stack.status == "ROLLBACK_COMPLETE"
     assert words in cloud.failures(stack.id)["It"]
 
 
-def test_a_role_needs_a_capability(cloud: Cloud) -> None:
+def test_role_needs_a_capability(cloud: Cloud) -> None:
     with pytest.raises(ClientError, match=r"Requires capabilities : \[CAPABILITY_IAM"):
         cloud.cloudformation.create_stack(
             StackName="no-capability", TemplateURL=cloud.publish(of(Role=ROLE))
         )
 
 
-def test_a_nested_role_needs_the_capability_of_the_parent(cloud: Cloud) -> None:
+def test_nested_role_needs_the_capability_of_the_parent(cloud: Cloud) -> None:
     url = cloud.publish(of(Role=ROLE))
     parent = of(
         Child={"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
     )
-    made = cloud.cloudformation.create_stack(
+    answer = cloud.cloudformation.create_stack(
         StackName="no-capability-parent", TemplateURL=cloud.publish(parent)
     )
-    stack = cloud.settled(made["StackId"])
+    stack = cloud.settled(answer["StackId"])
     assert stack.status == "ROLLBACK_COMPLETE"
     assert "Requires capabilities" in cloud.failures(stack.id)["Child"]
     # The same with the capability, which is given to the parent alone.
     assert cloud.create(parent).status == "CREATE_COMPLETE"
 
 
-def test_a_rolled_back_stack_can_only_be_deleted(cloud: Cloud) -> None:
+def test_rolled_back_stack_can_only_be_deleted(cloud: Cloud) -> None:
     stack = cloud.create(of(It=FAILED["an unknown property"][0]))
     good = cloud.publish(of(Bucket=BUCKET))
     with pytest.raises(ClientError, match="already exists"):
@@ -186,9 +186,7 @@ def test_a_rolled_back_stack_can_only_be_deleted(cloud: Cloud) -> None:
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_an_existing_stack_cannot_be_created_again_by_a_change_set(
-    cloud: Cloud,
-) -> None:
+def test_change_set_cannot_create_an_existing_stack(cloud: Cloud) -> None:
     stack = cloud.create(of(Bucket=BUCKET))
     with pytest.raises(ClientError, match="already exists and cannot be created again"):
         cloud.cloudformation.create_change_set(
@@ -199,9 +197,7 @@ def test_an_existing_stack_cannot_be_created_again_by_a_change_set(
         )
 
 
-def test_a_bucket_with_objects_and_what_it_stands_on_are_not_deleted(
-    cloud: Cloud,
-) -> None:
+def test_full_bucket_and_its_dependencies_are_not_deleted(cloud: Cloud) -> None:
     key = {
         "Type": "AWS::KMS::Key",
         "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}},
@@ -222,7 +218,7 @@ def test_a_bucket_with_objects_and_what_it_stands_on_are_not_deleted(
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_a_protected_database_is_not_deleted(cloud: Cloud) -> None:
+def test_protected_database_is_not_deleted(cloud: Cloud) -> None:
     cluster = {
         "Type": "AWS::RDS::DBCluster",
         "DeletionPolicy": "Delete",
@@ -240,8 +236,8 @@ def test_a_protected_database_is_not_deleted(cloud: Cloud) -> None:
     assert cloud.delete(stack).status == "DELETE_COMPLETE"
 
 
-def test_conditions_take_every_function(cloud: Cloud) -> None:
-    """A condition that is compared unresolved launches the wrong product."""
+def test_conditions_support_every_function(cloud: Cloud) -> None:
+    """An unresolved condition would launch the wrong resources."""
     region = {
         "Fn::Select": [1, {"Fn::Split": [":", {"Fn::Sub": "a:${AWS::Region}:b"}]}]
     }

@@ -1,4 +1,4 @@
-"""An alarm acts as AWS documents: on entering ALARM, then once a minute."""
+"""Alarms trigger as AWS documents: on entering ALARM, then once a minute."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.step_scaling import Alarm, UnsupportedError, Watch
+from local.step_scaling import Alarm, AlarmEvaluator, UnsupportedError
 
 
 def alarm(**changes: Any) -> Alarm:
@@ -20,28 +20,28 @@ def alarm(**changes: Any) -> Alarm:
     return Alarm.of({**usual, **changes})
 
 
-def test_it_acts_on_entering_and_then_once_a_minute() -> None:
-    watch = Watch(alarm())
-    acted = [now for now in range(0, 200, 10) if watch.due(2.0, now)]
-    assert acted == [0, 60, 120, 180]
+def test_alarm_triggers_on_entering_and_then_once_a_minute() -> None:
+    evaluator = AlarmEvaluator(alarm())
+    triggered = [now for now in range(0, 200, 10) if evaluator.due(2.0, now)]
+    assert triggered == [0, 60, 120, 180]
 
 
-def test_one_that_was_quiet_acts_at_once() -> None:
-    watch = Watch(alarm())
-    assert watch.due(2.0, 0)
-    assert watch.is_on
-    assert not watch.due(0.0, 10)
-    assert not watch.is_on
-    assert watch.due(1.0, 20)
+def test_alarm_triggers_at_once_when_it_enters_again() -> None:
+    evaluator = AlarmEvaluator(alarm())
+    assert evaluator.due(2.0, 0)
+    assert evaluator.is_on
+    assert not evaluator.due(0.0, 10)
+    assert not evaluator.is_on
+    assert evaluator.due(1.0, 20)
 
 
-def test_a_missing_metric_never_scales() -> None:
-    assert not Watch(alarm()).due(None, 0)
+def test_missing_data_does_not_trigger() -> None:
+    assert not AlarmEvaluator(alarm()).due(None, 0)
 
 
-def test_silence_breaches_where_the_template_says_so() -> None:
-    # The heartbeat: a dead publisher must not look like a healthy one.
-    watch = Watch(
+def test_missing_data_may_breach() -> None:
+    # As the heartbeat alarm, which detects a dead publisher.
+    evaluator = AlarmEvaluator(
         alarm(
             Period=60,
             EvaluationPeriods=3,
@@ -51,29 +51,29 @@ def test_silence_breaches_where_the_template_says_so() -> None:
         )
     )
     beats = [6.0, None, None, None, None, 6.0]
-    acted = [watch.due(beat, 60 * minute) for minute, beat in enumerate(beats)]
-    assert acted == [False, False, False, True, True, False]
+    triggered = [evaluator.due(beat, 60 * minute) for minute, beat in enumerate(beats)]
+    assert triggered == [False, False, False, True, True, False]
 
 
-def test_ignored_silence_leaves_everything_as_it_was() -> None:
-    watch = Watch(alarm(TreatMissingData="ignore"))
-    assert watch.due(2.0, 0)
-    assert not watch.due(None, 10)
-    assert watch.is_on
+def test_missing_data_may_be_ignored() -> None:
+    evaluator = AlarmEvaluator(alarm(TreatMissingData="ignore"))
+    assert evaluator.due(2.0, 0)
+    assert not evaluator.due(None, 10)
+    assert evaluator.is_on
 
 
-def test_some_of_the_last_periods_suffice_where_the_template_says_so() -> None:
-    watch = Watch(alarm(EvaluationPeriods=3, DatapointsToAlarm=2))
-    assert not watch.due(1.0, 0)
-    assert not watch.due(0.0, 10)
-    assert watch.due(1.0, 20)
-    assert not watch.due(0.0, 30)
-    assert not watch.is_on
+def test_datapoints_to_alarm_may_be_less_than_the_periods() -> None:
+    evaluator = AlarmEvaluator(alarm(EvaluationPeriods=3, DatapointsToAlarm=2))
+    assert not evaluator.due(1.0, 0)
+    assert not evaluator.due(0.0, 10)
+    assert evaluator.due(1.0, 20)
+    assert not evaluator.due(0.0, 30)
+    assert not evaluator.is_on
 
 
 @pytest.mark.parametrize(
     "wrong", [{"Period": 7}, {"ComparisonOperator": "GreaterThanUpperThreshold"}]
 )
-def test_what_it_cannot_do_is_refused(wrong: dict[str, Any]) -> None:
+def test_unsupported_properties_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match="unknown"):
         alarm(**wrong)

@@ -1,4 +1,4 @@
-"""Steps and cooldowns are those of the reference of step scaling."""
+"""Steps and cooldowns follow the reference of step scaling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.step_scaling import StepPolicy, Target, UnsupportedError
+from local.step_scaling import ScalableTarget, StepPolicy, UnsupportedError
 
 
 def policy(direction: int = 1, cooldown: int = 30, **changes: Any) -> StepPolicy:
@@ -34,36 +34,36 @@ def policy(direction: int = 1, cooldown: int = 30, **changes: Any) -> StepPolicy
 
 
 @pytest.mark.parametrize(("distance", "change"), [(0.5, 1), (1.0, 2), (1.9, 2), (9, 3)])
-def test_a_step_is_chosen_by_the_distance(distance: float, change: int) -> None:
+def test_distance_selects_the_step(distance: float, change: int) -> None:
     assert policy().change(distance) == change
 
 
-def test_nothing_below_the_lowest_band() -> None:
+def test_no_step_below_the_lowest_bound() -> None:
     assert policy().change(-0.5) == 0
 
 
-def test_within_the_cooldown_what_was_added_counts() -> None:
-    target, grow = Target(), policy()
-    assert target.change(grow, 1.5, 0) == 2
-    assert target.change(grow, 0.5, 10) == 0
-    assert target.change(grow, 2.5, 20) == 1
-    # The larger step began the cooldown anew.
-    assert target.change(grow, 0.5, 49) == 0
-    assert target.change(grow, 0.5, 51) == 1
+def test_cooldown_counts_what_was_added() -> None:
+    target, scale_out = ScalableTarget(), policy()
+    assert target.change(scale_out, 1.5, 0) == 2
+    assert target.change(scale_out, 0.5, 10) == 0
+    assert target.change(scale_out, 2.5, 20) == 1
+    # The larger step restarted the cooldown.
+    assert target.change(scale_out, 0.5, 49) == 0
+    assert target.change(scale_out, 0.5, 51) == 1
 
 
-def test_what_another_policy_added_does_not_count() -> None:
-    target = Target()
+def test_cooldown_ignores_other_policies() -> None:
+    target = ScalableTarget()
     assert target.change(policy(), 1.5, 0) == 2
     assert target.change(policy(cooldown=600), 1.5, 10) == 2
 
 
-def test_growth_ends_the_cooldown_of_shrinking() -> None:
-    target, shrink = Target(), policy(direction=-1, cooldown=300)
-    assert target.change(shrink, 0.5, 0) == -1
-    assert target.change(shrink, 0.5, 100) == 0
+def test_scale_out_ends_the_cooldown_of_scale_in() -> None:
+    target, scale_in = ScalableTarget(), policy(direction=-1, cooldown=300)
+    assert target.change(scale_in, 0.5, 0) == -1
+    assert target.change(scale_in, 0.5, 100) == 0
     assert target.change(policy(), 0.5, 110) == 1
-    assert target.change(shrink, 0.5, 120) == -1
+    assert target.change(scale_in, 0.5, 120) == -1
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_growth_ends_the_cooldown_of_shrinking() -> None:
         },
     ],
 )
-def test_what_it_cannot_do_is_refused(wrong: dict[str, Any]) -> None:
+def test_unsupported_properties_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match=r"TargetTracking|ExactCapacity"):
         policy(**wrong)

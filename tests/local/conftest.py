@@ -1,4 +1,4 @@
-"""One emulator for all tests of a worker that do not need one of their own."""
+"""Emulators for tests: one per test process, and fresh ones on request."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ import pytest
 
 from cli import product
 from local.emulator import control_client
-from local.emulator.process import Emulator
+from local.emulator.process import EmulatorProcess
 from tests.local.emulator.cloud import Cloud
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def shared_emulator(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[EmulatorProcess]:
     """Start an emulator; leave no process behind."""
-    emulator = Emulator(ROOT, tmp_path_factory.mktemp("emulator"))
+    emulator = EmulatorProcess(ROOT, tmp_path_factory.mktemp("emulator"))
     with emulator:
         yield emulator
     emulator.erase()
 
 
 @pytest.fixture
-def cloud(shared_emulator: Emulator) -> Iterator[Cloud]:
+def cloud(shared_emulator: EmulatorProcess) -> Iterator[Cloud]:
     """Give the shared emulator, with nothing planted before or after."""
     yield Cloud(shared_emulator)
-    control_client.plant(shared_emulator.endpoint_url)
+    control_client.inject_faults(shared_emulator.endpoint_url)
 
 
 @pytest.fixture
-def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
+def own_emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
     """Give an emulator that a test may kill; it is not started yet."""
-    emulator = Emulator(ROOT, tmp_path / "emulator")
+    emulator = EmulatorProcess(ROOT, tmp_path / "emulator")
     yield emulator
     emulator.erase()
 
