@@ -109,7 +109,7 @@ def test_same_sources_give_the_same_bytes(checkout: Checkout) -> None:
 
 
 def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
-    built.change("templates/parent.py", "display_name=given.owner", "displayname=1")
+    built.change("templates/parent.py", "display_name=inputs.owner", "displayname=1")
     refused(
         built,
         ExitCode.FAILED,

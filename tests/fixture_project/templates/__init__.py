@@ -1,1 +1,1 @@
-"""Three small pages: tests of the command line need not wait for the real ones."""
+"""Three small templates: tests of the command line do not need the real ones."""

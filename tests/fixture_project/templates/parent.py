@@ -14,14 +14,14 @@ class Size(Value, AllowedValues=["small", "large"]):
 
 
 class Inputs(Interface):
-    """What an operator chooses."""
+    """The parameters."""
 
     size: Size = about("How large it is.", group="Toy", label="Size", Default="small")
     owner: topic.Name = about("Whose it is.", group="Toy", label="Owner")
 
 
 class Outputs(Interface):
-    """What an operator needs to know."""
+    """The outputs."""
 
     topic_arn: topic.TopicArn = about("The topic.")
 

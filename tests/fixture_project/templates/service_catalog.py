@@ -24,7 +24,7 @@ class Outputs(Interface):
 
 
 def define_for(product: Template) -> Define[Inputs, Outputs]:
-    """Return the page for a compiled product."""
+    """Return the template of a compiled product."""
 
     def define(t: Template, inputs: Inputs) -> Outputs:
         """Write the topic."""

@@ -19,13 +19,13 @@ class TopicArn(Value):
 
 
 class Inputs(Interface):
-    """What the topic depends on."""
+    """The parameters."""
 
     display_name: Name = about("What people see as the sender.")
 
 
 class Outputs(Interface):
-    """What other stacks need of the topic."""
+    """The outputs."""
 
     topic_arn: TopicArn = about("The topic.")
 
