@@ -90,12 +90,6 @@ S3_OBJECT_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
         ("POST", "uploadId", "PutObject"),
         ("GET", "uploadId", "ListMultipartUploadParts"),
         ("DELETE", "uploadId", "AbortMultipartUpload"),
-        ("GET", "retention", "GetObjectRetention"),
-        ("PUT", "retention", "PutObjectRetention"),
-        ("GET", "legal-hold", "GetObjectLegalHold"),
-        ("PUT", "legal-hold", "PutObjectLegalHold"),
-        ("GET", "torrent", "GetObjectTorrent"),
-        ("POST", "restore", "RestoreObject"),
     )
 }
 """The same of a request for an object."""
