@@ -19,31 +19,31 @@ def _install(path: str) -> None:
     url = f"https://s3.{region}.amazonaws.com" + ".cn" * region.startswith("cn-")
     url = E.get("AWS_ENDPOINT_URL_S3", E.get("AWS_ENDPOINT_URL", url))
     if not (link := E.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")):
-        name = E["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
-        link = f"http://169.254.170.2{name}"
+        uri = E["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        link = f"http://169.254.170.2{uri}"
     web = build_opener(ProxyHandler({}))
     role = json.load(web.open(link, timeout=10))
 
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    sent = {
+    head = {
         "host": url.partition("//")[2],
         "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
         "x-amz-date": now,
         "x-amz-security-token": role["Token"],
     }
-    names, lines = ";".join(sent), "".join(f"{k}:{v}\n" for k, v in sent.items())
+    names, lines = ";".join(head), "".join(f"{k}:{v}\n" for k, v in head.items())
     text = sha256(f"GET\n{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD".encode())
-    scope, way = f"{now[:8]}/{region}/s3/aws4_request", "AWS4-HMAC-SHA256"
+    scope, alg = f"{now[:8]}/{region}/s3/aws4_request", "AWS4-HMAC-SHA256"
     key = ("AWS4" + role["SecretAccessKey"]).encode()
-    for word in (*scope.split("/"), f"{way}\n{now}\n{scope}\n{text.hexdigest()}"):
+    for word in (*scope.split("/"), f"{alg}\n{now}\n{scope}\n{text.hexdigest()}"):
         key = digest(key, word.encode(), "sha256")
     who = f"Credential={role['AccessKeyId']}/{scope},SignedHeaders={names}"
-    sent["authorization"] = f"{way} {who},Signature={key.hex()}"
+    head["authorization"] = f"{alg} {who},Signature={key.hex()}"
 
-    web.addheaders = [*sent.items()]
+    web.addheaders = [*head.items()]
     body = web.open(url + path, timeout=10).read()
-    if (found := sha256(body).hexdigest()) != E["RUNTIME_SHA256"]:
-        raise ValueError(f"SHA-256 is {found}, not {E['RUNTIME_SHA256']}")
+    if (sha := sha256(body).hexdigest()) != E["RUNTIME_SHA256"]:
+        raise ValueError(f"SHA-256 is {sha}, not {E['RUNTIME_SHA256']}")
     new = Path(f"{E['RUNTIME_PATH']}.{os.getpid()}")
     new.write_bytes(body)
     new.replace(E["RUNTIME_PATH"])

@@ -201,7 +201,7 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--objective", type=float, help="seconds a task may wait")
     parser.add_argument("--hold", type=float, help="seconds before one is drained")
-    parser.add_argument("--no-look-ahead", action="store_true")
+    parser.add_argument("--no-predictive-scaling", action="store_true")
     parser.add_argument(
         "--expected",
         type=float,

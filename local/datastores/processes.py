@@ -19,7 +19,7 @@ from pathlib import Path
 
 from local.errors import DatastoreError
 
-KEEPER = Path(__file__).with_name("keeper.py")
+KEEPER = Path(__file__).with_name("supervisor.py")
 
 PORTS = range(20000, 32768)
 """Below what Linux gives to outgoing connections: nobody takes a port of ours while

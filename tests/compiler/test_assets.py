@@ -59,7 +59,7 @@ def test_python_imports_the_package_from_the_archive(
 ) -> None:
     archive = tmp_path / "runtime.zip"
     archive.write_bytes(packed(package, "a.zip").content)
-    program = "import fargate_runtime.migration.job, runtime.inner; print(fargate_runtime.migration.job.greet())"
+    program = "import runtime.setup, runtime.inner; print(runtime.setup.greet())"
     said = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(archive)},

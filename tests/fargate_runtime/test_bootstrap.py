@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +18,8 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from compiler.assets import packed
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "fargate_runtime" / "bootstrap.py").read_text()
 PAUSES = "(1, 2, 4, 8, 0)"
@@ -28,12 +28,7 @@ KEY = "some prefix/runtime~1+a.zip"
 
 
 def archive() -> bytes:
-    memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w") as packed:
-        for file in sorted((ROOT / "fargate_runtime").iterdir()):
-            if file.is_file():
-                packed.write(file, f"runtime/{file.name}")
-    return memory.getvalue()
+    return packed(ROOT / "fargate_runtime", "runtime.zip").content
 
 
 @dataclass
@@ -133,7 +128,7 @@ def test_the_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -
     seen = start(aws, tmp_path, sys.executable, "-c", shown, "a b")
     assert seen.stderr == ""
     assert seen.stdout.split(" ", 1) == [
-        str(tmp_path / "runtime.zip/runtime/keys.py"),
+        str(tmp_path / "runtime.zip/fargate_runtime/keys.py"),
         "a b\n",
     ]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["ca.pem", "runtime.zip"]
@@ -222,4 +217,4 @@ def test_the_text_fits_a_task_definition() -> None:
     # would read a dollar and a brace as its own.
     assert len(TEXT) < 2500
     assert "${" not in TEXT
-    assert TEXT.count("from runtime") == 1
+    assert TEXT.count("from fargate_runtime") == 1

@@ -45,7 +45,7 @@ def test_your_own_history_is_compared(
         assert "history: 480 tasks a day" in table
         return next(line.split() for line in table.splitlines() if "ours" in line)
 
-    blind = row("--no-look-ahead")
+    blind = row("--no-predictive-scaling")
     foreseen = row()
     assert foreseen[6:8] == ["0", "0"], "killed and left"
     assert float(foreseen[1]) <= 15 < float(blind[1]), "the median of the waits"

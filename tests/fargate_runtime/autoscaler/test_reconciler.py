@@ -386,6 +386,6 @@ def test_what_stays_is_said_now_and_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_module_of_the_decision_needs_more_than_the_standard_library() -> None:
     folder = Path(queries.__file__).parent
-    for name in ("decide", "state", "settings", "foresight", "fitting", "learning"):
+    for name in ("decide", "state", "settings", "forecast", "scheduling", "estimates"):
         text = (folder / f"{name}.py").read_text()
         assert not re.search(r"import (boto3|psycopg2|celery|time|os)\b", text), name
