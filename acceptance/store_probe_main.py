@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from fargate_runtime import connections
+from fargate_runtime.env import DatabaseLogin
 from fargate_runtime.migration import databases
 
 # By name: the checker runs where these are not installed.
@@ -94,8 +95,8 @@ def whoever(environ: Environ, master: dict[str, str], password: str) -> dict[str
         administrator.close()
 
 
-def _login(environ: Environ, store: str) -> databases.Login:
-    return databases.Login(
+def _login(environ: Environ, store: str) -> DatabaseLogin:
+    return DatabaseLogin(
         host=environ[f"{store}_HOST"],
         port=int(environ[f"{store}_PORT"]),
         name=environ[f"{store}_NAME"],

@@ -20,14 +20,14 @@ FOLDER = ROOT / ".cache" / "benchmarks"
 PASSWORD = "benchmarks"  # noqa: S105 - of a server that lives as long as this process
 
 TASKS = (10_000, 100_000, 1_000_000)
-"""Waiting tasks for a decision; the middle one has a limit."""
+"""UnscheduledTasks tasks for a decision; the middle one has a limit."""
 
 MANY_ROWS, FEW_ROWS, BACKLOG = 5_000_000, 500_000, 100_000
 POOLS = 50
 STARTS = 5
 
 LOAD = "import boto3, celery, kombu.transport.redis, psycopg2"
-START = "import fargate_runtime.autoscaler.__main__, kombu.transport.redis, celery, psycopg2"
+START = f"{LOAD}, fargate_runtime.autoscaler.__main__"
 
 
 def measure() -> list[Figure]:
@@ -164,7 +164,7 @@ def measure_rounds() -> list[Figure]:
             seconds=many["round"],
         ),
         Figure(
-            what="Memory of the autoscaler, megabytes",
+            what="PoolMemory of the autoscaler, megabytes",
             seconds=many["megabytes"],
             limit=150,
         ),

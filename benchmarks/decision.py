@@ -12,19 +12,19 @@ import time
 from random import Random
 from statistics import median
 
-from fargate_runtime.autoscaler.dag_metadata import Knowledge
+from fargate_runtime.autoscaler.dag_metadata import DagMetadataStore
 from fargate_runtime.autoscaler.decide import decide
-from fargate_runtime.autoscaler.demand import Foreseer
-from fargate_runtime.autoscaler.queries import Observed, Past, Queued
+from fargate_runtime.autoscaler.demand import DemandEstimator
+from fargate_runtime.autoscaler.queries import Observation, QueuedTasks, TaskHistory
 from fargate_runtime.autoscaler.settings import PoolSettings, Settings
 from fargate_runtime.autoscaler.state import (
-    Fleet,
-    Memory,
-    Running,
+    PoolMemory,
+    PoolStatus,
+    RunningTask,
     Snapshot,
     Worker,
-    WorkerState,
 )
+from fargate_runtime.scaling_protocol import WorkerState
 
 DAGS, POOLS, WORKERS, CONCURRENCY = 200, 50, 500, 8
 TASKS_OF_DAG = 20
@@ -45,13 +45,13 @@ SETTINGS = Settings(
 )
 
 
-def observed(tasks: int, random: Random) -> Observed:
+def observed(tasks: int, random: Random) -> Observation:
     """Return what the database would tell: every task of a DAG waits, in groups."""
     groups = DAGS * TASKS_OF_DAG
-    return Observed(
+    return Observation(
         now=NOW,
         queued=[
-            Queued(
+            QueuedTasks(
                 queue=f"queue_{group % POOLS}",
                 dag_id=f"dag_{group % DAGS}",
                 task_id=f"task_{group // DAGS}",
@@ -61,8 +61,8 @@ def observed(tasks: int, random: Random) -> Observed:
             for group in range(groups)
         ],
         running=[],
-        waiting=[],
-        under_way=[],
+        unscheduled=[],
+        active=[],
         announced=[],
         active_runs={},
         slots={},
@@ -72,25 +72,27 @@ def observed(tasks: int, random: Random) -> Observed:
 def measure(tasks: int) -> dict[str, float]:
     """Return the milliseconds of the decision, and of laying out its demand."""
     random = Random(tasks)  # noqa: S311 - repeatable, not secret
-    knowledge = Knowledge("default")
+    metadata = DagMetadataStore("default")
     dags = [f"dag_{number}" for number in range(DAGS)]
     past = [
-        Past(dag, f"task_{number}", random.lognormvariate(4, 1), 1, 0)
+        TaskHistory(dag, f"task_{number}", random.lognormvariate(4, 1), 1, 0)
         for dag in dags
         for number in range(TASKS_OF_DAG)
     ]
-    knowledge.learn(dags, (), past, {})
+    metadata.update(dags, (), past, {})
     seen = observed(tasks, random)
-    foreseer = Foreseer(knowledge)
-    fleets = {
-        pool.name: Fleet(
+    estimator = DemandEstimator(metadata)
+    pools = {
+        pool.name: PoolStatus(
             desired=WORKERS // POOLS,
             workers=[
                 Worker(
                     f"{pool.name}-{number}",
                     WorkerState.READY,
                     [
-                        Running(NOW - random.uniform(0, 60), random.uniform(10, 300))
+                        RunningTask(
+                            NOW - random.uniform(0, 60), random.uniform(10, 300)
+                        )
                         for _ in range(CONCURRENCY)
                     ],
                 )
@@ -100,16 +102,16 @@ def measure(tasks: int) -> dict[str, float]:
         for pool in SETTINGS.pools
     }
     laid_out, decided = [], []
-    memories: dict[str, Memory] = {}
+    memories: dict[str, PoolMemory] = {}
     for _ in range(REPEATS):
         began = time.process_time()
-        queues = foreseer.demand(seen)
+        queues = estimator.demand(seen)
         middle = time.process_time()
-        decision = decide(Snapshot(NOW, queues, fleets, memories), SETTINGS)
+        decision = decide(Snapshot(NOW, queues, pools, memories), SETTINGS)
         decided.append(time.process_time() - middle)
         laid_out.append(middle - began)
         memories = {name: pool.memory for name, pool in decision.pools.items()}
-    if not all(pool.wanted > WORKERS // POOLS for pool in decision.pools.values()):
+    if not all(pool.needed > WORKERS // POOLS for pool in decision.pools.values()):
         sys.exit("the decision asked for no workers; that is not what to measure")
     return {"decide": 1000 * median(decided), "demand": 1000 * median(laid_out)}
 

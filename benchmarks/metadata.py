@@ -19,8 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fargate_runtime.migration.databases import connect, prepare, scaling_login
-from fargate_runtime.migration.job import login, master_login
+from fargate_runtime.env import autoscaler_login, database_login, master_login
+from fargate_runtime.migration.databases import connect, prepare
 from fargate_runtime.migration.scaling_role import admit
 
 DAGS = 200
@@ -201,7 +201,8 @@ def refresh(cursor: Any) -> None:
 def main() -> None:
     """Fill the database that ``METADATA_NAME`` names, if it is not."""
     rows, queued = int(sys.argv[1]), int(sys.argv[2])
-    master, owner = master_login(os.environ), login(os.environ, "METADATA")
+    master = master_login(os.environ)
+    owner = database_login(os.environ, "METADATA")
     results = owner._replace(name="celery_results", user="celery_results")
     content = sha256(Path(__file__).read_bytes()).hexdigest()
     with connect(master).cursor() as cursor:
@@ -212,7 +213,7 @@ def main() -> None:
     prepare(master, owner, results, say)
     if found != (content,):
         subprocess.run(["airflow", "db", "migrate"], stdout=sys.stderr, check=True)  # noqa: S607 - of the environment we run in
-    admit(master, owner, scaling_login(os.environ), say)
+    admit(master, owner, autoscaler_login(os.environ), say)
     connection = connect(owner)
     with connection.cursor() as cursor:
         cursor.execute("SET maintenance_work_mem = '512MB'; SET statement_timeout = 0")

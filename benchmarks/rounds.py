@@ -1,4 +1,4 @@
-"""Rounds of the real loop against a full database: ``python -m benchmarks.rounds``.
+"""Reconciler of the real loop against a full database: ``python -m benchmarks.rounds``.
 
 Runs in the environment of Airflow with what the autoscaler's container is told. The
 database is real; the clients of the broker and of AWS are loaded and made as in the
@@ -25,10 +25,10 @@ from typing import Any
 from fargate_runtime.autoscaler import queries
 from fargate_runtime.autoscaler.__main__ import prepare
 from fargate_runtime.autoscaler.database import Database, Row
-from fargate_runtime.autoscaler.remote_control import Answers
-from fargate_runtime.autoscaler.services import Service
-from fargate_runtime.migration.databases import scaling_login
-from fargate_runtime.scaling_protocol import Phase, Report
+from fargate_runtime.autoscaler.remote_control import WorkerReplies
+from fargate_runtime.autoscaler.services import PoolService
+from fargate_runtime.env import autoscaler_login
+from fargate_runtime.scaling_protocol import WorkerReport, WorkerState
 
 ROUNDS = 8
 """As many as it takes until every DAG is known: each reads the most a round ever does.
@@ -73,18 +73,18 @@ class Counted:
 class Answering:
     """Workers, services and CloudWatch that answer at once."""
 
-    def reports(self, _: int) -> Answers:
+    def reports(self, _: int) -> WorkerReplies:
         """Return what every worker would say."""
-        return Answers(
+        return WorkerReplies(
             [
                 (
                     f"celery@{number}",
-                    Report(
+                    WorkerReport(
                         pool=f"queue_{number % POOLS}",
                         task=f"{number:032x}",
                         revision="workers:1",
                         host=f"10.0.{number % POOLS}.1",
-                        state=Phase.READY,
+                        state=WorkerState.READY,
                         running=0,
                         since=0.0,
                     ),
@@ -94,10 +94,12 @@ class Answering:
             [],
         )
 
-    def pools(self, _: object) -> tuple[dict[str, Service], list[str]]:
+    def pools(self, _: object) -> tuple[dict[str, PoolService], list[str]]:
         """Return what ECS would say."""
         each = WORKERS // POOLS
-        service = Service(desired=each, running=each, pending=0, revision="workers:1")
+        service = PoolService(
+            desired=each, running=each, pending=0, revision="workers:1"
+        )
         return {f"queue_{number}": service for number in range(POOLS)}, []
 
     def send(self, *_: object) -> None:
@@ -109,23 +111,23 @@ class Answering:
 
 def main() -> None:
     """Measure."""
-    _, rounds = prepare(os.environ)
-    database = Counted(Database(scaling_login(os.environ)))
+    _, reconciler = prepare(os.environ)
+    database = Counted(Database(autoscaler_login(os.environ)))
     answering: Any = Answering()
-    rounds.world = replace(
-        rounds.world,
+    reconciler.clients = replace(
+        reconciler.clients,
         database=database,
         workers=answering,
         services=answering,
         cloudwatch=answering,
     )
-    said: list[str] = []
-    rounds.tell = said.append
+    lines: list[str] = []
+    reconciler.log = lines.append
     asked, floors, own = [], [], []
     for _ in range(ROUNDS):
         database.seconds, database.statements = 0.0, 0
         began = time.process_time()
-        rounds.round(lambda: True)
+        reconciler.reconcile(lambda: True)
         own.append(time.process_time() - began)
         asked.append(database.seconds)
         count, database.seconds = database.statements, 0.0
@@ -138,15 +140,15 @@ def main() -> None:
         for name, statement, values in (
             ("queued", queries.QUEUED, ("default",)),
             ("running", queries.RUNNING, ("default",)),
-            ("waiting", queries.WAITING, ()),
-            ("under way", queries.UNDER_WAY, ()),
+            ("waiting", queries.UNSCHEDULED, ()),
+            ("under way", queries.ACTIVE, ()),
             ("announced", queries.ANNOUNCED, ()),
             ("structures", queries.STRUCTURES, ("default", dags)),
             ("history", queries.HISTORY, (dags,)),
         )
     }
-    if not rounds.memories:
-        sys.exit("no round came to a decision: " + "; ".join(said))
+    if not reconciler.memories:
+        sys.exit("no round came to a decision: " + "; ".join(lines))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     sys.stdout.write(
         json.dumps(

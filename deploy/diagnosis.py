@@ -26,7 +26,7 @@ SERVICE = "AWS::ECS::Service"
 GATE_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
 """How the migration job ends its reason."""
 
-GATE_STEP = "set-up failed"
+GATE_STEP = "migration job failed"
 
 LOG_LINES = 12
 STOPPED_TASKS = 3

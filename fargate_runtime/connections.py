@@ -1,6 +1,6 @@
-"""URLs of the three stores, from their parts: ``python -m fargate_runtime.connections NAME``.
+"""URLs of the datastores: ``python -m fargate_runtime.connections NAME``.
 
-``start`` gives them to the container's command. Any other process, such as a shell,
+``start`` sets them for the container's command. Any other process, such as a shell,
 has ``AIRFLOW__..._CMD``: Airflow runs this each time it reads the setting, and takes
 every byte of the output: there is no newline. A password may hold any character.
 
@@ -16,31 +16,17 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fargate_runtime.env import PartError, host, part, port
+from fargate_runtime.contract import CONNECT_ARGS
+from fargate_runtime.env import EnvError, host, port, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CONNECT_ARGS = {
-    "connect_timeout": 15,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 5,
-    "keepalives_count": 5,
-    "tcp_user_timeout": 30_000,
-}
-"""For psycopg2, in seconds but for the last, in milliseconds.
-
-A writer that fails over without a word is noticed within half a minute, idle or
-not, instead of after the kernel's quarter of an hour. Airflow imports it by
-``AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS=fargate_runtime.connections.CONNECT_ARGS``.
-"""
+__all__ = ["CONNECT_ARGS"]
+# Airflow imports both by ``AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS[_ASYNC]``.
 
 CONNECT_ARGS_ASYNC = {"timeout": 15}
-"""For asyncpg, which knows no keepalives; seconds.
-
-``AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC`` names it in the same way.
-"""
+"""For asyncpg, which has no keepalives; seconds."""
 
 
 def metadata(environ: Mapping[str, str]) -> str:
@@ -59,12 +45,12 @@ def broker(environ: Mapping[str, str]) -> str:
 
 
 def _database(environ: Mapping[str, str], store: str) -> str:
-    return f"{_server(environ, store)}/{quote(part(environ, f'{store}_NAME'), '')}"
+    return f"{_server(environ, store)}/{quote(required(environ, f'{store}_NAME'), '')}"
 
 
 def _server(environ: Mapping[str, str], store: str) -> str:
-    user = quote(part(environ, f"{store}_USER"), "")
-    password = quote(part(environ, f"{store}_PASSWORD"), "")
+    user = quote(required(environ, f"{store}_USER"), "")
+    password = quote(required(environ, f"{store}_PASSWORD"), "")
     server = f"{host(environ, f'{store}_HOST')}:{port(environ, f'{store}_PORT')}"
     return f"://{user}:{password}@{server}"
 
@@ -73,7 +59,7 @@ URLS = {"metadata": metadata, "results": results, "broker": broker}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print one URL; return 1, and say why on one line, when it cannot be built."""
+    """Print one URL; return 1, with one line, when it cannot be built."""
     if len(arguments) != 1 or arguments[0] not in URLS:
         sys.stderr.write(
             f"fargate_runtime.connections: name one of {', '.join(URLS)}\n"
@@ -81,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         sys.stdout.write(URLS[arguments[0]](os.environ))
-    except PartError as error:
+    except EnvError as error:
         sys.stderr.write(f"fargate_runtime.connections {arguments[0]}: {error}\n")
         return 1
     return 0

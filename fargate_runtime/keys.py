@@ -1,4 +1,4 @@
-"""Airflow's Fernet key from a generated secret: ``python -m fargate_runtime.keys fernet``.
+"""Airflow's Fernet key, derived: ``python -m fargate_runtime.keys fernet``.
 
 Secrets Manager cannot generate such a key: it is 32 bytes in url-safe base64.
 The SHA-256 of a long random secret is 32 bytes that are as hard to guess, the same
@@ -13,7 +13,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from fargate_runtime.env import PartError, part
+from fargate_runtime.contract import Env
+from fargate_runtime.env import EnvError, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,27 +25,27 @@ SHORTEST_SECRET = 32
 
 def fernet(environ: Mapping[str, str]) -> str:
     """Return the key, or ``new,old`` while ``FERNET_SECRET_PREVIOUS`` is set."""
-    keys = [_key(environ, "FERNET_SECRET")]
-    if environ.get("FERNET_SECRET_PREVIOUS"):
-        keys.append(_key(environ, "FERNET_SECRET_PREVIOUS"))
+    keys = [_key(environ, Env.FERNET_SECRET)]
+    if environ.get(Env.FERNET_SECRET_PREVIOUS):
+        keys.append(_key(environ, Env.FERNET_SECRET_PREVIOUS))
     return ",".join(dict.fromkeys(keys))
 
 
 def _key(environ: Mapping[str, str], name: str) -> str:
-    secret = part(environ, name)
+    secret = required(environ, name)
     if len(secret) < SHORTEST_SECRET:
-        raise PartError(f"{name} is shorter than {SHORTEST_SECRET} characters")
+        raise EnvError(f"{name} is shorter than {SHORTEST_SECRET} characters")
     return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).decode()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the key; return 1, and say why on one line, when there is none."""
+    """Print the key; return 1, with one line, when there is none."""
     if list(arguments) != ["fernet"]:
         sys.stderr.write("fargate_runtime.keys: the only key is fernet\n")
         return 2
     try:
         sys.stdout.write(fernet(os.environ))
-    except PartError as error:
+    except EnvError as error:
         sys.stderr.write(f"fargate_runtime.keys fernet: {error}\n")
         return 1
     return 0

@@ -1,8 +1,8 @@
-"""What the autoscaler and the workers say to each other, by Celery's remote control.
+"""Celery remote control commands between the autoscaler and the workers.
 
-The autoscaler broadcasts ``STATE`` to all workers, and each answers with a ``Report``. It
-sends ``DRAIN`` or ``REVIVE`` to workers by their node names, and takes no answer for
-done: the next report tells.
+The autoscaler broadcasts ``STATE`` to all workers, and each answers with a
+``WorkerReport``. It sends ``DRAIN`` or ``REVIVE`` to workers by their node names, and
+waits for no answer: the next report shows the result.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
 STATE = "scaling_state"
-"""Asks a worker for its report."""
+"""Return a report."""
 
 DRAIN = "scaling_drain"
-"""Take no new tasks, finish what runs, then let the protection go."""
+"""Accept no new tasks, finish those that run, then release the protection."""
 
 REVIVE = "scaling_revive"
-"""Take tasks again; refused by a worker that has let its protection go."""
+"""Accept tasks again; refused by a worker that has released its protection."""
 
 
-class Phase(StrEnum):
-    """How far a worker is in its life."""
+class WorkerState(StrEnum):
+    """The life cycle of a worker, in its order."""
 
     WAITING = "waiting"
-    """It takes no tasks, because ECS has not granted its protection."""
+    """It runs, but ECS has not granted its protection, so it accepts no tasks."""
 
     READY = "ready"
-    """It is protected and takes tasks."""
+    """It is protected and accepts tasks."""
 
     DRAINING = "draining"
-    """It is protected, finishes what it has and takes nothing new."""
+    """It is protected, finishes its tasks and accepts no others."""
 
     RELEASED = "released"
-    """It let its protection go, for ever: it may be taken away."""
+    """It has released its protection for ever: ECS may stop it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
-    """What a worker says of itself. ``since`` and ``created`` are Unix times."""
+class WorkerReport:
+    """What a worker reports. ``since`` and ``created`` are Unix times."""
 
     pool: str
     task: str
@@ -52,7 +52,7 @@ class Report:
     host: str
     """Its address, as Airflow writes it into ``task_instance.hostname``."""
 
-    state: Phase
+    state: WorkerState
     running: int
     """How many tasks it runs."""
 
@@ -67,10 +67,10 @@ class Report:
         return {**asdict(self), "state": self.state.value}
 
     @classmethod
-    def parse(cls, reply: object) -> Report:
-        """Return what ``reply`` tells; raises ValueError, which says what is wrong.
+    def parse(cls, reply: object) -> WorkerReport:
+        """Return the report in ``reply``; raises ValueError, which says what is wrong.
 
-        Keys of a later version are left out.
+        Keys of a later version are ignored.
         """
         # A worker that failed to answer sends {"error": ...}.
         if not isinstance(reply, Mapping) or "error" in reply:
@@ -88,7 +88,7 @@ class Report:
             raise ValueError(f"since is {values['since']!r}, not a time")
         if values.get("created") is not None and not _is_time(values["created"]):
             raise ValueError(f"created is {values['created']!r}, not a time")
-        values["state"] = Phase(values["state"])
+        values["state"] = WorkerState(values["state"])
         return cls(**values)
 
 

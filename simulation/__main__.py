@@ -1,8 +1,8 @@
 """Compare policies over simulated days: ``python -m simulation``.
 
-Prints a table for every kind of day and for all of them, and writes one chart a kind
-and policy of ours. The templates must have been compiled: our policy runs with the
-alarms and step policies that they hold.
+Prints a table for every kind of day and for all of them, and writes one chart for each
+kind of day and shipped policy. The templates must have been compiled: the shipped
+policy runs with their alarms and step policies.
 """
 
 from __future__ import annotations
@@ -17,58 +17,64 @@ from fargate_runtime.autoscaler.settings import SettingsError
 from simulation import history, step_scaling
 from simulation.charts import DAY_HOURS
 from simulation.comparison import (
-    OURS,
     POLICIES,
-    Job,
+    SHIPPED,
+    DayResult,
     Options,
-    Outcome,
+    SimulationJob,
     by_kind,
-    by_variant,
+    by_scenario,
     every,
 )
-from simulation.scenarios import VARIANTS
-from simulation.tasks import Shape
+from simulation.scenarios import SCENARIOS
+from simulation.tasks import PoolShape
 from simulation.workloads import KINDS
 
 TUNED_SEEDS = (1, 2)
-"""Days that were looked at while the decision was made; never measure on them."""
+"""Days used while the decision was developed; never measure on them."""
 
 UNSEEN_SEEDS = (301, 302, 303, 304, 305)
 
 
 def say(text: str) -> None:
-    """Print a line at once: a day takes a moment, and somebody waits."""
+    """Print a line at once: a day takes a moment."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def jobs(asked: argparse.Namespace) -> list[Job]:
+def jobs(arguments: argparse.Namespace) -> list[SimulationJob]:
     """Return the days to run, those of one kind together."""
-    if asked.history:
-        return [Job("history", 0, asked.policies, history=asked.history)]
-    if asked.variants:
-        mine = [name for name in asked.policies if name in OURS]
+    if arguments.history:
         return [
-            Job(kind, seed, mine, variant)
-            for variant in VARIANTS
-            for kind in asked.kinds
-            for seed in asked.seeds
+            SimulationJob("history", 0, arguments.policies, history=arguments.history)
+        ]
+    if arguments.scenarios:
+        shipped = [name for name in arguments.policies if name in SHIPPED]
+        return [
+            SimulationJob(kind, seed, shipped, scenario)
+            for scenario in SCENARIOS
+            for kind in arguments.kinds
+            for seed in arguments.seeds
         ]
     return [
-        Job(kind, seed, asked.policies) for kind in asked.kinds for seed in asked.seeds
+        SimulationJob(kind, seed, arguments.policies)
+        for kind in arguments.kinds
+        for seed in arguments.seeds
     ]
 
 
-def drawn(outcomes: Iterable[Outcome], folder: Path | None) -> Iterator[Outcome]:
-    """Write the drawings of the first day of every kind on the way."""
-    seen = set()
-    for outcome in outcomes:
-        kind = outcome.job.kind
-        if folder and kind not in seen:
-            for name, drawing in outcome.drawings.items():
+def write_drawings(
+    results: Iterable[DayResult], folder: Path | None
+) -> Iterator[DayResult]:
+    """Pass the results on; write the drawings of the first day of every kind."""
+    kinds = set()
+    for result in results:
+        kind = result.job.kind
+        if folder and kind not in kinds:
+            for name, drawing in result.drawings.items():
                 (folder / f"{kind}-{name}.svg").write_text(drawing)
-        seen.add(kind)
-        yield outcome
+        kinds.add(kind)
+        yield result
 
 
 def options() -> argparse.ArgumentParser:
@@ -88,11 +94,17 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hours", type=float, nargs=2, default=DAY_HOURS, help="the part to draw"
     )
-    parser.add_argument("--objective", type=float, help="seconds a task may wait")
-    parser.add_argument("--hold", type=float, help="seconds before one is drained")
+    parser.add_argument(
+        "--target-start-seconds", type=float, help="how long a task may wait"
+    )
+    parser.add_argument(
+        "--scale-in-delay-seconds", type=float, help="how long before workers drain"
+    )
     parser.add_argument("--no-predictive-scaling", action="store_true")
     parser.add_argument(
-        "--variants", action="store_true", help="ours alone, in other worlds"
+        "--scenarios",
+        action="store_true",
+        help="the shipped policies alone, under other conditions",
     )
     parser.add_argument("--history", type=Path, help="a CSV of your own tasks")
     parser.add_argument("--concurrency", type=int, default=8, help="with --history")
@@ -101,28 +113,28 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    asked = options().parse_args(arguments)
-    begun = time.monotonic()
-    if asked.charts:
-        asked.charts.mkdir(parents=True, exist_ok=True)
-    chosen = Options(
-        template=asked.template,
-        objective=asked.objective,
-        hold=asked.hold,
-        predictive_scaling=not asked.no_predictive_scaling,
-        shape=Shape(asked.concurrency, asked.minimum, asked.maximum),
-        hours=tuple(asked.hours) if asked.charts else None,
+    arguments = options().parse_args(argv)
+    started = time.monotonic()
+    if arguments.charts:
+        arguments.charts.mkdir(parents=True, exist_ok=True)
+    settings = Options(
+        template=arguments.template,
+        target_start_seconds=arguments.target_start_seconds,
+        scale_in_delay_seconds=arguments.scale_in_delay_seconds,
+        predictive_scaling=not arguments.no_predictive_scaling,
+        shape=PoolShape(arguments.concurrency, arguments.minimum, arguments.maximum),
+        hours=tuple(arguments.hours) if arguments.charts else None,
     )
     try:
-        outcomes = drawn(every(jobs(asked), chosen), asked.charts)
-        for text in (by_variant if asked.variants else by_kind)(outcomes):
+        results = write_drawings(every(jobs(arguments), settings), arguments.charts)
+        for text in (by_scenario if arguments.scenarios else by_kind)(results):
             say(text)
     except (step_scaling.TemplateError, history.HistoryError, SettingsError) as error:
         sys.stderr.write(f"simulation: {error}\n")
         return 1
-    sys.stderr.write(f"\n{time.monotonic() - begun:.0f} s\n")
+    sys.stderr.write(f"\n{time.monotonic() - started:.0f} s\n")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What others do about the desired count, for comparison.
+"""Other scaling policies, for comparison.
 
-They are built after what their authors document; where an author leaves arithmetic
-open, the kinder reading is taken.
+They follow their authors' documentation; where it leaves arithmetic open, the more
+favourable reading is taken.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from simulation.fleet import Discipline, Fleet, Worker
-from simulation.model import World
+from simulation.model import Simulation
+from simulation.pool import Discipline, SimulatedPool, Worker
 
 
 @dataclass(eq=False)
 class Fixed:
-    """Nobody scales: as many workers as the minimum says."""
+    """No scaling: as many workers as the minimum."""
 
     name: str = "fixed"
     discipline: Discipline = Discipline.NONE
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Nothing to prepare."""
 
-    def sample(self, world: World) -> None:
+    def sample(self, simulation: Simulation) -> None:
         """Nothing to see."""
 
 
@@ -47,7 +47,7 @@ class Tracking:
 
     name: str
     target: float
-    metric: Callable[[Fleet], float | None]
+    metric: Callable[[SimulatedPool], float | None]
     discipline: Discipline
     delay: float
     period: int = 60
@@ -55,18 +55,18 @@ class Tracking:
 
     OUT, IN_SECONDS, SLACK = 3, 900, 0.9
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
-        self._tracks = {name: _Track() for name in world.fleets}
+        self._tracks = {name: _Track() for name in simulation.pools}
 
-    def sample(self, world: World) -> None:
-        """Gather a period, then see what the alarms see."""
-        for name, fleet in world.fleets.items():
+    def sample(self, simulation: Simulation) -> None:
+        """Collect a period, then evaluate the alarms."""
+        for name, pool in simulation.pools.items():
             track = self._tracks[name]
-            value = self.metric(fleet)
+            value = self.metric(pool)
             if value is not None:
                 track.period.append(value)
-            if world.now % self.period or not world.now:
+            if simulation.now % self.period or not simulation.now:
                 continue
             if not track.period:
                 track.points.clear()
@@ -76,34 +76,36 @@ class Tracking:
                 sum(track.period) / len(track.period),
             ][-self.IN_SECONDS // self.period :]
             track.period.clear()
-            world.at(
-                world.now + self.delay,
+            simulation.at(
+                simulation.now + self.delay,
                 self._act,
-                (world, fleet, track, tuple(track.points)),
+                (simulation, pool, track, tuple(track.points)),
             )
 
-    def _act(self, what: tuple[World, Fleet, _Track, tuple[float, ...]]) -> None:
-        world, fleet, track, points = what
-        wanted = math.ceil(fleet.desired * points[-1] / self.target)
+    def _act(
+        self, event: tuple[Simulation, SimulatedPool, _Track, tuple[float, ...]]
+    ) -> None:
+        simulation, pool, track, points = event
+        wanted = math.ceil(pool.desired * points[-1] / self.target)
         if len(points) >= self.OUT and min(points[-self.OUT :]) > self.target:
-            if world.now - track.out_at >= self.cooldown:
-                track.out_at = world.now
-                fleet.set_desired(max(fleet.desired + 1, wanted))
+            if simulation.now - track.out_at >= self.cooldown:
+                track.out_at = simulation.now
+                pool.set_desired(max(pool.desired + 1, wanted))
         elif (
             len(points) >= self.IN_SECONDS // self.period
             and max(points) < self.SLACK * self.target
-            and world.now - max(track.in_at, track.out_at) >= self.cooldown
-            and wanted < fleet.desired
+            and simulation.now - max(track.in_at, track.out_at) >= self.cooldown
+            and wanted < pool.desired
         ):
-            track.in_at = world.now
-            fleet.set_desired(wanted)
+            track.in_at = simulation.now
+            pool.set_desired(wanted)
 
 
 CPU_PERCENT = 70.0
 
 
-def _cpu(fleet: Fleet) -> float | None:
-    return fleet.cpu_percent
+def _cpu(pool: SimulatedPool) -> float | None:
+    return pool.cpu_percent
 
 
 def cpu_tracking() -> Tracking:
@@ -121,9 +123,9 @@ def fast_cpu_tracking() -> Tracking:
 def backlog_tracking() -> Tracking:
     """Target tracking of tasks in percent of slots, by metric math."""
 
-    def percent(fleet: Fleet) -> float:
-        tasks = len(fleet.queue) + fleet.running
-        slots = len(fleet.workers) * fleet.shape.concurrency
+    def percent(pool: SimulatedPool) -> float:
+        tasks = len(pool.queue) + pool.running
+        slots = len(pool.workers) * pool.shape.concurrency
         if not slots:
             return 200.0 if tasks else 100.0
         return 100 * tasks / slots
@@ -140,34 +142,34 @@ class QueueSteps:
 
     LONG, EMPTY_MINUTES, DELAY = 10, 5, 10.0
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
-        self._empty = dict.fromkeys(world.fleets, 0)
+        self._empty = dict.fromkeys(simulation.pools, 0)
 
-    def sample(self, world: World) -> None:
-        """See the length of the queue once a minute."""
-        if world.now % 60:
+    def sample(self, simulation: Simulation) -> None:
+        """Check the length of the queue once a minute."""
+        if simulation.now % 60:
             return
-        for name, fleet in world.fleets.items():
-            length = len(fleet.queue)
+        for name, pool in simulation.pools.items():
+            length = len(pool.queue)
             self._empty[name] = 0 if length else self._empty[name] + 1
-            # A pool at rest would never wake for fewer tasks than are many.
-            if length >= self.LONG or (length and not fleet.desired):
-                world.at(world.now + self.DELAY, self._change, (fleet, 2))
+            # An empty pool would never wake for fewer tasks than LONG.
+            if length >= self.LONG or (length and not pool.desired):
+                simulation.at(simulation.now + self.DELAY, self._change, (pool, 2))
             elif self._empty[name] >= self.EMPTY_MINUTES:
-                world.at(world.now + self.DELAY, self._change, (fleet, -1))
+                simulation.at(simulation.now + self.DELAY, self._change, (pool, -1))
 
     @staticmethod
-    def _change(what: tuple[Fleet, int]) -> None:
-        fleet, change = what
-        fleet.set_desired(fleet.desired + change)
+    def _change(event: tuple[SimulatedPool, int]) -> None:
+        pool, change = event
+        pool.set_desired(pool.desired + change)
 
 
 @dataclass(eq=False)
 class Keda:
     """The Helm chart's formula under a horizontal pod autoscaler, as ECS would run it.
 
-    Down goes to the most that was wanted in 300 s; the victim is random.
+    Scale-in goes to the highest result of the last 300 s; the stopped worker is random.
     """
 
     name: str = "keda"
@@ -175,84 +177,88 @@ class Keda:
 
     WINDOW, TOLERANCE = 300, 0.1
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
-        self._wanted: dict[str, list[int]] = {name: [] for name in world.fleets}
+        self._wanted: dict[str, list[int]] = {name: [] for name in simulation.pools}
 
-    def sample(self, world: World) -> None:
-        """Follow the formula."""
-        for name, fleet in world.fleets.items():
-            tasks = len(fleet.queue) + fleet.running
-            wanted = math.ceil(tasks / fleet.shape.concurrency)
+    def sample(self, simulation: Simulation) -> None:
+        """Apply the formula."""
+        for name, pool in simulation.pools.items():
+            tasks = len(pool.queue) + pool.running
+            wanted = math.ceil(tasks / pool.shape.concurrency)
             if (
-                fleet.desired
-                and abs(tasks / fleet.shape.concurrency / fleet.desired - 1)
+                pool.desired
+                and abs(tasks / pool.shape.concurrency / pool.desired - 1)
                 <= self.TOLERANCE
             ):
-                wanted = fleet.desired
+                wanted = pool.desired
             past = self._wanted[name] = [*self._wanted[name], wanted][
                 -self.WINDOW // 10 :
             ]
-            if wanted > fleet.desired:
-                fleet.set_desired(wanted)
-            elif max(past) < fleet.desired:
-                fleet.set_desired(max(past))
+            if wanted > pool.desired:
+                pool.set_desired(wanted)
+            elif max(past) < pool.desired:
+                pool.set_desired(max(past))
 
 
 @dataclass(eq=False)
 class Mwaa:
-    """Workers are added once a minute, and leave by themselves when idle."""
+    """Workers are added once a minute, and exit by themselves when idle."""
 
     name: str = "mwaa"
     discipline: Discipline = Discipline.EXIT
 
     DELAY, WARM_UP, IDLE, PAUSE = 10.0, 180.0, 10.0, 20.0
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
-        self._required = dict.fromkeys(world.fleets, 0)
+        self._required = dict.fromkeys(simulation.pools, 0)
         self._paused: set[Worker] = set()
         self._since: dict[Worker, float] = {}
 
-    def sample(self, world: World) -> None:
-        """Let idle workers leave, and add those that the formula requires."""
-        for name, fleet in world.fleets.items():
-            if not world.now % 60:
-                tasks = len(fleet.queue) + fleet.running
-                self._required[name] = math.ceil(tasks / fleet.shape.concurrency)
-                world.at(
-                    world.now + self.DELAY,
+    def sample(self, simulation: Simulation) -> None:
+        """Let idle workers exit, and add those that the formula requires."""
+        for name, pool in simulation.pools.items():
+            if not simulation.now % 60:
+                tasks = len(pool.queue) + pool.running
+                self._required[name] = math.ceil(tasks / pool.shape.concurrency)
+                simulation.at(
+                    simulation.now + self.DELAY,
                     self._add,
-                    (fleet, self._required[name]),
+                    (pool, self._required[name]),
                 )
-            stay = max(fleet.shape.minimum, self._required[name])
-            here = [worker for worker in fleet.workers if worker not in self._paused]
+            stay = max(pool.shape.minimum, self._required[name])
+            here = [worker for worker in pool.workers if worker not in self._paused]
             for worker in here:
                 if not worker.ready:
                     continue
-                since = self._since.setdefault(worker, world.now)
+                since = self._since.setdefault(worker, simulation.now)
                 if (
                     len(here) > stay
-                    and world.now - since >= self.WARM_UP
+                    and simulation.now - since >= self.WARM_UP
                     and not worker.running
-                    and world.now - worker.idle_since >= self.IDLE
+                    and simulation.now - worker.idle_since >= self.IDLE
                 ):
                     stay += 1
                     self._paused.add(worker)
-                    world.pause(fleet, worker)
-                    world.at(world.now + self.PAUSE, self._exit, (world, fleet, worker))
+                    simulation.pause(pool, worker)
+                    simulation.at(
+                        simulation.now + self.PAUSE,
+                        self._exit,
+                        (simulation, pool, worker),
+                    )
 
     @staticmethod
-    def _add(what: tuple[Fleet, int]) -> None:
-        fleet, required = what
-        fleet.set_desired(max(fleet.desired, required))
+    def _add(event: tuple[SimulatedPool, int]) -> None:
+        pool, required = event
+        pool.set_desired(max(pool.desired, required))
 
-    def _exit(self, what: tuple[World, Fleet, Worker]) -> None:
-        world, fleet, worker = what
+    def _exit(self, event: tuple[Simulation, SimulatedPool, Worker]) -> None:
+        simulation, pool, worker = event
         self._paused.discard(worker)
-        if fleet.queue:
-            self._since[worker] = world.now - self.WARM_UP + 60
-            world.resume(fleet, worker)
+        if pool.queue:
+            self._since[worker] = simulation.now - self.WARM_UP + 60
+            simulation.resume(pool, worker)
         else:
-            world.retire(fleet, worker)
-            fleet.set_desired(fleet.desired - 1)
+            simulation.retire(pool, worker)
+            pool.set_desired(pool.desired - 1)

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from html import escape
 from itertools import pairwise
 
-from simulation.model import SAMPLE_SECONDS, World
+from simulation.model import SAMPLE_SECONDS, Simulation
 from simulation.tasks import DAY_SECONDS
 from simulation.workloads import HOUR as HOUR_SECONDS
 
@@ -22,7 +22,7 @@ GRIDS = ((12, 3), (4, 1), (0, 0.5))
 INK, PALE, BLUE, ORANGE, GREEN = "#222", "#999", "#1f6fb2", "#d9730d", "#2e8540"
 
 
-class Form(Enum):
+class LineForm(Enum):
     """How a series is drawn."""
 
     LINE = auto()
@@ -37,7 +37,7 @@ class Line:
     name: str
     colour: str
     points: Sequence[tuple[float, float]]
-    form: Form = Form.LINE
+    form: LineForm = LineForm.LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +48,32 @@ class Panel:
     lines: Sequence[Line]
 
 
-def panels(world: World) -> list[Panel]:
+def panels(simulation: Simulation) -> list[Panel]:
     """Return what a day looked like, pool by pool, and how long tasks waited."""
     shown = []
-    for fleet in world.fleets.values():
-        slots = fleet.shape.concurrency
+    for pool in simulation.pools.values():
+        slots = pool.shape.concurrency
         shown.append(
             Panel(
-                f"Workers of the {fleet.name} pool",
+                f"Workers of the {pool.name} pool",
                 (
                     Line(
                         "tasks / slots",
                         PALE,
-                        _series(fleet.demand, slots),
-                        Form.AREA,
+                        _series(pool.demand, slots),
+                        LineForm.AREA,
                     ),
-                    Line("alive", ORANGE, _series(fleet.alive)),
-                    Line("consuming", BLUE, _series(fleet.supply)),
+                    Line("alive", ORANGE, _series(pool.alive)),
+                    Line("consuming", BLUE, _series(pool.supply)),
                 ),
             )
         )
     delays = [
         (task.queued_at, task.delay)
-        for task in world.day.tasks()
+        for task in simulation.day.tasks()
         if task.first_started_at >= 0
     ]
-    dots = Line("one task", GREEN, delays, Form.DOTS)
+    dots = Line("one task", GREEN, delays, LineForm.DOTS)
     return [*shown, Panel("Start delay in seconds", (dots,))]
 
 
@@ -150,7 +150,7 @@ def _panel(panel: Panel, top: int, hours: tuple[float, float]) -> Iterable[str]:
             f"{value:.0f}</text>"
         )
     for line in lines:
-        if line.form is Form.DOTS:
+        if line.form is LineForm.DOTS:
             dots = "".join(f"M{at(point)}h.1" for point in _visible(line.points))
             yield (
                 f'<path d="{dots}" fill="none" stroke="{line.colour}" '
@@ -158,7 +158,7 @@ def _panel(panel: Panel, top: int, hours: tuple[float, float]) -> Iterable[str]:
             )
         elif line.points:
             way = "L".join(map(at, line.points))
-            if line.form is Form.AREA:
+            if line.form is LineForm.AREA:
                 begin, end = (at((line.points[i][0], 0)) for i in (0, -1))
                 yield f'<path d="M{begin}L{way}L{end}" fill="{line.colour}"/>'
             else:
@@ -171,7 +171,7 @@ def _panel(panel: Panel, top: int, hours: tuple[float, float]) -> Iterable[str]:
 def _within(line: Line, begin: float, end: float) -> Line:
     """Return the part of a line that is seen, from edge to edge."""
     points = [point for point in line.points if begin <= point[0] <= end]
-    if line.form is not Form.DOTS:
+    if line.form is not LineForm.DOTS:
         before = [point for point in line.points if point[0] < begin]
         points[:0] = [(begin, before[-1][1])] if before else []
         points += [(end, points[-1][1])] if points else []

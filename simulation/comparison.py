@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
@@ -19,14 +20,14 @@ from simulation import (
     tables,
     unpredictable,
 )
-from simulation.model import Policy, World
-from simulation.policy import Native
-from simulation.scenarios import VARIANTS, Variant
-from simulation.tasks import DAY_SECONDS, Day, Shape
+from simulation.model import Policy, Simulation
+from simulation.policy import ShippedPolicy
+from simulation.scenarios import SCENARIOS, Scenario
+from simulation.tasks import DAY_SECONDS, Day, PoolShape
 from simulation.workloads import KINDS
 
-OURS = tuple(f"ours-{scaling_profile}" for scaling_profile in ScalingProfile)
-RIVALS: Mapping[str, Callable[[], Policy]] = {
+SHIPPED = tuple(f"shipped-{scaling_profile}" for scaling_profile in ScalingProfile)
+BASELINES: Mapping[str, Callable[[], Policy]] = {
     "cpu-tracking": baselines.cpu_tracking,
     "cpu-20s": baselines.fast_cpu_tracking,
     "backlog-tracking": baselines.backlog_tracking,
@@ -34,7 +35,7 @@ RIVALS: Mapping[str, Callable[[], Policy]] = {
     "keda": baselines.Keda,
     "mwaa": baselines.Mwaa,
 }
-POLICIES = (*OURS, *RIVALS)
+POLICIES = (*SHIPPED, *BASELINES)
 
 DELAYS = (0.0, 30.0, 60.0)
 """Allowed start delays for which the lower bound of the cost is printed."""
@@ -42,91 +43,96 @@ DELAYS = (0.0, 30.0, 60.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What our policy runs with, and the shape of a history's pools."""
+    """Settings of the shipped policy, and the shape of a history's pools."""
 
     template: Path
-    objective: float | None = None
-    hold: float | None = None
+    target_start_seconds: float | None = None
+    scale_in_delay_seconds: float | None = None
     predictive_scaling: bool = True
-    shape: Shape = field(default_factory=Shape)
+    shape: PoolShape = field(default_factory=PoolShape)
     hours: tuple[float, float] | None = None
     """Which hours to draw, if any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One day, and who is to master it. ``history`` stands in for kind and seed."""
+class SimulationJob:
+    """One day and the policies to run. ``history`` replaces kind and seed."""
 
     kind: str
     seed: int
     policies: Sequence[str]
-    variant: str = "usual"
+    scenario: str = "usual"
     history: Path | None = None
 
     def day(self, options: Options) -> Day:
         """Return the day."""
         if self.history is None:
-            return VARIANTS[self.variant].reshape(KINDS[self.kind](self.seed))
+            return SCENARIOS[self.scenario].reshape(KINDS[self.kind](self.seed))
         queues = history.read(self.history).pools
         return history.read(self.history, dict.fromkeys(queues, options.shape))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a day."""
+class DayResult:
+    """The result of a day under every policy."""
 
-    job: Job
+    job: SimulationJob
     tasks: int
     plan: float
     bounds: Sequence[float]
-    surprise: unpredictable.Surprise
+    unannounced_load: unpredictable.UnannouncedLoad
     scores: Mapping[str, scores.Score]
     drawings: Mapping[str, str]
 
 
-def made(
-    name: str, orders: Sequence[step_scaling.Order], options: Options, variant: Variant
+def make_policy(
+    name: str,
+    rules: Sequence[step_scaling.StepScalingRule],
+    options: Options,
+    scenario: Scenario,
 ) -> Policy:
     """Return a new policy of that name."""
-    if name in RIVALS:
-        return RIVALS[name]()
-    return Native(
-        orders,
-        ScalingProfile(name.removeprefix("ours-")),
-        target_start_seconds=options.objective,
-        scale_in_delay_seconds=options.hold,
+    if name in BASELINES:
+        return BASELINES[name]()
+    return ShippedPolicy(
+        rules,
+        ScalingProfile(name.removeprefix("shipped-")),
+        target_start_seconds=options.target_start_seconds,
+        scale_in_delay_seconds=options.scale_in_delay_seconds,
         predictive_scaling=options.predictive_scaling,
-        **variant.policy,
+        **scenario.policy,
     )
 
 
-def run_day(job: Job, options: Options) -> Outcome:
+def run_day(job: SimulationJob, options: Options) -> DayResult:
     """Run one day under every policy."""
-    orders = step_scaling.read(options.template)
-    variant = VARIANTS[job.variant]
+    rules = step_scaling.read(options.template)
+    scenario = SCENARIOS[job.scenario]
     day = job.day(options)
     plan = offline_optimum.plan(day)
-    found = {}
+    results = {}
     drawings = {}
     for name in job.policies:
-        policy = made(name, orders, options, variant)
-        world = World(day, policy, seed=day.seed, **variant.world).run()
-        found[name] = scores.score(world, plan.seconds)
-        if options.hours and name in OURS:
+        policy = make_policy(name, rules, options, scenario)
+        simulation = Simulation(day, policy, seed=day.seed, **scenario.simulation).run()
+        results[name] = scores.score(simulation, plan.seconds)
+        if options.hours and name in SHIPPED:
             title = f"{job.kind}, seed {day.seed}, {name}"
-            drawings[name] = charts.draw(title, charts.panels(world), options.hours)
-    return Outcome(
+            drawings[name] = charts.draw(
+                title, charts.panels(simulation), options.hours
+            )
+    return DayResult(
         job,
         len(day.tasks()),
         plan.seconds,
         [offline_optimum.bound(day, plan.arrivals, delay) for delay in DELAYS],
-        unpredictable.surprise(day),
-        found,
+        unpredictable.unannounced_load(day),
+        results,
         drawings,
     )
 
 
-def every(jobs: Sequence[Job], options: Options) -> Iterator[Outcome]:
+def every(jobs: Sequence[SimulationJob], options: Options) -> Iterator[DayResult]:
     """Run all days, as many at once as there are processors, and keep their order."""
     if len(jobs) == 1:
         yield run_day(jobs[0], options)
@@ -135,58 +141,57 @@ def every(jobs: Sequence[Job], options: Options) -> Iterator[Outcome]:
         yield from processes.map(run_day, jobs, [options] * len(jobs))
 
 
-def by_kind(outcomes: Iterable[Outcome]) -> Iterator[str]:
+def by_kind(days: Iterable[DayResult]) -> Iterator[str]:
     """Return the lines of a table for every kind of day, and of one for all."""
-    results: dict[str, list[scores.Score]] = {}
+    totals: dict[str, list[scores.Score]] = {}
     tasks: list[int] = []
-    together: list[Outcome] = []
-
-    def told() -> Iterator[str]:
-        yield from about(together)
-        yield tables.HEADER
-        for name in together[0].scores:
-            days = [one.scores[name] for one in together]
-            yield tables.line(name, scores.mean(days))
-
-    for outcome in outcomes:
-        if together and outcome.job.kind != together[0].job.kind:
-            yield from told()
-            together = []
-        together.append(outcome)
-        tasks.append(outcome.tasks)
-        for name, score in outcome.scores.items():
-            results.setdefault(name, []).append(score)
-    yield from told()
+    for _, group in groupby(days, key=lambda day: day.job.kind):
+        same_kind = list(group)
+        tasks += [day.tasks for day in same_kind]
+        yield from about(same_kind)
+        by_policy = _by_policy(same_kind)
+        yield from _table(by_policy)
+        for name, policy_scores in by_policy.items():
+            totals.setdefault(name, []).extend(policy_scores)
     yield "\nall days"
-    yield from tables.totals(results, tasks)
+    yield from tables.totals(totals, tasks)
 
 
-def about(days: Sequence[Outcome]) -> Iterator[str]:
-    """Say what days of one kind are like, and what nobody can undercut."""
+def by_scenario(days: Iterable[DayResult]) -> Iterator[str]:
+    """Return the lines of a table for every scenario."""
+    for scenario, group in groupby(days, key=lambda day: day.job.scenario):
+        same_scenario = list(group)
+        yield f"\n{scenario}: {SCENARIOS[scenario].about}"
+        yield from _table(_by_policy(same_scenario))
+
+
+def _by_policy(days: Iterable[DayResult]) -> dict[str, list[scores.Score]]:
+    by_policy: dict[str, list[scores.Score]] = {}
+    for day in days:
+        for name, score in day.scores.items():
+            by_policy.setdefault(name, []).append(score)
+    return by_policy
+
+
+def _table(by_policy: Mapping[str, Sequence[scores.Score]]) -> Iterator[str]:
+    yield tables.HEADER
+    for name, policy_scores in by_policy.items():
+        yield tables.line(name, scores.mean(policy_scores))
+
+
+def about(days: Sequence[DayResult]) -> Iterator[str]:
+    """Describe days of one kind, and the bounds of their cost."""
     yield (
         f"\n{days[0].job.kind}: {fmean(day.tasks for day in days):.0f} tasks a day; "
-        "the clairvoyant plan runs "
+        "the offline optimum runs "
         f"{fmean(day.plan for day in days) / DAY_SECONDS:.2f} workers on average."
     )
     bounds = (
-        fmean(day.bounds[place] / day.plan for day in days)
-        for place in range(len(DELAYS))
+        fmean(day.bounds[index] / day.plan for day in days)
+        for index in range(len(DELAYS))
     )
     yield (
         f"No schedule costs less than {', '.join(f'{bound:.2f}' for bound in bounds)} "
         f"of it with delays up to {', '.join(f'{delay:.0f}' for delay in DELAYS)} s."
     )
-    yield unpredictable.told([(day.surprise, day.plan) for day in days])
-
-
-def by_variant(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Return the lines of one table over all days, a row a variant and policy."""
-    found: dict[str, dict[str, list[scores.Score]]] = {}
-    for outcome in outcomes:
-        rows = found.setdefault(outcome.job.variant, {})
-        for name, score in outcome.scores.items():
-            rows.setdefault(name, []).append(score)
-    for variant, rows in found.items():
-        yield f"\n{variant}: {VARIANTS[variant].about}"
-        yield tables.HEADER
-        yield from (tables.line(name, scores.mean(days)) for name, days in rows.items())
+    yield unpredictable.sentence([(day.unannounced_load, day.plan) for day in days])

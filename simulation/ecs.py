@@ -1,41 +1,41 @@
-"""What the service scheduler of ECS does: launch, stop, deploy, refuse to protect."""
+"""The service scheduler of ECS: launch, stop, deploy, refuse protection."""
 
 from __future__ import annotations
 
 import math
 from random import Random
 
-from simulation.fleet import Fleet, Worker
+from simulation.pool import SimulatedPool, Worker
 
 MINIMUM_HEALTHY_PERCENT, MAXIMUM_PERCENT = 100, 200
 """Deployment configuration of the workers' service; a test holds it to the template."""
 
 
-def refuses_protection(fleet: Fleet) -> bool:
+def refuses_protection(pool: SimulatedPool) -> bool:
     """Return whether every call to protect fails: DEPLOYMENT_BLOCKED."""
-    if len(fleet.workers) <= fleet.desired:
+    if len(pool.workers) <= pool.desired:
         return False
-    return sum(worker.protected for worker in fleet.workers) >= fleet.desired
+    return sum(worker.protected for worker in pool.workers) >= pool.desired
 
 
-def reconcile(fleet: Fleet, random: Random) -> tuple[int, list[Worker]]:
+def reconcile(pool: SimulatedPool, random: Random) -> tuple[int, list[Worker]]:
     """Return how many workers to launch now, and which to stop."""
-    old = fleet.outdated
+    old = pool.outdated
     if old:
-        return _deploy(fleet, old)
-    surplus = len(fleet.workers) - fleet.desired
+        return _deploy(pool, old)
+    surplus = len(pool.workers) - pool.desired
     if surplus <= 0:
         return -surplus, []
-    free = [worker for worker in fleet.workers if not worker.protected]
+    free = [worker for worker in pool.workers if not worker.protected]
     return 0, random.sample(free, min(surplus, len(free)))
 
 
-def _deploy(fleet: Fleet, old: list[Worker]) -> tuple[int, list[Worker]]:
-    """Launch the new within the maximum; stop who may go while enough are healthy."""
-    most = fleet.desired * MAXIMUM_PERCENT // 100
-    missing = fleet.desired - (len(fleet.workers) - len(old))
-    least = math.ceil(fleet.desired * MINIMUM_HEALTHY_PERCENT / 100)
-    spare = max(0, sum(worker.booted for worker in fleet.workers) - least)
+def _deploy(pool: SimulatedPool, old: list[Worker]) -> tuple[int, list[Worker]]:
+    """Launch new workers within the maximum; stop old ones while enough are healthy."""
+    most = pool.desired * MAXIMUM_PERCENT // 100
+    missing = pool.desired - (len(pool.workers) - len(old))
+    least = math.ceil(pool.desired * MINIMUM_HEALTHY_PERCENT / 100)
+    spare = max(0, sum(worker.booted for worker in pool.workers) - least)
     stop = [worker for worker in old if not worker.booted]
     stop += [worker for worker in old if worker.booted and not worker.protected][:spare]
-    return max(0, min(missing, most - len(fleet.workers))), stop
+    return max(0, min(missing, most - len(pool.workers))), stop

@@ -1,9 +1,9 @@
-"""A day from your own history: what your tasks did, as your metadata database has it.
+"""A day from a task history that is exported from a metadata database.
 
 The file is a CSV with a header, one day at a time; ``history.sql`` beside this file
 is the query that gives it.
 
-History does not say which task waited for which, so tasks are queued when they were
+The history lacks dependencies, so tasks are queued when they were
 queued then. What scheduled runs queued in their first seconds counts as announced.
 The expected duration of a task is the mean of what it took, that day, in the file.
 """
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fargate_runtime.autoscaler.estimates import Durations
-from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from fargate_runtime.autoscaler.estimates import TaskDurations
+from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
 from simulation.workloads import WAITING_CPU
 
 COLUMNS = (
@@ -51,7 +51,7 @@ class _Row(NamedTuple):
 
 def read(
     path: Path,
-    shapes: Mapping[str, Shape] | None = None,
+    shapes: Mapping[str, PoolShape] | None = None,
     *,
     begins: float | None = None,
 ) -> Day:
@@ -69,10 +69,10 @@ def read(
     midnight = first // DAY_SECONDS * DAY_SECONDS
     zero = midnight if begins is None else begins
     pools = {
-        queue: (shapes or {}).get(queue, Shape())
+        queue: (shapes or {}).get(queue, PoolShape())
         for queue in sorted({r.queue for r in rows})
     }
-    return Day("history", 0, _runs(rows, Durations(past), zero), pools)
+    return Day("history", 0, _runs(rows, TaskDurations(past), zero), pools)
 
 
 def span(path: Path) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def span(path: Path) -> tuple[float, float]:
     )
 
 
-def _runs(rows: Iterable[_Row], durations: Durations, zero: float) -> list[Run]:
+def _runs(rows: Iterable[_Row], durations: TaskDurations, zero: float) -> list[Run]:
     begins: dict[tuple[str, str], float] = {}
     stages: dict[tuple[str, str, str, float], list[Task]] = {}
     scheduled = set()

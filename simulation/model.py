@@ -1,9 +1,9 @@
-"""The world: a broker, workers, and ECS as far as scaling meets it. Discrete events.
+"""Discrete-event simulation of a broker, workers, and the ECS features for scaling.
 
 Times are seconds of the day. Every few seconds ECS compares the desired count of each
-pool with what lives: it launches what is missing, and stops what is too much, choosing
-at random among unprotected tasks. What a worker does about protection is its policy's
-``Discipline``. What is chance comes from one seed.
+pool with its workers: it launches missing ones, and stops surplus ones, chosen at
+random among the unprotected. How workers use protection is the policy's ``Discipline``.
+All random numbers come from one seed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from itertools import count
 from random import Random
 from typing import Any, Protocol
 
-from fargate_runtime.autoscaler.state import Running
+from fargate_runtime.autoscaler.state import RunningTask
 from simulation import ecs
-from simulation.fleet import Discipline, Fleet, Image, Worker
+from simulation.pool import Discipline, Image, SimulatedPool, Worker
 from simulation.tasks import DAY_SECONDS, Day, Run, Stage, Task
 
 TICK_SECONDS = 5
@@ -35,19 +35,19 @@ RETRY_PROTECTION_SECONDS = 10.0
 
 
 class Policy(Protocol):
-    """What changes the desired counts."""
+    """Changes the desired counts."""
 
     name: str
     discipline: Discipline
 
-    def begin(self, world: World) -> None:
+    def begin(self, simulation: Simulation) -> None:
         """Prepare for a day."""
 
-    def sample(self, world: World) -> None:
-        """Look at the world, every ten seconds."""
+    def sample(self, simulation: Simulation) -> None:
+        """Observe the simulation, every ten seconds."""
 
 
-class World:
+class Simulation:
     """One day under one policy.
 
     At each time of ``deployments`` every pool gets a new revision. ``grace`` is how
@@ -77,8 +77,8 @@ class World:
         self.random = Random(f"world {seed}")  # noqa: S311 - repeatable, not secret
         self.now = 0.0
         self.seconds = seconds
-        self.fleets: Mapping[str, Fleet] = {
-            name: Fleet(name, shape) for name, shape in day.pools.items()
+        self.pools: Mapping[str, SimulatedPool] = {
+            name: SimulatedPool(name, shape) for name, shape in day.pools.items()
         }
         self.active: dict[Run, None] = {}
         """Runs of which some stage is not queued yet."""
@@ -90,14 +90,14 @@ class World:
         self._number = count()
 
     def at(self, time: float, act: Callable[[Any], None], what: Any = None) -> None:
-        """Let something happen then."""
+        """Schedule an event."""
         heapq.heappush(self._events, (time, next(self._number), act, what))
 
-    def run(self) -> World:
+    def run(self) -> Simulation:
         """Run the day, and on until all tasks have ended or time is up."""
-        for fleet in self.fleets.values():
-            for _ in range(fleet.shape.minimum):
-                self._add_warm(fleet)
+        for pool in self.pools.values():
+            for _ in range(pool.shape.minimum):
+                self._add_warm(pool)
         self.policy.begin(self)
         for time in self.deployments:
             self.at(time, self._deploy)
@@ -112,14 +112,14 @@ class World:
             self.now = time
             act(what)
         self.end = self.now
-        for fleet in self.fleets.values():
-            for worker in [*fleet.workers]:
-                self._end(fleet, worker)
+        for pool in self.pools.values():
+            for worker in [*pool.workers]:
+                self._end(pool, worker)
         return self
 
     @property
     def _done(self) -> bool:
-        return not self.left and not any(f.deploying for f in self.fleets.values())
+        return not self.left and not any(f.deploying for f in self.pools.values())
 
     # Tasks.
 
@@ -142,34 +142,34 @@ class World:
             del self.active[stage.run]
         for task in stage.tasks:
             task.queued_at = self.now
-            self.fleets[task.pool].queue.append(task)
+            self.pools[task.pool].queue.append(task)
         for pool in sorted({task.pool for task in stage.tasks}):
-            self.dispatch(self.fleets[pool])
+            self.dispatch(self.pools[pool])
 
-    def dispatch(self, fleet: Fleet) -> None:
-        """Give waiting tasks to whoever consumes and has a slot."""
-        most = fleet.shape.concurrency
-        while fleet.queue:
-            worker = next((w for w in fleet.ring if len(w.running) < most), None)
+    def dispatch(self, pool: SimulatedPool) -> None:
+        """Assign waiting tasks to consuming workers with a free slot."""
+        most = pool.shape.concurrency
+        while pool.queue:
+            worker = next((w for w in pool.ring if len(w.running) < most), None)
             if worker is None:
                 return
-            fleet.ring.remove(worker)
-            fleet.ring.append(worker)
-            self._start(fleet, worker, fleet.queue.popleft())
+            pool.ring.remove(worker)
+            pool.ring.append(worker)
+            self._start(pool, worker, pool.queue.popleft())
 
-    def _start(self, fleet: Fleet, worker: Worker, task: Task) -> None:
+    def _start(self, pool: SimulatedPool, worker: Worker, task: Task) -> None:
         task.started_at = self.now
         if task.first_started_at < 0:
             task.first_started_at = self.now
         if self.policy.discipline is Discipline.BUSY and not worker.running:
             delay = self.random.uniform(0.3, 1.0)
-            self.at(self.now + delay, self._protect_busy, (fleet, worker))
-        worker.running[task] = Running(self.now, task.estimate)
+            self.at(self.now + delay, self._protect_busy, (pool, worker))
+        worker.running[task] = RunningTask(self.now, task.estimate)
         worker.cpu += task.cpu
-        self.at(self.now + task.duration, self._finish, (fleet, worker, task, self.now))
+        self.at(self.now + task.duration, self._finish, (pool, worker, task, self.now))
 
-    def _finish(self, what: tuple[Fleet, Worker, Task, float]) -> None:
-        fleet, worker, task, started = what
+    def _finish(self, what: tuple[SimulatedPool, Worker, Task, float]) -> None:
+        pool, worker, task, started = what
         if task.started_at != started or task not in worker.running:
             return
         self._leave(worker, task)
@@ -180,31 +180,31 @@ class World:
             if not child.unfinished:
                 self.at(self.now + STAGE_SECONDS, self._release, child)
         if not worker.running:
-            self._idle(fleet, worker)
+            self._idle(pool, worker)
         if worker.consuming:
-            self.dispatch(fleet)
+            self.dispatch(pool)
 
     def _leave(self, worker: Worker, task: Task) -> None:
         del worker.running[task]
         worker.cpu -= task.cpu
 
-    def _idle(self, fleet: Fleet, worker: Worker) -> None:
+    def _idle(self, pool: SimulatedPool, worker: Worker) -> None:
         worker.idle_since = self.now
         if worker.stopping and not worker.consuming:
-            self._end(fleet, worker)
+            self._end(pool, worker)
         elif worker.draining:
-            self._let_go(fleet, worker)
+            self._start_release(pool, worker)
         elif self.policy.discipline is Discipline.BUSY:
             delay = self.random.uniform(0.5, 10.0)
             self.at(self.now + delay, self._unprotect_idle, worker)
 
     # Protection.
 
-    def _protect_busy(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _protect_busy(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if not worker.running or worker.stopping:
             return
-        if ecs.refuses_protection(fleet):
+        if ecs.refuses_protection(pool):
             self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_busy, what)
         else:
             worker.protected = True
@@ -213,170 +213,170 @@ class World:
         if not worker.running:
             worker.protected = False
 
-    def _protect_first(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _protect_first(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.stopping:
             return
-        if ecs.refuses_protection(fleet):
+        if ecs.refuses_protection(pool):
             self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_first, what)
         else:
             worker.protected = True
-            self._consume(fleet, worker)
+            self._consume(pool, worker)
 
-    def drain(self, fleet: Fleet, worker: Worker) -> None:
-        """Tell a worker to take no more tasks; it lets go when it has none."""
-        self.at(self.now + self.random.uniform(0.1, 1.0), self._drain, (fleet, worker))
+    def drain(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Drain a worker: it releases its protection when it has no tasks."""
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._drain, (pool, worker))
 
-    def _drain(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _drain(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.stopping or worker.draining:
             return
         worker.draining = True
-        self._mute(fleet, worker)
+        self._mute(pool, worker)
         if not worker.running:
-            self._let_go(fleet, worker)
+            self._start_release(pool, worker)
 
-    def _let_go(self, fleet: Fleet, worker: Worker) -> None:
+    def _start_release(self, pool: SimulatedPool, worker: Worker) -> None:
         delay = self.random.uniform(0.3, 1.0)
-        self.at(self.now + delay, self._release_worker, (fleet, worker))
+        self.at(self.now + delay, self._release_worker, (pool, worker))
 
-    def _release_worker(self, what: tuple[Fleet, Worker]) -> None:
+    def _release_worker(self, what: tuple[SimulatedPool, Worker]) -> None:
         _, worker = what
         if worker.draining and not worker.running:
             worker.protected = False
             worker.released = True
 
-    def revive(self, fleet: Fleet, worker: Worker) -> None:
-        """Tell a draining worker to take tasks again; in vain once it has let go."""
-        self.at(self.now + self.random.uniform(0.1, 1.0), self._revive, (fleet, worker))
+    def revive(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Revive a draining worker; has no effect once it is released."""
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._revive, (pool, worker))
 
-    def _revive(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _revive(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.draining and not worker.released and not worker.stopping:
             worker.draining = False
-            self._consume(fleet, worker)
+            self._consume(pool, worker)
 
     # Workers.
 
-    def _add_warm(self, fleet: Fleet) -> None:
-        worker = Worker(self._name(fleet), 0.0, fleet.revision, billed_from=0.0)
+    def _add_warm(self, pool: SimulatedPool) -> None:
+        worker = Worker(self._name(pool), 0.0, pool.revision, billed_from=0.0)
         worker.booted = worker.ready = True
-        fleet.workers.append(worker)
-        self._await_interruption(fleet, worker)
+        pool.workers.append(worker)
+        self._await_interruption(pool, worker)
         worker.protected = self.policy.discipline is Discipline.DRAIN
-        self._consume(fleet, worker)
+        self._consume(pool, worker)
 
-    def _name(self, fleet: Fleet) -> str:
-        fleet.launches += 1
-        return f"{fleet.name}-{fleet.launches:05}"
+    def _name(self, pool: SimulatedPool) -> str:
+        pool.launches += 1
+        return f"{pool.name}-{pool.launches:05}"
 
-    def _launch(self, fleet: Fleet) -> None:
-        worker = Worker(self._name(fleet), self.now, fleet.revision)
-        fleet.workers.append(worker)
+    def _launch(self, pool: SimulatedPool) -> None:
+        worker = Worker(self._name(pool), self.now, pool.revision)
+        pool.workers.append(worker)
         placed, started = self.image.seconds(self.random)
-        self.at(self.now + placed, self._pull, (fleet, worker, started))
+        self.at(self.now + placed, self._pull, (pool, worker, started))
 
-    def _pull(self, what: tuple[Fleet, Worker, float]) -> None:
-        fleet, worker, started = what
+    def _pull(self, what: tuple[SimulatedPool, Worker, float]) -> None:
+        pool, worker, started = what
         if worker.ended:
             return
         worker.billed_from = self.now
-        self.at(self.now + started, self._boot, (fleet, worker))
+        self.at(self.now + started, self._boot, (pool, worker))
 
-    def _boot(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _boot(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.ended:
             return
         worker.booted = True
-        self._await_interruption(fleet, worker)
+        self._await_interruption(pool, worker)
         if self.policy.discipline is Discipline.DRAIN:
             delay = self.random.uniform(0.3, 1.0)
             self.at(self.now + delay, self._protect_first, what)
         else:
-            self._consume(fleet, worker)
+            self._consume(pool, worker)
 
-    def _consume(self, fleet: Fleet, worker: Worker) -> None:
+    def _consume(self, pool: SimulatedPool, worker: Worker) -> None:
         if not worker.ready:
-            fleet.start_seconds.append(self.now - worker.launched_at)
+            pool.start_seconds.append(self.now - worker.launched_at)
         worker.ready = worker.consuming = True
         worker.idle_since = self.now
-        fleet.ring.insert(0, worker)
-        self.dispatch(fleet)
+        pool.ring.insert(0, worker)
+        self.dispatch(pool)
 
-    def _mute(self, fleet: Fleet, worker: Worker) -> None:
+    def _mute(self, pool: SimulatedPool, worker: Worker) -> None:
         if worker.consuming:
             worker.consuming = False
-            fleet.ring.remove(worker)
+            pool.ring.remove(worker)
 
-    def _await_interruption(self, fleet: Fleet, worker: Worker) -> None:
+    def _await_interruption(self, pool: SimulatedPool, worker: Worker) -> None:
         if self.interruptions:
             hours = self.random.expovariate(self.interruptions)
-            self.at(self.now + 3600 * hours, self._interrupt, (fleet, worker))
+            self.at(self.now + 3600 * hours, self._interrupt, (pool, worker))
 
-    def _interrupt(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _interrupt(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if not (worker.ended or worker.stopping):
-            self.stop(fleet, worker)
+            self.stop(pool, worker)
 
-    def stop(self, fleet: Fleet, worker: Worker) -> None:
-        """Choose a worker to stop; one that starts vanishes at once."""
+    def stop(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Stop a worker; one that starts ends at once."""
         worker.stopping = True
-        fleet.workers.remove(worker)
+        pool.workers.remove(worker)
         if not worker.booted:
-            self._end(fleet, worker)
+            self._end(pool, worker)
             return
-        self.at(self.now + self.random.uniform(1, 5), self._terminate, (fleet, worker))
+        self.at(self.now + self.random.uniform(1, 5), self._terminate, (pool, worker))
 
-    def _terminate(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _terminate(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.ended:
             return
-        self._mute(fleet, worker)
+        self._mute(pool, worker)
         if not worker.running:
-            self._end(fleet, worker)
+            self._end(pool, worker)
         else:
             self.at(self.now + self.grace, self._kill, what)
 
-    def _kill(self, what: tuple[Fleet, Worker]) -> None:
-        fleet, worker = what
+    def _kill(self, what: tuple[SimulatedPool, Worker]) -> None:
+        pool, worker = what
         if worker.ended:
             return
         for task in [*worker.running]:
             self._leave(worker, task)
             task.kills += 1
             task.started_at = -1.0
-            fleet.kills += 1
-            self.at(self.now + REQUEUE_SECONDS, self._requeue, (fleet, task))
-        self._end(fleet, worker)
+            pool.kills += 1
+            self.at(self.now + REQUEUE_SECONDS, self._requeue, (pool, task))
+        self._end(pool, worker)
 
-    def _requeue(self, what: tuple[Fleet, Task]) -> None:
-        fleet, task = what
-        fleet.queue.append(task)
-        self.dispatch(fleet)
+    def _requeue(self, what: tuple[SimulatedPool, Task]) -> None:
+        pool, task = what
+        pool.queue.append(task)
+        self.dispatch(pool)
 
-    def _end(self, fleet: Fleet, worker: Worker) -> None:
+    def _end(self, pool: SimulatedPool, worker: Worker) -> None:
         if worker.ended:
             return
         worker.ended = True
-        self._mute(fleet, worker)
-        if worker in fleet.workers:
-            fleet.workers.remove(worker)
+        self._mute(pool, worker)
+        if worker in pool.workers:
+            pool.workers.remove(worker)
         if worker.billed_from <= self.now:
             end = max(self.now, worker.billed_from + SHORTEST_BILL_SECONDS)
-            fleet.cost += end - worker.billed_from
-            fleet.lives.append((worker.billed_from, end))
+            pool.cost += end - worker.billed_from
+            pool.lives.append((worker.billed_from, end))
 
-    def pause(self, fleet: Fleet, worker: Worker) -> None:
-        """Let a worker take no more tasks."""
-        self._mute(fleet, worker)
+    def pause(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Stop a worker's consumption of tasks."""
+        self._mute(pool, worker)
 
-    def resume(self, fleet: Fleet, worker: Worker) -> None:
-        """Let it take tasks again."""
-        self._consume(fleet, worker)
+    def resume(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Resume its consumption of tasks."""
+        self._consume(pool, worker)
 
-    def retire(self, fleet: Fleet, worker: Worker) -> None:
-        """Let an idle worker leave by itself."""
-        self._end(fleet, worker)
+    def retire(self, pool: SimulatedPool, worker: Worker) -> None:
+        """Let an idle worker exit by itself."""
+        self._end(pool, worker)
 
     # ECS.
 
@@ -384,32 +384,32 @@ class World:
         if self.now % SAMPLE_SECONDS == 0:
             self._record()
             self.policy.sample(self)
-        for fleet in self.fleets.values():
-            self._reconcile(fleet)
+        for pool in self.pools.values():
+            self._reconcile(pool)
         self.at(self.now + TICK_SECONDS, self._tick)
 
     def _record(self) -> None:
-        for fleet in self.fleets.values():
-            fleet.supply.append(len(fleet.ring))
-            fleet.demand.append(len(fleet.queue) + fleet.running)
-            fleet.alive.append(len(fleet.workers))
+        for pool in self.pools.values():
+            pool.supply.append(len(pool.ring))
+            pool.demand.append(len(pool.queue) + pool.running)
+            pool.alive.append(len(pool.workers))
 
     def _deploy(self, _: None) -> None:
-        for fleet in self.fleets.values():
-            fleet.revision += 1
-            fleet.deployments.append((self.now, math.inf))
+        for pool in self.pools.values():
+            pool.revision += 1
+            pool.deployments.append((self.now, math.inf))
 
-    def _reconcile(self, fleet: Fleet) -> None:
-        settled = len(fleet.workers) == fleet.desired
-        if fleet.deploying and settled and not fleet.outdated:
+    def _reconcile(self, pool: SimulatedPool) -> None:
+        settled = len(pool.workers) == pool.desired
+        if pool.deploying and settled and not pool.outdated:
             # One that began meanwhile ends together with those before it.
-            fleet.deployments = [
-                (begun, min(ended, self.now)) for begun, ended in fleet.deployments
+            pool.deployments = [
+                (begun, min(ended, self.now)) for begun, ended in pool.deployments
             ]
-        launch, stop = ecs.reconcile(fleet, self.random)
+        launch, stop = ecs.reconcile(pool, self.random)
         for _ in range(launch):
-            self._launch(fleet)
+            self._launch(pool)
         if self.policy.discipline is not Discipline.EXIT:
             for worker in stop:
-                self.stop(fleet, worker)
-        fleet.most_alive = max(fleet.most_alive, len(fleet.workers))
+                self.stop(pool, worker)
+        pool.most_alive = max(pool.most_alive, len(pool.workers))

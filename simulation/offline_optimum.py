@@ -1,4 +1,4 @@
-"""What a day would cost who knows everything, and what nothing can undercut.
+"""Offline optimum: cost with perfect knowledge, and a lower bound.
 
 The plan is feasible, so its cost is an upper bound of the optimum; the bound is a
 lower one. Both count worker-seconds from the pull of the image on.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from simulation.model import SHORTEST_BILL_SECONDS, STAGE_SECONDS
-from simulation.tasks import DAY_SECONDS, Day, Shape, Stage, Task
+from simulation.tasks import DAY_SECONDS, Day, PoolShape, Stage, Task
 
 DELAY_SECONDS = 60.0
 """How late the plan may start a task."""
@@ -36,7 +36,7 @@ class _Open:
 
 @dataclass(slots=True)
 class Plan:
-    """What the plan comes to; ``seconds`` are billed and ``end`` is the last end."""
+    """A plan; ``seconds`` are billed and ``end`` is the last end."""
 
     seconds: float
     end: float
@@ -98,7 +98,7 @@ def plan(day: Day) -> Plan:
 
 
 def _place(
-    task: Task, at: float, pool: list[_Open], closed: list[_Open], shape: Shape
+    task: Task, at: float, pool: list[_Open], closed: list[_Open], shape: PoolShape
 ) -> float:
     """Put a task on the open worker that it extends least, or on a new one."""
     best: tuple[float, float, _Open] | None = None

@@ -1,4 +1,4 @@
-"""Our policy: the shipped ``decide``, carried out as the compiled template says."""
+"""The shipped policy: ``decide``, executed as the compiled template defines it."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fargate_runtime.autoscaler.decide import PHASE_SECONDS, decide
-from fargate_runtime.autoscaler.forecast import Node, Work, foresee
+from fargate_runtime.autoscaler.forecast import TaskCount, TaskNode, forecast
 from fargate_runtime.autoscaler.scheduling import compact
 from fargate_runtime.autoscaler.settings import PoolSettings, ScalingProfile, Settings
 from fargate_runtime.autoscaler.state import (
     Batch,
     Demand,
-    Memory,
-    Running,
+    PoolMemory,
+    PoolStatus,
+    RunningTask,
     Snapshot,
-    WorkerState,
+    Worker,
 )
-from fargate_runtime.autoscaler.state import Fleet as FleetState
-from fargate_runtime.autoscaler.state import Worker as WorkerReport
+from fargate_runtime.contract import WORKER_DEFICIT, WORKER_SURPLUS
+from fargate_runtime.scaling_protocol import WorkerState
 from local.step_scaling import Target, Watch
 from simulation import tasks
-from simulation.fleet import Discipline, Fleet
-from simulation.model import World
-from simulation.step_scaling import Order
+from simulation.model import Simulation
+from simulation.pool import Discipline, SimulatedPool
+from simulation.step_scaling import StepScalingRule
 
-LOOK_SECONDS = 300.0
+LOOKAHEAD_SECONDS = 300.0
 """How far ahead cron runs are put into the snapshot: beyond what decide looks at."""
 
-DEFICIT, SURPLUS = "WorkerDeficit", "WorkerSurplus"
-
-
 Changes = list[tuple[float, int]]
-"""When a number changed, and to what."""
+"""(time, number) of each change."""
+
+_Evaluation = tuple[Simulation, SimulatedPool, Target, StepScalingRule, Watch, float]
 
 
 @dataclass(slots=True)
-class Journal:
-    """What happened to one pool: what was published, and what it led to."""
+class PoolJournal:
+    """Changes of one pool's desired count and published metrics."""
 
     desired: Changes = field(default_factory=list)
     deficit: Changes = field(default_factory=list)
@@ -50,28 +50,28 @@ def _note(changes: Changes, now: float, number: int) -> None:
 
 
 @dataclass(eq=False)
-class Native:
-    """The autoscaler publishes, the alarms act.
+class ShippedPolicy:
+    """The autoscaler publishes metrics, the alarms change the desired count.
 
-    The documentation of ECS once said that Application Auto Scaling adds to the tasks
-    that run and not to the desired count: ``adds_to_running`` is that reading.
+    The documentation of ECS once said that Application Auto Scaling adds to the running
+    tasks and not to the desired count: ``adds_to_running`` is that reading.
     """
 
-    orders: Sequence[Order]
+    rules: Sequence[StepScalingRule]
     scaling_profile: ScalingProfile = ScalingProfile.BALANCED
     target_start_seconds: float | None = None
     scale_in_delay_seconds: float | None = None
     predictive_scaling: bool = True
     adds_to_running: bool = False
     discipline: Discipline = Discipline.DRAIN
-    journals: dict[str, Journal] = field(init=False, default_factory=dict)
+    journals: dict[str, PoolJournal] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Take the profile's name."""
-        self.name = f"ours-{self.scaling_profile}"
+        """Set the name from the profile."""
+        self.name = f"shipped-{self.scaling_profile}"
 
-    def begin(self, world: World) -> None:
-        """Set every pool up as its scaling stack would."""
+    def begin(self, simulation: Simulation) -> None:
+        """Configure every pool as its scaling stack would."""
         self._settings = Settings(
             tuple(
                 PoolSettings(
@@ -85,106 +85,109 @@ class Native:
                     scale_in_delay_seconds=self.scale_in_delay_seconds,
                     predictive_scaling=self.predictive_scaling,
                 )
-                for name, shape in world.day.pools.items()
+                for name, shape in simulation.day.pools.items()
             )
         )
         self.journals = {
-            name: Journal(desired=[(0.0, fleet.desired)])
-            for name, fleet in world.fleets.items()
+            name: PoolJournal(desired=[(0.0, pool.desired)])
+            for name, pool in simulation.pools.items()
         }
-        self._memories: dict[str, Memory] = {}
-        self._work: dict[tasks.Stage, list[Work]] = {}
+        self._memories: dict[str, PoolMemory] = {}
+        self._work: dict[tasks.Stage, list[TaskCount]] = {}
         self._expected: dict[tasks.Run, list[tuple[str, Batch]]] = {}
         self._stacks = {
-            name: (Target(), [(one, Watch(one.alarm)) for one in self.orders])
-            for name in world.fleets
+            name: (Target(), [(rule, Watch(rule.alarm)) for rule in self.rules])
+            for name in simulation.pools
         }
 
-    def sample(self, world: World) -> None:
-        """Decide, tell the workers, publish."""
-        decision = decide(self.snapshot(world), self._settings)
-        for name, pool in decision.pools.items():
-            fleet = world.fleets[name]
-            self._memories[name] = pool.memory
-            if pool.drain or pool.revive:
-                by_name = {worker.name: worker for worker in fleet.workers}
-                for identity in pool.drain:
-                    world.drain(fleet, by_name[identity])
-                for identity in pool.revive:
-                    world.revive(fleet, by_name[identity])
-            _note(self.journals[name].deficit, world.now, pool.deficit)
-            _note(self.journals[name].surplus, world.now, pool.surplus)
-            values = {DEFICIT: pool.deficit, SURPLUS: pool.surplus}
+    def sample(self, simulation: Simulation) -> None:
+        """Decide, command the workers, publish."""
+        decisions = decide(self.snapshot(simulation), self._settings).pools
+        for name, decision in decisions.items():
+            pool = simulation.pools[name]
+            self._memories[name] = decision.memory
+            if decision.drain or decision.revive:
+                by_name = {worker.name: worker for worker in pool.workers}
+                for identity in decision.drain:
+                    simulation.drain(pool, by_name[identity])
+                for identity in decision.revive:
+                    simulation.revive(pool, by_name[identity])
+            _note(self.journals[name].deficit, simulation.now, decision.deficit)
+            _note(self.journals[name].surplus, simulation.now, decision.surplus)
+            values = {
+                WORKER_DEFICIT: decision.deficit,
+                WORKER_SURPLUS: decision.surplus,
+            }
             target, watches = self._stacks[name]
-            for order, watch in watches:
-                value = values[order.metric]
+            for rule, watch in watches:
+                value = values[rule.metric]
                 if value or any(watch.breaches):
-                    world.at(
-                        world.now + order.alarm.visible_seconds(PHASE_SECONDS),
+                    simulation.at(
+                        simulation.now + rule.alarm.visible_seconds(PHASE_SECONDS),
                         self._evaluate,
-                        (world, fleet, target, order, watch, value),
+                        (simulation, pool, target, rule, watch, value),
                     )
 
-    def _evaluate(self, what: tuple[World, Fleet, Target, Order, Watch, float]) -> None:
-        world, fleet, target, order, watch, value = what
-        if not watch.due(value, world.now):
+    def _evaluate(self, event: _Evaluation) -> None:
+        simulation, pool, target, rule, watch, value = event
+        if not watch.due(value, simulation.now):
             return
-        distance = value - order.alarm.threshold
-        change = target.change(order.policy, distance, world.now)
-        wanted = fleet.desired + change
+        distance = value - rule.alarm.threshold
+        change = target.change(rule.policy, distance, simulation.now)
+        desired = pool.desired + change
         if self.adds_to_running and change > 0:
-            running = sum(worker.booted for worker in fleet.workers)
-            wanted = max(fleet.desired, running + change)
-        fleet.set_desired(wanted)
-        _note(self.journals[fleet.name].desired, world.now, fleet.desired)
+            running = sum(worker.booted for worker in pool.workers)
+            desired = max(pool.desired, running + change)
+        pool.set_desired(desired)
+        _note(self.journals[pool.name].desired, simulation.now, pool.desired)
 
-    def snapshot(self, world: World) -> Snapshot:
-        """Return what the loop would read at this moment."""
-        announced: dict[str, list[Batch]] = {name: [] for name in world.fleets}
-        coming: dict[str, list[Batch]] = {name: [] for name in world.fleets}
-        for run in world.day.runs[world.next_run :]:
-            if run.at > world.now + LOOK_SECONDS:
+    def snapshot(self, simulation: Simulation) -> Snapshot:
+        """Return what the autoscaler would observe at this moment."""
+        announced: dict[str, list[Batch]] = {name: [] for name in simulation.pools}
+        coming: dict[str, list[Batch]] = {name: [] for name in simulation.pools}
+        for run in simulation.day.runs[simulation.next_run :]:
+            if run.at > simulation.now + LOOKAHEAD_SECONDS:
                 break
             if run.announced:
                 for queue, batch in self._announced(run):
                     announced[queue].append(batch)
-        for run in world.active:
-            for queue, batch in foresee(
-                self._nodes(run), world.now, world.now + LOOK_SECONDS
+        for run in simulation.active:
+            for queue, batch in forecast(
+                self._nodes(run), simulation.now, simulation.now + LOOKAHEAD_SECONDS
             ):
                 coming[queue].append(batch)
         return Snapshot(
-            now=world.now,
+            now=simulation.now,
             queues={
                 name: Demand(
-                    queued=_queued(world.now, fleet),
+                    queued=_queued(simulation.now, pool),
                     announced=announced[name],
                     coming=coming[name],
                 )
-                for name, fleet in world.fleets.items()
+                for name, pool in simulation.pools.items()
             },
-            fleets={name: _report(fleet) for name, fleet in world.fleets.items()},
+            pools={name: _report(pool) for name, pool in simulation.pools.items()},
             memories=self._memories,
         )
 
     def _announced(self, run: tasks.Run) -> list[tuple[str, Batch]]:
-        """Return what the database lets one expect of a run that has not begun."""
+        """Return what the database announces of a run that has not begun."""
         if run not in self._expected:
             nodes = [
                 node._replace(
                     waiting=[
-                        Work(expected, max(1, round(number * run.announced)))
+                        TaskCount(expected, max(1, round(number * run.announced)))
                         for expected, number in node.waiting
                     ]
                 )
                 for node in self._nodes(run)
             ]
-            until = run.at + LOOK_SECONDS
-            self._expected[run] = foresee(nodes, run.at, until, begins=run.at)
+            until = run.at + LOOKAHEAD_SECONDS
+            self._expected[run] = forecast(nodes, run.at, until, begins=run.at)
         return self._expected[run]
 
-    def _nodes(self, run: tasks.Run) -> list[Node]:
-        """Return how far a run is."""
+    def _nodes(self, run: tasks.Run) -> list[TaskNode]:
+        """Return the progress of a run."""
         places = {stage: place for place, stage in enumerate(run.stages)}
         nodes = []
         for stage in run.stages:
@@ -193,21 +196,21 @@ class Native:
             if stage not in self._work:
                 self._work[stage] = _work(stage.tasks)
             nodes.append(
-                Node(
+                TaskNode(
                     queue=first.pool,
                     parents=[places[parent] for parent in stage.parents],
                     waiting=self._work[stage] if waiting else (),
                     queued=()
                     if waiting
                     else [
-                        Work(task.estimate, 1)
+                        TaskCount(task.estimate, 1)
                         for task in stage.tasks
                         if task.started_at < 0
                     ],
                     running=()
                     if waiting
                     else [
-                        Running(task.started_at, task.estimate)
+                        RunningTask(task.started_at, task.estimate)
                         for task in stage.tasks
                         if task.started_at >= 0 and task.ended_at < 0
                     ],
@@ -216,26 +219,30 @@ class Native:
         return nodes
 
 
-def _work(siblings: Sequence[tasks.Task]) -> list[Work]:
-    """Group tasks that are expected to take about as long."""
+def _work(siblings: Sequence[tasks.Task]) -> list[TaskCount]:
+    """Group tasks of about the same expected duration."""
     entries = ((0.0, task.estimate, 1) for task in siblings)
-    return [Work(batch.expected, batch.tasks) for batch in compact(entries, 0.0, 0.0)]
+    return [
+        TaskCount(batch.expected, batch.tasks) for batch in compact(entries, 0.0, 0.0)
+    ]
 
 
-def _queued(now: float, fleet: Fleet) -> Sequence[Batch]:
-    if not fleet.queue:
+def _queued(now: float, pool: SimulatedPool) -> Sequence[Batch]:
+    if not pool.queue:
         return ()
     return compact(
-        ((task.queued_at, task.estimate, 1) for task in fleet.queue), now, LOOK_SECONDS
+        ((task.queued_at, task.estimate, 1) for task in pool.queue),
+        now,
+        LOOKAHEAD_SECONDS,
     )
 
 
-def _report(fleet: Fleet) -> FleetState:
-    """Return what ECS and the workers tell of a pool."""
+def _report(pool: SimulatedPool) -> PoolStatus:
+    """Return the status of a pool, as ECS and the workers report it."""
     reports = []
     starting = []
-    for worker in fleet.workers:
-        outdated = worker.revision != fleet.revision
+    for worker in pool.workers:
+        outdated = worker.revision != pool.revision
         if not worker.booted:
             if not outdated:
                 starting.append(worker.launched_at)
@@ -248,6 +255,6 @@ def _report(fleet: Fleet) -> FleetState:
         elif not worker.ready:
             state = WorkerState.WAITING
         running = tuple(worker.running.values())
-        reports.append(WorkerReport(worker.name, state, running, outdated))
-    seconds, fleet.start_seconds = fleet.start_seconds, []
-    return FleetState(fleet.desired, reports, starting, seconds)
+        reports.append(Worker(worker.name, state, running, outdated))
+    seconds, pool.start_seconds = pool.start_seconds, []
+    return PoolStatus(pool.desired, reports, starting, seconds)

@@ -1,4 +1,4 @@
-"""The same days in other worlds: other images, workers, and what may go wrong."""
+"""The same days under other conditions: images, workers, and failures."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from simulation.fleet import LAZY
-from simulation.tasks import Day, Shape
+from simulation.pool import LAZY
+from simulation.tasks import Day, PoolShape
 from simulation.workloads import HOUR
 
-USUAL = Shape().concurrency
+USUAL = PoolShape().concurrency
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """What differs from the usual world.
+class Scenario:
+    """Differences from the usual simulation.
 
     ``slots`` is what a worker runs at once; the maximum follows, so that as many tasks
-    fit. ``world`` and ``policy`` are further arguments of ``World`` and ``Native``.
+    fit. ``simulation`` and ``policy`` are arguments of ``Simulation`` and
+    ``ShippedPolicy``.
     """
 
     about: str
     slots: int = USUAL
     minimum: int | None = None
-    world: Mapping[str, Any] = field(default_factory=dict)
+    simulation: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
 
     def reshape(self, day: Day) -> Day:
@@ -42,24 +43,27 @@ class Variant:
         return day
 
 
-VARIANTS: Mapping[str, Variant] = {
-    "usual": Variant("8 tasks a worker, stock image, minimum as the day has it"),
-    "lazy": Variant("image loaded while it runs: 46 s to start", world={"image": LAZY}),
-    "c=2": Variant("2 tasks a worker", slots=2),
-    "c=4": Variant("4 tasks a worker", slots=4),
-    "c=16": Variant("16 tasks a worker", slots=16),
-    "minimum 0": Variant("pools sleep when nothing is to do", minimum=0),
-    "grace 0": Variant(
-        "SIGTERM ends tasks at once (DUMB_INIT_SETSID=1)", world={"grace": 0.0}
+SCENARIOS: Mapping[str, Scenario] = {
+    "usual": Scenario("8 tasks a worker, stock image, minimum as the day has it"),
+    "lazy": Scenario(
+        "image loaded while it runs: 46 s to start", simulation={"image": LAZY}
     ),
-    "spot": Variant(
-        "AWS takes a worker back once in 20 worker-hours", world={"interruptions": 0.05}
+    "c=2": Scenario("2 tasks a worker", slots=2),
+    "c=4": Scenario("4 tasks a worker", slots=4),
+    "c=16": Scenario("16 tasks a worker", slots=16),
+    "minimum 0": Scenario("pools sleep when nothing is to do", minimum=0),
+    "grace 0": Scenario(
+        "SIGTERM ends tasks at once (DUMB_INIT_SETSID=1)", simulation={"grace": 0.0}
     ),
-    "deployments": Variant(
+    "spot": Scenario(
+        "AWS takes a worker back once in 20 worker-hours",
+        simulation={"interruptions": 0.05},
+    ),
+    "deployments": Scenario(
         "three deployments by day",
-        world={"deployments": (9.3 * HOUR, 13 * HOUR, 17.1 * HOUR)},
+        simulation={"deployments": (9.3 * HOUR, 13 * HOUR, 17.1 * HOUR)},
     ),
-    "from running": Variant(
+    "from running": Scenario(
         "policies add to the tasks that run, not to the desired count",
         policy={"adds_to_running": True},
     ),

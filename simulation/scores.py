@@ -1,4 +1,4 @@
-"""What a simulated day comes to, and what several days come to together."""
+"""Scores of a simulated day, and their mean over several days."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from simulation.fleet import Fleet
-from simulation.model import SAMPLE_SECONDS, World
+from simulation.model import SAMPLE_SECONDS, Simulation
+from simulation.pool import SimulatedPool
 
 LATE_SECONDS, VERY_LATE_SECONDS = 60.0, 600.0
 
@@ -33,7 +33,7 @@ class Score:
     launches: float
     cost: float
     ratio: float
-    """Worker-seconds in those of the clairvoyant plan."""
+    """Worker-seconds, divided by those of the offline optimum."""
 
     under: float
     over: float
@@ -52,27 +52,27 @@ def percentile(values: Sequence[float], share: float) -> float:
     return values[min(len(values) - 1, math.ceil(share * len(values)) - 1)]
 
 
-def score(world: World, plan_seconds: float) -> Score:
+def score(simulation: Simulation, plan_seconds: float) -> Score:
     """Score a day that has been run."""
-    tasks = world.day.tasks()
+    tasks = simulation.day.tasks()
     # What never started has waited until the end.
     delays = sorted(
-        task.delay if task.first_started_at >= 0 else world.end - task.queued_at
+        task.delay if task.first_started_at >= 0 else simulation.end - task.queued_at
         for task in tasks
         if task.queued_at >= 0
     )
-    fleets = list(world.fleets.values())
-    cost = sum(fleet.cost for fleet in fleets)
-    under, over, under_time, over_time, instability = _elasticity(world)
+    pools = list(simulation.pools.values())
+    cost = sum(pool.cost for pool in pools)
+    under, over, under_time, over_time, instability = _elasticity(simulation)
     return Score(
         p50=percentile(delays, 0.50),
         p95=percentile(delays, 0.95),
         p99=percentile(delays, 0.99),
         late=sum(delay > LATE_SECONDS for delay in delays) / max(1, len(delays)),
         very_late=sum(delay > VERY_LATE_SECONDS for delay in delays),
-        kills=sum(fleet.kills for fleet in fleets),
-        unfinished=world.left,
-        launches=sum(fleet.launches for fleet in fleets),
+        kills=sum(pool.kills for pool in pools),
+        unfinished=simulation.left,
+        launches=sum(pool.launches for pool in pools),
         cost=cost,
         ratio=cost / plan_seconds,
         under=under,
@@ -80,7 +80,7 @@ def score(world: World, plan_seconds: float) -> Score:
         under_time=under_time,
         over_time=over_time,
         instability=instability,
-        most_alive=max(fleet.most_alive for fleet in fleets),
+        most_alive=max(pool.most_alive for pool in pools),
     )
 
 
@@ -103,25 +103,25 @@ def mean(scores: Iterable[Score]) -> Score:
     return Score(**values)  # type: ignore[arg-type]
 
 
-def needed(world: World, fleet: Fleet) -> list[int]:
+def needed(simulation: Simulation, pool: SimulatedPool) -> list[int]:
     """Return how many workers would have started everything at once, by sample."""
     changes: Counter[int] = Counter()
-    for task in world.day.tasks():
-        if task.pool == fleet.name and task.queued_at >= 0:
+    for task in simulation.day.tasks():
+        if task.pool == pool.name and task.queued_at >= 0:
             changes[math.ceil(task.queued_at / SAMPLE_SECONDS)] += 1
             changes[math.ceil((task.queued_at + task.duration) / SAMPLE_SECONDS)] -= 1
-    steps = (changes[sample] for sample in range(len(fleet.supply)))
+    steps = (changes[sample] for sample in range(len(pool.supply)))
     return [
-        max(fleet.shape.minimum, -(-tasks // fleet.shape.concurrency))
+        max(pool.shape.minimum, -(-tasks // pool.shape.concurrency))
         for tasks in accumulate(steps)
     ]
 
 
-def _elasticity(world: World) -> tuple[float, float, float, float, float]:
+def _elasticity(simulation: Simulation) -> tuple[float, float, float, float, float]:
     """Return the mean of the pools: under, over, their times, instability."""
     rows = []
-    for fleet in world.fleets.values():
-        demand, supply = needed(world, fleet), fleet.supply
+    for pool in simulation.pools.values():
+        demand, supply = needed(simulation, pool), pool.supply
         pairs = list(zip(demand, supply, strict=True))
         moves = [
             _sign(supply[i] - supply[i - 1]) != _sign(demand[i] - demand[i - 1])

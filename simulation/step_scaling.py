@@ -1,8 +1,8 @@
 """Alarms and step policies, as the compiled scaling template has them.
 
-Nothing here knows a number of its own that the template says: metric names, periods,
-thresholds, bands and cooldowns are read from ``dist/scaling.template.json``. What AWS
-does with them is in ``autoscaling``, which the local agent acts by, too.
+Metric names, periods, thresholds, bands and cooldowns come from the template in
+``dist/scaling.template.json``. ``local.step_scaling`` executes them, for the local ECS
+agent too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from local.step_scaling import Alarm, StepPolicy, UnsupportedError
 
 
 class TemplateError(Exception):
-    """The compiled template is not what the simulation can run; it says how."""
+    """The simulation cannot run the compiled template; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StepScalingRule:
     """An alarm on one metric, and the policy that it sets off."""
 
     metric: str
@@ -28,31 +28,33 @@ class Order:
     policy: StepPolicy
 
 
-def read(template: Path) -> tuple[Order, ...]:
+def read(template: Path) -> tuple[StepScalingRule, ...]:
     """Return the alarms on one metric that set off a step policy."""
     try:
         resources = json.loads(template.read_text())["Resources"]
     except FileNotFoundError:
         raise TemplateError(f"{template} is missing; run: make templates") from None
     try:
-        orders = [
-            Order(properties["MetricName"], Alarm.of(properties), StepPolicy.of(policy))
+        rules = [
+            StepScalingRule(
+                properties["MetricName"], Alarm.of(properties), StepPolicy.of(policy)
+            )
             for properties in _alarms(resources)
             for policy in _policies(resources, properties)
         ]
     except UnsupportedError as error:
         raise TemplateError(f"{template}: {error}") from error
-    if not orders:
+    if not rules:
         raise TemplateError(f"{template} holds no alarm that sets off a step policy")
-    return tuple(orders)
+    return tuple(rules)
 
 
 def _alarms(resources: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        one["Properties"]
-        for one in resources.values()
-        if one["Type"] == "AWS::CloudWatch::Alarm"
-        and "Metrics" not in one["Properties"]
+        resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+        and "Metrics" not in resource["Properties"]
     ]
 
 

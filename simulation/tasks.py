@@ -1,4 +1,4 @@
-"""What a day brings: tasks, the stages that they form, and what is known of them."""
+"""Tasks of a day, their stages and runs, and their expected durations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task: what it truly takes, and what its past makes one expect.
+    """A task: its true and its expected duration.
 
-    The fields without arguments are what happened to it in a simulated day.
+    The fields without arguments are its state in a simulated day.
     """
 
     duration: float
@@ -53,7 +53,7 @@ class Stage:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what happened."""
+        """Reset the state."""
         self.unfinished = sum(len(p.tasks) for p in self.parents)
         for task in self.tasks:
             task.queued_at = task.started_at = -1.0
@@ -65,8 +65,8 @@ class Stage:
 class Run:
     """A DAG run: at ``at`` the stages without parents are queued.
 
-    ``announced`` says how many times the true number of its first tasks the database
-    lets one expect, 0 when nobody knows of the run before it is there.
+    ``announced`` is the announced number of its first tasks, as a multiple of the true
+    one; 0 when nothing announces the run.
     """
 
     at: float
@@ -82,14 +82,14 @@ class Run:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what happened."""
+        """Reset the state."""
         self.waiting = len(self.stages)
         for stage in self.stages:
             stage.reset()
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PoolShape:
     """One pool of workers of a day."""
 
     concurrency: int = 8
@@ -104,10 +104,10 @@ class Day:
     name: str
     seed: int
     runs: list[Run]
-    pools: Mapping[str, Shape]
+    pools: Mapping[str, PoolShape]
 
     def __post_init__(self) -> None:
-        """Bring the runs into order."""
+        """Sort the runs."""
         self.runs.sort(key=lambda run: run.at)
 
     def stages(self) -> Iterator[Stage]:
@@ -120,6 +120,6 @@ class Day:
         return [task for stage in self.stages() for task in stage.tasks]
 
     def reset(self) -> None:
-        """Forget what happened, so that another policy meets the same day."""
+        """Reset the state, so that another policy gets the same day."""
         for run in self.runs:
             run.reset()

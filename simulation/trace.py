@@ -1,8 +1,8 @@
-"""What our policy would do on one given trace: ``python -m simulation.trace``.
+"""Predict the scaling of one trace: ``python -m simulation.trace``.
 
-A rehearsal with real workers compares what it saw with what this predicts. The trace is
-a task history (``history.sql`` gives it); times are seconds since
-1970, and rounds fall where the autoscaler's fall by the wall clock.
+The acceptance checks compare real workers with this prediction. The trace is a task
+history (``history.sql`` exports it); times are seconds since 1970, and rounds fall
+where the autoscaler's fall by the wall clock.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fargate_runtime.autoscaler.decide import PHASE_SECONDS, ROUND_SECONDS
+from fargate_runtime.autoscaler.decide import PHASE_SECONDS
 from fargate_runtime.autoscaler.settings import ScalingProfile, SettingsError
+from fargate_runtime.contract import ROUND_SECONDS
 from simulation import history, scores, step_scaling
-from simulation.fleet import Fleet, Image
-from simulation.model import SAMPLE_SECONDS, World
-from simulation.policy import Journal, Native
-from simulation.tasks import Shape
+from simulation.model import SAMPLE_SECONDS, Simulation
+from simulation.policy import PoolJournal, ShippedPolicy
+from simulation.pool import Image, SimulatedPool
+from simulation.tasks import PoolShape
 
 LEAD_SECONDS = 60.0
 """How long the pool rests before the first task is queued."""
@@ -58,43 +59,43 @@ class Bounds:
         return self.named.get(queue, self.usual)
 
 
-def predict(asked: argparse.Namespace) -> dict[str, Any]:
-    """Run the trace and return what would be seen, as JSON's values."""
-    orders = step_scaling.read(asked.template)
-    queued, ended = history.span(asked.trace)
+def predict(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the trace and return the prediction, as JSON values."""
+    rules = step_scaling.read(arguments.template)
+    queued, ended = history.span(arguments.trace)
     begins = (queued - LEAD_SECONDS) // ROUND_SECONDS * ROUND_SECONDS + PHASE_SECONDS
-    queues = history.read(asked.trace).pools
-    concurrency = Bounds.of(asked.concurrency, 8)
-    minimum, maximum = Bounds.of(asked.minimum, 0), Bounds.of(asked.maximum, 10)
+    queues = history.read(arguments.trace).pools
+    concurrency = Bounds.of(arguments.concurrency, 8)
+    minimum, maximum = Bounds.of(arguments.minimum, 0), Bounds.of(arguments.maximum, 10)
     for bounds in (concurrency, minimum, maximum):
         for queue in bounds.named.keys() - queues.keys():
             raise TraceError(f"the trace has no queue {queue!r}")
-    shapes = {q: Shape(concurrency[q], minimum[q], maximum[q]) for q in queues}
-    policy = Native(
-        orders,
-        asked.scaling_profile,
-        target_start_seconds=asked.objective,
-        scale_in_delay_seconds=asked.hold,
-        predictive_scaling=not asked.no_predictive_scaling,
+    shapes = {q: PoolShape(concurrency[q], minimum[q], maximum[q]) for q in queues}
+    policy = ShippedPolicy(
+        rules,
+        arguments.scaling_profile,
+        target_start_seconds=arguments.target_start_seconds,
+        scale_in_delay_seconds=arguments.scale_in_delay_seconds,
+        predictive_scaling=not arguments.no_predictive_scaling,
     )
-    day = history.read(asked.trace, shapes, begins=begins)
-    if asked.expected is not None:
+    day = history.read(arguments.trace, shapes, begins=begins)
+    if arguments.expected is not None:
         for task in day.tasks():
-            task.estimate = asked.expected
-    world = World(
+            task.estimate = arguments.expected
+    simulation = Simulation(
         day,
         policy,
-        seed=asked.seed,
-        image=started_in(asked.start_seconds, asked.place_seconds),
-        seconds=ended - begins + asked.tail_seconds,
+        seed=arguments.seed,
+        image=started_in(arguments.start_seconds, arguments.place_seconds),
+        seconds=ended - begins + arguments.tail_seconds,
     ).run()
     return {
         "pools": {
-            name: _seen(world, fleet, policy.journals[name], begins)
-            for name, fleet in world.fleets.items()
+            name: _pool_prediction(simulation, pool, policy.journals[name], begins)
+            for name, pool in simulation.pools.items()
         },
-        "killed": sum(fleet.kills for fleet in world.fleets.values()),
-        "unfinished": world.left,
+        "killed": sum(pool.kills for pool in simulation.pools.values()),
+        "unfinished": simulation.left,
     }
 
 
@@ -111,15 +112,14 @@ def started_in(start: float, place: float) -> Image:
     )
 
 
-def _seen(
-    world: World, fleet: Fleet, journal: Journal, begins: float
+def _pool_prediction(
+    simulation: Simulation, pool: SimulatedPool, journal: PoolJournal, begins: float
 ) -> dict[str, Any]:
-    tasks = [task for task in world.day.tasks() if task.pool == fleet.name]
+    tasks = [task for task in simulation.day.tasks() if task.pool == pool.name]
     delays = sorted(task.delay for task in tasks if task.first_started_at >= 0)
     last_at, last = journal.desired[-1]
     consuming = (
-        (number * SAMPLE_SECONDS, workers)
-        for number, workers in enumerate(fleet.supply)
+        (number * SAMPLE_SECONDS, workers) for number, workers in enumerate(pool.supply)
     )
     return {
         "desired": _dated(journal.desired, begins),
@@ -127,8 +127,8 @@ def _seen(
         "surplus": _dated(journal.surplus, begins),
         "consuming": _dated(_changes(consuming), begins),
         "peak": max(number for _, number in journal.desired),
-        "workers": fleet.launches,
-        "worker_seconds": round(fleet.cost, 1),
+        "workers": pool.launches,
+        "worker_seconds": round(pool.cost, 1),
         "start_delays": {
             "p50": round(scores.percentile(delays, 0.50), 1),
             "p95": round(scores.percentile(delays, 0.95), 1),
@@ -141,7 +141,7 @@ def _seen(
             begins + min((t.first_started_at for t in tasks), default=math.nan), 1
         ),
         "last_end": round(begins + max(task.ended_at for task in tasks), 1),
-        "at_rest": round(begins + last_at, 1) if last == fleet.shape.minimum else None,
+        "at_rest": round(begins + last_at, 1) if last == pool.shape.minimum else None,
     }
 
 
@@ -183,7 +183,7 @@ def options() -> argparse.ArgumentParser:
     )
     for name, text in (
         ("concurrency", "tasks a worker runs at once (8)"),
-        ("minimum", "fewest workers (0)"),
+        ("minimum", "minimum_workers workers (0)"),
         ("maximum", "most workers (10)"),
     ):
         parser.add_argument(
@@ -199,8 +199,12 @@ def options() -> argparse.ArgumentParser:
         choices=list(ScalingProfile),
         default="balanced",
     )
-    parser.add_argument("--objective", type=float, help="seconds a task may wait")
-    parser.add_argument("--hold", type=float, help="seconds before one is drained")
+    parser.add_argument(
+        "--target-start-seconds", type=float, help="how long a task may wait"
+    )
+    parser.add_argument(
+        "--scale-in-delay-seconds", type=float, help="how long before workers drain"
+    )
     parser.add_argument("--no-predictive-scaling", action="store_true")
     parser.add_argument(
         "--expected",
@@ -222,11 +226,11 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    asked = options().parse_args(arguments)
+    arguments = options().parse_args(argv)
     try:
-        seen = predict(asked)
+        prediction = predict(arguments)
     except (
         TraceError,
         step_scaling.TemplateError,
@@ -235,7 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ) as error:
         sys.stderr.write(f"simulation: {error}\n")
         return 1
-    sys.stdout.write(f"{json.dumps(seen) if asked.json else report(seen)}\n")
+    sys.stdout.write(
+        f"{json.dumps(prediction) if arguments.json else report(prediction)}\n"
+    )
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What nobody can start in time who does not know of it: runs that come unannounced.
+"""Tasks no policy can start in time because nothing announces them.
 
-A worker that is launched when a run is there needs more than a minute, so only slots
-that are free already serve it within one. How many tasks come late with a number of
+A worker that is launched when a run begins needs more than a minute, so only slots that
+are free already serve it within one. How many tasks come late with a number of
 workers always kept free, and what those cost, does not depend on any policy.
 """
 
@@ -18,8 +18,8 @@ from simulation.tasks import DAY_SECONDS, Day, Task
 FREE_WORKERS = (0, 1, 2, 4)
 
 
-class Surprise(NamedTuple):
-    """What comes unannounced on a day."""
+class UnannouncedLoad(NamedTuple):
+    """Unannounced tasks of a day."""
 
     share: float
     """Of the day's tasks."""
@@ -34,8 +34,8 @@ class Surprise(NamedTuple):
     """Worker-seconds of those."""
 
 
-def surprise(day: Day) -> Surprise:
-    """Return how much of a day no policy can foresee."""
+def unannounced_load(day: Day) -> UnannouncedLoad:
+    """Return how much of a day no policy can forecast."""
     batches = list(_batches(day))
     number = sum(map(len, batches))
     total = len(day.tasks())
@@ -47,7 +47,7 @@ def surprise(day: Day) -> Surprise:
         / total
         for free in FREE_WORKERS
     )
-    return Surprise(
+    return UnannouncedLoad(
         share=number / total,
         batch=sum(len(batch) ** 2 for batch in batches) / number if number else 0.0,
         late=late,
@@ -55,22 +55,22 @@ def surprise(day: Day) -> Surprise:
     )
 
 
-def told(days: Sequence[tuple[Surprise, float]]) -> str:
+def sentence(days: Sequence[tuple[UnannouncedLoad, float]]) -> str:
     """Return a sentence about days, each with the worker-seconds of its plan."""
-    seen = [one for one, _ in days]
-    if not any(one.share for one in seen):
+    loads = [load for load, _ in days]
+    if not any(load.share for load in loads):
         return "All of it is announced."
     late = ", ".join(
-        f"{fmean(one.late[place] for one in seen):.0%}"
-        for place in range(len(FREE_WORKERS))
+        f"{fmean(load.late[index] for load in loads):.0%}"
+        for index in range(len(FREE_WORKERS))
     )
     cost = ", ".join(
-        f"{fmean(one.cost[place] / plan for one, plan in days):.2f}"
-        for place in range(1, len(FREE_WORKERS))
+        f"{fmean(load.cost[index] / plan for load, plan in days):.2f}"
+        for index in range(1, len(FREE_WORKERS))
     )
     return (
-        f"{fmean(one.share for one in seen):.0%} come unannounced, "
-        f"{fmean(one.batch for one in seen):.0f} at a time. With "
+        f"{fmean(load.share for load in loads):.0%} come unannounced, "
+        f"{fmean(load.batch for load in loads):.0f} at a time. With "
         f"{', '.join(map(str, FREE_WORKERS))} workers always free\n"
         f"at least {late} of all tasks are late; the free ones cost {cost} of the plan."
     )

@@ -1,4 +1,4 @@
-"""Days of nine kinds, each made from a seed and nothing else.
+"""Days of nine kinds, each a function of a seed alone.
 
 They are shaped so that the largest demand fits the pool's maximum: beyond it every
 policy waits alike and nothing is compared.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
 
 ESTIMATE_SIGMA = 0.6
 """Spread of expected around true durations, on a log scale; the mean is right."""
@@ -110,7 +110,7 @@ def cron(seed: int) -> Day:
     night = 2 * HOUR + make.random.uniform(0, HOUR)
     nightly = make.chain((120, 60, 20, 1), 300.0, 0.8)
     runs.append(make.run(night, nightly, announced=True))
-    return Day("cron", seed, runs, {POOL: Shape()})
+    return Day("cron", seed, runs, {POOL: PoolShape()})
 
 
 def steady(seed: int) -> Day:
@@ -121,7 +121,7 @@ def steady(seed: int) -> Day:
         make.run(at, make.chain((1,), mean, 0.8), announced=False)
         for at in make.poisson(0.11)
     ]
-    return Day("steady", seed, runs, {POOL: Shape()})
+    return Day("steady", seed, runs, {POOL: PoolShape()})
 
 
 def heavy_tail(seed: int) -> Day:
@@ -132,7 +132,7 @@ def heavy_tail(seed: int) -> Day:
         size = min(150, int(8 * make.random.paretovariate(1.1)))
         tasks = [make.task(150.0, 1.3, longest=2 * HOUR) for _ in range(size)]
         runs.append(make.run(at, [Stage(tasks)], announced=False))
-    return Day("heavy-tail", seed, runs, {POOL: Shape()})
+    return Day("heavy-tail", seed, runs, {POOL: PoolShape()})
 
 
 def diurnal(seed: int) -> Day:
@@ -145,11 +145,11 @@ def diurnal(seed: int) -> Day:
         if make.random.random() < share:
             task = make.task(200.0, 0.6, cpu=BUSY_CPU)
             runs.append(make.run(at, [Stage([task])], announced=False))
-    return Day("diurnal", seed, runs, {POOL: Shape()})
+    return Day("diurnal", seed, runs, {POOL: PoolShape()})
 
 
 def idle_with_spikes(seed: int) -> Day:
-    """Let a team rest, but for a few large runs that somebody starts by hand."""
+    """Let a team rest, but for a few large runs that are started by hand."""
     make = Maker("idle-with-spikes", seed)
     runs = []
     for _ in range(make.random.randint(6, 12)):
@@ -157,7 +157,7 @@ def idle_with_spikes(seed: int) -> Day:
         width = make.random.randint(40, 110)
         widths = (width, max(1, width // 3), 1)
         runs.append(make.run(at, make.chain(widths, 240.0), announced=False))
-    return Day("idle-with-spikes", seed, runs, {POOL: Shape()})
+    return Day("idle-with-spikes", seed, runs, {POOL: PoolShape()})
 
 
 def fan_out(seed: int) -> Day:
@@ -174,11 +174,11 @@ def fan_out(seed: int) -> Day:
         reduce = Stage([make.task(90.0)], (wide,))
         load = Stage([make.task(45.0)], (reduce,))
         runs.append(make.run(at, [extract, wide, reduce, load], announced=announced))
-    return Day("fan-out", seed, runs, {POOL: Shape()})
+    return Day("fan-out", seed, runs, {POOL: PoolShape()})
 
 
 def long_tasks(seed: int) -> Day:
-    """Tasks of hours among short ones: whoever shrinks by force kills here."""
+    """Tasks of hours among short ones: scaling in by force kills here."""
     make = Maker("long-tasks", seed)
     runs = [
         make.run(at, [Stage([make.task(1.5 * HOUR, 0.5)])], announced=False)
@@ -188,7 +188,7 @@ def long_tasks(seed: int) -> Day:
         make.run(at, make.chain((12, 4), 90.0), announced=True)
         for at in make.every(20 * MINUTE)
     ]
-    return Day("long-tasks", seed, runs, {POOL: Shape()})
+    return Day("long-tasks", seed, runs, {POOL: PoolShape()})
 
 
 def mixed_pools(seed: int) -> Day:
@@ -210,7 +210,7 @@ def mixed_pools(seed: int) -> Day:
         make.run(at, make.chain((30,), 300.0, 0.8, pool="heavy"), announced=False)
         for at in make.poisson(12 / DAY_SECONDS)
     ]
-    pools = {POOL: Shape(), "heavy": Shape(concurrency=4, minimum=0)}
+    pools = {POOL: PoolShape(), "heavy": PoolShape(concurrency=4, minimum=0)}
     return Day("mixed-pools", seed, runs, pools)
 
 
@@ -224,7 +224,7 @@ def quiet_nights(seed: int) -> Day:
         for at in make.poisson(500 / DAY_SECONDS)
         if 8 * HOUR < at < 18 * HOUR
     ]
-    return Day("quiet-nights", seed, runs, {POOL: Shape(minimum=0)})
+    return Day("quiet-nights", seed, runs, {POOL: PoolShape(minimum=0)})
 
 
 KINDS: Mapping[str, Callable[[int], Day]] = {

@@ -32,7 +32,7 @@ def test_pools_beyond_a_quota_are_refused() -> None:
     assert "over 90% of the quota" in refused.value.stderr
 
 
-def test_floor_loads_what_compiling_loads_and_nothing_of_ours() -> None:
+def test_floor_loads_only_third_party_libraries() -> None:
     names = output("libraries").removeprefix("import ").split(", ")
     assert {"troposphere", "troposphere.ecs", "awacs"} <= set(names)
     assert not {"templates", "compiler.wiring", "build"} & set(names)

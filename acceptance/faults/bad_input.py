@@ -17,8 +17,8 @@ from typing import Any
 from acceptance.check import NotProven, Pending, Proof, until
 from acceptance.containers import logs
 from acceptance.faults import components
-from fargate_runtime import airflow_version
-from fargate_runtime.migration import custom_resource, databases
+from fargate_runtime import contract
+from fargate_runtime.migration import custom_resource
 from local.datastores.processes import free_port
 from local.ecs.task import Task
 from local.environment import Stage
@@ -28,7 +28,7 @@ OTHER_AIRFLOW = "3.9.0"
 REFUSED_SECONDS = 60.0
 """Until a task that cannot start has said so; the bootstrap tries for 15 s."""
 
-GIVEN_UP_SECONDS = databases.WAIT_SECONDS + 60.0
+GIVEN_UP_SECONDS = contract.DATABASE_WAIT_SECONDS + 60.0
 """Until set-up no longer waits for a database."""
 
 
@@ -60,7 +60,7 @@ class BadInput:
     def no_database(self, stage: Stage) -> str:
         """Begin a set-up whose database never comes up."""
         self.begin(stage, "database", {"METADATA_PORT": str(free_port())})
-        return f"begun; it may wait for {databases.WAIT_SECONDS} s"
+        return f"begun; it may wait for {contract.DATABASE_WAIT_SECONDS} s"
 
     def gave_up(self, stage: Stage) -> str:
         """See that it does not wait for ever."""
@@ -82,7 +82,7 @@ class BadInput:
         told = folder / f"apache_airflow_core-{OTHER_AIRFLOW}.dist-info"
         told.mkdir(parents=True, exist_ok=True)
         (told / "METADATA").write_text(
-            f"Metadata-Version: 2.4\nName: {airflow_version.PACKAGE}\nVersion: {OTHER_AIRFLOW}\n"
+            f"Metadata-Version: 2.4\nName: {contract.AIRFLOW_DISTRIBUTION}\nVersion: {OTHER_AIRFLOW}\n"
         )
         before = _good(stage)
         archive = before.containers[0].definition.environment["RUNTIME_PATH"]
@@ -132,13 +132,13 @@ def reason_of(stage: Stage, task: Task) -> str:
         "LogStreamPrefix": log.prefix if log else "",
     }
     ecs, written = stage.client("ecs"), stage.client("logs")
-    clients = custom_resource.Clients(
+    clients = custom_resource.AwsClients(
         ecs=ecs, logs=written, functions=None, stacks=None
     )
-    state: dict[str, Any] = custom_resource.describe(task.arn, wanted, clients)
+    state: dict[str, Any] = custom_resource.describe_task(task.arn, wanted, clients)
     try:
-        custom_resource.judge(state, wanted, clients)
-    except custom_resource.GateError as error:
+        custom_resource.check_result(state, wanted, clients)
+    except custom_resource.MigrationFailedError as error:
         return str(error)
     return ""
 

@@ -1,4 +1,4 @@
-"""The autoscaler as a process: ``python -m fargate_runtime.autoscaler``.
+"""Run the autoscaler: ``python -m fargate_runtime.autoscaler``.
 
 Environment: ``SCALING_POOLS`` (``settings``), ``CLUSTER_NAME``; ``METADATA_HOST``,
 ``_PORT`` and ``_NAME`` with ``SCALING_USER`` and ``SCALING_PASSWORD``, a role that may
@@ -18,43 +18,43 @@ from botocore.config import Config
 
 from fargate_runtime.autoscaler.database import Database
 from fargate_runtime.autoscaler.leader import Leader
-from fargate_runtime.autoscaler.log import say
+from fargate_runtime.autoscaler.log import write
 from fargate_runtime.autoscaler.loop import run
-from fargate_runtime.autoscaler.reconciler import Rounds, World
+from fargate_runtime.autoscaler.reconciler import AutoscalerClients, Reconciler
 from fargate_runtime.autoscaler.remote_control import RemoteControl
-from fargate_runtime.autoscaler.services import AWS_ERRORS, Services
+from fargate_runtime.autoscaler.services import AWS_ERRORS, PoolServices
 from fargate_runtime.autoscaler.settings import Settings, SettingsError
-from fargate_runtime.env import PartError, part
-from fargate_runtime.migration.databases import scaling_login
+from fargate_runtime.contract import Env
+from fargate_runtime.env import EnvError, autoscaler_login, required
 
-AWS_PATIENCE = Config(
+AWS_CONFIG = Config(
     connect_timeout=2,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 2},
 )
-"""A round is repeated anyway; so better none than a late one."""
+"""A round is repeated anyway: better none than a late one."""
 
 
-def prepare(environ: Mapping[str, str]) -> tuple[Leader, Rounds]:
-    """Return what the loop needs. Raises PartError, SettingsError, or AWS's own."""
-    settings = Settings.parse(part(environ, "SCALING_POOLS"))
-    login = scaling_login(environ)
-    cluster = part(environ, "CLUSTER_NAME")
-    world = World(
+def prepare(environ: Mapping[str, str]) -> tuple[Leader, Reconciler]:
+    """Return what the loop needs. Raises EnvError, SettingsError or AWS_ERRORS."""
+    settings = Settings.parse(required(environ, Env.SCALING_POOLS))
+    login = autoscaler_login(environ)
+    cluster = required(environ, Env.CLUSTER_NAME)
+    clients = AutoscalerClients(
         database=Database(login),
         workers=RemoteControl(environ),
-        services=Services(boto3.client("ecs", config=AWS_PATIENCE), cluster),
-        cloudwatch=boto3.client("cloudwatch", config=AWS_PATIENCE),
+        services=PoolServices(boto3.client("ecs", config=AWS_CONFIG), cluster),
+        cloudwatch=boto3.client("cloudwatch", config=AWS_CONFIG),
         cluster=cluster,
     )
-    return Leader(login, say), Rounds(world, settings, say)
+    return Leader(login, write), Reconciler(clients, settings, write)
 
 
 def main() -> int:
-    """Return 0 when told to stop, 1 with one line when it cannot start."""
+    """Return 0 when stopped by a signal, 1 with one line when it cannot start."""
     try:
-        leader, rounds = prepare(os.environ)
-    except (PartError, SettingsError, *AWS_ERRORS) as error:
+        leader, reconciler = prepare(os.environ)
+    except (EnvError, SettingsError, *AWS_ERRORS) as error:
         sys.stderr.write(
             f"fargate_runtime.autoscaler: {' '.join(str(error).split())}\n"
         )
@@ -62,9 +62,9 @@ def main() -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    names = ", ".join(repr(pool.name) for pool in rounds.settings.pools)
-    say(f"decides for {names}")
-    run(leader, rounds, say, stop)
+    names = ", ".join(repr(pool.name) for pool in reconciler.settings.pools)
+    write(f"Scaling pools {names}.")
+    run(leader, reconciler, write, stop)
     return 0
 
 

@@ -1,8 +1,8 @@
-"""What is known of each DAG: its tasks in order, how long they take, how often mapped.
+"""Metadata of DAGs: tasks in order, their durations, and how often they are mapped.
 
-Read a few DAGs a round, those first that are unknown, and each anew now and then: a
-DAG changes, and so do its durations. So no round costs more than another, and what is
-not read yet is taken for the mean of all.
+Each round reads a few DAGs, unknown ones first, and rereads each at intervals: a DAG
+changes, and so do its durations. So no round costs more than another. A task not read
+yet has the mean duration of all.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fargate_runtime.autoscaler.estimates import Durations
+from fargate_runtime.autoscaler.estimates import TaskDurations
 from fargate_runtime.autoscaler.queries import (
-    DagTask,
-    Observed,
-    Past,
+    Observation,
+    SerializedTask,
     Source,
+    TaskHistory,
     history,
-    limits,
+    max_active_tasks,
     structures,
 )
 
-DAGS_A_ROUND = 25
+DAGS_PER_ROUND = 25
 REFRESH_SECONDS = 300.0
-"""A changed DAG is foreseen by its new shape after as long."""
+"""A changed DAG is predicted by its new structure after this time."""
 
 FORGET_SECONDS = 3600.0
-"""What nothing ran of is forgotten after as long."""
+"""A DAG that was not observed for this time is forgotten."""
 
-FEWEST_ACTIVE = 16
-"""Airflow's own limit of active tasks in a run, where a DAG tells none."""
+DEFAULT_ACTIVE_TASKS = 16
+"""Airflow's own limit of active tasks in a run, where a DAG has none."""
 
 
-class Task(NamedTuple):
-    """A task of a DAG; ``parents`` are places of earlier tasks in the DAG's order."""
+class DagTask(NamedTuple):
+    """A task of a DAG; ``parents`` are indexes of earlier tasks in the DAG's order."""
 
     task_id: str
     queue: str
@@ -46,114 +46,117 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Dag:
-    """A DAG, parents before their children, without tasks that never run."""
+class DagMetadata:
+    """A DAG, parents before their children, without empty tasks."""
 
-    tasks: Sequence[Task] = ()
-    places: Mapping[str, int] = field(default_factory=dict)
+    tasks: Sequence[DagTask] = ()
     mapped: Mapping[str, int] = field(default_factory=dict)
-    """How many instances a mapped task had last."""
+    """How many instances each mapped task had last."""
 
-    most_active: int = FEWEST_ACTIVE
+    max_active_tasks: int = DEFAULT_ACTIVE_TASKS
     """How many tasks of one run may be queued or running at once."""
 
 
-class Knowledge:
-    """All DAGs that anything was heard of lately."""
+class DagMetadataStore:
+    """Metadata of all DAGs that were observed lately."""
 
     def __init__(self, default_queue: str) -> None:
         self._default_queue = default_queue
-        self._dags: dict[str, Dag] = {}
-        self._past: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
-        self._read: dict[str, float] = {}
-        self._wanted: dict[str, float] = {}
-        self._durations = Durations({})
+        self._dags: dict[str, DagMetadata] = {}
+        self._history: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
+        self._read_at: dict[str, float] = {}
+        self._observed_at: dict[str, float] = {}
+        self._durations = TaskDurations({})
         self._overall = self._durations.overall
 
-    def refresh(self, source: Source, observed: Observed) -> None:
-        """Read what is unknown or old of the DAGs that are observed, but not all."""
+    def refresh(self, source: Source, observed: Observation) -> None:
+        """Read some of the observed DAGs that are unknown or were read long ago."""
         now = observed.now
-        self._wanted |= dict.fromkeys(_dags_of(observed), now)
-        gone = [dag for dag, at in self._wanted.items() if now - at > FORGET_SECONDS]
-        for dag in gone:
-            for known in (self._wanted, self._dags, self._past, self._read):
-                known.pop(dag, None)
+        self._observed_at |= dict.fromkeys(_dags_of(observed), now)
+        forgotten = [
+            dag for dag, at in self._observed_at.items() if now - at > FORGET_SECONDS
+        ]
+        for dag in forgotten:
+            for by_dag in (self._observed_at, self._dags, self._history, self._read_at):
+                by_dag.pop(dag, None)
         due = sorted(
-            (self._read.get(dag, -REFRESH_SECONDS), dag)
-            for dag in self._wanted
-            # A time from the future: the clock of the database went back.
-            if not 0 <= now - self._read.get(dag, -REFRESH_SECONDS) < REFRESH_SECONDS
+            (self._read_at.get(dag, -REFRESH_SECONDS), dag)
+            for dag in self._observed_at
+            # A time from the future: the clock of the database was set back.
+            if not 0 <= now - self._read_at.get(dag, -REFRESH_SECONDS) < REFRESH_SECONDS
         )
-        dags = [dag for _, dag in due[:DAGS_A_ROUND]]
+        dags = [dag for _, dag in due[:DAGS_PER_ROUND]]
         if dags:
-            self.learn(
+            self.update(
                 dags,
                 structures(source, dags, self._default_queue),
                 history(source, dags),
-                limits(source, dags),
+                max_active_tasks(source, dags),
             )
-            self._read |= dict.fromkeys(dags, now)
+            self._read_at |= dict.fromkeys(dags, now)
 
-    def learn(
+    def update(
         self,
         dags: Iterable[str],
-        tasks: Iterable[DagTask],
-        past: Iterable[Past],
-        active: Mapping[str, int],
+        tasks: Iterable[SerializedTask],
+        history: Iterable[TaskHistory],
+        max_active_tasks: Mapping[str, int],
     ) -> None:
-        """Take what was read of ``dags`` in place of what was known."""
-        by_dag: dict[str, list[DagTask]] = defaultdict(list)
+        """Replace the metadata of ``dags``."""
+        by_dag: dict[str, list[SerializedTask]] = defaultdict(list)
         for task in tasks:
             by_dag[task.dag_id].append(task)
         mapped: dict[str, dict[str, int]] = defaultdict(dict)
         for dag in dags:
-            self._past[dag] = {}
-        for entry in past:
+            self._history[dag] = {}
+        for entry in history:
             if entry.runs:
                 key = (entry.dag_id, entry.task_id)
-                self._past[entry.dag_id][key] = (entry.seconds, entry.runs)
+                self._history[entry.dag_id][key] = (entry.seconds, entry.runs)
             if entry.mapped:
                 mapped[entry.dag_id][entry.task_id] = entry.mapped
         for dag in dags:
-            ordered = in_order(by_dag[dag])
-            self._dags[dag] = Dag(
-                tasks=ordered,
-                places={task.task_id: place for place, task in enumerate(ordered)},
+            self._dags[dag] = DagMetadata(
+                tasks=topological_order(by_dag[dag]),
                 mapped=mapped[dag],
-                most_active=active.get(dag) or FEWEST_ACTIVE,
+                max_active_tasks=max_active_tasks.get(dag) or DEFAULT_ACTIVE_TASKS,
             )
-        self._durations = Durations(
-            {key: told for one in self._past.values() for key, told in one.items()}
+        self._durations = TaskDurations(
+            {
+                key: totals
+                for tasks in self._history.values()
+                for key, totals in tasks.items()
+            }
         )
         self._overall = self._durations.overall
 
-    def dag(self, dag_id: str) -> Dag:
-        """Return what is known of a DAG, which may be nothing."""
-        return self._dags.get(dag_id) or Dag()
+    def dag(self, dag_id: str) -> DagMetadata:
+        """Return the metadata of a DAG, empty while they are unknown."""
+        return self._dags.get(dag_id) or DagMetadata()
 
     def expected(self, dag_id: str | None, task_id: str | None) -> float:
-        """Return how many seconds a task is expected to run."""
+        """Return the expected duration of a task in seconds."""
         if (dag_id, task_id) not in self._durations.past:
             return self._overall
         return self._durations.expected(str(dag_id), str(task_id))
 
 
-def _dags_of(observed: Observed) -> set[str]:
+def _dags_of(observed: Observation) -> set[str]:
     return {
         entry.dag_id
         for entries in (
-            *(observed.queued, observed.running, observed.waiting),
-            *(observed.under_way, observed.announced),
+            *(observed.queued, observed.running, observed.unscheduled),
+            *(observed.active, observed.announced),
         )
         for entry in entries
         if entry.dag_id is not None
     }
 
 
-def in_order(tasks: Sequence[DagTask]) -> list[Task]:
+def topological_order(tasks: Sequence[SerializedTask]) -> list[DagTask]:
     """Return the tasks so that parents precede children, without empty ones.
 
-    Airflow never queues an empty task: its parents become its children's. A circle,
+    Airflow never queues an empty task: its parents become its children's. A cycle,
     which Airflow refuses, would leave its tasks out.
     """
     by_name = {task.task_id: task for task in tasks}
@@ -162,21 +165,20 @@ def in_order(tasks: Sequence[DagTask]) -> list[Task]:
         for child in task.downstream:
             if child in parents:
                 parents[child].add(task.task_id)
-    unmet = {name: len(found) for name, found in parents.items()}
+    unmet = {name: len(above) for name, above in parents.items()}
     ready = [name for name, count in unmet.items() if not count]
-    ordered: list[Task] = []
-    through: dict[str, set[int]] = {}
-    """Which places stand for a task as a parent: its own, or an empty task's parents'.
-    """
+    ordered: list[DagTask] = []
+    indexes: dict[str, set[int]] = {}
+    """Indexes of a task as a parent: its own, or those of an empty task's parents."""
     for name in ready:
         task = by_name[name]
-        above: set[int] = set().union(*(through[parent] for parent in parents[name]))
+        above: set[int] = set().union(*(indexes[parent] for parent in parents[name]))
         if task.is_empty:
-            through[name] = above
+            indexes[name] = above
         else:
-            through[name] = {len(ordered)}
+            indexes[name] = {len(ordered)}
             ordered.append(
-                Task(
+                DagTask(
                     task_id=name,
                     queue=task.queue,
                     pool=task.pool,

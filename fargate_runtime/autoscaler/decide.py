@@ -1,14 +1,14 @@
-"""The decision: how many workers each pool needs now, and which may leave.
+"""The decision: how many workers each pool needs now, and which may be stopped.
 
-For every pool the autoscaler lays all tasks it knows of onto the workers it has: those
-that wait, those that Airflow's database announces (cron runs), and those whose last
-parents run. It asks for the fewest more workers with which every task starts within
-the objective, as far as a launch now can help. Workers beyond what is needed are
-drained, but only after fewer have sufficed for the whole hold.
+For every pool the decision schedules all known tasks on the pool's workers: queued
+tasks, tasks that Airflow's database announces (cron runs), and tasks whose last parents
+run. It determines the fewest additional workers with which every task starts within the
+target, as far as a launch now can help. Workers beyond the need are drained, but only
+after fewer have sufficed for the whole scale-in delay.
 
-It orders by two numbers. Alarms act when a number rises above zero, and then once a
-minute; so after an order was carried out the number rests at zero for a moment, and
-the next order is a new edge.
+Its orders are two metrics. Alarms act when a metric rises above zero, and then once a
+minute; so after an order was executed the metric stays at zero for a moment, and the
+next order is a new edge.
 """
 
 from __future__ import annotations
@@ -19,92 +19,93 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fargate_runtime.autoscaler.pool_state import (
-    Crew,
-    last_idle,
-    replaced,
+    PoolCapacity,
+    busiest_first,
     without_duplicates,
+    workers_to_replace,
 )
-from fargate_runtime.autoscaler.scheduling import Tasks, fewest
+from fargate_runtime.autoscaler.scheduling import Tasks, minimum_workers
 from fargate_runtime.autoscaler.settings import PoolSettings, Settings
 from fargate_runtime.autoscaler.state import (
     Batch,
     Decision,
     Demand,
-    Fleet,
-    Memory,
+    Order,
     PoolDecision,
-    Pulse,
+    PoolMemory,
+    PoolStatus,
     Snapshot,
 )
-
-ROUND_SECONDS = 10
-"""How often a decision is made; the period of the alarms that carry it out."""
+from fargate_runtime.contract import ROUND_SECONDS
 
 PHASE_SECONDS = 6
 """When within each period of the alarms the loop decides, by the wall clock to which
-CloudWatch aligns periods: an alarm looks when a period has ended, so a number that is
-published at its beginning waits for nothing. The rest leaves time to read and send."""
+CloudWatch aligns periods: an alarm evaluates when a period has ended, so a metric that
+is published at its beginning only waits. The rest leaves time to read and send."""
 
 ORDER_SECONDS = 14
 """From a published deficit to a launch: the rest of the period, the alarm's delay of
 about 5 s, and the scheduler of ECS."""
 
 EARLY_SECONDS = 2 * ROUND_SECONDS
-"""How much before the last moment a launch for what is foreseen is ordered: for the
+"""How much before the last moment a launch for predicted tasks is ordered: for the
 round that may just have passed, and for a worker that starts slower than most."""
 
 MANY_BATCHES = 50
-"""A backlog of more different batches is laid out without the order of its arrival."""
+"""A backlog of more different batches is scheduled without the order of its arrival."""
 
-FRESH_ROUNDS = 3
-"""A memory older than as many rounds is of no use, nor one from the future: the clock
-jumped or nobody decided, so the hold starts anew."""
+MEMORY_ROUNDS = 3
+"""Discard state older than this many rounds, or newer than now (clock jump), and
+restart the scale-in delay."""
 
-FORESEEN_SECONDS = 120
-"""Tasks that were expected as soon come foreseen, if not at the second."""
+PREDICTED_SECONDS = 120
+"""Tasks expected within this time count as announced, if not to the second."""
 
-GUST_SECONDS = 1800
-"""For how long it is remembered that tasks came unannounced."""
+BURST_MEMORY_SECONDS = 1800
+"""Time constant of the average of unannounced tasks."""
 
-AFTERMATH_SECONDS = 60
-"""As long after a deployment no start-up time is believed: workers of the new revision
-had to wait for their protection, which says nothing of their start."""
+POST_DEPLOYMENT_SECONDS = 60
+"""Ignore start-up times for this long after a deployment: new workers wait for
+protection, which inflates them."""
 
-REST_SECONDS = 20
+SCALE_OUT_REST_SECONDS = 20
 """Application Auto Scaling's cooldown of 30 s after growth: an order within it that
 is not larger than the last is ignored. In whole rounds, counted from when the growth
 is first seen."""
 
+History = tuple[tuple[float, int], ...]
+"""(time, number) of a running minimum or maximum."""
+
 
 def decide(snapshot: Snapshot, settings: Settings) -> Decision:
-    """Return what every pool does now.
+    """Return the decision for every pool.
 
     A pool whose workers are not in the snapshot gets no decision: unknown is not none.
     """
     problems: list[str] = []
     pools = {}
     for pool in settings.pools:
-        fleet = snapshot.fleets.get(pool.name)
-        if fleet is None:
-            problems.append(f"pool {pool.name!r}: nothing is known of its workers")
+        status = snapshot.pools.get(pool.name)
+        if status is None:
+            problems.append(f"Pool {pool.name!r}: workers unknown.")
             continue
-        single, twice = without_duplicates(fleet)
-        if twice:
+        status, duplicates = without_duplicates(status)
+        if duplicates:
             problems.append(
-                f"pool {pool.name!r}: reported more than once: {', '.join(twice)}"
+                f"Pool {pool.name!r}: duplicate reports of {', '.join(duplicates)}."
             )
         pools[pool.name] = _decide_pool(
             snapshot.now,
             pool,
             snapshot.queues.get(pool.queue, Demand()),
-            single,
+            status,
             snapshot.memories.get(pool.name),
         )
     served = {pool.queue for pool in settings.pools}
     names = {pool.name for pool in settings.pools}
     problems += [
-        f"pool {name!r} has workers but no settings"
-        for name in sorted(snapshot.fleets.keys() - names)
+        f"Pool {name!r} has workers but no settings."
+        for name in sorted(snapshot.pools.keys() - names)
     ]
     return Decision(
         pools=pools,
@@ -118,103 +119,109 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
 
 
 def _decide_pool(
-    now: float, pool: PoolSettings, demand: Demand, fleet: Fleet, memory: Memory | None
+    now: float,
+    pool: PoolSettings,
+    demand: Demand,
+    status: PoolStatus,
+    memory: PoolMemory | None,
 ) -> PoolDecision:
-    memory = _fresh(memory, now)
-    needed = memory.wanted[0][1] if memory.wanted else len(fleet.workers)
-    retired = replaced(now, fleet, needed, pool.maximum)
-    objective = pool.objective
-    crew = Crew.of(now, fleet, retired, patience=objective + ORDER_SECONDS)
-    deployed = now if crew.deploying else memory.deployed
+    memory = _valid_memory(memory, now)
+    last_need = memory.needs[0][1] if memory.needs else len(status.workers)
+    replaced = workers_to_replace(now, status, last_need, pool.maximum)
+    capacity = PoolCapacity.of(
+        now, status, replaced, patience=pool.target_start + ORDER_SECONDS
+    )
+    deployed = now if capacity.deploying else memory.deployed
     start_up = memory.start_up
-    if now - deployed > AFTERMATH_SECONDS:
-        start_up = start_up.with_seen(fleet.start_seconds)
+    if now - deployed > POST_DEPLOYMENT_SECONDS:
+        start_up = start_up.with_observed(status.start_seconds)
     start = start_up.seconds + ORDER_SECONDS
-    horizon = max(0.0, start - objective + EARLY_SECONDS)
-    known = _known(now, demand, predictive_scaling=pool.predictive_scaling)
-    slots = crew.slots(now, start, pool.concurrency)
+    horizon = max(0.0, start - pool.target_start + EARLY_SECONDS)
+    known = _known_tasks(now, demand, predictive_scaling=pool.predictive_scaling)
+    slots = capacity.slots(now, start, pool.concurrency)
 
-    # What is missing.
+    # Additional workers.
     tasks = [task for task in known.tasks if task[0] <= horizon]
-    more = 0
+    missing = 0
     if sum(task[2] for task in tasks) > slots.get(0, 0):
-        more = fewest(
+        missing = minimum_workers(
             slots,
             tasks,
-            objective=math.ceil(objective),
+            target_start=math.ceil(pool.target_start),
             start_seconds=math.ceil(start),
             per_worker=pool.concurrency,
-            most=pool.maximum - crew.active,
+            maximum=pool.maximum - capacity.active,
         )
-    busy = sum(len(worker.running) for worker in crew.ready)
-    load = _load(memory.load, now, busy, pool.steady)
+    busy = sum(len(worker.running) for worker in capacity.ready)
+    load = _recent(memory.load, now, busy, pool.steady_seconds, is_minimum=True)
     base = load[0][1]
-    gusts = _gusts(memory, now, known.queued, crew)
+    burst_variance = _burst_variance(memory, now, known.queued, capacity)
     reserve = 0
     if pool.headroom:
-        spare = min(pool.headroom * math.sqrt(gusts * start), base)
+        spare = min(pool.headroom * math.sqrt(burst_variance * start), base)
         reserve = math.ceil((base + spare) / pool.concurrency)
     floor = max(pool.minimum, min(reserve, pool.maximum))
-    more = max(more, floor - crew.active)
+    missing = max(missing, floor - capacity.active)
 
-    # What is kept, and for how long.
+    # Workers to keep, and for how long.
     soon = sum(count for at, _, count in known.coming if at <= max(horizon, start))
     soon += sum(count for at, _, count in known.announced if at <= start)
-    keep = math.ceil((known.queued + busy + soon) / pool.concurrency)
-    keep = min(max(keep, floor), crew.active + more)
-    wanted = _remember(memory.wanted, now, keep, pool.hold)
-    most_wanted = wanted[0][1]
+    need = math.ceil((known.queued + busy + soon) / pool.concurrency)
+    need = min(max(need, floor), capacity.active + missing)
+    needs = _recent(memory.needs, now, need, pool.scale_in_delay, is_minimum=False)
 
-    drain, revive = retired, []
-    if more > 0:
-        revive = last_idle(now, crew.draining)[:more]
-    elif now - memory.since >= pool.hold and not crew.deploying:
-        unneeded = crew.active - max(pool.minimum, most_wanted)
-        drain = last_idle(now, crew.ready)[::-1][: max(0, unneeded)]
-    missing = min(more - len(revive), pool.maximum - fleet.desired)
-    deficit, grow = _order(max(0, missing), memory.grow, now, fleet.desired, +1)
-    takes_away = crew.settled and not crew.deploying and not deficit
-    gone = max(0, crew.released - crew.leaving) if takes_away else 0
-    surplus, shrink = _order(gone, memory.shrink, now, fleet.desired, -1)
+    drain, revive = replaced, []
+    if missing > 0:
+        revive = busiest_first(now, capacity.draining)[:missing]
+    elif now - memory.since >= pool.scale_in_delay and not capacity.deploying:
+        unneeded = capacity.active - max(pool.minimum, needs[0][1])
+        drain = busiest_first(now, capacity.ready)[::-1][: max(0, unneeded)]
+    launches = min(missing - len(revive), pool.maximum - status.desired)
+    deficit, scale_out = _next_order(
+        max(0, launches), memory.scale_out, now, status.desired, +1
+    )
+    can_stop = capacity.settled and not capacity.deploying and not deficit
+    stops = max(0, capacity.released - capacity.leaving) if can_stop else 0
+    surplus, scale_in = _next_order(stops, memory.scale_in, now, status.desired, -1)
 
     return PoolDecision(
         deficit=deficit,
         surplus=surplus,
         drain=tuple(worker.identity for worker in drain),
         revive=tuple(worker.identity for worker in revive),
-        demand=known.queued + sum(len(worker.running) for worker in fleet.workers),
-        wanted=crew.active + more,
-        memory=Memory(
+        demand=known.queued + sum(len(worker.running) for worker in status.workers),
+        needed=capacity.active + missing,
+        memory=PoolMemory(
             since=memory.since,
             at=now,
-            wanted=wanted,
+            needs=needs,
             load=load,
             queued=known.queued,
             due=sum(
-                number
-                for at, _, number in (*known.announced, *known.coming)
-                if at <= FORESEEN_SECONDS
+                count
+                for at, _, count in (*known.announced, *known.coming)
+                if at <= PREDICTED_SECONDS
             ),
-            gusts=gusts,
+            burst_variance=burst_variance,
             start_up=start_up,
             deployed=deployed,
-            grow=grow,
-            shrink=shrink,
+            scale_out=scale_out,
+            scale_in=scale_in,
         ),
     )
 
 
-def _fresh(memory: Memory | None, now: float) -> Memory:
-    """Return the memory, or what is left of one that does not belong to this time."""
+def _valid_memory(memory: PoolMemory | None, now: float) -> PoolMemory:
+    """Return the memory, or a new one with the start-up times of an invalid one."""
     if memory is None:
-        return Memory(since=now, at=now)
-    if 0 <= now - memory.at <= FRESH_ROUNDS * ROUND_SECONDS:
+        return PoolMemory(since=now, at=now)
+    if 0 <= now - memory.at <= MEMORY_ROUNDS * ROUND_SECONDS:
         return memory
-    return Memory(since=now, at=now, start_up=memory.start_up)
+    return PoolMemory(since=now, at=now, start_up=memory.start_up)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownTasks:
     """Tasks as (seconds until they arrive, seconds they run, how many)."""
 
     queued: int
@@ -224,7 +231,9 @@ class _Known:
     """All of them, by arrival."""
 
 
-def _known(now: float, demand: Demand, *, predictive_scaling: bool) -> _Known:
+def _known_tasks(
+    now: float, demand: Demand, *, predictive_scaling: bool
+) -> _KnownTasks:
     # A task from the future waits since now: clocks differ.
     queued = [
         (min(0, at), expected, tasks)
@@ -233,12 +242,12 @@ def _known(now: float, demand: Demand, *, predictive_scaling: bool) -> _Known:
     announced = _in_seconds(now, demand.announced) if predictive_scaling else []
     coming = _in_seconds(now, demand.coming) if predictive_scaling else []
     if len(queued) > MANY_BATCHES:
-        # What has long waited is late by any order; only how long it runs matters.
+        # What has long waited is late in any order; only how long it runs matters.
         sizes: Counter[int] = Counter()
         for _, expected, tasks in queued:
             sizes[expected] += tasks
         queued = [(0, expected, tasks) for expected, tasks in sizes.items()]
-    return _Known(
+    return _KnownTasks(
         queued=sum(tasks for _, _, tasks in queued),
         announced=announced,
         coming=coming,
@@ -254,23 +263,25 @@ def _in_seconds(now: float, batches: Iterable[Batch]) -> list[tuple[int, int, in
     ]
 
 
-def _remember(
-    wanted: Iterable[tuple[float, int]], now: float, count: int, hold: float
-) -> tuple[tuple[float, int], ...]:
-    """Return what was wanted within the hold, without what can no longer matter."""
-    kept = [entry for entry in wanted if entry[1] > count and entry[0] >= now - hold]
-    return (*kept, (now, count))
+def _recent(
+    history: History, now: float, number: int, seconds: float, *, is_minimum: bool
+) -> History:
+    """Return the numbers of the last ``seconds`` that ``number`` does not supersede.
+
+    The first entry is their minimum or maximum.
+    """
+    sign = 1 if is_minimum else -1
+    kept = (
+        entry
+        for entry in history
+        if sign * entry[1] < sign * number and entry[0] >= now - seconds
+    )
+    return (*kept, (now, number))
 
 
-def _load(
-    load: Iterable[tuple[float, int]], now: float, busy: int, steady: float
-) -> tuple[tuple[float, int], ...]:
-    """Return how many tasks ran lately, without what cannot be the fewest."""
-    kept = [entry for entry in load if entry[1] < busy and entry[0] >= now - steady]
-    return (*kept, (now, busy))
-
-
-def _gusts(memory: Memory, now: float, queued: int, crew: Crew) -> float:
+def _burst_variance(
+    memory: PoolMemory, now: float, queued: int, capacity: PoolCapacity
+) -> float:
     """Return how much the load varies by tasks that nothing announced.
 
     It is the variance of their number, per second of waiting for it; batches count
@@ -278,32 +289,34 @@ def _gusts(memory: Memory, now: float, queued: int, crew: Crew) -> float:
     """
     elapsed = now - memory.at
     if not elapsed:
-        return memory.gusts
+        return memory.burst_variance
     begun = sum(
         task.started > memory.at
-        for worker in (*crew.ready, *crew.draining)
+        for worker in (*capacity.ready, *capacity.draining)
         for task in worker.running
     )
-    strangers = max(0, begun + queued - memory.queued - memory.due)
-    weight = 1 - math.exp(-elapsed / GUST_SECONDS)
-    return memory.gusts + weight * (strangers**2 / elapsed - memory.gusts)
+    unannounced = max(0, begun + queued - memory.queued - memory.due)
+    weight = 1 - math.exp(-elapsed / BURST_MEMORY_SECONDS)
+    return memory.burst_variance + weight * (
+        unannounced**2 / elapsed - memory.burst_variance
+    )
 
 
-def _order(
-    number: int, pulse: Pulse | None, now: float, desired: int, direction: int
-) -> tuple[int, Pulse | None]:
-    """Return the number to publish, and what to remember of it.
+def _next_order(
+    number: int, order: Order | None, now: float, desired: int, direction: int
+) -> tuple[int, Order | None]:
+    """Return the number to publish, and the order to remember.
 
-    An order stands until the desired count moves; then it rests, or the alarm would
+    An order stands until the desired count changes; then it rests, or the alarm would
     not see the next one as new.
     """
-    rest = REST_SECONDS if direction > 0 else ROUND_SECONDS
-    if pulse and pulse.done is not None:
-        if now - pulse.done < rest:
-            return 0, pulse
-        pulse = None
-    if pulse and direction * (desired - pulse.desired) > 0:
-        return 0, Pulse(pulse.desired, done=now)
+    rest = SCALE_OUT_REST_SECONDS if direction > 0 else ROUND_SECONDS
+    if order and order.done is not None:
+        if now - order.done < rest:
+            return 0, order
+        order = None
+    if order and direction * (desired - order.desired) > 0:
+        return 0, Order(order.desired, done=now)
     if not number:
         return 0, None
-    return number, pulse or Pulse(desired)
+    return number, order or Order(desired)

@@ -1,4 +1,4 @@
-"""What the autoscaler learns from what it sees: how long workers start, and tasks run."""
+"""Estimates from observations: start-up times of workers, durations of tasks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FIRST_GUESS_SECONDS = 75.0
-"""From launch to first task for the stock image, as measured elsewhere: 53 to 62 s
-until the container runs, and the worker's own start."""
+"""From launch to first task with the stock image: 53 to 62 s until the container runs
+(published measurements), and the worker's own start."""
 
 SHORTEST_START, LONGEST_START = 5.0, 900.0
-"""What lies outside is a wrong clock or a lost message, not a start."""
+"""A value outside comes from a wrong clock or a lost message."""
 
-REMEMBERED_STARTS = 50
+MAX_OBSERVATIONS = 50
 GUESSES = 5
 """The first guess weighs as much as five observations, then fades."""
 
@@ -21,32 +21,32 @@ QUANTILE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class StartUp:
+class StartUpTime:
     """How long workers took from launch to ready, the latest last."""
 
-    seen: tuple[float, ...] = ()
+    observed: tuple[float, ...] = ()
 
-    def with_seen(self, seconds: Sequence[float]) -> StartUp:
-        """Return this with more observations; impossible ones are left out."""
-        sane = tuple(s for s in seconds if SHORTEST_START <= s <= LONGEST_START)
-        if not sane:
+    def with_observed(self, seconds: Sequence[float]) -> StartUpTime:
+        """Return this with more observations; implausible ones are left out."""
+        plausible = tuple(s for s in seconds if SHORTEST_START <= s <= LONGEST_START)
+        if not plausible:
             return self
-        return StartUp((self.seen + sane)[-REMEMBERED_STARTS:])
+        return StartUpTime((self.observed + plausible)[-MAX_OBSERVATIONS:])
 
     @property
     def seconds(self) -> float:
         """The time within which most workers start."""
-        guesses = max(0, GUESSES - len(self.seen))
-        known = sorted((*self.seen, *(FIRST_GUESS_SECONDS,) * guesses))
-        return known[math.ceil(QUANTILE * len(known)) - 1]
+        guesses = max(0, GUESSES - len(self.observed))
+        times = sorted((*self.observed, *(FIRST_GUESS_SECONDS,) * guesses))
+        return times[math.ceil(QUANTILE * len(times)) - 1]
 
 
 UNKNOWN_TASK_SECONDS = 60.0
-"""Where nothing at all has ever run."""
+"""Before anything has run."""
 
 
 @dataclass(frozen=True)
-class Durations:
+class TaskDurations:
     """How long tasks took: (sum of seconds, number of runs) by DAG and task.
 
     A task without history is expected to take as long as the mean of all.

@@ -1,7 +1,7 @@
-"""When to do what: a round every ten seconds while this autoscaler leads.
+"""The loop: a round every ten seconds while this autoscaler is the leader.
 
-The wall clock says only when to begin, because CloudWatch's periods follow it. How
-long anything took is told by the monotonic clock, which no jump moves.
+The wall clock tells only when to begin, because CloudWatch's periods follow it. The
+monotonic clock, which never jumps, measures durations.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from threading import Event
 
-from fargate_runtime.autoscaler.decide import PHASE_SECONDS, ROUND_SECONDS
+from fargate_runtime.autoscaler.decide import PHASE_SECONDS
 from fargate_runtime.autoscaler.leader import TRY_SECONDS, Leader
-from fargate_runtime.autoscaler.log import Say
-from fargate_runtime.autoscaler.reconciler import Rounds, StaleError
+from fargate_runtime.autoscaler.log import Log
+from fargate_runtime.autoscaler.reconciler import Reconciler, StaleRoundError
+from fargate_runtime.contract import ROUND_SECONDS
 
-SPEAK_SECONDS = 1.0
-"""How often a leader at rest tells the database that it lives."""
+KEEP_ALIVE_SECONDS = 1.0
+"""How often an idle leader sends a statement to keep its session."""
 
 CLOSEST_SECONDS = ROUND_SECONDS / 2
 FARTHEST_SECONDS = 1.5 * ROUND_SECONDS
@@ -33,26 +34,26 @@ def pause(wall: float, since: float) -> float:
     return max(0.0, min(left, FARTHEST_SECONDS - since))
 
 
-def run(leader: Leader, rounds: Rounds, tell: Say, stop: Event) -> None:
-    """Lead, or wait for it, until ``stop`` is set."""
+def run(leader: Leader, reconciler: Reconciler, log: Log, stop: Event) -> None:
+    """Run rounds as the leader, or stand by, until ``stop`` is set."""
     began = time.monotonic() - CLOSEST_SECONDS
-    led = False
+    was_leader = False
     while not stop.is_set():
-        if not leader.leads():
-            led = False
+        if not leader.is_leader():
+            was_leader = False
             stop.wait(TRY_SECONDS)
             continue
-        if not led:
-            rounds.forget()
-            led = True
+        if not was_leader:
+            reconciler.reset()
+            was_leader = True
         left = pause(time.time(), time.monotonic() - began)
         if left > 0:
-            stop.wait(min(left, SPEAK_SECONDS))
-            if left > SPEAK_SECONDS:
+            stop.wait(min(left, KEEP_ALIVE_SECONDS))
+            if left > KEEP_ALIVE_SECONDS:
                 continue
         began = time.monotonic()
         try:
-            rounds.round(leader.leads)
-        except StaleError:
-            tell("a round took too long or lost the lead; it published nothing")
+            reconciler.reconcile(leader.is_leader)
+        except StaleRoundError:
+            log("Round took too long or lost leadership; nothing published.")
     leader.resign()

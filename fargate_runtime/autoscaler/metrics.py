@@ -1,8 +1,7 @@
-"""What the autoscaler publishes: numbers that alarms act on, in one call a round.
+"""The metrics of a round, as the data of one PutMetricData call.
 
-The names are those of ``templates/airflow/metrics.py``, of which a container knows nothing; a
-test compares the two. A number is published only when it is fresh: an alarm that gets
-none does nothing, and the heartbeat's alarm raises the pool to its safe floor.
+Only fresh values are published: an alarm without data does nothing, and the alarm of
+the heartbeat raises the pool to its fallback minimum.
 """
 
 from __future__ import annotations
@@ -10,34 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NAMESPACE = "AirflowOnFargate"
-
-WORKER_DEFICIT = "WorkerDeficit"
-WORKER_SURPLUS = "WorkerSurplus"
-BRAIN_HEARTBEAT = "BrainHeartbeat"
-STALLED_TASKS = "StalledTasks"
-"""Of each pool. The last: tasks that wait while none of the queue runs."""
-
-UNKNOWN_QUEUE_TASKS = "UnknownQueueTasks"
-WORKERS = "Workers"
-"""Of the cluster: tasks in queues that no pool serves; desired workers of all pools."""
-
-CLUSTER_DIMENSION = "ClusterName"
-POOL_DIMENSION = "Pool"
-
-STORAGE_RESOLUTION = 1
-"""Seconds; alarms on ten seconds read nothing coarser."""
+from fargate_runtime.contract import (
+    CLUSTER_DIMENSION,
+    POOL_DIMENSION,
+    STORAGE_RESOLUTION,
+)
 
 
-def data(
+def metric_data(
     cluster: str,
     pools: Mapping[str, Mapping[str, int]],
     whole: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    """Return the metric data of one round, of each pool and of the whole cluster.
+    """Return the metric data of each pool and of the whole cluster.
 
-    They carry no time, so that CloudWatch puts its own: no wrong clock of ours moves
-    a number out of its period.
+    They carry no time, so that CloudWatch sets its own: a wrong clock here cannot move
+    a value out of its period.
     """
     return [
         *(

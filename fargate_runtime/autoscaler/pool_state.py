@@ -1,11 +1,12 @@
-"""The workers of a pool by what they can still do, and how a deployment replaces them.
+"""The workers of a pool by what they can still do, and their replacement.
 
-ECS launches the workers of a new revision beside the old ones, but refuses to protect
-any while the protected ones are as many as the desired count, and takes away no old
-one that is protected. So old workers work on until new ones stand beside them, are
-drained then, and what long tasks hold is asked for once more, up to the maximum. Where
-the maximum leaves no room, half of the old ones are drained at a time: it takes longer
-but ends, and the pool never stands still (unless its only worker must make room).
+In a deployment ECS launches the workers of a new revision beside the old ones, but
+refuses to protect any while the protected ones are as many as the desired count, and
+stops no old one that is protected. So old workers accept tasks until new ones run
+beside them, and are drained then. Workers that long tasks occupy are requested once
+more, up to the maximum. Where the maximum leaves no room, half of the old ones are
+drained at a time: it takes longer but ends, and the pool never stands still (unless its
+only worker must make room).
 """
 
 from __future__ import annotations
@@ -13,75 +14,78 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fargate_runtime.autoscaler.forecast import left
+from fargate_runtime.autoscaler.forecast import remaining_seconds
 from fargate_runtime.autoscaler.scheduling import ARRIVAL_GRAIN_SECONDS, Slots
-from fargate_runtime.autoscaler.state import Fleet, Worker, WorkerState
+from fargate_runtime.autoscaler.state import PoolStatus, Worker
+from fargate_runtime.scaling_protocol import WorkerState
 
 PROTECTED = (WorkerState.READY, WorkerState.DRAINING)
 
 
-def without_duplicates(fleet: Fleet) -> tuple[Fleet, Sequence[str]]:
-    """Return the fleet with every worker once, and who reported more than once.
+def without_duplicates(status: PoolStatus) -> tuple[PoolStatus, Sequence[str]]:
+    """Return the status with every worker once, and those that reported repeatedly.
 
     Of several reports the most advanced state counts.
     """
-    if len({worker.identity for worker in fleet.workers}) == len(fleet.workers):
-        return fleet, ()
+    if len({worker.identity for worker in status.workers}) == len(status.workers):
+        return status, ()
     order = list(WorkerState)
-    kept: dict[str, Worker] = {}
-    for worker in fleet.workers:
-        other = kept.get(worker.identity)
+    by_name: dict[str, Worker] = {}
+    for worker in status.workers:
+        other = by_name.get(worker.identity)
         if other is None or order.index(worker.state) > order.index(other.state):
-            kept[worker.identity] = worker
-    counts = Counter(worker.identity for worker in fleet.workers)
+            by_name[worker.identity] = worker
+    counts = Counter(worker.identity for worker in status.workers)
     return (
-        Fleet(fleet.desired, tuple(kept.values()), fleet.starting, fleet.start_seconds),
+        replace(status, workers=tuple(by_name.values())),
         sorted(name for name, count in counts.items() if count > 1),
     )
 
 
-def last_idle(now: float, workers: Iterable[Worker]) -> list[Worker]:
+def busiest_first(now: float, workers: Iterable[Worker]) -> list[Worker]:
     """Return the workers in the order in which to keep them.
 
-    First whose tasks run longest: it must be paid for until then, so it may as well
-    take more. The name settles a tie.
+    The one whose tasks run longest comes first: it is billed until then, so it may as
+    well accept more. The name settles a tie.
     """
 
-    def busy(worker: Worker) -> tuple[float, int, str]:
-        return _busy_for(now, worker), len(worker.running), worker.identity
+    def key(worker: Worker) -> tuple[float, int, str]:
+        return _busy_seconds(now, worker), len(worker.running), worker.identity
 
-    return sorted(workers, key=busy, reverse=True)
-
-
-def _busy_for(now: float, worker: Worker) -> float:
-    return max((left(now, task) for task in worker.running), default=0.0)
+    return sorted(workers, key=key, reverse=True)
 
 
-def replaced(now: float, fleet: Fleet, needed: int, maximum: int) -> list[Worker]:
+def _busy_seconds(now: float, worker: Worker) -> float:
+    return max((remaining_seconds(now, task) for task in worker.running), default=0.0)
+
+
+def workers_to_replace(
+    now: float, status: PoolStatus, needed: int, maximum: int
+) -> list[Worker]:
     """Return the outdated workers to drain now, that current ones replace."""
-    old = [worker for worker in fleet.workers if worker.outdated]
+    old = [worker for worker in status.workers if worker.outdated]
     working = [worker for worker in old if worker.state is WorkerState.READY]
     if not working:
         return []
     held = sum(worker.state in PROTECTED for worker in old)
-    here = sum(
+    current = sum(
         worker.state in (WorkerState.WAITING, WorkerState.READY)
-        for worker in fleet.workers
+        for worker in status.workers
         if not worker.outdated
     )
-    allowed = min(here, max(0, maximum - held))
-    go = len(working) - max(0, needed - allowed)
-    if here > allowed:
+    allowed = min(current, max(0, maximum - held))
+    count = len(working) - max(0, needed - allowed)
+    if current > allowed:
         draining = held - len(working)
-        go = max(go, math.ceil(held / 2) - draining)
-    return last_idle(now, working)[::-1][: max(0, go)]
+        count = max(count, math.ceil(held / 2) - draining)
+    return busiest_first(now, working)[::-1][: max(0, count)]
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """Whom to count on. Workers that are replaced are in none of the fields."""
+class PoolCapacity:
+    """Workers that count as capacity; replaced ones are in none of the fields."""
 
     ready: Sequence[Worker]
     draining: Sequence[Worker]
@@ -90,73 +94,73 @@ class Crew:
     """Workers that run and are about to be protected."""
 
     starting: Sequence[float]
-    """When those were launched that do not run yet."""
+    """Launch times of workers that do not run yet."""
 
-    unseen: int
-    """Workers that were ordered and of which ECS shows nothing yet."""
+    ordered: int
+    """Workers that are desired and that ECS does not show yet."""
 
     leaving: int
-    """Released workers that ECS takes away already: the count is lowered for them."""
+    """Released workers that ECS stops already: the desired count is lower."""
 
     deploying: bool
-    """An outdated worker lives. Application Auto Scaling takes nobody away then."""
+    """An outdated worker exists. Application Auto Scaling stops no worker then."""
 
     @classmethod
     def of(
-        cls, now: float, fleet: Fleet, replaced: Sequence[Worker], patience: float
-    ) -> Crew:
-        """Return the crew without those that are replaced.
+        cls, now: float, status: PoolStatus, replaced: Sequence[Worker], patience: float
+    ) -> PoolCapacity:
+        """Return the capacity without those that are replaced.
 
-        Who needs longer than ``patience`` seconds to finish holds the place of one
-        that could work; the others make room at once.
+        A worker that needs longer than ``patience`` seconds to finish occupies the
+        place of another; the others make room at once.
         """
-        going = {worker.identity for worker in replaced}
+        leaving = {worker.identity for worker in replaced}
         by_state: dict[WorkerState, list[Worker]] = {s: [] for s in WorkerState}
-        kept = []
+        outdated_ready = []
         held = outdated = 0
-        for worker in fleet.workers:
+        for worker in status.workers:
             if not worker.outdated:
                 by_state[worker.state].append(worker)
                 continue
             outdated += 1
-            if worker.state is WorkerState.READY and worker.identity not in going:
-                kept.append(worker)
+            if worker.state is WorkerState.READY and worker.identity not in leaving:
+                outdated_ready.append(worker)
             elif worker.state in PROTECTED:
-                held += _busy_for(now, worker) > patience
-        alive = len(fleet.workers) - outdated + len(fleet.starting)
+                held += _busy_seconds(now, worker) > patience
+        alive = len(status.workers) - outdated + len(status.starting)
         waiting = len(by_state[WorkerState.WAITING])
-        starting = fleet.starting
-        unseen = max(0, fleet.desired - alive)
+        starting = status.starting
+        ordered = max(0, status.desired - alive)
         if outdated:
             # ECS protects as many as are desired, whatever their revision.
             protected = sum(len(by_state[state]) for state in PROTECTED)
-            room = max(0, fleet.desired - protected - len(kept) - held)
+            room = max(0, status.desired - protected - len(outdated_ready) - held)
             waiting = min(waiting, room)
             starting = sorted(starting)[: room - waiting]
-            unseen = min(unseen, room - waiting - len(starting))
+            ordered = min(ordered, room - waiting - len(starting))
         return cls(
-            ready=[*by_state[WorkerState.READY], *kept],
+            ready=[*by_state[WorkerState.READY], *outdated_ready],
             draining=by_state[WorkerState.DRAINING],
             released=len(by_state[WorkerState.RELEASED]),
             waiting=waiting,
             starting=starting,
-            unseen=unseen,
-            leaving=max(0, alive - fleet.desired),
+            ordered=ordered,
+            leaving=max(0, alive - status.desired),
             deploying=outdated > 0,
         )
 
     @property
     def active(self) -> int:
-        """Workers that take tasks or soon will."""
-        return len(self.ready) + self.waiting + len(self.starting) + self.unseen
+        """Workers that accept tasks or soon will."""
+        return len(self.ready) + self.waiting + len(self.starting) + self.ordered
 
     @property
     def settled(self) -> bool:
-        """Whether nobody is about to come who is not protected yet.
+        """Whether no unprotected worker is about to come.
 
-        A lower count could take such a one instead of one that let go.
+        With a lower desired count ECS could stop it instead of a released one.
         """
-        return not (self.waiting or self.starting or self.unseen)
+        return not (self.waiting or self.starting or self.ordered)
 
     def slots(self, now: float, start: float, concurrency: int) -> Slots:
         """Return when the slots of the active workers come free."""
@@ -165,12 +169,12 @@ class Crew:
         for worker in self.ready:
             free += max(0, concurrency - len(worker.running))
             for task in worker.running:
-                at = math.ceil(left(now, task))
+                at = math.ceil(remaining_seconds(now, task))
                 slots[at] = slots.get(at, 0) + 1
         if free:
             slots[0] = slots.get(0, 0) + free
         soon = (now - start,) * self.waiting
-        for launched in (*soon, *self.starting, *(now,) * self.unseen):
+        for launched in (*soon, *self.starting, *(now,) * self.ordered):
             at = max(ARRIVAL_GRAIN_SECONDS, math.ceil(launched + start - now))
             slots[at] = slots.get(at, 0) + concurrency
         return slots

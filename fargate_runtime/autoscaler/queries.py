@@ -1,8 +1,8 @@
-"""What the autoscaler asks Airflow 3.3's own tables: by indexes alone, counted in SQL.
+"""Queries of Airflow 3.3's own tables: by indexes alone, counted in SQL.
 
-However long a queue is, the answer stays short: what is equal is counted where it
-lies, and the smallest groups are put together. Nothing reads all of a table that
-grows with time (``GROWING``); a test holds the plans to that.
+However long a queue is, the result stays short: equal tasks are counted in the
+database, and the smallest groups are merged. No query reads all of a table that grows
+with time (``GROWING``); a test checks the plans.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ TABLES = (
     *("dag", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
     "task_instance",
 )
-"""All that the autoscaler reads, and all that its role may read."""
+"""The tables that the autoscaler reads, and that its role may read."""
 
 GROWING = ("dag_run", "task_instance", "dag_version", "serialized_dag")
 """Those of them that grow with every run or every change of a DAG."""
 
-LOOK_SECONDS = 300
+LOOKAHEAD_SECONDS = 300
 """How far ahead to look; ``decide`` looks no further than a worker takes to start."""
 
-MOST_GROUPS = 5_000
-"""Groups of queued tasks that are told apart; the rest count by queue alone."""
+MAX_GROUPS = 5_000
+"""Groups of queued tasks that are distinguished; the rest count by queue alone."""
 
-MOST_RUNS = 2_000
-"""Running DAG runs that are looked at for their next stages."""
+MAX_RUNS = 2_000
+"""Running DAG runs whose next stages are forecast."""
 
 RUNS = 4
-"""How many of a DAG's last runs durations are learned from."""
+"""How many of a DAG's last runs durations are computed from."""
 
 NEWEST_RUNS = 200
-"""Among how many of the newest runs those are looked for."""
+"""Among how many of the newest runs those are searched."""
 
 TASKS_OF_RUN = 5_000
 """How many task instances of one run are read for it."""
@@ -48,18 +48,18 @@ QUEUED = f"""
 WITH counted AS (
     SELECT coalesce(ti.queue, %s) AS queue, ti.dag_id, ti.task_id,
         date_bin('5 s', greatest(
-            coalesce(ti.queued_dttm, now()), now() - interval '{LOOK_SECONDS} s'
+            coalesce(ti.queued_dttm, now()), now() - interval '{LOOKAHEAD_SECONDS} s'
         ), 'epoch'::timestamptz) AS since, count(*) AS tasks
     FROM task_instance ti WHERE ti.state = 'queued' AND {CELERY}
     GROUP BY 1, 2, 3, 4
 ), ranked AS (
-    SELECT *, row_number() OVER (ORDER BY tasks DESC) <= {MOST_GROUPS} AS told
+    SELECT *, row_number() OVER (ORDER BY tasks DESC) <= {MAX_GROUPS} AS listed
     FROM counted
 )
-SELECT queue, CASE WHEN told THEN dag_id END, CASE WHEN told THEN task_id END,
+SELECT queue, CASE WHEN listed THEN dag_id END, CASE WHEN listed THEN task_id END,
     extract(epoch FROM max(since))::float8, sum(tasks)::bigint
-FROM ranked GROUP BY 1, 2, 3, CASE WHEN told THEN since END
-"""  # noqa: S608 - put together from constants
+FROM ranked GROUP BY 1, 2, 3, CASE WHEN listed THEN since END
+"""  # noqa: S608 - built from constants
 
 RUNNING = f"""
 SELECT coalesce(ti.queue, %s), ti.hostname, ti.dag_id, ti.run_id, ti.task_id,
@@ -71,11 +71,11 @@ _RUNS = f"""
 WITH runs AS MATERIALIZED (
     SELECT run.dag_id, run.run_id FROM dag_run run JOIN dag ON dag.dag_id = run.dag_id
     WHERE run.state = 'running' AND NOT dag.is_paused AND NOT dag.is_stale
-    LIMIT {MOST_RUNS}
+    LIMIT {MAX_RUNS}
 )
 """  # noqa: S608 - as above
 
-WAITING = f"""
+UNSCHEDULED = f"""
 {_RUNS}
 SELECT dag_id, run_id, array_agg(task_id::text), array_agg(mapped) FROM (
     SELECT dag_id, run_id, ti.task_id, count(*) FILTER (WHERE ti.map_index >= 0) mapped
@@ -84,14 +84,14 @@ SELECT dag_id, run_id, array_agg(task_id::text), array_agg(mapped) FROM (
 ) tasks GROUP BY 1, 2
 """  # noqa: S608 - as above
 
-UNDER_WAY = f"""
+ACTIVE = f"""
 {_RUNS}
 SELECT dag_id, run_id, ti.task_id, ti.state, count(*),
     extract(epoch FROM min(coalesce(ti.start_date, now())))::float8
 FROM runs JOIN task_instance ti USING (dag_id, run_id)
 WHERE ti.state IN
     ('scheduled', 'queued', 'deferred', 'up_for_retry', 'up_for_reschedule')
-GROUP BY 1, 2, 3, 4 LIMIT {MOST_GROUPS}
+GROUP BY 1, 2, 3, 4 LIMIT {MAX_GROUPS}
 """  # noqa: S608 - as above
 
 ANNOUNCED = f"""
@@ -99,7 +99,7 @@ SELECT dag_id, extract(epoch FROM next_dagrun_create_after)::float8, 1,
     coalesce(max_active_runs, 1)
 FROM dag
 WHERE next_dagrun_create_after
-        BETWEEN now() - interval '60 s' AND now() + interval '{LOOK_SECONDS} s'
+        BETWEEN now() - interval '60 s' AND now() + interval '{LOOKAHEAD_SECONDS} s'
     AND NOT is_paused AND NOT is_stale AND NOT coalesce(has_import_errors, false)
     AND NOT exceeds_max_non_backfill
 UNION ALL
@@ -111,19 +111,19 @@ WHERE run.state = 'queued' AND run.backfill_id IS NULL
     AND run.run_after <= now() AND NOT dag.is_paused AND NOT dag.is_stale
 GROUP BY dag.dag_id
 """  # noqa: S608 - as above
-"""Runs about to be created, and runs about to begin. What is overdue by a minute waits
-for something that is no worker."""
+"""Runs about to be created, and runs about to begin. One overdue by a minute does not
+wait for a worker."""
 
 ACTIVE_RUNS = "SELECT dag_id, count(*) FROM dag_run WHERE state = 'running' GROUP BY 1"
 
-LIMITS = """
+MAX_ACTIVE_TASKS = """
 SELECT dag_id, max_active_tasks FROM dag WHERE dag_id = ANY(%s::text[])
 """
 
 SLOTS = "SELECT pool, slots FROM slot_pool WHERE slots >= 0"
 
 STRUCTURES = """
-SELECT wanted.dag_id, task->>'task_id',
+SELECT requested.dag_id, task->>'task_id',
     coalesce(task->>'queue', task->'partial_kwargs'->>'queue',
         dag.data->'client_defaults'->'tasks'->>'queue', %s),
     coalesce(task->>'pool', task->'partial_kwargs'->>'pool', 'default_pool'),
@@ -132,9 +132,9 @@ SELECT wanted.dag_id, task->>'task_id',
     coalesce(task->'_is_empty' = 'true', false),
     coalesce(task->'_is_mapped' = 'true' OR task->'_needs_expansion' = 'true', false),
     coalesce(task->'downstream_task_ids', '[]')
-FROM unnest(%s::text[]) AS wanted(dag_id)
+FROM unnest(%s::text[]) AS requested(dag_id)
 CROSS JOIN LATERAL (
-    SELECT id FROM dag_version WHERE dag_version.dag_id = wanted.dag_id
+    SELECT id FROM dag_version WHERE dag_version.dag_id = requested.dag_id
     ORDER BY version_number DESC LIMIT 1
 ) latest
 JOIN serialized_dag dag ON dag.dag_version_id = latest.id
@@ -146,15 +146,15 @@ CROSS JOIN LATERAL (SELECT entry->'__var' AS task) AS inner_entry
 _LATEST = f"""
     SELECT run_id FROM (
         SELECT run_id, state FROM dag_run
-        WHERE dag_run.dag_id = wanted.dag_id AND logical_date IS {{}} NULL
+        WHERE dag_run.dag_id = requested.dag_id AND logical_date IS {{}} NULL
         ORDER BY logical_date DESC LIMIT {NEWEST_RUNS}
     ) newest WHERE state IN ('success', 'failed') LIMIT {RUNS}
 """  # noqa: S608 - as above
 
 HISTORY = f"""
 WITH runs AS (
-    SELECT wanted.dag_id, latest.run_id, latest.place
-    FROM unnest(%s::text[]) AS wanted(dag_id)
+    SELECT requested.dag_id, latest.run_id, latest.place
+    FROM unnest(%s::text[]) AS requested(dag_id)
     CROSS JOIN LATERAL (
         SELECT run_id, row_number() OVER () AS place FROM (
             ({_LATEST.format("NOT")}) UNION ALL ({_LATEST.format("")})
@@ -165,11 +165,11 @@ SELECT dag_id, task_id, coalesce(sum(seconds), 0), sum(ended)::int,
     (array_agg(mapped ORDER BY place))[1]::int
 FROM runs CROSS JOIN LATERAL (
     SELECT task_id, count(*) FILTER (WHERE map_index >= 0) AS mapped,
-        sum(duration) FILTER (WHERE is_told) AS seconds,
-        count(*) FILTER (WHERE is_told) AS ended
+        sum(duration) FILTER (WHERE is_valid) AS seconds,
+        count(*) FILTER (WHERE is_valid) AS ended
     FROM (
         SELECT task_id, map_index, duration,
-            state = 'success' AND duration BETWEEN 0 AND 864000 AS is_told
+            state = 'success' AND duration BETWEEN 0 AND 864000 AS is_valid
         FROM task_instance ti
         WHERE ti.dag_id = runs.dag_id AND ti.run_id = runs.run_id
         LIMIT {TASKS_OF_RUN}
@@ -181,14 +181,14 @@ GROUP BY dag_id, task_id
 
 
 class Source(Protocol):
-    """What answers a statement."""
+    """Executes statements."""
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
-        """Return what it finds."""
+        """Return the rows of a statement."""
 
 
-class Queued(NamedTuple):
-    """Tasks that wait in a queue; ``dag_id`` is None for a mixture."""
+class QueuedTasks(NamedTuple):
+    """Queued tasks of one queue; ``dag_id`` is None for several DAGs."""
 
     queue: str
     dag_id: str | None
@@ -197,8 +197,8 @@ class Queued(NamedTuple):
     tasks: int
 
 
-class RunningTask(NamedTuple):
-    """A task instance that runs, and where."""
+class RunningInstance(NamedTuple):
+    """A running task instance, and its host."""
 
     queue: str
     host: str | None
@@ -208,11 +208,11 @@ class RunningTask(NamedTuple):
     started: float
 
 
-class Waiting(NamedTuple):
-    """Tasks of a running DAG run that nobody has scheduled yet.
+class UnscheduledTasks(NamedTuple):
+    """Tasks of a running DAG run that are not scheduled yet.
 
-    ``instances`` holds as many numbers as there are tasks: to how many instances each
-    was mapped, 0 for a task that is not mapped, or not yet.
+    ``instances`` holds for each task to how many instances it was mapped, 0 for a task
+    that is not mapped, or not yet.
     """
 
     dag_id: str
@@ -221,7 +221,7 @@ class Waiting(NamedTuple):
     instances: list[int]
 
 
-class UnderWay(NamedTuple):
+class ActiveInstances(NamedTuple):
     """Instances of one task in a running DAG run, in one state.
 
     ``since`` is when the first of them began, or now.
@@ -235,29 +235,29 @@ class UnderWay(NamedTuple):
     since: float
 
 
-class Announced(NamedTuple):
+class AnnouncedRuns(NamedTuple):
     """DAG runs that begin soon, and how many of the DAG may run at once."""
 
     dag_id: str
     begins: float
     runs: int
-    most_active: int
+    max_active_runs: int
 
 
-class Observed(NamedTuple):
-    """What the database told at one moment; times are its own clock's."""
+class Observation(NamedTuple):
+    """The result of all queries of a round; times are the database clock's."""
 
     now: float
-    queued: list[Queued]
-    running: list[RunningTask]
-    waiting: list[Waiting]
-    under_way: list[UnderWay]
-    announced: list[Announced]
+    queued: list[QueuedTasks]
+    running: list[RunningInstance]
+    unscheduled: list[UnscheduledTasks]
+    active: list[ActiveInstances]
+    announced: list[AnnouncedRuns]
     active_runs: dict[str, int]
     slots: dict[str, int]
 
 
-class DagTask(NamedTuple):
+class SerializedTask(NamedTuple):
     """A task of a serialized DAG."""
 
     dag_id: str
@@ -270,8 +270,8 @@ class DagTask(NamedTuple):
     downstream: list[str]
 
 
-class Past(NamedTuple):
-    """How long the last runs of a task took, and how often it was mapped last."""
+class TaskHistory(NamedTuple):
+    """Durations of a task's last runs, and how many instances it had last."""
 
     dag_id: str
     task_id: str
@@ -280,16 +280,16 @@ class Past(NamedTuple):
     mapped: int
 
 
-def observe(source: Source, default_queue: str) -> Observed:
-    """Ask what every round needs."""
+def observe(source: Source, default_queue: str) -> Observation:
+    """Run the queries of every round."""
     ((now,),) = source.rows(NOW)
-    return Observed(
+    return Observation(
         now=now,
-        queued=_all(Queued, source.rows(QUEUED, (default_queue,))),
-        running=_all(RunningTask, source.rows(RUNNING, (default_queue,))),
-        waiting=_all(Waiting, source.rows(WAITING)),
-        under_way=_all(UnderWay, source.rows(UNDER_WAY)),
-        announced=_all(Announced, source.rows(ANNOUNCED)),
+        queued=_all(QueuedTasks, source.rows(QUEUED, (default_queue,))),
+        running=_all(RunningInstance, source.rows(RUNNING, (default_queue,))),
+        unscheduled=_all(UnscheduledTasks, source.rows(UNSCHEDULED)),
+        active=_all(ActiveInstances, source.rows(ACTIVE)),
+        announced=_all(AnnouncedRuns, source.rows(ANNOUNCED)),
         active_runs=dict(source.rows(ACTIVE_RUNS)),
         slots=dict(source.rows(SLOTS)),
     )
@@ -297,19 +297,19 @@ def observe(source: Source, default_queue: str) -> Observed:
 
 def structures(
     source: Source, dag_ids: Sequence[str], default_queue: str
-) -> list[DagTask]:
+) -> list[SerializedTask]:
     """Return the tasks of the latest version of each DAG."""
-    return _all(DagTask, source.rows(STRUCTURES, (default_queue, list(dag_ids))))
+    return _all(SerializedTask, source.rows(STRUCTURES, (default_queue, list(dag_ids))))
 
 
-def history(source: Source, dag_ids: Sequence[str]) -> list[Past]:
-    """Return what the last runs of each DAG tell."""
-    return _all(Past, source.rows(HISTORY, (list(dag_ids),)))
+def history(source: Source, dag_ids: Sequence[str]) -> list[TaskHistory]:
+    """Return the history of each DAG's tasks."""
+    return _all(TaskHistory, source.rows(HISTORY, (list(dag_ids),)))
 
 
-def limits(source: Source, dag_ids: Sequence[str]) -> dict[str, int]:
+def max_active_tasks(source: Source, dag_ids: Sequence[str]) -> dict[str, int]:
     """Return how many tasks of one run of each DAG may be active at once."""
-    return dict(source.rows(LIMITS, (list(dag_ids),)))
+    return dict(source.rows(MAX_ACTIVE_TASKS, (list(dag_ids),)))
 
 
 def _all(kind: Any, rows: list[Row]) -> list[Any]:

@@ -1,8 +1,8 @@
-"""One round: read, decide, publish, tell the workers. Nothing stale goes out.
+"""One round: observe, decide, publish, command the workers.
 
-Whatever cannot be read takes its part of the decision with it: without the database
-nothing is decided at all; without the broker or ECS no pool has a fleet, and ``decide``
-says nothing of it. Then neither the numbers nor the heartbeat are published.
+Nothing stale is published. Without the database nothing is decided at all; without the
+broker or ECS no pool has a status, and ``decide`` decides nothing for it. Then neither
+deficit, surplus nor heartbeat is published.
 """
 
 from __future__ import annotations
@@ -14,130 +14,141 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from fargate_runtime.autoscaler import metrics
-from fargate_runtime.autoscaler.dag_metadata import Knowledge
-from fargate_runtime.autoscaler.database import AwayError
+from fargate_runtime import contract
+from fargate_runtime.autoscaler.dag_metadata import DagMetadataStore
+from fargate_runtime.autoscaler.database import DatabaseUnavailableError
 from fargate_runtime.autoscaler.decide import decide
-from fargate_runtime.autoscaler.demand import Foreseer
-from fargate_runtime.autoscaler.fleets import Fleets
-from fargate_runtime.autoscaler.log import Notices, Outage, Say
-from fargate_runtime.autoscaler.queries import Observed, Source, observe
+from fargate_runtime.autoscaler.demand import DemandEstimator
+from fargate_runtime.autoscaler.log import Log, Notices, Outage
+from fargate_runtime.autoscaler.metrics import metric_data
+from fargate_runtime.autoscaler.pool_observer import PoolObserver
+from fargate_runtime.autoscaler.queries import Observation, Source, observe
 from fargate_runtime.autoscaler.remote_control import (
-    Answers,
+    BrokerUnavailableError,
     RemoteControl,
-    SilentError,
+    WorkerReplies,
 )
-from fargate_runtime.autoscaler.services import AWS_ERRORS, Service, Services
+from fargate_runtime.autoscaler.services import AWS_ERRORS, PoolService, PoolServices
 from fargate_runtime.autoscaler.settings import Settings
-from fargate_runtime.autoscaler.state import Decision, Memory, PoolDecision, Snapshot
+from fargate_runtime.autoscaler.state import (
+    Decision,
+    PoolDecision,
+    PoolMemory,
+    Snapshot,
+)
+from fargate_runtime.contract import DEFAULT_QUEUE
 from fargate_runtime.scaling_protocol import DRAIN, REVIVE
 
 LONGEST_ROUND_SECONDS = 9.0
-"""What was read longer ago is stale: the process was stopped, or everything is slow."""
-
-DEFAULT_QUEUE = "default"
-"""Where tasks go that name no queue: Airflow's ``[operators] default_queue``."""
+"""Older observations are stale: the process was stopped, or everything is slow."""
 
 
-class StaleError(Exception):
-    """The round took too long, or another autoscaler leads now; nothing was published."""
+class StaleRoundError(Exception):
+    """The round took too long, or leadership was lost; nothing was published."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """Everything outside that a round talks to."""
+class AutoscalerClients:
+    """Clients of all services that a round calls."""
 
     database: Source
     workers: RemoteControl
-    services: Services
+    services: PoolServices
     cloudwatch: Any
     cluster: str
 
 
-class Away(Exception):  # noqa: N818 - a state of the world, not an error of ours
-    """One of the services is away; it was said already."""
+class Unavailable(Exception):  # noqa: N818 - a state of a service, not a bug
+    """A service is unavailable; this was logged already."""
 
 
 @dataclass
-class Rounds:
-    """What is remembered from one round to the next."""
+class Reconciler:
+    """Runs rounds; remembers the state that one round passes to the next."""
 
-    world: World
+    clients: AutoscalerClients
     settings: Settings
-    tell: Say
-    memories: dict[str, Memory] = field(default_factory=dict)
+    log: Log
+    memories: dict[str, PoolMemory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Start with nothing known."""
-        self.knowledge = Knowledge(DEFAULT_QUEUE)
-        self._foreseer = Foreseer(self.knowledge)
-        self._notices = Notices(self.tell)
+        """Start without observations."""
+        self._metadata = DagMetadataStore(DEFAULT_QUEUE)
+        self._demand = DemandEstimator(self._metadata)
+        self._notices = Notices(self.log)
         self._outages = {
-            name: Outage(name, self.tell)
-            for name in ("the database", "the broker", "ECS", "CloudWatch")
+            name: Outage(name, self.log)
+            for name in ("Database", "Broker", "ECS", "CloudWatch")
         }
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Forget what holds only while one leads without a break."""
-        self._fleets = Fleets()
+    def reset(self) -> None:
+        """Discard the state that is valid only while leadership is uninterrupted."""
+        self._observer = PoolObserver()
         self.memories = {}
 
-    def round(self, leads: Callable[[], bool]) -> None:
-        """Do it once; ``leads`` says whether this autoscaler still does.
+    def reconcile(self, is_leader: Callable[[], bool]) -> None:
+        """Run one round; ``is_leader`` tells whether this autoscaler still leads.
 
-        What is away is said, and ends the round. Raises StaleError.
+        An unavailable service is logged, and ends the round. Raises StaleRoundError.
         """
         began = time.monotonic()
         try:
-            observed = self._reach("the database", self._observe, AwayError)
-            _hold(leads, began)
+            observed = self._call("Database", self._observe, DatabaseUnavailableError)
+            _check_fresh(is_leader, began)
             names = [pool.name for pool in self.settings.pools]
-            services, faults = self._reach(
-                "ECS", partial(self.world.services.pools, names), *AWS_ERRORS
+            services, service_problems = self._call(
+                "ECS", partial(self.clients.services.pools, names), *AWS_ERRORS
             )
-            _hold(leads, began)
+            _check_fresh(is_leader, began)
             expected = sum(service.running for service in services.values())
-            answers = self._reach(
-                "the broker", partial(self.world.workers.reports, expected), SilentError
+            replies = self._call(
+                "Broker",
+                partial(self.clients.workers.reports, expected),
+                BrokerUnavailableError,
             )
-        except Away:
+        except Unavailable:
             return
-        decision, problems = self._decide(observed, answers, services)
-        self._notices.tell([*faults, *answers.problems, *problems])
+        decision, problems = self._decide(observed, replies, services)
+        self._notices.log([*service_problems, *replies.problems, *problems])
 
-        _hold(leads, began)
+        _check_fresh(is_leader, began)
         self._publish(observed, services, decision)
         self._command(decision)
 
-    def _reach(self, name: str, ask: Callable[[], Any], *away: type[Exception]) -> Any:
+    def _call(
+        self, name: str, function: Callable[[], Any], *errors: type[Exception]
+    ) -> Any:
         outage = self._outages[name]
         if not outage.is_due:
-            raise Away(name)
+            raise Unavailable(name)
         try:
-            answer = ask()
-        except away as error:
+            result = function()
+        except errors as error:
             outage.failed(error)
-            raise Away(name) from error
+            raise Unavailable(name) from error
         outage.answered()
-        return answer
+        return result
 
-    def _observe(self) -> Observed:
-        observed = observe(self.world.database, DEFAULT_QUEUE)
-        self.knowledge.refresh(self.world.database, observed)
+    def _observe(self) -> Observation:
+        observed = observe(self.clients.database, DEFAULT_QUEUE)
+        self._metadata.refresh(self.clients.database, observed)
         return observed
 
     def _decide(
-        self, observed: Observed, answers: Answers, services: Mapping[str, Service]
+        self,
+        observed: Observation,
+        replies: WorkerReplies,
+        services: Mapping[str, PoolService],
     ) -> tuple[Decision, list[str]]:
-        fleets, problems = self._fleets.observe(
-            observed.now, services, answers.reports, self._foreseer.running(observed)
+        pools, problems = self._observer.observe(
+            observed.now, services, replies.reports, self._demand.running(observed)
         )
         decision = decide(
             Snapshot(
                 now=observed.now,
-                queues=self._foreseer.demand(observed),
-                fleets=fleets,
+                queues=self._demand.demand(observed),
+                pools=pools,
                 memories=self.memories,
             ),
             self.settings,
@@ -145,49 +156,53 @@ class Rounds:
         self.memories |= {name: pool.memory for name, pool in decision.pools.items()}
         problems += decision.problems
         if decision.unknown_queues:
+            queues = ", ".join(map(repr, decision.unknown_queues))
             problems.append(
-                "no pool serves "
-                + ", ".join(f"queue {queue!r}" for queue in decision.unknown_queues)
-                + ", where tasks wait; add a pool, or correct the tasks' queue"
+                f"Tasks wait in queues that no pool serves: {queues}. Add a pool, or "
+                "correct the queue of the tasks."
             )
         return decision, problems
 
     def _publish(
-        self, observed: Observed, services: Mapping[str, Service], decision: Decision
+        self,
+        observed: Observation,
+        services: Mapping[str, PoolService],
+        decision: Decision,
     ) -> None:
         stalled = stalled_tasks(observed)
         queues = {pool.name: pool.queue for pool in self.settings.pools}
-        whole = {
-            metrics.UNKNOWN_QUEUE_TASKS: sum(decision.unknown_queues.values()),
+        of_cluster = {
+            contract.UNKNOWN_QUEUE_TASKS: sum(decision.unknown_queues.values()),
         }
         if decision.pools.keys() == queues.keys():
-            whole[metrics.WORKERS] = sum(services[name].desired for name in queues)
-        data = metrics.data(
-            self.world.cluster,
+            desired = sum(services[name].desired for name in queues)
+            of_cluster[contract.WORKERS] = desired
+        data = metric_data(
+            self.clients.cluster,
             {
                 name: {
-                    metrics.WORKER_DEFICIT: pool.deficit,
-                    metrics.WORKER_SURPLUS: pool.surplus,
-                    metrics.STALLED_TASKS: stalled[queues[name]],
-                    metrics.BRAIN_HEARTBEAT: 1,
+                    contract.WORKER_DEFICIT: pool.deficit,
+                    contract.WORKER_SURPLUS: pool.surplus,
+                    contract.STALLED_TASKS: stalled[queues[name]],
+                    contract.AUTOSCALER_HEARTBEAT: 1,
                 }
                 for name, pool in decision.pools.items()
             },
-            whole,
+            of_cluster,
         )
         try:
-            self._reach(
+            self._call(
                 "CloudWatch",
-                lambda: self.world.cloudwatch.put_metric_data(
-                    Namespace=metrics.NAMESPACE, MetricData=data
+                lambda: self.clients.cloudwatch.put_metric_data(
+                    Namespace=contract.METRIC_NAMESPACE, MetricData=data
                 ),
                 *AWS_ERRORS,
             )
-        except Away:
+        except Unavailable:
             return
         for name, pool in decision.pools.items():
             if pool.deficit or pool.surplus:
-                self.tell(_line(name, pool, services[name]))
+                self.log(_summary(name, pool, services[name]))
 
     def _command(self, decision: Decision) -> None:
         for name, pool in decision.pools.items():
@@ -195,28 +210,28 @@ class Rounds:
                 if not nodes:
                     continue
                 try:
-                    self._reach(
-                        "the broker",
-                        partial(self.world.workers.send, command, nodes),
-                        SilentError,
+                    self._call(
+                        "Broker",
+                        partial(self.clients.workers.send, command, nodes),
+                        BrokerUnavailableError,
                     )
-                except Away:
+                except Unavailable:
                     return
-                word = command.removeprefix("scaling_")
-                self.tell(f"pool {name!r}: {word} {', '.join(nodes)}")
+                verb = command.removeprefix("scaling_").capitalize()
+                self.log(f"Pool {name!r}: {verb} {', '.join(nodes)}")
 
 
-def _hold(leads: Callable[[], bool], began: float) -> None:
-    """Raise StaleError unless what was read since ``began`` may go out.
+def _check_fresh(is_leader: Callable[[], bool], began: float) -> None:
+    """Raise StaleRoundError unless observations since ``began`` may be published.
 
-    To ask is also to keep the lead, which whoever says nothing for long would lose.
+    The check also keeps leadership, which a silent session would lose.
     """
-    if not leads() or time.monotonic() - began > LONGEST_ROUND_SECONDS:
-        raise StaleError
+    if not is_leader() or time.monotonic() - began > LONGEST_ROUND_SECONDS:
+        raise StaleRoundError
 
 
-def stalled_tasks(observed: Observed) -> Counter[str]:
-    """Return how many tasks wait in each queue of which none runs."""
+def stalled_tasks(observed: Observation) -> Counter[str]:
+    """Return the waiting tasks of each queue in which no task runs."""
     waiting: Counter[str] = Counter()
     for entry in observed.queued:
         waiting[entry.queue] += entry.tasks
@@ -225,8 +240,8 @@ def stalled_tasks(observed: Observed) -> Counter[str]:
     return waiting
 
 
-def _line(name: str, pool: PoolDecision, service: Service) -> str:
+def _summary(name: str, pool: PoolDecision, service: PoolService) -> str:
     return (
-        f"pool {name!r}: {pool.demand} tasks want {pool.wanted} workers, desired are "
-        f"{service.desired}: {pool.deficit} missing, {pool.surplus} may go"
+        f"Pool {name!r}: {pool.demand} tasks need {pool.needed} workers, desired count "
+        f"is {service.desired}: deficit {pool.deficit}, surplus {pool.surplus}"
     )

@@ -1,4 +1,4 @@
-"""The workers as the autoscaler reaches them: by Celery's remote control."""
+"""Client of the workers over Celery's remote control."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from fargate_runtime.connections import broker
-from fargate_runtime.scaling_protocol import STATE, Report
+from fargate_runtime.scaling_protocol import STATE, WorkerReport
 
-ANSWER_SECONDS = 2.0
-"""How long to wait for the last worker; all of them answer within tenths of it."""
+REPLY_SECONDS = 2.0
+"""How long to wait for the last worker; all of them reply within tenths of it."""
 
 UNEXPECTED_SECONDS = 0.5
-"""How long to listen when ECS says that no worker runs: it says so a little late."""
+"""How long to wait when ECS reports no running worker: it reports with a delay."""
 
 SOCKET_SECONDS = 3.0
 
 
-class SilentError(Exception):
-    """The broker does not answer; the message says why."""
+class BrokerUnavailableError(Exception):
+    """The broker did not respond; the message says why."""
 
 
-class Answers(NamedTuple):
-    """What the workers said, by node name; and what was said that makes no sense."""
+class WorkerReplies(NamedTuple):
+    """Reports by node name, and replies that are no reports."""
 
-    reports: list[tuple[str, Report]]
+    reports: list[tuple[str, WorkerReport]]
     problems: list[str]
 
 
 class RemoteControl:
-    """A client of all workers of the broker."""
+    """Client of all workers of the broker."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Prepare; nothing is sent yet. Raises PartError."""
+        """Configure the client; sends nothing. Raises EnvError."""
         self._app = import_module("celery").Celery(
             broker=broker(environ), set_as_current=False
         )
@@ -44,45 +44,45 @@ class RemoteControl:
                 "socket_timeout": SOCKET_SECONDS,
                 "socket_connect_timeout": SOCKET_SECONDS,
                 "socket_keepalive": True,
-                # kombu's own is to try to connect for ever.
+                # By default kombu tries to connect for ever.
                 "max_retries": 1,
                 "interval_start": 0,
                 "connect_retries_timeout": SOCKET_SECONDS,
             },
             broker_connection_retry=False,
             broker_connection_timeout=SOCKET_SECONDS,
-            # No pool: to wait for a free connection has no end, and one that broke in
-            # silence would cost a round.
+            # No pool: to wait for a free connection has no timeout, and one that broke
+            # unnoticed would cost a round.
             broker_pool_limit=None,
         )
 
-    def reports(self, expected: int) -> Answers:
-        """Ask all workers; wait until as many as are expected answered, or for a while.
+    def reports(self, expected: int) -> WorkerReplies:
+        """Request all reports; wait until ``expected`` arrived, or for the timeout.
 
-        Raises SilentError when the broker is away, which is not that nobody answers.
+        Raises BrokerUnavailableError, which differs from no replies.
         """
         replies: list[Mapping[str, Any]] = self._broadcast(
             STATE,
             reply=True,
-            timeout=ANSWER_SECONDS if expected else UNEXPECTED_SECONDS,
+            timeout=REPLY_SECONDS if expected else UNEXPECTED_SECONDS,
             limit=expected or None,
         )
-        answers = Answers([], [])
-        for node, reply in (pair for one in replies for pair in one.items()):
+        parsed = WorkerReplies([], [])
+        for node, reply in (item for by_node in replies for item in by_node.items()):
             try:
-                answers.reports.append((node, Report.parse(reply)))
+                parsed.reports.append((node, WorkerReport.parse(reply)))
             except ValueError as error:
-                answers.problems.append(f"worker {node}: {error}")
-        return answers
+                parsed.problems.append(f"Worker {node}: {error}")
+        return parsed
 
     def send(self, command: str, nodes: Sequence[str]) -> None:
-        """Tell workers something. Raises SilentError when the broker is away."""
+        """Send a command to workers. Raises BrokerUnavailableError."""
         self._broadcast(command, destination=list(nodes), reply=False)
 
     def _broadcast(self, command: str, **options: Any) -> Any:
-        away = (OSError, import_module("kombu.exceptions").KombuError)
+        errors = (OSError, import_module("kombu.exceptions").KombuError)
         try:
             return self._app.control.broadcast(command, **options) or []
-        except away as error:
-            # A password is never in it: kombu tells host and port alone.
-            raise SilentError(f"{type(error).__name__}: {error}") from error
+        except errors as error:
+            # It never holds a password: kombu names host and port alone.
+            raise BrokerUnavailableError(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""How few workers start every task in time: list scheduling over counts.
+"""The fewest workers that start every task in time: list scheduling over counts.
 
 Times are whole seconds from now. Slots that come free in the same second, and tasks
 that arrive in the same second and take as long, are handled as one, so the work
@@ -25,32 +25,32 @@ TURNS = 20
 """More tasks than these after each other on one slot are not worth counting."""
 
 ARRIVAL_GRAIN_SECONDS = 5
-"""Tasks that were queued within as much count as queued together."""
+"""Tasks queued within this time count as queued together."""
 
 DURATION_GRAIN = math.log(1.1)
 """Durations that differ by less than a tenth count as equal: estimates are coarser."""
 
 
-def late(
-    slots: Slots, tasks: Tasks, objective: int, helped_after: int, bearable: int
+def late_tasks(
+    slots: Slots, tasks: Tasks, target_start: int, helped_after: int, limit: int
 ) -> int:
     """Return how many tasks start too late that more workers could help.
 
     A task that starts before ``helped_after`` starts no later for want of a launch.
-    Counts no further than just beyond ``bearable``.
+    Counts no further than just beyond ``limit``.
     """
     counts = dict(slots)
     times = list(counts)
     heapify(times)
-    found = 0
+    late = 0
     for arrival, duration, count in tasks:
         left = count
-        latest = max(arrival + objective, helped_after)
+        latest = max(arrival + target_start, helped_after)
         while left:
             if not times or times[0] > latest:
-                found += left
-                if found > bearable:
-                    return found
+                late += left
+                if late > limit:
+                    return late
                 break
             time = times[0]
             free = counts[time]
@@ -68,35 +68,37 @@ def late(
             else:
                 counts[end] = taken
                 heappush(times, end)
-    return found
+    return late
 
 
-def fewest(
+def minimum_workers(
     slots: Slots,
     tasks: Tasks,
     *,
-    objective: int,
+    target_start: int,
     start_seconds: int,
     per_worker: int,
-    most: int,
+    maximum: int,
 ) -> int:
-    """Return how many more workers start every task in time, ``most`` if none do.
+    """Return how many more workers start every task in time, at most ``maximum``.
 
-    They work from ``start_seconds`` on, ``per_worker`` tasks at once.
+    They accept tasks from ``start_seconds`` on, ``per_worker`` at once.
     """
     helped_after = start_seconds + ARRIVAL_GRAIN_SECONDS
 
     def enough(workers: int) -> bool:
         more = dict(slots)
         more[start_seconds] = more.get(start_seconds, 0) + workers * per_worker
-        return not late(more, tasks, objective, helped_after, 0)
+        return not late_tasks(more, tasks, target_start, helped_after, 0)
 
-    if most <= 0:
+    if maximum <= 0:
         return 0
     # With a slot for every late task all are in time, so no more are ever needed.
-    helpless = most * per_worker * TURNS
-    guess = -(-late(slots, tasks, objective, helped_after, helpless) // per_worker)
-    low, high = 0, min(most, guess)
+    limit = maximum * per_worker * TURNS
+    guess = -(
+        -late_tasks(slots, tasks, target_start, helped_after, limit) // per_worker
+    )
+    low, high = 0, min(maximum, guess)
     stride = 1
     while high - low > 1:
         probe = max(low + 1, high - stride)

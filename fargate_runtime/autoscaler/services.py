@@ -1,4 +1,4 @@
-"""The pools' ECS services: how many workers are wanted, run and start."""
+"""The ECS services of the pools: desired, running and pending workers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-POOL_TAG = "Pool"
-"""Every service of workers carries it, with the name of its pool."""
+from fargate_runtime.contract import POOL_TAG
 
-AT_ONCE = 10
-"""Services that one call describes."""
+SERVICES_PER_CALL = 10
+"""Limit of DescribeServices."""
 
-LOOK_AGAIN_SECONDS = 300.0
-"""How often to look for services that came, or that carry another tag."""
+DISCOVERY_SECONDS = 300.0
+"""How often to list services, to find new ones and changed tags."""
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
-class Service(NamedTuple):
+class PoolService(NamedTuple):
     """One pool's service."""
 
     desired: int
@@ -32,37 +31,37 @@ class Service(NamedTuple):
     """The task definition that it deploys, as ``family:revision``."""
 
 
-class Services:
-    """All services of the cluster that carry the tag of a pool."""
+class PoolServices:
+    """All services of the cluster with the tag of a pool."""
 
     def __init__(self, ecs: Any, cluster: str) -> None:
         self._ecs = ecs
         self._cluster = cluster
         self._arns: list[str] = []
-        self._looked = -math.inf
+        self._listed_at = -math.inf
 
-    def pools(self, wanted: Iterable[str]) -> tuple[dict[str, Service], list[str]]:
-        """Return each pool's service, and what does not fit.
+    def pools(self, names: Iterable[str]) -> tuple[dict[str, PoolService], list[str]]:
+        """Return each pool's service, and problems.
 
-        Raises one of ``AWS_ERRORS``. While one of the ``wanted`` pools has no service,
-        it is looked for each time: its stack may come later. A pool with two services
-        is left out: nobody knows which of them is meant.
+        Raises one of ``AWS_ERRORS``. While one of the ``names`` has no service,
+        services are listed each time: its stack may come later. A pool with two
+        services is left out: which of them is meant is unknown.
         """
-        if time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS:
-            found = [*self._describe([*self._list()])]
-            self._arns = [one["serviceArn"] for one in found if _pool(one)]
-            self._looked = time.monotonic()
+        if time.monotonic() - self._listed_at >= DISCOVERY_SECONDS:
+            services = [*self._describe([*self._list()])]
+            self._arns = [each["serviceArn"] for each in services if _pool(each)]
+            self._listed_at = time.monotonic()
         else:
-            found = [*self._describe(self._arns)]
+            services = [*self._describe(self._arns)]
         by_pool: dict[str, list[Any]] = defaultdict(list)
-        for one in found:
-            if _pool(one) and one["status"] == "ACTIVE":
-                by_pool[_pool(one)].append(one)
-        if not by_pool.keys() >= set(wanted):
-            self._looked = -math.inf
+        for service in services:
+            if _pool(service) and service["status"] == "ACTIVE":
+                by_pool[_pool(service)].append(service)
+        if not by_pool.keys() >= set(names):
+            self._listed_at = -math.inf
         problems = [
-            f"pool {pool!r} has {len(services)} services: "
-            + ", ".join(sorted(one["serviceName"] for one in services))
+            f"Pool {pool!r} has {len(services)} services: "
+            + ", ".join(sorted(service["serviceName"] for service in services))
             for pool, services in sorted(by_pool.items())
             if len(services) > 1
         ]
@@ -81,13 +80,13 @@ class Services:
             yield from page["serviceArns"]
 
     def _describe(self, arns: Sequence[str]) -> Iterator[Any]:
-        for start in range(0, len(arns), AT_ONCE):
-            told = self._ecs.describe_services(
+        for start in range(0, len(arns), SERVICES_PER_CALL):
+            response = self._ecs.describe_services(
                 cluster=self._cluster,
-                services=list(arns[start : start + AT_ONCE]),
+                services=list(arns[start : start + SERVICES_PER_CALL]),
                 include=["TAGS"],
             )
-            yield from told["services"]
+            yield from response["services"]
 
 
 def _pool(service: Any) -> str:
@@ -95,14 +94,14 @@ def _pool(service: Any) -> str:
     return str(tags.get(POOL_TAG, ""))
 
 
-def _service(described: Any) -> Service:
+def _service(described: Any) -> PoolService:
     primary = [
         deployment["taskDefinition"]
         for deployment in described.get("deployments", ())
         if deployment.get("status") == "PRIMARY"
     ]
     definition = primary[0] if primary else described["taskDefinition"]
-    return Service(
+    return PoolService(
         desired=described["desiredCount"],
         running=described["runningCount"],
         pending=described["pendingCount"],

@@ -1,8 +1,8 @@
-"""What an operator chose for each pool, and why a choice is refused.
+"""The operator's settings of each pool, and their validation.
 
 The settings arrive as JSON in the environment of the scheduler's task: a list with
-one object a pool, its keys the fields of ``PoolSettings``. All that is wrong is told
-at once, each reason with the value and what would be right.
+one object a pool, its keys the fields of ``PoolSettings``. One message reports all
+problems, each with the value and the valid ones.
 """
 
 from __future__ import annotations
@@ -14,47 +14,40 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-MOST_WORKERS = 5000
-"""Tasks that ECS allows in one service."""
+from fargate_runtime import contract
 
 LONGEST_SECONDS = 86_400
-"""A start objective or a hold beyond a day is a slip of the keyboard."""
+"""A longer target or delay is a typing error."""
 
 
 class SettingsError(ValueError):
-    """The settings contradict themselves or the world; the message lists how."""
+    """The settings are invalid; the message lists all problems."""
 
 
 class ScalingProfile(StrEnum):
-    """What a pool prefers where money and waiting pull apart."""
+    """What a pool prefers where cost and waiting time conflict."""
 
-    BALANCED = "balanced"
-    ECONOMY = "economy"
+    BALANCED = contract.BALANCED
+    ECONOMY = contract.ECONOMY
 
-
-OBJECTIVE_SECONDS = {ScalingProfile.BALANCED: 15.0, ScalingProfile.ECONOMY: 45.0}
-"""The wait that a profile aims at, unless the pool says another. It is met by what is
-foreseen; what nobody announced waits for a worker to start."""
 
 HEADROOM = {ScalingProfile.BALANCED: 0.7, ScalingProfile.ECONOMY: 0.2}
-"""Spare slots, in standard deviations of the tasks that come unforeseen while a worker
-starts."""
+"""Spare slots, in standard deviations of the unannounced tasks that come while a
+worker starts."""
 
 STEADY_SECONDS = {ScalingProfile.BALANCED: 60.0, ScalingProfile.ECONOMY: 180.0}
-"""Tasks that ran at every moment of as long are the load to keep headroom above; what
-comes and goes in bursts is foreseen, or nobody could."""
-
-HOLD_SECONDS = {ScalingProfile.BALANCED: 30.0, ScalingProfile.ECONOMY: 20.0}
-"""A drained worker that still has tasks is revived at once, so a short hold will do."""
+"""Tasks that ran at every moment of this time are the load to keep headroom above;
+bursts are either announced or unpredictable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
     """One pool of workers, fed by one Celery queue.
 
-    ``target_start_seconds`` is how long a task may wait for its start, ``scale_in_delay_seconds``
-    how long fewer workers must suffice before one is drained, each ``None`` for the
-    profile's own; ``predictive_scaling`` whether tasks count that the database only announces.
+    ``target_start_seconds`` is how long a task may wait for its start and
+    ``scale_in_delay_seconds`` how long fewer workers must suffice before one is
+    drained, each ``None`` for the profile's own; with ``predictive_scaling`` tasks
+    count that the database only announces.
     """
 
     name: str
@@ -68,85 +61,86 @@ class PoolSettings:
     predictive_scaling: bool = True
 
     @property
-    def objective(self) -> float:
-        """The wait to aim at, in seconds."""
+    def target_start(self) -> float:
+        """The longest wait to aim at, in seconds."""
         if self.target_start_seconds is None:
-            return OBJECTIVE_SECONDS[self.scaling_profile]
+            return contract.TARGET_START_SECONDS[self.scaling_profile]
         return self.target_start_seconds
 
     @property
-    def hold(self) -> float:
+    def scale_in_delay(self) -> float:
         """How long fewer workers must suffice, in seconds."""
         if self.scale_in_delay_seconds is None:
-            return HOLD_SECONDS[self.scaling_profile]
+            return contract.SCALE_IN_DELAY_SECONDS[self.scaling_profile]
         return self.scale_in_delay_seconds
 
     @property
-    def steady(self) -> float:
+    def steady_seconds(self) -> float:
         """For how long tasks must have run to count as steady load."""
         return STEADY_SECONDS[self.scaling_profile]
 
     @property
     def headroom(self) -> float:
-        """Spare slots, in standard deviations of what comes unforeseen."""
+        """Spare slots, in standard deviations of unannounced tasks."""
         return HEADROOM[self.scaling_profile]
 
-    def faults(self) -> list[str]:
-        """Return what is wrong with this pool alone."""
+    def problems(self) -> list[str]:
+        """Return the problems of this pool alone."""
         pool = f"pool {self.name!r}"
-        faults = []
+        problems = []
         if not self.name or not self.queue:
-            faults.append(f"{pool}: a pool needs a name and a queue")
+            problems.append(f"{pool}: a pool needs a name and a queue")
         if self.concurrency < 1:
-            faults.append(
+            problems.append(
                 f"{pool}: concurrency is {self.concurrency}; a worker runs at least "
                 "one task"
             )
         if self.minimum < 0:
-            faults.append(
-                f"{pool}: minimum is {self.minimum}; use 0 for a pool at rest"
+            problems.append(
+                f"{pool}: minimum is {self.minimum}; use 0 for an empty pool"
             )
-        if not 1 <= self.maximum <= MOST_WORKERS:
-            faults.append(
-                f"{pool}: maximum is {self.maximum}; a service runs 1 to {MOST_WORKERS}"
+        if not 1 <= self.maximum <= contract.MOST_WORKERS:
+            problems.append(
+                f"{pool}: maximum is {self.maximum}; a service runs 1 to "
+                f"{contract.MOST_WORKERS}"
             )
         if self.minimum > self.maximum:
-            faults.append(
+            problems.append(
                 f"{pool}: minimum {self.minimum} is above maximum {self.maximum}"
             )
-        faults += [
+        problems += [
             f"{pool}: {name} is {value}; use 0 to {LONGEST_SECONDS} seconds"
             for name, value in (
-                ("target_start_seconds", self.objective),
-                ("scale_in_delay_seconds", self.hold),
+                ("target_start_seconds", self.target_start),
+                ("scale_in_delay_seconds", self.scale_in_delay),
             )
             if not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS)
         ]
-        return faults
+        return problems
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every pool. Raises SettingsError when they cannot be meant."""
+    """The settings of all pools. Raises SettingsError when they are invalid."""
 
     pools: tuple[PoolSettings, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
-        faults = [fault for pool in self.pools for fault in pool.faults()]
+        """Validate."""
+        problems = [problem for pool in self.pools for problem in pool.problems()]
         if not self.pools:
-            faults.append("there is no pool; name at least one")
+            problems.append("there is no pool; name at least one")
         for what, values in (
             ("name", Counter(pool.name for pool in self.pools)),
             ("queue", Counter(pool.queue for pool in self.pools)),
         ):
-            faults += [
+            problems += [
                 f"{count} pools have the {what} {value!r}; their demand is the same"
                 for value, count in values.items()
                 if count > 1
             ]
-        if faults:
-            raise SettingsError("; ".join(faults))
+        if problems:
+            raise SettingsError("; ".join(problems))
 
     @classmethod
     def parse(cls, text: str) -> Settings:
@@ -179,26 +173,27 @@ def _pool(entry: Any) -> PoolSettings:
     if not isinstance(entry, dict):
         raise SettingsError(f"{entry!r} is not a pool: use an object")
     known = {field.name for field in fields(PoolSettings)}
-    faults = [
+    problems = [
         f"{name!r} is unknown; use {', '.join(sorted(known))}"
         for name in entry.keys() - known
     ]
-    faults += [f"{name} is missing" for name in REQUIRED if name not in entry]
+    problems += [f"{name} is missing" for name in REQUIRED if name not in entry]
     for name, value in entry.items():
         kind = TYPES.get(name, object)
         # JSON's true would pass as the number 1.
         if not isinstance(value, kind) or (
             isinstance(value, bool) and kind is not bool
         ):
-            faults.append(f"{name} is {value!r}, which has the wrong type")
-    if not faults and entry.get("scaling_profile", ScalingProfile.BALANCED) not in list(
-        ScalingProfile
-    ):
-        faults.append(
-            f"scaling_profile is {entry['scaling_profile']!r}; use {' or '.join(ScalingProfile)}"
+            problems.append(f"{name} is {value!r}, which has the wrong type")
+    if not problems and entry.get(
+        "scaling_profile", ScalingProfile.BALANCED
+    ) not in list(ScalingProfile):
+        problems.append(
+            f"scaling_profile is {entry['scaling_profile']!r}; use "
+            f"{' or '.join(ScalingProfile)}"
         )
-    if faults:
-        raise SettingsError(f"pool {entry.get('name')!r}: " + "; ".join(faults))
+    if problems:
+        raise SettingsError(f"pool {entry.get('name')!r}: " + "; ".join(problems))
     values = dict(entry)
     if "scaling_profile" in values:
         values["scaling_profile"] = ScalingProfile(values["scaling_profile"])

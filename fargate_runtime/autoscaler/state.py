@@ -1,8 +1,8 @@
-"""What the autoscaler knows at one moment, and what it decided: values, no behaviour.
+"""Input and result of the decision: values without behaviour.
 
 Counts stand for equal tasks, so that a queue of a million entries is as small as one
-of ten: the loop groups them where it reads them (``fitting.compact``). All times are
-seconds on one clock; which does not matter, only that one reading is used for all.
+of ten: the loop groups them where it reads them (``scheduling.compact``). All times are
+seconds of one clock.
 """
 
 from __future__ import annotations
@@ -10,61 +10,45 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
-from fargate_runtime.autoscaler.estimates import StartUp
+from fargate_runtime.autoscaler.estimates import StartUpTime
+from fargate_runtime.scaling_protocol import WorkerState
 
 
 class Batch(NamedTuple):
-    """Tasks that wait, or will from ``arrival`` on, each expected to take as long."""
+    """Queued tasks, or tasks queued from ``arrival`` on, of one expected duration."""
 
     arrival: float
     expected: float
     tasks: int
 
 
-class Running(NamedTuple):
-    """A task that runs."""
+class RunningTask(NamedTuple):
+    """A running task: its start, and its expected duration."""
 
     started: float
     expected: float
 
 
-class WorkerState(Enum):
-    """How far a worker is in its life."""
-
-    WAITING = "waiting"
-    """It runs, but ECS has not granted it protection yet, so it takes nothing."""
-
-    READY = "ready"
-    """It is protected and takes tasks."""
-
-    DRAINING = "draining"
-    """It is protected, finishes what it has and takes nothing new."""
-
-    RELEASED = "released"
-    """It let its protection go: it may be taken away and never works again."""
-
-
 class Worker(NamedTuple):
-    """A worker that has reported. Those that have not are the fleet's ``starting``.
+    """A worker that has reported; the others are the pool's ``starting``.
 
     It is ``outdated`` when its revision is not the one that its service deploys.
     """
 
     identity: str
     state: WorkerState
-    running: Sequence[Running] = ()
+    running: Sequence[RunningTask] = ()
     outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one queue holds, and what is about to come to it.
+    """Queued and expected tasks of one queue.
 
     ``announced`` belongs to runs that have not begun, ``coming`` to those that have
-    (``foresight.foresee`` tells both).
+    (``forecast.forecast`` returns both).
     """
 
     queued: Sequence[Batch] = ()
@@ -73,11 +57,11 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class PoolStatus:
     """The workers of one pool.
 
-    ``starting`` holds when each worker was launched that has not reported yet;
-    ``start_seconds`` how long those took that reported since the last round.
+    ``starting`` holds the launch time of each worker that has not reported yet;
+    ``start_seconds`` the start-up times of those that reported since the last round.
     """
 
     desired: int
@@ -87,35 +71,35 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What a pool remembers from one decision to the next.
+class PoolMemory:
+    """State of a pool that one decision passes to the next.
 
-    ``wanted`` holds when how many workers were wanted, falling from the oldest entry
-    to the newest, for what was wanted earlier and less cannot be the most wanted;
-    ``load`` likewise how few tasks ran. ``queued`` and ``due`` are the tasks that
-    waited and that were to come until now, by which ``gusts`` tells the unforeseen.
-    ``deployed`` is when an outdated worker was last seen, ``grow`` and ``shrink`` are
-    the orders that were given last.
+    ``needs`` holds (time, workers needed), falling from the oldest entry to the newest:
+    an earlier and smaller need cannot be the largest. ``load`` likewise holds how few
+    tasks ran. ``queued`` and ``due`` are the tasks that waited and that were to come
+    until now, by which ``burst_variance`` distinguishes unannounced ones. ``deployed``
+    is when an outdated worker was last seen, ``scale_out`` and ``scale_in`` are the
+    last orders.
     """
 
     since: float
     at: float
-    wanted: tuple[tuple[float, int], ...] = ()
+    needs: tuple[tuple[float, int], ...] = ()
     load: tuple[tuple[float, int], ...] = ()
     queued: int = 0
     due: int = 0
-    gusts: float = 0.0
-    start_up: StartUp = field(default_factory=StartUp)
+    burst_variance: float = 0.0
+    start_up: StartUpTime = field(default_factory=StartUpTime)
     deployed: float = -math.inf
-    grow: Pulse | None = None
-    shrink: Pulse | None = None
+    scale_out: Order | None = None
+    scale_in: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
-    """An order that was published.
+class Order:
+    """A published deficit or surplus.
 
-    ``desired`` is the count it met, ``done`` when the count was seen to have moved.
+    ``desired`` is the desired count at that time, ``done`` when it was seen to change.
     """
 
     desired: int
@@ -124,20 +108,20 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that was read for one round; what could not be read is not in it."""
+    """The observations of one round; what could not be read is missing."""
 
     now: float
     queues: Mapping[str, Demand]
-    fleets: Mapping[str, Fleet]
-    memories: Mapping[str, Memory] = field(default_factory=dict)
+    pools: Mapping[str, PoolStatus]
+    memories: Mapping[str, PoolMemory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolDecision:
-    """What one pool does now.
+    """The decision for one pool.
 
     ``deficit`` and ``surplus`` are published; ``drain`` and ``revive`` go to the
-    workers, in that order. ``demand`` and ``wanted`` explain them.
+    workers, in that order. ``demand`` (tasks) and ``needed`` (workers) explain them.
     """
 
     deficit: int
@@ -145,13 +129,13 @@ class PoolDecision:
     drain: tuple[str, ...]
     revive: tuple[str, ...]
     demand: int
-    wanted: int
-    memory: Memory
+    needed: int
+    memory: PoolMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What all pools do now, and what does not fit together."""
+    """The decisions for all pools, and inconsistencies of the observations."""
 
     pools: Mapping[str, PoolDecision]
     unknown_queues: Mapping[str, int]

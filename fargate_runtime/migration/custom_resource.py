@@ -1,14 +1,16 @@
-"""The function behind the migration job: a custom resource that runs one task.
+"""Lambda function of the custom resource that runs the migration job.
 
-CloudFormation asks, the function starts the migration job of ECS, follows it and
-answers. A failure of the task becomes the reason of the stack's event.
+For each request of CloudFormation the function starts the migration job as an ECS
+task, follows it and responds. A failure of the task becomes the reason of the stack
+event.
 
 * A repeated delivery finds the task of the first one, by RunTask's client token.
 * A task that outlives one invocation is followed by the next one: the function
-  invokes itself with the task's ARN. After ``LIMIT_SECONDS`` the task is stopped.
-* A rollback runs nothing: the older Airflow cannot migrate tables back, and a gate
-  that fails then would leave the stack in UPDATE_ROLLBACK_FAILED.
-* Delete has no work: the databases outlive the stack, or go with their cluster.
+  invokes itself with the task's ARN. After ``MIGRATION_LIMIT_SECONDS`` the task is
+  stopped.
+* A rollback runs nothing: the older Airflow cannot migrate tables back, and a failure
+  then would leave the stack in UPDATE_ROLLBACK_FAILED.
+* Delete does nothing: the databases outlive the stack, or go with their cluster.
 
 Properties: Cluster, TaskDefinition, Container, Subnets (a list), SecurityGroup,
 LogGroup, LogStreamPrefix, Version. A change of any of them runs the task again.
@@ -30,32 +32,31 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-LIMIT_SECONDS = 50 * 60
-"""How long a task may take. CloudFormation gives up on a custom resource after an
-hour, and then nobody learns the reason."""
+from fargate_runtime.contract import (
+    MIGRATION_FAILED,
+    MIGRATION_JOB_FAILED,
+    MIGRATION_LIMIT_SECONDS,
+)
 
 POLL_SECONDS = 5
-UNSEEN_POLLS = 6
+UNKNOWN_POLLS = 6
 """How often in a row ECS may not know a task: it shows a new one with a delay."""
 
 HANDOVER_SECONDS = 60
-"""What must be left of an invocation to go on following in it."""
+"""The least remaining time of an invocation in which to follow the task."""
 
 START_PAUSES = (5, 10, 20, 40)
-"""Seconds between attempts to start: a new role is not known everywhere at once,
-and Fargate may be short of capacity for a moment."""
+"""Seconds between attempts to start: a new role propagates with a delay, and Fargate
+may be short of capacity for a moment."""
 
 LOG_PAUSES = (2, 3, 5, 0)
-"""Seconds between looks for the last line, which may arrive after the task's end."""
+"""Seconds between reads of the last line, which may arrive after the task's end."""
 
-ANSWER_PAUSES = (1, 2, 4, 8, 16, 0)
-"""Seconds between attempts to answer; without an answer the stack hangs an hour."""
-
-FAILED_LINE = "MIGRATION FAILED: "
-"""Begins the last line of a set-up that failed."""
+RESPONSE_PAUSES = (1, 2, 4, 8, 16, 0)
+"""Seconds between attempts to respond; without a response the stack hangs an hour."""
 
 REASON_BYTES = 1500
-"""Of 4096 that an answer may have."""
+"""Of 4096 that a response may have."""
 
 RETRIES = Config(
     retries={"mode": "standard", "total_max_attempts": 8},
@@ -64,24 +65,24 @@ RETRIES = Config(
 )
 
 
-class GateError(Exception):
-    """The gate stays shut; the message becomes the reason of the stack's event."""
+class MigrationFailedError(Exception):
+    """The migration failed; the message becomes the reason of the stack event."""
 
 
-class Context(Protocol):
-    """What Lambda tells a function of its invocation."""
+class LambdaContext(Protocol):
+    """Lambda's context of an invocation."""
 
     @property
     def invoked_function_arn(self) -> str:
         """ARN of this function."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long this invocation may still take."""
+        """Return the remaining time of this invocation."""
 
 
 @dataclass(frozen=True)
-class Clients:
-    """The services that the gate uses."""
+class AwsClients:
+    """Clients of the AWS services that the function calls."""
 
     ecs: Any
     logs: Any
@@ -89,7 +90,7 @@ class Clients:
     stacks: Any
 
     @classmethod
-    def make(cls) -> Clients:
+    def make(cls) -> AwsClients:
         """Return clients of this region."""
         return cls(
             *(
@@ -99,51 +100,59 @@ class Clients:
         )
 
 
-def handler(event: dict[str, Any], context: Context) -> None:
-    """Answer one request of CloudFormation, or go on following its task."""
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Handle one request of CloudFormation, or continue to follow its task."""
     request = event.get("Request", event)
     try:
-        if not passed(request, event.get("Task", ""), context, Clients.make()):
+        if not is_finished(request, event.get("Task", ""), context, AwsClients.make()):
             return
-    except GateError as error:
+    except MigrationFailedError as error:
         reason = str(error)
-    except Exception as error:  # noqa: BLE001 - without an answer the stack hangs
-        reason = f"the gate itself failed: {type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - without a response the stack hangs
+        reason = f"migration function failed: {type(error).__name__}: {error}"
     else:
         reason = ""
-    answer(request, reason)
+    respond(request, reason)
 
 
-def passed(
-    request: dict[str, Any], task: str, context: Context, clients: Clients
+def is_finished(
+    request: dict[str, Any], task: str, context: LambdaContext, clients: AwsClients
 ) -> bool:
-    """Return whether the gate is open; False while another invocation goes on.
+    """Return True when the task succeeded, False when the next invocation follows it.
 
-    Raises GateError, with the reason, when it stays shut.
+    Raises MigrationFailedError with the reason.
     """
     kind = request["RequestType"]
     if kind == "Delete":
         return True
-    wanted = request["ResourceProperties"]
+    properties = request["ResourceProperties"]
     if not task:
         if kind == "Update" and rolls_back(request, clients):
-            say("the stack rolls back: nothing to run")
+            say("The stack is rolling back: nothing to run.")
             return True
-        task = start(request, wanted, clients)
-        say(f"{kind}: follows {task}")
-    unseen = 0
+        task = start(request, properties, clients)
+        say(f"{kind}: following {task}")
+    unknown_polls = 0
     while True:
-        state = describe(task, wanted, clients)
-        unseen = 0 if state else unseen + 1
-        if unseen > UNSEEN_POLLS:
-            raise GateError(f"ECS does not know the task. {place(task, wanted)}")
+        state = describe_task(task, properties, clients)
+        unknown_polls = 0 if state else unknown_polls + 1
+        if unknown_polls > UNKNOWN_POLLS:
+            raise MigrationFailedError(
+                f"ECS does not know the task. {log_location(task, properties)}"
+            )
         if state.get("lastStatus") == "STOPPED":
-            judge(state, wanted, clients)
+            check_result(state, properties, clients)
             return True
-        if state and age_of(state) > LIMIT_SECONDS:
-            limit = f"set-up took longer than {LIMIT_SECONDS // 60} minutes"
-            clients.ecs.stop_task(cluster=wanted["Cluster"], task=task, reason=limit)
-            raise GateError(f"{limit} and was stopped. {place(task, wanted)}")
+        if state and age_seconds(state) > MIGRATION_LIMIT_SECONDS:
+            limit = (
+                f"migration job ran longer than {MIGRATION_LIMIT_SECONDS // 60} minutes"
+            )
+            clients.ecs.stop_task(
+                cluster=properties["Cluster"], task=task, reason=limit
+            )
+            raise MigrationFailedError(
+                f"{limit} and was stopped. {log_location(task, properties)}"
+            )
         if context.get_remaining_time_in_millis() < HANDOVER_SECONDS * 1000:
             clients.functions.invoke(
                 FunctionName=context.invoked_function_arn,
@@ -154,147 +163,157 @@ def passed(
         time.sleep(POLL_SECONDS)
 
 
-def rolls_back(request: dict[str, Any], clients: Clients) -> bool:
-    """Return whether the stack is on its way back to what it was."""
+def rolls_back(request: dict[str, Any], clients: AwsClients) -> bool:
+    """Return whether the stack is rolling back."""
     try:
         stacks = clients.stacks.describe_stacks(StackName=request["StackId"])
     except ClientError as error:
-        say(f"cannot see the state of the stack, goes on: {error}")
+        say(f"Cannot read the stack status, continuing: {error}")
         return False
     return any("ROLLBACK" in stack["StackStatus"] for stack in stacks["Stacks"])
 
 
-def start(request: dict[str, Any], wanted: dict[str, Any], clients: Clients) -> str:
+def start(
+    request: dict[str, Any], properties: dict[str, Any], clients: AwsClients
+) -> str:
     """Start the task, once for each request however often it arrives."""
-    once = "".join(
+    request_key = "".join(
         request[name] for name in ("StackId", "LogicalResourceId", "RequestId")
     )
     for pause in (*START_PAUSES, 0):
         try:
-            answered = clients.ecs.run_task(
-                cluster=wanted["Cluster"],
-                taskDefinition=wanted["TaskDefinition"],
+            response = clients.ecs.run_task(
+                cluster=properties["Cluster"],
+                taskDefinition=properties["TaskDefinition"],
                 launchType="FARGATE",
-                clientToken=hashlib.sha256(once.encode()).hexdigest(),
-                startedBy="setup-gate",
+                clientToken=hashlib.sha256(request_key.encode()).hexdigest(),
+                startedBy="airflow-migration",
                 networkConfiguration={
                     "awsvpcConfiguration": {
-                        "subnets": wanted["Subnets"],
-                        "securityGroups": [wanted["SecurityGroup"]],
+                        "subnets": properties["Subnets"],
+                        "securityGroups": [properties["SecurityGroup"]],
                         "assignPublicIp": "DISABLED",
                     }
                 },
             )
         except ClientError as error:
-            if not (pause and is_young(error)):
-                raise GateError(f"set-up cannot start: {error}") from error
+            if not (pause and may_be_propagation_delay(error)):
+                raise MigrationFailedError(
+                    f"cannot start migration job: {error}"
+                ) from error
             problem = str(error)
         else:
-            if answered["tasks"]:
-                return str(answered["tasks"][0]["taskArn"])
+            if response["tasks"]:
+                return str(response["tasks"][0]["taskArn"])
             problem = ", ".join(
                 f"{failure.get('reason')} {failure.get('detail', '')}".strip()
-                for failure in answered["failures"]
+                for failure in response["failures"]
             )
             if not pause:
                 break
-        say(f"tries again in {pause} s: {problem}")
+        say(f"Retrying in {pause} s: {problem}")
         time.sleep(pause)
-    raise GateError(f"set-up cannot start: {problem}")
+    raise MigrationFailedError(f"cannot start migration job: {problem}")
 
 
-def is_young(error: ClientError) -> bool:
-    """Return whether a refusal may come of a role or a policy a moment old.
+def may_be_propagation_delay(error: ClientError) -> bool:
+    """Return whether a refusal may come from a new role or policy.
 
-    Each update brings a new revision of the task definition, and the policy that
-    allows to run it, just before the gate; IAM needs seconds to tell everybody.
+    Each update creates a revision of the task definition, and the policy that allows
+    to run it, just before this resource; IAM takes seconds to propagate it.
     """
     is_denied = error.response.get("Error", {}).get("Code") == "AccessDeniedException"
     return is_denied or "assume the role" in str(error)
 
 
-def describe(task: str, wanted: dict[str, Any], clients: Clients) -> dict[str, Any]:
-    """Return what ECS knows of the task, which may be nothing."""
-    found = clients.ecs.describe_tasks(cluster=wanted["Cluster"], tasks=[task])
-    known: list[dict[str, Any]] = found["tasks"]
-    return known[0] if known else {}
+def describe_task(
+    task: str, properties: dict[str, Any], clients: AwsClients
+) -> dict[str, Any]:
+    """Return the description of the task, empty while ECS does not know it."""
+    response = clients.ecs.describe_tasks(cluster=properties["Cluster"], tasks=[task])
+    tasks: list[dict[str, Any]] = response["tasks"]
+    return tasks[0] if tasks else {}
 
 
-def age_of(state: dict[str, Any]) -> float:
-    """Return the seconds since the task was asked for."""
+def age_seconds(state: dict[str, Any]) -> float:
+    """Return the seconds since the task was created."""
     created: datetime = state["createdAt"]
     return (datetime.now(UTC) - created).total_seconds()
 
 
-def judge(state: dict[str, Any], wanted: dict[str, Any], clients: Clients) -> None:
-    """Raise GateError unless the stopped task did its work."""
-    # Others may be in the task: GuardDuty adds a container of its own.
+def check_result(
+    state: dict[str, Any], properties: dict[str, Any], clients: AwsClients
+) -> None:
+    """Raise MigrationFailedError unless the stopped task succeeded."""
+    # The task may have other containers: GuardDuty adds its own.
     container: dict[str, Any] = next(
-        (c for c in state["containers"] if c["name"] == wanted["Container"]), {}
+        (c for c in state["containers"] if c["name"] == properties["Container"]), {}
     )
     status = container.get("exitCode")
     if status == 0:
         return
     task = state["taskArn"]
-    lines = last_lines(task, wanted, clients) if status is not None else []
-    told = next((line for line in reversed(lines) if FAILED_LINE in line), "")
+    lines = last_lines(task, properties, clients) if status is not None else []
+    reason = next((line for line in reversed(lines) if MIGRATION_FAILED in line), "")
     facts = [
-        told.partition(FAILED_LINE)[2],
+        reason.partition(MIGRATION_FAILED)[2],
         container.get("reason", ""),
-        "" if told else state.get("stoppedReason", ""),
+        "" if reason else state.get("stoppedReason", ""),
         "" if status is None else f"exit code {status}",
-        "" if told else " | ".join(lines[-3:]),
+        "" if reason else " | ".join(lines[-3:]),
     ]
-    said = "; ".join(fact for fact in facts if fact)
-    raise GateError(f"set-up failed: {said}. {place(task, wanted)}")
+    details = "; ".join(fact for fact in facts if fact)
+    raise MigrationFailedError(
+        f"{MIGRATION_JOB_FAILED}: {details}. {log_location(task, properties)}"
+    )
 
 
-def last_lines(task: str, wanted: dict[str, Any], clients: Clients) -> list[str]:
-    """Return the end of the task's log, waiting a little for the reason."""
+def last_lines(task: str, properties: dict[str, Any], clients: AwsClients) -> list[str]:
+    """Return the last lines of the task's log, waiting briefly for the reason."""
     lines: list[str] = []
     for pause in LOG_PAUSES:
         try:
-            found = clients.logs.get_log_events(
-                logGroupName=wanted["LogGroup"],
-                logStreamName=stream(task, wanted),
+            response = clients.logs.get_log_events(
+                logGroupName=properties["LogGroup"],
+                logStreamName=log_stream(task, properties),
                 limit=50,
                 startFromHead=False,
             )
         except ClientError as error:
-            say(f"cannot read the log: {error}")
+            say(f"Cannot read the log: {error}")
         else:
-            lines = [event["message"].strip() for event in found["events"]]
-        if any(FAILED_LINE in line for line in lines):
+            lines = [event["message"].strip() for event in response["events"]]
+        if any(MIGRATION_FAILED in line for line in lines):
             break
         time.sleep(pause)
     return [line for line in lines if line]
 
 
-def stream(task: str, wanted: dict[str, Any]) -> str:
-    """Return the log stream that awslogs gives the container."""
+def log_stream(task: str, properties: dict[str, Any]) -> str:
+    """Return the name of the container's log stream, as awslogs makes it."""
     number = task.rpartition("/")[2]
-    return f"{wanted['LogStreamPrefix']}/{wanted['Container']}/{number}"
+    return f"{properties['LogStreamPrefix']}/{properties['Container']}/{number}"
 
 
-def place(task: str, wanted: dict[str, Any]) -> str:
+def log_location(task: str, properties: dict[str, Any]) -> str:
     """Return where the whole log is."""
-    return f"Log: {wanted['LogGroup']} {stream(task, wanted)}"
+    return f"RedactedLog: {properties['LogGroup']} {log_stream(task, properties)}"
 
 
-def answer(request: dict[str, Any], reason: str) -> None:
-    """Tell CloudFormation: success without a reason, failure with one."""
-    own = f"{request['StackId']}/{request['LogicalResourceId']}"
+def respond(request: dict[str, Any], reason: str) -> None:
+    """Respond to CloudFormation: success without a reason, failure with one."""
+    resource = f"{request['StackId']}/{request['LogicalResourceId']}"
     body = {
         "Status": "FAILED" if reason else "SUCCESS",
         "Reason": reason.encode()[:REASON_BYTES].decode(errors="ignore"),
-        # It stays the same for ever: another one would be a replacement.
+        # It never changes: another one would be a replacement.
         "PhysicalResourceId": request.get("PhysicalResourceId")
-        or f"setup-{hashlib.sha256(own.encode()).hexdigest()[:16]}",
+        or f"migration-{hashlib.sha256(resource.encode()).hexdigest()[:16]}",
         **{n: request[n] for n in ("StackId", "RequestId", "LogicalResourceId")},
         "Data": {"Version": request.get("ResourceProperties", {}).get("Version", "")},
     }
-    say(f"answers {body['Status']} {body['Reason']}")
-    for pause in ANSWER_PAUSES:
+    say(f"Response: {body['Status']} {body['Reason']}")
+    for pause in RESPONSE_PAUSES:
         try:
             status = put(request["ResponseURL"], json.dumps(body).encode())
         except (OSError, HTTPException) as error:
@@ -303,25 +322,28 @@ def answer(request: dict[str, Any], reason: str) -> None:
             if status < 300:  # noqa: PLR2004 - 2xx is success
                 return
             problem = f"HTTP {status}"
-        say(f"CloudFormation did not take the answer: {problem}")
+        say(f"CloudFormation did not accept the response: {problem}")
         time.sleep(pause)
     # Lambda delivers the event again; the task is then found, not started.
-    raise GateError("CloudFormation did not take the answer")
+    raise MigrationFailedError("CloudFormation did not accept the response")
 
 
 def put(url: str, body: bytes) -> int:
     """Send ``body`` to the pre-signed ``url``, which itself is a secret."""
-    at = urlsplit(url)
-    kind = HTTPSConnection if at.scheme == "https" else HTTPConnection
-    link = kind(at.netloc, timeout=10)
+    address = urlsplit(url)
+    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = kind(address.netloc, timeout=10)
     try:
         # The signature covers an empty content type.
-        link.request(
-            "PUT", f"{at.path}?{at.query}", body=body, headers={"Content-Type": ""}
+        connection.request(
+            "PUT",
+            f"{address.path}?{address.query}",
+            body=body,
+            headers={"Content-Type": ""},
         )
-        return link.getresponse().status
+        return connection.getresponse().status
     finally:
-        link.close()
+        connection.close()
 
 
 def say(text: str) -> None:

@@ -1,7 +1,6 @@
-"""The database role of the autoscaler: it may read a few tables, and nothing else.
+"""Create the database role of the autoscaler: it may read a few tables, nothing else.
 
-The autoscaler runs beside the scheduler, and what it may read holds no secret: no
-connection, no variable, no password of a user.
+The tables hold no secret: no connection, no variable, no password of a user.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING
 from fargate_runtime.migration.databases import (
     LOCK,
     DatabaseError,
-    Login,
-    ask,
     connect,
+    first_value,
     provide_role,
     run,
 )
@@ -22,27 +20,32 @@ from fargate_runtime.migration.databases import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fargate_runtime.env import DatabaseLogin
+
 TABLES = (
     *("dag", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
     "task_instance",
 )
-"""What ``autoscaler.queries`` reads; a test compares the two."""
+"""The tables that ``autoscaler.queries`` reads; a test compares the two."""
 
 LIMITS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
 }
-"""What holds for every session of the role, unless it asks for less."""
+"""Defaults of every session of the role."""
 
 
 def admit(
-    master: Login, airflow: Login, reader: Login, say: Callable[[str], None]
+    master: DatabaseLogin,
+    airflow: DatabaseLogin,
+    reader: DatabaseLogin,
+    say: Callable[[str], None],
 ) -> None:
-    """Make the role, or bring it up to date; Airflow's tables exist already.
+    """Create the role, or update it; Airflow's tables exist already.
 
-    Safe to repeat: the password follows its secret, and what is read no more is taken
-    away. Raises DatabaseError.
+    Safe to repeat: the password follows its secret, and rights no longer needed are
+    revoked. Raises DatabaseError.
     """
     if reader.user in (master.user, airflow.user):
         raise DatabaseError(
@@ -55,42 +58,32 @@ def admit(
     try:
         connection = connect(master)
         try:
-            ask(connection, "SELECT pg_advisory_lock(%s) IS NULL", LOCK)
+            first_value(connection, "SELECT pg_advisory_lock(%s) IS NULL", LOCK)
             provide_role(connection, reader)
             for name, value in LIMITS.items():
-                limit = names.Identifier(name)
-                run(
-                    connection,
-                    "ALTER ROLE {} SET {} = %s",
-                    role,
-                    limit,
-                    values=(value,),
-                )
+                default = (role, names.Identifier(name))
+                run(connection, "ALTER ROLE {} SET {} = %s", *default, values=(value,))
             _grant(airflow, reader)
         finally:
             connection.close()
         connect(reader).close()
     except psycopg2.Error as reason:
         raise DatabaseError(" ".join(str(reason).split())) from reason
-    say(f"ready: {reader}, to read")
+    say(f"Ready: {reader}, read-only")
 
 
-def _grant(airflow: Login, reader: Login) -> None:
-    """Let the role read what it should, as the owner of the tables."""
+def _grant(airflow: DatabaseLogin, reader: DatabaseLogin) -> None:
+    """Let the role read its tables and no others, as their owner."""
     names = import_module("psycopg2.sql")
     role = names.Identifier(reader.user)
     owner = connect(airflow)
     try:
-        run(
-            owner,
-            "GRANT CONNECT ON DATABASE {} TO {}",
-            names.Identifier(airflow.name),
-            role,
-        )
+        database = names.Identifier(airflow.name)
+        run(owner, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
         run(owner, "GRANT USAGE ON SCHEMA public TO {}", role)
         tables = [names.Identifier("public", table) for table in TABLES]
         places = ", ".join("{}" for _ in tables)
-        # One text is one transaction: a autoscaler that runs never meets the gap.
+        # One text is one transaction: a running autoscaler never sees the gap.
         run(
             owner,
             "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}; "

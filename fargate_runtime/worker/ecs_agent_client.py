@@ -1,8 +1,7 @@
-"""What a task asks the ECS agent beside it: its protection, and who it is.
+"""Client of the ECS agent: task scale-in protection and task metadata version 4.
 
 Both are plain HTTP on a link-local address that only the task reaches. The addresses
-come from ``ECS_AGENT_URI`` and ``ECS_CONTAINER_METADATA_URI_V4``, which Fargate sets;
-AWS documents them as "task scale-in protection endpoint" and "task metadata version 4".
+come from ``ECS_AGENT_URI`` and ``ECS_CONTAINER_METADATA_URI_V4``, which Fargate sets.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_SECONDS = 14
-"""For one answer. A bounded call that is tried again beats one that hangs."""
+TIMEOUT_SECONDS = 14
+"""For one response. A bounded call that is retried beats one that hangs."""
 
-LONGEST_ANSWER = 65536
-"""Bytes; both answers are some hundreds."""
-
-
-class AgentError(Exception):
-    """The agent gave no answer of use; whether it did what was asked is unknown."""
+MAX_RESPONSE_BYTES = 65536
+"""Both responses have some hundreds."""
 
 
-class RefusedError(Exception):
-    """ECS refused and changed nothing; ``reason`` is its word for it."""
+class EcsAgentError(Exception):
+    """No usable response; whether the agent executed the request is unknown."""
+
+
+class ProtectionDeniedError(Exception):
+    """ECS refused and changed nothing; ``reason`` is its code."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -35,8 +34,8 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """Who the task is. ``created`` is a Unix time."""
+class TaskIdentity:
+    """Identity of the own task. ``created`` is a Unix time."""
 
     task: str
     """The ID of the task, the last part of its ARN."""
@@ -45,75 +44,81 @@ class Identity:
     """Its task definition, as ``family:revision``."""
 
     created: float | None
-    """The earliest time in the metadata: they do not hold the creation itself."""
+    """The earliest time in the metadata, which lack the creation itself."""
 
 
 def protect(agent_uri: str, *, minutes: int) -> None:
-    """Have the task protected from scale-in for ``minutes`` (1..2880) from now.
+    """Protect the task from scale-in for ``minutes`` (1..2880) from now.
 
-    Raises RefusedError, and AgentError after 14 s at the latest.
+    Raises ProtectionDeniedError, and EcsAgentError after 14 s at the latest.
     """
-    _ask_for(agent_uri, {"ProtectionEnabled": True, "ExpiresInMinutes": minutes})
+    _request_protection(
+        agent_uri, {"ProtectionEnabled": True, "ExpiresInMinutes": minutes}
+    )
 
 
 def unprotect(agent_uri: str) -> None:
-    """Let the protection go. Raises as ``protect`` does."""
-    _ask_for(agent_uri, {"ProtectionEnabled": False})
+    """Remove the protection. Raises as ``protect`` does."""
+    _request_protection(agent_uri, {"ProtectionEnabled": False})
 
 
-def identity(metadata_uri: str) -> Identity:
-    """Return who this task is. Raises AgentError."""
-    answer = _exchange("GET", f"{metadata_uri}/task", None)
+def task_identity(metadata_uri: str) -> TaskIdentity:
+    """Return the identity of this task. Raises EcsAgentError."""
+    metadata = _exchange("GET", f"{metadata_uri}/task", None)
     try:
         times = [
-            answer.get("PullStartedAt"),
-            *(one.get("CreatedAt") for one in answer.get("Containers", ())),
+            metadata.get("PullStartedAt"),
+            *(each.get("CreatedAt") for each in metadata.get("Containers", ())),
         ]
-        return Identity(
-            task=answer["TaskARN"].rpartition("/")[2],
-            revision=f"{answer['Family']}:{answer['Revision']}",
+        return TaskIdentity(
+            task=metadata["TaskARN"].rpartition("/")[2],
+            revision=f"{metadata['Family']}:{metadata['Revision']}",
             created=min(map(_epoch, filter(None, times)), default=None),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AgentError(f"the task's metadata cannot be read: {error!r}") from error
+        raise EcsAgentError(f"invalid task metadata: {error!r}") from error
 
 
-def _ask_for(agent_uri: str, wanted: dict[str, Any]) -> None:
-    answer = _exchange("PUT", f"{agent_uri}/task-protection/v1/state", wanted)
-    failure, error = answer.get("failure"), answer.get("error")
+def _request_protection(agent_uri: str, body: dict[str, Any]) -> None:
+    response = _exchange("PUT", f"{agent_uri}/task-protection/v1/state", body)
+    failure, error = response.get("failure"), response.get("error")
     if isinstance(failure, dict):
-        raise RefusedError(str(failure.get("Reason")), str(failure.get("Detail") or ""))
+        raise ProtectionDeniedError(
+            str(failure.get("Reason")), str(failure.get("Detail") or "")
+        )
     if isinstance(error, dict):
-        raise AgentError(f"{error.get('Code')}: {error.get('Message')}")
-    given = answer.get("protection")
-    is_on = given.get("ProtectionEnabled") if isinstance(given, dict) else None
-    if is_on is not wanted["ProtectionEnabled"]:
-        raise AgentError(f"the agent answers {answer!r}")
+        raise EcsAgentError(f"{error.get('Code')}: {error.get('Message')}")
+    protection = response.get("protection")
+    is_on = (
+        protection.get("ProtectionEnabled") if isinstance(protection, dict) else None
+    )
+    if is_on is not body["ProtectionEnabled"]:
+        raise EcsAgentError(f"unexpected response {response!r}")
 
 
 def _exchange(method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    parts = urlsplit(url)
-    end = time.monotonic() + PATIENCE_SECONDS
+    address = urlsplit(url)
+    end = time.monotonic() + TIMEOUT_SECONDS
     try:
-        # http.client knows no proxies, and this address is behind none.
-        connection = HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
+        # http.client uses no proxies, and this address is behind none.
+        connection = HTTPConnection(address.netloc, timeout=TIMEOUT_SECONDS)
         try:
             connection.connect()
             connection.sock.settimeout(max(end - time.monotonic(), 0.1))
             connection.request(
                 method,
-                parts.path,
+                address.path,
                 body=None if body is None else json.dumps(body),
                 headers={"Content-Type": "application/json"},
             )
-            answer = json.loads(connection.getresponse().read(LONGEST_ANSWER))
+            response = json.loads(connection.getresponse().read(MAX_RESPONSE_BYTES))
         finally:
             connection.close()
     except (HTTPException, OSError, ValueError) as error:
-        raise AgentError(f"{type(error).__name__}: {error}") from error
-    if not isinstance(answer, dict):
-        raise AgentError(f"the agent answers {answer!r}")
-    return answer
+        raise EcsAgentError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(response, dict):
+        raise EcsAgentError(f"unexpected response {response!r}")
+    return response
 
 
 def _epoch(text: str) -> float:

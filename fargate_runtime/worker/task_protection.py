@@ -1,8 +1,8 @@
-"""What keeps a worker protected: a thread of the worker's main process.
+"""Thread that requests and renews the ECS task protection of a worker.
 
-A thread, because Celery's own loop stands still while the broker is away and while a
-stopping worker waits for its tasks, and a protection runs out meanwhile. What the
-worker does with it is in ``worker_life``.
+A thread, because Celery's own loop stands still while the broker is unavailable and
+while a stopping worker waits for its tasks, and the protection would expire meanwhile.
+``protection_state`` holds the rules.
 """
 
 from __future__ import annotations
@@ -15,77 +15,83 @@ from dataclasses import dataclass
 from logging import Logger
 from random import SystemRandom
 
-from fargate_runtime.env import PartError, part
-from fargate_runtime.health import own_address
-from fargate_runtime.scaling_protocol import Report
-from fargate_runtime.worker import ecs_agent_client
-from fargate_runtime.worker.ecs_agent_client import AgentError, Identity, RefusedError
-from fargate_runtime.worker.protection_state import (
-    LONGEST_MINUTES,
-    MARGIN_MINUTES,
-    SHORTEST_MINUTES,
-    Life,
+from fargate_runtime.contract import (
+    LONGEST_PROTECTION_MINUTES,
+    PROTECTION_MARGIN_MINUTES,
+    SHORTEST_PROTECTION_MINUTES,
+    Env,
 )
+from fargate_runtime.env import EnvError, required
+from fargate_runtime.health import own_address
+from fargate_runtime.scaling_protocol import WorkerReport
+from fargate_runtime.worker import ecs_agent_client
+from fargate_runtime.worker.ecs_agent_client import (
+    EcsAgentError,
+    ProtectionDeniedError,
+    TaskIdentity,
+)
+from fargate_runtime.worker.protection_state import ProtectionState
 
 AGENT_URI = "ECS_AGENT_URI"
 METADATA_URI = "ECS_CONTAINER_METADATA_URI_V4"
 
-NOWHERE = "local:0"
+LOCAL_REVISION = "local:0"
 """The revision of a worker that ECS does not run."""
 
-MISTAKE_SECONDS = 5
-"""The pause after what should not happen."""
+ERROR_RETRY_SECONDS = 5
+"""The pause after an unexpected error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """What the environment tells a worker."""
+class ProtectionSettings:
+    """Settings of a worker's protection."""
 
     pool: str
     minutes: int | None
-    """For how long to ask for protection; None where ECS does not run it."""
+    """Duration of the protection; None where ECS does not run the worker."""
     agent_uri: str = ""
     metadata_uri: str = ""
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Surroundings:
-        """Read them. Raises PartError, which names the variable."""
-        pool = part(environ, "WORKER_POOL")
+    def from_environ(cls, environ: Mapping[str, str]) -> ProtectionSettings:
+        """Read the environment. Raises EnvError, which names the variable."""
+        pool = required(environ, Env.WORKER_POOL)
         if not environ.get(AGENT_URI):
             return cls(pool=pool, minutes=None)
-        text = part(environ, "LONGEST_TASK_MINUTES")
-        if not (text.isdecimal() and SHORTEST_MINUTES <= int(text) <= LONGEST_MINUTES):
-            raise PartError(
-                f"LONGEST_TASK_MINUTES is {text!r}, not a number from "
-                f"{SHORTEST_MINUTES} to {LONGEST_MINUTES}"
+        shortest, longest = SHORTEST_PROTECTION_MINUTES, LONGEST_PROTECTION_MINUTES
+        text = required(environ, Env.LONGEST_TASK_MINUTES)
+        if not (text.isdecimal() and shortest <= int(text) <= longest):
+            raise EnvError(
+                f"{Env.LONGEST_TASK_MINUTES} is {text!r}, not a number from "
+                f"{shortest} to {longest}"
             )
         return cls(
             pool=pool,
-            minutes=min(int(text) + MARGIN_MINUTES, LONGEST_MINUTES),
-            agent_uri=part(environ, AGENT_URI),
-            metadata_uri=part(environ, METADATA_URI),
+            minutes=min(int(text) + PROTECTION_MARGIN_MINUTES, longest),
+            agent_uri=required(environ, AGENT_URI),
+            metadata_uri=required(environ, METADATA_URI),
         )
 
 
 def now() -> float:
-    """Return seconds that no setting of the clock moves, sleep included."""
+    """Return seconds of a clock that cannot be set and includes sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Guard:
-    """Keeps one worker protected, and answers for it. Any thread may call it."""
+class ProtectionThread:
+    """Keeps one worker protected and reports on it. Thread-safe."""
 
-    def __init__(self, surroundings: Surroundings, log: Logger) -> None:
-        self._given = surroundings
+    def __init__(self, settings: ProtectionSettings, log: Logger) -> None:
+        self._settings = settings
         self._log = log
-        self._life = Life(surroundings.minutes, log, SystemRandom().random)
-        self._identity: Identity | None = None
+        self._state = ProtectionState(settings.minutes, log, SystemRandom().random)
+        self._identity: TaskIdentity | None = None
         self._address = ""
         self._since = time.time()
         self._wake = threading.Event()
         self._lock = threading.RLock()
         # A pool process is a fork of this one. It must not inherit a lock, of the
-        # log for instance, that the thread holds at that moment: nobody would ever
+        # log for instance, that the thread holds at that moment: no thread would ever
         # release it there. So a fork waits until the thread holds none.
         os.register_at_fork(
             before=self._lock.acquire,
@@ -95,46 +101,45 @@ class Guard:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        if self._life.minutes is None:
-            self._log.info("No %s: nothing protects, nothing has to", AGENT_URI)
+        if self._state.minutes is None:
+            self._log.info("%s is not set: running without protection.", AGENT_URI)
         threading.Thread(target=self._run, name="protection", daemon=True).start()
 
     def may_consume(self) -> bool:
-        """Return whether the worker may take tasks."""
+        """Return whether the worker may accept tasks."""
         with self._lock:
-            return bool(self._address) and self._life.may_consume(now())
+            return bool(self._address) and self._state.may_consume(now())
 
     def observe(self, running: int) -> None:
-        """Hear how many tasks are there; every second."""
+        """Record the number of unfinished tasks; call every second."""
         with self._lock:
-            self._life.observe(now(), running)
-            if self._life.due(now()) is not None:
+            self._state.observe(now(), running)
+            if self._state.due(now()) is not None:
                 self._wake.set()
 
     def drain(self) -> None:
-        """Take no more tasks, and let go when idle."""
+        """Accept no more tasks, and release the protection when idle."""
         with self._lock:
-            self._life.drain()
+            self._state.drain()
 
     def revive(self) -> None:
-        """Take tasks again. Raises worker_life.Gone."""
+        """Accept tasks again. Raises AlreadyReleased."""
         with self._lock:
-            self._life.revive()
+            self._state.revive()
 
-    def report(self) -> Report | None:
-        """Return what the autoscaler asks for, or None while it is not known."""
+    def report(self) -> WorkerReport | None:
+        """Return the worker's report, or None while its identity is unknown."""
         with self._lock:
             if not self._identity:
                 return None
-            # Whoever does not know its own address takes no tasks either.
-            phase = self._life.phase(now())
-            return Report(
-                pool=self._given.pool,
+            state = self._state.worker_state(now())
+            return WorkerReport(
+                pool=self._settings.pool,
                 task=self._identity.task,
                 revision=self._identity.revision,
                 host=self._address,
-                state=phase,
-                running=self._life.running,
+                state=state,
+                running=self._state.running,
                 since=self._since,
                 created=self._identity.created,
             )
@@ -142,52 +147,58 @@ class Guard:
     def _run(self) -> None:
         while True:
             try:
-                rest = self._step() if self._identity else self._introduce()
+                rest = self._step() if self._identity else self._identify()
             except Exception:  # noqa: BLE001 - this thread must never end
                 with self._lock:
-                    self._log.exception("The protection: a mistake of ours; asks on")
-                rest = MISTAKE_SECONDS
+                    self._log.exception(
+                        "Unexpected error in task protection; retrying."
+                    )
+                rest = ERROR_RETRY_SECONDS
             self._wake.wait(rest)
             self._wake.clear()
 
-    def _introduce(self) -> float:
-        """Learn who the worker is; nothing else before. Return when to go on."""
+    def _identify(self) -> float:
+        """Learn the worker's identity first. Return the pause until the next step."""
         try:
             address = own_address()
-            found = (
-                ecs_agent_client.identity(self._given.metadata_uri)
-                if self._given.metadata_uri
-                else Identity(task=address, revision=NOWHERE, created=None)
+            identity = (
+                ecs_agent_client.task_identity(self._settings.metadata_uri)
+                if self._settings.metadata_uri
+                else TaskIdentity(task=address, revision=LOCAL_REVISION, created=None)
             )
-        except (AgentError, OSError) as error:
+        except (EcsAgentError, OSError) as error:
             with self._lock:
-                self._log.warning("Takes no tasks: who it is, is unknown: %s", error)
-            return MISTAKE_SECONDS
+                self._log.warning(
+                    "Not accepting tasks: task identity unknown (%s); retrying.", error
+                )
+            return ERROR_RETRY_SECONDS
         with self._lock:
-            self._identity, self._address = found, address
+            self._identity, self._address = identity, address
         return 0
 
     def _step(self) -> float:
         with self._lock:
-            asked_at = now()
-            is_on = self._life.due(asked_at)
+            requested_at = now()
+            is_on = self._state.due(requested_at)
             if is_on is None:
-                return self._life.pause(asked_at)
+                return self._state.pause(requested_at)
         try:
             if is_on:
                 ecs_agent_client.protect(
-                    self._given.agent_uri, minutes=self._given.minutes or 0
+                    self._settings.agent_uri, minutes=self._settings.minutes or 0
                 )
             else:
-                ecs_agent_client.unprotect(self._given.agent_uri)
-        except RefusedError as error:
+                ecs_agent_client.unprotect(self._settings.agent_uri)
+        except ProtectionDeniedError as error:
             with self._lock:
-                self._life.refused(now(), is_on=is_on, why=str(error))
-        except AgentError as error:
+                self._state.refused(now(), is_on=is_on, reason=str(error))
+        except EcsAgentError as error:
             with self._lock:
-                self._life.failed(now(), asked_at=asked_at, is_on=is_on, why=str(error))
+                self._state.failed(
+                    now(), requested_at=requested_at, is_on=is_on, reason=str(error)
+                )
         else:
             with self._lock:
-                self._life.granted(now(), asked_at=asked_at, is_on=is_on)
+                self._state.granted(now(), requested_at=requested_at, is_on=is_on)
         with self._lock:
-            return self._life.pause(now())
+            return self._state.pause(now())

@@ -71,7 +71,7 @@ def test_python_imports_the_package_from_the_archive(
     assert said.stdout == "hello\n"
 
 
-def test_everybody_may_read_what_is_packed(package: Path, tmp_path: Path) -> None:
+def test_packed_files_are_readable_by_all_users(package: Path, tmp_path: Path) -> None:
     # Airflow's container runs as a user of its own: files of mode 0 would be unreadable
     # to it once somebody unpacks the archive.
     archive = tmp_path / "runtime.zip"

@@ -123,9 +123,9 @@ def start(
     )
 
 
-def test_the_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -> None:
-    shown = "import fargate_runtime.keys, sys; print(fargate_runtime.keys.__file__, sys.argv[1])"
-    seen = start(aws, tmp_path, sys.executable, "-c", shown, "a b")
+def test_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -> None:
+    program = "import fargate_runtime.keys as k, sys; print(k.__file__, sys.argv[1])"
+    seen = start(aws, tmp_path, sys.executable, "-c", program, "a b")
     assert seen.stderr == ""
     assert seen.stdout.split(" ", 1) == [
         str(tmp_path / "runtime.zip/fargate_runtime/keys.py"),
@@ -134,20 +134,18 @@ def test_the_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -
     assert sorted(file.name for file in tmp_path.iterdir()) == ["ca.pem", "runtime.zip"]
 
 
-def test_the_request_is_signed_as_the_sdk_would_sign_it(
-    aws: Aws, tmp_path: Path
-) -> None:
+def test_request_is_signed_as_the_sdk_would_sign_it(aws: Aws, tmp_path: Path) -> None:
     # Characters that S3 wants encoded exactly once are in the key.
     start(aws, tmp_path, "true")
     assert aws.paths == ["/bucket.with.dots/some%20prefix/runtime~1%2Ba.zip"]
     assert aws.signatures == [True]
 
 
-def test_the_exit_status_is_the_commands_own(aws: Aws, tmp_path: Path) -> None:
+def test_exit_status_is_the_commands_own(aws: Aws, tmp_path: Path) -> None:
     assert start(aws, tmp_path, sys.executable, "-c", "exit(7)").returncode == 7
 
 
-def test_a_changed_archive_is_never_imported(aws: Aws, tmp_path: Path) -> None:
+def test_changed_archives_are_never_imported(aws: Aws, tmp_path: Path) -> None:
     honest = sha256(aws.content).hexdigest()
     aws.content = b"not the archive"
     seen = start(aws, tmp_path, "true", RUNTIME_SHA256=honest)
@@ -160,7 +158,7 @@ def test_a_changed_archive_is_never_imported(aws: Aws, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(403, "403: Forbidden"), (404, "404: Not Found")]
 )
-def test_a_refused_archive_is_one_clear_line(
+def test_refused_archives_are_one_line(
     aws: Aws, tmp_path: Path, status: int, words: str
 ) -> None:
     aws.statuses = [status]
@@ -171,7 +169,7 @@ def test_a_refused_archive_is_one_clear_line(
     assert seen.stderr.count("\n") == 1
 
 
-def test_a_passing_fault_is_tried_again(aws: Aws, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(aws: Aws, tmp_path: Path) -> None:
     # A role made a moment ago is not known everywhere in S3 yet.
     aws.statuses = [503, 403]
     seen = start(aws, tmp_path, "true", pauses="(0.01, 0.01, 0)")
@@ -187,7 +185,7 @@ def test_a_passing_fault_is_tried_again(aws: Aws, tmp_path: Path) -> None:
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "CREDENTIALS_RELATIVE_URI"),
     ],
 )
-def test_a_missing_variable_is_named(
+def test_missing_variable_is_named(
     aws: Aws, tmp_path: Path, missing: str, words: str
 ) -> None:
     seen = start(aws, tmp_path, "true", **{missing: ""})
@@ -196,7 +194,7 @@ def test_a_missing_variable_is_named(
     assert "Traceback" not in seen.stderr
 
 
-def test_a_place_that_cannot_be_written_is_named(aws: Aws, tmp_path: Path) -> None:
+def test_unwritable_paths_are_named(aws: Aws, tmp_path: Path) -> None:
     place = str(tmp_path / "nowhere" / "runtime.zip")
     seen = start(aws, tmp_path, "true", RUNTIME_PATH=place)
     assert seen.returncode == 1
@@ -212,7 +210,7 @@ def test_no_message_holds_a_credential(aws: Aws, tmp_path: Path) -> None:
         assert secret not in seen.stderr + seen.stdout
 
 
-def test_the_text_fits_a_task_definition() -> None:
+def test_bootstrap_fits_a_task_definition() -> None:
     # Every container of every template carries it, so it stays short; and Fn::Sub
     # would read a dollar and a brace as its own.
     assert len(TEXT) < 2500

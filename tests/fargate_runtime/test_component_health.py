@@ -88,7 +88,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> Celery:
         (health.OLDEST_HEARTBEAT_SECONDS + 1, "is 61 s old"),
     ],
 )
-def test_a_job_is_healthy_while_its_heartbeat_is_fresh(
+def test_job_is_healthy_while_its_heartbeat_is_fresh(
     database: Server,
     capsys: pytest.CaptureFixture[str],
     component: str,
@@ -105,7 +105,7 @@ def test_a_job_is_healthy_while_its_heartbeat_is_fresh(
     assert database.connections == 0
 
 
-def test_a_job_without_its_database_is_of_no_use(
+def test_jobs_are_unhealthy_without_their_database(
     database: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database.refusals = ["connection\nrefused"]
@@ -113,7 +113,7 @@ def test_a_job_without_its_database_is_of_no_use(
     assert "the database does not answer: connection refused" in capsys.readouterr().err
 
 
-def test_a_worker_is_healthy_while_it_answers(celery: Celery) -> None:
+def test_worker_is_healthy_while_it_answers(celery: Celery) -> None:
     assert health.main(["worker"]) == 0
     assert celery.given["broker"] == "rediss://celery:b%2Fw@cache.example:6379/0"
     # A bare rediss:// URL would not check the certificate.
@@ -128,7 +128,7 @@ def test_another_worker_does_not_answer_for_this_one(
     assert "does not answer over the broker" in capsys.readouterr().err
 
 
-def test_a_worker_that_lost_its_broker_is_of_no_use(
+def test_workers_are_unhealthy_without_their_broker(
     celery: Celery, capsys: pytest.CaptureFixture[str]
 ) -> None:
     celery.broken = True
@@ -136,7 +136,7 @@ def test_a_worker_that_lost_its_broker_is_of_no_use(
     assert "the broker does not answer" in capsys.readouterr().err
 
 
-def test_an_own_authority_signs_the_brokers_certificate(
+def test_custom_authority_verifies_the_broker(
     celery: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CELERY__SSL_CACERT", "/own.pem")
@@ -144,12 +144,12 @@ def test_an_own_authority_signs_the_brokers_certificate(
     assert celery.given["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
 
 
-def test_an_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert health.main(["webserver"]) == 2
     assert "scheduler, dag-processor, triggerer" in capsys.readouterr().err
 
 
-def test_a_missing_secret_is_named(
+def test_missing_secret_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, celery: Celery
 ) -> None:
     monkeypatch.delenv("BROKER_PASSWORD")

@@ -76,18 +76,18 @@ def test_parsing_gives_back_every_part(
     assert not set(made) & set(string.whitespace + "$\"'\\")
 
 
-def test_schemes_are_those_that_airflow_and_celery_know() -> None:
+def test_url_schemes_are_those_of_airflow_and_celery() -> None:
     assert metadata(PARTS).startswith("postgresql+psycopg2://someone:plain@writer.")
     assert results(PARTS).startswith("db+postgresql+psycopg2://someone:plain@writer.")
     assert broker(PARTS).startswith("rediss://someone:plain@writer.")
 
 
-def test_the_metadata_url_has_no_query_for_asyncpg_to_refuse() -> None:
+def test_metadata_url_has_no_query_for_asyncpg_to_refuse() -> None:
     # ?sslmode= reached asyncpg: half of the web pages answered 500.
     assert "?" not in metadata(PARTS)
 
 
-def test_the_output_has_no_newline_and_every_character(tmp_path: Path) -> None:
+def test_output_has_no_newline_and_every_character(tmp_path: Path) -> None:
     # A newline became part of the name: database "airflow\n" does not exist.
     seen = run(
         "python -m fargate_runtime.connections metadata",
@@ -112,7 +112,7 @@ def test_the_output_has_no_newline_and_every_character(tmp_path: Path) -> None:
         ({"BROKER_PORT": "٣"}, "BROKER_PORT is not a port"),
     ],
 )
-def test_a_wrong_part_is_one_line_without_the_secret(
+def test_invalid_variables_are_one_line_without_the_secret(
     change: dict[str, str | None], words: str, tmp_path: Path
 ) -> None:
     environ = {
@@ -128,13 +128,13 @@ def test_a_wrong_part_is_one_line_without_the_secret(
     assert b"hush" not in seen.stderr
 
 
-def test_an_unknown_store_is_refused(tmp_path: Path) -> None:
+def test_unknown_store_is_refused(tmp_path: Path) -> None:
     seen = run("python -m fargate_runtime.connections other", PARTS, tmp_path)
     assert seen.returncode == 2
     assert b"metadata, results, broker" in seen.stderr
 
 
-def test_a_silent_failover_is_noticed_within_a_minute() -> None:
+def test_silent_failover_is_noticed_within_a_minute() -> None:
     idle = CONNECT_ARGS["keepalives_idle"]
     probes = CONNECT_ARGS["keepalives_interval"] * CONNECT_ARGS["keepalives_count"]
     assert CONNECT_ARGS["keepalives"] == 1

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fargate_runtime.env import PartError
+from fargate_runtime.env import EnvError
 from fargate_runtime.keys import fernet
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def test_any_generated_secret_becomes_a_real_key(secret: str) -> None:
 
 
 @given(SECRETS, SECRETS)
-def test_while_rotating_the_new_key_writes_and_both_read(new: str, old: str) -> None:
+def test_rotation_encrypts_with_the_new_key_and_reads_both(new: str, old: str) -> None:
     written = Fernet(fernet({"FERNET_SECRET": old})).encrypt(b"old")
     both = fernet({"FERNET_SECRET": new, "FERNET_SECRET_PREVIOUS": old})
     keys = MultiFernet([Fernet(key) for key in both.split(",")])
@@ -39,7 +39,7 @@ def test_while_rotating_the_new_key_writes_and_both_read(new: str, old: str) -> 
     assert Fernet(fernet({"FERNET_SECRET": new})).decrypt(rotated) == b"old"
 
 
-def test_the_derivation_never_changes() -> None:
+def test_derivation_never_changes() -> None:
     # Another derivation in a later version would lose every stored connection.
     # The value is openssl's: dgst -sha256 -binary | base64 | tr '+/' '-_'.
     expected = "-1Js1K0OyXjBqeePfAcocRE5l4Qk1hjrIovlniEYiXA="
@@ -57,15 +57,13 @@ def test_the_derivation_never_changes() -> None:
         ),
     ],
 )
-def test_a_secret_that_makes_no_key_is_named(
-    environ: dict[str, str], words: str
-) -> None:
-    with pytest.raises(PartError, match=words) as caught:
+def test_secret_that_makes_no_key_is_named(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(EnvError, match=words) as caught:
         fernet(environ)
     assert "short'" not in str(caught.value)
 
 
-def test_the_command_prints_the_key_alone() -> None:
+def test_command_prints_the_key_alone() -> None:
     secret = "0123456789" * 4
     seen = subprocess.run(
         [sys.executable, "-m", "fargate_runtime.keys", "fernet"],

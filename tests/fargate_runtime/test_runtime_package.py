@@ -56,7 +56,7 @@ def test_modules_of_every_container_import_without_site_packages(module: str) ->
     assert imports.returncode == 0, imports.stderr
 
 
-def test_the_custom_resource_imports_no_module_that_lambda_lacks() -> None:
+def test_custom_resource_imports_no_module_that_lambda_lacks() -> None:
     file = MODULES["fargate_runtime.migration.custom_resource"]
     own = {
         node.module
@@ -66,14 +66,14 @@ def test_the_custom_resource_imports_no_module_that_lambda_lacks() -> None:
     assert own <= {OWN, f"{OWN}.contract"}
 
 
-def test_the_contract_imports_nothing() -> None:
+def test_contract_imports_nothing() -> None:
     tree = ast.parse(MODULES["fargate_runtime.contract"].read_text())
     assert not [
         node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
     ]
 
 
-def test_a_dag_authors_package_named_runtime_imports_beside_ours(
+def test_dag_authors_package_named_runtime_imports_beside_ours(
     tmp_path: Path,
 ) -> None:
     # DAG bundles put their root on sys.path, where authors keep packages of any name.
@@ -90,7 +90,7 @@ def test_a_dag_authors_package_named_runtime_imports_beside_ours(
     assert output == "author\n"
 
 
-def test_the_archive_stays_small() -> None:
+def test_archive_stays_small() -> None:
     # Every start of every container fetches all of it.
     sizes = [
         file.stat().st_size

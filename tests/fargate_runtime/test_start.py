@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from fargate_runtime import connections, keys
-from fargate_runtime.env import PartError
+from fargate_runtime.env import EnvError
 from fargate_runtime.start import (
     LIMITS,
     SETTINGS,
-    keep_certificates,
     of_region,
     set_limits,
     set_settings,
+    write_certificates,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -24,36 +24,36 @@ ROOT = Path(__file__).parents[2]
 
 def test_certificates_of_the_region_lie_where_libpq_looks(tmp_path: Path) -> None:
     place = tmp_path / "rds-ca.pem"
-    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
+    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
     text = place.read_text()
     assert text.count("BEGIN CERTIFICATE") == 3
     assert text.count("Amazon RDS eu-west-1 Root CA") == 3
 
 
-def test_a_region_without_its_own_trusts_the_whole_bundle(tmp_path: Path) -> None:
+def test_region_without_its_own_trusts_the_whole_bundle(tmp_path: Path) -> None:
     place = tmp_path / "rds-ca.pem"
-    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "xx-new-9"})
+    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "xx-new-9"})
     assert place.read_text() == (ROOT / "fargate_runtime" / "rds-ca.pem").read_text()
 
 
-def test_an_operators_own_bundle_is_used_whole() -> None:
+def test_operators_own_bundle_is_used_whole() -> None:
     # AWS's own files carry no names beside the certificates.
     assert of_region("-----BEGIN CERTIFICATE-----\n", "eu-west-1").startswith("-----")
 
 
-def test_an_operators_own_certificates_stay(tmp_path: Path) -> None:
+def test_operators_own_certificates_stay(tmp_path: Path) -> None:
     place = tmp_path / "own.pem"
     place.write_text("mine")
-    keep_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
+    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
     assert place.read_text() == "mine"
 
 
 @pytest.mark.parametrize("value", [None, "", "system"])
-def test_without_a_place_nothing_is_written(
+def test_certificates_need_a_path(
     value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    keep_certificates({} if value is None else {"PGSSLROOTCERT": value})
+    write_certificates({} if value is None else {"PGSSLROOTCERT": value})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,10 +61,10 @@ def test_without_a_place_nothing_is_written(
     ("command", "words"),
     [
         (["no-such-command"], "cannot start no-such-command"),
-        ([], "no command was given"),
+        ([], "no command to start"),
     ],
 )
-def test_a_command_that_cannot_start_is_one_line(
+def test_command_that_cannot_start_is_one_line(
     command: list[str], words: str, tmp_path: Path
 ) -> None:
     text = "import sys; from fargate_runtime.start import start; start(sys.argv[1:])"
@@ -91,20 +91,20 @@ def test_airflow_may_run_what_all_workers_can(slots: str, limit: int) -> None:
     assert {environ[name] for name in LIMITS} == {str(limit)}
 
 
-def test_a_limit_that_somebody_set_stays() -> None:
+def test_explicit_limits_stay() -> None:
     environ = {"WORKER_SLOTS": "10*8", "AIRFLOW__CORE__PARALLELISM": "7"}
     set_limits(environ)
     assert environ["AIRFLOW__CORE__PARALLELISM"] == "7"
 
 
-def test_whoever_has_no_slots_gets_no_limits() -> None:
+def test_limits_need_worker_slots() -> None:
     environ: dict[str, str] = {}
     set_limits(environ)
     assert environ == {}
 
 
 @pytest.mark.parametrize("slots", ["10x8", "8*", "-1*8", "2.5*8", "8+", "__import__"])
-def test_slots_that_are_no_sum_end_the_start_in_one_line(slots: str) -> None:
+def test_invalid_worker_slots_end_the_start_in_one_line(slots: str) -> None:
     ended = subprocess.run(  # noqa: S603 - our own module
         [
             *(sys.executable, "-c"),
@@ -134,7 +134,7 @@ PARTS = {
 } | {"FERNET_SECRET": "$HOME~" * 10}
 
 
-def test_airflow_is_told_what_its_commands_would_print() -> None:
+def test_settings_equal_the_output_of_their_commands() -> None:
     # A scheduler started one of them 16 times until it ran.
     environ = {**PARTS, **{f"{name}_CMD": "a command" for name in SETTINGS}}
 
@@ -148,7 +148,7 @@ def test_airflow_is_told_what_its_commands_would_print() -> None:
     }
 
 
-def test_airflow_would_expand_nothing_of_it() -> None:
+def test_settings_hold_nothing_that_airflow_expands() -> None:
     environ = {**PARTS, **{f"{name}_CMD": "a command" for name in SETTINGS}}
 
     set_settings(environ)
@@ -158,7 +158,7 @@ def test_airflow_would_expand_nothing_of_it() -> None:
         assert not environ[name].startswith("~")
 
 
-def test_who_has_no_command_is_told_nothing() -> None:
+def test_settings_without_a_command_are_not_set() -> None:
     environ = dict(PARTS)
 
     set_settings(environ)
@@ -166,7 +166,7 @@ def test_who_has_no_command_is_told_nothing() -> None:
     assert environ == PARTS
 
 
-def test_a_setting_that_is_set_stays() -> None:
+def test_setting_that_is_set_stays() -> None:
     name = "AIRFLOW__CORE__FERNET_KEY"
     environ = {**PARTS, name: "own", f"{name}_CMD": "a command"}
 
@@ -175,6 +175,6 @@ def test_a_setting_that_is_set_stays() -> None:
     assert environ[name] == "own"
 
 
-def test_a_missing_part_is_named() -> None:
-    with pytest.raises(PartError, match="BROKER_USER is not set"):
+def test_missing_variables_are_named() -> None:
+    with pytest.raises(EnvError, match="BROKER_USER is not set"):
         set_settings({"AIRFLOW__CELERY__BROKER_URL_CMD": "a command"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compiler.wiring import Build
-from simulation.step_scaling import Order, read
+from simulation.step_scaling import StepScalingRule, read
 from templates import scaling
 
 
@@ -20,5 +20,5 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alarms(template: Path) -> tuple[Order, ...]:
+def alarms(template: Path) -> tuple[StepScalingRule, ...]:
     return read(template)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulation.history import COLUMNS, HistoryError, read
-from simulation.tasks import Shape
+from simulation.tasks import PoolShape
 
 MIDNIGHT = 1_770_000_000 // 86_400 * 86_400
 
@@ -25,8 +25,8 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_tasks_come_when_they_came_and_take_what_they_took(tmp_path: Path) -> None:
-    day = read(written(tmp_path, GOOD), {"big": Shape(concurrency=2)})
+def test_history_tasks_keep_their_times_and_durations(tmp_path: Path) -> None:
+    day = read(written(tmp_path, GOOD), {"big": PoolShape(concurrency=2)})
     seen = {
         (run.at, task.pool, task.duration)
         for run in day.runs
@@ -51,7 +51,7 @@ def test_only_the_first_tasks_of_scheduled_runs_were_announced(tmp_path: Path) -
     }
 
 
-def test_a_task_is_expected_to_take_its_mean(tmp_path: Path) -> None:
+def test_task_is_expected_to_take_its_mean(tmp_path: Path) -> None:
     day = read(written(tmp_path, GOOD))
     assert {t.estimate for t in day.tasks() if t.pool == "default"} == {40.0, 1.0}
 
@@ -75,7 +75,7 @@ def test_a_task_is_expected_to_take_its_mean(tmp_path: Path) -> None:
         (GOOD + f"a,b,c,q,manual,{MIDNIGHT + 200_000},1,2\n", "spans 2.3 days"),
     ],
 )
-def test_what_is_no_history_is_refused_with_the_reason(
+def test_invalid_histories_are_refused_with_the_reason(
     text: str, reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(HistoryError, match=reason):

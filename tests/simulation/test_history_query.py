@@ -101,7 +101,7 @@ def psql(libpq: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_query_gives_what_the_reader_reads(
+def test_query_exports_what_the_reader_accepts(
     database: dict[str, str], tmp_path: Path
 ) -> None:
     query = ROOT / "simulation" / "history.sql"
@@ -125,7 +125,7 @@ def test_the_query_gives_what_the_reader_reads(
     assert history.span(exported) == (MIDNIGHT, MIDNIGHT + 3660)
 
 
-def test_the_query_finds_the_runs_of_the_day_by_indexes(
+def test_query_finds_the_runs_of_the_day_by_indexes(
     database: dict[str, str], tmp_path: Path
 ) -> None:
     """The tables keep months; reading them whole would take the database's time."""

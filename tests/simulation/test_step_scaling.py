@@ -20,31 +20,29 @@ def changed(template: Path, folder: Path, **configuration: Any) -> Path:
     return path
 
 
-def test_the_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus(
+def test_compiled_template_grows_by_the_deficit_and_shrinks_by_the_surplus(
     template: Path,
 ) -> None:
-    by_metric = {order.metric: order for order in read(template)}
+    by_metric = {rule.metric: rule for rule in read(template)}
     assert set(by_metric) == {"WorkerDeficit", "WorkerSurplus"}
     for workers in (1, 2, 7, 20):
         for metric, sign in (("WorkerDeficit", 1), ("WorkerSurplus", -1)):
-            order = by_metric[metric]
-            distance = workers - order.alarm.threshold
-            assert order.policy.change(distance) == sign * workers
+            rule = by_metric[metric]
+            distance = workers - rule.alarm.threshold
+            assert rule.policy.change(distance) == sign * workers
 
 
-def test_what_the_template_says_counts_and_not_what_we_remember(
-    template: Path, tmp_path: Path
-) -> None:
-    orders = read(changed(template, tmp_path, Cooldown=77))
-    (deficit,) = (order for order in orders if order.metric == "WorkerDeficit")
+def test_policies_come_from_the_template(template: Path, tmp_path: Path) -> None:
+    rules = read(changed(template, tmp_path, Cooldown=77))
+    (deficit,) = (rule for rule in rules if rule.metric == "WorkerDeficit")
     assert deficit.policy.cooldown == 77
 
 
-def test_a_policy_of_another_kind_is_refused(template: Path, tmp_path: Path) -> None:
+def test_policy_of_another_kind_is_refused(template: Path, tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="ExactCapacity"):
         read(changed(template, tmp_path, AdjustmentType="ExactCapacity"))
 
 
-def test_a_missing_template_says_how_to_make_it(tmp_path: Path) -> None:
+def test_missing_template_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="make templates"):
         read(tmp_path / "scaling.template.json")

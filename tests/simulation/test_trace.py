@@ -38,7 +38,7 @@ def predicted(
     return seen
 
 
-def test_a_burst_wakes_the_pool_and_lets_it_sleep_again(
+def test_burst_scales_an_empty_pool_out_and_in(
     burst: Path, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = predicted(burst, template, capsys, "--concurrency", "4", "--maximum", "5")
@@ -68,7 +68,7 @@ def test_times_are_those_of_the_trace(
     assert pool["start_delays"]["max"] <= 9 + 10 + START + 15 + 30
 
 
-def test_a_shorter_start_shortens_the_delay_by_as_much(
+def test_shorter_start_shortens_the_delay_by_as_much(
     burst: Path, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow = predicted(burst, template, capsys, "--start-seconds", "60")
@@ -93,7 +93,7 @@ def test_without_json_it_is_a_table(
         (["--template", "none.json"], "make templates"),
     ],
 )
-def test_options_that_do_not_fit_are_one_sentence(
+def test_invalid_options_are_one_line(
     options: list[str],
     reason: str,
     burst: Path,
@@ -101,6 +101,6 @@ def test_options_that_do_not_fit_are_one_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([str(burst), "--template", str(template), *options]) == 1
-    told = capsys.readouterr().err
-    assert reason in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert reason in error
+    assert error.count("\n") == 1

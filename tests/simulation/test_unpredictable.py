@@ -7,48 +7,48 @@ from collections.abc import Sequence
 import pytest
 
 from simulation import scores
-from simulation.fleet import Image
-from simulation.model import World
+from simulation.model import Simulation
 from simulation.offline_optimum import plan
-from simulation.policy import Native
-from simulation.step_scaling import Order
-from simulation.tasks import Day, Run, Shape, Stage, Task
-from simulation.unpredictable import FREE_WORKERS, surprise, told
+from simulation.policy import ShippedPolicy
+from simulation.pool import Image
+from simulation.step_scaling import StepScalingRule
+from simulation.tasks import Day, PoolShape, Run, Stage, Task
+from simulation.unpredictable import FREE_WORKERS, sentence, unannounced_load
 from simulation.workloads import KINDS
 
 
 def burst(tasks: int, seconds: float, announced: float = 0.0) -> Day:
     stage = Stage([Task(seconds, seconds, 0.04, "default") for _ in range(tasks)])
-    return Day("burst", 0, [Run(3600.0, [stage], announced)], {"default": Shape()})
+    return Day("burst", 0, [Run(3600.0, [stage], announced)], {"default": PoolShape()})
 
 
-def test_a_burst_is_late_but_for_the_free_slots() -> None:
-    seen = surprise(burst(40, 600))
+def test_unannounced_burst_is_late_except_in_free_slots() -> None:
+    seen = unannounced_load(burst(40, 600))
     assert (seen.share, seen.batch) == (1.0, 40.0)
     assert seen.late == tuple((40 - 8 * free) / 40 for free in FREE_WORKERS)
 
 
-def test_short_tasks_take_turns() -> None:
+def test_short_tasks_share_a_slot() -> None:
     """At 0, 25 and 50 seconds on eight slots."""
-    assert surprise(burst(40, 25)).late[1] == (40 - 24) / 40
+    assert unannounced_load(burst(40, 25)).late[1] == (40 - 24) / 40
 
 
-def test_what_is_announced_is_nobodys_surprise() -> None:
-    seen = surprise(burst(40, 600, announced=1.0))
+def test_announced_tasks_are_not_unpredictable() -> None:
+    seen = unannounced_load(burst(40, 600, announced=1.0))
     assert seen.late == (0.0,) * len(FREE_WORKERS)
-    assert told([(seen, 1.0)]) == "All of it is announced."
+    assert sentence([(seen, 1.0)]) == "All of it is announced."
 
 
-def test_what_the_free_ones_cost_is_told() -> None:
+def test_cost_of_free_workers_is_reported() -> None:
     day = burst(40, 600)
-    sentence = told([(surprise(day), plan(day).seconds)])
-    assert "100% come unannounced, 40 at a time" in sentence
-    assert "at least 100%, 80%, 60%, 20% of all tasks are late" in sentence
+    text = sentence([(unannounced_load(day), plan(day).seconds)])
+    assert "100% come unannounced, 40 at a time" in text
+    assert "at least 100%, 80%, 60%, 20% of all tasks are late" in text
 
 
 @pytest.mark.slow
-def test_no_worker_starts_in_time_for_what_nobody_announced(
-    alarms: Sequence[Order],
+def test_no_worker_starts_in_time_for_unannounced_tasks(
+    alarms: Sequence[StepScalingRule],
 ) -> None:
     """The claim rests on a start of more than a minute: as soon as it takes less, the
     same day is on time.
@@ -58,14 +58,14 @@ def test_no_worker_starts_in_time_for_what_nobody_announced(
         (Image((1, 2), pull=5.0, boot=10.0, boot_least=5.0), 0),
     ):
         day = burst(40, 600)
-        world = World(day, Native(alarms), image=image).run()
-        assert scores.score(world, 1.0).late == pytest.approx(late)
+        simulation = Simulation(day, ShippedPolicy(alarms), image=image).run()
+        assert scores.score(simulation, 1.0).late == pytest.approx(late)
 
 
 @pytest.mark.slow
-def test_the_kinds_that_nobody_can_foresee_are_known() -> None:
+def test_unpredictable_kinds_of_days_are_known() -> None:
     """One free worker more would leave as many late: see docs/scaling.md."""
-    late = {kind: surprise(make(22)).late[1] for kind, make in KINDS.items()}
+    late = {kind: unannounced_load(make(22)).late[1] for kind, make in KINDS.items()}
     assert {kind for kind, share in late.items() if share > 0.2} == {
         "heavy-tail",
         "idle-with-spikes",

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from compiler.references import references
+from fargate_runtime import contract
 from fargate_runtime.migration import custom_resource
 from templates.airflow.components import COMPONENTS, MIGRATION
 from tests.templates.tasks import (
@@ -52,7 +53,7 @@ def test_the_function_reads_the_custom_resources_properties() -> None:
 
     request = dict.fromkeys(("StackId", "LogicalResourceId", "RequestId"), "x")
     clients = cast(
-        "custom_resource.Clients",
+        "custom_resource.AwsClients",
         SimpleNamespace(ecs=SimpleNamespace(run_task=run_task)),
     )
     task = custom_resource.start(request, properties, clients)
@@ -64,8 +65,8 @@ def test_the_function_reads_the_custom_resources_properties() -> None:
         "assignPublicIp": "DISABLED",
     }
     # As the awslogs driver names it: prefix, container, task.
-    assert custom_resource.stream(task, properties) == "migration/migration/f00"
-    assert properties["ServiceTimeout"] > custom_resource.LIMIT_SECONDS
+    assert custom_resource.log_stream(task, properties) == "migration/migration/f00"
+    assert properties["ServiceTimeout"] > contract.MIGRATION_LIMIT_SECONDS
 
 
 def test_the_function_has_exactly_the_permissions_of_its_calls() -> None:

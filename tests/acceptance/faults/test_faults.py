@@ -55,14 +55,14 @@ GATE = (
     "Stack airflow is UPDATE_ROLLBACK_COMPLETE.\n"
     "Root cause: Migration/Migration\n"
     "  Custom::Migration  UPDATE_FAILED\n"
-    "  set-up failed: the reason; exit code 1. Log: group stream\n"
+    "  migration job failed: the reason; exit code 1. Log: group stream\n"
 )
 
 
 def test_a_refused_update_is_proven_by_what_diagnose_says() -> None:
     launched = Launched("UPDATE_ROLLBACK_COMPLETE", GATE)
     seen = launches.refused(launched, "the reason")
-    assert seen.startswith("diagnose: set-up failed: the reason; exit code 1.")
+    assert seen.startswith("diagnose: migration job failed: the reason; exit code 1.")
 
 
 @pytest.mark.parametrize(

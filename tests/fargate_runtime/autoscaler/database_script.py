@@ -15,9 +15,14 @@ from typing import Any
 
 from benchmarks import metadata
 from fargate_runtime.autoscaler import queries
-from fargate_runtime.autoscaler.database import AwayError, Database
-from fargate_runtime.migration.databases import Login, connect, prepare, scaling_login
-from fargate_runtime.migration.job import login, master_login
+from fargate_runtime.autoscaler.database import Database, DatabaseUnavailableError
+from fargate_runtime.env import (
+    DatabaseLogin,
+    autoscaler_login,
+    database_login,
+    master_login,
+)
+from fargate_runtime.migration.databases import connect, prepare
 from fargate_runtime.migration.scaling_role import admit
 
 
@@ -28,7 +33,7 @@ def say(text: str) -> None:
 
 def set_up() -> None:
     """Do what the migration job does, without its checks and its administrator."""
-    airflow = login(os.environ, "METADATA")
+    airflow = database_login(os.environ, "METADATA")
     results = airflow._replace(name="celery_results", user="celery_results")
     prepare(master_login(os.environ), airflow, results, say)
     subprocess.run(
@@ -50,26 +55,26 @@ def let_in() -> None:
     """Make the role of the autoscaler."""
     admit(
         master_login(os.environ),
-        login(os.environ, "METADATA"),
-        scaling_login(os.environ),
+        database_login(os.environ, "METADATA"),
+        autoscaler_login(os.environ),
         say,
     )
 
 
 def sql(statement: str, values: list[Any]) -> Any:
     """Return the rows of a statement of the owner's."""
-    return _sql(login(os.environ, "METADATA"), statement, values)
+    return _sql(database_login(os.environ, "METADATA"), statement, values)
 
 
 def sql_as_reader(statement: str) -> Any:
     """Return the rows of a statement of the autoscaler's, or what the server says."""
     try:
-        return _sql(scaling_login(os.environ), statement)
+        return _sql(autoscaler_login(os.environ), statement)
     except import_module("psycopg2").Error as error:
         return str(error)
 
 
-def _sql(to: Login, statement: str, values: Sequence[Any] = ()) -> Any:
+def _sql(to: DatabaseLogin, statement: str, values: Sequence[Any] = ()) -> Any:
     with connect(to).cursor() as cursor:
         cursor.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
@@ -98,23 +103,23 @@ NO_DAG = "DELETE FROM dag_run; DELETE FROM dag; DELETE FROM dag_bundle"
 
 def one_dag(state: str, tasks: int) -> None:
     """Make a DAG with one task, mapped that often, in one state of one run."""
-    _sql(login(os.environ, "METADATA"), ONE_DAG, (state, tasks))
+    _sql(database_login(os.environ, "METADATA"), ONE_DAG, (state, tasks))
 
 
 def no_dag() -> None:
     """Take it away."""
-    _sql(login(os.environ, "METADATA"), NO_DAG)
+    _sql(database_login(os.environ, "METADATA"), NO_DAG)
 
 
 def fill(rows: int) -> None:
     """Fill the database with a past."""
-    with connect(login(os.environ, "METADATA")).cursor() as cursor:
+    with connect(database_login(os.environ, "METADATA")).cursor() as cursor:
         metadata.fill(cursor, rows)
 
 
 def plans() -> dict[str, list[str]]:
     """Return the plan of every statement of the loop."""
-    database = Database(scaling_login(os.environ))
+    database = Database(autoscaler_login(os.environ))
     found = {}
     dags = [f"dag_{number}" for number in range(25)]
     for name, values in {
@@ -122,7 +127,7 @@ def plans() -> dict[str, list[str]]:
         "QUEUED": ("default",),
         "RUNNING": ("default",),
         "WAITING": (),
-        "UNDER_WAY": (),
+        "ACTIVE": (),
         "ANNOUNCED": (),
         "ACTIVE_RUNS": (),
         "SLOTS": (),
@@ -138,24 +143,24 @@ def plans() -> dict[str, list[str]]:
 
 def observe() -> Any:
     """Return what a round reads."""
-    return queries.observe(Database(scaling_login(os.environ)), "default")
+    return queries.observe(Database(autoscaler_login(os.environ)), "default")
 
 
 def structures(dags: list[str]) -> Any:
     """Return what is read of the structure of DAGs."""
-    return queries.structures(Database(scaling_login(os.environ)), dags, "default")
+    return queries.structures(Database(autoscaler_login(os.environ)), dags, "default")
 
 
 def history(dags: list[str]) -> Any:
     """Return what is read of the past of DAGs."""
-    return queries.history(Database(scaling_login(os.environ)), dags)
+    return queries.history(Database(autoscaler_login(os.environ)), dags)
 
 
 def patience(seconds: float) -> str:
     """Ask a question that takes too long; return what became of it."""
     try:
-        Database(scaling_login(os.environ)).rows("SELECT pg_sleep(%s)", (seconds,))
-    except AwayError as error:
+        Database(autoscaler_login(os.environ)).rows("SELECT pg_sleep(%s)", (seconds,))
+    except DatabaseUnavailableError as error:
         return str(error)
     return "answered"
 

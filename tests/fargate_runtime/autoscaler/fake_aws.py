@@ -1,4 +1,4 @@
-"""ECS and CloudWatch as far as the autoscaler asks them, over HTTP as boto3 speaks it."""
+"""HTTP stub of the ECS and CloudWatch calls that the autoscaler makes."""
 
 from __future__ import annotations
 

@@ -9,26 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargate_runtime.autoscaler.decide import (
-    FRESH_ROUNDS,
+    MEMORY_ROUNDS,
     ORDER_SECONDS,
-    REST_SECONDS,
-    ROUND_SECONDS,
+    SCALE_OUT_REST_SECONDS,
     decide,
 )
-from fargate_runtime.autoscaler.estimates import Durations
+from fargate_runtime.autoscaler.estimates import TaskDurations
 from fargate_runtime.autoscaler.scheduling import compact
 from fargate_runtime.autoscaler.settings import PoolSettings, ScalingProfile, Settings
 from fargate_runtime.autoscaler.state import (
     Batch,
     Demand,
-    Fleet,
-    Memory,
     PoolDecision,
-    Running,
+    PoolMemory,
+    PoolStatus,
+    RunningTask,
     Snapshot,
     Worker,
-    WorkerState,
 )
+from fargate_runtime.contract import ROUND_SECONDS
+from fargate_runtime.scaling_protocol import WorkerState
 
 NOW = 1_000_000.0
 POOL = PoolSettings(
@@ -44,23 +44,23 @@ POOL = PoolSettings(
 
 def ready(number: int, tasks: int = 0, expected: float = 600.0) -> list[Worker]:
     return [
-        Worker(f"w{i}", WorkerState.READY, [Running(NOW, expected)] * tasks)
+        Worker(f"w{i}", WorkerState.READY, [RunningTask(NOW, expected)] * tasks)
         for i in range(number)
     ]
 
 
 def one(
-    fleet: Fleet,
+    status: PoolStatus,
     demand: Demand | None = None,
     *,
     pool: PoolSettings = POOL,
     now: float = NOW,
-    memory: Memory | None = None,
+    memory: PoolMemory | None = None,
 ) -> PoolDecision:
     snapshot = Snapshot(
         now=now,
         queues={"q": demand or Demand()},
-        fleets={"p": fleet},
+        pools={"p": status},
         memories={"p": memory} if memory else {},
     )
     return decide(snapshot, Settings((pool,))).pools["p"]
@@ -68,17 +68,17 @@ def one(
 
 def later(
     rounds: int,
-    fleet: Fleet,
+    status: PoolStatus,
     demand: Demand | None = None,
     *,
     pool: PoolSettings = POOL,
-    memory: Memory | None = None,
+    memory: PoolMemory | None = None,
     now: float = NOW,
 ) -> list[PoolDecision]:
     """The same state, round after round."""
     seen = []
     for _ in range(rounds):
-        seen.append(one(fleet, demand, pool=pool, now=now, memory=memory))
+        seen.append(one(status, demand, pool=pool, now=now, memory=memory))
         memory, now = seen[-1].memory, now + ROUND_SECONDS
     return seen
 
@@ -87,132 +87,134 @@ def waiting(tasks: int, expected: float = 600.0, ago: float = 5.0) -> Demand:
     return Demand(queued=[Batch(NOW - ago, expected, tasks)])
 
 
-def test_waiting_tasks_ask_for_the_workers_they_fill() -> None:
-    assert one(Fleet(1, ready(1, 8)), waiting(32)).deficit == 4
+def test_waiting_tasks_request_the_workers_they_fill() -> None:
+    assert one(PoolStatus(1, ready(1, 8)), waiting(32)).deficit == 4
 
 
 def test_free_slots_come_first() -> None:
-    assert one(Fleet(4, ready(4)), waiting(32)).deficit == 0
+    assert one(PoolStatus(4, ready(4)), waiting(32)).deficit == 0
 
 
-def test_short_tasks_take_turns_within_the_objective() -> None:
+def test_short_tasks_share_a_slot_within_the_target() -> None:
     """Sixteen tasks of ten seconds on eight slots wait ten seconds, not more."""
-    assert one(Fleet(1, ready(1)), waiting(16, expected=10)).deficit == 0
+    assert one(PoolStatus(1, ready(1)), waiting(16, expected=10)).deficit == 0
 
 
 def test_zero_workers_wake_for_one_task() -> None:
     """A ratio to running workers could never leave zero."""
     pool = replace(POOL, minimum=0)
-    assert one(Fleet(0), waiting(1), pool=pool).deficit == 1
+    assert one(PoolStatus(0), waiting(1), pool=pool).deficit == 1
 
 
-def test_workers_that_start_are_not_asked_for_again() -> None:
+def test_starting_workers_are_not_requested_again() -> None:
     demand = waiting(32)
-    assert one(Fleet(5, ready(1, 8), starting=[NOW - 20] * 4), demand).deficit == 0
-    assert one(Fleet(5, ready(1, 8)), demand).deficit == 0, "ordered, not yet launched"
+    assert one(PoolStatus(5, ready(1, 8), starting=[NOW - 20] * 4), demand).deficit == 0
+    assert one(PoolStatus(5, ready(1, 8)), demand).deficit == 0, (
+        "ordered, not yet launched"
+    )
 
 
-def test_the_maximum_holds_even_with_draining_workers_counted() -> None:
+def test_maximum_holds_even_with_draining_workers_counted() -> None:
     draining = [Worker(f"d{i}", WorkerState.RELEASED) for i in range(9)]
-    decision = one(Fleet(10, [*ready(1, 8), *draining]), waiting(500))
+    decision = one(PoolStatus(10, [*ready(1, 8), *draining]), waiting(500))
     assert decision.deficit == 0
 
 
-def test_announced_runs_start_workers_before_they_are_there() -> None:
+def test_announced_runs_start_workers_in_advance() -> None:
     soon = Demand(announced=[Batch(NOW + 60, 600, 64)])
-    assert one(Fleet(1, ready(1)), soon).deficit == 7
+    assert one(PoolStatus(1, ready(1)), soon).deficit == 7
     blind = replace(POOL, predictive_scaling=False)
-    assert one(Fleet(1, ready(1)), soon, pool=blind).deficit == 0
+    assert one(PoolStatus(1, ready(1)), soon, pool=blind).deficit == 0
 
 
-def test_runs_beyond_a_launch_wait() -> None:
+def test_runs_beyond_the_horizon_start_no_worker() -> None:
     far = Demand(announced=[Batch(NOW + 3600, 600, 64)])
-    assert one(Fleet(1, ready(1)), far).deficit == 0
+    assert one(PoolStatus(1, ready(1)), far).deficit == 0
 
 
-def test_draining_workers_are_revived_before_new_ones_are_asked_for() -> None:
+def test_draining_workers_are_revived_before_new_ones_are_requested() -> None:
     """The one whose tasks run longest must be paid for anyway."""
     draining = [
-        Worker("short", WorkerState.DRAINING, [Running(NOW, 10)]),
-        Worker("long", WorkerState.DRAINING, [Running(NOW, 900)]),
+        Worker("short", WorkerState.DRAINING, [RunningTask(NOW, 10)]),
+        Worker("long", WorkerState.DRAINING, [RunningTask(NOW, 900)]),
     ]
-    fleet = Fleet(3, [*ready(1, 8), *draining])
-    decision = one(fleet, waiting(8))
+    status = PoolStatus(3, [*ready(1, 8), *draining])
+    decision = one(status, waiting(8))
     assert (decision.revive, decision.deficit) == (("long",), 0)
 
 
-def test_who_has_let_go_is_never_revived() -> None:
+def test_released_workers_are_not_revived() -> None:
     """ECS may have chosen it already: given a task, it would be killed at work."""
     gone = [Worker("gone", WorkerState.RELEASED)]
-    decision = one(Fleet(2, [*ready(1, 8), *gone]), waiting(8))
+    decision = one(PoolStatus(2, [*ready(1, 8), *gone]), waiting(8))
     assert (decision.revive, decision.deficit) == ((), 1)
 
 
-def test_nobody_is_drained_before_the_hold_has_passed() -> None:
-    decisions = later(10, Fleet(4, ready(4)))
+def test_no_worker_is_drained_before_the_scale_in_delay() -> None:
+    decisions = later(10, PoolStatus(4, ready(4)))
     drained = [bool(decision.drain) for decision in decisions]
     assert drained == [False] * 6 + [True] * 4
     assert len(decisions[6].drain) == 3, "down to the minimum"
 
 
-def test_who_is_idle_first_is_drained_first() -> None:
+def test_workers_idle_soonest_are_drained_first() -> None:
     workers = [
-        Worker("long", WorkerState.READY, [Running(NOW, 5000)]),
-        Worker("short", WorkerState.READY, [Running(NOW, 90)] * 3),
+        Worker("long", WorkerState.READY, [RunningTask(NOW, 5000)]),
+        Worker("short", WorkerState.READY, [RunningTask(NOW, 90)] * 3),
     ]
-    assert later(8, Fleet(2, workers))[-1].drain == ("short",)
+    assert later(8, PoolStatus(2, workers))[-1].drain == ("short",)
 
 
-def test_a_worker_that_is_needed_soon_is_kept() -> None:
+def test_workers_needed_soon_are_kept() -> None:
     demand = Demand(announced=[Batch(NOW + 100, 600, 32)])
-    assert not later(8, Fleet(4, ready(4)), demand)[-1].drain
+    assert not later(8, PoolStatus(4, ready(4)), demand)[-1].drain
 
 
-def test_the_surplus_counts_only_who_has_let_go() -> None:
+def test_surplus_counts_released_workers_only() -> None:
     draining = [Worker("d", WorkerState.DRAINING)]
     released = [Worker("r", WorkerState.RELEASED)]
-    assert one(Fleet(2, [*ready(1), *draining])).surplus == 0
-    assert one(Fleet(3, [*ready(1), *draining, *released])).surplus == 1
+    assert one(PoolStatus(2, [*ready(1), *draining])).surplus == 0
+    assert one(PoolStatus(3, [*ready(1), *draining, *released])).surplus == 1
 
 
-def test_who_leaves_already_is_not_counted_twice() -> None:
+def test_stopping_workers_are_not_counted_twice() -> None:
     """The count is lowered and ECS takes a moment to stop the worker."""
     released = [Worker(f"r{i}", WorkerState.RELEASED) for i in range(2)]
-    assert one(Fleet(2, [*ready(1), *released])).surplus == 1
+    assert one(PoolStatus(2, [*ready(1), *released])).surplus == 1
 
 
-def test_the_count_is_not_lowered_while_a_worker_starts() -> None:
+def test_count_is_not_lowered_while_a_worker_starts() -> None:
     """It is not protected yet: ECS might stop it instead of the one that let go."""
     released = [Worker("r", WorkerState.RELEASED)]
-    assert one(Fleet(3, [*ready(1), *released], starting=[NOW - 30])).surplus == 0
+    assert one(PoolStatus(3, [*ready(1), *released], starting=[NOW - 30])).surplus == 0
 
 
-def test_an_order_stands_until_the_count_moves_and_rests_then() -> None:
+def test_orders_stand_until_the_count_changes_and_then_rest() -> None:
     """An alarm that stays in ALARM acts once a minute; a new edge acts at once."""
     demand = waiting(200)
-    first, second = later(2, Fleet(1, ready(1, 8)), demand)
+    first, second = later(2, PoolStatus(1, ready(1, 8)), demand)
     assert first.deficit == second.deficit == 9
 
-    grown = Fleet(4, ready(1, 8), starting=[NOW] * 3)
+    grown = PoolStatus(4, ready(1, 8), starting=[NOW] * 3)
     moved = later(4, grown, demand, memory=second.memory, now=NOW + 2 * ROUND_SECONDS)
-    rest = REST_SECONDS // ROUND_SECONDS
+    rest = SCALE_OUT_REST_SECONDS // ROUND_SECONDS
     assert [d.deficit for d in moved] == [0] * rest + [6] * (4 - rest)
 
 
-def test_the_start_up_time_is_learnt() -> None:
-    slow = one(Fleet(1, ready(1), start_seconds=[200.0] * 20))
+def test_start_up_time_is_estimated() -> None:
+    slow = one(PoolStatus(1, ready(1), start_seconds=[200.0] * 20))
     assert slow.memory.start_up.seconds == 200
     far = Demand(announced=[Batch(slow.memory.at + 180, 600, 64)])
-    fleet = Fleet(1, ready(1))
-    assert one(fleet, far).deficit == 0
-    assert one(fleet, far, memory=slow.memory).deficit == 7
+    status = PoolStatus(1, ready(1))
+    assert one(status, far).deficit == 0
+    assert one(status, far, memory=slow.memory).deficit == 7
 
 
-def test_a_jump_of_the_clock_drains_nobody() -> None:
+def test_clock_jumps_drain_no_worker() -> None:
     """Forward, the hold would seem to have passed; backward, never to pass."""
-    memory = later(6, Fleet(4, ready(4)))[-1].memory
-    for jump in (-86_400.0, (FRESH_ROUNDS + 1) * ROUND_SECONDS, 1e9):
-        decision = one(Fleet(4, ready(4)), memory=memory, now=memory.at + jump)
+    memory = later(6, PoolStatus(4, ready(4)))[-1].memory
+    for jump in (-86_400.0, (MEMORY_ROUNDS + 1) * ROUND_SECONDS, 1e9):
+        decision = one(PoolStatus(4, ready(4)), memory=memory, now=memory.at + jump)
         assert decision.drain == ()
         assert decision.memory.since == memory.at + jump
         assert decision.memory.start_up == memory.start_up
@@ -220,65 +222,65 @@ def test_a_jump_of_the_clock_drains_nobody() -> None:
 
 def test_tasks_from_the_future_wait_since_now() -> None:
     ahead = Demand(queued=[Batch(NOW + 10_000, 600, 32)])
-    fleet = Fleet(1, ready(1, 8))
-    assert one(fleet, ahead).deficit == one(fleet, waiting(32)).deficit
+    status = PoolStatus(1, ready(1, 8))
+    assert one(status, ahead).deficit == one(status, waiting(32)).deficit
 
 
-def test_a_worker_that_reports_twice_counts_once_and_is_told() -> None:
+def test_duplicate_reports_count_once_and_are_reported() -> None:
     twice = [*ready(2, 8), Worker("w0", WorkerState.RELEASED)]
-    snapshot = Snapshot(NOW, {}, {"p": Fleet(2, twice)})
+    snapshot = Snapshot(NOW, {}, {"p": PoolStatus(2, twice)})
     decision = decide(snapshot, Settings((POOL,)))
-    assert decision.problems == ("pool 'p': reported more than once: w0",)
+    assert decision.problems == ("Pool 'p': duplicate reports of w0.",)
     assert decision.pools["p"].surplus == 1, "the most advanced state counts"
 
 
 def test_tasks_without_history_get_workers() -> None:
     """Nothing ever ran: they count as of a minute, and a pool at rest wakes."""
-    expected = Durations({}).expected("new", "task")
+    expected = TaskDurations({}).expected("new", "task")
     pool = replace(POOL, minimum=0)
-    decision = one(Fleet(0), waiting(64, expected=expected), pool=pool)
+    decision = one(PoolStatus(0), waiting(64, expected=expected), pool=pool)
     assert 0 < decision.deficit <= 8
 
 
-def test_tasks_of_no_time_at_all_and_of_negative_numbers_do_no_harm() -> None:
+def test_zero_durations_and_negative_counts_do_no_harm() -> None:
     odd = Demand(
         queued=[Batch(NOW, 0.0, 8), Batch(NOW, -5.0, 8), Batch(NOW, 60.0, -100)]
     )
-    decision = one(Fleet(1, ready(1)), odd)
+    decision = one(PoolStatus(1, ready(1)), odd)
     assert (decision.deficit, decision.demand) == (0, 16)
 
 
-def test_unknown_queues_are_told_and_scale_nothing() -> None:
+def test_unknown_queues_are_reported_and_scale_nothing() -> None:
     queues = {"qq": Demand(queued=[Batch(NOW, 60, 500)])}
     decision = decide(
-        Snapshot(NOW, queues, {"p": Fleet(1, ready(1))}), Settings((POOL,))
+        Snapshot(NOW, queues, {"p": PoolStatus(1, ready(1))}), Settings((POOL,))
     )
     assert decision.unknown_queues == {"qq": 500}
     assert decision.pools["p"].deficit == 0
 
 
-def test_a_pool_of_which_nothing_is_known_gets_no_decision() -> None:
+def test_pools_without_status_get_no_decision() -> None:
     """A number would be reported as fresh; silence lets the heartbeat stop."""
     decision = decide(Snapshot(NOW, {"q": waiting(50)}, {}), Settings((POOL,)))
     assert decision.pools == {}
-    assert "nothing is known" in decision.problems[0]
+    assert "workers unknown" in decision.problems[0]
 
 
-def test_workers_of_a_pool_without_settings_are_told() -> None:
-    fleets = {"p": Fleet(1, ready(1)), "x": Fleet(3)}
-    decision = decide(Snapshot(NOW, {}, fleets), Settings((POOL,)))
-    assert decision.problems == ("pool 'x' has workers but no settings",)
+def test_workers_of_a_pool_without_settings_are_reported() -> None:
+    pools = {"p": PoolStatus(1, ready(1)), "x": PoolStatus(3)}
+    decision = decide(Snapshot(NOW, {}, pools), Settings((POOL,)))
+    assert decision.problems == ("Pool 'x' has workers but no settings.",)
 
 
 @pytest.mark.parametrize("scaling_profile", list(ScalingProfile))
-def test_a_million_entries_ask_for_the_maximum_and_no_more(
+def test_million_entries_ask_for_the_maximum_and_no_more(
     scaling_profile: ScalingProfile,
 ) -> None:
     entries = ((NOW - i % 5000, 30.0 + i % 7, 1) for i in range(1_000_000))
     queued = compact(entries, NOW, 60.0)
     assert len(queued) < 200
     decision = one(
-        Fleet(1, ready(1, 8)),
+        PoolStatus(1, ready(1, 8)),
         Demand(queued=queued),
         pool=replace(POOL, scaling_profile=scaling_profile),
     )
@@ -286,7 +288,7 @@ def test_a_million_entries_ask_for_the_maximum_and_no_more(
     assert decision.demand == 1_000_008
 
 
-def test_the_memory_stays_small() -> None:
+def test_memory_stays_small() -> None:
     """However long the hold, what can no longer matter is dropped."""
     pool = replace(POOL, scale_in_delay_seconds=86_400.0)
     memory = None
@@ -294,10 +296,10 @@ def test_the_memory_stays_small() -> None:
         now = NOW + i * ROUND_SECONDS
         demand = Demand(queued=[Batch(now, 600, i * 37 % 70)])
         memory = one(
-            Fleet(1, ready(1, 8)), demand, pool=pool, now=now, memory=memory
+            PoolStatus(1, ready(1, 8)), demand, pool=pool, now=now, memory=memory
         ).memory
     assert memory is not None
-    assert len(memory.wanted) <= POOL.maximum + 1
+    assert len(memory.needs) <= POOL.maximum + 1
     assert len(memory.load) <= POOL.maximum * POOL.concurrency
 
 
@@ -307,21 +309,21 @@ tasks = st.builds(
     st.floats(0, 1e5),
     st.integers(-3, 10_000),
 )
-running = st.builds(Running, st.floats(NOW - 1e5, NOW + 60), st.floats(0, 1e5))
+running = st.builds(RunningTask, st.floats(NOW - 1e5, NOW + 60), st.floats(0, 1e5))
 workers = st.lists(
     st.builds(
         Worker,
         st.integers(0, 40).map(str),
         st.sampled_from(WorkerState),
         st.lists(
-            st.builds(Running, st.floats(NOW - 1e5, NOW + 60), st.floats(0, 1e5)),
+            st.builds(RunningTask, st.floats(NOW - 1e5, NOW + 60), st.floats(0, 1e5)),
             max_size=12,
         ),
     ),
     max_size=30,
 )
-fleets = st.builds(
-    Fleet,
+pools = st.builds(
+    PoolStatus,
     st.integers(0, 40),
     workers,
     st.lists(st.floats(NOW - 1e4, NOW), max_size=5),
@@ -337,14 +339,14 @@ demands = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    fleets,
+    pools,
     demands,
     st.integers(0, 6),
     st.integers(1, 30),
     st.sampled_from(ScalingProfile),
 )
-def test_whatever_is_seen_orders_stay_within_reason(
-    fleet: Fleet,
+def test_orders_stay_within_bounds(
+    status: PoolStatus,
     demand: Demand,
     minimum: int,
     maximum: int,
@@ -356,10 +358,10 @@ def test_whatever_is_seen_orders_stay_within_reason(
         maximum=maximum,
         scaling_profile=scaling_profile,
     )
-    known = {worker.identity: worker.state for worker in fleet.workers}
-    released = {w.identity for w in fleet.workers if w.state is WorkerState.RELEASED}
-    for decision in later(8, fleet, demand, pool=pool):
-        assert 0 <= decision.deficit <= max(0, maximum - fleet.desired)
+    known = {worker.identity: worker.state for worker in status.workers}
+    released = {w.identity for w in status.workers if w.state is WorkerState.RELEASED}
+    for decision in later(8, status, demand, pool=pool):
+        assert 0 <= decision.deficit <= max(0, maximum - status.desired)
         assert 0 <= decision.surplus <= len(released)
         assert not (decision.deficit and decision.surplus)
         assert not (decision.drain and decision.revive)
@@ -368,6 +370,6 @@ def test_whatever_is_seen_orders_stay_within_reason(
         assert decision.memory.start_up.seconds + ORDER_SECONDS < 1000
 
 
-def test_the_same_snapshot_gives_the_same_decision() -> None:
-    fleet, demand = Fleet(3, ready(3, 5)), waiting(40)
-    assert one(fleet, demand) == one(fleet, demand)
+def test_same_snapshot_gives_the_same_decision() -> None:
+    status, demand = PoolStatus(3, ready(3, 5)), waiting(40)
+    assert one(status, demand) == one(status, demand)

@@ -8,30 +8,30 @@ from typing import Any
 import pytest
 
 from fargate_runtime.autoscaler.dag_metadata import (
-    DAGS_A_ROUND,
+    DAGS_PER_ROUND,
     REFRESH_SECONDS,
-    Knowledge,
-    in_order,
+    DagMetadataStore,
+    topological_order,
 )
-from fargate_runtime.autoscaler.demand import STUCK_SECONDS, Foreseer
+from fargate_runtime.autoscaler.demand import STUCK_SECONDS, DemandEstimator
 from fargate_runtime.autoscaler.queries import (
-    Announced,
-    DagTask,
-    Observed,
-    Past,
-    Queued,
-    RunningTask,
-    UnderWay,
-    Waiting,
+    ActiveInstances,
+    AnnouncedRuns,
+    Observation,
+    QueuedTasks,
+    RunningInstance,
+    SerializedTask,
+    TaskHistory,
+    UnscheduledTasks,
 )
 from fargate_runtime.autoscaler.state import Demand
 
 NOW = 1_000_000.0
 
 
-def task(name: str, *downstream: str, **changes: Any) -> DagTask:
+def task(name: str, *downstream: str, **changes: Any) -> SerializedTask:
     """Return a task of the DAG ``dag``."""
-    made = DagTask(
+    made = SerializedTask(
         dag_id="dag",
         task_id=name,
         queue="q",
@@ -44,22 +44,22 @@ def task(name: str, *downstream: str, **changes: Any) -> DagTask:
     return made._replace(**changes)
 
 
-def foreseer(
-    tasks: Sequence[DagTask], past: Iterable[Past] = (), active: int = 100
-) -> Foreseer:
-    knowledge = Knowledge("default")
-    knowledge.learn(["dag"], tasks, past, {"dag": active})
-    return Foreseer(knowledge)
+def estimator(
+    tasks: Sequence[SerializedTask], past: Iterable[TaskHistory] = (), active: int = 100
+) -> DemandEstimator:
+    metadata = DagMetadataStore("default")
+    metadata.update(["dag"], tasks, past, {"dag": active})
+    return DemandEstimator(metadata)
 
 
-def observed(**given: Any) -> Observed:
-    return Observed(
+def observed(**given: Any) -> Observation:
+    return Observation(
         **{
             "now": NOW,
             "queued": [],
             "running": [],
-            "waiting": [],
-            "under_way": [],
+            "unscheduled": [],
+            "active": [],
             "announced": [],
             "active_runs": {},
             "slots": {},
@@ -75,12 +75,12 @@ def count(batches: Iterable[Any]) -> int:
 CHAIN = [task("a", "b"), task("b", "c"), task("c")]
 
 
-def test_a_queue_of_a_million_entries_is_a_handful_of_batches() -> None:
-    found = foreseer(CHAIN, [Past("dag", "a", 100.0, 10, 0)]).demand(
+def test_a_million_queued_tasks_are_a_handful_of_batches() -> None:
+    found = estimator(CHAIN, [TaskHistory("dag", "a", 100.0, 10, 0)]).demand(
         observed(
             queued=[
-                Queued("q", "dag", "a", NOW - 20, 600_000),
-                Queued("q", None, None, NOW - 10_000, 400_000),
+                QueuedTasks("q", "dag", "a", NOW - 20, 600_000),
+                QueuedTasks("q", None, None, NOW - 10_000, 400_000),
             ]
         )
     )
@@ -89,21 +89,23 @@ def test_a_queue_of_a_million_entries_is_a_handful_of_batches() -> None:
     assert all(batch.arrival <= NOW for batch in found["q"].queued)
 
 
-def test_a_task_without_history_takes_the_mean_of_all() -> None:
-    one = foreseer(CHAIN, [Past("dag", "a", 100.0, 10, 0), Past("dag", "b", 0, 0, 0)])
-    assert one.expected("dag", "a") == 10.0
-    assert one.expected("dag", "b") == 10.0
-    assert one.expected("never", "seen") == 10.0
+def test_task_without_history_takes_the_mean_of_all() -> None:
+    metadata = DagMetadataStore("default")
+    history = [TaskHistory("dag", "a", 100.0, 10, 0), TaskHistory("dag", "b", 0, 0, 0)]
+    metadata.update(["dag"], CHAIN, history, {})
+    assert metadata.expected("dag", "a") == 10.0
+    assert metadata.expected("dag", "b") == 10.0
+    assert metadata.expected("never", "seen") == 10.0
 
 
-def test_stages_follow_the_end_of_what_runs() -> None:
-    past = [Past("dag", name, 40.0, 1, 0) for name in "abc"]
+def test_stages_follow_the_end_of_running_tasks() -> None:
+    past = [TaskHistory("dag", name, 40.0, 1, 0) for name in "abc"]
     (demand,) = (
-        foreseer(CHAIN, past)
+        estimator(CHAIN, past)
         .demand(
             observed(
-                running=[RunningTask("q", "10.0.0.1", "dag", "r", "a", NOW)],
-                waiting=[Waiting("dag", "r", ["b", "c"], [0, 0])],
+                running=[RunningInstance("q", "10.0.0.1", "dag", "r", "a", NOW)],
+                unscheduled=[UnscheduledTasks("dag", "r", ["b", "c"], [0, 0])],
             )
         )
         .values()
@@ -113,19 +115,19 @@ def test_stages_follow_the_end_of_what_runs() -> None:
     assert (b.tasks, c.tasks) == (1, 1)
 
 
-def test_a_mapped_task_counts_as_often_as_in_the_last_run() -> None:
+def test_mapped_task_counts_as_often_as_in_the_last_run() -> None:
     tasks = [task("a", "m"), task("m", is_mapped=True)]
-    one = foreseer(tasks, [Past("dag", "m", 10.0, 1, 37)])
+    one = estimator(tasks, [TaskHistory("dag", "m", 10.0, 1, 37)])
     seen = observed(
-        running=[RunningTask("q", "h", "dag", "r", "a", NOW)],
-        waiting=[Waiting("dag", "r", ["m"], [0])],
+        running=[RunningInstance("q", "h", "dag", "r", "a", NOW)],
+        unscheduled=[UnscheduledTasks("dag", "r", ["m"], [0])],
     )
     assert count(one.demand(seen)["q"].coming) == 37
 
 
-def test_a_mapped_task_counts_as_often_as_it_was_mapped() -> None:
-    one = foreseer([task("m", is_mapped=True)], [Past("dag", "m", 10.0, 1, 37)])
-    seen = observed(waiting=[Waiting("dag", "r", ["m"], [5])])
+def test_mapped_task_counts_as_often_as_it_was_mapped() -> None:
+    one = estimator([task("m", is_mapped=True)], [TaskHistory("dag", "m", 10.0, 1, 37)])
+    seen = observed(unscheduled=[UnscheduledTasks("dag", "r", ["m"], [5])])
     assert count(one.demand(seen)["q"].coming) == 5
 
 
@@ -133,33 +135,33 @@ def test_a_mapped_task_counts_as_often_as_it_was_mapped() -> None:
     ("active", "slots", "allowed"),
     [(16, {}, 16), (100, {"default_pool": 7}, 7), (100, {"default_pool": 1000}, 50)],
 )
-def test_no_more_come_than_may_be_active(
+def test_forecast_respects_limits_of_active_tasks(
     active: int, slots: dict[str, int], allowed: int
 ) -> None:
     # Airflow schedules no more at once, so more workers would find nothing to do.
     tasks = [task("a", "m"), task("m", is_mapped=True)]
-    one = foreseer(tasks, [Past("dag", "m", 10.0, 1, 50)], active)
+    one = estimator(tasks, [TaskHistory("dag", "m", 10.0, 1, 50)], active)
     seen = observed(
-        running=[RunningTask("q", "h", "dag", "r", "a", NOW)],
-        waiting=[Waiting("dag", "r", ["m"], [0])],
+        running=[RunningInstance("q", "h", "dag", "r", "a", NOW)],
+        unscheduled=[UnscheduledTasks("dag", "r", ["m"], [0])],
         slots=slots,
     )
     assert count(one.demand(seen)["q"].coming) == allowed
 
 
-def test_what_already_runs_takes_room_in_a_run() -> None:
-    one = foreseer([task("m", is_mapped=True)], active=16)
+def test_running_tasks_count_against_max_active_tasks() -> None:
+    one = estimator([task("m", is_mapped=True)], active=16)
     seen = observed(
-        running=[RunningTask("q", "h", "dag", "r", "m", NOW)] * 10,
-        under_way=[
-            UnderWay("dag", "r", "m", "queued", 4, NOW),
-            UnderWay("dag", "r", "m", "scheduled", 900, NOW),
+        running=[RunningInstance("q", "h", "dag", "r", "m", NOW)] * 10,
+        active=[
+            ActiveInstances("dag", "r", "m", "queued", 4, NOW),
+            ActiveInstances("dag", "r", "m", "scheduled", 900, NOW),
         ],
     )
     assert count(one.demand(seen)["q"].coming) == 2
 
 
-def coming_after(seconds: float, one: Foreseer, **seen: Any) -> int:
+def coming_after(seconds: float, one: DemandEstimator, **seen: Any) -> int:
     """Return what comes when all has stood still for as long."""
     now = NOW
     while now < NOW + seconds:
@@ -169,41 +171,44 @@ def coming_after(seconds: float, one: Foreseer, **seen: Any) -> int:
     return sum(count(entry.coming) for entry in demand.values())
 
 
-def test_what_nobody_schedules_is_no_demand_for_ever() -> None:
+def test_stuck_tasks_are_no_demand_for_ever() -> None:
     # A task that depends on yesterday's failed one stays without a state for days.
-    waiting = [Waiting("dag", "r", ["a", "b", "c"], [0, 0, 0])]
-    assert coming_after(0, foreseer(CHAIN), waiting=waiting) == 3
-    assert coming_after(STUCK_SECONDS + 10, foreseer(CHAIN), waiting=waiting) == 0
+    waiting = [UnscheduledTasks("dag", "r", ["a", "b", "c"], [0, 0, 0])]
+    assert coming_after(0, estimator(CHAIN), unscheduled=waiting) == 3
+    assert coming_after(STUCK_SECONDS + 10, estimator(CHAIN), unscheduled=waiting) == 0
 
 
-def test_what_follows_a_sensor_that_waits_for_hours_is_no_demand() -> None:
-    past = [Past("dag", name, 40.0, 1, 0) for name in "abc"]
-    waiting = [Waiting("dag", "r", ["b", "c"], [0, 0])]
+def test_tasks_after_a_long_sensor_are_no_demand() -> None:
+    past = [TaskHistory("dag", name, 40.0, 1, 0) for name in "abc"]
+    waiting = [UnscheduledTasks("dag", "r", ["b", "c"], [0, 0])]
     for state in ("deferred", "up_for_reschedule", "up_for_retry"):
-        fresh = [UnderWay("dag", "r", "a", state, 1, NOW - 10)]
-        old = [UnderWay("dag", "r", "a", state, 1, NOW - 7200)]
-        one = foreseer(CHAIN, past)
-        assert coming_after(0, one, waiting=waiting, under_way=fresh) == 2
-        assert coming_after(0, one, waiting=waiting, under_way=old) == 0
-    running = [RunningTask("q", "h", "dag", "r", "a", NOW - 7200)]
-    assert coming_after(0, foreseer(CHAIN, past), waiting=waiting, running=running) == 0
+        fresh = [ActiveInstances("dag", "r", "a", state, 1, NOW - 10)]
+        old = [ActiveInstances("dag", "r", "a", state, 1, NOW - 7200)]
+        one = estimator(CHAIN, past)
+        assert coming_after(0, one, unscheduled=waiting, active=fresh) == 2
+        assert coming_after(0, one, unscheduled=waiting, active=old) == 0
+    running = [RunningInstance("q", "h", "dag", "r", "a", NOW - 7200)]
+    assert (
+        coming_after(0, estimator(CHAIN, past), unscheduled=waiting, running=running)
+        == 0
+    )
 
 
-def announced(one: Foreseer, **seen: Any) -> int:
+def announced(one: DemandEstimator, **seen: Any) -> int:
     return count(one.demand(observed(**seen)).get("q", Demand()).announced)
 
 
 def test_cron_runs_are_announced_with_all_their_stages() -> None:
-    one = foreseer(CHAIN)
-    soon = Announced("dag", NOW + 60, 1, 16)
+    one = estimator(CHAIN)
+    soon = AnnouncedRuns("dag", NOW + 60, 1, 16)
     demand = one.demand(observed(announced=[soon]))["q"]
     assert count(demand.announced) == 3
     assert min(batch.arrival for batch in demand.announced) >= NOW + 60
 
 
-def test_runs_beyond_what_a_dag_may_have_wait_and_do_not_count() -> None:
-    one = foreseer([task("a")])
-    runs = [Announced("dag", NOW, 5, 3)]
+def test_runs_beyond_max_active_runs_do_not_count() -> None:
+    one = estimator([task("a")])
+    runs = [AnnouncedRuns("dag", NOW, 5, 3)]
     assert announced(one, announced=runs) == 3
     assert announced(one, announced=runs, active_runs={"dag": 2}) == 1
     assert announced(one, announced=runs, active_runs={"dag": 9}) == 0
@@ -211,24 +216,24 @@ def test_runs_beyond_what_a_dag_may_have_wait_and_do_not_count() -> None:
 
 def test_tasks_of_other_executors_are_parents_and_no_demand() -> None:
     tasks = [task("a", "b", is_celery=False), task("b")]
-    one = foreseer(tasks)
-    assert announced(one, announced=[Announced("dag", NOW, 1, 1)]) == 1
+    one = estimator(tasks)
+    assert announced(one, announced=[AnnouncedRuns("dag", NOW, 1, 1)]) == 1
 
 
-def test_a_dag_of_which_nothing_is_known_yet_announces_nothing() -> None:
+def test_unknown_dags_announce_nothing() -> None:
     seen = observed(
-        announced=[Announced("new", NOW, 1, 1)],
-        waiting=[Waiting("new", "r", ["a"], [0])],
+        announced=[AnnouncedRuns("new", NOW, 1, 1)],
+        unscheduled=[UnscheduledTasks("new", "r", ["a"], [0])],
     )
-    assert Foreseer(Knowledge("default")).demand(seen) == {}
+    assert DemandEstimator(DagMetadataStore("default")).demand(seen) == {}
 
 
-def test_running_tasks_belong_to_their_host_and_a_row_without_one_to_nobody() -> None:
-    hosts = foreseer(CHAIN).running(
+def test_running_tasks_are_grouped_by_host() -> None:
+    hosts = estimator(CHAIN).running(
         observed(
             running=[
-                RunningTask("q", "10.0.0.1", "dag", "r", "a", NOW - 5),
-                RunningTask("q", None, "dag", "r", "b", NOW),
+                RunningInstance("q", "10.0.0.1", "dag", "r", "a", NOW - 5),
+                RunningInstance("q", None, "dag", "r", "b", NOW),
             ]
         )
     )
@@ -236,8 +241,8 @@ def test_running_tasks_belong_to_their_host_and_a_row_without_one_to_nobody() ->
     assert hosts["10.0.0.1"][0].started == NOW - 5
 
 
-def test_empty_tasks_hand_their_parents_on() -> None:
-    ordered = in_order(
+def test_empty_tasks_pass_on_their_parents() -> None:
+    ordered = topological_order(
         [
             task("end"),
             task("join", "end", is_empty=True),
@@ -252,8 +257,8 @@ def test_empty_tasks_hand_their_parents_on() -> None:
     assert ordered[0].parents == ()
 
 
-def test_a_circle_of_tasks_ends() -> None:
-    assert in_order([task("a", "b"), task("b", "a")]) == []
+def test_task_cycles_are_left_out() -> None:
+    assert topological_order([task("a", "b"), task("b", "a")]) == []
 
 
 class Source:
@@ -268,17 +273,17 @@ class Source:
         return []
 
 
-def test_dags_are_read_a_few_a_round_and_again_later() -> None:
-    source, knowledge = Source(), Knowledge("default")
-    queued = [Queued("q", f"dag{number}", "t", NOW, 1) for number in range(60)]
+def test_dags_are_read_in_portions_and_reread_later() -> None:
+    source, metadata = Source(), DagMetadataStore("default")
+    queued = [QueuedTasks("q", f"dag{number}", "t", NOW, 1) for number in range(60)]
     for seconds in (0, 10, 20, 30, REFRESH_SECONDS + 1):
-        knowledge.refresh(source, observed(queued=queued, now=NOW + seconds))
-    assert source.asked == [DAGS_A_ROUND, DAGS_A_ROUND, 10, DAGS_A_ROUND]
+        metadata.refresh(source, observed(queued=queued, now=NOW + seconds))
+    assert source.asked == [DAGS_PER_ROUND, DAGS_PER_ROUND, 10, DAGS_PER_ROUND]
 
 
-def test_a_clock_that_goes_back_reads_dags_anew() -> None:
-    source, knowledge = Source(), Knowledge("default")
-    queued = [Queued("q", "dag", "t", NOW, 1)]
+def test_dags_are_reread_when_the_clock_is_set_back() -> None:
+    source, metadata = Source(), DagMetadataStore("default")
+    queued = [QueuedTasks("q", "dag", "t", NOW, 1)]
     for seconds in (0, -86_400):
-        knowledge.refresh(source, observed(queued=queued, now=NOW + seconds))
+        metadata.refresh(source, observed(queued=queued, now=NOW + seconds))
     assert source.asked == [1, 1]

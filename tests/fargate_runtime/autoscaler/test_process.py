@@ -51,7 +51,7 @@ def memory(process: Process) -> float:
 
 
 def leads(process: Process) -> bool:
-    return process.said("autoscaler: leads")
+    return process.said("Became the leader")
 
 
 def add(workers: Process, node: str, told: Any) -> None:
@@ -62,7 +62,7 @@ def add(workers: Process, node: str, told: Any) -> None:
     )
 
 
-def test_a_worker_too_many_is_drained_by_its_name(stage: Stage) -> None:
+def test_surplus_workers_are_drained_by_name(stage: Stage) -> None:
     stage.aws.services = [service("default", desired=2, running=2)]
     workers = stage.workers()
     add(workers, "celery@one", report())
@@ -82,7 +82,7 @@ def test_a_worker_too_many_is_drained_by_its_name(stage: Stage) -> None:
     assert autoscaler.stop() == 0
 
 
-def test_tasks_that_wait_ask_for_workers(stage: Stage) -> None:
+def test_waiting_tasks_publish_a_deficit(stage: Stage) -> None:
     autoscaler = stage.autoscaler([pool()])
     stage.script("one_dag", "queued", 9)
     try:
@@ -99,7 +99,7 @@ def test_another_autoscaler_takes_over(stage: Stage, way: signal.Signals) -> Non
     first = stage.autoscaler([pool()])
     until(lambda: leads(first), 30, "a leader", first)
     second = stage.autoscaler([pool()])
-    until(lambda: second.said("this one waits"), 30, "a second autoscaler", second)
+    until(lambda: second.said("standing by"), 30, "a second autoscaler", second)
     until(lambda: stage.aws.published, 30, "numbers", first)
     # Between two rounds, when a leader at rest could be forgotten the longest.
     time.sleep(2)
@@ -109,8 +109,8 @@ def test_another_autoscaler_takes_over(stage: Stage, way: signal.Signals) -> Non
     until(lambda: stage.aws.published[-1][0] > gone, 20, "its numbers", second)
     if way is signal.SIGSTOP:
         first.signal(signal.SIGCONT)
-        until(lambda: first.said("lost the lead"), 20, "the old one's end", first)
-        assert not leads(second) or not first.lines[-1].endswith("leads")
+        until(lambda: first.said("Lost leadership"), 20, "the old one's end", first)
+        assert not leads(second) or not first.lines[-1].endswith("Became the leader.")
 
 
 def test_only_one_autoscaler_publishes(stage: Stage) -> None:
@@ -123,15 +123,15 @@ def test_only_one_autoscaler_publishes(stage: Stage) -> None:
     )
 
 
-def test_engines_that_are_away_are_waited_for_and_told(stage: Stage) -> None:
+def test_unavailable_datastores_are_logged_and_retried(stage: Stage) -> None:
     autoscaler = stage.autoscaler([pool()])
     until(lambda: stage.aws.published, 30, "numbers", autoscaler)
     stage.postgres.kill()
-    until(lambda: autoscaler.said("lost the lead"), 20, "the loss", autoscaler)
-    until(lambda: autoscaler.said("is away since"), 20, "the outage", autoscaler)
+    until(lambda: autoscaler.said("Lost leadership"), 20, "the loss", autoscaler)
+    until(lambda: autoscaler.said("unavailable since"), 20, "the outage", autoscaler)
     stage.postgres.restart()
     until(
-        lambda: autoscaler.lines.count("autoscaler: leads") == 2,
+        lambda: autoscaler.lines.count("autoscaler: Became the leader.") == 2,
         45,
         "the lead again",
         autoscaler,
@@ -139,14 +139,14 @@ def test_engines_that_are_away_are_waited_for_and_told(stage: Stage) -> None:
 
     stage.valkey.kill()
     until(
-        lambda: autoscaler.said("the broker is away since"), 30, "no broker", autoscaler
+        lambda: autoscaler.said("Broker unavailable since"), 30, "no broker", autoscaler
     )
     count = len(stage.aws.published)
     time.sleep(11)
     assert len(stage.aws.published) == count
     stage.valkey.restart()
     until(
-        lambda: autoscaler.said("the broker is back"),
+        lambda: autoscaler.said("Broker available again"),
         60,
         "the broker again",
         autoscaler,
@@ -157,7 +157,7 @@ def test_engines_that_are_away_are_waited_for_and_told(stage: Stage) -> None:
     assert autoscaler.process.poll() is None
 
 
-def test_a_database_that_says_nothing_is_not_waited_for_without_end(
+def test_silent_database_is_given_up_and_reconnected(
     stage: Stage,
 ) -> None:
     autoscaler = stage.autoscaler([pool()])
@@ -165,7 +165,8 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(
     pids = [
         int(pid)
         for (pid,) in stage.sql(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'airflow-autoscaler'"
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE application_name = 'airflow-autoscaler'"
         )
     ]
     assert len(pids) == 2
@@ -173,7 +174,7 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(
         os.kill(pid, signal.SIGSTOP)
     try:
         until(
-            lambda: autoscaler.said("no answer within 4 s"),
+            lambda: autoscaler.said("no response within 4 s"),
             20,
             "the end of it",
             autoscaler,
@@ -182,17 +183,20 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
     until(
-        lambda: autoscaler.said("is back after"), 45, "the database again", autoscaler
+        lambda: autoscaler.said("available again after"),
+        45,
+        "the database again",
+        autoscaler,
     )
 
 
-def test_a_statement_that_takes_too_long_is_given_up(stage: Stage) -> None:
+def test_statements_have_a_timeout(stage: Stage) -> None:
     assert stage.script("patience", 60) == (
         "canceling statement due to statement timeout"
     )
 
 
-def test_the_role_reads_its_tables_and_nothing_else(stage: Stage) -> None:
+def test_role_reads_its_tables_and_nothing_else(stage: Stage) -> None:
     def as_reader(statement: str) -> Any:
         return stage.script("sql_as_reader", statement)
 
@@ -210,7 +214,7 @@ def test_the_role_reads_its_tables_and_nothing_else(stage: Stage) -> None:
     assert as_reader("SHOW statement_timeout") != [["0"]]
 
 
-def test_the_role_is_made_again_without_harm(stage: Stage) -> None:
+def test_role_creation_is_idempotent(stage: Stage) -> None:
     stage.sql("GRANT SELECT ON connection TO scaling")
     stage.script("let_in")
     denied = stage.script("sql_as_reader", "SELECT * FROM connection")
@@ -237,7 +241,7 @@ def test_odd_rows_are_counted_and_break_nothing(stage: Stage) -> None:
         stage.script("no_dag")
 
 
-def test_negative_durations_teach_nothing(stage: Stage) -> None:
+def test_invalid_durations_are_ignored(stage: Stage) -> None:
     stage.script("one_dag", "success", 4)
     try:
         change = "UPDATE task_instance SET duration = %s::float WHERE map_index = %s"
@@ -249,7 +253,7 @@ def test_negative_durations_teach_nothing(stage: Stage) -> None:
         stage.script("no_dag")
 
 
-def test_a_missing_part_is_a_line_and_an_exit(stage: Stage) -> None:
+def test_missing_variables_end_the_autoscaler_with_one_line(stage: Stage) -> None:
     autoscaler = stage.autoscaler([pool()], SCALING_USER="")
     assert autoscaler.process.wait(20) == 1
     until(lambda: autoscaler.said("SCALING_USER is empty"), 5, "the reason", autoscaler)
@@ -265,14 +269,14 @@ def past(whole: Stage) -> Stage:
 
 def test_plans_use_indexes_on_every_table_that_grows(past: Stage) -> None:
     plans = past.script("plans")
-    assert plans.keys() >= {"QUEUED", "RUNNING", "WAITING", "UNDER_WAY", "HISTORY"}
+    assert plans.keys() >= {"QUEUED", "RUNNING", "WAITING", "ACTIVE", "HISTORY"}
     for name, plan in plans.items():
         for table in queries.GROWING:
             scans = [line for line in plan if f"Seq Scan on {table}" in line]
             assert not scans, "\n".join((name, *plan))
 
 
-def test_a_plan_without_an_index_is_seen(past: Stage) -> None:
+def test_sequential_scans_are_detected(past: Stage) -> None:
     """The guard above would notice a query that reads a whole table."""
     rows = past.sql("EXPLAIN SELECT * FROM task_instance WHERE operator = 'x'")
     assert any("Seq Scan on task_instance" in row[0] for row in rows)

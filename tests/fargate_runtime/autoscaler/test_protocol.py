@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fargate_runtime.scaling_protocol import Phase, Report
+from fargate_runtime.scaling_protocol import WorkerReport, WorkerState
 
 REPLY: dict[str, Any] = {
     "pool": "p",
@@ -20,16 +20,16 @@ REPLY: dict[str, Any] = {
 }
 
 
-def test_a_report_survives_the_way() -> None:
-    report = Report.parse(REPLY)
-    assert report.state is Phase.READY
-    assert Report.parse(report.reply()) == report
+def test_reports_round_trip() -> None:
+    report = WorkerReport.parse(REPLY)
+    assert report.state is WorkerState.READY
+    assert WorkerReport.parse(report.reply()) == report
 
 
-def test_what_a_later_worker_adds_is_left_out_and_created_may_be_missing() -> None:
+def test_reports_ignore_unknown_keys_and_may_lack_created() -> None:
     reply = {**REPLY, "news": 1}
     del reply["created"]
-    assert Report.parse(reply).created is None
+    assert WorkerReport.parse(reply).created is None
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_what_a_later_worker_adds_is_left_out_and_created_may_be_missing() -> No
         ({"error": "KeyError"}, "is not a report"),
     ],
 )
-def test_nonsense_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_invalid_reports_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Report.parse(REPLY | changes)
+        WorkerReport.parse(REPLY | changes)
 
 
 @pytest.mark.parametrize("reply", [None, [], "ready", {}, {"error": "no such command"}])
-def test_what_is_no_report_is_refused(reply: object) -> None:
+def test_non_reports_are_refused(reply: object) -> None:
     with pytest.raises(ValueError, match="report"):
-        Report.parse(reply)
+        WorkerReport.parse(reply)

@@ -1,4 +1,4 @@
-"""Rounds of the loop: what is published when everything answers, and when not."""
+"""Reconciler of the loop: what is published when everything answers, and when not."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from fargate_runtime import contract
 from fargate_runtime.autoscaler import log, queries
 from fargate_runtime.autoscaler.__main__ import main
-from fargate_runtime.autoscaler.database import AwayError
-from fargate_runtime.autoscaler.decide import PHASE_SECONDS, ROUND_SECONDS
+from fargate_runtime.autoscaler.database import DatabaseUnavailableError
+from fargate_runtime.autoscaler.decide import PHASE_SECONDS
 from fargate_runtime.autoscaler.log import Notices, Outage
 from fargate_runtime.autoscaler.loop import CLOSEST_SECONDS, FARTHEST_SECONDS, pause
 from fargate_runtime.autoscaler.reconciler import (
     LONGEST_ROUND_SECONDS,
-    Rounds,
-    StaleError,
-    World,
+    AutoscalerClients,
+    Reconciler,
+    StaleRoundError,
 )
-from fargate_runtime.autoscaler.remote_control import Answers, SilentError
-from fargate_runtime.autoscaler.services import Services
+from fargate_runtime.autoscaler.remote_control import (
+    BrokerUnavailableError,
+    WorkerReplies,
+)
+from fargate_runtime.autoscaler.services import PoolServices
 from fargate_runtime.autoscaler.settings import PoolSettings, Settings
-from fargate_runtime.scaling_protocol import Report
+from fargate_runtime.contract import METRIC_NAMESPACE, ROUND_SECONDS
+from fargate_runtime.scaling_protocol import WorkerReport
 from tests.fargate_runtime.autoscaler.fake_aws import service
 
 NODE = "celery@a"
@@ -49,13 +52,13 @@ class Outside:
     """Everything that a round talks to, at hand."""
 
     tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    reports: list[tuple[str, Report]] = field(default_factory=list)
+    reports: list[tuple[str, WorkerReport]] = field(default_factory=list)
     services: list[dict[str, Any]] = field(default_factory=list)
     away: dict[str, Exception] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     published: list[dict[tuple[str, str], float]] = field(default_factory=list)
     sent: list[tuple[str, list[str]]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
     slow: float = 0.0
 
@@ -71,9 +74,9 @@ class Outside:
             return [(self.clock.now + 1e9,)]
         return self.tables.get(statement, [])
 
-    def ask(self, _: int) -> Answers:
+    def ask(self, _: int) -> WorkerReplies:
         self._call("broker")
-        return Answers(self.reports, [])
+        return WorkerReplies(self.reports, [])
 
     def send(self, command: str, nodes: Sequence[str]) -> None:
         self._call("send")
@@ -97,7 +100,7 @@ class Outside:
 
     def put_metric_data(self, **given: Any) -> None:
         self._call("CloudWatch")
-        assert given["Namespace"] == contract.METRIC_NAMESPACE
+        assert given["Namespace"] == METRIC_NAMESPACE
         values = {}
         for one in given["MetricData"]:
             assert one["StorageResolution"] == 1
@@ -120,70 +123,70 @@ POOLS = (
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
-    made = Outside(services=[service("a", desired=2), service("b")])
-    monkeypatch.setattr("time.monotonic", made.clock.monotonic)
-    return made
+    fixture = Outside(services=[service("a", desired=2), service("b")])
+    monkeypatch.setattr("time.monotonic", fixture.clock.monotonic)
+    return fixture
 
 
 @pytest.fixture
-def rounds(outside: Outside) -> Rounds:
+def reconciler(outside: Outside) -> Reconciler:
     class Workers:
         reports = staticmethod(outside.ask)
         send = staticmethod(outside.send)
 
     given: Any = Workers()
-    world = World(
+    clients = AutoscalerClients(
         database=outside,
         workers=given,
-        services=Services(outside, "cluster"),
+        services=PoolServices(outside, "cluster"),
         cloudwatch=outside,
         cluster="cluster",
     )
-    return Rounds(world, Settings(POOLS), outside.said.append)
+    return Reconciler(clients, Settings(POOLS), outside.lines.append)
 
 
-def again(rounds: Rounds, outside: Outside, times: int = 1) -> None:
+def again(reconciler: Reconciler, outside: Outside, times: int = 1) -> None:
     """Let rounds follow each other as they should."""
     for _ in range(times):
-        rounds.round(lambda: True)
+        reconciler.reconcile(lambda: True)
         outside.clock.now += ROUND_SECONDS
 
 
-def test_a_round_publishes_every_number_in_one_call(
-    rounds: Rounds, outside: Outside
+def test_rounds_publish_all_metrics_in_one_call(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     outside.queue("qb", 6)
-    again(rounds, outside)
+    again(reconciler, outside)
     (values,) = outside.published
     assert values["WorkerDeficit", "a"] == 0
     assert values["WorkerDeficit", "b"] == 2
     assert values["WorkerSurplus", "b"] == 0
     assert values["StalledTasks", "b"] == 6
-    assert values["BrainHeartbeat", "a"] == values["BrainHeartbeat", "b"] == 1
+    assert values["AutoscalerHeartbeat", "a"] == values["AutoscalerHeartbeat", "b"] == 1
     assert values["Workers", ""] == 2
     assert values["UnknownQueueTasks", ""] == 0
     assert len(values) == 10
 
 
 def test_tasks_are_not_stalled_while_one_of_their_queue_runs(
-    rounds: Rounds, outside: Outside
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     outside.queue("qb", 6)
     running = ("qb", "10.0.0.1", "dag", "r", "t", 0.0)
     outside.tables[queries.RUNNING] = [running]
-    again(rounds, outside)
+    again(reconciler, outside)
     assert outside.published[0]["StalledTasks", "b"] == 0
 
 
-def test_an_unknown_queue_is_a_number_and_a_line_and_scales_nothing(
-    rounds: Rounds, outside: Outside
+def test_unknown_queues_are_published_and_logged(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     outside.queue("typo", 7)
-    again(rounds, outside, 3)
+    again(reconciler, outside, 3)
     values = outside.published[-1]
     assert values["UnknownQueueTasks", ""] == 7
     assert values["WorkerDeficit", "a"] == values["WorkerDeficit", "b"] == 0
-    (line,) = [line for line in outside.said if "no pool serves" in line]
+    (line,) = [line for line in outside.lines if "that no pool serves" in line]
     assert "'typo'" in line
 
 
@@ -193,40 +196,42 @@ TIMEOUT = ConnectTimeoutError(endpoint_url="https://ecs")
 @pytest.mark.parametrize(
     ("service_away", "error", "name"),
     [
-        ("database", AwayError("no answer"), "the database"),
-        ("broker", SilentError("refused"), "the broker"),
+        ("database", DatabaseUnavailableError("no answer"), "Database"),
+        ("broker", BrokerUnavailableError("refused"), "Broker"),
         ("ECS", ClientError({"Error": {"Code": "Throttling"}}, "x"), "ECS"),
         ("list", TIMEOUT, "ECS"),
     ],
 )
-def test_what_cannot_be_read_publishes_nothing_and_says_since_when(
+def test_unavailable_services_publish_nothing_and_are_logged(
     service_away: str,
     error: Exception,
     name: str,
-    rounds: Rounds,
+    reconciler: Reconciler,
     outside: Outside,
 ) -> None:
     outside.away[service_away] = error
-    again(rounds, outside, 6)
+    again(reconciler, outside, 6)
     assert outside.published == []
-    assert f"{name} is away since " in outside.said[0]
-    assert "tried again after 5 s" in outside.said[0]
+    assert f"{name} unavailable since " in outside.lines[0]
+    assert "retrying in 5 s" in outside.lines[0]
     assert outside.calls.count(service_away) < 6
     outside.away.clear()
-    again(rounds, outside, 4)
-    assert any(line.startswith(f"{name} is back after") for line in outside.said)
-    assert outside.published[-1]["BrainHeartbeat", "a"] == 1
+    again(reconciler, outside, 4)
+    assert any(
+        line.startswith(f"{name} available again after") for line in outside.lines
+    )
+    assert outside.published[-1]["AutoscalerHeartbeat", "a"] == 1
 
 
-def test_without_cloudwatch_workers_are_still_told(
-    rounds: Rounds, outside: Outside
+def test_workers_are_commanded_without_cloudwatch(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     outside.away["CloudWatch"] = TIMEOUT
-    outside.reports = [(NODE, Report.parse(REPLY))]
+    outside.reports = [(NODE, WorkerReport.parse(REPLY))]
     outside.services[0] |= {"runningCount": 2}
-    again(rounds, outside, 8)
+    again(reconciler, outside, 8)
     assert ("scaling_drain", [NODE]) in outside.sent
-    assert any("CloudWatch is away" in line for line in outside.said)
+    assert any("CloudWatch unavailable" in line for line in outside.lines)
 
 
 REPLY = {
@@ -240,72 +245,72 @@ REPLY = {
 }
 
 
-def test_a_pool_whose_service_is_unknown_gets_no_numbers(
-    rounds: Rounds, outside: Outside
+def test_pools_without_a_service_get_no_metrics(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     del outside.services[1]
-    again(rounds, outside)
+    again(reconciler, outside)
     (values,) = outside.published
-    assert ("BrainHeartbeat", "b") not in values
+    assert ("AutoscalerHeartbeat", "b") not in values
     assert ("WorkerDeficit", "b") not in values
     assert ("Workers", "") not in values
-    assert values["BrainHeartbeat", "a"] == 1
-    assert any("'b': nothing is known of its workers" in line for line in outside.said)
+    assert values["AutoscalerHeartbeat", "a"] == 1
+    assert any("Pool 'b': workers unknown" in line for line in outside.lines)
 
 
-def test_a_pool_with_two_services_gets_no_numbers(
-    rounds: Rounds, outside: Outside
+def test_pools_with_two_services_get_no_metrics(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
     outside.services.append(service("b") | {"serviceArn": "other"})
-    again(rounds, outside)
-    assert ("BrainHeartbeat", "b") not in outside.published[0]
-    assert any("pool 'b' has 2 services" in line for line in outside.said)
+    again(reconciler, outside)
+    assert ("AutoscalerHeartbeat", "b") not in outside.published[0]
+    assert any("Pool 'b' has 2 services" in line for line in outside.lines)
 
 
-def test_a_service_that_came_later_is_found_soon(
-    rounds: Rounds, outside: Outside
-) -> None:
+def test_new_services_are_found_soon(reconciler: Reconciler, outside: Outside) -> None:
     came = outside.services.pop()
-    again(rounds, outside)
+    again(reconciler, outside)
     outside.services.append(came)
     outside.services[0] |= {"status": "INACTIVE"}
-    again(rounds, outside, 2)
-    assert outside.published[-1]["BrainHeartbeat", "b"] == 1
-    assert ("BrainHeartbeat", "a") not in outside.published[-1]
+    again(reconciler, outside, 2)
+    assert outside.published[-1]["AutoscalerHeartbeat", "b"] == 1
+    assert ("AutoscalerHeartbeat", "a") not in outside.published[-1]
 
 
-def test_a_service_made_anew_is_found_soon(rounds: Rounds, outside: Outside) -> None:
-    again(rounds, outside)
-    outside.services[1] |= {"serviceArn": "another"}
-    again(rounds, outside)
-    assert ("BrainHeartbeat", "b") not in outside.published[-1]
-    again(rounds, outside)
-    assert outside.published[-1]["BrainHeartbeat", "b"] == 1
-
-
-def test_services_are_listed_now_and_then_and_described_each_round(
-    rounds: Rounds, outside: Outside
+def test_replaced_services_are_found_soon(
+    reconciler: Reconciler, outside: Outside
 ) -> None:
-    again(rounds, outside, 20)
+    again(reconciler, outside)
+    outside.services[1] |= {"serviceArn": "another"}
+    again(reconciler, outside)
+    assert ("AutoscalerHeartbeat", "b") not in outside.published[-1]
+    again(reconciler, outside)
+    assert outside.published[-1]["AutoscalerHeartbeat", "b"] == 1
+
+
+def test_services_are_listed_at_intervals_and_described_each_round(
+    reconciler: Reconciler, outside: Outside
+) -> None:
+    again(reconciler, outside, 20)
     assert (outside.calls.count("list"), outside.calls.count("ECS")) == (1, 20)
-    again(rounds, outside, 20)
+    again(reconciler, outside, 20)
     assert outside.calls.count("list") == 2
 
 
-def test_the_lead_lost_in_a_round_stops_it(rounds: Rounds, outside: Outside) -> None:
+def test_lost_leadership_ends_the_round(
+    reconciler: Reconciler, outside: Outside
+) -> None:
     outside.queue("qb", 6)
-    with pytest.raises(StaleError):
-        rounds.round(lambda: False)
+    with pytest.raises(StaleRoundError):
+        reconciler.reconcile(lambda: False)
     assert outside.published == []
     assert outside.sent == []
 
 
-def test_a_round_that_was_stopped_for_long_publishes_nothing(
-    rounds: Rounds, outside: Outside
-) -> None:
+def test_slow_rounds_publish_nothing(reconciler: Reconciler, outside: Outside) -> None:
     outside.slow = LONGEST_ROUND_SECONDS
-    with pytest.raises(StaleError):
-        rounds.round(lambda: True)
+    with pytest.raises(StaleRoundError):
+        reconciler.reconcile(lambda: True)
     assert outside.published == []
 
 
@@ -344,7 +349,7 @@ def test_rounds_begin_at_their_phase(wall: float) -> None:
     assert 0 <= left <= ROUND_SECONDS
 
 
-def test_a_clock_that_jumps_neither_hurries_nor_delays_a_round() -> None:
+def test_rounds_ignore_clock_jumps() -> None:
     # Back by half a second, just after a round: not the same period again.
     assert pause(PHASE_SECONDS - 0.5, since=0.5) == pytest.approx(10.5)
     # Back again and again: at last it begins anyway.
@@ -352,39 +357,41 @@ def test_a_clock_that_jumps_neither_hurries_nor_delays_a_round() -> None:
     assert pause(-1e9, since=60.0) == 0.0
 
 
-def test_pauses_between_attempts_grow_to_a_bound(
+def test_retry_pauses_grow_to_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock, said = Clock(), list[str]()
+    clock, lines = Clock(), list[str]()
     monkeypatch.setattr("time.monotonic", clock.monotonic)
-    outage = Outage("it", said.append)
+    outage = Outage("it", lines.append)
     for expected in (5, 10, 20, 30, 30):
         assert outage.is_due
         outage.failed("reason")
-        assert re.search(rf"again after {expected} s: reason", said[-1])
+        assert re.search(rf"retrying in {expected} s: reason", lines[-1])
         assert not outage.is_due
         clock.now += expected
     outage.answered()
     outage.answered()
-    assert said[-1] == "it is back after 95 s"
-    assert len(said) == 6
+    assert lines[-1] == "it available again after 95 s"
+    assert len(lines) == 6
 
 
-def test_what_stays_is_said_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, said = Clock(), list[str]()
+def test_persisting_problems_are_logged_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, lines = Clock(), list[str]()
     monkeypatch.setattr("time.monotonic", clock.monotonic)
-    notices = Notices(said.append)
+    notices = Notices(lines.append)
     for _ in range(3):
-        notices.tell(["a", "b", "a"])
-    assert said == ["a", "b"]
-    notices.tell(["b"])
-    notices.tell(["a"])
+        notices.log(["a", "b", "a"])
+    assert lines == ["a", "b"]
+    notices.log(["b"])
+    notices.log(["a"])
     clock.now += log.REPEAT_SECONDS
-    notices.tell(["a"])
-    assert said == ["a", "b", "a", "a"]
+    notices.log(["a"])
+    assert lines == ["a", "b", "a", "a"]
 
 
-def test_no_module_of_the_decision_needs_more_than_the_standard_library() -> None:
+def test_decision_modules_use_no_clock_and_no_client() -> None:
     folder = Path(queries.__file__).parent
     for name in ("decide", "state", "settings", "forecast", "scheduling", "estimates"):
         text = (folder / f"{name}.py").read_text()

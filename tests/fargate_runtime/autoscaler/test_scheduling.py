@@ -15,19 +15,19 @@ from fargate_runtime.autoscaler.decide import decide
 from fargate_runtime.autoscaler.scheduling import (
     ARRIVAL_GRAIN_SECONDS,
     compact,
-    fewest,
-    late,
+    late_tasks,
+    minimum_workers,
 )
 from fargate_runtime.autoscaler.settings import PoolSettings, Settings
 from fargate_runtime.autoscaler.state import (
     Batch,
     Demand,
-    Fleet,
-    Running,
+    PoolStatus,
+    RunningTask,
     Snapshot,
     Worker,
-    WorkerState,
 )
+from fargate_runtime.scaling_protocol import WorkerState
 
 START, SLOTS = 90, 4
 
@@ -42,23 +42,26 @@ START, SLOTS = 90, 4
     st.sampled_from([0, 15, 55, 120]),
     st.integers(1, 60),
 )
-def test_one_fewer_would_not_do(
-    slots: dict[int, int], tasks: list[tuple[int, int, int]], objective: int, most: int
+def test_one_worker_fewer_does_not_suffice(
+    slots: dict[int, int],
+    tasks: list[tuple[int, int, int]],
+    target_start: int,
+    most: int,
 ) -> None:
     tasks.sort()
-    workers = fewest(
+    workers = minimum_workers(
         slots,
         tasks,
-        objective=objective,
+        target_start=target_start,
         start_seconds=START,
         per_worker=SLOTS,
-        most=most,
+        maximum=most,
     )
 
     def too_late(number: int) -> int:
         more = {**slots, START: slots.get(START, 0) + number * SLOTS}
         helped = START + ARRIVAL_GRAIN_SECONDS
-        return late(more if number else slots, tasks, objective, helped, 0)
+        return late_tasks(more if number else slots, tasks, target_start, helped, 0)
 
     assert 0 <= workers <= most
     if workers < most:
@@ -67,12 +70,12 @@ def test_one_fewer_would_not_do(
         assert too_late(workers - 1)
 
 
-def test_counted_tasks_are_laid_out_as_if_one_by_one() -> None:
+def test_grouped_tasks_are_scheduled_like_single_ones() -> None:
     slots = {0: 3, 20: 2}
     together = [(0, 30, 9)]
     single = [(0, 30, 1)] * 9
     for helped in range(0, 120, 5):
-        assert late(slots, together, 0, helped, 99) == late(
+        assert late_tasks(slots, together, 0, helped, 99) == late_tasks(
             slots, single, 0, helped, 99
         )
 
@@ -101,7 +104,7 @@ def crowd() -> tuple[Snapshot, Settings]:
         dag = chance.randrange(DAGS)
         entry = (now - chance.uniform(0, 600), chance.choice(expected[dag]), 1)
         raw[dag % POOLS].append(entry)
-    queues, fleets, pools = {}, {}, []
+    queues, statuses, pools = {}, {}, []
     for pool, entries in enumerate(raw):
         queues[f"q{pool}"] = Demand(
             queued=compact(entries, now, 15.0),
@@ -110,14 +113,14 @@ def crowd() -> tuple[Snapshot, Settings]:
                 for dag in range(pool, DAGS, POOLS)
             ],
         )
-        fleets[f"p{pool}"] = Fleet(
+        statuses[f"p{pool}"] = PoolStatus(
             WORKERS // POOLS,
             [
                 Worker(
                     f"{pool}-{worker}",
                     WorkerState.READY,
                     [
-                        Running(
+                        RunningTask(
                             now - chance.uniform(0, 100), chance.lognormvariate(4, 1)
                         )
                         for _ in range(8)
@@ -131,7 +134,7 @@ def crowd() -> tuple[Snapshot, Settings]:
                 name=f"p{pool}", queue=f"q{pool}", concurrency=8, minimum=1, maximum=40
             )
         )
-    return Snapshot(now, queues, fleets), Settings(tuple(pools))
+    return Snapshot(now, queues, statuses), Settings(tuple(pools))
 
 
 def quickest(what: Callable[[], object], times: int) -> float:
@@ -145,14 +148,14 @@ def quickest(what: Callable[[], object], times: int) -> float:
 
 
 @pytest.mark.slow
-def test_a_decision_takes_twenty_milliseconds_at_most(
+def test_decision_takes_twenty_milliseconds_at_most(
     crowd: tuple[Snapshot, Settings],
 ) -> None:
     assert quickest(lambda: decide(*crowd), 15) * 1000 <= MILLISECONDS
 
 
 @pytest.mark.slow
-def test_a_decision_needs_little_memory(crowd: tuple[Snapshot, Settings]) -> None:
+def test_decision_needs_little_memory(crowd: tuple[Snapshot, Settings]) -> None:
     tracemalloc.start()
     decide(*crowd)
     _, peak = tracemalloc.get_traced_memory()

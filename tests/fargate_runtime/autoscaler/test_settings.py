@@ -22,18 +22,18 @@ def parse(*pools: dict[str, Any]) -> Settings:
     return Settings.parse(json.dumps(pools))
 
 
-def test_what_is_not_said_follows_the_style() -> None:
+def test_unset_settings_follow_the_profile() -> None:
     balanced, economy = parse(
         GOOD, {**GOOD, "name": "b", "queue": "b", "scaling_profile": "economy"}
     ).pools
     assert balanced.scaling_profile is ScalingProfile.BALANCED
-    assert balanced.objective < economy.objective
+    assert balanced.target_start < economy.target_start
     assert balanced.headroom > economy.headroom
 
 
-def test_an_objective_beats_the_style() -> None:
+def test_explicit_target_overrides_the_profile() -> None:
     (pool,) = parse({**GOOD, "target_start_seconds": 5}).pools
-    assert pool.objective == 5
+    assert pool.target_start == 5
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_an_objective_beats_the_style() -> None:
         ({"colour": "red"}, "'colour' is unknown"),
     ],
 )
-def test_nonsense_is_refused_with_the_reason(
+def test_invalid_settings_are_refused_with_the_reason(
     change: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(SettingsError, match=reason):
         parse({**GOOD, **change})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(
         SettingsError, match=r"minimum is -1.*concurrency is 0|concurr.*minim"
     ):
@@ -78,7 +78,7 @@ def test_all_faults_are_told_at_once() -> None:
         ('[{"name": "a", "target_start_seconds": NaN}]', "queue is missing"),
     ],
 )
-def test_what_is_no_list_of_pools_is_refused(text: str, reason: str) -> None:
+def test_invalid_pool_lists_are_refused(text: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         Settings.parse(text)
 
@@ -89,7 +89,7 @@ def test_not_a_number_is_no_number_of_seconds() -> None:
 
 
 @pytest.mark.parametrize("field", ["name", "queue"])
-def test_two_pools_share_nothing(field: str) -> None:
+def test_pools_share_neither_name_nor_queue(field: str) -> None:
     other = {**GOOD, "name": "other", "queue": "other", field: "default"}
     with pytest.raises(SettingsError, match=f"2 pools have the {field} 'default'"):
         parse(GOOD, other)

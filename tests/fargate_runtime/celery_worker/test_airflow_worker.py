@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from fargate_runtime.scaling_protocol import DRAIN, STATE, Phase, Report
+from fargate_runtime.scaling_protocol import DRAIN, STATE, WorkerReport, WorkerState
 from local.airflow_environment import airflow_environment
 from templates.airflow.components import WORKER
 from templates.airflow.environment import ENVIRONMENT
@@ -59,7 +59,7 @@ def health(bench: Bench) -> int:
     ).returncode
 
 
-def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None:
+def test_airflow_loads_the_bootstep_before_its_worker_consumes(bench: Bench) -> None:
     bench.ecs.desired = 0
     bench.send(("early", 0))
     worker = start(bench)
@@ -68,8 +68,8 @@ def test_airflow_loads_the_gate_before_its_worker_consumes(bench: Bench) -> None
     assert health(bench) == 0
     bench.ecs.desired = 1
     bench.wait_for_runs("ended", 1)
-    report = Report.parse(worker.control(STATE))
-    assert report.state is Phase.READY
+    report = WorkerReport.parse(worker.control(STATE))
+    assert report.state is WorkerState.READY
     # In JSON, among Airflow's own lines.
     assert worker.said('"event":"Protected from scale-in for ')
     bench.send(("long", 5))

@@ -9,16 +9,22 @@ import time
 
 import pytest
 
-from fargate_runtime.scaling_protocol import DRAIN, REVIVE, STATE, Phase, Report
-from fargate_runtime.worker.protection_state import MARGIN_MINUTES
-from fargate_runtime.worker.task_protection import NOWHERE
+from fargate_runtime.contract import PROTECTION_MARGIN_MINUTES
+from fargate_runtime.scaling_protocol import (
+    DRAIN,
+    REVIVE,
+    STATE,
+    WorkerReport,
+    WorkerState,
+)
+from fargate_runtime.worker.task_protection import LOCAL_REVISION
 from templates.airflow.environment import VISIBILITY_SECONDS
 from tests.fargate_runtime.celery_worker.bench import TRANSPORT_OPTIONS, Bench, until
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
+def test_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
     bench.ecs.desired = 0
     bench.send(("early", 0))
     worker = bench.worker()
@@ -30,8 +36,8 @@ def test_a_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
 
     bench.ecs.desired = 1
     bench.wait_for_runs("ended", 1)
-    report = Report.parse(worker.control(STATE))
-    assert report.state is Phase.READY
+    report = WorkerReport.parse(worker.control(STATE))
+    assert report.state is WorkerState.READY
     assert report.pool == "default"
     assert report.task == worker.name
     assert report.revision == "workers:7"
@@ -39,21 +45,21 @@ def test_a_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
     assert worker.ecs_task.is_protected
     assert worker.ecs_task.asked[-1] == {
         "ProtectionEnabled": True,
-        "ExpiresInMinutes": 20 + MARGIN_MINUTES,
+        "ExpiresInMinutes": 20 + PROTECTION_MARGIN_MINUTES,
     }
 
 
-def test_without_ecs_a_worker_takes_tasks_and_says_so(bench: Bench) -> None:
+def test_workers_without_ecs_accept_tasks(bench: Bench) -> None:
     bench.send(("task", 0))
     worker = bench.worker(has_ecs=False)
     bench.wait_for_runs("ended", 1)
-    assert worker.said("nothing protects")
-    assert Report.parse(worker.control(STATE)).revision == NOWHERE
+    assert worker.said("running without protection")
+    assert WorkerReport.parse(worker.control(STATE)).revision == LOCAL_REVISION
     worker.control(DRAIN)
     worker.wait_for("released")
 
 
-def test_a_drained_worker_finishes_what_it_has_and_never_works_again(
+def test_drained_workers_finish_their_tasks_and_accept_no_others(
     bench: Bench,
 ) -> None:
     worker = bench.worker()
@@ -62,14 +68,14 @@ def test_a_drained_worker_finishes_what_it_has_and_never_works_again(
     bench.wait_for_runs("started", 2)
     # It holds no more than it runs: what waits, any other worker can take.
     assert bench.left() == (4, 2)
-    assert Report.parse(worker.control(DRAIN)).state is Phase.DRAINING
-    assert Report.parse(worker.control(STATE)).running == 2
+    assert WorkerReport.parse(worker.control(DRAIN)).state is WorkerState.DRAINING
+    assert WorkerReport.parse(worker.control(STATE)).running == 2
     bench.wait_for_runs("ended", 2)
     assert worker.ecs_task.is_protected
 
     worker.wait_for("released")
     assert not worker.ecs_task.is_protected
-    assert "let its protection go" in worker.control(REVIVE)["error"]
+    assert "protection already released" in worker.control(REVIVE)["error"]
     bench.client.ask("consume_from", bench.queue, worker.node)
     time.sleep(2)
     assert bench.runs("started").total() == 2
@@ -81,13 +87,13 @@ def test_a_drained_worker_finishes_what_it_has_and_never_works_again(
     assert len(worker.ecs_task.asked) == asked
 
 
-def test_a_draining_worker_can_be_had_back(bench: Bench) -> None:
+def test_draining_workers_can_be_revived(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     bench.send(*((f"task{number}", 3) for number in range(3)))
     bench.wait_for_runs("started", 2)
     worker.control(DRAIN)
-    assert Report.parse(worker.control(REVIVE)).state is Phase.READY
+    assert WorkerReport.parse(worker.control(REVIVE)).state is WorkerState.READY
     bench.wait_for_runs("ended", 3)
     assert bench.runs("ended").total() == 3
 
@@ -112,7 +118,7 @@ def test_draining_under_load_loses_no_task_and_runs_none_twice(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("state", ["draining", "released"])
-def test_a_worker_that_drains_takes_nothing_after_a_reconnection(
+def test_drained_workers_accept_nothing_after_a_reconnection(
     bench: Bench, state: str
 ) -> None:
     worker = bench.worker()
@@ -137,14 +143,14 @@ def test_a_worker_that_drains_takes_nothing_after_a_reconnection(
         return
     # Celery has forgotten its messages; the task runs all the same.
     assert not bench.runs("ended")
-    assert Report.parse(worker.control(STATE)).running == 1
+    assert WorkerReport.parse(worker.control(STATE)).running == 1
     assert worker.ecs_task.is_protected
     bench.end("long")
     bench.wait_for_runs("ended", 1)
     worker.wait_for("released")
 
 
-def test_a_ready_worker_goes_on_after_a_reconnection(bench: Bench) -> None:
+def test_ready_workers_continue_after_a_reconnection(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     bench.valkey.kill()
@@ -170,7 +176,7 @@ def test_after_a_reconnection_a_free_process_gets_the_next_task(bench: Bench) ->
     assert bench.runs("ended") == {"new": 1}
 
 
-def test_protection_is_asked_for_while_the_broker_is_away(bench: Bench) -> None:
+def test_protection_is_requested_while_the_broker_is_unavailable(bench: Bench) -> None:
     bench.ecs.desired = 0
     worker = bench.worker()
     worker.wait_for("waiting")
@@ -205,7 +211,7 @@ def test_only_a_signal_to_the_main_process_lets_tasks_finish(
 
 
 @pytest.mark.parametrize(("seconds", "runs"), [(3, 2), (VISIBILITY_SECONDS, 1)])
-def test_a_running_task_is_not_delivered_again(
+def test_running_task_is_not_delivered_again(
     bench: Bench, seconds: int, runs: int
 ) -> None:
     # A timeout below the task's time proves the test; the template's is above the
@@ -224,7 +230,7 @@ def test_a_running_task_is_not_delivered_again(
     assert bench.runs("started")["long"] == runs
 
 
-def test_a_deployment_ends_when_the_old_workers_have_drained(bench: Bench) -> None:
+def test_deployment_ends_when_old_workers_are_drained(bench: Bench) -> None:
     bench.ecs.desired = 1
     old = bench.worker()
     old.wait_for("ready")
@@ -243,14 +249,14 @@ def test_a_deployment_ends_when_the_old_workers_have_drained(bench: Bench) -> No
     assert bench.runs("ended") == {"long": 1, "late": 1}
 
 
-def test_while_ecs_refuses_a_drained_worker_neither_lets_go_nor_works(
+def test_refused_releases_keep_the_worker_draining(
     bench: Bench,
 ) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     bench.ecs.desired = 0
     worker.control(DRAIN)
-    worker.waited_until_it_said("Cannot let its protection go yet (DEPLOYMENT_BLOCKED")
+    worker.waited_until_it_said("Cannot release task protection (DEPLOYMENT_BLOCKED")
     assert "error" in worker.control(REVIVE)
     bench.send(("task", 0))
     time.sleep(2)
@@ -260,7 +266,7 @@ def test_while_ecs_refuses_a_drained_worker_neither_lets_go_nor_works(
     worker.wait_for("released")
 
 
-def test_a_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
+def test_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     bench.send(("long", 5))
@@ -273,21 +279,21 @@ def test_a_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
     assert bench.runs("ended")["long"] == 1
 
 
-def test_a_silent_agent_does_not_stop_the_worker_for_good(bench: Bench) -> None:
+def test_unavailable_agents_delay_the_worker(bench: Bench) -> None:
     bench.ecs.is_broken = True
     worker = bench.worker()
-    worker.waited_until_it_said("who it is, is unknown")
+    worker.waited_until_it_said("task identity unknown")
     bench.ecs.holds_answers.set()
     bench.ecs.is_broken = False
     # Not reachable for the autoscaler's question, but alive for the health check.
     until(lambda: worker.control("ping", 1), "the worker to answer")
-    assert "not yet known" in worker.control(STATE)["error"]
+    assert "identity not known yet" in worker.control(STATE)["error"]
     bench.send(("task", 0))
     bench.ecs.holds_answers.clear()
     bench.wait_for_runs("ended", 1)
 
 
-def test_a_frozen_worker_does_not_answer(bench: Bench) -> None:
+def test_frozen_workers_do_not_reply(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     pid = worker.main_pid()

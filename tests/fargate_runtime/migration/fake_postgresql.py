@@ -1,7 +1,7 @@
 """A server of roles and databases behind the parts of psycopg2 that we use.
 
-It knows the statements of ``fargate_runtime.migration.databases`` and nothing else, so a new one
-fails here. Whether PostgreSQL takes them is shown by the rehearsal, not by this.
+It knows the statements of ``migration.databases`` and nothing else, so a new one fails
+here. The acceptance checks show that PostgreSQL accepts them.
 """
 
 from __future__ import annotations

@@ -18,17 +18,17 @@ from botocore.stub import Stubber
 from fargate_runtime.migration import custom_resource
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
-FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:gate"
-PLACE = "Log: /airflow/setup setup/setup/0123456789abcdef"
-STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Setup/1"
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
+PLACE = "RedactedLog: /airflow/migration migration/migration/0123456789abcdef"
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Migration/1"
 PROPERTIES = {
     "Cluster": "airflow",
-    "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/setup:7",
-    "Container": "setup",
+    "TaskDefinition": "arn:aws:ecs:eu-west-1:123456789012:task-definition/migration:7",
+    "Container": "migration",
     "Subnets": ["subnet-1", "subnet-2"],
     "SecurityGroup": "sg-1",
-    "LogGroup": "/airflow/setup",
-    "LogStreamPrefix": "setup",
+    "LogGroup": "/airflow/migration",
+    "LogStreamPrefix": "migration",
     "Version": "v7",
 }
 
@@ -73,7 +73,7 @@ class Ecs:
             "createdAt": datetime.now(UTC) - self.age,
             "containers": [
                 {"name": "aws-guardduty-agent", "exitCode": 137},
-                {"name": "setup"} | (self.ends if is_stopped else {}),
+                {"name": "migration"} | (self.ends if is_stopped else {}),
             ],
         }
         return {"tasks": [task], "failures": []}
@@ -91,8 +91,8 @@ class Logs:
     late: int = 0
 
     def get_log_events(self, **given: Any) -> dict[str, Any]:
-        assert given["logGroupName"] == "/airflow/setup"
-        assert given["logStreamName"] == "setup/setup/0123456789abcdef"
+        assert given["logGroupName"] == "/airflow/migration"
+        assert given["logStreamName"] == "migration/migration/0123456789abcdef"
         if self.late:
             self.late -= 1
             raise refused("ResourceNotFoundException", "no stream")
@@ -150,12 +150,12 @@ class World:
     url: str = ""
 
     def request(self, kind: str = "Create", **more: Any) -> dict[str, Any]:
-        known = {} if kind == "Create" else {"PhysicalResourceId": "setup-known"}
+        known = {} if kind == "Create" else {"PhysicalResourceId": "migration-known"}
         return {
             "RequestType": kind,
             "RequestId": "request-1",
             "StackId": STACK,
-            "LogicalResourceId": "Gate",
+            "LogicalResourceId": "Migration",
             "ResponseURL": f"{self.url}/answer?signature=s3cr3t&x=1",
             "ResourceProperties": {"ServiceToken": FUNCTION, **PROPERTIES},
             **known,
@@ -199,8 +199,10 @@ class Receiver(BaseHTTPRequestHandler):
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World()
-    clients = custom_resource.Clients(made.ecs, made.logs, made.functions, made.stacks)
-    monkeypatch.setattr(custom_resource.Clients, "make", lambda: clients)
+    clients = custom_resource.AwsClients(
+        made.ecs, made.logs, made.functions, made.stacks
+    )
+    monkeypatch.setattr(custom_resource.AwsClients, "make", lambda: clients)
     monkeypatch.setattr(
         "fargate_runtime.migration.custom_resource.time.sleep", made.pauses.append
     )
@@ -214,7 +216,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_the_gate_opens_when_the_task_has_succeeded(world: World, kind: str) -> None:
+def test_resource_succeeds_when_the_task_has_succeeded(world: World, kind: str) -> None:
     request = world.request(kind)
     world.deliver(request)
     ((path, content_type, body),) = world.received
@@ -227,7 +229,7 @@ def test_the_gate_opens_when_the_task_has_succeeded(world: World, kind: str) -> 
     assert world.ecs.looks == 3
 
 
-def test_the_same_resource_keeps_its_id(world: World) -> None:
+def test_same_resource_keeps_its_id(world: World) -> None:
     # Another one would be a replacement, with a Delete of the old.
     world.deliver(world.request())
     world.deliver(world.request(RequestId="request-2"))
@@ -235,10 +237,10 @@ def test_the_same_resource_keeps_its_id(world: World) -> None:
     world.deliver(world.request(LogicalResourceId="Other"))
     first, again, updated, other = (a["PhysicalResourceId"] for a in world.answers)
     assert first == again != other
-    assert updated == "setup-known"
+    assert updated == "migration-known"
 
 
-def test_a_repeated_delivery_starts_no_second_task(world: World) -> None:
+def test_repeated_delivery_starts_no_second_task(world: World) -> None:
     # Lambda delivers an event again after an error; ECS knows the token.
     world.deliver(world.request())
     world.deliver(world.request())
@@ -257,7 +259,7 @@ def test_delete_runs_nothing(world: World) -> None:
 @pytest.mark.parametrize(
     "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"]
 )
-def test_a_rollback_runs_nothing(world: World, status: str) -> None:
+def test_rollback_runs_nothing(world: World, status: str) -> None:
     # The older Airflow refuses the newer tables; the stack would be stuck.
     world.stacks.status = status
     world.deliver(world.request("Update"))
@@ -265,14 +267,14 @@ def test_a_rollback_runs_nothing(world: World, status: str) -> None:
     assert world.ecs.tokens == []
 
 
-def test_an_unknown_state_of_the_stack_runs_the_task(world: World) -> None:
+def test_unknown_state_of_the_stack_runs_the_task(world: World) -> None:
     world.stacks.status = refused("AccessDenied", "no")
     world.deliver(world.request("Update"))
     assert world.answers[0]["Status"] == "SUCCESS"
     assert len(world.ecs.tokens) == 1
 
 
-def test_a_failed_task_shuts_the_gate_with_its_own_reason(world: World) -> None:
+def test_failed_job_fails_the_resource_with_its_reason(world: World) -> None:
     world.ecs.ends = {"exitCode": 1}
     world.logs.lines = [
         "waiting",
@@ -282,11 +284,11 @@ def test_a_failed_task_shuts_the_gate_with_its_own_reason(world: World) -> None:
     world.logs.late = 2
     world.deliver(world.request())
     assert world.reason == (
-        f"set-up failed: no connection as master at db; exit code 1. {PLACE}"
+        f"migration job failed: no connection as master at db; exit code 1. {PLACE}"
     )
 
 
-def test_a_task_killed_for_memory_says_so(world: World) -> None:
+def test_task_killed_for_memory_says_so(world: World) -> None:
     world.ecs.ends = {
         "exitCode": 137,
         "reason": "OutOfMemoryError: Container killed due to memory usage",
@@ -298,7 +300,7 @@ def test_a_task_killed_for_memory_says_so(world: World) -> None:
     assert "two | three | migrating" in world.reason
 
 
-def test_a_task_that_never_started_gives_the_reason_of_ecs(world: World) -> None:
+def test_tasks_that_never_start_give_the_reason_of_ecs(world: World) -> None:
     # A missing secret or image: there is no container, and no log to wait for.
     world.ecs.ends = {}
     world.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
@@ -308,7 +310,7 @@ def test_a_task_that_never_started_gives_the_reason_of_ecs(world: World) -> None
     assert set(world.pauses) == {custom_resource.POLL_SECONDS}
 
 
-def test_a_long_task_is_followed_by_the_next_invocation(world: World) -> None:
+def test_long_task_is_followed_by_the_next_invocation(world: World) -> None:
     world.ecs.looks_until_stopped = 30
     event = world.request()
     deliveries = 0
@@ -321,27 +323,29 @@ def test_a_long_task_is_followed_by_the_next_invocation(world: World) -> None:
     assert [body["Status"] for body in world.answers] == ["SUCCESS"]
 
 
-def test_a_task_without_end_is_stopped_and_reported(world: World) -> None:
+def test_endless_tasks_are_stopped_and_reported(world: World) -> None:
     world.ecs.looks_until_stopped = 10**6
     world.ecs.age = timedelta(minutes=51)
     world.deliver({"Request": world.request(), "Task": TASK})
-    assert world.ecs.stopped == ["set-up took longer than 50 minutes"]
-    assert world.reason.startswith("set-up took longer than 50 minutes and was stopped")
+    assert world.ecs.stopped == ["migration job ran longer than 50 minutes"]
+    assert world.reason.startswith(
+        "migration job ran longer than 50 minutes and was stopped"
+    )
 
 
-def test_a_new_task_may_be_unseen_for_a_while(world: World) -> None:
-    world.ecs.looks_until_seen = custom_resource.UNSEEN_POLLS
+def test_new_tasks_may_be_unknown_for_a_while(world: World) -> None:
+    world.ecs.looks_until_seen = custom_resource.UNKNOWN_POLLS
     world.deliver(world.request())
     assert world.answers[0]["Status"] == "SUCCESS"
 
 
-def test_a_lost_task_is_not_waited_for_without_end(world: World) -> None:
+def test_unknown_tasks_end_the_wait(world: World) -> None:
     world.ecs.looks_until_seen = 10**6
     world.deliver(world.request())
     assert "ECS does not know the task" in world.reason
 
 
-def test_a_start_that_may_heal_is_tried_again(world: World) -> None:
+def test_transient_start_errors_are_retried(world: World) -> None:
     world.ecs.refusals = [
         refused("ClientException", "ECS was unable to assume the role 'r'"),
         "Capacity is unavailable at this time",
@@ -361,42 +365,44 @@ def test_a_start_that_may_heal_is_tried_again(world: World) -> None:
         (["Capacity is unavailable"] * 9, "Capacity is unavailable", 75),
     ],
 )
-def test_a_start_that_does_not_heal_is_reported(
+def test_permanent_start_errors_are_reported(
     world: World, refusals: list[Any], words: str, paused: int
 ) -> None:
     world.ecs.refusals = refusals
     world.deliver(world.request())
-    assert world.reason.startswith("set-up cannot start: ")
+    assert world.reason.startswith("cannot start migration job: ")
     assert words in world.reason
     assert sum(world.pauses) == paused
 
 
-def test_an_error_of_our_own_is_answered_too(world: World) -> None:
+def test_unexpected_errors_are_responded_to(world: World) -> None:
     # Without an answer the stack would hang for an hour.
     request = world.request()
     del request["ResourceProperties"]["Subnets"]
     world.deliver(request)
-    assert world.reason == "the gate itself failed: KeyError: 'Subnets'"
+    assert world.reason == "migration function failed: KeyError: 'Subnets'"
 
 
-def test_an_answer_that_is_not_taken_is_repeated(world: World) -> None:
+def test_rejected_responses_are_retried(world: World) -> None:
     world.refusals = [503, 500]
     world.deliver(world.request())
     assert len(world.answers) == 1
     world.refusals = [503] * 9
-    with pytest.raises(custom_resource.GateError, match="did not take the answer"):
+    with pytest.raises(
+        custom_resource.MigrationFailedError, match="did not accept the response"
+    ):
         world.deliver(world.request())
 
 
-def test_a_long_reason_fits_the_answer(world: World) -> None:
+def test_long_reason_fits_the_answer(world: World) -> None:
     world.ecs.ends = {"exitCode": 1}
     world.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
     world.deliver(world.request())
     assert len(world.reason.encode()) <= custom_resource.REASON_BYTES
-    assert world.reason.startswith("set-up failed: €€€")
+    assert world.reason.startswith("migration job failed: €€€")
 
 
-def test_the_presigned_url_is_never_logged(
+def test_presigned_url_is_never_logged(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.refusals = [503]
@@ -405,9 +411,9 @@ def test_the_presigned_url_is_never_logged(
     assert "s3cr3t" not in capsys.readouterr().out
 
 
-def test_the_calls_are_those_of_the_real_services() -> None:
+def test_calls_are_those_of_the_real_services() -> None:
     # The stubbed clients check every parameter against AWS's own model.
-    clients = custom_resource.Clients(
+    clients = custom_resource.AwsClients(
         *(
             boto3.client(
                 name,
@@ -429,7 +435,7 @@ def test_the_calls_are_those_of_the_real_services() -> None:
         "taskArn": TASK,
         "lastStatus": "RUNNING",
         "createdAt": datetime.now(UTC),
-        "containers": [{"name": "setup", "exitCode": 1}],
+        "containers": [{"name": "migration", "exitCode": 1}],
     }
     stacks.add_response(
         "describe_stacks",
@@ -456,10 +462,10 @@ def test_the_calls_are_those_of_the_real_services() -> None:
     for stub in stubs:
         stub.activate()
 
-    assert not custom_resource.passed(request, "", Invocation(0), clients)
-    for words in ("longer than", "set-up failed: x"):
-        with pytest.raises(custom_resource.GateError, match=words):
-            custom_resource.passed(request, TASK, Invocation(900), clients)
+    assert not custom_resource.is_finished(request, "", Invocation(0), clients)
+    for words in ("longer than", "migration job failed: x"):
+        with pytest.raises(custom_resource.MigrationFailedError, match=words):
+            custom_resource.is_finished(request, TASK, Invocation(900), clients)
 
     for stub in stubs:
         stub.assert_no_pending_responses()

@@ -6,12 +6,15 @@ from copy import deepcopy
 
 import pytest
 
-from fargate_runtime.migration.databases import DatabaseError, Login, prepare
+from fargate_runtime.env import DatabaseLogin
+from fargate_runtime.migration.databases import DatabaseError, prepare
 from tests.fargate_runtime.migration.fake_postgresql import Server, verifier
 
-MASTER = Login("db.example", 5433, "postgres", "master", "master pw")
-AIRFLOW = Login("db.example", 5433, "airflow", "airflow", "p'w\"1 %")
-RESULTS = Login("db.example", 5433, "celery_results", "celery_results", "other pw")
+MASTER = DatabaseLogin("db.example", 5433, "postgres", "master", "master pw")
+AIRFLOW = DatabaseLogin("db.example", 5433, "airflow", "airflow", "p'w\"1 %")
+RESULTS = DatabaseLogin(
+    "db.example", 5433, "celery_results", "celery_results", "other pw"
+)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def quiet(_: str) -> None:
     """Say nothing."""
 
 
-def test_each_role_owns_its_database_and_nobody_else_enters(server: Server) -> None:
+def test_each_role_owns_its_database_and_no_other_connects(server: Server) -> None:
     prepare(MASTER, AIRFLOW, RESULTS, quiet)
     assert server.owners["airflow"] == "airflow"
     assert server.owners["celery_results"] == "celery_results"
@@ -46,7 +49,7 @@ def test_each_role_owns_its_database_and_nobody_else_enters(server: Server) -> N
     assert server.connections == 0
 
 
-def test_a_second_run_changes_nothing(server: Server) -> None:
+def test_second_run_changes_nothing(server: Server) -> None:
     prepare(MASTER, AIRFLOW, RESULTS, quiet)
     before = deepcopy(server)
     prepare(MASTER, AIRFLOW, RESULTS, quiet)
@@ -54,13 +57,13 @@ def test_a_second_run_changes_nothing(server: Server) -> None:
     assert server == before
 
 
-def test_a_changed_secret_changes_the_password(server: Server) -> None:
+def test_changed_secret_changes_the_password(server: Server) -> None:
     prepare(MASTER, AIRFLOW, RESULTS, quiet)
     prepare(MASTER, AIRFLOW._replace(password=RESULTS.password), RESULTS, quiet)
     assert server.verifiers["airflow"] == verifier(RESULTS.password)
 
 
-def test_a_database_of_someone_else_changes_hands(server: Server) -> None:
+def test_database_ownership_is_corrected(server: Server) -> None:
     # RDS makes the first database, if it is asked to, as the master's own.
     server.owners["airflow"] = "master"
     server.open_to_public.add("airflow")
@@ -69,13 +72,13 @@ def test_a_database_of_someone_else_changes_hands(server: Server) -> None:
     assert server.open_to_public == set()
 
 
-def test_workers_with_a_way_to_the_metadata_stop_the_set_up(server: Server) -> None:
+def test_workers_with_access_to_the_metadata_fail_the_job(server: Server) -> None:
     server.granted.add(("celery_results", "airflow"))
     with pytest.raises(DatabaseError, match="celery_results may connect"):
         prepare(MASTER, AIRFLOW, RESULTS, quiet)
 
 
-def test_a_database_that_comes_up_late_is_waited_for(
+def test_unavailable_database_is_waited_for(
     server: Server, pauses: list[float]
 ) -> None:
     server.refusals = ["Connection refused"] * 6
@@ -83,12 +86,12 @@ def test_a_database_that_comes_up_late_is_waited_for(
     prepare(MASTER, AIRFLOW, RESULTS, said.append)
     assert pauses == [1, 2, 4, 8, 15, 15]
     assert said[0] == (
-        "waiting 300 s at most for master at db.example:5433, database postgres: "
+        "Waiting up to 300 s for master at db.example:5433, database postgres: "
         "Connection refused"
     )
 
 
-def test_a_database_that_never_comes_up_ends_the_wait(
+def test_unavailable_database_ends_the_wait_in_time(
     server: Server, pauses: list[float]
 ) -> None:
     server.refusals = ["Connection\nrefused"] * 1000
@@ -105,7 +108,7 @@ def test_a_database_that_never_comes_up_ends_the_wait(
         'server certificate for "a" does not match host name "b"',
     ],
 )
-def test_a_wrong_certificate_is_not_waited_for(
+def test_wrong_certificate_is_not_waited_for(
     words: str, server: Server, pauses: list[float]
 ) -> None:
     server.refusals = [words] * 1000
@@ -114,7 +117,7 @@ def test_a_wrong_certificate_is_not_waited_for(
     assert pauses == []
 
 
-def test_an_error_of_the_server_is_one_line_and_leaves_no_session(
+def test_error_of_the_server_is_one_line_and_leaves_no_session(
     server: Server,
 ) -> None:
     server.errors["CREATE DATABASE"] = "permission denied\nHINT: ask"

@@ -109,7 +109,7 @@ def test_databases_come_first_then_tables_then_the_administrator(
     assert "task_instance" in image.server.readable["scaling"]
 
 
-def test_the_administrators_password_is_typed_not_passed(image: Image) -> None:
+def test_administrators_password_goes_to_standard_input(image: Image) -> None:
     # An argument is seen by every process of the container, and Airflow logs it.
     job.main()
     create = image.calls[1]
@@ -126,18 +126,19 @@ def test_airflow_never_sees_the_master_user(image: Image) -> None:
         assert call["environ"]["METADATA_PASSWORD"] == ENVIRON["METADATA_PASSWORD"]
 
 
-def test_a_failed_migration_is_the_reason_and_nothing_follows(
+def test_failed_migration_is_the_reason_and_nothing_follows(
     image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.behaves("print('Traceback'); print('deadlock detected\\n'); sys.exit(3)")
     assert job.main() == 1
     assert last_line(capsys) == (
-        "MIGRATION FAILED: airflow db migrate ended with exit status 3: deadlock detected"
+        "MIGRATION FAILED: airflow db migrate ended with exit status 3: "
+        "deadlock detected"
     )
     assert len(image.calls) == 1
 
 
-def test_tables_of_a_newer_airflow_are_named_as_such(
+def test_tables_of_a_newer_airflow_are_reported(
     image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Airflow itself says: Can't locate revision identified by 'd2f4e1b3c5a7'.
@@ -159,7 +160,7 @@ def test_no_secret_is_printed_whatever_airflow_says(
     assert "meta%2Fpw%20%231" not in seen
 
 
-def test_a_command_that_hangs_is_stopped(
+def test_command_that_hangs_is_stopped(
     image: Image,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -182,7 +183,7 @@ def test_a_command_that_hangs_is_stopped(
         ("apache-airflow-providers-fab", None, "lacks apache-airflow-providers-fab"),
     ],
 )
-def test_an_unsupported_image_migrates_nothing(
+def test_unsupported_image_migrates_nothing(
     image: Image,
     capsys: pytest.CaptureFixture[str],
     package: str,
@@ -206,7 +207,7 @@ def test_an_unsupported_image_migrates_nothing(
         if name.startswith(("METADATA", "RESULTS", "MASTER", "ADMIN"))
     ],
 )
-def test_a_missing_part_is_named_before_anything_is_done(
+def test_missing_variables_are_named_before_any_change(
     image: Image,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -219,7 +220,7 @@ def test_a_missing_part_is_named_before_anything_is_done(
     assert image.server.statements == []
 
 
-def test_a_database_in_the_way_is_the_reason(
+def test_database_errors_are_the_reason(
     image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.server.granted.add(("celery_results", "airflow"))
@@ -229,7 +230,7 @@ def test_a_database_in_the_way_is_the_reason(
     )
 
 
-def test_even_the_unexpected_ends_with_its_reason(
+def test_unexpected_errors_end_with_their_reason(
     image: Image,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

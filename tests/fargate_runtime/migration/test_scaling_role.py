@@ -7,15 +7,18 @@ from copy import deepcopy
 import pytest
 
 from fargate_runtime.autoscaler import queries
+from fargate_runtime.env import DatabaseLogin
 from fargate_runtime.migration import scaling_role
-from fargate_runtime.migration.databases import DatabaseError, Login, prepare
+from fargate_runtime.migration.databases import DatabaseError, prepare
 from fargate_runtime.migration.scaling_role import admit
 from tests.fargate_runtime.migration.fake_postgresql import Server, verifier
 
-MASTER = Login("db.example", 5433, "postgres", "master", "master pw")
-AIRFLOW = Login("db.example", 5433, "airflow", "airflow", "airflow pw")
-RESULTS = Login("db.example", 5433, "celery_results", "celery_results", "other pw")
-READER = Login("db.example", 5433, "airflow", "scaling", "s'c\"a %")
+MASTER = DatabaseLogin("db.example", 5433, "postgres", "master", "master pw")
+AIRFLOW = DatabaseLogin("db.example", 5433, "airflow", "airflow", "airflow pw")
+RESULTS = DatabaseLogin(
+    "db.example", 5433, "celery_results", "celery_results", "other pw"
+)
+READER = DatabaseLogin("db.example", 5433, "airflow", "scaling", "s'c\"a %")
 
 
 def quiet(_: str) -> None:
@@ -30,7 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     return made
 
 
-def test_it_may_read_what_the_autoscaler_reads_and_nothing_else(server: Server) -> None:
+def test_role_may_read_the_autoscalers_tables_alone(server: Server) -> None:
     admit(MASTER, AIRFLOW, READER, quiet)
     assert server.readable["scaling"] == list(scaling_role.TABLES)
     assert scaling_role.TABLES == queries.TABLES
@@ -40,7 +43,7 @@ def test_it_may_read_what_the_autoscaler_reads_and_nothing_else(server: Server) 
     assert server.connections == 0
 
 
-def test_a_second_run_changes_nothing(server: Server) -> None:
+def test_second_run_changes_nothing(server: Server) -> None:
     admit(MASTER, AIRFLOW, READER, quiet)
     before = deepcopy(server)
     admit(MASTER, AIRFLOW, READER, quiet)
@@ -48,20 +51,20 @@ def test_a_second_run_changes_nothing(server: Server) -> None:
     assert server == before
 
 
-def test_a_rotated_secret_changes_the_password(server: Server) -> None:
+def test_rotated_secret_changes_the_password(server: Server) -> None:
     admit(MASTER, AIRFLOW, READER, quiet)
-    admit(MASTER, AIRFLOW, Login(*READER[:4], "new"), quiet)
+    admit(MASTER, AIRFLOW, DatabaseLogin(*READER[:4], "new"), quiet)
     assert server.verifiers["scaling"] == verifier("new")
 
 
 @pytest.mark.parametrize("user", ["airflow", "master"])
-def test_a_role_that_may_write_is_refused(server: Server, user: str) -> None:
+def test_role_that_may_write_is_refused(server: Server, user: str) -> None:
     with pytest.raises(DatabaseError, match="a user name of its own"):
         admit(MASTER, AIRFLOW, READER._replace(user=user), quiet)
     assert server.verifiers["airflow"] == verifier("airflow pw")
 
 
-def test_an_error_of_the_server_is_one_line_and_leaves_no_session(
+def test_error_of_the_server_is_one_line_and_leaves_no_session(
     server: Server,
 ) -> None:
     server.errors["GRANT SELECT"] = "permission denied\nHINT: ask"

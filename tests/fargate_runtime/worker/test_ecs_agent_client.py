@@ -14,10 +14,10 @@ import pytest
 
 from fargate_runtime.worker import ecs_agent_client
 from fargate_runtime.worker.ecs_agent_client import (
-    AgentError,
-    RefusedError,
-    identity,
+    EcsAgentError,
+    ProtectionDeniedError,
     protect,
+    task_identity,
     unprotect,
 )
 
@@ -75,7 +75,7 @@ def agent() -> Iterator[Agent]:
     made.server.server_close()
 
 
-def test_protection_is_asked_for_with_its_time(agent: Agent) -> None:
+def test_protection_is_requested_with_its_duration(agent: Agent) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn"}}
     protect(agent.uri, minutes=730)
     assert agent.seen == [
@@ -87,20 +87,20 @@ def test_protection_is_asked_for_with_its_time(agent: Agent) -> None:
     ]
 
 
-def test_protection_is_given_back(agent: Agent) -> None:
+def test_protection_is_removed(agent: Agent) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": False, "TaskArn": "arn"}}
     unprotect(agent.uri)
     assert agent.seen[0][2] == {"ProtectionEnabled": False}
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_refusal_says_why(agent: Agent, status: int) -> None:
+def test_refusals_name_their_reason(agent: Agent, status: int) -> None:
     agent.status = status
     agent.answer = {"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}
-    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED$"):
+    with pytest.raises(ProtectionDeniedError, match=r"^DEPLOYMENT_BLOCKED$"):
         protect(agent.uri, minutes=1)
     agent.answer["failure"]["Detail"] = "too many"
-    with pytest.raises(RefusedError, match=r"^DEPLOYMENT_BLOCKED: too many$"):
+    with pytest.raises(ProtectionDeniedError, match=r"^DEPLOYMENT_BLOCKED: too many$"):
         unprotect(agent.uri)
 
 
@@ -114,36 +114,36 @@ def test_a_refusal_says_why(agent: Agent, status: int) -> None:
         ),
         (500, b"<html>", "JSONDecodeError"),
         (200, b"\xff", "UnicodeDecodeError"),
-        (200, [], "the agent answers"),
-        (200, {}, "the agent answers"),
-        (200, {"protection": None}, "the agent answers"),
+        (200, [], "unexpected response"),
+        (200, {}, "unexpected response"),
+        (200, {"protection": None}, "unexpected response"),
         # It says that it is still off.
-        (200, {"protection": {"ProtectionEnabled": False}}, "the agent answers"),
+        (200, {"protection": {"ProtectionEnabled": False}}, "unexpected response"),
     ],
 )
-def test_any_other_answer_is_no_answer(
+def test_unexpected_responses_are_an_error(
     agent: Agent, status: int, answer: Any, words: str
 ) -> None:
     agent.status, agent.answer = status, answer
-    with pytest.raises(AgentError, match=words):
+    with pytest.raises(EcsAgentError, match=words):
         protect(agent.uri, minutes=1)
 
 
-def test_an_agent_that_is_not_there_is_no_answer() -> None:
+def test_missing_agents_are_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
-    with pytest.raises(AgentError, match="ConnectionRefusedError"):
+    with pytest.raises(EcsAgentError, match="ConnectionRefusedError"):
         protect(f"http://127.0.0.1:{port}/api/t", minutes=1)
 
 
-def test_a_silent_agent_is_waited_for_a_bounded_time(
+def test_agent_requests_have_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert ecs_agent_client.PATIENCE_SECONDS == 14
-    monkeypatch.setattr(ecs_agent_client, "PATIENCE_SECONDS", 0.3)
+    assert ecs_agent_client.TIMEOUT_SECONDS == 14
+    monkeypatch.setattr(ecs_agent_client, "TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
-        with pytest.raises(AgentError, match=r"TimeoutError|timed out"):
+        with pytest.raises(EcsAgentError, match=r"TimeoutError|timed out"):
             protect(f"http://127.0.0.1:{silent.getsockname()[1]}/api/t", minutes=1)
         assert 0.2 < time.monotonic() - begin < 0.9
 
@@ -157,25 +157,23 @@ def test_no_proxy_stands_between_a_task_and_its_agent(
     protect(agent.uri, minutes=1)
 
 
-def test_a_task_knows_who_it_is(agent: Agent) -> None:
+def test_task_identity_comes_from_the_metadata(agent: Agent) -> None:
     agent.answer = METADATA
-    found = identity(agent.uri)
+    found = task_identity(agent.uri)
     assert agent.seen == [("GET", "/api/token/task", None)]
     assert (found.task, found.revision) == ("0123abcd", "workers:12")
     assert found.created == pytest.approx(1795464000.123, abs=0.001)
 
 
-def test_metadata_without_times_are_metadata(agent: Agent) -> None:
+def test_metadata_may_lack_times(agent: Agent) -> None:
     agent.answer = {**METADATA, "PullStartedAt": None, "Containers": []}
-    assert identity(agent.uri).created is None
+    assert task_identity(agent.uri).created is None
 
 
 @pytest.mark.parametrize(
     "change", [{"TaskARN": None}, {"PullStartedAt": "yesterday"}, {"Containers": 5}]
 )
-def test_metadata_that_cannot_be_read_are_no_answer(
-    agent: Agent, change: dict[str, Any]
-) -> None:
+def test_invalid_metadata_are_an_error(agent: Agent, change: dict[str, Any]) -> None:
     agent.answer = METADATA | change
-    with pytest.raises(AgentError, match="metadata cannot be read"):
-        identity(agent.uri)
+    with pytest.raises(EcsAgentError, match="invalid task metadata"):
+        task_identity(agent.uri)

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from fargate_runtime.scaling_protocol import Phase
+from fargate_runtime.contract import PROTECTION_MARGIN_MINUTES
+from fargate_runtime.scaling_protocol import WorkerState
 from fargate_runtime.worker.protection_state import (
-    BARE_RETRY_SECONDS,
-    COVERED_RETRY_SECONDS,
-    MARGIN_MINUTES,
-    QUIET_SECONDS,
+    IDLE_SECONDS,
+    PROTECTED_RETRY_SECONDS,
     REMIND_SECONDS,
     RENEW_SECONDS,
-    Gone,
-    Life,
+    UNPROTECTED_RETRY_SECONDS,
+    AlreadyReleased,
+    ProtectionState,
 )
 
 MINUTES = 30
@@ -24,10 +24,12 @@ BLOCKED = "DEPLOYMENT_BLOCKED: 3 other tasks are protected"
 
 
 class Drive:
-    """A life, the time, and an ECS that does as the test says."""
+    """A state, the time, and an ECS that does as the test says."""
 
     def __init__(self, minutes: int | None = MINUTES, chance: float = 1.0) -> None:
-        self.life = Life(minutes, logging.getLogger("life"), lambda: chance)
+        self.state = ProtectionState(
+            minutes, logging.getLogger("state"), lambda: chance
+        )
         self.time = 1_000_000.0
         self.mood = "grants"
         self.asked: list[tuple[float, bool]] = []
@@ -36,21 +38,21 @@ class Drive:
     def step(self, running: int = 0) -> None:
         """Let one second pass."""
         self.time += 1
-        self.life.observe(self.time, running)
-        is_on = self.life.due(self.time)
+        self.state.observe(self.time, running)
+        is_on = self.state.due(self.time)
         if is_on is None:
             return
         self.asked.append((self.time, is_on))
         if self.mood == "refuses":
-            self.life.refused(self.time, is_on=is_on, why=BLOCKED)
+            self.state.refused(self.time, is_on=is_on, reason=BLOCKED)
             return
         if self.mood in {"grants", "loses the answer"}:
             self.is_protected = is_on
         if self.mood == "grants":
-            self.life.granted(self.time, asked_at=self.time, is_on=is_on)
+            self.state.granted(self.time, requested_at=self.time, is_on=is_on)
         else:
-            self.life.failed(
-                self.time, asked_at=self.time, is_on=is_on, why="timed out"
+            self.state.failed(
+                self.time, requested_at=self.time, is_on=is_on, reason="timed out"
             )
 
     def pass_by(self, seconds: float, running: int = 0) -> None:
@@ -58,12 +60,12 @@ class Drive:
         for _ in range(int(seconds)):
             self.step(running)
 
-    def phase(self) -> Phase:
-        return self.life.phase(self.time)
+    def worker_state(self) -> WorkerState:
+        return self.state.worker_state(self.time)
 
     @property
-    def takes_tasks(self) -> bool:
-        return self.life.may_consume(self.time)
+    def accepts_tasks(self) -> bool:
+        return self.state.may_consume(self.time)
 
     def pauses(self) -> Iterator[float]:
         """Give the seconds between one request and the next."""
@@ -76,32 +78,32 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-def test_nothing_is_taken_before_protection_is_granted() -> None:
+def test_no_task_is_accepted_before_protection_is_granted() -> None:
     drive = Drive()
     drive.mood = "refuses"
     drive.pass_by(600)
-    assert not drive.takes_tasks
-    assert drive.phase() is Phase.WAITING
+    assert not drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.WAITING
     drive.mood = "grants"
-    drive.pass_by(BARE_RETRY_SECONDS)
-    assert drive.takes_tasks
-    assert drive.phase() is Phase.READY
+    drive.pass_by(UNPROTECTED_RETRY_SECONDS)
+    assert drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.READY
 
 
-def test_a_refused_worker_asks_on_with_growing_pauses_and_says_so_now_and_then(
+def test_refused_requests_are_retried_with_growing_pauses(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     drive = Drive()
     drive.mood = "refuses"
     drive.pass_by(600)
-    assert list(drive.pauses())[:5] == [1, 2, 4, 8, BARE_RETRY_SECONDS]
-    assert max(drive.pauses()) == BARE_RETRY_SECONDS
+    assert list(drive.pauses())[:5] == [1, 2, 4, 8, UNPROTECTED_RETRY_SECONDS]
+    assert max(drive.pauses()) == UNPROTECTED_RETRY_SECONDS
     said = [line for line in caplog.messages if "DEPLOYMENT_BLOCKED" in line]
     assert 600 / REMIND_SECONDS - 1 <= len(said) <= 600 / REMIND_SECONDS + 1
-    assert "Takes no tasks: not protected" in said[0]
+    assert "Not accepting tasks: no task protection" in said[0]
 
 
-def test_many_workers_do_not_ask_in_step() -> None:
+def test_workers_retry_with_jitter() -> None:
     early, late = Drive(chance=0), Drive(chance=1)
     for drive in (early, late):
         drive.mood = "refuses"
@@ -109,211 +111,212 @@ def test_many_workers_do_not_ask_in_step() -> None:
     assert max(early.pauses()) == max(late.pauses()) / 2
 
 
-def test_protection_is_renewed_long_before_it_ends_while_busy_too() -> None:
+def test_protection_is_renewed_long_before_it_expires() -> None:
     drive = Drive()
     drive.pass_by(3600, running=2)
     assert max(drive.pauses()) <= RENEW_SECONDS + 1
     # A task taken just before a renewal is covered whole.
-    assert RENEW_SECONDS * 2 < MARGIN_MINUTES * 60
-    assert drive.takes_tasks
+    assert RENEW_SECONDS * 2 < PROTECTION_MARGIN_MINUTES * 60
+    assert drive.accepts_tasks
 
 
-def test_no_answer_does_not_stop_the_work_until_the_protection_ends(
+def test_unanswered_renewals_stop_consumption_only_at_expiry(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     drive = Drive()
     drive.pass_by(5)
     drive.mood = "is away"
     drive.pass_by(60 * MINUTES - 60, running=1)
-    assert drive.takes_tasks
-    assert max(list(drive.pauses())[3:]) == COVERED_RETRY_SECONDS
-    assert "Renewing the protection failed (timed out)" in caplog.text
-    assert "PROTECTION LAPSED" not in caplog.text
+    assert drive.accepts_tasks
+    assert max(list(drive.pauses())[3:]) == PROTECTED_RETRY_SECONDS
+    assert "Cannot renew task protection (timed out)" in caplog.text
+    assert "Task protection expired" not in caplog.text
     drive.pass_by(120, running=1)
-    assert not drive.takes_tasks
-    assert drive.phase() is Phase.WAITING
-    assert caplog.text.count("PROTECTION LAPSED under 1 running tasks") == 1
+    assert not drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.WAITING
+    lapsed = "Task protection expired with 1 tasks running; ECS may stop this worker."
+    assert caplog.text.count(lapsed) == 1
     assert max(record.levelno for record in caplog.records) == logging.CRITICAL
     # It is never given up.
     drive.mood = "grants"
-    drive.pass_by(BARE_RETRY_SECONDS, running=1)
-    assert drive.takes_tasks
+    drive.pass_by(UNPROTECTED_RETRY_SECONDS, running=1)
+    assert drive.accepts_tasks
 
 
-def test_a_lapse_under_no_task_is_no_catastrophe(
+def test_expiry_without_tasks_is_an_error_and_not_critical(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     drive = Drive()
     drive.pass_by(5)
     drive.mood = "is away"
     drive.pass_by(60 * MINUTES)
-    assert "The protection has lapsed" in caplog.text
-    assert "PROTECTION LAPSED" not in caplog.text
+    assert "Task protection expired. Not accepting tasks" in caplog.text
+    assert max(record.levelno for record in caplog.records) == logging.ERROR
 
 
-def test_a_task_is_not_taken_that_could_outlive_a_protection_that_ecs_ends(
+def test_refused_renewals_stop_consumption_after_the_margin(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # ECS refuses while it takes workers away; each finishes what it has and no more.
     drive = Drive()
     drive.pass_by(5)
     drive.mood = "refuses"
-    drive.pass_by(60 * MARGIN_MINUTES - 10, running=2)
-    assert drive.takes_tasks
+    drive.pass_by(60 * PROTECTION_MARGIN_MINUTES - 10, running=2)
+    assert drive.accepts_tasks
     drive.pass_by(30, running=2)
-    assert not drive.takes_tasks
-    assert drive.phase() is Phase.WAITING
+    assert not drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.WAITING
     drive.pass_by(60, running=2)
-    assert "takes no more tasks" in caplog.text
+    assert "Not accepting tasks; retrying." in caplog.text
     drive.mood = "grants"
-    drive.pass_by(BARE_RETRY_SECONDS, running=2)
-    assert drive.takes_tasks
+    drive.pass_by(UNPROTECTED_RETRY_SECONDS, running=2)
+    assert drive.accepts_tasks
 
 
-def test_a_draining_worker_lets_go_when_it_is_idle_and_not_before() -> None:
+def test_draining_workers_release_protection_only_when_idle() -> None:
     drive = Drive()
     drive.pass_by(5, running=2)
-    drive.life.drain()
-    assert not drive.takes_tasks
+    drive.state.drain()
+    assert not drive.accepts_tasks
     drive.pass_by(3600, running=1)
-    assert drive.phase() is Phase.DRAINING
+    assert drive.worker_state() is WorkerState.DRAINING
     assert drive.is_protected
     assert max(drive.pauses()) <= RENEW_SECONDS + 1
-    drive.pass_by(QUIET_SECONDS - 1)
+    drive.pass_by(IDLE_SECONDS - 1)
     drive.step(running=1)
-    drive.pass_by(QUIET_SECONDS)
-    assert drive.phase() is Phase.DRAINING
+    drive.pass_by(IDLE_SECONDS)
+    assert drive.worker_state() is WorkerState.DRAINING
     drive.step()
-    assert drive.phase() is Phase.RELEASED
+    assert drive.worker_state() is WorkerState.RELEASED
     assert not drive.is_protected
 
 
-def test_draining_twice_is_draining_once() -> None:
+def test_draining_is_idempotent() -> None:
     drive = Drive()
     drive.pass_by(5)
-    drive.life.drain()
-    drive.pass_by(QUIET_SECONDS)
-    drive.life.drain()
+    drive.state.drain()
+    drive.pass_by(IDLE_SECONDS)
+    drive.state.drain()
     drive.step()
-    assert drive.phase() is Phase.RELEASED
-    drive.life.drain()
-    assert drive.phase() is Phase.RELEASED
+    assert drive.worker_state() is WorkerState.RELEASED
+    drive.state.drain()
+    assert drive.worker_state() is WorkerState.RELEASED
 
 
-def test_a_draining_worker_can_be_revived() -> None:
+def test_draining_workers_can_be_revived() -> None:
     drive = Drive()
     drive.pass_by(5, running=1)
-    drive.life.drain()
+    drive.state.drain()
     drive.pass_by(60, running=1)
-    drive.life.revive()
-    assert drive.takes_tasks
+    drive.state.revive()
+    assert drive.accepts_tasks
     drive.pass_by(60)
-    assert drive.phase() is Phase.READY
-    drive.life.revive()
-    assert drive.phase() is Phase.READY
+    assert drive.worker_state() is WorkerState.READY
+    drive.state.revive()
+    assert drive.worker_state() is WorkerState.READY
 
 
-def test_a_worker_that_let_go_is_never_had_back() -> None:
+def test_released_workers_are_never_revived() -> None:
     drive = Drive()
     drive.pass_by(5)
-    drive.life.drain()
+    drive.state.drain()
     drive.pass_by(10)
-    with pytest.raises(Gone):
-        drive.life.revive()
+    with pytest.raises(AlreadyReleased):
+        drive.state.revive()
     asked = len(drive.asked)
     drive.pass_by(3600)
-    assert not drive.takes_tasks
-    assert drive.phase() is Phase.RELEASED
+    assert not drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.RELEASED
     assert len(drive.asked) == asked
 
 
 @pytest.mark.parametrize("mood", ["refuses", "is away", "loses the answer"])
-def test_from_the_first_request_to_let_go_there_is_no_way_back(mood: str) -> None:
+def test_release_requests_are_irreversible(mood: str) -> None:
     # The answer may have got lost, and ECS may stop the worker at any moment.
     drive = Drive()
     drive.pass_by(5)
-    drive.life.drain()
+    drive.state.drain()
     drive.mood = mood
     drive.pass_by(30)
-    assert drive.phase() is Phase.DRAINING
-    with pytest.raises(Gone):
-        drive.life.revive()
-    assert not drive.takes_tasks
+    assert drive.worker_state() is WorkerState.DRAINING
+    with pytest.raises(AlreadyReleased):
+        drive.state.revive()
+    assert not drive.accepts_tasks
     drive.mood = "grants"
-    drive.pass_by(BARE_RETRY_SECONDS)
-    assert drive.phase() is Phase.RELEASED
+    drive.pass_by(UNPROTECTED_RETRY_SECONDS)
+    assert drive.worker_state() is WorkerState.RELEASED
 
 
-def test_a_grant_that_comes_while_the_worker_leaves_is_taken_back() -> None:
+def test_late_grants_are_removed_while_releasing() -> None:
     drive = Drive()
     drive.pass_by(5)
-    drive.life.drain()
-    asked_at = drive.time
+    drive.state.drain()
+    requested_at = drive.time
     drive.mood = "is away"
-    drive.pass_by(QUIET_SECONDS + 1)
-    drive.life.granted(drive.time, asked_at=asked_at, is_on=True)
+    drive.pass_by(IDLE_SECONDS + 1)
+    drive.state.granted(drive.time, requested_at=requested_at, is_on=True)
     drive.mood = "grants"
     drive.step()
     assert drive.asked[-1][1] is False
-    assert drive.phase() is Phase.RELEASED
+    assert drive.worker_state() is WorkerState.RELEASED
 
 
-def test_what_ecs_will_not_end_ends_by_itself() -> None:
+def test_refused_releases_end_at_expiry() -> None:
     drive = Drive()
     drive.pass_by(5)
-    drive.life.drain()
+    drive.state.drain()
     drive.mood = "refuses"
     drive.pass_by(60 * MINUTES)
-    assert drive.phase() is Phase.RELEASED
+    assert drive.worker_state() is WorkerState.RELEASED
 
 
-def test_a_grant_whose_answer_was_lost_is_not_forgotten() -> None:
+def test_grants_without_a_response_are_not_forgotten() -> None:
     drive = Drive()
     drive.mood = "loses the answer"
     drive.pass_by(5)
-    assert drive.phase() is Phase.WAITING
-    drive.life.drain()
+    assert drive.worker_state() is WorkerState.WAITING
+    drive.state.drain()
     drive.mood = "refuses"
     drive.pass_by(60)
-    assert drive.phase() is Phase.DRAINING
+    assert drive.worker_state() is WorkerState.DRAINING
     drive.mood = "grants"
-    drive.pass_by(BARE_RETRY_SECONDS)
-    assert drive.phase() is Phase.RELEASED
+    drive.pass_by(UNPROTECTED_RETRY_SECONDS)
+    assert drive.worker_state() is WorkerState.RELEASED
     assert not drive.is_protected
 
 
-def test_a_worker_that_was_never_protected_is_released_without_asking() -> None:
+def test_unprotected_workers_are_released_without_a_request() -> None:
     drive = Drive()
     drive.mood = "refuses"
     drive.pass_by(60)
-    drive.life.drain()
-    drive.pass_by(QUIET_SECONDS + 1)
-    assert drive.phase() is Phase.RELEASED
+    drive.state.drain()
+    drive.pass_by(IDLE_SECONDS + 1)
+    assert drive.worker_state() is WorkerState.RELEASED
     assert all(is_on for _, is_on in drive.asked)
 
 
-def test_without_ecs_nothing_is_asked_for_and_tasks_are_taken() -> None:
+def test_without_ecs_nothing_is_requested_and_tasks_are_accepted() -> None:
     drive = Drive(minutes=None)
     drive.pass_by(3600, running=1)
-    assert drive.takes_tasks
-    assert drive.phase() is Phase.READY
-    drive.life.drain()
-    drive.pass_by(QUIET_SECONDS + 2)
-    assert drive.phase() is Phase.RELEASED
+    assert drive.accepts_tasks
+    assert drive.worker_state() is WorkerState.READY
+    drive.state.drain()
+    drive.pass_by(IDLE_SECONDS + 2)
+    assert drive.worker_state() is WorkerState.RELEASED
     assert drive.asked == []
 
 
-def test_a_machine_that_slept_takes_nothing_until_it_is_protected_again() -> None:
+def test_sleeping_machines_accept_no_tasks_until_protected_again() -> None:
     drive = Drive()
     drive.pass_by(5)
     drive.time += 24 * 3600
-    assert not drive.takes_tasks
+    assert not drive.accepts_tasks
     drive.step()
     assert drive.asked[-1] == (drive.time, True)
-    assert drive.takes_tasks
+    assert drive.accepts_tasks
 
 
-def test_whoever_drives_it_never_waits_long() -> None:
+def test_pauses_between_requests_are_bounded() -> None:
     drive = Drive()
     drive.pass_by(5)
-    assert 1 <= drive.life.pause(drive.time) <= 60
+    assert 1 <= drive.state.pause(drive.time) <= 60

@@ -11,11 +11,19 @@ from typing import Any
 
 import pytest
 
-from fargate_runtime.env import PartError
-from fargate_runtime.scaling_protocol import Phase
+from fargate_runtime.env import EnvError
+from fargate_runtime.scaling_protocol import WorkerState
 from fargate_runtime.worker import ecs_agent_client, task_protection
-from fargate_runtime.worker.ecs_agent_client import AgentError, Identity, RefusedError
-from fargate_runtime.worker.task_protection import NOWHERE, Guard, Surroundings
+from fargate_runtime.worker.ecs_agent_client import (
+    EcsAgentError,
+    ProtectionDeniedError,
+    TaskIdentity,
+)
+from fargate_runtime.worker.task_protection import (
+    LOCAL_REVISION,
+    ProtectionSettings,
+    ProtectionThread,
+)
 
 ON_ECS = {
     "WORKER_POOL": "default",
@@ -34,7 +42,7 @@ class Ecs:
         self.asked: list[Any] = []
         monkeypatch.setattr(ecs_agent_client, "protect", self.protect)
         monkeypatch.setattr(ecs_agent_client, "unprotect", self.unprotect)
-        monkeypatch.setattr(ecs_agent_client, "identity", self.identity)
+        monkeypatch.setattr(ecs_agent_client, "task_identity", self.identity)
 
     def protect(self, uri: str, *, minutes: int) -> None:
         self.asked.append((uri, minutes))
@@ -44,10 +52,10 @@ class Ecs:
         self.asked.append((uri, 0))
         self.fail()
 
-    def identity(self, uri: str) -> Identity:
+    def identity(self, uri: str) -> TaskIdentity:
         assert uri == ON_ECS["ECS_CONTAINER_METADATA_URI_V4"]
         self.fail()
-        return Identity(task="0123", revision="workers:3", created=7.5)
+        return TaskIdentity(task="0123", revision="workers:3", created=7.5)
 
     def fail(self) -> None:
         if self.error:
@@ -58,7 +66,7 @@ class Ecs:
 def ecs(monkeypatch: pytest.MonkeyPatch) -> Ecs:
     # A fork waits for every guard ever made; those of the tests are not in the way.
     monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
-    monkeypatch.setattr(task_protection, "MISTAKE_SECONDS", 0.05)
+    monkeypatch.setattr(task_protection, "ERROR_RETRY_SECONDS", 0.05)
     return Ecs(monkeypatch)
 
 
@@ -69,16 +77,16 @@ def until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def guard(environ: Mapping[str, str]) -> Guard:
-    made = Guard(Surroundings.of(environ), LOG)
+def guard(environ: Mapping[str, str]) -> ProtectionThread:
+    made = ProtectionThread(ProtectionSettings.from_environ(environ), LOG)
     made.start()
     return made
 
 
-def test_a_worker_introduces_itself_and_is_protected_before_it_may_consume(
+def test_worker_is_identified_and_protected_before_it_may_consume(
     ecs: Ecs,
 ) -> None:
-    ecs.error = AgentError("not yet")
+    ecs.error = EcsAgentError("not yet")
     one = guard(ON_ECS)
     time.sleep(0.1)
     assert one.report() is None
@@ -96,23 +104,23 @@ def test_a_worker_introduces_itself_and_is_protected_before_it_may_consume(
         "0123",
         "workers:3",
     )
-    assert (report.state, report.running, report.created) == (Phase.READY, 3, 7.5)
+    assert (report.state, report.running, report.created) == (WorkerState.READY, 3, 7.5)
     assert report.host
     assert report.since == pytest.approx(time.time(), abs=5)
 
 
-def test_a_refused_worker_waits(ecs: Ecs) -> None:
-    one = Guard(Surroundings.of(ON_ECS), LOG)
-    one._introduce()
-    ecs.error = RefusedError("DEPLOYMENT_BLOCKED", "too many")
+def test_refused_workers_are_waiting(ecs: Ecs) -> None:
+    one = ProtectionThread(ProtectionSettings.from_environ(ON_ECS), LOG)
+    one._identify()
+    ecs.error = ProtectionDeniedError("DEPLOYMENT_BLOCKED", "too many")
     assert one._step() >= 0.5
     report = one.report()
     assert report is not None
-    assert report.state is Phase.WAITING
+    assert report.state is WorkerState.WAITING
     assert not one.may_consume()
 
 
-def test_a_drained_idle_worker_is_unprotected_at_once(
+def test_drained_idle_worker_is_unprotected_at_once(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
@@ -125,20 +133,20 @@ def test_a_drained_idle_worker_is_unprotected_at_once(
     # The thread sleeps until the next renewal; it is woken.
     one.observe(0)
     until(lambda: ecs.asked[-1][1] == 0)
-    until(lambda: (report := one.report()) and report.state is Phase.RELEASED)
+    until(lambda: (report := one.report()) and report.state is WorkerState.RELEASED)
 
 
-def test_without_ecs_a_worker_is_itself(ecs: Ecs) -> None:
+def test_workers_without_ecs_are_ready(ecs: Ecs) -> None:
     one = guard({"WORKER_POOL": "default"})
     until(one.may_consume)
     report = one.report()
     assert report is not None
-    assert report.revision == NOWHERE
-    assert report.state is Phase.READY
+    assert report.revision == LOCAL_REVISION
+    assert report.state is WorkerState.READY
     assert ecs.asked == []
 
 
-def test_a_mistake_of_ours_does_not_end_the_protection(ecs: Ecs) -> None:
+def test_unexpected_errors_do_not_end_the_protection_thread(ecs: Ecs) -> None:
     ecs.error = KeyError("never thought of")
     one = guard(ON_ECS)
     time.sleep(0.1)
@@ -146,12 +154,14 @@ def test_a_mistake_of_ours_does_not_end_the_protection(ecs: Ecs) -> None:
     until(one.may_consume)
 
 
-def test_a_fork_waits_until_the_thread_holds_no_lock(
+def test_fork_waits_until_the_thread_holds_no_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks: dict[str, Callable[[], Any]] = {}
     monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
-    one = Guard(Surroundings.of({"WORKER_POOL": "default"}), LOG)
+    one = ProtectionThread(
+        ProtectionSettings.from_environ({"WORKER_POOL": "default"}), LOG
+    )
     order: list[str] = []
 
     def fork() -> None:
@@ -174,25 +184,30 @@ def test_a_fork_waits_until_the_thread_holds_no_lock(
 def test_protection_outlasts_the_longest_task_as_far_as_ecs_allows(
     longest: str, asked: int
 ) -> None:
-    assert Surroundings.of({**ON_ECS, "LONGEST_TASK_MINUTES": longest}).minutes == asked
+    assert (
+        ProtectionSettings.from_environ(
+            {**ON_ECS, "LONGEST_TASK_MINUTES": longest}
+        ).minutes
+        == asked
+    )
 
 
 @pytest.mark.parametrize("longest", ["0", "2881", "-5", "1.5", "long", ""])
-def test_a_time_that_ecs_does_not_take_ends_the_worker(longest: str) -> None:
-    with pytest.raises(PartError, match="LONGEST_TASK_MINUTES"):
-        Surroundings.of({**ON_ECS, "LONGEST_TASK_MINUTES": longest})
+def test_invalid_durations_end_the_worker(longest: str) -> None:
+    with pytest.raises(EnvError, match="LONGEST_TASK_MINUTES"):
+        ProtectionSettings.from_environ({**ON_ECS, "LONGEST_TASK_MINUTES": longest})
 
 
 @pytest.mark.parametrize(
     "missing", ["WORKER_POOL", "LONGEST_TASK_MINUTES", "ECS_CONTAINER_METADATA_URI_V4"]
 )
-def test_what_the_environment_lacks_is_named(missing: str) -> None:
+def test_missing_worker_variables_are_named(missing: str) -> None:
     environ = {name: value for name, value in ON_ECS.items() if name != missing}
-    with pytest.raises(PartError, match=missing):
-        Surroundings.of(environ)
+    with pytest.raises(EnvError, match=missing):
+        ProtectionSettings.from_environ(environ)
 
 
-def test_the_clock_cannot_be_set() -> None:
+def test_clock_cannot_be_set() -> None:
     first = task_protection.now()
     assert 0 <= task_protection.now() - first < 1
     assert task_protection.now() >= time.monotonic() - 1

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from fargate_runtime import connections
+from fargate_runtime.env import DatabaseLogin
 from fargate_runtime.migration import databases
 
 # By name: the checker runs where these are not installed.
@@ -60,7 +61,7 @@ def stores(environ: dict[str, str]) -> list[str]:
     os.environ.update(environ)
     os.environ["SSL_CERT_FILE"] = environ["PGSSLROOTCERT"]
     master, airflow, celery_results = (
-        databases.Login(
+        DatabaseLogin(
             host=environ["METADATA_HOST"],
             port=int(environ["METADATA_PORT"]),
             name=environ[f"{store}_NAME"],

@@ -158,7 +158,7 @@ def test_services_have_health_checks(component: AnyComponent) -> None:
     assert check["Command"][0] == "CMD-SHELL"
     assert 120 <= check["StartPeriod"] <= 300
     assert 5 <= check["Interval"] <= 300
-    assert health.PATIENCE_SECONDS * 2 < check["Timeout"] <= min(60, check["Interval"])
+    assert health.TIMEOUT_SECONDS * 2 < check["Timeout"] <= min(60, check["Interval"])
     assert 1 <= check["Retries"] <= 10
 
 

@@ -17,12 +17,12 @@ from compiler.parameters import EnvironmentFile
 from compiler.validation import validate
 from compiler.wiring import Build, WiringError
 from fargate_runtime.autoscaler.settings import (
-    OBJECTIVE_SECONDS,
     PoolSettings,
     ScalingProfile,
     Settings,
     SettingsError,
 )
+from fargate_runtime.contract import TARGET_START_SECONDS
 from fargate_runtime.start import set_limits
 from templates import parent
 from templates.airflow.components import AUTOSCALER
@@ -141,7 +141,7 @@ def test_an_empty_target_start_is_the_profiles_own(
         pools_json(airflow_services(DefaultWorkersScalingProfile=scaling_profile))
     ).pools
     assert pool.target_start_seconds is None
-    assert pool.objective == OBJECTIVE_SECONDS[scaling_profile]
+    assert pool.target_start == TARGET_START_SECONDS[scaling_profile]
 
 
 def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:

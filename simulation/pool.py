@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 
-from fargate_runtime.autoscaler.state import Running
-from simulation.tasks import Shape, Task
+from fargate_runtime.autoscaler.state import RunningTask
+from simulation.tasks import PoolShape, Task
 
 IDLE_CPU, WORKER_CPU = 0.04, 2.0
 
 
 class Discipline(Enum):
-    """What workers do to stay alive."""
+    """How workers use task protection."""
 
     NONE = auto()
     """Nothing."""
@@ -24,10 +24,10 @@ class Discipline(Enum):
     """They are protected while they run tasks."""
 
     DRAIN = auto()
-    """They are protected before they take tasks, until they are told to drain."""
+    """They are protected before they take tasks, until they are drained."""
 
     EXIT = auto()
-    """They are never chosen, and leave by themselves when idle (``rivals``)."""
+    """ECS never stops them; they exit by themselves when idle (``baselines.Mwaa``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Image:
 
 
 LAZY = Image(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
-"""An image that is loaded while it runs."""
+"""An image that is loaded lazily, while it runs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,12 +66,11 @@ class Worker:
     revision: int
     booted: bool = False
     billed_from: float = math.inf
-    running: dict[Task, Running] = field(default_factory=dict)
+    running: dict[Task, RunningTask] = field(default_factory=dict)
     cpu: float = IDLE_CPU
     ready: bool = False
     consuming: bool = False
     protected: bool = False
-    asks_protection: bool = False
     draining: bool = False
     released: bool = False
     stopping: bool = False
@@ -79,16 +78,16 @@ class Worker:
     idle_since: float = 0.0
 
 
-class Fleet:
+class SimulatedPool:
     """The workers and the queue of one pool."""
 
-    def __init__(self, name: str, shape: Shape) -> None:
+    def __init__(self, name: str, shape: PoolShape) -> None:
         self.name = name
         self.shape = shape
         self.desired = shape.minimum
         self.revision = 0
         self.workers: list[Worker] = []
-        """Those that live and were not chosen to stop."""
+        """Those that exist and are not being stopped."""
 
         self.queue: deque[Task] = deque()
         self.ring: list[Worker] = []
@@ -109,14 +108,14 @@ class Fleet:
         self.demand: list[int] = []
         self.alive: list[int] = []
 
-    def set_desired(self, wanted: int) -> None:
+    def set_desired(self, count: int) -> None:
         """Set the desired count within the pool's bounds, as the target does.
 
-        Application Auto Scaling takes nobody away while a deployment is in progress.
+        Application Auto Scaling stops no worker during a deployment.
         """
         if self.outdated:
-            wanted = max(wanted, self.desired)
-        self.desired = max(self.shape.minimum, min(self.shape.maximum, wanted))
+            count = max(count, self.desired)
+        self.desired = max(self.shape.minimum, min(self.shape.maximum, count))
 
     @property
     def outdated(self) -> list[Worker]:
@@ -130,7 +129,7 @@ class Fleet:
 
     @property
     def running(self) -> int:
-        """How many tasks run on workers that were not chosen to stop."""
+        """How many tasks run on workers that are not being stopped."""
         return sum(len(worker.running) for worker in self.workers)
 
     @property

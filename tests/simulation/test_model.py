@@ -1,4 +1,4 @@
-"""The world obeys a queueing formula and the laws of conservation."""
+"""The simulation obeys a queueing formula and the laws of conservation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from fargate_runtime.autoscaler.settings import ScalingProfile
 from simulation import baselines, scores
-from simulation.fleet import LAZY, Discipline, Image
-from simulation.model import Policy, World
+from simulation.model import Policy, Simulation
 from simulation.offline_optimum import bound, plan
-from simulation.policy import Native
-from simulation.step_scaling import Order
-from simulation.tasks import DAY_SECONDS, Day, Run, Shape, Stage, Task
+from simulation.policy import ShippedPolicy
+from simulation.pool import LAZY, Discipline, Image
+from simulation.step_scaling import StepScalingRule
+from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
 from simulation.workloads import KINDS
 
 pytestmark = pytest.mark.slow
@@ -51,18 +51,18 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
             duration = random.expovariate(1 / mean)
             runs.append(Run(at, [Stage([Task(duration, mean, 0.04, "default")])]))
             at += random.expovariate(rate)
-        shape = Shape(concurrency=8, minimum=2, maximum=2)
+        shape = PoolShape(concurrency=8, minimum=2, maximum=2)
         day = Day("poisson", seed, runs, {"default": shape})
-        World(day, baselines.Fixed(), seed=seed).run()
+        Simulation(day, baselines.Fixed(), seed=seed).run()
         waits += [task.delay for task in day.tasks()]
     expected = erlang_c_wait(rate, mean, servers)
     assert fmean(waits) == pytest.approx(expected, rel=0.12)
 
 
 def test_one_worker_all_day_costs_a_day() -> None:
-    day = Day("empty", 0, [], {"default": Shape(minimum=1)})
-    world = World(day, baselines.Fixed()).run()
-    assert world.fleets["default"].cost == DAY_SECONDS
+    day = Day("empty", 0, [], {"default": PoolShape(minimum=1)})
+    simulation = Simulation(day, baselines.Fixed()).run()
+    assert simulation.pools["default"].cost == DAY_SECONDS
 
 
 ENDLESS = ("cpu-tracking", "cpu-20s", "queue-steps")
@@ -70,10 +70,10 @@ ENDLESS = ("cpu-tracking", "cpu-20s", "queue-steps")
 by force kills a task longer than his patience as often as it starts."""
 
 
-def every_policy(alarms: tuple[Order, ...]) -> list[Policy]:
+def every_policy(alarms: tuple[StepScalingRule, ...]) -> list[Policy]:
     return [
-        Native(alarms),
-        Native(alarms, ScalingProfile.ECONOMY),
+        ShippedPolicy(alarms),
+        ShippedPolicy(alarms, ScalingProfile.ECONOMY),
         baselines.cpu_tracking(),
         baselines.fast_cpu_tracking(),
         baselines.backlog_tracking(),
@@ -85,15 +85,15 @@ def every_policy(alarms: tuple[Order, ...]) -> list[Policy]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_task_ends_once_and_after_its_parents(
-    kind: str, alarms: tuple[Order, ...]
+    kind: str, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     for policy in every_policy(alarms):
         day = short(kind, 11)
-        world = World(day, policy, seed=11, seconds=HOURS).run()
+        simulation = Simulation(day, policy, seed=11, seconds=HOURS).run()
 
-        if world.left and policy.name in ENDLESS:
+        if simulation.left and policy.name in ENDLESS:
             continue
-        assert world.left == 0
+        assert simulation.left == 0
         for task in day.tasks():
             assert task.queued_at <= task.first_started_at <= task.started_at
             assert task.ended_at == pytest.approx(task.started_at + task.duration)
@@ -104,87 +104,93 @@ def test_every_task_ends_once_and_after_its_parents(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_more_workers_live_than_the_maximum_and_one(
-    kind: str, alarms: tuple[Order, ...]
+    kind: str, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     for policy in every_policy(alarms):
-        world = World(short(kind, 12), policy, seed=12, seconds=HOURS).run()
-        for fleet in world.fleets.values():
-            assert fleet.most_alive <= fleet.shape.maximum + 1
+        simulation = Simulation(short(kind, 12), policy, seed=12, seconds=HOURS).run()
+        for pool in simulation.pools.values():
+            assert pool.most_alive <= pool.shape.maximum + 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("image", [Image(), LAZY], ids=["stock", "lazy"])
 def test_draining_kills_nothing(
-    kind: str, image: Image, alarms: tuple[Order, ...]
+    kind: str, image: Image, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     """Revived after it let go, a worker would be taken away at its work."""
     for scaling_profile in ScalingProfile:
         day = short(kind, 13)
-        world = World(
-            day, Native(alarms, scaling_profile), seed=13, image=image, seconds=HOURS
+        simulation = Simulation(
+            day,
+            ShippedPolicy(alarms, scaling_profile),
+            seed=13,
+            image=image,
+            seconds=HOURS,
         ).run()
         assert sum(task.kills for task in day.tasks()) == 0
-        assert sum(fleet.kills for fleet in world.fleets.values()) == 0
+        assert sum(pool.kills for pool in simulation.pools.values()) == 0
 
 
-def test_shrinking_by_force_does_kill() -> None:
+def test_forced_scale_in_does_kill() -> None:
     """Else the test above could not fail."""
     day = KINDS["long-tasks"](14)
-    World(day, baselines.QueueSteps(), seed=14).run()
+    Simulation(day, baselines.QueueSteps(), seed=14).run()
     assert sum(task.kills for task in day.tasks()) > 0
 
 
-def test_a_drain_order_that_protection_ignores_does_kill(
-    alarms: tuple[Order, ...],
+def test_unprotected_draining_does_kill(
+    alarms: tuple[StepScalingRule, ...],
 ) -> None:
     """The protection protects, not luck: the same decisions without it."""
-    policy = Native(alarms)
+    policy = ShippedPolicy(alarms)
     policy.discipline = Discipline.NONE
     day = KINDS["long-tasks"](14)
-    World(day, policy, seed=14).run()
+    Simulation(day, policy, seed=14).run()
     assert sum(task.kills for task in day.tasks()) > 0
 
 
-def test_sigterm_that_reaches_the_tasks_kills_nothing_of_ours(
-    alarms: tuple[Order, ...],
+def test_sigterm_to_tasks_kills_nothing_under_the_shipped_policy(
+    alarms: tuple[StepScalingRule, ...],
 ) -> None:
-    """Grace or not, ours stops nobody at work; who shrinks by force loses all tasks."""
+    """Grace or not, the shipped policy stops no busy worker; forced scale-in kills."""
     lost = []
-    for policy in (Native(alarms), baselines.QueueSteps()):
+    for policy in (ShippedPolicy(alarms), baselines.QueueSteps()):
         day = KINDS["long-tasks"](14)
-        World(day, policy, seed=14, grace=0.0).run()
+        Simulation(day, policy, seed=14, grace=0.0).run()
         lost.append(sum(task.kills for task in day.tasks()))
     assert lost[0] == 0 < lost[1]
 
 
-def test_spot_capacity_is_taken_back_and_everything_still_ends(
-    alarms: tuple[Order, ...],
+def test_spot_interruptions_kill_and_every_task_still_ends(
+    alarms: tuple[StepScalingRule, ...],
 ) -> None:
     """Protection does not hold against it: such a pool is for what may be repeated."""
     day = short("long-tasks", 14)
-    world = World(day, Native(alarms), seed=14, seconds=HOURS, interruptions=0.5).run()
+    simulation = Simulation(
+        day, ShippedPolicy(alarms), seed=14, seconds=HOURS, interruptions=0.5
+    ).run()
     assert sum(task.kills for task in day.tasks()) > 0
-    assert world.left == 0
+    assert simulation.left == 0
 
 
-def test_policies_that_add_to_the_running_tasks_kill_nothing_either(
-    alarms: tuple[Order, ...],
+def test_policies_that_add_to_running_tasks_kill_nothing(
+    alarms: tuple[StepScalingRule, ...],
 ) -> None:
     for kind in ("fan-out", "heavy-tail"):
         day = short(kind, 15)
-        policy = Native(alarms, adds_to_running=True)
-        world = World(day, policy, seed=15, seconds=HOURS).run()
-        assert (world.left, sum(task.kills for task in day.tasks())) == (0, 0)
+        policy = ShippedPolicy(alarms, adds_to_running=True)
+        simulation = Simulation(day, policy, seed=15, seconds=HOURS).run()
+        assert (simulation.left, sum(task.kills for task in day.tasks())) == (0, 0)
 
 
 def test_elasticity_is_what_the_definitions_say() -> None:
     """A fixed worker, and two hours in which two would be needed."""
     tasks = [Task(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
-    shape = Shape(concurrency=8, minimum=1, maximum=1)
+    shape = PoolShape(concurrency=8, minimum=1, maximum=1)
     day = Day("two", 0, [Run(3600.0, [Stage(tasks)])], {"default": shape})
-    world = World(day, baselines.Fixed(), seconds=4 * 3600.0).run()
-    seen = scores.score(world, 1.0)
-    samples = len(world.fleets["default"].supply)
+    simulation = Simulation(day, baselines.Fixed(), seconds=4 * 3600.0).run()
+    seen = scores.score(simulation, 1.0)
+    samples = len(simulation.pools["default"].supply)
     assert seen.under_time == pytest.approx(720 / samples, rel=0.01)
     assert seen.under == pytest.approx(0.5 * 720 / samples, rel=0.01)
     assert (seen.over, seen.over_time) == (0, 0)
@@ -192,7 +198,7 @@ def test_elasticity_is_what_the_definitions_say() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_bound_lies_below_the_plan_and_falls_with_the_delay(kind: str) -> None:
+def test_bound_lies_below_the_plan_and_falls_with_the_delay(kind: str) -> None:
     day = KINDS[kind](15)
     planned = plan(day)
     bounds = [bound(day, planned.arrivals, delay) for delay in (0.0, 30.0, 60.0, 300.0)]
@@ -201,7 +207,7 @@ def test_the_bound_lies_below_the_plan_and_falls_with_the_delay(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_plan_keeps_its_word(kind: str) -> None:
+def test_plan_is_feasible(kind: str) -> None:
     """Within a minute of the queue, and no more at once than slots are paid for."""
     day = KINDS[kind](16)
     planned = plan(day)
@@ -211,28 +217,33 @@ def test_the_plan_keeps_its_word(kind: str) -> None:
     assert planned.seconds >= work
 
 
-def test_a_pool_that_never_wakes_is_scored_by_its_waiting() -> None:
+def test_pools_that_never_scale_out_are_scored_by_their_waits() -> None:
     """No cost and no delays would look like the best policy of all."""
     day = short("quiet-nights", 18)
-    world = World(day, baselines.cpu_tracking(), seed=18, seconds=HOURS).run()
-    seen = scores.mean([scores.score(world, plan(day).seconds)] * 2)
+    simulation = Simulation(day, baselines.cpu_tracking(), seed=18, seconds=HOURS).run()
+    seen = scores.mean([scores.score(simulation, plan(day).seconds)] * 2)
     assert seen.unfinished == 2 * len(day.tasks())
     assert seen.p50 > 6 * 3600
     assert seen.late == 1
     assert math.isnan(seen.ratio)
 
 
-def test_the_same_seeds_give_the_same_day(alarms: tuple[Order, ...]) -> None:
+def test_same_seeds_give_the_same_day(alarms: tuple[StepScalingRule, ...]) -> None:
     costs = {
-        World(short("cron", 17), Native(alarms), seed=3).run().fleets["default"].cost
+        Simulation(short("cron", 17), ShippedPolicy(alarms), seed=3)
+        .run()
+        .pools["default"]
+        .cost
         for _ in range(2)
     }
     assert len(costs) == 1
 
 
-def test_a_day_of_ten_thousand_tasks_takes_seconds(alarms: tuple[Order, ...]) -> None:
+def test_day_of_ten_thousand_tasks_takes_seconds(
+    alarms: tuple[StepScalingRule, ...],
+) -> None:
     day = KINDS["cron"](1)
     assert len(day.tasks()) > 10_000
     begun = process_time()
-    World(day, Native(alarms), seed=1).run()
+    Simulation(day, ShippedPolicy(alarms), seed=1).run()
     assert process_time() - begun <= 5
