@@ -18,19 +18,11 @@ from simulation.pool import LAZY, Discipline, Image
 from simulation.step_scaling import StepScalingRule
 from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
 from simulation.workloads import KINDS
+from tests.simulation.short_days import part_of_day
 
 pytestmark = pytest.mark.slow
 
-FROM, HOURS = 9 * 3600.0, 2 * 3600.0
-
-
-def short(kind: str, seed: int) -> Day:
-    """Two busy hours of a day: the same rules in a tenth of the time."""
-    day = KINDS[kind](seed)
-    runs = [run for run in day.runs if FROM <= run.at < FROM + HOURS]
-    for run in runs:
-        run.at -= FROM
-    return Day(kind, seed, runs, day.pools)
+HOURS = 2 * 3600.0
 
 
 def erlang_c_wait(rate: float, mean: float, servers: int) -> float:
@@ -84,13 +76,15 @@ def every_policy(alarms: tuple[StepScalingRule, ...]) -> list[Policy]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_task_ends_once_and_after_its_parents(
+def test_every_task_ends_once_and_after_its_parents_within_the_maximum(
     kind: str, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     for policy in every_policy(alarms):
-        day = short(kind, 11)
+        day = part_of_day(kind, 11)
         simulation = Simulation(day, policy, seed=11, seconds=HOURS).run()
 
+        for pool in simulation.pools.values():
+            assert pool.most_alive <= pool.shape.maximum + 1
         if simulation.left and policy.name in ENDLESS:
             continue
         assert simulation.left == 0
@@ -103,23 +97,13 @@ def test_every_task_ends_once_and_after_its_parents(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_more_workers_live_than_the_maximum_and_one(
-    kind: str, alarms: tuple[StepScalingRule, ...]
-) -> None:
-    for policy in every_policy(alarms):
-        simulation = Simulation(short(kind, 12), policy, seed=12, seconds=HOURS).run()
-        for pool in simulation.pools.values():
-            assert pool.most_alive <= pool.shape.maximum + 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("image", [Image(), LAZY], ids=["stock", "lazy"])
 def test_draining_kills_nothing(
     kind: str, image: Image, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     """Revived after it let go, a worker would be taken away at its work."""
     for scaling_profile in ScalingProfile:
-        day = short(kind, 13)
+        day = part_of_day(kind, 13)
         simulation = Simulation(
             day,
             ShippedPolicy(alarms, scaling_profile),
@@ -165,7 +149,7 @@ def test_spot_interruptions_kill_and_every_task_still_ends(
     alarms: tuple[StepScalingRule, ...],
 ) -> None:
     """Protection does not hold against it: such a pool is for what may be repeated."""
-    day = short("long-tasks", 14)
+    day = part_of_day("long-tasks", 14)
     simulation = Simulation(
         day, ShippedPolicy(alarms), seed=14, seconds=HOURS, interruptions=0.5
     ).run()
@@ -177,7 +161,7 @@ def test_policies_that_add_to_running_tasks_kill_nothing(
     alarms: tuple[StepScalingRule, ...],
 ) -> None:
     for kind in ("fan-out", "heavy-tail"):
-        day = short(kind, 15)
+        day = part_of_day(kind, 15)
         policy = ShippedPolicy(alarms, adds_to_running=True)
         simulation = Simulation(day, policy, seed=15, seconds=HOURS).run()
         assert (simulation.left, sum(task.kills for task in day.tasks())) == (0, 0)
@@ -219,7 +203,7 @@ def test_plan_is_feasible(kind: str) -> None:
 
 def test_pools_that_never_scale_out_are_scored_by_their_waits() -> None:
     """No cost and no delays would look like the best policy of all."""
-    day = short("quiet-nights", 18)
+    day = part_of_day("quiet-nights", 18)
     simulation = Simulation(day, baselines.cpu_tracking(), seed=18, seconds=HOURS).run()
     seen = scores.mean([scores.score(simulation, plan(day).seconds)] * 2)
     assert seen.unfinished == 2 * len(day.tasks())
@@ -230,7 +214,7 @@ def test_pools_that_never_scale_out_are_scored_by_their_waits() -> None:
 
 def test_same_seeds_give_the_same_day(alarms: tuple[StepScalingRule, ...]) -> None:
     costs = {
-        Simulation(short("cron", 17), ShippedPolicy(alarms), seed=3)
+        Simulation(part_of_day("cron", 17), ShippedPolicy(alarms), seed=3)
         .run()
         .pools["default"]
         .cost

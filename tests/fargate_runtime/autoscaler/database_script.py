@@ -126,14 +126,14 @@ def plans() -> dict[str, list[str]]:
         "NOW": (),
         "QUEUED": ("default",),
         "RUNNING": ("default",),
-        "WAITING": (),
+        "UNSCHEDULED": (),
         "ACTIVE": (),
         "ANNOUNCED": (),
         "ACTIVE_RUNS": (),
         "SLOTS": (),
         "STRUCTURES": ("default", dags),
         "HISTORY": (dags,),
-        "LIMITS": (dags,),
+        "MAX_ACTIVE_TASKS": (dags,),
     }.items():
         statement = getattr(queries, name)
         rows = database.rows(f"EXPLAIN (COSTS OFF) {statement}", values)

@@ -1,4 +1,4 @@
-"""Real Celery workers against a real Valkey and a fake ECS, for the tests here."""
+"""Real Celery workers with a real Valkey and a fake ECS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from tests.fargate_runtime.celery_worker.fake_ecs import FakeEcs, FakeTask
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_SECONDS = 90
-"""For what happens at all; a worker takes half of it to come up on a busy machine."""
+"""For every event; a worker takes half of it to start on a busy machine."""
+
+SETTLE_SECONDS = 2
+"""After which a worker would have read a message: a read waits one second at most."""
 
 TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
@@ -36,12 +39,12 @@ TRANSPORT_OPTIONS = {
 def until(
     is_so: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS
 ) -> Any:
-    """Wait for something true and return it; say what was waited for."""
+    """Wait until a condition is true and return its value."""
     end = time.monotonic() + seconds
-    while not (found := is_so()):
+    while not (result := is_so()):
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
         time.sleep(0.05)
-    return found
+    return result
 
 
 class Client:
@@ -113,9 +116,18 @@ class Worker:
         """Return whether its log has them."""
         return words in self.log.read_text()
 
-    def waited_until_it_said(self, words: str) -> None:
+    def wait_for_log(self, words: str) -> None:
         """Wait for words in its log."""
         until(lambda: self.said(words), f"{self.name} to say {words!r}")
+
+    def pids(self) -> list[int]:
+        """Return the process ids of its ``dumb-init`` and of all below."""
+        pids = [self.process.pid]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    pids += map(int, (thread / "children").read_text().split())
+        return pids
 
     def main_pid(self) -> int:
         """Return the process id of Celery's main process."""
@@ -125,7 +137,7 @@ class Worker:
 
 @dataclass
 class Bench:
-    """What one test works with: a queue of its own, and as many workers as it wants."""
+    """Environment of one test: a queue of its own, and its workers."""
 
     valkey: Valkey
     environment: Mapping[str, str]
@@ -185,9 +197,14 @@ class Bench:
         folder = str(self.folder)
         self.client.ask("send", self.queue, task, *([folder, *one] for one in runs))
 
-    def end(self, name: str) -> None:
-        """Have every run of a task end now, and every later one at once."""
-        (self.folder / f"{name}.enough").touch()
+    def end(self, *names: str) -> None:
+        """Have every run of these tasks end now, and every later one at once."""
+        for name in names:
+            (self.folder / f"{name}.enough").touch()
+
+    def settle(self) -> None:
+        """Give a worker that must not read a message the time to read it."""
+        time.sleep(SETTLE_SECONDS)
 
     def left(self) -> tuple[int, int]:
         """Return how many messages wait, and how many are taken."""
@@ -212,21 +229,12 @@ class Bench:
 
     def close(self) -> None:
         """End every worker now."""
-        for one in self.workers:
+        for worker in self.workers:
             # A killed dumb-init would leave the rest behind.
-            for pid in _below(one.process.pid) if one.process.is_running else ():
+            for pid in worker.pids() if worker.process.is_running else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            one.process.stop()
-
-
-def _below(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        with contextlib.suppress(OSError):
-            for thread in Path(f"/proc/{one}/task").iterdir():
-                found += map(int, (thread / "children").read_text().split())
-    return found
+            worker.process.stop()
 
 
 def stores(broker: Endpoint, access: Access, password: str) -> dict[str, str]:

@@ -72,10 +72,11 @@ def test_airflow_loads_the_bootstep_before_its_worker_consumes(bench: Bench) -> 
     assert report.state is WorkerState.READY
     # In JSON, among Airflow's own lines.
     assert worker.said('"event":"Protected from scale-in for ')
-    bench.send(("long", 5))
+    bench.send(("long", 120))
     bench.wait_for_runs("started", 2)
     worker.control(DRAIN)
     bench.send(("late", 0))
+    bench.end("long")
     worker.wait_for("released")
     assert bench.runs("ended") == {"early": 1, "long": 1}
     assert health(bench) == 0

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,13 +25,22 @@ from tests.fargate_runtime.celery_worker.bench import TRANSPORT_OPTIONS, Bench, 
 pytestmark = pytest.mark.slow
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def test_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
     bench.ecs.desired = 0
     bench.send(("early", 0))
     worker = bench.worker()
     worker.wait_for("waiting")
-    worker.waited_until_it_said("DEPLOYMENT_BLOCKED")
-    time.sleep(2)
+    worker.wait_for_log("DEPLOYMENT_BLOCKED")
+    until(lambda: len(worker.ecs_task.asked) > 2, "further requests")
     assert bench.left() == (1, 0)
     assert not worker.ecs_task.is_protected
 
@@ -64,36 +74,41 @@ def test_drained_workers_finish_their_tasks_and_accept_no_others(
 ) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
-    bench.send(*((f"task{number}", 4) for number in range(6)))
+    bench.send(*((f"task{number}", 120) for number in range(6)))
     bench.wait_for_runs("started", 2)
     # It holds no more than it runs: what waits, any other worker can take.
     assert bench.left() == (4, 2)
     assert WorkerReport.parse(worker.control(DRAIN)).state is WorkerState.DRAINING
     assert WorkerReport.parse(worker.control(STATE)).running == 2
-    bench.wait_for_runs("ended", 2)
+    first, second = bench.runs("started")
+    bench.end(first)
+    bench.wait_for_runs("ended", 1)
     assert worker.ecs_task.is_protected
+    bench.end(second)
 
     worker.wait_for("released")
+    requests = len(worker.ecs_task.asked)
     assert not worker.ecs_task.is_protected
     assert "protection already released" in worker.control(REVIVE)["error"]
     bench.client.ask("consume_from", bench.queue, worker.node)
-    time.sleep(2)
+    worker.wait_for_log("Started consuming from")
+    bench.settle()
     assert bench.runs("started").total() == 2
     assert bench.left() == (4, 0)
     # It stays until ECS stops it, and answers.
     assert worker.control("ping") == {"ok": "pong"}
-    asked = len(worker.ecs_task.asked)
-    time.sleep(1)
-    assert len(worker.ecs_task.asked) == asked
+    assert len(worker.ecs_task.asked) == requests
 
 
 def test_draining_workers_can_be_revived(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
-    bench.send(*((f"task{number}", 3) for number in range(3)))
+    names = [f"task{number}" for number in range(3)]
+    bench.send(*((name, 120) for name in names))
     bench.wait_for_runs("started", 2)
     worker.control(DRAIN)
     assert WorkerReport.parse(worker.control(REVIVE)).state is WorkerState.READY
+    bench.end(*names)
     bench.wait_for_runs("ended", 3)
     assert bench.runs("ended").total() == 3
 
@@ -111,10 +126,9 @@ def test_draining_under_load_loses_no_task_and_runs_none_twice(bench: Bench) -> 
     first.control(DRAIN)
     first.wait_for("released")
     bench.wait_for_runs("ended", 400)
-    time.sleep(1)
+    until(lambda: bench.left() == (0, 0), "all acknowledgements")
     assert set(bench.runs("started").values()) == {1}
     assert len(bench.runs("ended")) == 400
-    assert bench.left() == (0, 0)
 
 
 @pytest.mark.parametrize("state", ["draining", "released"])
@@ -129,13 +143,13 @@ def test_drained_workers_accept_nothing_after_a_reconnection(
     worker.wait_for(state)
 
     bench.valkey.stop()
-    worker.waited_until_it_said("Cannot connect to")
+    worker.wait_for_log("Cannot connect to")
     bench.valkey.restart()
     until(lambda: worker.control("ping", 1), "the worker to be back")
     bench.send(("new", 0))
     # kombu may have put the message of the long task back; another worker that took
     # it would be told by Airflow that it runs already.
-    time.sleep(3)
+    bench.settle()
     assert bench.left()[0] >= 1
     assert bench.runs("started").total() == 1
     assert worker.state() == state
@@ -154,7 +168,7 @@ def test_ready_workers_continue_after_a_reconnection(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
     bench.valkey.kill()
-    worker.waited_until_it_said("Cannot connect to")
+    worker.wait_for_log("Cannot connect to")
     bench.valkey.restart()
     bench.send(("task", 0))
     bench.wait_for_runs("ended", 1)
@@ -168,7 +182,7 @@ def test_after_a_reconnection_a_free_process_gets_the_next_task(bench: Bench) ->
     bench.send(("long", 120))
     bench.wait_for_runs("started", 1)
     bench.valkey.stop()
-    worker.waited_until_it_said("Cannot connect to")
+    worker.wait_for_log("Cannot connect to")
     bench.valkey.restart()
     until(lambda: worker.control("ping", 1), "the worker to be back")
     bench.send(("new", 0))
@@ -182,7 +196,7 @@ def test_protection_is_requested_while_the_broker_is_unavailable(bench: Bench) -
     worker.wait_for("waiting")
     bench.valkey.stop()
     try:
-        worker.waited_until_it_said("Cannot connect to")
+        worker.wait_for_log("Cannot connect to")
         bench.ecs.desired = 1
         until(lambda: worker.ecs_task.is_protected, "the protection")
     finally:
@@ -198,14 +212,17 @@ def test_only_a_signal_to_the_main_process_lets_tasks_finish(
     # Airflow's supervisor would hand it on to the task, which has its own group.
     worker = bench.worker(environment={"DUMB_INIT_SETSID": setsid})
     worker.wait_for("ready")
-    bench.send(("long", 6), ("second", 6), task=task)
+    bench.send(("long", 120), ("second", 120), task=task)
     bench.wait_for_runs("started", 2)
     bench.send(("third", 0))
+    pids = worker.pids()
     worker.signal(signal.SIGTERM)
+    if survivors:
+        worker.wait_for_log("Warm shutdown")
+        bench.end("long", "second")
     until(lambda: not worker.process.is_running, "the worker to end")
-    if not survivors:
-        # Here nothing kills what a container's end would: no task may be left.
-        time.sleep(6)
+    # Here nothing kills what a container's end would.
+    until(lambda: not any(map(is_alive, pids)), "all its processes to end")
     assert bench.runs("ended").total() == survivors
     assert bench.runs("started")["third"] == 0
 
@@ -219,13 +236,14 @@ def test_running_task_is_not_delivered_again(
     options = json.dumps(TRANSPORT_OPTIONS | {"visibility_timeout": seconds})
     first = bench.worker(environment={"TRANSPORT_OPTIONS": options})
     first.wait_for("ready")
-    bench.send(("long", 12))
+    bench.send(("long", 120))
     bench.wait_for_runs("started", 1)
     time.sleep(4)
     # A worker that comes up puts back at once what was taken too long ago.
     second = bench.worker(environment={"TRANSPORT_OPTIONS": options})
     second.wait_for("ready")
-    bench.wait_for_runs("ended", 1)
+    bench.wait_for_runs("started", runs)
+    bench.end("long")
     until(lambda: bench.left() == (0, 0), "both workers to be done")
     assert bench.runs("started")["long"] == runs
 
@@ -237,10 +255,10 @@ def test_deployment_ends_when_old_workers_are_drained(bench: Bench) -> None:
     bench.send(("long", 120))
     bench.wait_for_runs("started", 1)
     new = bench.worker()
-    new.waited_until_it_said("DEPLOYMENT_BLOCKED")
+    new.wait_for_log("DEPLOYMENT_BLOCKED")
     old.control(DRAIN)
     bench.send(("late", 0))
-    time.sleep(1)
+    bench.settle()
     assert bench.runs("started") == {"long": 1}
     bench.end("long")
     new.wait_for("ready")
@@ -256,10 +274,11 @@ def test_refused_releases_keep_the_worker_draining(
     worker.wait_for("ready")
     bench.ecs.desired = 0
     worker.control(DRAIN)
-    worker.waited_until_it_said("Cannot release task protection (DEPLOYMENT_BLOCKED")
+    worker.wait_for_log("Cannot release task protection (DEPLOYMENT_BLOCKED")
     assert "error" in worker.control(REVIVE)
     bench.send(("task", 0))
-    time.sleep(2)
+    requests = len(worker.ecs_task.asked)
+    until(lambda: len(worker.ecs_task.asked) > requests + 1, "further requests")
     assert worker.state() == "draining"
     assert bench.left() == (1, 0)
     bench.ecs.desired = 1
@@ -269,11 +288,13 @@ def test_refused_releases_keep_the_worker_draining(
 def test_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("ready")
-    bench.send(("long", 5))
+    bench.send(("long", 120))
     bench.wait_for_runs("started", 1)
     worker.signal(signal.SIGTERM)
-    time.sleep(3)
+    worker.wait_for_log("Warm shutdown")
+    bench.settle()
     assert worker.ecs_task.is_protected
+    bench.end("long")
     assert all(asked["ProtectionEnabled"] for asked in worker.ecs_task.asked)
     until(lambda: not worker.process.is_running, "the worker to end")
     assert bench.runs("ended")["long"] == 1
@@ -282,7 +303,7 @@ def test_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
 def test_unavailable_agents_delay_the_worker(bench: Bench) -> None:
     bench.ecs.is_broken = True
     worker = bench.worker()
-    worker.waited_until_it_said("task identity unknown")
+    worker.wait_for_log("task identity unknown")
     bench.ecs.holds_answers.set()
     bench.ecs.is_broken = False
     # Not reachable for the autoscaler's question, but alive for the health check.

@@ -31,15 +31,16 @@ ON_ECS = {
     "ECS_AGENT_URI": "http://169.254.170.2/api/token",
     "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/token",
 }
-LOG = logging.getLogger("guard")
+LOG = logging.getLogger("protection")
 
 
 class Ecs:
-    """Stands in for the agent."""
+    """Stub of the ECS agent."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: Exception | None = None
         self.asked: list[Any] = []
+        self.failures = 0
         monkeypatch.setattr(ecs_agent_client, "protect", self.protect)
         monkeypatch.setattr(ecs_agent_client, "unprotect", self.unprotect)
         monkeypatch.setattr(ecs_agent_client, "task_identity", self.identity)
@@ -59,12 +60,13 @@ class Ecs:
 
     def fail(self) -> None:
         if self.error:
+            self.failures += 1
             raise self.error
 
 
 @pytest.fixture
 def ecs(monkeypatch: pytest.MonkeyPatch) -> Ecs:
-    # A fork waits for every guard ever made; those of the tests are not in the way.
+    # A fork waits for every thread ever created; those of the tests are not in the way.
     monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
     monkeypatch.setattr(task_protection, "ERROR_RETRY_SECONDS", 0.05)
     return Ecs(monkeypatch)
@@ -77,27 +79,27 @@ def until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def guard(environ: Mapping[str, str]) -> ProtectionThread:
-    made = ProtectionThread(ProtectionSettings.from_environ(environ), LOG)
-    made.start()
-    return made
+def started(environ: Mapping[str, str]) -> ProtectionThread:
+    thread = ProtectionThread(ProtectionSettings.from_environ(environ), LOG)
+    thread.start()
+    return thread
 
 
 def test_worker_is_identified_and_protected_before_it_may_consume(
     ecs: Ecs,
 ) -> None:
     ecs.error = EcsAgentError("not yet")
-    one = guard(ON_ECS)
-    time.sleep(0.1)
-    assert one.report() is None
-    assert not one.may_consume()
+    thread = started(ON_ECS)
+    until(lambda: ecs.failures > 1)
+    assert thread.report() is None
+    assert not thread.may_consume()
     assert ecs.asked == []
 
     ecs.error = None
-    until(one.may_consume)
+    until(thread.may_consume)
     assert ecs.asked == [(ON_ECS["ECS_AGENT_URI"], 730)]
-    one.observe(3)
-    report = one.report()
+    thread.observe(3)
+    report = thread.report()
     assert report is not None
     assert (report.pool, report.task, report.revision) == (
         "default",
@@ -110,14 +112,14 @@ def test_worker_is_identified_and_protected_before_it_may_consume(
 
 
 def test_refused_workers_are_waiting(ecs: Ecs) -> None:
-    one = ProtectionThread(ProtectionSettings.from_environ(ON_ECS), LOG)
-    one._identify()
+    thread = ProtectionThread(ProtectionSettings.from_environ(ON_ECS), LOG)
+    thread._identify()
     ecs.error = ProtectionDeniedError("DEPLOYMENT_BLOCKED", "too many")
-    assert one._step() >= 0.5
-    report = one.report()
+    assert thread._step() >= 0.5
+    report = thread.report()
     assert report is not None
     assert report.state is WorkerState.WAITING
-    assert not one.may_consume()
+    assert not thread.may_consume()
 
 
 def test_drained_idle_worker_is_unprotected_at_once(
@@ -125,21 +127,21 @@ def test_drained_idle_worker_is_unprotected_at_once(
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(task_protection, "now", lambda: clock[0])
-    one = guard(ON_ECS)
-    until(one.may_consume)
-    one.drain()
-    one.observe(0)
+    thread = started(ON_ECS)
+    until(thread.may_consume)
+    thread.drain()
+    thread.observe(0)
     clock[0] += 5
     # The thread sleeps until the next renewal; it is woken.
-    one.observe(0)
+    thread.observe(0)
     until(lambda: ecs.asked[-1][1] == 0)
-    until(lambda: (report := one.report()) and report.state is WorkerState.RELEASED)
+    until(lambda: (report := thread.report()) and report.state is WorkerState.RELEASED)
 
 
 def test_workers_without_ecs_are_ready(ecs: Ecs) -> None:
-    one = guard({"WORKER_POOL": "default"})
-    until(one.may_consume)
-    report = one.report()
+    thread = started({"WORKER_POOL": "default"})
+    until(thread.may_consume)
+    report = thread.report()
     assert report is not None
     assert report.revision == LOCAL_REVISION
     assert report.state is WorkerState.READY
@@ -148,10 +150,10 @@ def test_workers_without_ecs_are_ready(ecs: Ecs) -> None:
 
 def test_unexpected_errors_do_not_end_the_protection_thread(ecs: Ecs) -> None:
     ecs.error = KeyError("never thought of")
-    one = guard(ON_ECS)
-    time.sleep(0.1)
+    thread = started(ON_ECS)
+    until(lambda: ecs.failures > 1)
     ecs.error = None
-    until(one.may_consume)
+    until(thread.may_consume)
 
 
 def test_fork_waits_until_the_thread_holds_no_lock(
@@ -159,7 +161,7 @@ def test_fork_waits_until_the_thread_holds_no_lock(
 ) -> None:
     hooks: dict[str, Callable[[], Any]] = {}
     monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
-    one = ProtectionThread(
+    thread = ProtectionThread(
         ProtectionSettings.from_environ({"WORKER_POOL": "default"}), LOG
     )
     order: list[str] = []
@@ -168,7 +170,7 @@ def test_fork_waits_until_the_thread_holds_no_lock(
         hooks["before"]()
         order.append("fork")
 
-    with one._lock:
+    with thread._lock:
         forking = threading.Thread(target=fork)
         forking.start()
         time.sleep(0.1)
