@@ -6,11 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,16 +17,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from compiler.assets import packed
+from local.ecs.web import Answer, Request, Server
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "fargate_runtime" / "bootstrap.py").read_text()
 PAUSES = "(1, 2, 4, 8, 0)"
 ROLE = {"AccessKeyId": "AKID", "SecretAccessKey": "s3cr3t/+", "Token": "tok/en+=="}
 KEY = "some prefix/runtime~1+a.zip"
-
-
-def archive() -> bytes:
-    return packed(ROOT / "fargate_runtime", "runtime.zip").content
 
 
 @dataclass
@@ -41,57 +36,43 @@ class Aws:
     signatures: list[bool] = field(default_factory=list)
     url: str = ""
 
+    def respond(self, request: Request) -> Answer:
+        assert request.method == "GET"
+        if request.target == "/role":
+            return Answer(200, json.dumps(ROLE).encode())
+        self.paths.append(request.target)
+        self.signatures.append(self.is_signed_as_botocore_would(request))
+        status = self.statuses.pop(0) if self.statuses else 200
+        return Answer(status, self.content if status == 200 else b"<Error/>")
 
-class Handler(BaseHTTPRequestHandler):
-    aws: Aws
-
-    def do_GET(self) -> None:
-        if self.path == "/role":
-            return self.reply(200, json.dumps(ROLE).encode())
-        self.aws.paths.append(self.path)
-        self.aws.signatures.append(self.is_signed_as_botocore_would())
-        status = self.aws.statuses.pop(0) if self.aws.statuses else 200
-        return self.reply(status, self.aws.content if status == 200 else b"<Error/>")
-
-    def is_signed_as_botocore_would(self) -> bool:
-        if self.headers["x-amz-security-token"] != ROLE["Token"]:
+    def is_signed_as_botocore_would(self, request: Request) -> bool:
+        headers = request.headers
+        if headers["x-amz-security-token"] != ROLE["Token"]:
             return False
-        signed = self.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
-        request = AWSRequest(
+        signed = headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
+        expected = AWSRequest(
             "GET",
-            f"{self.aws.url}{self.path}",
-            headers={name: self.headers[name] for name in signed.split(";")},
+            f"{self.url}{request.target}",
+            headers={name: headers[name] for name in signed.split(";")},
         )
-        request.context["timestamp"] = self.headers["x-amz-date"]
+        expected.context["timestamp"] = headers["x-amz-date"]
         auth = S3SigV4Auth(
             Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"]),
             "s3",
             "eu-west-1",
         )
-        text = auth.string_to_sign(request, auth.canonical_request(request))
-        expected = auth.signature(text, request)
-        return bool(self.headers["authorization"].endswith(f"Signature={expected}"))
-
-    def reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
+        text = auth.string_to_sign(expected, auth.canonical_request(expected))
+        signature = auth.signature(text, expected)
+        return bool(headers["authorization"].endswith(f"Signature={signature}"))
 
 
 @pytest.fixture
 def aws() -> Iterator[Aws]:
-    state = Aws(archive())
-    handler = type("Bound", (Handler,), {"aws": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield state
-    server.shutdown()
-    server.server_close()
+    aws = Aws(packed(ROOT / "fargate_runtime", "runtime.zip").content)
+    server = Server(aws.respond)
+    aws.url = server.url
+    yield aws
+    server.close()
 
 
 def start(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from local.ecs.web import Answer, Request, Server
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012"
 
@@ -54,40 +54,18 @@ class Aws:
     """The last call's data, as they were sent."""
 
     def __post_init__(self) -> None:
-        """Serve."""
-        fake = self
+        self._server = Server(self._respond)
+        self.url, self.close = self._server.url, self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
-                body = self.rfile.read(length)
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                call = self.headers["X-Amz-Target"].rpartition(".")[2]
-                status, answer = fake.answer(call, json.loads(body))
-                text = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+    def _respond(self, request: Request) -> Answer:
+        body = request.body
+        if request.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        call = request.headers["X-Amz-Target"].rpartition(".")[2]
+        status, answer = self.answer(call, json.loads(body))
+        return Answer(status, json.dumps(answer).encode())
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, call: str, asked: Any) -> tuple[int, Any]:
+    def answer(self, call: str, body: Any) -> tuple[int, Any]:
         """Return the status and the answer of a call."""
         self.calls.append(call)
         if call in self.away:
@@ -95,21 +73,21 @@ class Aws:
         if call == "ListServices":
             return 200, {"serviceArns": [one["serviceArn"] for one in self.services]}
         if call == "DescribeServices":
-            assert len(asked["services"]) <= 10
+            assert len(body["services"]) <= 10
             by_arn = {one["serviceArn"]: one for one in self.services}
-            found = [by_arn[arn] for arn in asked["services"] if arn in by_arn]
-            gone = [arn for arn in asked["services"] if arn not in by_arn]
+            found = [by_arn[arn] for arn in body["services"] if arn in by_arn]
+            gone = [arn for arn in body["services"] if arn not in by_arn]
             return 200, {
                 "services": found,
                 "failures": [{"arn": arn, "reason": "MISSING"} for arn in gone],
             }
         assert call == "PutMetricData", call
-        assert asked["Namespace"] == "AirflowOnFargate"
+        assert body["Namespace"] == "AirflowOnFargate"
         values = {}
-        for one in asked["MetricData"]:
+        for one in body["MetricData"]:
             named = {each["Name"]: each["Value"] for each in one["Dimensions"]}
             assert named["ClusterName"] == "cluster"
             values[one["MetricName"], named.get("Pool", "")] = one["Value"]
         self.published.append((time.monotonic(), values))
-        self.data = asked["MetricData"]
+        self.data = body["MetricData"]
         return 200, {}

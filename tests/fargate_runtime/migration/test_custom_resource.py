@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -16,6 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from fargate_runtime.migration import custom_resource
+from local.ecs.web import Answer, Request, Server
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
@@ -165,6 +164,16 @@ class World:
     def deliver(self, event: dict[str, Any], seconds: float = 900) -> None:
         custom_resource.handler(json.loads(json.dumps(event)), Invocation(seconds))
 
+    def receive(self, request: Request) -> Answer:
+        """Accept a response as the bucket that CloudFormation waits at."""
+        assert request.method == "PUT"
+        status = self.refusals.pop(0) if self.refusals else 200
+        if status == 200:
+            assert len(request.body) <= 4096
+            kind = request.headers["Content-Type"]
+            self.received.append((request.target, kind, json.loads(request.body)))
+        return Answer(status)
+
     @property
     def answers(self) -> list[dict[str, Any]]:
         return [body for _, _, body in self.received]
@@ -174,26 +183,6 @@ class World:
         (only,) = self.answers
         assert only["Status"] == "FAILED"
         return str(only["Reason"])
-
-
-class Receiver(BaseHTTPRequestHandler):
-    """The bucket that CloudFormation waits at."""
-
-    world: World
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        status = self.world.refusals.pop(0) if self.world.refusals else 200
-        if status == 200:
-            assert len(body) <= 4096
-            kind = self.headers["Content-Type"]
-            self.world.received.append((self.path, kind, json.loads(body)))
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
 
 
 @pytest.fixture
@@ -206,13 +195,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(
         "fargate_runtime.migration.custom_resource.time.sleep", made.pauses.append
     )
-    handler = type("Bound", (Receiver,), {"world": made})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server = Server(made.receive)
+    made.url = server.url
     yield made
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from fargate_runtime.worker.ecs_agent_client import (
     task_identity,
     unprotect,
 )
+from local.ecs.web import Answer, Request, Server
 
 METADATA = {
     "TaskARN": "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123abcd",
@@ -31,48 +30,29 @@ METADATA = {
 
 
 class Agent:
-    """Answers one thing, and remembers what it was asked."""
+    """HTTP stub of the ECS agent with one response."""
 
     def __init__(self) -> None:
         self.status = 200
         self.answer: Any = {}
         self.seen: list[tuple[str, str, Any]] = []
-        agent = self
+        self.server = Server(self._respond)
+        self.uri = f"{self.server.url}/api/token"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                size = int(self.headers["Content-Length"] or 0)
-                body = json.loads(self.rfile.read(size)) if size else None
-                agent.seen.append((self.command, self.path, body))
-                text = agent.answer
-                if not isinstance(text, bytes):
-                    text = json.dumps(text).encode()
-                self.send_response(agent.status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def do_GET(self) -> None:
-                agent.seen.append((self.command, self.path, None))
-                text = json.dumps(agent.answer).encode()
-                self.send_response(agent.status)
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.uri = f"http://127.0.0.1:{self.server.server_port}/api/token"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,)).start()
+    def _respond(self, request: Request) -> Answer:
+        body = json.loads(request.body) if request.body else None
+        self.seen.append((request.method, request.target, body))
+        is_raw = isinstance(self.answer, bytes)
+        return Answer(
+            self.status, self.answer if is_raw else json.dumps(self.answer).encode()
+        )
 
 
 @pytest.fixture
 def agent() -> Iterator[Agent]:
-    made = Agent()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    agent = Agent()
+    yield agent
+    agent.server.close()
 
 
 def test_protection_is_requested_with_its_duration(agent: Agent) -> None:
