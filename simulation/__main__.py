@@ -131,7 +131,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = write_drawings(every(jobs(arguments), settings), arguments.charts)
         for text in (by_scenario if arguments.scenarios else by_kind)(results):
             say(text)
-    except (step_scaling.TemplateError, history.HistoryError, SettingsError) as error:
+    except (
+        step_scaling.ScalingRuleError,
+        history.HistoryError,
+        SettingsError,
+    ) as error:
         sys.stderr.write(f"simulation: {error}\n")
         return 1
     sys.stderr.write(f"\n{time.monotonic() - started:.0f} s\n")

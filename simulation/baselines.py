@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simulation.model import Simulation
-from simulation.pool import Discipline, SimulatedPool, Worker
+from simulation.pool import Discipline, SimPool, SimWorker
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class Tracking:
 
     name: str
     target: float
-    metric: Callable[[SimulatedPool], float | None]
+    metric: Callable[[SimPool], float | None]
     discipline: Discipline
     delay: float
     period: int = 60
@@ -79,13 +79,19 @@ class Tracking:
             simulation.at(
                 simulation.now + self.delay,
                 self._act,
-                (simulation, pool, track, tuple(track.points)),
+                simulation,
+                pool,
+                track,
+                tuple(track.points),
             )
 
     def _act(
-        self, event: tuple[Simulation, SimulatedPool, _Track, tuple[float, ...]]
+        self,
+        simulation: Simulation,
+        pool: SimPool,
+        track: _Track,
+        points: tuple[float, ...],
     ) -> None:
-        simulation, pool, track, points = event
         wanted = math.ceil(pool.desired * points[-1] / self.target)
         if len(points) >= self.OUT and min(points[-self.OUT :]) > self.target:
             if simulation.now - track.out_at >= self.cooldown:
@@ -104,7 +110,7 @@ class Tracking:
 CPU_PERCENT = 70.0
 
 
-def _cpu(pool: SimulatedPool) -> float | None:
+def _cpu(pool: SimPool) -> float | None:
     return pool.cpu_percent
 
 
@@ -123,7 +129,7 @@ def fast_cpu_tracking() -> Tracking:
 def backlog_tracking() -> Tracking:
     """Target tracking of tasks in percent of slots, by metric math."""
 
-    def percent(pool: SimulatedPool) -> float:
+    def percent(pool: SimPool) -> float:
         tasks = len(pool.queue) + pool.running
         slots = len(pool.workers) * pool.shape.concurrency
         if not slots:
@@ -155,13 +161,12 @@ class QueueSteps:
             self._empty[name] = 0 if length else self._empty[name] + 1
             # An empty pool would never wake for fewer tasks than LONG.
             if length >= self.LONG or (length and not pool.desired):
-                simulation.at(simulation.now + self.DELAY, self._change, (pool, 2))
+                simulation.at(simulation.now + self.DELAY, self._change, pool, 2)
             elif self._empty[name] >= self.EMPTY_MINUTES:
-                simulation.at(simulation.now + self.DELAY, self._change, (pool, -1))
+                simulation.at(simulation.now + self.DELAY, self._change, pool, -1)
 
     @staticmethod
-    def _change(event: tuple[SimulatedPool, int]) -> None:
-        pool, change = event
+    def _change(pool: SimPool, change: int) -> None:
         pool.set_desired(pool.desired + change)
 
 
@@ -213,8 +218,8 @@ class Mwaa:
     def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
         self._required = dict.fromkeys(simulation.pools, 0)
-        self._paused: set[Worker] = set()
-        self._since: dict[Worker, float] = {}
+        self._paused: set[SimWorker] = set()
+        self._since: dict[SimWorker, float] = {}
 
     def sample(self, simulation: Simulation) -> None:
         """Let idle workers exit, and add those that the formula requires."""
@@ -225,7 +230,8 @@ class Mwaa:
                 simulation.at(
                     simulation.now + self.DELAY,
                     self._add,
-                    (pool, self._required[name]),
+                    pool,
+                    self._required[name],
                 )
             stay = max(pool.shape.minimum, self._required[name])
             here = [worker for worker in pool.workers if worker not in self._paused]
@@ -245,20 +251,20 @@ class Mwaa:
                     simulation.at(
                         simulation.now + self.PAUSE,
                         self._exit,
-                        (simulation, pool, worker),
+                        simulation,
+                        pool,
+                        worker,
                     )
 
     @staticmethod
-    def _add(event: tuple[SimulatedPool, int]) -> None:
-        pool, required = event
+    def _add(pool: SimPool, required: int) -> None:
         pool.set_desired(max(pool.desired, required))
 
-    def _exit(self, event: tuple[Simulation, SimulatedPool, Worker]) -> None:
-        simulation, pool, worker = event
+    def _exit(self, simulation: Simulation, pool: SimPool, worker: SimWorker) -> None:
         self._paused.discard(worker)
         if pool.queue:
             self._since[worker] = simulation.now - self.WARM_UP + 60
-            simulation.resume(pool, worker)
+            simulation.consume(pool, worker)
         else:
-            simulation.retire(pool, worker)
+            simulation.end_worker(pool, worker)
             pool.set_desired(pool.desired - 1)

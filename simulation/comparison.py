@@ -20,14 +20,14 @@ from simulation import (
     tables,
     unpredictable,
 )
-from simulation.model import Policy, Simulation
+from simulation.model import ScalingPolicy, Simulation
 from simulation.policy import ShippedPolicy
 from simulation.scenarios import SCENARIOS, Scenario
 from simulation.tasks import DAY_SECONDS, Day, PoolShape
 from simulation.workloads import KINDS
 
 SHIPPED = tuple(f"shipped-{scaling_profile}" for scaling_profile in ScalingProfile)
-BASELINES: Mapping[str, Callable[[], Policy]] = {
+BASELINES: Mapping[str, Callable[[], ScalingPolicy]] = {
     "cpu-tracking": baselines.cpu_tracking,
     "cpu-20s": baselines.fast_cpu_tracking,
     "backlog-tracking": baselines.backlog_tracking,
@@ -90,7 +90,7 @@ def make_policy(
     rules: Sequence[step_scaling.StepScalingRule],
     options: Options,
     scenario: Scenario,
-) -> Policy:
+) -> ScalingPolicy:
     """Return a new policy of that name."""
     if name in BASELINES:
         return BASELINES[name]()

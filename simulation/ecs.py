@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from random import Random
 
-from simulation.pool import SimulatedPool, Worker
+from simulation.pool import SimPool, SimWorker
 
 MINIMUM_HEALTHY_PERCENT, MAXIMUM_PERCENT = 100, 200
 """Deployment configuration of the workers' service; a test holds it to the template."""
 
 
-def refuses_protection(pool: SimulatedPool) -> bool:
+def refuses_protection(pool: SimPool) -> bool:
     """Return whether every call to protect fails: DEPLOYMENT_BLOCKED."""
     if len(pool.workers) <= pool.desired:
         return False
     return sum(worker.protected for worker in pool.workers) >= pool.desired
 
 
-def reconcile(pool: SimulatedPool, random: Random) -> tuple[int, list[Worker]]:
+def reconcile(pool: SimPool, random: Random) -> tuple[int, list[SimWorker]]:
     """Return how many workers to launch now, and which to stop."""
     old = pool.outdated
     if old:
@@ -30,7 +30,7 @@ def reconcile(pool: SimulatedPool, random: Random) -> tuple[int, list[Worker]]:
     return 0, random.sample(free, min(surplus, len(free)))
 
 
-def _deploy(pool: SimulatedPool, old: list[Worker]) -> tuple[int, list[Worker]]:
+def _deploy(pool: SimPool, old: list[SimWorker]) -> tuple[int, list[SimWorker]]:
     """Launch new workers within the maximum; stop old ones while enough are healthy."""
     most = pool.desired * MAXIMUM_PERCENT // 100
     missing = pool.desired - (len(pool.workers) - len(old))

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fargate_runtime.autoscaler.estimates import TaskDurations
-from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
+from simulation.tasks import (
+    DAY_SECONDS,
+    Day,
+    PoolShape,
+    SimRun,
+    SimStage,
+    SimTask,
+)
 from simulation.workloads import WAITING_CPU
 
 COLUMNS = (
@@ -84,9 +91,9 @@ def span(path: Path) -> tuple[float, float]:
     )
 
 
-def _runs(rows: Iterable[_Row], durations: TaskDurations, zero: float) -> list[Run]:
+def _runs(rows: Iterable[_Row], durations: TaskDurations, zero: float) -> list[SimRun]:
     begins: dict[tuple[str, str], float] = {}
-    stages: dict[tuple[str, str, str, float], list[Task]] = {}
+    stages: dict[tuple[str, str, str, float], list[SimTask]] = {}
     scheduled = set()
     for row in sorted(rows, key=lambda row: row.queued):
         key = (row.dag_id, row.run_id)
@@ -96,7 +103,7 @@ def _runs(rows: Iterable[_Row], durations: TaskDurations, zero: float) -> list[R
             at = first
             if row.run_type == "scheduled":
                 scheduled.add((*key, row.queue, at))
-        task = Task(
+        task = SimTask(
             duration=row.duration,
             estimate=durations.expected(row.dag_id, row.task_id),
             cpu=WAITING_CPU,
@@ -104,7 +111,7 @@ def _runs(rows: Iterable[_Row], durations: TaskDurations, zero: float) -> list[R
         )
         stages.setdefault((*key, row.queue, at), []).append(task)
     return [
-        Run(key[3], [Stage(tasks)], 1.0 if key in scheduled else 0.0)
+        SimRun(key[3], [SimStage(tasks)], 1.0 if key in scheduled else 0.0)
         for key, tasks in stages.items()
     ]
 

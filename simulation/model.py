@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from fargate_runtime.autoscaler.state import RunningTask
 from simulation import ecs
-from simulation.pool import Discipline, Image, SimulatedPool, Worker
-from simulation.tasks import DAY_SECONDS, Day, Run, Stage, Task
+from simulation.pool import Discipline, ImageStartUp, SimPool, SimWorker
+from simulation.tasks import DAY_SECONDS, Day, SimRun, SimStage, SimTask
 
 TICK_SECONDS = 5
 SAMPLE_SECONDS = 10
@@ -34,7 +34,7 @@ SHORTEST_BILL_SECONDS = 60.0
 RETRY_PROTECTION_SECONDS = 10.0
 
 
-class Policy(Protocol):
+class ScalingPolicy(Protocol):
     """Changes the desired counts."""
 
     name: str
@@ -58,10 +58,10 @@ class Simulation:
     def __init__(
         self,
         day: Day,
-        policy: Policy,
+        policy: ScalingPolicy,
         *,
         seed: int = 0,
-        image: Image | None = None,
+        image: ImageStartUp | None = None,
         seconds: float = DAY_SECONDS,
         deployments: Sequence[float] = (),
         grace: float = GRACE_SECONDS,
@@ -70,28 +70,28 @@ class Simulation:
         day.reset()
         self.day = day
         self.policy = policy
-        self.image = image or Image()
+        self.image = image or ImageStartUp()
         self.deployments = deployments
         self.grace = grace
         self.interruptions = interruptions
         self.random = Random(f"world {seed}")  # noqa: S311 - repeatable, not secret
         self.now = 0.0
         self.seconds = seconds
-        self.pools: Mapping[str, SimulatedPool] = {
-            name: SimulatedPool(name, shape) for name, shape in day.pools.items()
+        self.pools: Mapping[str, SimPool] = {
+            name: SimPool(name, shape) for name, shape in day.pools.items()
         }
-        self.active: dict[Run, None] = {}
+        self.active: dict[SimRun, None] = {}
         """Runs of which some stage is not queued yet."""
 
         self.left = len(day.tasks())
         self.next_run = 0
         self.end = 0.0
-        self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = count()
 
-    def at(self, time: float, act: Callable[[Any], None], what: Any = None) -> None:
+    def at(self, time: float, act: Callable[..., None], *arguments: Any) -> None:
         """Schedule an event."""
-        heapq.heappush(self._events, (time, next(self._number), act, what))
+        heapq.heappush(self._events, (time, next(self._number), act, arguments))
 
     def run(self) -> Simulation:
         """Run the day, and on until all tasks have ended or time is up."""
@@ -102,19 +102,19 @@ class Simulation:
         for time in self.deployments:
             self.at(time, self._deploy)
         self.at(0.0, self._tick)
-        self._await_run(None)
+        self._await_run()
         limit = self.seconds + OVERTIME_SECONDS
         while self._events:
-            time, _, act, what = heapq.heappop(self._events)
+            time, _, act, arguments = heapq.heappop(self._events)
             if time > limit or (time >= self.seconds and self._done):
                 self.now = max(self.seconds, min(time, limit))
                 break
             self.now = time
-            act(what)
+            act(*arguments)
         self.end = self.now
         for pool in self.pools.values():
             for worker in [*pool.workers]:
-                self._end(pool, worker)
+                self.end_worker(pool, worker)
         return self
 
     @property
@@ -123,20 +123,20 @@ class Simulation:
 
     # Tasks.
 
-    def _await_run(self, _: None) -> None:
+    def _await_run(self) -> None:
         if self.next_run < len(self.day.runs):
             self.at(self.day.runs[self.next_run].at, self._arrive)
 
-    def _arrive(self, _: None) -> None:
+    def _arrive(self) -> None:
         run = self.day.runs[self.next_run]
         self.next_run += 1
-        self._await_run(None)
+        self._await_run()
         self.active[run] = None
         for stage in run.stages:
             if not stage.parents:
                 self._release(stage)
 
-    def _release(self, stage: Stage) -> None:
+    def _release(self, stage: SimStage) -> None:
         stage.run.waiting -= 1
         if not stage.run.waiting:
             del self.active[stage.run]
@@ -146,7 +146,7 @@ class Simulation:
         for pool in sorted({task.pool for task in stage.tasks}):
             self.dispatch(self.pools[pool])
 
-    def dispatch(self, pool: SimulatedPool) -> None:
+    def dispatch(self, pool: SimPool) -> None:
         """Assign waiting tasks to consuming workers with a free slot."""
         most = pool.shape.concurrency
         while pool.queue:
@@ -157,19 +157,24 @@ class Simulation:
             pool.ring.append(worker)
             self._start(pool, worker, pool.queue.popleft())
 
-    def _start(self, pool: SimulatedPool, worker: Worker, task: Task) -> None:
+    def _start(self, pool: SimPool, worker: SimWorker, task: SimTask) -> None:
         task.started_at = self.now
         if task.first_started_at < 0:
             task.first_started_at = self.now
         if self.policy.discipline is Discipline.BUSY and not worker.running:
             delay = self.random.uniform(0.3, 1.0)
-            self.at(self.now + delay, self._protect_busy, (pool, worker))
+            self.at(self.now + delay, self._protect_busy, pool, worker)
         worker.running[task] = RunningTask(self.now, task.estimate)
         worker.cpu += task.cpu
-        self.at(self.now + task.duration, self._finish, (pool, worker, task, self.now))
+        self.at(self.now + task.duration, self._finish, pool, worker, task, self.now)
 
-    def _finish(self, what: tuple[SimulatedPool, Worker, Task, float]) -> None:
-        pool, worker, task, started = what
+    def _finish(
+        self,
+        pool: SimPool,
+        worker: SimWorker,
+        task: SimTask,
+        started: float,
+    ) -> None:
         if task.started_at != started or task not in worker.running:
             return
         self._leave(worker, task)
@@ -184,118 +189,116 @@ class Simulation:
         if worker.consuming:
             self.dispatch(pool)
 
-    def _leave(self, worker: Worker, task: Task) -> None:
+    def _leave(self, worker: SimWorker, task: SimTask) -> None:
         del worker.running[task]
         worker.cpu -= task.cpu
 
-    def _idle(self, pool: SimulatedPool, worker: Worker) -> None:
+    def _idle(self, pool: SimPool, worker: SimWorker) -> None:
         worker.idle_since = self.now
         if worker.stopping and not worker.consuming:
-            self._end(pool, worker)
+            self.end_worker(pool, worker)
         elif worker.draining:
-            self._start_release(pool, worker)
+            self._start_release(worker)
         elif self.policy.discipline is Discipline.BUSY:
             delay = self.random.uniform(0.5, 10.0)
             self.at(self.now + delay, self._unprotect_idle, worker)
 
     # Protection.
 
-    def _protect_busy(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _protect_busy(self, pool: SimPool, worker: SimWorker) -> None:
         if not worker.running or worker.stopping:
             return
         if ecs.refuses_protection(pool):
-            self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_busy, what)
+            self.at(
+                self.now + RETRY_PROTECTION_SECONDS, self._protect_busy, pool, worker
+            )
         else:
             worker.protected = True
 
-    def _unprotect_idle(self, worker: Worker) -> None:
+    def _unprotect_idle(self, worker: SimWorker) -> None:
         if not worker.running:
             worker.protected = False
 
-    def _protect_first(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _protect_first(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.stopping:
             return
         if ecs.refuses_protection(pool):
-            self.at(self.now + RETRY_PROTECTION_SECONDS, self._protect_first, what)
+            self.at(
+                self.now + RETRY_PROTECTION_SECONDS, self._protect_first, pool, worker
+            )
         else:
             worker.protected = True
-            self._consume(pool, worker)
+            self.consume(pool, worker)
 
-    def drain(self, pool: SimulatedPool, worker: Worker) -> None:
+    def drain(self, pool: SimPool, worker: SimWorker) -> None:
         """Drain a worker: it releases its protection when it has no tasks."""
-        self.at(self.now + self.random.uniform(0.1, 1.0), self._drain, (pool, worker))
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._drain, pool, worker)
 
-    def _drain(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _drain(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.stopping or worker.draining:
             return
         worker.draining = True
-        self._mute(pool, worker)
+        self.pause(pool, worker)
         if not worker.running:
-            self._start_release(pool, worker)
+            self._start_release(worker)
 
-    def _start_release(self, pool: SimulatedPool, worker: Worker) -> None:
+    def _start_release(self, worker: SimWorker) -> None:
         delay = self.random.uniform(0.3, 1.0)
-        self.at(self.now + delay, self._release_worker, (pool, worker))
+        self.at(self.now + delay, self._release_worker, worker)
 
-    def _release_worker(self, what: tuple[SimulatedPool, Worker]) -> None:
-        _, worker = what
+    def _release_worker(self, worker: SimWorker) -> None:
         if worker.draining and not worker.running:
             worker.protected = False
             worker.released = True
 
-    def revive(self, pool: SimulatedPool, worker: Worker) -> None:
+    def revive(self, pool: SimPool, worker: SimWorker) -> None:
         """Revive a draining worker; has no effect once it is released."""
-        self.at(self.now + self.random.uniform(0.1, 1.0), self._revive, (pool, worker))
+        self.at(self.now + self.random.uniform(0.1, 1.0), self._revive, pool, worker)
 
-    def _revive(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _revive(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.draining and not worker.released and not worker.stopping:
             worker.draining = False
-            self._consume(pool, worker)
+            self.consume(pool, worker)
 
     # Workers.
 
-    def _add_warm(self, pool: SimulatedPool) -> None:
-        worker = Worker(self._name(pool), 0.0, pool.revision, billed_from=0.0)
+    def _add_warm(self, pool: SimPool) -> None:
+        worker = SimWorker(self._name(pool), 0.0, pool.revision, billed_from=0.0)
         worker.booted = worker.ready = True
         pool.workers.append(worker)
         self._await_interruption(pool, worker)
         worker.protected = self.policy.discipline is Discipline.DRAIN
-        self._consume(pool, worker)
+        self.consume(pool, worker)
 
-    def _name(self, pool: SimulatedPool) -> str:
+    def _name(self, pool: SimPool) -> str:
         pool.launches += 1
         return f"{pool.name}-{pool.launches:05}"
 
-    def _launch(self, pool: SimulatedPool) -> None:
-        worker = Worker(self._name(pool), self.now, pool.revision)
+    def _launch(self, pool: SimPool) -> None:
+        worker = SimWorker(self._name(pool), self.now, pool.revision)
         pool.workers.append(worker)
         placed, started = self.image.seconds(self.random)
-        self.at(self.now + placed, self._pull, (pool, worker, started))
+        self.at(self.now + placed, self._pull, pool, worker, started)
 
-    def _pull(self, what: tuple[SimulatedPool, Worker, float]) -> None:
-        pool, worker, started = what
+    def _pull(self, pool: SimPool, worker: SimWorker, started: float) -> None:
         if worker.ended:
             return
         worker.billed_from = self.now
-        self.at(self.now + started, self._boot, (pool, worker))
+        self.at(self.now + started, self._boot, pool, worker)
 
-    def _boot(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _boot(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.ended:
             return
         worker.booted = True
         self._await_interruption(pool, worker)
         if self.policy.discipline is Discipline.DRAIN:
             delay = self.random.uniform(0.3, 1.0)
-            self.at(self.now + delay, self._protect_first, what)
+            self.at(self.now + delay, self._protect_first, pool, worker)
         else:
-            self._consume(pool, worker)
+            self.consume(pool, worker)
 
-    def _consume(self, pool: SimulatedPool, worker: Worker) -> None:
+    def consume(self, pool: SimPool, worker: SimWorker) -> None:
+        """Start or resume a worker's consumption of tasks."""
         if not worker.ready:
             pool.start_seconds.append(self.now - worker.launched_at)
         worker.ready = worker.consuming = True
@@ -303,42 +306,40 @@ class Simulation:
         pool.ring.insert(0, worker)
         self.dispatch(pool)
 
-    def _mute(self, pool: SimulatedPool, worker: Worker) -> None:
+    def pause(self, pool: SimPool, worker: SimWorker) -> None:
+        """Stop a worker's consumption of tasks."""
         if worker.consuming:
             worker.consuming = False
             pool.ring.remove(worker)
 
-    def _await_interruption(self, pool: SimulatedPool, worker: Worker) -> None:
+    def _await_interruption(self, pool: SimPool, worker: SimWorker) -> None:
         if self.interruptions:
             hours = self.random.expovariate(self.interruptions)
-            self.at(self.now + 3600 * hours, self._interrupt, (pool, worker))
+            self.at(self.now + 3600 * hours, self._interrupt, pool, worker)
 
-    def _interrupt(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _interrupt(self, pool: SimPool, worker: SimWorker) -> None:
         if not (worker.ended or worker.stopping):
             self.stop(pool, worker)
 
-    def stop(self, pool: SimulatedPool, worker: Worker) -> None:
+    def stop(self, pool: SimPool, worker: SimWorker) -> None:
         """Stop a worker; one that starts ends at once."""
         worker.stopping = True
         pool.workers.remove(worker)
         if not worker.booted:
-            self._end(pool, worker)
+            self.end_worker(pool, worker)
             return
-        self.at(self.now + self.random.uniform(1, 5), self._terminate, (pool, worker))
+        self.at(self.now + self.random.uniform(1, 5), self._terminate, pool, worker)
 
-    def _terminate(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _terminate(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.ended:
             return
-        self._mute(pool, worker)
+        self.pause(pool, worker)
         if not worker.running:
-            self._end(pool, worker)
+            self.end_worker(pool, worker)
         else:
-            self.at(self.now + self.grace, self._kill, what)
+            self.at(self.now + self.grace, self._kill, pool, worker)
 
-    def _kill(self, what: tuple[SimulatedPool, Worker]) -> None:
-        pool, worker = what
+    def _kill(self, pool: SimPool, worker: SimWorker) -> None:
         if worker.ended:
             return
         for task in [*worker.running]:
@@ -346,19 +347,19 @@ class Simulation:
             task.kills += 1
             task.started_at = -1.0
             pool.kills += 1
-            self.at(self.now + REQUEUE_SECONDS, self._requeue, (pool, task))
-        self._end(pool, worker)
+            self.at(self.now + REQUEUE_SECONDS, self._requeue, pool, task)
+        self.end_worker(pool, worker)
 
-    def _requeue(self, what: tuple[SimulatedPool, Task]) -> None:
-        pool, task = what
+    def _requeue(self, pool: SimPool, task: SimTask) -> None:
         pool.queue.append(task)
         self.dispatch(pool)
 
-    def _end(self, pool: SimulatedPool, worker: Worker) -> None:
+    def end_worker(self, pool: SimPool, worker: SimWorker) -> None:
+        """End a worker now."""
         if worker.ended:
             return
         worker.ended = True
-        self._mute(pool, worker)
+        self.pause(pool, worker)
         if worker in pool.workers:
             pool.workers.remove(worker)
         if worker.billed_from <= self.now:
@@ -366,21 +367,9 @@ class Simulation:
             pool.cost += end - worker.billed_from
             pool.lives.append((worker.billed_from, end))
 
-    def pause(self, pool: SimulatedPool, worker: Worker) -> None:
-        """Stop a worker's consumption of tasks."""
-        self._mute(pool, worker)
-
-    def resume(self, pool: SimulatedPool, worker: Worker) -> None:
-        """Resume its consumption of tasks."""
-        self._consume(pool, worker)
-
-    def retire(self, pool: SimulatedPool, worker: Worker) -> None:
-        """Let an idle worker exit by itself."""
-        self._end(pool, worker)
-
     # ECS.
 
-    def _tick(self, _: None) -> None:
+    def _tick(self) -> None:
         if self.now % SAMPLE_SECONDS == 0:
             self._record()
             self.policy.sample(self)
@@ -394,12 +383,12 @@ class Simulation:
             pool.demand.append(len(pool.queue) + pool.running)
             pool.alive.append(len(pool.workers))
 
-    def _deploy(self, _: None) -> None:
+    def _deploy(self) -> None:
         for pool in self.pools.values():
             pool.revision += 1
             pool.deployments.append((self.now, math.inf))
 
-    def _reconcile(self, pool: SimulatedPool) -> None:
+    def _reconcile(self, pool: SimPool) -> None:
         settled = len(pool.workers) == pool.desired
         if pool.deploying and settled and not pool.outdated:
             # One that began meanwhile ends together with those before it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from simulation.model import SHORTEST_BILL_SECONDS, STAGE_SECONDS
-from simulation.tasks import DAY_SECONDS, Day, PoolShape, Stage, Task
+from simulation.tasks import DAY_SECONDS, Day, PoolShape, SimStage, SimTask
 
 DELAY_SECONDS = 60.0
 """How late the plan may start a task."""
@@ -35,26 +35,26 @@ class _Open:
 
 
 @dataclass(slots=True)
-class Plan:
+class OptimalPlan:
     """A plan; ``seconds`` are billed and ``end`` is the last end."""
 
     seconds: float
     end: float
     workers: int
-    starts: dict[Task, float] = field(repr=False)
-    arrivals: dict[Task, float] = field(repr=False)
+    starts: dict[SimTask, float] = field(repr=False)
+    arrivals: dict[SimTask, float] = field(repr=False)
 
 
-def plan(day: Day) -> Plan:
+def plan(day: Day) -> OptimalPlan:
     """Return the plan of a day."""
     pools: dict[str, list[_Open]] = {name: [] for name in day.pools}
     closed: dict[str, list[_Open]] = {name: [] for name in day.pools}
-    starts: dict[Task, float] = {}
-    arrivals: dict[Task, float] = {}
+    starts: dict[SimTask, float] = {}
+    arrivals: dict[SimTask, float] = {}
     left = {stage: sum(len(p.tasks) for p in stage.parents) for stage in day.stages()}
-    ends: dict[Stage, float] = {}
+    ends: dict[SimStage, float] = {}
     number = count()
-    queue: list[tuple[float, int, Stage]] = [
+    queue: list[tuple[float, int, SimStage]] = [
         (run.at, next(number), stage)
         for run in day.runs
         for stage in run.stages
@@ -88,7 +88,7 @@ def plan(day: Day) -> Plan:
                 (max(worker.end, begin + SHORTEST_BILL_SECONDS), -1),
             ]
         seconds += _area(steps, shape.minimum, last)
-    return Plan(
+    return OptimalPlan(
         seconds,
         last,
         sum(len(closed[name]) + len(pools[name]) for name in pools),
@@ -98,7 +98,11 @@ def plan(day: Day) -> Plan:
 
 
 def _place(
-    task: Task, at: float, pool: list[_Open], closed: list[_Open], shape: PoolShape
+    task: SimTask,
+    at: float,
+    pool: list[_Open],
+    closed: list[_Open],
+    shape: PoolShape,
 ) -> float:
     """Put a task on the open worker that it extends least, or on a new one."""
     best: tuple[float, float, _Open] | None = None
@@ -132,7 +136,7 @@ def _area(steps: Steps, least: int, until: float) -> float:
     return area + least * max(0.0, until - before)
 
 
-def bound(day: Day, arrivals: dict[Task, float], delay: float) -> float:
+def bound(day: Day, arrivals: dict[SimTask, float], delay: float) -> float:
     """Return the least worker-seconds of any schedule that starts within ``delay``.
 
     It holds for these times of arrival.

@@ -23,7 +23,7 @@ from fargate_runtime.scaling_protocol import WorkerState
 from local.step_scaling import Target, Watch
 from simulation import tasks
 from simulation.model import Simulation
-from simulation.pool import Discipline, SimulatedPool
+from simulation.pool import Discipline, SimPool
 from simulation.step_scaling import StepScalingRule
 
 LOOKAHEAD_SECONDS = 300.0
@@ -32,7 +32,9 @@ LOOKAHEAD_SECONDS = 300.0
 Changes = list[tuple[float, int]]
 """(time, number) of each change."""
 
-_Evaluation = tuple[Simulation, SimulatedPool, Target, StepScalingRule, Watch, float]
+_Alarm = tuple[Target, StepScalingRule, Watch]
+
+_Evaluation = tuple[Simulation, SimPool, Target, StepScalingRule, Watch, float]
 
 
 @dataclass(slots=True)
@@ -93,11 +95,11 @@ class ShippedPolicy:
             for name, pool in simulation.pools.items()
         }
         self._memories: dict[str, PoolMemory] = {}
-        self._work: dict[tasks.Stage, list[TaskCount]] = {}
-        self._expected: dict[tasks.Run, list[tuple[str, Batch]]] = {}
-        self._stacks = {
-            name: (Target(), [(rule, Watch(rule.alarm)) for rule in self.rules])
-            for name in simulation.pools
+        self._work: dict[tasks.SimStage, list[TaskCount]] = {}
+        self._expected: dict[tasks.SimRun, list[tuple[str, Batch]]] = {}
+        self._alarms = {
+            name: [(target, rule, Watch(rule.alarm)) for rule in self.rules]
+            for name, target in ((name, Target()) for name in simulation.pools)
         }
 
     def sample(self, simulation: Simulation) -> None:
@@ -118,18 +120,20 @@ class ShippedPolicy:
                 WORKER_DEFICIT: decision.deficit,
                 WORKER_SURPLUS: decision.surplus,
             }
-            target, watches = self._stacks[name]
-            for rule, watch in watches:
+            for alarm in self._alarms[name]:
+                _, rule, watch = alarm
                 value = values[rule.metric]
                 if value or any(watch.breaches):
                     simulation.at(
                         simulation.now + rule.alarm.visible_seconds(PHASE_SECONDS),
                         self._evaluate,
-                        (simulation, pool, target, rule, watch, value),
+                        *(simulation, pool, alarm, value),
                     )
 
-    def _evaluate(self, event: _Evaluation) -> None:
-        simulation, pool, target, rule, watch, value = event
+    def _evaluate(
+        self, simulation: Simulation, pool: SimPool, alarm: _Alarm, value: int
+    ) -> None:
+        target, rule, watch = alarm
         if not watch.due(value, simulation.now):
             return
         distance = value - rule.alarm.threshold
@@ -170,7 +174,7 @@ class ShippedPolicy:
             memories=self._memories,
         )
 
-    def _announced(self, run: tasks.Run) -> list[tuple[str, Batch]]:
+    def _announced(self, run: tasks.SimRun) -> list[tuple[str, Batch]]:
         """Return what the database announces of a run that has not begun."""
         if run not in self._expected:
             nodes = [
@@ -186,7 +190,7 @@ class ShippedPolicy:
             self._expected[run] = forecast(nodes, run.at, until, begins=run.at)
         return self._expected[run]
 
-    def _nodes(self, run: tasks.Run) -> list[TaskNode]:
+    def _nodes(self, run: tasks.SimRun) -> list[TaskNode]:
         """Return the progress of a run."""
         places = {stage: place for place, stage in enumerate(run.stages)}
         nodes = []
@@ -219,7 +223,7 @@ class ShippedPolicy:
         return nodes
 
 
-def _work(siblings: Sequence[tasks.Task]) -> list[TaskCount]:
+def _work(siblings: Sequence[tasks.SimTask]) -> list[TaskCount]:
     """Group tasks of about the same expected duration."""
     entries = ((0.0, task.estimate, 1) for task in siblings)
     return [
@@ -227,7 +231,7 @@ def _work(siblings: Sequence[tasks.Task]) -> list[TaskCount]:
     ]
 
 
-def _queued(now: float, pool: SimulatedPool) -> Sequence[Batch]:
+def _queued(now: float, pool: SimPool) -> Sequence[Batch]:
     if not pool.queue:
         return ()
     return compact(
@@ -237,7 +241,7 @@ def _queued(now: float, pool: SimulatedPool) -> Sequence[Batch]:
     )
 
 
-def _report(pool: SimulatedPool) -> PoolStatus:
+def _report(pool: SimPool) -> PoolStatus:
     """Return the status of a pool, as ECS and the workers report it."""
     reports = []
     starting = []

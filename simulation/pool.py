@@ -9,7 +9,7 @@ from enum import Enum, auto
 from random import Random
 
 from fargate_runtime.autoscaler.state import RunningTask
-from simulation.tasks import PoolShape, Task
+from simulation.tasks import PoolShape, SimTask
 
 IDLE_CPU, WORKER_CPU = 0.04, 2.0
 
@@ -31,7 +31,7 @@ class Discipline(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageStartUp:
     """How long a worker takes to start, in seconds.
 
     Placement is uniform and not billed; then a lognormal pull and a normal boot.
@@ -53,12 +53,12 @@ class Image:
         )
 
 
-LAZY = Image(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
+LAZY = ImageStartUp(pull=12.0, pull_sigma=0.25, boot=19.0, boot_least=10.0)
 """An image that is loaded lazily, while it runs."""
 
 
 @dataclass(slots=True, eq=False)
-class Worker:
+class SimWorker:
     """One ECS task of a pool."""
 
     name: str
@@ -66,7 +66,7 @@ class Worker:
     revision: int
     booted: bool = False
     billed_from: float = math.inf
-    running: dict[Task, RunningTask] = field(default_factory=dict)
+    running: dict[SimTask, RunningTask] = field(default_factory=dict)
     cpu: float = IDLE_CPU
     ready: bool = False
     consuming: bool = False
@@ -78,7 +78,7 @@ class Worker:
     idle_since: float = 0.0
 
 
-class SimulatedPool:
+class SimPool:
     """The workers and the queue of one pool."""
 
     def __init__(self, name: str, shape: PoolShape) -> None:
@@ -86,11 +86,11 @@ class SimulatedPool:
         self.shape = shape
         self.desired = shape.minimum
         self.revision = 0
-        self.workers: list[Worker] = []
+        self.workers: list[SimWorker] = []
         """Those that exist and are not being stopped."""
 
-        self.queue: deque[Task] = deque()
-        self.ring: list[Worker] = []
+        self.queue: deque[SimTask] = deque()
+        self.ring: list[SimWorker] = []
         """Those that consume, the least recently served first."""
 
         self.start_seconds: list[float] = []
@@ -118,7 +118,7 @@ class SimulatedPool:
         self.desired = max(self.shape.minimum, min(self.shape.maximum, count))
 
     @property
-    def outdated(self) -> list[Worker]:
+    def outdated(self) -> list[SimWorker]:
         """Workers of an earlier revision."""
         return [worker for worker in self.workers if worker.revision != self.revision]
 

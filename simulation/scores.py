@@ -10,7 +10,7 @@ from itertools import accumulate
 from statistics import fmean
 
 from simulation.model import SAMPLE_SECONDS, Simulation
-from simulation.pool import SimulatedPool
+from simulation.pool import SimPool
 
 LATE_SECONDS, VERY_LATE_SECONDS = 60.0, 600.0
 
@@ -33,7 +33,7 @@ class Score:
     launches: float
     cost: float
     ratio: float
-    """Worker-seconds, divided by those of the offline optimum."""
+    """SimWorker-seconds, divided by those of the offline optimum."""
 
     under: float
     over: float
@@ -103,7 +103,7 @@ def mean(scores: Iterable[Score]) -> Score:
     return Score(**values)  # type: ignore[arg-type]
 
 
-def needed(simulation: Simulation, pool: SimulatedPool) -> list[int]:
+def needed(simulation: Simulation, pool: SimPool) -> list[int]:
     """Return how many workers would have started everything at once, by sample."""
     changes: Counter[int] = Counter()
     for task in simulation.day.tasks():

@@ -15,7 +15,7 @@ from typing import Any
 from local.step_scaling import Alarm, StepPolicy, UnsupportedError
 
 
-class TemplateError(Exception):
+class ScalingRuleError(Exception):
     """The simulation cannot run the compiled template; the message says why."""
 
 
@@ -33,7 +33,7 @@ def read(template: Path) -> tuple[StepScalingRule, ...]:
     try:
         resources = json.loads(template.read_text())["Resources"]
     except FileNotFoundError:
-        raise TemplateError(f"{template} is missing; run: make templates") from None
+        raise ScalingRuleError(f"{template} is missing; run: make templates") from None
     try:
         rules = [
             StepScalingRule(
@@ -43,9 +43,9 @@ def read(template: Path) -> tuple[StepScalingRule, ...]:
             for policy in _policies(resources, properties)
         ]
     except UnsupportedError as error:
-        raise TemplateError(f"{template}: {error}") from error
+        raise ScalingRuleError(f"{template}: {error}") from error
     if not rules:
-        raise TemplateError(f"{template} holds no alarm that sets off a step policy")
+        raise ScalingRuleError(f"{template} holds no alarm that sets off a step policy")
     return tuple(rules)
 
 

@@ -9,7 +9,7 @@ DAY_SECONDS = 86_400.0
 
 
 @dataclass(slots=True, eq=False)
-class Task:
+class SimTask:
     """A task: its true and its expected duration.
 
     The fields without arguments are its state in a simulated day.
@@ -19,7 +19,7 @@ class Task:
     estimate: float
     cpu: float
     pool: str
-    stage: Stage = field(init=False)
+    stage: SimStage = field(init=False)
     queued_at: float = field(init=False, default=-1.0)
     started_at: float = field(init=False, default=-1.0)
     first_started_at: float = field(init=False, default=-1.0)
@@ -33,16 +33,16 @@ class Task:
 
 
 @dataclass(slots=True, eq=False)
-class Stage:
+class SimStage:
     """Tasks that are queued together, once all tasks of all parents have ended."""
 
-    tasks: list[Task]
-    parents: tuple[Stage, ...] = ()
-    children: list[Stage] = field(init=False, default_factory=list)
+    tasks: list[SimTask]
+    parents: tuple[SimStage, ...] = ()
+    children: list[SimStage] = field(init=False, default_factory=list)
     unfinished: int = field(init=False, default=0)
     """Tasks of the parents that have not ended."""
 
-    run: Run = field(init=False)
+    run: SimRun = field(init=False)
 
     def __post_init__(self) -> None:
         """Tie the stage to its tasks and its parents."""
@@ -62,7 +62,7 @@ class Stage:
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class SimRun:
     """A DAG run: at ``at`` the stages without parents are queued.
 
     ``announced`` is the announced number of its first tasks, as a multiple of the true
@@ -70,7 +70,7 @@ class Run:
     """
 
     at: float
-    stages: list[Stage]
+    stages: list[SimStage]
     announced: float = 0.0
     waiting: int = field(init=False, default=0)
     """Stages that have not been queued."""
@@ -103,19 +103,19 @@ class Day:
 
     name: str
     seed: int
-    runs: list[Run]
+    runs: list[SimRun]
     pools: Mapping[str, PoolShape]
 
     def __post_init__(self) -> None:
         """Sort the runs."""
         self.runs.sort(key=lambda run: run.at)
 
-    def stages(self) -> Iterator[Stage]:
+    def stages(self) -> Iterator[SimStage]:
         """Return all stages."""
         for run in self.runs:
             yield from run.stages
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[SimTask]:
         """Return all tasks."""
         return [task for stage in self.stages() for task in stage.tasks]
 

@@ -23,7 +23,7 @@ from fargate_runtime.contract import ROUND_SECONDS
 from simulation import history, scores, step_scaling
 from simulation.model import SAMPLE_SECONDS, Simulation
 from simulation.policy import PoolJournal, ShippedPolicy
-from simulation.pool import Image, SimulatedPool
+from simulation.pool import ImageStartUp, SimPool
 from simulation.tasks import PoolShape
 
 LEAD_SECONDS = 60.0
@@ -35,14 +35,14 @@ class TraceError(Exception):
 
 
 @dataclass(frozen=True)
-class Bounds:
+class QueueBounds:
     """A number for every pool, and others for some."""
 
     usual: int
     named: Mapping[str, int]
 
     @classmethod
-    def of(cls, words: Sequence[str], usual: int) -> Bounds:
+    def of(cls, words: Sequence[str], usual: int) -> QueueBounds:
         """Read ``4`` and ``queue=4``. Raises TraceError."""
         named = {}
         for word in words:
@@ -65,8 +65,11 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
     queued, ended = history.span(arguments.trace)
     begins = (queued - LEAD_SECONDS) // ROUND_SECONDS * ROUND_SECONDS + PHASE_SECONDS
     queues = history.read(arguments.trace).pools
-    concurrency = Bounds.of(arguments.concurrency, 8)
-    minimum, maximum = Bounds.of(arguments.minimum, 0), Bounds.of(arguments.maximum, 10)
+    concurrency = QueueBounds.of(arguments.concurrency, 8)
+    minimum, maximum = (
+        QueueBounds.of(arguments.minimum, 0),
+        QueueBounds.of(arguments.maximum, 10),
+    )
     for bounds in (concurrency, minimum, maximum):
         for queue in bounds.named.keys() - queues.keys():
             raise TraceError(f"the trace has no queue {queue!r}")
@@ -99,10 +102,10 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def started_in(start: float, place: float) -> Image:
+def started_in(start: float, place: float) -> ImageStartUp:
     """Return an image whose workers all start in about as many seconds."""
     rest = max(0.0, start - place)
-    return Image(
+    return ImageStartUp(
         place=(place, place),
         pull=0.001,
         pull_sigma=0.0,
@@ -113,7 +116,7 @@ def started_in(start: float, place: float) -> Image:
 
 
 def _pool_prediction(
-    simulation: Simulation, pool: SimulatedPool, journal: PoolJournal, begins: float
+    simulation: Simulation, pool: SimPool, journal: PoolJournal, begins: float
 ) -> dict[str, Any]:
     tasks = [task for task in simulation.day.tasks() if task.pool == pool.name]
     delays = sorted(task.delay for task in tasks if task.first_started_at >= 0)
@@ -233,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prediction = predict(arguments)
     except (
         TraceError,
-        step_scaling.TemplateError,
+        step_scaling.ScalingRuleError,
         history.HistoryError,
         SettingsError,
     ) as error:

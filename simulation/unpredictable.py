@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from simulation.scores import LATE_SECONDS
-from simulation.tasks import DAY_SECONDS, Day, Task
+from simulation.tasks import DAY_SECONDS, Day, SimTask
 
 FREE_WORKERS = (0, 1, 2, 4)
 
@@ -31,7 +31,7 @@ class UnannouncedLoad(NamedTuple):
     """Share of the day's tasks that is late with ``FREE_WORKERS`` always free."""
 
     cost: tuple[float, ...]
-    """Worker-seconds of those."""
+    """SimWorker-seconds of those."""
 
 
 def unannounced_load(day: Day) -> UnannouncedLoad:
@@ -76,10 +76,10 @@ def sentence(days: Sequence[tuple[UnannouncedLoad, float]]) -> str:
     )
 
 
-def _batches(day: Day) -> Iterator[list[Task]]:
+def _batches(day: Day) -> Iterator[list[SimTask]]:
     for run in day.runs:
         if not run.announced:
-            pools: dict[str, list[Task]] = {}
+            pools: dict[str, list[SimTask]] = {}
             for stage in run.stages:
                 if not stage.parents:
                     for task in stage.tasks:
@@ -87,7 +87,7 @@ def _batches(day: Day) -> Iterator[list[Task]]:
             yield from pools.values()
 
 
-def _late(batch: list[Task], slots: int) -> int:
+def _late(batch: list[SimTask], slots: int) -> int:
     """Return how many of a batch start late on as many free slots, shortest first."""
     if not slots:
         return len(batch)

@@ -10,7 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
+from simulation.tasks import (
+    DAY_SECONDS,
+    Day,
+    PoolShape,
+    SimRun,
+    SimStage,
+    SimTask,
+)
 
 ESTIMATE_SIGMA = 0.6
 """Spread of expected around true durations, on a log scale; the mean is right."""
@@ -43,12 +50,12 @@ class Maker:
         pool: str = POOL,
         cpu: float | None = None,
         longest: float = 6 * HOUR,
-    ) -> Task:
+    ) -> SimTask:
         """Return a task of about ``mean`` seconds."""
         duration = min(longest, max(1.0, self.lognormal(mean, sigma)))
         if cpu is None:
             cpu = BUSY_CPU if self.random.random() < BUSY_SHARE else WAITING_CPU
-        return Task(
+        return SimTask(
             duration=duration,
             estimate=duration * self.lognormal(1.0, ESTIMATE_SIGMA),
             cpu=cpu,
@@ -62,18 +69,18 @@ class Maker:
         sigma: float = 0.5,
         *,
         pool: str = POOL,
-    ) -> list[Stage]:
+    ) -> list[SimStage]:
         """Return stages of these widths, each the parent of the next."""
-        stages: list[Stage] = []
+        stages: list[SimStage] = []
         for width in widths:
             tasks = [self.task(mean, sigma, pool=pool) for _ in range(width)]
-            stages.append(Stage(tasks, tuple(stages[-1:])))
+            stages.append(SimStage(tasks, tuple(stages[-1:])))
         return stages
 
-    def run(self, at: float, stages: list[Stage], *, announced: bool) -> Run:
+    def run(self, at: float, stages: list[SimStage], *, announced: bool) -> SimRun:
         """Return a run; what is announced of it is about right."""
         factor = self.random.uniform(ANNOUNCED_FROM, ANNOUNCED_TO) if announced else 0.0
-        return Run(at, stages, factor)
+        return SimRun(at, stages, factor)
 
     def poisson(self, rate: float, until: float = DAY_SECONDS) -> list[float]:
         """Return times of random arrivals, ``rate`` a second."""
@@ -94,7 +101,7 @@ class Maker:
 def cron(seed: int) -> Day:
     """Bursts every 5 and 15 minutes, every hour and in the night, with follow-ups."""
     make = Maker("cron", seed)
-    runs: list[Run] = []
+    runs: list[SimRun] = []
     for period, dags, width, mean in (
         (5 * MINUTE, 5, 2, 25.0),
         (15 * MINUTE, 6, 4, 60.0),
@@ -131,7 +138,7 @@ def heavy_tail(seed: int) -> Day:
     for at in make.poisson(100 / DAY_SECONDS):
         size = min(150, int(8 * make.random.paretovariate(1.1)))
         tasks = [make.task(150.0, 1.3, longest=2 * HOUR) for _ in range(size)]
-        runs.append(make.run(at, [Stage(tasks)], announced=False))
+        runs.append(make.run(at, [SimStage(tasks)], announced=False))
     return Day("heavy-tail", seed, runs, {POOL: PoolShape()})
 
 
@@ -144,7 +151,7 @@ def diurnal(seed: int) -> Day:
         share = 0.1 + 0.45 * (1 - math.cos(2 * math.pi * at / DAY_SECONDS))
         if make.random.random() < share:
             task = make.task(200.0, 0.6, cpu=BUSY_CPU)
-            runs.append(make.run(at, [Stage([task])], announced=False))
+            runs.append(make.run(at, [SimStage([task])], announced=False))
     return Day("diurnal", seed, runs, {POOL: PoolShape()})
 
 
@@ -168,11 +175,11 @@ def fan_out(seed: int) -> Day:
     for at, announced in [(at, True) for at in cron_times] + [
         (at, False) for at in make.poisson(48 / DAY_SECONDS)
     ]:
-        extract = Stage([make.task(90.0)])
+        extract = SimStage([make.task(90.0)])
         width = make.random.randint(15, 90)
-        wide = Stage([make.task(120.0) for _ in range(width)], (extract,))
-        reduce = Stage([make.task(90.0)], (wide,))
-        load = Stage([make.task(45.0)], (reduce,))
+        wide = SimStage([make.task(120.0) for _ in range(width)], (extract,))
+        reduce = SimStage([make.task(90.0)], (wide,))
+        load = SimStage([make.task(45.0)], (reduce,))
         runs.append(make.run(at, [extract, wide, reduce, load], announced=announced))
     return Day("fan-out", seed, runs, {POOL: PoolShape()})
 
@@ -181,7 +188,7 @@ def long_tasks(seed: int) -> Day:
     """Tasks of hours among short ones: scaling in by force kills here."""
     make = Maker("long-tasks", seed)
     runs = [
-        make.run(at, [Stage([make.task(1.5 * HOUR, 0.5)])], announced=False)
+        make.run(at, [SimStage([make.task(1.5 * HOUR, 0.5)])], announced=False)
         for at in make.poisson(100 / DAY_SECONDS)
     ]
     runs += [
@@ -196,11 +203,11 @@ def mixed_pools(seed: int) -> Day:
     make = Maker("mixed-pools", seed)
     runs = []
     for at in make.every(10 * MINUTE):
-        start = Stage([make.task(60.0) for _ in range(8)])
-        middle = Stage(
+        start = SimStage([make.task(60.0) for _ in range(8)])
+        middle = SimStage(
             [make.task(200.0, 0.7, pool="heavy") for _ in range(12)], (start,)
         )
-        end = Stage([make.task(30.0) for _ in range(2)], (middle,))
+        end = SimStage([make.task(30.0) for _ in range(2)], (middle,))
         runs.append(make.run(at, [start, middle, end], announced=True))
     runs += [
         make.run(at, make.chain((1,), 120.0, 0.8), announced=False)

@@ -27,7 +27,7 @@ KEY = "some prefix/runtime~1+a.zip"
 
 
 @dataclass
-class Aws:
+class Bucket:
     """Credentials of a task role, and a bucket that checks signatures."""
 
     content: bytes
@@ -67,28 +67,32 @@ class Aws:
 
 
 @pytest.fixture
-def aws() -> Iterator[Aws]:
-    aws = Aws(packed(ROOT / "fargate_runtime", "runtime.zip").content)
-    server = Server(aws.respond)
-    aws.url = server.url
-    yield aws
+def bucket() -> Iterator[Bucket]:
+    bucket = Bucket(packed(ROOT / "fargate_runtime", "runtime.zip").content)
+    server = Server(bucket.respond)
+    bucket.url = server.url
+    yield bucket
     server.close()
 
 
 def start(
-    aws: Aws, folder: Path, *command: str, pauses: str = "(0,)", **changed: str
+    bucket: Bucket,
+    folder: Path,
+    *command: str,
+    pauses: str = "(0,)",
+    **changed: str,
 ) -> subprocess.CompletedProcess[str]:
     assert PAUSES in TEXT
     environ = {
         "PATH": os.environ["PATH"],
         "AWS_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": aws.url,
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{aws.url}/role",
+        "AWS_ENDPOINT_URL": bucket.url,
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{bucket.url}/role",
         # A proxy for the outside must not see the credentials of the role.
         "HTTP_PROXY": "http://127.0.0.1:1",
         "RUNTIME_BUCKET": "bucket.with.dots",
         "RUNTIME_KEY": KEY,
-        "RUNTIME_SHA256": sha256(aws.content).hexdigest(),
+        "RUNTIME_SHA256": sha256(bucket.content).hexdigest(),
         "RUNTIME_PATH": str(folder / "runtime.zip"),
         "PYTHONPATH": str(folder / "runtime.zip"),
         "PGSSLROOTCERT": str(folder / "ca.pem"),
@@ -104,35 +108,42 @@ def start(
     )
 
 
-def test_command_runs_with_the_runtime_beside_it(aws: Aws, tmp_path: Path) -> None:
+def test_command_runs_with_the_runtime_beside_it(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     program = "import fargate_runtime.keys as k, sys; print(k.__file__, sys.argv[1])"
-    seen = start(aws, tmp_path, sys.executable, "-c", program, "a b")
-    assert seen.stderr == ""
-    assert seen.stdout.split(" ", 1) == [
+    result = start(bucket, tmp_path, sys.executable, "-c", program, "a b")
+    assert result.stderr == ""
+    assert result.stdout.split(" ", 1) == [
         str(tmp_path / "runtime.zip/fargate_runtime/keys.py"),
         "a b\n",
     ]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["ca.pem", "runtime.zip"]
 
 
-def test_request_is_signed_as_the_sdk_would_sign_it(aws: Aws, tmp_path: Path) -> None:
+def test_request_is_signed_as_the_sdk_would_sign_it(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     # Characters that S3 wants encoded exactly once are in the key.
-    start(aws, tmp_path, "true")
-    assert aws.paths == ["/bucket.with.dots/some%20prefix/runtime~1%2Ba.zip"]
-    assert aws.signatures == [True]
+    start(bucket, tmp_path, "true")
+    assert bucket.paths == ["/bucket.with.dots/some%20prefix/runtime~1%2Ba.zip"]
+    assert bucket.signatures == [True]
 
 
-def test_exit_status_is_the_commands_own(aws: Aws, tmp_path: Path) -> None:
-    assert start(aws, tmp_path, sys.executable, "-c", "exit(7)").returncode == 7
+def test_exit_status_is_the_commands_own(bucket: Bucket, tmp_path: Path) -> None:
+    assert start(bucket, tmp_path, sys.executable, "-c", "exit(7)").returncode == 7
 
 
-def test_changed_archives_are_never_imported(aws: Aws, tmp_path: Path) -> None:
-    honest = sha256(aws.content).hexdigest()
-    aws.content = b"not the archive"
-    seen = start(aws, tmp_path, "true", RUNTIME_SHA256=honest)
-    assert seen.returncode == 1
-    assert f"SHA-256 is {sha256(aws.content).hexdigest()}, not {honest}" in seen.stderr
-    assert seen.stderr.count("\n") == 1
+def test_changed_archives_are_never_imported(bucket: Bucket, tmp_path: Path) -> None:
+    honest = sha256(bucket.content).hexdigest()
+    bucket.content = b"not the archive"
+    result = start(bucket, tmp_path, "true", RUNTIME_SHA256=honest)
+    assert result.returncode == 1
+    assert (
+        f"SHA-256 is {sha256(bucket.content).hexdigest()}, not {honest}"
+        in result.stderr
+    )
+    assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,22 +151,22 @@ def test_changed_archives_are_never_imported(aws: Aws, tmp_path: Path) -> None:
     ("status", "words"), [(403, "403: Forbidden"), (404, "404: Not Found")]
 )
 def test_refused_archives_are_one_line(
-    aws: Aws, tmp_path: Path, status: int, words: str
+    bucket: Bucket, tmp_path: Path, status: int, words: str
 ) -> None:
-    aws.statuses = [status]
-    seen = start(aws, tmp_path, "true")
-    assert seen.returncode == 1
-    assert seen.stderr.startswith(f"runtime: s3://bucket.with.dots/{KEY}: ")
-    assert words in seen.stderr
-    assert seen.stderr.count("\n") == 1
+    bucket.statuses = [status]
+    result = start(bucket, tmp_path, "true")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"runtime: s3://bucket.with.dots/{KEY}: ")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_transient_errors_are_retried(aws: Aws, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(bucket: Bucket, tmp_path: Path) -> None:
     # A role made a moment ago is not known everywhere in S3 yet.
-    aws.statuses = [503, 403]
-    seen = start(aws, tmp_path, "true", pauses="(0.01, 0.01, 0)")
-    assert seen.returncode == 0
-    assert len(aws.paths) == 3
+    bucket.statuses = [503, 403]
+    result = start(bucket, tmp_path, "true", pauses="(0.01, 0.01, 0)")
+    assert result.returncode == 0
+    assert len(bucket.paths) == 3
 
 
 @pytest.mark.parametrize(
@@ -167,28 +178,28 @@ def test_transient_errors_are_retried(aws: Aws, tmp_path: Path) -> None:
     ],
 )
 def test_missing_variable_is_named(
-    aws: Aws, tmp_path: Path, missing: str, words: str
+    bucket: Bucket, tmp_path: Path, missing: str, words: str
 ) -> None:
-    seen = start(aws, tmp_path, "true", **{missing: ""})
-    assert seen.returncode == 1
-    assert words in seen.stderr
-    assert "Traceback" not in seen.stderr
+    result = start(bucket, tmp_path, "true", **{missing: ""})
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_unwritable_paths_are_named(aws: Aws, tmp_path: Path) -> None:
+def test_unwritable_paths_are_named(bucket: Bucket, tmp_path: Path) -> None:
     place = str(tmp_path / "nowhere" / "runtime.zip")
-    seen = start(aws, tmp_path, "true", RUNTIME_PATH=place)
-    assert seen.returncode == 1
-    assert place in seen.stderr
-    assert seen.stderr.count("\n") == 1
+    result = start(bucket, tmp_path, "true", RUNTIME_PATH=place)
+    assert result.returncode == 1
+    assert place in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_no_message_holds_a_credential(aws: Aws, tmp_path: Path) -> None:
-    aws.statuses = [500]
-    seen = start(aws, tmp_path, "true")
-    assert seen.returncode == 1
+def test_no_message_holds_a_credential(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.statuses = [500]
+    result = start(bucket, tmp_path, "true")
+    assert result.returncode == 1
     for secret in (ROLE["SecretAccessKey"], ROLE["Token"]):
-        assert secret not in seen.stderr + seen.stdout
+        assert secret not in result.stderr + result.stdout
 
 
 def test_bootstrap_fits_a_task_definition() -> None:

@@ -52,8 +52,8 @@ def test_each_certificate_stands_under_its_own_name() -> None:
 @pytest.mark.parametrize("region", COMMON_REGIONS)
 def test_region_has_a_root_for_each_kind_of_key(region: str) -> None:
     own = of_region(BUNDLE, region)
-    found = {name(root) for root in x509.load_pem_x509_certificates(own.encode())}
-    assert found == {
+    names = {name(root) for root in x509.load_pem_x509_certificates(own.encode())}
+    assert names == {
         f"Amazon RDS {region} Root CA {kind} G1"
         for kind in ("RSA2048", "RSA4096", "ECC384")
     }

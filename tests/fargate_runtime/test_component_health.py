@@ -35,10 +35,10 @@ def _stores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-    made.verifiers["airflow"] = verifier("p/w")
-    made.install(monkeypatch)
-    return made
+    server = Server()
+    server.verifiers["airflow"] = verifier("p/w")
+    server.install(monkeypatch)
+    return server
 
 
 class Celery:
@@ -47,7 +47,7 @@ class Celery:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.alive = {f"celery@{socket.gethostname()}"}
         self.broken = False
-        self.given: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {}
         self.conf = self
         self.control = self
         celery, exceptions = ModuleType("celery"), ModuleType("kombu.exceptions")
@@ -57,12 +57,12 @@ class Celery:
         monkeypatch.setitem(sys.modules, "kombu", ModuleType("kombu"))
         monkeypatch.setitem(sys.modules, "kombu.exceptions", exceptions)
 
-    def make(self, **given: Any) -> Celery:
-        self.given |= given
+    def make(self, **settings: Any) -> Celery:
+        self.settings |= settings
         return self
 
-    def update(self, **given: Any) -> None:
-        self.given |= given
+    def update(self, **settings: Any) -> None:
+        self.settings |= settings
 
     def ping(
         self, *, destination: list[str], timeout: float, limit: int
@@ -115,9 +115,9 @@ def test_jobs_are_unhealthy_without_their_database(
 
 def test_worker_is_healthy_while_it_answers(celery: Celery) -> None:
     assert health.main(["worker"]) == 0
-    assert celery.given["broker"] == "rediss://celery:b%2Fw@cache.example:6379/0"
+    assert celery.settings["broker"] == "rediss://celery:b%2Fw@cache.example:6379/0"
     # A bare rediss:// URL would not check the certificate.
-    assert celery.given["broker_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    assert celery.settings["broker_use_ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 def test_another_worker_does_not_answer_for_this_one(
@@ -141,7 +141,7 @@ def test_custom_authority_verifies_the_broker(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CELERY__SSL_CACERT", "/own.pem")
     assert health.main(["worker"]) == 0
-    assert celery.given["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
+    assert celery.settings["broker_use_ssl"]["ssl_ca_certs"] == "/own.pem"
 
 
 def test_unknown_component_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,4 +155,4 @@ def test_missing_secret_is_named(
     monkeypatch.delenv("BROKER_PASSWORD")
     assert health.main(["worker"]) == 1
     assert "BROKER_PASSWORD is not set" in capsys.readouterr().err
-    assert celery.given == {}
+    assert celery.settings == {}

@@ -55,7 +55,7 @@ def test_parsing_gives_back_every_part(
     store: str, user: str, password: str, name: str
 ) -> None:
     prefix = store.upper()
-    made = URLS[store](
+    text = URLS[store](
         PARTS
         | {
             f"{prefix}_USER": user,
@@ -63,17 +63,17 @@ def test_parsing_gives_back_every_part(
             f"{prefix}_NAME": name,
         }
     )
-    found = urlsplit(made.removeprefix("db+"))
-    assert (unquote(found.username or ""), unquote(found.password or "")) == (
+    url = urlsplit(text.removeprefix("db+"))
+    assert (unquote(url.username or ""), unquote(url.password or "")) == (
         user,
         password,
     )
-    assert (found.hostname, found.port) == (PARTS["METADATA_HOST"], 5433)
-    assert unquote(found.path) == ("/0" if store == "broker" else f"/{name}")
-    assert not found.query
-    assert not found.fragment
+    assert (url.hostname, url.port) == (PARTS["METADATA_HOST"], 5433)
+    assert unquote(url.path) == ("/0" if store == "broker" else f"/{name}")
+    assert not url.query
+    assert not url.fragment
     # What a shell, Airflow or a strip could change must not be there at all.
-    assert not set(made) & set(string.whitespace + "$\"'\\")
+    assert not set(text) & set(string.whitespace + "$\"'\\")
 
 
 def test_url_schemes_are_those_of_airflow_and_celery() -> None:
@@ -89,15 +89,15 @@ def test_metadata_url_has_no_query_for_asyncpg_to_refuse() -> None:
 
 def test_output_has_no_newline_and_every_character(tmp_path: Path) -> None:
     # A newline became part of the name: database "airflow\n" does not exist.
-    seen = run(
+    result = run(
         "python -m fargate_runtime.connections metadata",
         PARTS | {"METADATA_PASSWORD": PRINTABLE + "$HOME~"},
         tmp_path,
     )
-    assert seen.returncode == 0
-    assert seen.stdout.endswith(b":5433/airflow")
-    found = urlsplit(seen.stdout.decode())
-    assert unquote(found.password or "") == PRINTABLE + "$HOME~"
+    assert result.returncode == 0
+    assert result.stdout.endswith(b":5433/airflow")
+    url = urlsplit(result.stdout.decode())
+    assert unquote(url.password or "") == PRINTABLE + "$HOME~"
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_invalid_variables_are_one_line_without_the_secret(
         for name, value in (PARTS | {"BROKER_PASSWORD": "hush"} | change).items()
         if value is not None
     }
-    seen = run("python -m fargate_runtime.connections broker", environ, tmp_path)
-    assert seen.returncode == 1
-    assert seen.stdout == b""
-    assert words in seen.stderr.decode()
-    assert seen.stderr.count(b"\n") == 1
-    assert b"hush" not in seen.stderr
+    result = run("python -m fargate_runtime.connections broker", environ, tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == b""
+    assert words in result.stderr.decode()
+    assert result.stderr.count(b"\n") == 1
+    assert b"hush" not in result.stderr
 
 
 def test_unknown_store_is_refused(tmp_path: Path) -> None:
-    seen = run("python -m fargate_runtime.connections other", PARTS, tmp_path)
-    assert seen.returncode == 2
-    assert b"metadata, results, broker" in seen.stderr
+    result = run("python -m fargate_runtime.connections other", PARTS, tmp_path)
+    assert result.returncode == 2
+    assert b"metadata, results, broker" in result.stderr
 
 
 def test_silent_failover_is_noticed_within_a_minute() -> None:

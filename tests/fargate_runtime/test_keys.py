@@ -65,11 +65,11 @@ def test_secret_that_makes_no_key_is_named(environ: dict[str, str], words: str) 
 
 def test_command_prints_the_key_alone() -> None:
     secret = "0123456789" * 4
-    seen = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "fargate_runtime.keys", "fernet"],
         env={"PYTHONPATH": str(ROOT), "FERNET_SECRET": secret},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert seen.stdout == fernet({"FERNET_SECRET": secret})
+    assert result.stdout == fernet({"FERNET_SECRET": secret})

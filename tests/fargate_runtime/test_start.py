@@ -23,17 +23,17 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_certificates_of_the_region_lie_where_libpq_looks(tmp_path: Path) -> None:
-    place = tmp_path / "rds-ca.pem"
-    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
-    text = place.read_text()
+    path = tmp_path / "rds-ca.pem"
+    write_certificates({"PGSSLROOTCERT": str(path), "AWS_REGION": "eu-west-1"})
+    text = path.read_text()
     assert text.count("BEGIN CERTIFICATE") == 3
     assert text.count("Amazon RDS eu-west-1 Root CA") == 3
 
 
 def test_region_without_its_own_trusts_the_whole_bundle(tmp_path: Path) -> None:
-    place = tmp_path / "rds-ca.pem"
-    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "xx-new-9"})
-    assert place.read_text() == (ROOT / "fargate_runtime" / "rds-ca.pem").read_text()
+    path = tmp_path / "rds-ca.pem"
+    write_certificates({"PGSSLROOTCERT": str(path), "AWS_REGION": "xx-new-9"})
+    assert path.read_text() == (ROOT / "fargate_runtime" / "rds-ca.pem").read_text()
 
 
 def test_operators_own_bundle_is_used_whole() -> None:
@@ -42,10 +42,10 @@ def test_operators_own_bundle_is_used_whole() -> None:
 
 
 def test_operators_own_certificates_stay(tmp_path: Path) -> None:
-    place = tmp_path / "own.pem"
-    place.write_text("mine")
-    write_certificates({"PGSSLROOTCERT": str(place), "AWS_REGION": "eu-west-1"})
-    assert place.read_text() == "mine"
+    path = tmp_path / "own.pem"
+    path.write_text("mine")
+    write_certificates({"PGSSLROOTCERT": str(path), "AWS_REGION": "eu-west-1"})
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("value", [None, "", "system"])
@@ -68,16 +68,16 @@ def test_command_that_cannot_start_is_one_line(
     command: list[str], words: str, tmp_path: Path
 ) -> None:
     text = "import sys; from fargate_runtime.start import start; start(sys.argv[1:])"
-    seen = subprocess.run(  # noqa: S603 - our own text
+    result = subprocess.run(  # noqa: S603 - our own text
         [sys.executable, "-c", text, *command],
         env={"PYTHONPATH": str(ROOT), "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert seen.returncode == 1
-    assert words in seen.stderr
-    assert seen.stderr.count("\n") == 1
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

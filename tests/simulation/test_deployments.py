@@ -15,7 +15,7 @@ from simulation.model import SAMPLE_SECONDS, Simulation
 from simulation.policy import ShippedPolicy
 from simulation.pool import Discipline
 from simulation.step_scaling import StepScalingRule
-from simulation.tasks import Day, PoolShape, Stage
+from simulation.tasks import Day, PoolShape, SimStage
 from simulation.workloads import HOUR, KINDS, MINUTE, Maker
 from tests.simulation.short_days import part_of_day
 
@@ -31,7 +31,7 @@ def crowded(seed: int, maximum: int) -> Day:
     make = Maker("crowded", seed)
     mean, use = 400.0, 0.8
     runs = [
-        make.run(at, [Stage([make.task(mean, 1.0)])], announced=False)
+        make.run(at, [SimStage([make.task(mean, 1.0)])], announced=False)
         for at in make.poisson(use * 8 * maximum / mean, HOURS)
     ]
     return Day("crowded", seed, runs, {"default": PoolShape(maximum=maximum)})
@@ -113,7 +113,7 @@ def test_pool_returns_to_its_need_after_a_deployment(
 ) -> None:
     """A deployment stops no worker; those that it added are stopped afterwards."""
     make = Maker("one long task", 1)
-    run = make.run(100, [Stage([make.task(2 * HOUR, 0.01)])], announced=False)
+    run = make.run(100, [SimStage([make.task(2 * HOUR, 0.01)])], announced=False)
     day = Day("one", 1, [run], {"default": PoolShape()})
     (pool,) = deployed(alarms, day).pools.values()
     assert max(pool.alive) > 2

@@ -11,12 +11,19 @@ import pytest
 
 from fargate_runtime.autoscaler.settings import ScalingProfile
 from simulation import baselines, scores
-from simulation.model import Policy, Simulation
+from simulation.model import ScalingPolicy, Simulation
 from simulation.offline_optimum import bound, plan
 from simulation.policy import ShippedPolicy
-from simulation.pool import LAZY, Discipline, Image
+from simulation.pool import LAZY, Discipline, ImageStartUp
 from simulation.step_scaling import StepScalingRule
-from simulation.tasks import DAY_SECONDS, Day, PoolShape, Run, Stage, Task
+from simulation.tasks import (
+    DAY_SECONDS,
+    Day,
+    PoolShape,
+    SimRun,
+    SimStage,
+    SimTask,
+)
 from simulation.workloads import KINDS
 from tests.simulation.short_days import part_of_day
 
@@ -41,7 +48,9 @@ def test_two_fixed_workers_wait_as_erlang_c_says() -> None:
         runs, at = [], random.expovariate(rate)
         while at < DAY_SECONDS:
             duration = random.expovariate(1 / mean)
-            runs.append(Run(at, [Stage([Task(duration, mean, 0.04, "default")])]))
+            runs.append(
+                SimRun(at, [SimStage([SimTask(duration, mean, 0.04, "default")])])
+            )
             at += random.expovariate(rate)
         shape = PoolShape(concurrency=8, minimum=2, maximum=2)
         day = Day("poisson", seed, runs, {"default": shape})
@@ -62,7 +71,7 @@ ENDLESS = ("cpu-tracking", "cpu-20s", "queue-steps")
 by force kills a task longer than his patience as often as it starts."""
 
 
-def every_policy(alarms: tuple[StepScalingRule, ...]) -> list[Policy]:
+def every_policy(alarms: tuple[StepScalingRule, ...]) -> list[ScalingPolicy]:
     return [
         ShippedPolicy(alarms),
         ShippedPolicy(alarms, ScalingProfile.ECONOMY),
@@ -97,9 +106,9 @@ def test_every_task_ends_once_and_after_its_parents_within_the_maximum(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("image", [Image(), LAZY], ids=["stock", "lazy"])
+@pytest.mark.parametrize("image", [ImageStartUp(), LAZY], ids=["stock", "lazy"])
 def test_draining_kills_nothing(
-    kind: str, image: Image, alarms: tuple[StepScalingRule, ...]
+    kind: str, image: ImageStartUp, alarms: tuple[StepScalingRule, ...]
 ) -> None:
     """Revived after it let go, a worker would be taken away at its work."""
     for scaling_profile in ScalingProfile:
@@ -169,9 +178,9 @@ def test_policies_that_add_to_running_tasks_kill_nothing(
 
 def test_elasticity_is_what_the_definitions_say() -> None:
     """A fixed worker, and two hours in which two would be needed."""
-    tasks = [Task(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
+    tasks = [SimTask(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
     shape = PoolShape(concurrency=8, minimum=1, maximum=1)
-    day = Day("two", 0, [Run(3600.0, [Stage(tasks)])], {"default": shape})
+    day = Day("two", 0, [SimRun(3600.0, [SimStage(tasks)])], {"default": shape})
     simulation = Simulation(day, baselines.Fixed(), seconds=4 * 3600.0).run()
     seen = scores.score(simulation, 1.0)
     samples = len(simulation.pools["default"].supply)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulation.step_scaling import TemplateError, read
+from simulation.step_scaling import ScalingRuleError, read
 
 
 def changed(template: Path, folder: Path, **configuration: Any) -> Path:
@@ -39,10 +39,10 @@ def test_policies_come_from_the_template(template: Path, tmp_path: Path) -> None
 
 
 def test_policy_of_another_kind_is_refused(template: Path, tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="ExactCapacity"):
+    with pytest.raises(ScalingRuleError, match="ExactCapacity"):
         read(changed(template, tmp_path, AdjustmentType="ExactCapacity"))
 
 
 def test_missing_template_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="make templates"):
+    with pytest.raises(ScalingRuleError, match="make templates"):
         read(tmp_path / "scaling.template.json")

@@ -10,16 +10,18 @@ from simulation import scores
 from simulation.model import Simulation
 from simulation.offline_optimum import plan
 from simulation.policy import ShippedPolicy
-from simulation.pool import Image
+from simulation.pool import ImageStartUp
 from simulation.step_scaling import StepScalingRule
-from simulation.tasks import Day, PoolShape, Run, Stage, Task
+from simulation.tasks import Day, PoolShape, SimRun, SimStage, SimTask
 from simulation.unpredictable import FREE_WORKERS, sentence, unannounced_load
 from simulation.workloads import KINDS
 
 
 def burst(tasks: int, seconds: float, announced: float = 0.0) -> Day:
-    stage = Stage([Task(seconds, seconds, 0.04, "default") for _ in range(tasks)])
-    return Day("burst", 0, [Run(3600.0, [stage], announced)], {"default": PoolShape()})
+    stage = SimStage([SimTask(seconds, seconds, 0.04, "default") for _ in range(tasks)])
+    return Day(
+        "burst", 0, [SimRun(3600.0, [stage], announced)], {"default": PoolShape()}
+    )
 
 
 def test_unannounced_burst_is_late_except_in_free_slots() -> None:
@@ -54,8 +56,8 @@ def test_no_worker_starts_in_time_for_unannounced_tasks(
     same day is on time.
     """
     for image, late in (
-        (Image(), (40 - 8) / 40),
-        (Image((1, 2), pull=5.0, boot=10.0, boot_least=5.0), 0),
+        (ImageStartUp(), (40 - 8) / 40),
+        (ImageStartUp((1, 2), pull=5.0, boot=10.0, boot_least=5.0), 0),
     ):
         day = burst(40, 600)
         simulation = Simulation(day, ShippedPolicy(alarms), image=image).run()

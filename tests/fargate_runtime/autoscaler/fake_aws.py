@@ -37,8 +37,8 @@ def service(
 
 
 @dataclass
-class Aws:
-    """Two services of AWS on one port."""
+class FakeAws:
+    """Two services of AWS on entry port."""
 
     services: list[dict[str, Any]] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
@@ -71,23 +71,25 @@ class Aws:
         if call in self.away:
             return 500, {"__type": "ServerException", "message": "away"}
         if call == "ListServices":
-            return 200, {"serviceArns": [one["serviceArn"] for one in self.services]}
+            return 200, {
+                "serviceArns": [entry["serviceArn"] for entry in self.services]
+            }
         if call == "DescribeServices":
             assert len(body["services"]) <= 10
-            by_arn = {one["serviceArn"]: one for one in self.services}
-            found = [by_arn[arn] for arn in body["services"] if arn in by_arn]
+            by_arn = {entry["serviceArn"]: entry for entry in self.services}
+            services = [by_arn[arn] for arn in body["services"] if arn in by_arn]
             gone = [arn for arn in body["services"] if arn not in by_arn]
             return 200, {
-                "services": found,
+                "services": services,
                 "failures": [{"arn": arn, "reason": "MISSING"} for arn in gone],
             }
         assert call == "PutMetricData", call
         assert body["Namespace"] == "AirflowOnFargate"
         values = {}
-        for one in body["MetricData"]:
-            named = {each["Name"]: each["Value"] for each in one["Dimensions"]}
+        for entry in body["MetricData"]:
+            named = {each["Name"]: each["Value"] for each in entry["Dimensions"]}
             assert named["ClusterName"] == "cluster"
-            values[one["MetricName"], named.get("Pool", "")] = one["Value"]
+            values[entry["MetricName"], named.get("Pool", "")] = entry["Value"]
         self.published.append((time.monotonic(), values))
         self.data = body["MetricData"]
         return 200, {}

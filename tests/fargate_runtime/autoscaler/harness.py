@@ -27,7 +27,7 @@ from local.datastores import (
     database_settings,
 )
 from templates import cache, database
-from tests.fargate_runtime.autoscaler.fake_aws import Aws
+from tests.fargate_runtime.autoscaler.fake_aws import FakeAws
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "a:b/c?d#e%f@g h&i=j+k'\"~\\"  # noqa: S105 - of servers of our own
@@ -61,7 +61,7 @@ class Process:
         """Its process id."""
         return self.process.pid
 
-    def said(self, words: str) -> bool:
+    def logged(self, words: str) -> bool:
         """Whether a line holds these words."""
         return any(words in line for line in self.lines)
 
@@ -92,7 +92,7 @@ class Process:
         return status
 
 
-class Stage:
+class AutoscalerBench:
     """Both engines, migrated; whatever is started here is stopped by ``close``."""
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +121,7 @@ class Stage:
         self.database = self.postgres.start(folder / "postgres")
         self.broker = self.valkey.start(folder / "valkey")
         self.broker_user = access.user
-        self.aws = Aws()
+        self.aws = FakeAws()
         self._processes: list[Process] = []
         self.script("set_up")
 
@@ -236,10 +236,10 @@ def report(name: str = "default", **changes: Any) -> dict[str, Any]:
 def until(
     is_so: Callable[[], Any], seconds: float, what: str, *processes: Process
 ) -> None:
-    """Return when ``is_so``; fail with what was said when it lasts too long."""
+    """Return when ``is_so``; fail with what was output when it lasts too long."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            said = "\n".join(line for each in processes for line in each.lines)
-            raise AssertionError(f"not within {seconds} s: {what}\n{said}")
+            output = "\n".join(line for each in processes for line in each.lines)
+            raise AssertionError(f"not within {seconds} s: {what}\n{output}")
         time.sleep(0.05)

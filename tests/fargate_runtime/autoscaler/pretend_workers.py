@@ -1,7 +1,7 @@
-"""Workers that only answer remote control: run in the environment of the image.
+"""WorkerNodes that only answer remote control: run in the environment of the image.
 
 Reads JSON objects, one a line: ``{"node": ..., "report": {...} or null}`` adds, changes
-or removes a worker. Prints what it is told, as ``command node``.
+or removes a worker. Prints what it is received, as ``command node``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-class Workers:
+class WorkerNodes:
     """Any number of nodes on one connection."""
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class Workers:
                 name,
                 handlers={
                     "scaling_state": partial(self.state, name),
-                    "scaling_drain": partial(self.told, "drain", name),
-                    "scaling_revive": partial(self.told, "revive", name),
+                    "scaling_drain": partial(self.received, "drain", name),
+                    "scaling_revive": partial(self.received, "revive", name),
                 },
                 channel=self.connection.channel(),
             )
@@ -58,7 +58,7 @@ class Workers:
         """Answer with the report."""
         return self.reports[name]
 
-    def told(self, word: str, name: str, _: Any, **__: Any) -> None:
+    def received(self, word: str, name: str, _: Any, **__: Any) -> None:
         """Pass a command on to the test."""
         say(word, name)
 
@@ -72,8 +72,8 @@ class Workers:
                     return
                 *lines, waiting = (waiting + read).split(b"\n")
                 for line in lines:
-                    told = json.loads(line)
-                    self.change(told["node"], told["report"])
+                    received = json.loads(line)
+                    self.change(received["node"], received["report"])
             try:
                 self.connection.drain_events(timeout=0.05)
             except TimeoutError:
@@ -81,4 +81,4 @@ class Workers:
 
 
 if __name__ == "__main__":
-    Workers().run()
+    WorkerNodes().run()

@@ -48,7 +48,7 @@ def ready(number: int, tasks: int = 0, expected: float = 600.0) -> list[Worker]:
     ]
 
 
-def one(
+def run(
     status: PoolStatus,
     demand: Demand | None = None,
     *,
@@ -75,11 +75,11 @@ def later(
     now: float = NOW,
 ) -> list[PoolDecision]:
     """The same state, round after round."""
-    seen = []
+    decisions = []
     for _ in range(rounds):
-        seen.append(one(status, demand, pool=pool, now=now, memory=memory))
-        memory, now = seen[-1].memory, now + ROUND_SECONDS
-    return seen
+        decisions.append(run(status, demand, pool=pool, now=now, memory=memory))
+        memory, now = decisions[-1].memory, now + ROUND_SECONDS
+    return decisions
 
 
 def waiting(tasks: int, expected: float = 600.0, ago: float = 5.0) -> Demand:
@@ -87,48 +87,48 @@ def waiting(tasks: int, expected: float = 600.0, ago: float = 5.0) -> Demand:
 
 
 def test_waiting_tasks_request_the_workers_they_fill() -> None:
-    assert one(PoolStatus(1, ready(1, 8)), waiting(32)).deficit == 4
+    assert run(PoolStatus(1, ready(1, 8)), waiting(32)).deficit == 4
 
 
 def test_free_slots_come_first() -> None:
-    assert one(PoolStatus(4, ready(4)), waiting(32)).deficit == 0
+    assert run(PoolStatus(4, ready(4)), waiting(32)).deficit == 0
 
 
 def test_short_tasks_share_a_slot_within_the_target() -> None:
     """Sixteen tasks of ten seconds on eight slots wait ten seconds, not more."""
-    assert one(PoolStatus(1, ready(1)), waiting(16, expected=10)).deficit == 0
+    assert run(PoolStatus(1, ready(1)), waiting(16, expected=10)).deficit == 0
 
 
 def test_zero_workers_wake_for_one_task() -> None:
     """A ratio to running workers could never leave zero."""
     pool = replace(POOL, minimum=0)
-    assert one(PoolStatus(0), waiting(1), pool=pool).deficit == 1
+    assert run(PoolStatus(0), waiting(1), pool=pool).deficit == 1
 
 
 def test_starting_workers_are_not_requested_again() -> None:
     demand = waiting(32)
-    assert one(PoolStatus(5, ready(1, 8), starting=[NOW - 20] * 4), demand).deficit == 0
-    assert one(PoolStatus(5, ready(1, 8)), demand).deficit == 0, (
+    assert run(PoolStatus(5, ready(1, 8), starting=[NOW - 20] * 4), demand).deficit == 0
+    assert run(PoolStatus(5, ready(1, 8)), demand).deficit == 0, (
         "ordered, not yet launched"
     )
 
 
 def test_maximum_holds_even_with_draining_workers_counted() -> None:
     draining = [Worker(f"d{i}", WorkerState.RELEASED) for i in range(9)]
-    decision = one(PoolStatus(10, [*ready(1, 8), *draining]), waiting(500))
+    decision = run(PoolStatus(10, [*ready(1, 8), *draining]), waiting(500))
     assert decision.deficit == 0
 
 
 def test_announced_runs_start_workers_in_advance() -> None:
     soon = Demand(announced=[Batch(NOW + 60, 600, 64)])
-    assert one(PoolStatus(1, ready(1)), soon).deficit == 7
+    assert run(PoolStatus(1, ready(1)), soon).deficit == 7
     blind = replace(POOL, predictive_scaling=False)
-    assert one(PoolStatus(1, ready(1)), soon, pool=blind).deficit == 0
+    assert run(PoolStatus(1, ready(1)), soon, pool=blind).deficit == 0
 
 
 def test_runs_beyond_the_horizon_start_no_worker() -> None:
     far = Demand(announced=[Batch(NOW + 3600, 600, 64)])
-    assert one(PoolStatus(1, ready(1)), far).deficit == 0
+    assert run(PoolStatus(1, ready(1)), far).deficit == 0
 
 
 def test_draining_workers_are_revived_before_new_ones_are_requested() -> None:
@@ -138,14 +138,14 @@ def test_draining_workers_are_revived_before_new_ones_are_requested() -> None:
         Worker("long", WorkerState.DRAINING, [RunningTask(NOW, 900)]),
     ]
     status = PoolStatus(3, [*ready(1, 8), *draining])
-    decision = one(status, waiting(8))
+    decision = run(status, waiting(8))
     assert (decision.revive, decision.deficit) == (("long",), 0)
 
 
 def test_released_workers_are_not_revived() -> None:
     """ECS may have chosen it already: given a task, it would be killed at work."""
     gone = [Worker("gone", WorkerState.RELEASED)]
-    decision = one(PoolStatus(2, [*ready(1, 8), *gone]), waiting(8))
+    decision = run(PoolStatus(2, [*ready(1, 8), *gone]), waiting(8))
     assert (decision.revive, decision.deficit) == ((), 1)
 
 
@@ -172,20 +172,20 @@ def test_workers_needed_soon_are_kept() -> None:
 def test_surplus_counts_released_workers_only() -> None:
     draining = [Worker("d", WorkerState.DRAINING)]
     released = [Worker("r", WorkerState.RELEASED)]
-    assert one(PoolStatus(2, [*ready(1), *draining])).surplus == 0
-    assert one(PoolStatus(3, [*ready(1), *draining, *released])).surplus == 1
+    assert run(PoolStatus(2, [*ready(1), *draining])).surplus == 0
+    assert run(PoolStatus(3, [*ready(1), *draining, *released])).surplus == 1
 
 
 def test_stopping_workers_are_not_counted_twice() -> None:
     """The count is lowered and ECS takes a moment to stop the worker."""
     released = [Worker(f"r{i}", WorkerState.RELEASED) for i in range(2)]
-    assert one(PoolStatus(2, [*ready(1), *released])).surplus == 1
+    assert run(PoolStatus(2, [*ready(1), *released])).surplus == 1
 
 
 def test_count_is_not_lowered_while_a_worker_starts() -> None:
-    """It is not protected yet: ECS might stop it instead of the one that let go."""
+    """It is not protected yet: ECS might stop it instead of the released one."""
     released = [Worker("r", WorkerState.RELEASED)]
-    assert one(PoolStatus(3, [*ready(1), *released], starting=[NOW - 30])).surplus == 0
+    assert run(PoolStatus(3, [*ready(1), *released], starting=[NOW - 30])).surplus == 0
 
 
 def test_orders_stand_until_the_count_changes_and_then_rest() -> None:
@@ -201,19 +201,19 @@ def test_orders_stand_until_the_count_changes_and_then_rest() -> None:
 
 
 def test_start_up_time_is_estimated() -> None:
-    slow = one(PoolStatus(1, ready(1), start_seconds=[200.0] * 20))
+    slow = run(PoolStatus(1, ready(1), start_seconds=[200.0] * 20))
     assert slow.memory.start_up.seconds == 200
     far = Demand(announced=[Batch(slow.memory.at + 180, 600, 64)])
     status = PoolStatus(1, ready(1))
-    assert one(status, far).deficit == 0
-    assert one(status, far, memory=slow.memory).deficit == 7
+    assert run(status, far).deficit == 0
+    assert run(status, far, memory=slow.memory).deficit == 7
 
 
 def test_clock_jumps_drain_no_worker() -> None:
     """Forward, the hold would seem to have passed; backward, never to pass."""
     memory = later(6, PoolStatus(4, ready(4)))[-1].memory
     for jump in (-86_400.0, (MEMORY_ROUNDS + 1) * ROUND_SECONDS, 1e9):
-        decision = one(PoolStatus(4, ready(4)), memory=memory, now=memory.at + jump)
+        decision = run(PoolStatus(4, ready(4)), memory=memory, now=memory.at + jump)
         assert decision.drain == ()
         assert decision.memory.since == memory.at + jump
         assert decision.memory.start_up == memory.start_up
@@ -222,7 +222,7 @@ def test_clock_jumps_drain_no_worker() -> None:
 def test_tasks_from_the_future_wait_since_now() -> None:
     ahead = Demand(queued=[Batch(NOW + 10_000, 600, 32)])
     status = PoolStatus(1, ready(1, 8))
-    assert one(status, ahead).deficit == one(status, waiting(32)).deficit
+    assert run(status, ahead).deficit == run(status, waiting(32)).deficit
 
 
 def test_duplicate_reports_count_once_and_are_reported() -> None:
@@ -237,7 +237,7 @@ def test_tasks_without_history_get_workers() -> None:
     """Nothing ever ran: they count as of a minute, and a pool at rest wakes."""
     expected = TaskDurations({}).expected("new", "task")
     pool = replace(POOL, minimum=0)
-    decision = one(PoolStatus(0), waiting(64, expected=expected), pool=pool)
+    decision = run(PoolStatus(0), waiting(64, expected=expected), pool=pool)
     assert 0 < decision.deficit <= 8
 
 
@@ -245,7 +245,7 @@ def test_zero_durations_and_negative_counts_do_no_harm() -> None:
     odd = Demand(
         queued=[Batch(NOW, 0.0, 8), Batch(NOW, -5.0, 8), Batch(NOW, 60.0, -100)]
     )
-    decision = one(PoolStatus(1, ready(1)), odd)
+    decision = run(PoolStatus(1, ready(1)), odd)
     assert (decision.deficit, decision.demand) == (0, 16)
 
 
@@ -276,7 +276,7 @@ def test_million_entries_request_the_maximum_and_no_more() -> None:
     queued = compact(entries, NOW, 60.0)
     assert len(queued) < 200
     for scaling_profile in ScalingProfile:
-        decision = one(
+        decision = run(
             PoolStatus(1, ready(1, 8)),
             Demand(queued=queued),
             pool=replace(POOL, scaling_profile=scaling_profile),
@@ -292,7 +292,7 @@ def test_memory_stays_small() -> None:
     for i in range(2000):
         now = NOW + i * ROUND_SECONDS
         demand = Demand(queued=[Batch(now, 600, i * 37 % 70)])
-        memory = one(
+        memory = run(
             PoolStatus(1, ready(1, 8)), demand, pool=pool, now=now, memory=memory
         ).memory
     assert memory is not None
@@ -369,4 +369,4 @@ def test_orders_stay_within_bounds(
 
 def test_same_snapshot_gives_the_same_decision() -> None:
     status, demand = PoolStatus(3, ready(3, 5)), waiting(40)
-    assert one(status, demand) == one(status, demand)
+    assert run(status, demand) == run(status, demand)

@@ -31,7 +31,7 @@ NOW = 1_000_000.0
 
 def task(name: str, *downstream: str, **changes: Any) -> SerializedTask:
     """Return a task of the DAG ``dag``."""
-    made = SerializedTask(
+    task = SerializedTask(
         dag_id="dag",
         task_id=name,
         queue="q",
@@ -41,10 +41,10 @@ def task(name: str, *downstream: str, **changes: Any) -> SerializedTask:
         is_mapped=False,
         downstream=list(downstream),
     )
-    return made._replace(**changes)
+    return task._replace(**changes)
 
 
-def estimator(
+def estimator_of(
     tasks: Sequence[SerializedTask], past: Iterable[TaskHistory] = (), active: int = 100
 ) -> DemandEstimator:
     metadata = DagMetadataStore("default")
@@ -52,7 +52,7 @@ def estimator(
     return DemandEstimator(metadata)
 
 
-def observed(**given: Any) -> Observation:
+def observed(**fields: Any) -> Observation:
     return Observation(
         **{
             "now": NOW,
@@ -63,7 +63,7 @@ def observed(**given: Any) -> Observation:
             "announced": [],
             "active_runs": {},
             "slots": {},
-            **given,
+            **fields,
         }
     )
 
@@ -76,7 +76,7 @@ CHAIN = [task("a", "b"), task("b", "c"), task("c")]
 
 
 def test_a_million_queued_tasks_are_a_handful_of_batches() -> None:
-    found = estimator(CHAIN, [TaskHistory("dag", "a", 100.0, 10, 0)]).demand(
+    demand = estimator_of(CHAIN, [TaskHistory("dag", "a", 100.0, 10, 0)]).demand(
         observed(
             queued=[
                 QueuedTasks("q", "dag", "a", NOW - 20, 600_000),
@@ -84,9 +84,9 @@ def test_a_million_queued_tasks_are_a_handful_of_batches() -> None:
             ]
         )
     )
-    assert count(found["q"].queued) == 1_000_000
-    assert len(found["q"].queued) == 2
-    assert all(batch.arrival <= NOW for batch in found["q"].queued)
+    assert count(demand["q"].queued) == 1_000_000
+    assert len(demand["q"].queued) == 2
+    assert all(batch.arrival <= NOW for batch in demand["q"].queued)
 
 
 def test_task_without_history_takes_the_mean_of_all() -> None:
@@ -95,13 +95,13 @@ def test_task_without_history_takes_the_mean_of_all() -> None:
     metadata.update(["dag"], CHAIN, history, {})
     assert metadata.expected("dag", "a") == 10.0
     assert metadata.expected("dag", "b") == 10.0
-    assert metadata.expected("never", "seen") == 10.0
+    assert metadata.expected("never", "observation") == 10.0
 
 
 def test_stages_follow_the_end_of_running_tasks() -> None:
     past = [TaskHistory("dag", name, 40.0, 1, 0) for name in "abc"]
     (demand,) = (
-        estimator(CHAIN, past)
+        estimator_of(CHAIN, past)
         .demand(
             observed(
                 running=[RunningInstance("q", "10.0.0.1", "dag", "r", "a", NOW)],
@@ -117,18 +117,20 @@ def test_stages_follow_the_end_of_running_tasks() -> None:
 
 def test_mapped_task_counts_as_often_as_in_the_last_run() -> None:
     tasks = [task("a", "m"), task("m", is_mapped=True)]
-    one = estimator(tasks, [TaskHistory("dag", "m", 10.0, 1, 37)])
-    seen = observed(
+    estimator = estimator_of(tasks, [TaskHistory("dag", "m", 10.0, 1, 37)])
+    observation = observed(
         running=[RunningInstance("q", "h", "dag", "r", "a", NOW)],
         unscheduled=[UnscheduledTasks("dag", "r", ["m"], [0])],
     )
-    assert count(one.demand(seen)["q"].coming) == 37
+    assert count(estimator.demand(observation)["q"].coming) == 37
 
 
 def test_mapped_task_counts_as_often_as_it_was_mapped() -> None:
-    one = estimator([task("m", is_mapped=True)], [TaskHistory("dag", "m", 10.0, 1, 37)])
-    seen = observed(unscheduled=[UnscheduledTasks("dag", "r", ["m"], [5])])
-    assert count(one.demand(seen)["q"].coming) == 5
+    estimator = estimator_of(
+        [task("m", is_mapped=True)], [TaskHistory("dag", "m", 10.0, 1, 37)]
+    )
+    observation = observed(unscheduled=[UnscheduledTasks("dag", "r", ["m"], [5])])
+    assert count(estimator.demand(observation)["q"].coming) == 5
 
 
 @pytest.mark.parametrize(
@@ -140,42 +142,44 @@ def test_forecast_respects_limits_of_active_tasks(
 ) -> None:
     # Airflow schedules no more at once, so more workers would find nothing to do.
     tasks = [task("a", "m"), task("m", is_mapped=True)]
-    one = estimator(tasks, [TaskHistory("dag", "m", 10.0, 1, 50)], active)
-    seen = observed(
+    estimator = estimator_of(tasks, [TaskHistory("dag", "m", 10.0, 1, 50)], active)
+    observation = observed(
         running=[RunningInstance("q", "h", "dag", "r", "a", NOW)],
         unscheduled=[UnscheduledTasks("dag", "r", ["m"], [0])],
         slots=slots,
     )
-    assert count(one.demand(seen)["q"].coming) == allowed
+    assert count(estimator.demand(observation)["q"].coming) == allowed
 
 
 def test_running_tasks_count_against_max_active_tasks() -> None:
-    one = estimator([task("m", is_mapped=True)], active=16)
-    seen = observed(
+    estimator = estimator_of([task("m", is_mapped=True)], active=16)
+    observation = observed(
         running=[RunningInstance("q", "h", "dag", "r", "m", NOW)] * 10,
         active=[
             ActiveInstances("dag", "r", "m", "queued", 4, NOW),
             ActiveInstances("dag", "r", "m", "scheduled", 900, NOW),
         ],
     )
-    assert count(one.demand(seen)["q"].coming) == 2
+    assert count(estimator.demand(observation)["q"].coming) == 2
 
 
-def coming_after(seconds: float, one: DemandEstimator, **seen: Any) -> int:
+def coming_after(seconds: float, estimator: DemandEstimator, **observation: Any) -> int:
     """Return what comes when all has stood still for as long."""
     now = NOW
     while now < NOW + seconds:
-        one.demand(observed(now=now, **seen))
+        estimator.demand(observed(now=now, **observation))
         now += 10
-    demand = one.demand(observed(now=now, **seen))
+    demand = estimator.demand(observed(now=now, **observation))
     return sum(count(entry.coming) for entry in demand.values())
 
 
 def test_stuck_tasks_are_no_demand_for_ever() -> None:
     # A task that depends on yesterday's failed one stays without a state for days.
     waiting = [UnscheduledTasks("dag", "r", ["a", "b", "c"], [0, 0, 0])]
-    assert coming_after(0, estimator(CHAIN), unscheduled=waiting) == 3
-    assert coming_after(STUCK_SECONDS + 10, estimator(CHAIN), unscheduled=waiting) == 0
+    assert coming_after(0, estimator_of(CHAIN), unscheduled=waiting) == 3
+    assert (
+        coming_after(STUCK_SECONDS + 10, estimator_of(CHAIN), unscheduled=waiting) == 0
+    )
 
 
 def test_tasks_after_a_long_sensor_are_no_demand() -> None:
@@ -184,52 +188,52 @@ def test_tasks_after_a_long_sensor_are_no_demand() -> None:
     for state in ("deferred", "up_for_reschedule", "up_for_retry"):
         fresh = [ActiveInstances("dag", "r", "a", state, 1, NOW - 10)]
         old = [ActiveInstances("dag", "r", "a", state, 1, NOW - 7200)]
-        one = estimator(CHAIN, past)
-        assert coming_after(0, one, unscheduled=waiting, active=fresh) == 2
-        assert coming_after(0, one, unscheduled=waiting, active=old) == 0
+        estimator = estimator_of(CHAIN, past)
+        assert coming_after(0, estimator, unscheduled=waiting, active=fresh) == 2
+        assert coming_after(0, estimator, unscheduled=waiting, active=old) == 0
     running = [RunningInstance("q", "h", "dag", "r", "a", NOW - 7200)]
     assert (
-        coming_after(0, estimator(CHAIN, past), unscheduled=waiting, running=running)
+        coming_after(0, estimator_of(CHAIN, past), unscheduled=waiting, running=running)
         == 0
     )
 
 
-def announced(one: DemandEstimator, **seen: Any) -> int:
-    return count(one.demand(observed(**seen)).get("q", Demand()).announced)
+def announced(estimator: DemandEstimator, **observation: Any) -> int:
+    return count(estimator.demand(observed(**observation)).get("q", Demand()).announced)
 
 
 def test_cron_runs_are_announced_with_all_their_stages() -> None:
-    one = estimator(CHAIN)
+    estimator = estimator_of(CHAIN)
     soon = AnnouncedRuns("dag", NOW + 60, 1, 16)
-    demand = one.demand(observed(announced=[soon]))["q"]
+    demand = estimator.demand(observed(announced=[soon]))["q"]
     assert count(demand.announced) == 3
     assert min(batch.arrival for batch in demand.announced) >= NOW + 60
 
 
 def test_runs_beyond_max_active_runs_do_not_count() -> None:
-    one = estimator([task("a")])
+    estimator = estimator_of([task("a")])
     runs = [AnnouncedRuns("dag", NOW, 5, 3)]
-    assert announced(one, announced=runs) == 3
-    assert announced(one, announced=runs, active_runs={"dag": 2}) == 1
-    assert announced(one, announced=runs, active_runs={"dag": 9}) == 0
+    assert announced(estimator, announced=runs) == 3
+    assert announced(estimator, announced=runs, active_runs={"dag": 2}) == 1
+    assert announced(estimator, announced=runs, active_runs={"dag": 9}) == 0
 
 
 def test_tasks_of_other_executors_are_parents_and_no_demand() -> None:
     tasks = [task("a", "b", is_celery=False), task("b")]
-    one = estimator(tasks)
-    assert announced(one, announced=[AnnouncedRuns("dag", NOW, 1, 1)]) == 1
+    estimator = estimator_of(tasks)
+    assert announced(estimator, announced=[AnnouncedRuns("dag", NOW, 1, 1)]) == 1
 
 
 def test_unknown_dags_announce_nothing() -> None:
-    seen = observed(
+    observation = observed(
         announced=[AnnouncedRuns("new", NOW, 1, 1)],
         unscheduled=[UnscheduledTasks("new", "r", ["a"], [0])],
     )
-    assert DemandEstimator(DagMetadataStore("default")).demand(seen) == {}
+    assert DemandEstimator(DagMetadataStore("default")).demand(observation) == {}
 
 
 def test_running_tasks_are_grouped_by_host() -> None:
-    hosts = estimator(CHAIN).running(
+    hosts = estimator_of(CHAIN).running(
         observed(
             running=[
                 RunningInstance("q", "10.0.0.1", "dag", "r", "a", NOW - 5),
@@ -261,7 +265,7 @@ def test_task_cycles_are_left_out() -> None:
     assert topological_order([task("a", "b"), task("b", "a")]) == []
 
 
-class Source:
+class SourceStub:
     """A database that counts for how many DAGs it was asked."""
 
     def __init__(self) -> None:
@@ -274,7 +278,7 @@ class Source:
 
 
 def test_dags_are_read_in_portions_and_reread_later() -> None:
-    source, metadata = Source(), DagMetadataStore("default")
+    source, metadata = SourceStub(), DagMetadataStore("default")
     queued = [QueuedTasks("q", f"dag{number}", "t", NOW, 1) for number in range(60)]
     for seconds in (0, 10, 20, 30, REFRESH_SECONDS + 1):
         metadata.refresh(source, observed(queued=queued, now=NOW + seconds))
@@ -282,7 +286,7 @@ def test_dags_are_read_in_portions_and_reread_later() -> None:
 
 
 def test_dags_are_reread_when_the_clock_is_set_back() -> None:
-    source, metadata = Source(), DagMetadataStore("default")
+    source, metadata = SourceStub(), DagMetadataStore("default")
     queued = [QueuedTasks("q", "dag", "t", NOW, 1)]
     for seconds in (0, -86_400):
         metadata.refresh(source, observed(queued=queued, now=NOW + seconds))

@@ -29,7 +29,7 @@ READY, WAITING = WorkerState.READY, WorkerState.WAITING
 DRAINING, RELEASED = WorkerState.DRAINING, WorkerState.RELEASED
 
 
-def some(
+def group(
     name: str,
     number: int,
     state: WorkerState = READY,
@@ -42,7 +42,7 @@ def some(
     return [Worker(f"{name}{i}", state, running, old) for i in range(number)]
 
 
-def one(
+def run(
     status: PoolStatus,
     demand: Demand | None = None,
     *,
@@ -66,61 +66,61 @@ def full(workers: int) -> Demand:
 
 
 def test_outdated_workers_continue_until_new_ones_run() -> None:
-    old = some("old", 4, old=True, seconds=600)
-    alone = one(PoolStatus(4, old, starting=[NOW] * 4), memory=needs(4))
+    old = group("old", 4, old=True, seconds=600)
+    alone = run(PoolStatus(4, old, starting=[NOW] * 4), memory=needs(4))
     assert (alone.drain, alone.deficit) == ((), 0)
 
-    beside = PoolStatus(4, [*old, *some("new", 4, WAITING)])
-    assert set(one(beside, memory=needs(4)).drain) == {w.identity for w in old}
+    beside = PoolStatus(4, [*old, *group("new", 4, WAITING)])
+    assert set(run(beside, memory=needs(4)).drain) == {w.identity for w in old}
 
 
 def test_outdated_workers_are_replaced_one_for_one_idlest_first() -> None:
     old = [
-        *some("long", 1, old=True, seconds=5000),
-        *some("idle", 1, old=True),
-        *some("short", 1, old=True, seconds=100),
+        *group("long", 1, old=True, seconds=5000),
+        *group("idle", 1, old=True),
+        *group("short", 1, old=True, seconds=100),
     ]
-    status = PoolStatus(3, [*old, *some("new", 2, WAITING)])
-    assert one(status, memory=needs(3)).drain == ("idle0", "short0")
+    status = PoolStatus(3, [*old, *group("new", 2, WAITING)])
+    assert run(status, memory=needs(3)).drain == ("idle0", "short0")
 
 
 def test_unneeded_outdated_workers_are_drained_at_once() -> None:
     pool = replace(POOL, minimum=0)
-    status = PoolStatus(3, some("old", 3, old=True))
-    assert len(one(status, pool=pool, memory=needs(0)).drain) == 3
+    status = PoolStatus(3, group("old", 3, old=True))
+    assert len(run(status, pool=pool, memory=needs(0)).drain) == 3
 
 
 def test_places_of_long_tasks_are_requested_once_more() -> None:
     """ECS protects as many as are desired, and the old ones are among them."""
-    old = some("old", 4, DRAINING, old=True, seconds=5000)
-    status = PoolStatus(4, [*old, *some("new", 4, WAITING)])
-    assert one(status, full(4), memory=needs(4)).deficit == 4
+    old = group("old", 4, DRAINING, old=True, seconds=5000)
+    status = PoolStatus(4, [*old, *group("new", 4, WAITING)])
+    assert run(status, full(4), memory=needs(4)).deficit == 4
 
 
 def test_places_of_short_tasks_are_not_requested_again() -> None:
-    old = some("old", 4, DRAINING, old=True, seconds=10)
-    status = PoolStatus(4, [*old, *some("new", 4, WAITING)])
-    assert one(status, full(4), memory=needs(4)).deficit == 0
+    old = group("old", 4, DRAINING, old=True, seconds=10)
+    status = PoolStatus(4, [*old, *group("new", 4, WAITING)])
+    assert run(status, full(4), memory=needs(4)).deficit == 0
 
 
 def test_old_worker_is_revived_only_when_its_revision_comes_back() -> None:
-    draining = some("old", 1, DRAINING, old=True, seconds=5000)
-    status = PoolStatus(1, [*draining, *some("new", 1)])
-    assert one(status, full(2)).revive == ()
+    draining = group("old", 1, DRAINING, old=True, seconds=5000)
+    status = PoolStatus(1, [*draining, *group("new", 1)])
+    assert run(status, full(2)).revive == ()
     rolled_back = PoolStatus(1, [w._replace(outdated=False) for w in draining])
-    assert one(rolled_back, full(1)).revive == ("old0",)
+    assert run(rolled_back, full(1)).revive == ("old0",)
 
 
 def test_current_workers_are_not_drained_while_outdated_ones_exist() -> None:
     """Application Auto Scaling would take nobody: who let go would be in the way."""
-    new = [*some("new", 5), *some("gone", 2, RELEASED)]
-    status = PoolStatus(7, [*new, *some("old", 1, DRAINING, old=True, seconds=5000)])
+    new = [*group("new", 5), *group("gone", 2, RELEASED)]
+    status = PoolStatus(7, [*new, *group("old", 1, DRAINING, old=True, seconds=5000)])
     memory, now = needs(1), NOW
     for _ in range(20):
-        decision = one(status, memory=memory, now=now)
+        decision = run(status, memory=memory, now=now)
         assert (decision.drain, decision.surplus) == ((), 0)
         memory, now = decision.memory, now + ROUND_SECONDS
-    after = one(PoolStatus(7, new), memory=memory, now=now)
+    after = run(PoolStatus(7, new), memory=memory, now=now)
     assert len(after.drain) == 4
     assert after.surplus == 2
 
@@ -128,34 +128,34 @@ def test_current_workers_are_not_drained_while_outdated_ones_exist() -> None:
 def test_at_the_maximum_half_of_the_old_ones_go_at_a_time() -> None:
     """All at once, and the pool would stand still until the longest task has ended."""
     pool = replace(POOL, maximum=10)
-    new = some("new", 10, WAITING)
-    old = some("old", 10, old=True, seconds=5000)
-    decision = one(PoolStatus(10, [*old, *new]), full(10), pool=pool, memory=needs(10))
+    new = group("new", 10, WAITING)
+    old = group("old", 10, old=True, seconds=5000)
+    decision = run(PoolStatus(10, [*old, *new]), full(10), pool=pool, memory=needs(10))
     assert len(decision.drain) == 5
     assert decision.deficit == 0
 
-    half = [*some("old", 5, old=True, seconds=5000), *new]
-    half += some("going", 5, DRAINING, old=True, seconds=5000)
-    assert not one(PoolStatus(10, half), full(10), pool=pool, memory=needs(10)).drain
+    half = [*group("old", 5, old=True, seconds=5000), *new]
+    half += group("going", 5, DRAINING, old=True, seconds=5000)
+    assert not run(PoolStatus(10, half), full(10), pool=pool, memory=needs(10)).drain
 
 
 def test_only_worker_of_a_pool_makes_room() -> None:
     """Else new work would come to it for ever, and the deployment never end."""
     pool = replace(POOL, maximum=1)
-    old = some("old", 1, old=True, seconds=5000)
-    status = PoolStatus(1, [*old, *some("new", 1, WAITING)])
-    assert one(status, full(1), pool=pool, memory=needs(1)).drain == ("old0",)
+    old = group("old", 1, old=True, seconds=5000)
+    status = PoolStatus(1, [*old, *group("new", 1, WAITING)])
+    assert run(status, full(1), pool=pool, memory=needs(1)).drain == ("old0",)
 
 
 def test_waiting_workers_count_as_capacity() -> None:
-    status = PoolStatus(3, some("new", 3, WAITING))
-    assert one(status, full(3)).deficit == 0
-    idle = one(status, memory=needs(1))
+    status = PoolStatus(3, group("new", 3, WAITING))
+    assert run(status, full(3)).deficit == 0
+    idle = run(status, memory=needs(1))
     assert (idle.drain, idle.revive, idle.surplus) == ((), (), 0)
 
 
 def test_starting_workers_that_ecs_cannot_protect_are_not_counted_on() -> None:
-    old = some("old", 3, DRAINING, old=True, seconds=5000)
+    old = group("old", 3, DRAINING, old=True, seconds=5000)
     status = PoolStatus(4, old, starting=[NOW - 50] * 4)
     capacity = PoolCapacity.of(NOW, status, (), patience=30)
     assert (capacity.active, capacity.starting) == (1, [NOW - 50])
@@ -164,15 +164,15 @@ def test_starting_workers_that_ecs_cannot_protect_are_not_counted_on() -> None:
 def test_start_up_times_ignore_waits_for_protection() -> None:
     """Else a deployment would teach that workers take a quarter of an hour."""
     slow = (600.0,) * 20
-    during = PoolStatus(1, some("old", 1, old=True), start_seconds=slow)
-    decision = one(during)
+    during = PoolStatus(1, group("old", 1, old=True), start_seconds=slow)
+    decision = run(during)
     assert decision.memory.start_up.observed == ()
-    just_after = PoolStatus(1, some("new", 1), start_seconds=slow)
-    decision = one(just_after, memory=decision.memory, now=NOW + ROUND_SECONDS)
+    just_after = PoolStatus(1, group("new", 1), start_seconds=slow)
+    decision = run(just_after, memory=decision.memory, now=NOW + ROUND_SECONDS)
     assert decision.memory.start_up.observed == ()
     memory = replace(decision.memory, at=NOW + 100)
     assert (
-        one(just_after, memory=memory, now=NOW + 110).memory.start_up.observed == slow
+        run(just_after, memory=memory, now=NOW + 110).memory.start_up.observed == slow
     )
 
 
@@ -199,7 +199,7 @@ def test_deployments_progress_within_bounds(
 ) -> None:
     pool = replace(POOL, maximum=maximum)
     status = PoolStatus(desired, seen, starting=[NOW - 30] * starting)
-    decision = one(status, full(maximum), pool=pool, memory=needs(maximum))
+    decision = run(status, full(maximum), pool=pool, memory=needs(maximum))
     old = {worker.identity: worker.state for worker in seen if worker.outdated}
     assert 0 <= decision.deficit <= max(0, maximum - desired)
     assert all(state is READY for name, state in old.items() if name in decision.drain)
@@ -215,4 +215,4 @@ def test_deployments_progress_within_bounds(
 
 
 def test_no_worker_is_replaced_without_a_deployment() -> None:
-    assert workers_to_replace(NOW, PoolStatus(3, some("new", 3)), 3, 10) == []
+    assert workers_to_replace(NOW, PoolStatus(3, group("new", 3)), 3, 10) == []

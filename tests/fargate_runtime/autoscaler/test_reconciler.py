@@ -48,7 +48,7 @@ class Clock:
 
 
 @dataclass
-class Outside:
+class FakeServices:
     """Everything that a round talks to, at hand."""
 
     tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
@@ -122,42 +122,42 @@ POOLS = (
 
 
 @pytest.fixture
-def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
-    fixture = Outside(services=[service("a", desired=2), service("b")])
-    monkeypatch.setattr("time.monotonic", fixture.clock.monotonic)
-    return fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    services = FakeServices(services=[service("a", desired=2), service("b")])
+    monkeypatch.setattr("time.monotonic", services.clock.monotonic)
+    return services
 
 
 @pytest.fixture
-def reconciler(outside: Outside) -> Reconciler:
+def reconciler(services: FakeServices) -> Reconciler:
     class Workers:
-        reports = staticmethod(outside.ask)
-        send = staticmethod(outside.send)
+        reports = staticmethod(services.ask)
+        send = staticmethod(services.send)
 
     given: Any = Workers()
     clients = AutoscalerClients(
-        database=outside,
+        database=services,
         workers=given,
-        services=PoolServices(outside, "cluster"),
-        cloudwatch=outside,
+        services=PoolServices(services, "cluster"),
+        cloudwatch=services,
         cluster="cluster",
     )
-    return Reconciler(clients, Settings(POOLS), outside.lines.append)
+    return Reconciler(clients, Settings(POOLS), services.lines.append)
 
 
-def again(reconciler: Reconciler, outside: Outside, times: int = 1) -> None:
+def run_rounds(reconciler: Reconciler, services: FakeServices, times: int = 1) -> None:
     """Let rounds follow each other as they should."""
     for _ in range(times):
         reconciler.reconcile(lambda: True)
-        outside.clock.now += ROUND_SECONDS
+        services.clock.now += ROUND_SECONDS
 
 
 def test_rounds_publish_all_metrics_in_one_call(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.queue("qb", 6)
-    again(reconciler, outside)
-    (values,) = outside.published
+    services.queue("qb", 6)
+    run_rounds(reconciler, services)
+    (values,) = services.published
     assert values["WorkerDeficit", "a"] == 0
     assert values["WorkerDeficit", "b"] == 2
     assert values["WorkerSurplus", "b"] == 0
@@ -169,24 +169,24 @@ def test_rounds_publish_all_metrics_in_one_call(
 
 
 def test_tasks_are_not_stalled_while_one_of_their_queue_runs(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.queue("qb", 6)
+    services.queue("qb", 6)
     running = ("qb", "10.0.0.1", "dag", "r", "t", 0.0)
-    outside.tables[queries.RUNNING] = [running]
-    again(reconciler, outside)
-    assert outside.published[0]["StalledTasks", "b"] == 0
+    services.tables[queries.RUNNING] = [running]
+    run_rounds(reconciler, services)
+    assert services.published[0]["StalledTasks", "b"] == 0
 
 
 def test_unknown_queues_are_published_and_logged(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.queue("typo", 7)
-    again(reconciler, outside, 3)
-    values = outside.published[-1]
+    services.queue("typo", 7)
+    run_rounds(reconciler, services, 3)
+    values = services.published[-1]
     assert values["UnknownQueueTasks", ""] == 7
     assert values["WorkerDeficit", "a"] == values["WorkerDeficit", "b"] == 0
-    (line,) = [line for line in outside.lines if "that no pool serves" in line]
+    (line,) = [line for line in services.lines if "that no pool serves" in line]
     assert "'typo'" in line
 
 
@@ -207,31 +207,31 @@ def test_unavailable_services_publish_nothing_and_are_logged(
     error: Exception,
     name: str,
     reconciler: Reconciler,
-    outside: Outside,
+    services: FakeServices,
 ) -> None:
-    outside.away[service_away] = error
-    again(reconciler, outside, 6)
-    assert outside.published == []
-    assert f"{name} unavailable since " in outside.lines[0]
-    assert "retrying in 5 s" in outside.lines[0]
-    assert outside.calls.count(service_away) < 6
-    outside.away.clear()
-    again(reconciler, outside, 4)
+    services.away[service_away] = error
+    run_rounds(reconciler, services, 6)
+    assert services.published == []
+    assert f"{name} unavailable since " in services.lines[0]
+    assert "retrying in 5 s" in services.lines[0]
+    assert services.calls.count(service_away) < 6
+    services.away.clear()
+    run_rounds(reconciler, services, 4)
     assert any(
-        line.startswith(f"{name} available again after") for line in outside.lines
+        line.startswith(f"{name} available again after") for line in services.lines
     )
-    assert outside.published[-1]["AutoscalerHeartbeat", "a"] == 1
+    assert services.published[-1]["AutoscalerHeartbeat", "a"] == 1
 
 
 def test_workers_are_commanded_without_cloudwatch(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.away["CloudWatch"] = TIMEOUT
-    outside.reports = [(NODE, WorkerReport.parse(REPLY))]
-    outside.services[0] |= {"runningCount": 2}
-    again(reconciler, outside, 8)
-    assert ("scaling_drain", [NODE]) in outside.sent
-    assert any("CloudWatch unavailable" in line for line in outside.lines)
+    services.away["CloudWatch"] = TIMEOUT
+    services.reports = [(NODE, WorkerReport.parse(REPLY))]
+    services.services[0] |= {"runningCount": 2}
+    run_rounds(reconciler, services, 8)
+    assert ("scaling_drain", [NODE]) in services.sent
+    assert any("CloudWatch unavailable" in line for line in services.lines)
 
 
 REPLY = {
@@ -246,72 +246,76 @@ REPLY = {
 
 
 def test_pools_without_a_service_get_no_metrics(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    del outside.services[1]
-    again(reconciler, outside)
-    (values,) = outside.published
+    del services.services[1]
+    run_rounds(reconciler, services)
+    (values,) = services.published
     assert ("AutoscalerHeartbeat", "b") not in values
     assert ("WorkerDeficit", "b") not in values
     assert ("Workers", "") not in values
     assert values["AutoscalerHeartbeat", "a"] == 1
-    assert any("Pool 'b': workers unknown" in line for line in outside.lines)
+    assert any("Pool 'b': workers unknown" in line for line in services.lines)
 
 
 def test_pools_with_two_services_get_no_metrics(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.services.append(service("b") | {"serviceArn": "other"})
-    again(reconciler, outside)
-    assert ("AutoscalerHeartbeat", "b") not in outside.published[0]
-    assert any("Pool 'b' has 2 services" in line for line in outside.lines)
+    services.services.append(service("b") | {"serviceArn": "other"})
+    run_rounds(reconciler, services)
+    assert ("AutoscalerHeartbeat", "b") not in services.published[0]
+    assert any("Pool 'b' has 2 services" in line for line in services.lines)
 
 
-def test_new_services_are_found_soon(reconciler: Reconciler, outside: Outside) -> None:
-    came = outside.services.pop()
-    again(reconciler, outside)
-    outside.services.append(came)
-    outside.services[0] |= {"status": "INACTIVE"}
-    again(reconciler, outside, 2)
-    assert outside.published[-1]["AutoscalerHeartbeat", "b"] == 1
-    assert ("AutoscalerHeartbeat", "a") not in outside.published[-1]
+def test_new_services_are_found_soon(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    came = services.services.pop()
+    run_rounds(reconciler, services)
+    services.services.append(came)
+    services.services[0] |= {"status": "INACTIVE"}
+    run_rounds(reconciler, services, 2)
+    assert services.published[-1]["AutoscalerHeartbeat", "b"] == 1
+    assert ("AutoscalerHeartbeat", "a") not in services.published[-1]
 
 
 def test_replaced_services_are_found_soon(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    again(reconciler, outside)
-    outside.services[1] |= {"serviceArn": "another"}
-    again(reconciler, outside)
-    assert ("AutoscalerHeartbeat", "b") not in outside.published[-1]
-    again(reconciler, outside)
-    assert outside.published[-1]["AutoscalerHeartbeat", "b"] == 1
+    run_rounds(reconciler, services)
+    services.services[1] |= {"serviceArn": "another"}
+    run_rounds(reconciler, services)
+    assert ("AutoscalerHeartbeat", "b") not in services.published[-1]
+    run_rounds(reconciler, services)
+    assert services.published[-1]["AutoscalerHeartbeat", "b"] == 1
 
 
 def test_services_are_listed_at_intervals_and_described_each_round(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    again(reconciler, outside, 20)
-    assert (outside.calls.count("list"), outside.calls.count("ECS")) == (1, 20)
-    again(reconciler, outside, 20)
-    assert outside.calls.count("list") == 2
+    run_rounds(reconciler, services, 20)
+    assert (services.calls.count("list"), services.calls.count("ECS")) == (1, 20)
+    run_rounds(reconciler, services, 20)
+    assert services.calls.count("list") == 2
 
 
 def test_lost_leadership_ends_the_round(
-    reconciler: Reconciler, outside: Outside
+    reconciler: Reconciler, services: FakeServices
 ) -> None:
-    outside.queue("qb", 6)
+    services.queue("qb", 6)
     with pytest.raises(StaleRoundError):
         reconciler.reconcile(lambda: False)
-    assert outside.published == []
-    assert outside.sent == []
+    assert services.published == []
+    assert services.sent == []
 
 
-def test_slow_rounds_publish_nothing(reconciler: Reconciler, outside: Outside) -> None:
-    outside.slow = LONGEST_ROUND_SECONDS
+def test_slow_rounds_publish_nothing(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    services.slow = LONGEST_ROUND_SECONDS
     with pytest.raises(StaleRoundError):
         reconciler.reconcile(lambda: True)
-    assert outside.published == []
+    assert services.published == []
 
 
 def settings(**changes: Any) -> str:

@@ -18,7 +18,7 @@ from local.ecs.web import Answer, Request, Server
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
-PLACE = "RedactedLog: /airflow/migration migration/migration/0123456789abcdef"
+LOG = "RedactedLog: /airflow/migration migration/migration/0123456789abcdef"
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Migration/1"
 PROPERTIES = {
     "Cluster": "airflow",
@@ -32,12 +32,12 @@ PROPERTIES = {
 }
 
 
-def refused(code: str, message: str) -> ClientError:
+def client_error(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Call")
 
 
 @dataclass
-class Ecs:
+class FakeEcs:
     """Runs one task for each client token, and stops it after some looks."""
 
     ends: dict[str, Any] = field(default_factory=lambda: {"exitCode": 0})
@@ -83,7 +83,7 @@ class Ecs:
 
 
 @dataclass
-class Logs:
+class FakeLogs:
     """The set-up's log, whose lines may arrive late."""
 
     lines: list[str] = field(default_factory=list)
@@ -94,12 +94,12 @@ class Logs:
         assert given["logStreamName"] == "migration/migration/0123456789abcdef"
         if self.late:
             self.late -= 1
-            raise refused("ResourceNotFoundException", "no stream")
+            raise client_error("ResourceNotFoundException", "no stream")
         return {"events": [{"message": f"{line}\n"} for line in self.lines]}
 
 
 @dataclass
-class Functions:
+class FakeLambda:
     """Lambda, which is asked to go on."""
 
     invoked: list[dict[str, Any]] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Functions:
 
 
 @dataclass
-class Stacks:
+class FakeCloudFormation:
     """CloudFormation, asked for the state of the stack."""
 
     status: str | ClientError = "UPDATE_IN_PROGRESS"
@@ -136,13 +136,13 @@ class Invocation:
 
 
 @dataclass
-class World:
+class Bench:
     """The gate's surroundings."""
 
-    ecs: Ecs = field(default_factory=Ecs)
-    logs: Logs = field(default_factory=Logs)
-    functions: Functions = field(default_factory=Functions)
-    stacks: Stacks = field(default_factory=Stacks)
+    ecs: FakeEcs = field(default_factory=FakeEcs)
+    logs: FakeLogs = field(default_factory=FakeLogs)
+    functions: FakeLambda = field(default_factory=FakeLambda)
+    stacks: FakeCloudFormation = field(default_factory=FakeCloudFormation)
     pauses: list[float] = field(default_factory=list)
     received: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
@@ -186,214 +186,214 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World()
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench()
     clients = custom_resource.AwsClients(
-        made.ecs, made.logs, made.functions, made.stacks
+        bench.ecs, bench.logs, bench.functions, bench.stacks
     )
     monkeypatch.setattr(custom_resource.AwsClients, "make", lambda: clients)
     monkeypatch.setattr(
-        "fargate_runtime.migration.custom_resource.time.sleep", made.pauses.append
+        "fargate_runtime.migration.custom_resource.time.sleep", bench.pauses.append
     )
-    server = Server(made.receive)
-    made.url = server.url
-    yield made
+    server = Server(bench.receive)
+    bench.url = server.url
+    yield bench
     server.close()
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_resource_succeeds_when_the_task_has_succeeded(world: World, kind: str) -> None:
-    request = world.request(kind)
-    world.deliver(request)
-    ((path, content_type, body),) = world.received
+def test_resource_succeeds_when_the_task_has_succeeded(bench: Bench, kind: str) -> None:
+    request = bench.request(kind)
+    bench.deliver(request)
+    ((path, content_type, body),) = bench.received
     assert path == "/answer?signature=s3cr3t&x=1"
     assert content_type == ""
     assert body["Status"] == "SUCCESS"
     assert body["Data"] == {"Version": "v7"}
     for name in ("StackId", "RequestId", "LogicalResourceId"):
         assert body[name] == request[name]
-    assert world.ecs.looks == 3
+    assert bench.ecs.looks == 3
 
 
-def test_same_resource_keeps_its_id(world: World) -> None:
+def test_same_resource_keeps_its_id(bench: Bench) -> None:
     # Another one would be a replacement, with a Delete of the old.
-    world.deliver(world.request())
-    world.deliver(world.request(RequestId="request-2"))
-    world.deliver(world.request("Update"))
-    world.deliver(world.request(LogicalResourceId="Other"))
-    first, again, updated, other = (a["PhysicalResourceId"] for a in world.answers)
+    bench.deliver(bench.request())
+    bench.deliver(bench.request(RequestId="request-2"))
+    bench.deliver(bench.request("Update"))
+    bench.deliver(bench.request(LogicalResourceId="Other"))
+    first, again, updated, other = (a["PhysicalResourceId"] for a in bench.answers)
     assert first == again != other
     assert updated == "migration-known"
 
 
-def test_repeated_delivery_starts_no_second_task(world: World) -> None:
+def test_repeated_delivery_starts_no_second_task(bench: Bench) -> None:
     # Lambda delivers an event again after an error; ECS knows the token.
-    world.deliver(world.request())
-    world.deliver(world.request())
-    world.deliver(world.request(RequestId="request-2"))
-    first, again, other = world.ecs.tokens
+    bench.deliver(bench.request())
+    bench.deliver(bench.request())
+    bench.deliver(bench.request(RequestId="request-2"))
+    first, again, other = bench.ecs.tokens
     assert first == again != other
     assert len(first) <= 64
 
 
-def test_delete_runs_nothing(world: World) -> None:
-    world.deliver(world.request("Delete"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.ecs.tokens == []
+def test_delete_runs_nothing(bench: Bench) -> None:
+    bench.deliver(bench.request("Delete"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.ecs.tokens == []
 
 
 @pytest.mark.parametrize(
     "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"]
 )
-def test_rollback_runs_nothing(world: World, status: str) -> None:
+def test_rollback_runs_nothing(bench: Bench, status: str) -> None:
     # The older Airflow refuses the newer tables; the stack would be stuck.
-    world.stacks.status = status
-    world.deliver(world.request("Update"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.ecs.tokens == []
+    bench.stacks.status = status
+    bench.deliver(bench.request("Update"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.ecs.tokens == []
 
 
-def test_unknown_state_of_the_stack_runs_the_task(world: World) -> None:
-    world.stacks.status = refused("AccessDenied", "no")
-    world.deliver(world.request("Update"))
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert len(world.ecs.tokens) == 1
+def test_unknown_state_of_the_stack_runs_the_task(bench: Bench) -> None:
+    bench.stacks.status = client_error("AccessDenied", "no")
+    bench.deliver(bench.request("Update"))
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert len(bench.ecs.tokens) == 1
 
 
-def test_failed_job_fails_the_resource_with_its_reason(world: World) -> None:
-    world.ecs.ends = {"exitCode": 1}
-    world.logs.lines = [
+def test_failed_job_fails_the_resource_with_its_reason(bench: Bench) -> None:
+    bench.ecs.ends = {"exitCode": 1}
+    bench.logs.lines = [
         "waiting",
         "MIGRATION FAILED: no connection as master at db",
         "",
     ]
-    world.logs.late = 2
-    world.deliver(world.request())
-    assert world.reason == (
-        f"migration job failed: no connection as master at db; exit code 1. {PLACE}"
+    bench.logs.late = 2
+    bench.deliver(bench.request())
+    assert bench.reason == (
+        f"migration job failed: no connection as master at db; exit code 1. {LOG}"
     )
 
 
-def test_task_killed_for_memory_says_so(world: World) -> None:
-    world.ecs.ends = {
+def test_task_killed_for_memory_says_so(bench: Bench) -> None:
+    bench.ecs.ends = {
         "exitCode": 137,
         "reason": "OutOfMemoryError: Container killed due to memory usage",
     }
-    world.logs.lines = ["one", "two", "three", "migrating"]
-    world.deliver(world.request())
-    assert "OutOfMemoryError" in world.reason
-    assert "exit code 137" in world.reason
-    assert "two | three | migrating" in world.reason
+    bench.logs.lines = ["one", "two", "three", "migrating"]
+    bench.deliver(bench.request())
+    assert "OutOfMemoryError" in bench.reason
+    assert "exit code 137" in bench.reason
+    assert "two | three | migrating" in bench.reason
 
 
-def test_tasks_that_never_start_give_the_reason_of_ecs(world: World) -> None:
+def test_tasks_that_never_start_give_the_reason_of_ecs(bench: Bench) -> None:
     # A missing secret or image: there is no container, and no log to wait for.
-    world.ecs.ends = {}
-    world.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
-    world.deliver(world.request())
-    assert "ResourceInitializationError: unable to pull secrets" in world.reason
-    assert PLACE in world.reason
-    assert set(world.pauses) == {custom_resource.POLL_SECONDS}
+    bench.ecs.ends = {}
+    bench.ecs.stopped_reason = "ResourceInitializationError: unable to pull secrets"
+    bench.deliver(bench.request())
+    assert "ResourceInitializationError: unable to pull secrets" in bench.reason
+    assert LOG in bench.reason
+    assert set(bench.pauses) == {custom_resource.POLL_SECONDS}
 
 
-def test_long_task_is_followed_by_the_next_invocation(world: World) -> None:
-    world.ecs.looks_until_stopped = 30
-    event = world.request()
+def test_long_task_is_followed_by_the_next_invocation(bench: Bench) -> None:
+    bench.ecs.looks_until_stopped = 30
+    event = bench.request()
     deliveries = 0
     while event:
         deliveries += 1
-        world.deliver(event, seconds=custom_resource.HANDOVER_SECONDS + 50)
-        event = world.functions.invoked.pop() if world.functions.invoked else {}
+        bench.deliver(event, seconds=custom_resource.HANDOVER_SECONDS + 50)
+        event = bench.functions.invoked.pop() if bench.functions.invoked else {}
     assert deliveries == 3
-    assert len(world.ecs.tokens) == 1
-    assert [body["Status"] for body in world.answers] == ["SUCCESS"]
+    assert len(bench.ecs.tokens) == 1
+    assert [body["Status"] for body in bench.answers] == ["SUCCESS"]
 
 
-def test_endless_tasks_are_stopped_and_reported(world: World) -> None:
-    world.ecs.looks_until_stopped = 10**6
-    world.ecs.age = timedelta(minutes=51)
-    world.deliver({"Request": world.request(), "Task": TASK})
-    assert world.ecs.stopped == ["migration job ran longer than 50 minutes"]
-    assert world.reason.startswith(
+def test_endless_tasks_are_stopped_and_reported(bench: Bench) -> None:
+    bench.ecs.looks_until_stopped = 10**6
+    bench.ecs.age = timedelta(minutes=51)
+    bench.deliver({"Request": bench.request(), "Task": TASK})
+    assert bench.ecs.stopped == ["migration job ran longer than 50 minutes"]
+    assert bench.reason.startswith(
         "migration job ran longer than 50 minutes and was stopped"
     )
 
 
-def test_new_tasks_may_be_unknown_for_a_while(world: World) -> None:
-    world.ecs.looks_until_seen = custom_resource.UNKNOWN_POLLS
-    world.deliver(world.request())
-    assert world.answers[0]["Status"] == "SUCCESS"
+def test_new_tasks_may_be_unknown_for_a_while(bench: Bench) -> None:
+    bench.ecs.looks_until_seen = custom_resource.UNKNOWN_POLLS
+    bench.deliver(bench.request())
+    assert bench.answers[0]["Status"] == "SUCCESS"
 
 
-def test_unknown_tasks_end_the_wait(world: World) -> None:
-    world.ecs.looks_until_seen = 10**6
-    world.deliver(world.request())
-    assert "ECS does not know the task" in world.reason
+def test_unknown_tasks_end_the_wait(bench: Bench) -> None:
+    bench.ecs.looks_until_seen = 10**6
+    bench.deliver(bench.request())
+    assert "ECS does not know the task" in bench.reason
 
 
-def test_transient_start_errors_are_retried(world: World) -> None:
-    world.ecs.refusals = [
-        refused("ClientException", "ECS was unable to assume the role 'r'"),
+def test_transient_start_errors_are_retried(bench: Bench) -> None:
+    bench.ecs.refusals = [
+        client_error("ClientException", "ECS was unable to assume the role 'r'"),
         "Capacity is unavailable at this time",
-        # The policy names the revision that this very update has made.
-        refused("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
+        # The policy names the revision that this very update has bench.
+        client_error("AccessDeniedException", "not authorized to perform: ecs:RunTask"),
     ]
-    world.deliver(world.request())
-    assert world.answers[0]["Status"] == "SUCCESS"
-    assert world.pauses[:3] == [5, 10, 20]
+    bench.deliver(bench.request())
+    assert bench.answers[0]["Status"] == "SUCCESS"
+    assert bench.pauses[:3] == [5, 10, 20]
 
 
 @pytest.mark.parametrize(
     ("refusals", "words", "paused"),
     [
-        ([refused("ClientException", "no such subnet")], "no such subnet", 0),
-        ([refused("AccessDeniedException", "no right")] * 9, "no right", 75),
+        ([client_error("ClientException", "no such subnet")], "no such subnet", 0),
+        ([client_error("AccessDeniedException", "no right")] * 9, "no right", 75),
         (["Capacity is unavailable"] * 9, "Capacity is unavailable", 75),
     ],
 )
 def test_permanent_start_errors_are_reported(
-    world: World, refusals: list[Any], words: str, paused: int
+    bench: Bench, refusals: list[Any], words: str, paused: int
 ) -> None:
-    world.ecs.refusals = refusals
-    world.deliver(world.request())
-    assert world.reason.startswith("cannot start migration job: ")
-    assert words in world.reason
-    assert sum(world.pauses) == paused
+    bench.ecs.refusals = refusals
+    bench.deliver(bench.request())
+    assert bench.reason.startswith("cannot start migration job: ")
+    assert words in bench.reason
+    assert sum(bench.pauses) == paused
 
 
-def test_unexpected_errors_are_responded_to(world: World) -> None:
+def test_unexpected_errors_are_responded_to(bench: Bench) -> None:
     # Without an answer the stack would hang for an hour.
-    request = world.request()
+    request = bench.request()
     del request["ResourceProperties"]["Subnets"]
-    world.deliver(request)
-    assert world.reason == "migration function failed: KeyError: 'Subnets'"
+    bench.deliver(request)
+    assert bench.reason == "migration function failed: KeyError: 'Subnets'"
 
 
-def test_rejected_responses_are_retried(world: World) -> None:
-    world.refusals = [503, 500]
-    world.deliver(world.request())
-    assert len(world.answers) == 1
-    world.refusals = [503] * 9
+def test_rejected_responses_are_retried(bench: Bench) -> None:
+    bench.refusals = [503, 500]
+    bench.deliver(bench.request())
+    assert len(bench.answers) == 1
+    bench.refusals = [503] * 9
     with pytest.raises(
         custom_resource.MigrationFailedError, match="did not accept the response"
     ):
-        world.deliver(world.request())
+        bench.deliver(bench.request())
 
 
-def test_long_reason_fits_the_answer(world: World) -> None:
-    world.ecs.ends = {"exitCode": 1}
-    world.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
-    world.deliver(world.request())
-    assert len(world.reason.encode()) <= custom_resource.REASON_BYTES
-    assert world.reason.startswith("migration job failed: €€€")
+def test_long_reason_fits_the_answer(bench: Bench) -> None:
+    bench.ecs.ends = {"exitCode": 1}
+    bench.logs.lines = ["MIGRATION FAILED: " + "€" * 5000]
+    bench.deliver(bench.request())
+    assert len(bench.reason.encode()) <= custom_resource.REASON_BYTES
+    assert bench.reason.startswith("migration job failed: €€€")
 
 
 def test_presigned_url_is_never_logged(
-    world: World, capsys: pytest.CaptureFixture[str]
+    bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.refusals = [503]
-    world.ecs.looks_until_stopped = 3
-    world.deliver(world.request())
+    bench.refusals = [503]
+    bench.ecs.looks_until_stopped = 3
+    bench.deliver(bench.request())
     assert "s3cr3t" not in capsys.readouterr().out
 
 
@@ -415,7 +415,7 @@ def test_calls_are_those_of_the_real_services() -> None:
         for client in (clients.ecs, clients.logs, clients.functions, clients.stacks)
     ]
     ecs, logs, functions, stacks = stubs
-    request = World().request("Update")
+    request = Bench().request("Update")
     started = {"tasks": [{"taskArn": TASK}], "failures": []}
     running = {
         "taskArn": TASK,

@@ -19,9 +19,9 @@ RESULTS = DatabaseLogin(
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-    made.install(monkeypatch)
-    return made
+    server = Server()
+    server.install(monkeypatch)
+    return server
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_unavailable_database_is_waited_for(
     server: Server, pauses: list[float]
 ) -> None:
     server.refusals = ["Connection refused"] * 6
-    said: list[str] = []
-    prepare(MASTER, AIRFLOW, RESULTS, said.append)
+    lines: list[str] = []
+    prepare(MASTER, AIRFLOW, RESULTS, lines.append)
     assert pauses == [1, 2, 4, 8, 15, 15]
-    assert said[0] == (
+    assert lines[0] == (
         "Waiting up to 300 s for master at db.example:5433, database postgres: "
         "Connection refused"
     )
@@ -131,8 +131,8 @@ def test_no_password_reaches_the_server_or_a_line(
 ) -> None:
     # log_statement=ddl would keep a plain one in the log for years.
     server.refusals = ["Connection refused"]
-    said: list[str] = []
-    prepare(MASTER, AIRFLOW, RESULTS, said.append)
+    lines: list[str] = []
+    prepare(MASTER, AIRFLOW, RESULTS, lines.append)
     assert pauses == [1]
     for login in (MASTER, AIRFLOW, RESULTS):
-        assert login.password not in " ".join([*said, *server.statements])
+        assert login.password not in " ".join([*lines, *server.statements])

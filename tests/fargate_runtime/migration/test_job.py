@@ -55,7 +55,7 @@ known.write_text(json.dumps(calls))
 """
 
 
-class Image:
+class FakeImage:
     """A container with an ``airflow`` command, a database and an environment."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ class Image:
 
 
 @pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
-    return Image(tmp_path, monkeypatch)
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeImage:
+    return FakeImage(tmp_path, monkeypatch)
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -98,7 +98,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_databases_come_first_then_tables_then_the_administrator(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert job.main() == 0
     assert last_line(capsys) == "MIGRATION DONE"
@@ -109,8 +109,8 @@ def test_databases_come_first_then_tables_then_the_administrator(
     assert "task_instance" in image.server.readable["scaling"]
 
 
-def test_administrators_password_goes_to_standard_input(image: Image) -> None:
-    # An argument is seen by every process of the container, and Airflow logs it.
+def test_administrators_password_goes_to_standard_input(image: FakeImage) -> None:
+    # An argument is output by every process of the container, and Airflow logs it.
     job.main()
     create = image.calls[1]
     password = ENVIRON["ADMIN_PASSWORD"]
@@ -119,7 +119,7 @@ def test_administrators_password_goes_to_standard_input(image: Image) -> None:
     assert password not in create["environ"].values()
 
 
-def test_airflow_never_sees_the_master_user(image: Image) -> None:
+def test_airflow_never_sees_the_master_user(image: FakeImage) -> None:
     job.main()
     for call in image.calls:
         assert not {"MASTER_USER", "MASTER_PASSWORD"} & set(call["environ"])
@@ -127,7 +127,7 @@ def test_airflow_never_sees_the_master_user(image: Image) -> None:
 
 
 def test_failed_migration_is_the_reason_and_nothing_follows(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.behaves("print('Traceback'); print('deadlock detected\\n'); sys.exit(3)")
     assert job.main() == 1
@@ -139,7 +139,7 @@ def test_failed_migration_is_the_reason_and_nothing_follows(
 
 
 def test_tables_of_a_newer_airflow_are_reported(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Airflow itself says: Can't locate revision identified by 'd2f4e1b3c5a7'.
     image.behaves("sys.exit(\"Can't locate revision identified by 'd2f4'\")")
@@ -148,20 +148,20 @@ def test_tables_of_a_newer_airflow_are_reported(
 
 
 def test_no_secret_is_printed_whatever_airflow_says(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leaks = [*SECRETS.values(), "postgresql://airflow:meta%2Fpw%20%231@db.example"]
     image.behaves(f"for leak in {leaks!r}: print('leak', leak)\nsys.exit(1)")
     assert job.main() == 1
-    seen = capsys.readouterr().out
-    assert seen.count("***") == len(leaks) + 1
+    output = capsys.readouterr().out
+    assert output.count("***") == len(leaks) + 1
     for secret in SECRETS.values():
-        assert secret not in seen
-    assert "meta%2Fpw%20%231" not in seen
+        assert secret not in output
+    assert "meta%2Fpw%20%231" not in output
 
 
 def test_command_that_hangs_is_stopped(
-    image: Image,
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,7 +184,7 @@ def test_command_that_hangs_is_stopped(
     ],
 )
 def test_unsupported_image_migrates_nothing(
-    image: Image,
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     package: str,
     found: str | None,
@@ -208,7 +208,7 @@ def test_unsupported_image_migrates_nothing(
     ],
 )
 def test_missing_variables_are_named_before_any_change(
-    image: Image,
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -221,7 +221,7 @@ def test_missing_variables_are_named_before_any_change(
 
 
 def test_database_errors_are_the_reason(
-    image: Image, capsys: pytest.CaptureFixture[str]
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image.server.granted.add(("celery_results", "airflow"))
     assert job.main() == 1
@@ -231,11 +231,13 @@ def test_database_errors_are_the_reason(
 
 
 def test_unexpected_errors_end_with_their_reason(
-    image: Image,
+    image: FakeImage,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     image.command.unlink()
     assert job.main() == 1
-    seen = capsys.readouterr().out
-    assert "Traceback" in seen
-    assert seen.splitlines()[-1].startswith("MIGRATION FAILED: unexpected FileNotFound")
+    output = capsys.readouterr().out
+    assert "Traceback" in output
+    assert output.splitlines()[-1].startswith(
+        "MIGRATION FAILED: unexpected FileNotFound"
+    )

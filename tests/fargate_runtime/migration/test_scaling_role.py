@@ -27,10 +27,10 @@ def quiet(_: str) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-    made.install(monkeypatch)
+    server = Server()
+    server.install(monkeypatch)
     prepare(MASTER, AIRFLOW, RESULTS, quiet)
-    return made
+    return server
 
 
 def test_role_may_read_the_autoscalers_tables_alone(server: Server) -> None:

@@ -29,19 +29,19 @@ METADATA = {
 }
 
 
-class Agent:
-    """HTTP stub of the ECS agent with one response."""
+class AgentStub:
+    """HTTP stub of the ECS agent with listener response."""
 
     def __init__(self) -> None:
         self.status = 200
         self.answer: Any = {}
-        self.seen: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.server = Server(self._respond)
         self.uri = f"{self.server.url}/api/token"
 
     def _respond(self, request: Request) -> Answer:
         body = json.loads(request.body) if request.body else None
-        self.seen.append((request.method, request.target, body))
+        self.requests.append((request.method, request.target, body))
         is_raw = isinstance(self.answer, bytes)
         return Answer(
             self.status, self.answer if is_raw else json.dumps(self.answer).encode()
@@ -49,16 +49,16 @@ class Agent:
 
 
 @pytest.fixture
-def agent() -> Iterator[Agent]:
-    agent = Agent()
+def agent() -> Iterator[AgentStub]:
+    agent = AgentStub()
     yield agent
     agent.server.close()
 
 
-def test_protection_is_requested_with_its_duration(agent: Agent) -> None:
+def test_protection_is_requested_with_its_duration(agent: AgentStub) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn"}}
     protect(agent.uri, minutes=730)
-    assert agent.seen == [
+    assert agent.requests == [
         (
             "PUT",
             "/api/token/task-protection/v1/state",
@@ -67,14 +67,14 @@ def test_protection_is_requested_with_its_duration(agent: Agent) -> None:
     ]
 
 
-def test_protection_is_removed(agent: Agent) -> None:
+def test_protection_is_removed(agent: AgentStub) -> None:
     agent.answer = {"protection": {"ProtectionEnabled": False, "TaskArn": "arn"}}
     unprotect(agent.uri)
-    assert agent.seen[0][2] == {"ProtectionEnabled": False}
+    assert agent.requests[0][2] == {"ProtectionEnabled": False}
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_refusals_name_their_reason(agent: Agent, status: int) -> None:
+def test_refusals_name_their_reason(agent: AgentStub, status: int) -> None:
     agent.status = status
     agent.answer = {"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}
     with pytest.raises(ProtectionDeniedError, match=r"^DEPLOYMENT_BLOCKED$"):
@@ -102,7 +102,7 @@ def test_refusals_name_their_reason(agent: Agent, status: int) -> None:
     ],
 )
 def test_unexpected_responses_are_an_error(
-    agent: Agent, status: int, answer: Any, words: str
+    agent: AgentStub, status: int, answer: Any, words: str
 ) -> None:
     agent.status, agent.answer = status, answer
     with pytest.raises(EcsAgentError, match=words):
@@ -110,8 +110,8 @@ def test_unexpected_responses_are_an_error(
 
 
 def test_missing_agents_are_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     with pytest.raises(EcsAgentError, match="ConnectionRefusedError"):
         protect(f"http://127.0.0.1:{port}/api/t", minutes=1)
 
@@ -129,7 +129,7 @@ def test_agent_requests_have_a_timeout(
 
 
 def test_no_proxy_stands_between_a_task_and_its_agent(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
+    agent: AgentStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -137,15 +137,15 @@ def test_no_proxy_stands_between_a_task_and_its_agent(
     protect(agent.uri, minutes=1)
 
 
-def test_task_identity_comes_from_the_metadata(agent: Agent) -> None:
+def test_task_identity_comes_from_the_metadata(agent: AgentStub) -> None:
     agent.answer = METADATA
-    found = task_identity(agent.uri)
-    assert agent.seen == [("GET", "/api/token/task", None)]
-    assert (found.task, found.revision) == ("0123abcd", "workers:12")
-    assert found.created == pytest.approx(1795464000.123, abs=0.001)
+    identity = task_identity(agent.uri)
+    assert agent.requests == [("GET", "/api/token/task", None)]
+    assert (identity.task, identity.revision) == ("0123abcd", "workers:12")
+    assert identity.created == pytest.approx(1795464000.123, abs=0.001)
 
 
-def test_metadata_may_lack_times(agent: Agent) -> None:
+def test_metadata_may_lack_times(agent: AgentStub) -> None:
     agent.answer = {**METADATA, "PullStartedAt": None, "Containers": []}
     assert task_identity(agent.uri).created is None
 
@@ -153,7 +153,7 @@ def test_metadata_may_lack_times(agent: Agent) -> None:
 @pytest.mark.parametrize(
     "change", [{"TaskARN": None}, {"PullStartedAt": "yesterday"}, {"Containers": 5}]
 )
-def test_invalid_metadata_are_an_error(agent: Agent, change: dict[str, Any]) -> None:
+def test_invalid_metadata_raise(agent: AgentStub, change: dict[str, Any]) -> None:
     agent.answer = METADATA | change
     with pytest.raises(EcsAgentError, match="invalid task metadata"):
         task_identity(agent.uri)

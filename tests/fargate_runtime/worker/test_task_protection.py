@@ -34,23 +34,23 @@ ON_ECS = {
 LOG = logging.getLogger("protection")
 
 
-class Ecs:
+class AgentClient:
     """Stub of the ECS agent."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: Exception | None = None
-        self.asked: list[Any] = []
+        self.requests: list[Any] = []
         self.failures = 0
         monkeypatch.setattr(ecs_agent_client, "protect", self.protect)
         monkeypatch.setattr(ecs_agent_client, "unprotect", self.unprotect)
         monkeypatch.setattr(ecs_agent_client, "task_identity", self.identity)
 
     def protect(self, uri: str, *, minutes: int) -> None:
-        self.asked.append((uri, minutes))
+        self.requests.append((uri, minutes))
         self.fail()
 
     def unprotect(self, uri: str) -> None:
-        self.asked.append((uri, 0))
+        self.requests.append((uri, 0))
         self.fail()
 
     def identity(self, uri: str) -> TaskIdentity:
@@ -65,11 +65,11 @@ class Ecs:
 
 
 @pytest.fixture
-def ecs(monkeypatch: pytest.MonkeyPatch) -> Ecs:
+def ecs(monkeypatch: pytest.MonkeyPatch) -> AgentClient:
     # A fork waits for every thread ever created; those of the tests are not in the way.
     monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
     monkeypatch.setattr(task_protection, "ERROR_RETRY_SECONDS", 0.05)
-    return Ecs(monkeypatch)
+    return AgentClient(monkeypatch)
 
 
 def until(is_so: Callable[[], Any]) -> None:
@@ -86,18 +86,18 @@ def started(environ: Mapping[str, str]) -> ProtectionThread:
 
 
 def test_worker_is_identified_and_protected_before_it_may_consume(
-    ecs: Ecs,
+    ecs: AgentClient,
 ) -> None:
     ecs.error = EcsAgentError("not yet")
     thread = started(ON_ECS)
     until(lambda: ecs.failures > 1)
     assert thread.report() is None
     assert not thread.may_consume()
-    assert ecs.asked == []
+    assert ecs.requests == []
 
     ecs.error = None
     until(thread.may_consume)
-    assert ecs.asked == [(ON_ECS["ECS_AGENT_URI"], 730)]
+    assert ecs.requests == [(ON_ECS["ECS_AGENT_URI"], 730)]
     thread.observe(3)
     report = thread.report()
     assert report is not None
@@ -111,7 +111,7 @@ def test_worker_is_identified_and_protected_before_it_may_consume(
     assert report.since == pytest.approx(time.time(), abs=5)
 
 
-def test_refused_workers_are_waiting(ecs: Ecs) -> None:
+def test_refused_workers_are_waiting(ecs: AgentClient) -> None:
     thread = ProtectionThread(ProtectionSettings.from_environ(ON_ECS), LOG)
     thread._identify()
     ecs.error = ProtectionDeniedError("DEPLOYMENT_BLOCKED", "too many")
@@ -123,7 +123,7 @@ def test_refused_workers_are_waiting(ecs: Ecs) -> None:
 
 
 def test_drained_idle_worker_is_unprotected_at_once(
-    ecs: Ecs, monkeypatch: pytest.MonkeyPatch
+    ecs: AgentClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(task_protection, "now", lambda: clock[0])
@@ -134,21 +134,23 @@ def test_drained_idle_worker_is_unprotected_at_once(
     clock[0] += 5
     # The thread sleeps until the next renewal; it is woken.
     thread.observe(0)
-    until(lambda: ecs.asked[-1][1] == 0)
+    until(lambda: ecs.requests[-1][1] == 0)
     until(lambda: (report := thread.report()) and report.state is WorkerState.RELEASED)
 
 
-def test_workers_without_ecs_are_ready(ecs: Ecs) -> None:
+def test_workers_without_ecs_are_ready(ecs: AgentClient) -> None:
     thread = started({"WORKER_POOL": "default"})
     until(thread.may_consume)
     report = thread.report()
     assert report is not None
     assert report.revision == LOCAL_REVISION
     assert report.state is WorkerState.READY
-    assert ecs.asked == []
+    assert ecs.requests == []
 
 
-def test_unexpected_errors_do_not_end_the_protection_thread(ecs: Ecs) -> None:
+def test_unexpected_errors_do_not_end_the_protection_thread(
+    ecs: AgentClient,
+) -> None:
     ecs.error = KeyError("never thought of")
     thread = started(ON_ECS)
     until(lambda: ecs.failures > 1)
@@ -181,16 +183,16 @@ def test_fork_waits_until_the_thread_holds_no_lock(
 
 
 @pytest.mark.parametrize(
-    ("longest", "asked"), [("1", 11), ("720", 730), ("2820", 2830), ("2880", 2880)]
+    ("longest", "requests"), [("1", 11), ("720", 730), ("2820", 2830), ("2880", 2880)]
 )
 def test_protection_outlasts_the_longest_task_as_far_as_ecs_allows(
-    longest: str, asked: int
+    longest: str, requests: int
 ) -> None:
     assert (
         ProtectionSettings.from_environ(
             {**ON_ECS, "LONGEST_TASK_MINUTES": longest}
         ).minutes
-        == asked
+        == requests
     )
 
 
