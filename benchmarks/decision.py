@@ -16,7 +16,7 @@ from fargate_runtime.autoscaler.dag_metadata import DagMetadataStore
 from fargate_runtime.autoscaler.decide import decide
 from fargate_runtime.autoscaler.demand import DemandEstimator
 from fargate_runtime.autoscaler.queries import Observation, QueuedTasks, TaskHistory
-from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.autoscaler.state import (
     PoolMemory,
     PoolStatus,
@@ -31,7 +31,7 @@ TASKS_OF_DAG = 20
 NOW = 1_000_000.0
 REPEATS = 30
 
-SETTINGS = Settings(
+SETTINGS = AutoscalerSettings(
     tuple(
         PoolSettings(
             name=f"queue_{number}",

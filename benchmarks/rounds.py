@@ -24,7 +24,7 @@ from typing import Any
 
 from fargate_runtime.autoscaler import queries
 from fargate_runtime.autoscaler.__main__ import prepare
-from fargate_runtime.autoscaler.database import Database, Row
+from fargate_runtime.autoscaler.database import DatabaseSession, Row
 from fargate_runtime.autoscaler.remote_control import WorkerReplies
 from fargate_runtime.autoscaler.services import PoolService
 from fargate_runtime.env import autoscaler_login
@@ -40,7 +40,7 @@ POOLS, WORKERS = 50, 500
 class Counted:
     """The database, with the processor time that its statements take."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: DatabaseSession) -> None:
         self._database = database
         ((pid,),) = database.rows("SELECT pg_backend_pid()")
         # Nanoseconds on a processor come first.
@@ -112,7 +112,7 @@ class Answering:
 def main() -> None:
     """Measure."""
     _, reconciler = prepare(os.environ)
-    database = Counted(Database(autoscaler_login(os.environ)))
+    database = Counted(DatabaseSession(autoscaler_login(os.environ)))
     answering: Any = Answering()
     reconciler.clients = replace(
         reconciler.clients,

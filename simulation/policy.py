@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from fargate_runtime.autoscaler.decide import PHASE_SECONDS, decide
 from fargate_runtime.autoscaler.forecast import TaskCount, TaskNode, forecast
 from fargate_runtime.autoscaler.scheduling import compact
-from fargate_runtime.autoscaler.settings import PoolSettings, ScalingProfile, Settings
+from fargate_runtime.autoscaler.settings import (
+    AutoscalerSettings,
+    PoolSettings,
+    ScalingProfile,
+)
 from fargate_runtime.autoscaler.state import (
     Batch,
-    Demand,
     PoolMemory,
     PoolStatus,
+    QueueDemand,
     RunningTask,
     Snapshot,
     Worker,
@@ -74,7 +78,7 @@ class ShippedPolicy:
 
     def begin(self, simulation: Simulation) -> None:
         """Configure every pool as its scaling stack would."""
-        self._settings = Settings(
+        self._settings = AutoscalerSettings(
             tuple(
                 PoolSettings(
                     name=name,
@@ -163,7 +167,7 @@ class ShippedPolicy:
         return Snapshot(
             now=simulation.now,
             queues={
-                name: Demand(
+                name: QueueDemand(
                     queued=_queued(simulation.now, pool),
                     announced=announced[name],
                     coming=coming[name],

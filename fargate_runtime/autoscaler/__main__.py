@@ -16,14 +16,14 @@ from threading import Event
 import boto3
 from botocore.config import Config
 
-from fargate_runtime.autoscaler.database import Database
+from fargate_runtime.autoscaler.database import DatabaseSession
 from fargate_runtime.autoscaler.leader import Leader
 from fargate_runtime.autoscaler.log import write
 from fargate_runtime.autoscaler.loop import run
 from fargate_runtime.autoscaler.reconciler import AutoscalerClients, Reconciler
 from fargate_runtime.autoscaler.remote_control import RemoteControl
 from fargate_runtime.autoscaler.services import AWS_ERRORS, PoolServices
-from fargate_runtime.autoscaler.settings import Settings, SettingsError
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, SettingsError
 from fargate_runtime.contract import Env
 from fargate_runtime.env import EnvError, autoscaler_login, required
 
@@ -37,11 +37,11 @@ AWS_CONFIG = Config(
 
 def prepare(environ: Mapping[str, str]) -> tuple[Leader, Reconciler]:
     """Return what the loop needs. Raises EnvError, SettingsError or AWS_ERRORS."""
-    settings = Settings.parse(required(environ, Env.SCALING_POOLS))
+    settings = AutoscalerSettings.parse(required(environ, Env.SCALING_POOLS))
     login = autoscaler_login(environ)
     cluster = required(environ, Env.CLUSTER_NAME)
     clients = AutoscalerClients(
-        database=Database(login),
+        database=DatabaseSession(login),
         workers=RemoteControl(environ),
         services=PoolServices(boto3.client("ecs", config=AWS_CONFIG), cluster),
         cloudwatch=boto3.client("cloudwatch", config=AWS_CONFIG),

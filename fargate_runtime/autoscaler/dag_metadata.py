@@ -16,7 +16,7 @@ from fargate_runtime.autoscaler.estimates import TaskDurations
 from fargate_runtime.autoscaler.queries import (
     Observation,
     SerializedTask,
-    Source,
+    StatementSource,
     TaskHistory,
     history,
     max_active_tasks,
@@ -69,7 +69,7 @@ class DagMetadataStore:
         self._durations = TaskDurations({})
         self._overall = self._durations.overall
 
-    def refresh(self, source: Source, observed: Observation) -> None:
+    def refresh(self, source: StatementSource, observed: Observation) -> None:
         """Read some of the observed DAGs that are unknown or were read long ago."""
         now = observed.now
         self._observed_at |= dict.fromkeys(_dags_of(observed), now)

@@ -29,7 +29,7 @@ class DatabaseUnavailableError(Exception):
     """The database did not execute a statement; the message says why."""
 
 
-class Database:
+class DatabaseSession:
     """One session, opened when it is needed and reopened after a failure."""
 
     def __init__(self, login: DatabaseLogin, *, idle_seconds: float = 0) -> None:

@@ -25,15 +25,15 @@ from fargate_runtime.autoscaler.pool_state import (
     workers_to_replace,
 )
 from fargate_runtime.autoscaler.scheduling import Tasks, minimum_workers
-from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.autoscaler.state import (
     Batch,
     Decision,
-    Demand,
-    Order,
     PoolDecision,
     PoolMemory,
     PoolStatus,
+    QueueDemand,
+    ScalingOrder,
     Snapshot,
 )
 from fargate_runtime.contract import ROUND_SECONDS
@@ -77,7 +77,7 @@ History = tuple[tuple[float, int], ...]
 """(time, number) of a running minimum or maximum."""
 
 
-def decide(snapshot: Snapshot, settings: Settings) -> Decision:
+def decide(snapshot: Snapshot, settings: AutoscalerSettings) -> Decision:
     """Return the decision for every pool.
 
     A pool whose workers are not in the snapshot gets no decision: unknown is not none.
@@ -97,7 +97,7 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
         pools[pool.name] = _decide_pool(
             snapshot.now,
             pool,
-            snapshot.queues.get(pool.queue, Demand()),
+            snapshot.queues.get(pool.queue, QueueDemand()),
             status,
             snapshot.memories.get(pool.name),
         )
@@ -121,7 +121,7 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
 def _decide_pool(
     now: float,
     pool: PoolSettings,
-    demand: Demand,
+    demand: QueueDemand,
     status: PoolStatus,
     memory: PoolMemory | None,
 ) -> PoolDecision:
@@ -232,7 +232,7 @@ class _KnownTasks:
 
 
 def _known_tasks(
-    now: float, demand: Demand, *, predictive_scaling: bool
+    now: float, demand: QueueDemand, *, predictive_scaling: bool
 ) -> _KnownTasks:
     # A task from the future waits since now: clocks differ.
     queued = [
@@ -303,8 +303,8 @@ def _burst_variance(
 
 
 def _next_order(
-    number: int, order: Order | None, now: float, desired: int, direction: int
-) -> tuple[int, Order | None]:
+    number: int, order: ScalingOrder | None, now: float, desired: int, direction: int
+) -> tuple[int, ScalingOrder | None]:
     """Return the number to publish, and the order to remember.
 
     An order stands until the desired count changes; then it rests, or the alarm would
@@ -316,7 +316,7 @@ def _next_order(
             return 0, order
         order = None
     if order and direction * (desired - order.desired) > 0:
-        return 0, Order(order.desired, done=now)
+        return 0, ScalingOrder(order.desired, done=now)
     if not number:
         return 0, None
-    return number, order or Order(desired)
+    return number, order or ScalingOrder(desired)

@@ -20,7 +20,7 @@ from fargate_runtime.autoscaler.dag_metadata import (
 from fargate_runtime.autoscaler.forecast import TaskCount, TaskNode, forecast
 from fargate_runtime.autoscaler.queries import LOOKAHEAD_SECONDS, Observation
 from fargate_runtime.autoscaler.scheduling import compact
-from fargate_runtime.autoscaler.state import Batch, Demand, RunningTask
+from fargate_runtime.autoscaler.state import Batch, QueueDemand, RunningTask
 
 STUCK_SECONDS = 60.0
 """The scheduler takes seconds; a task ready for longer does not wait for a worker."""
@@ -61,7 +61,7 @@ class DemandEstimator:
         self._metadata = metadata
         self._ready: dict[TaskKey, float] = {}
 
-    def demand(self, observed: Observation) -> dict[str, Demand]:
+    def demand(self, observed: Observation) -> dict[str, QueueDemand]:
         """Return the demand of every queue with queued or expected tasks."""
         now = observed.now
         queued: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
@@ -71,7 +71,7 @@ class DemandEstimator:
         coming = _by_queue(self._coming(observed))
         announced = _by_queue(self._announced(observed))
         return {
-            queue: Demand(
+            queue: QueueDemand(
                 queued=compact(queued[queue], now, LOOKAHEAD_SECONDS),
                 announced=compact(announced[queue], now, LOOKAHEAD_SECONDS),
                 coming=compact(coming[queue], now, LOOKAHEAD_SECONDS),

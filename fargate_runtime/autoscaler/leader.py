@@ -7,7 +7,10 @@ statement for ``IDLE_SECONDS``, and the leader sends one every second.
 
 from __future__ import annotations
 
-from fargate_runtime.autoscaler.database import Database, DatabaseUnavailableError
+from fargate_runtime.autoscaler.database import (
+    DatabaseSession,
+    DatabaseUnavailableError,
+)
 from fargate_runtime.autoscaler.log import Log, Outage
 from fargate_runtime.env import DatabaseLogin
 
@@ -26,7 +29,7 @@ class Leader:
     """Leadership of this autoscaler."""
 
     def __init__(self, login: DatabaseLogin, log: Log) -> None:
-        self._database = Database(login, idle_seconds=IDLE_SECONDS)
+        self._database = DatabaseSession(login, idle_seconds=IDLE_SECONDS)
         self._outage = Outage("Database (leader election)", log)
         self._log = log
         self._is_leader = False

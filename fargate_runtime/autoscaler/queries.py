@@ -180,7 +180,7 @@ GROUP BY dag_id, task_id
 """Seconds and runs of each task, and how many instances it was mapped to last."""
 
 
-class Source(Protocol):
+class StatementSource(Protocol):
     """Executes statements."""
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
@@ -280,7 +280,7 @@ class TaskHistory(NamedTuple):
     mapped: int
 
 
-def observe(source: Source, default_queue: str) -> Observation:
+def observe(source: StatementSource, default_queue: str) -> Observation:
     """Run the queries of every round."""
     ((now,),) = source.rows(NOW)
     return Observation(
@@ -296,18 +296,18 @@ def observe(source: Source, default_queue: str) -> Observation:
 
 
 def structures(
-    source: Source, dag_ids: Sequence[str], default_queue: str
+    source: StatementSource, dag_ids: Sequence[str], default_queue: str
 ) -> list[SerializedTask]:
     """Return the tasks of the latest version of each DAG."""
     return _all(SerializedTask, source.rows(STRUCTURES, (default_queue, list(dag_ids))))
 
 
-def history(source: Source, dag_ids: Sequence[str]) -> list[TaskHistory]:
+def history(source: StatementSource, dag_ids: Sequence[str]) -> list[TaskHistory]:
     """Return the history of each DAG's tasks."""
     return _all(TaskHistory, source.rows(HISTORY, (list(dag_ids),)))
 
 
-def max_active_tasks(source: Source, dag_ids: Sequence[str]) -> dict[str, int]:
+def max_active_tasks(source: StatementSource, dag_ids: Sequence[str]) -> dict[str, int]:
     """Return how many tasks of one run of each DAG may be active at once."""
     return dict(source.rows(MAX_ACTIVE_TASKS, (list(dag_ids),)))
 

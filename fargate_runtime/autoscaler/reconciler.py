@@ -22,14 +22,14 @@ from fargate_runtime.autoscaler.demand import DemandEstimator
 from fargate_runtime.autoscaler.log import Log, Notices, Outage
 from fargate_runtime.autoscaler.metrics import metric_data
 from fargate_runtime.autoscaler.pool_observer import PoolObserver
-from fargate_runtime.autoscaler.queries import Observation, Source, observe
+from fargate_runtime.autoscaler.queries import Observation, StatementSource, observe
 from fargate_runtime.autoscaler.remote_control import (
     BrokerUnavailableError,
     RemoteControl,
     WorkerReplies,
 )
 from fargate_runtime.autoscaler.services import AWS_ERRORS, PoolService, PoolServices
-from fargate_runtime.autoscaler.settings import Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings
 from fargate_runtime.autoscaler.state import (
     Decision,
     PoolDecision,
@@ -51,7 +51,7 @@ class StaleRoundError(Exception):
 class AutoscalerClients:
     """Clients of all services that a round calls."""
 
-    database: Source
+    database: StatementSource
     workers: RemoteControl
     services: PoolServices
     cloudwatch: Any
@@ -67,7 +67,7 @@ class Reconciler:
     """Runs rounds; remembers the state that one round passes to the next."""
 
     clients: AutoscalerClients
-    settings: Settings
+    settings: AutoscalerSettings
     log: Log
     memories: dict[str, PoolMemory] = field(default_factory=dict)
 

@@ -120,7 +120,7 @@ class PoolSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
+class AutoscalerSettings:
     """The settings of all pools. Raises SettingsError when they are invalid."""
 
     pools: tuple[PoolSettings, ...]
@@ -143,7 +143,7 @@ class Settings:
             raise SettingsError("; ".join(problems))
 
     @classmethod
-    def parse(cls, text: str) -> Settings:
+    def parse(cls, text: str) -> AutoscalerSettings:
         """Return the settings that ``text`` holds as JSON."""
         try:
             entries = json.loads(text)

@@ -44,7 +44,7 @@ class Worker(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class QueueDemand:
     """Queued and expected tasks of one queue.
 
     ``announced`` belongs to runs that have not begun, ``coming`` to those that have
@@ -91,12 +91,12 @@ class PoolMemory:
     burst_variance: float = 0.0
     start_up: StartUpTime = field(default_factory=StartUpTime)
     deployed: float = -math.inf
-    scale_out: Order | None = None
-    scale_in: Order | None = None
+    scale_out: ScalingOrder | None = None
+    scale_in: ScalingOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ScalingOrder:
     """A published deficit or surplus.
 
     ``desired`` is the desired count at that time, ``done`` when it was seen to change.
@@ -111,7 +111,7 @@ class Snapshot:
     """The observations of one round; what could not be read is missing."""
 
     now: float
-    queues: Mapping[str, Demand]
+    queues: Mapping[str, QueueDemand]
     pools: Mapping[str, PoolStatus]
     memories: Mapping[str, PoolMemory] = field(default_factory=dict)
 

@@ -15,7 +15,10 @@ from typing import Any
 
 from benchmarks import metadata
 from fargate_runtime.autoscaler import queries
-from fargate_runtime.autoscaler.database import Database, DatabaseUnavailableError
+from fargate_runtime.autoscaler.database import (
+    DatabaseSession,
+    DatabaseUnavailableError,
+)
 from fargate_runtime.env import (
     DatabaseLogin,
     autoscaler_login,
@@ -119,7 +122,7 @@ def fill(rows: int) -> None:
 
 def plans() -> dict[str, list[str]]:
     """Return the plan of every statement of the loop."""
-    database = Database(autoscaler_login(os.environ))
+    database = DatabaseSession(autoscaler_login(os.environ))
     found = {}
     dags = [f"dag_{number}" for number in range(25)]
     for name, values in {
@@ -143,23 +146,27 @@ def plans() -> dict[str, list[str]]:
 
 def observe() -> Any:
     """Return what a round reads."""
-    return queries.observe(Database(autoscaler_login(os.environ)), "default")
+    return queries.observe(DatabaseSession(autoscaler_login(os.environ)), "default")
 
 
 def structures(dags: list[str]) -> Any:
     """Return what is read of the structure of DAGs."""
-    return queries.structures(Database(autoscaler_login(os.environ)), dags, "default")
+    return queries.structures(
+        DatabaseSession(autoscaler_login(os.environ)), dags, "default"
+    )
 
 
 def history(dags: list[str]) -> Any:
     """Return what is read of the past of DAGs."""
-    return queries.history(Database(autoscaler_login(os.environ)), dags)
+    return queries.history(DatabaseSession(autoscaler_login(os.environ)), dags)
 
 
 def patience(seconds: float) -> str:
     """Ask a question that takes too long; return what became of it."""
     try:
-        Database(autoscaler_login(os.environ)).rows("SELECT pg_sleep(%s)", (seconds,))
+        DatabaseSession(autoscaler_login(os.environ)).rows(
+            "SELECT pg_sleep(%s)", (seconds,)
+        )
     except DatabaseUnavailableError as error:
         return str(error)
     return "answered"

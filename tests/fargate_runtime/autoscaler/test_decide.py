@@ -15,13 +15,17 @@ from fargate_runtime.autoscaler.decide import (
 )
 from fargate_runtime.autoscaler.estimates import TaskDurations
 from fargate_runtime.autoscaler.scheduling import compact
-from fargate_runtime.autoscaler.settings import PoolSettings, ScalingProfile, Settings
+from fargate_runtime.autoscaler.settings import (
+    AutoscalerSettings,
+    PoolSettings,
+    ScalingProfile,
+)
 from fargate_runtime.autoscaler.state import (
     Batch,
-    Demand,
     PoolDecision,
     PoolMemory,
     PoolStatus,
+    QueueDemand,
     RunningTask,
     Snapshot,
     Worker,
@@ -50,7 +54,7 @@ def ready(number: int, tasks: int = 0, expected: float = 600.0) -> list[Worker]:
 
 def run(
     status: PoolStatus,
-    demand: Demand | None = None,
+    demand: QueueDemand | None = None,
     *,
     pool: PoolSettings = POOL,
     now: float = NOW,
@@ -58,17 +62,17 @@ def run(
 ) -> PoolDecision:
     snapshot = Snapshot(
         now=now,
-        queues={"q": demand or Demand()},
+        queues={"q": demand or QueueDemand()},
         pools={"p": status},
         memories={"p": memory} if memory else {},
     )
-    return decide(snapshot, Settings((pool,))).pools["p"]
+    return decide(snapshot, AutoscalerSettings((pool,))).pools["p"]
 
 
 def later(
     rounds: int,
     status: PoolStatus,
-    demand: Demand | None = None,
+    demand: QueueDemand | None = None,
     *,
     pool: PoolSettings = POOL,
     memory: PoolMemory | None = None,
@@ -82,8 +86,8 @@ def later(
     return decisions
 
 
-def waiting(tasks: int, expected: float = 600.0, ago: float = 5.0) -> Demand:
-    return Demand(queued=[Batch(NOW - ago, expected, tasks)])
+def waiting(tasks: int, expected: float = 600.0, ago: float = 5.0) -> QueueDemand:
+    return QueueDemand(queued=[Batch(NOW - ago, expected, tasks)])
 
 
 def test_waiting_tasks_request_the_workers_they_fill() -> None:
@@ -120,14 +124,14 @@ def test_maximum_holds_even_with_draining_workers_counted() -> None:
 
 
 def test_announced_runs_start_workers_in_advance() -> None:
-    soon = Demand(announced=[Batch(NOW + 60, 600, 64)])
+    soon = QueueDemand(announced=[Batch(NOW + 60, 600, 64)])
     assert run(PoolStatus(1, ready(1)), soon).deficit == 7
     blind = replace(POOL, predictive_scaling=False)
     assert run(PoolStatus(1, ready(1)), soon, pool=blind).deficit == 0
 
 
 def test_runs_beyond_the_horizon_start_no_worker() -> None:
-    far = Demand(announced=[Batch(NOW + 3600, 600, 64)])
+    far = QueueDemand(announced=[Batch(NOW + 3600, 600, 64)])
     assert run(PoolStatus(1, ready(1)), far).deficit == 0
 
 
@@ -165,7 +169,7 @@ def test_workers_idle_soonest_are_drained_first() -> None:
 
 
 def test_workers_needed_soon_are_kept() -> None:
-    demand = Demand(announced=[Batch(NOW + 100, 600, 32)])
+    demand = QueueDemand(announced=[Batch(NOW + 100, 600, 32)])
     assert not later(8, PoolStatus(4, ready(4)), demand)[-1].drain
 
 
@@ -203,7 +207,7 @@ def test_orders_stand_until_the_count_changes_and_then_rest() -> None:
 def test_start_up_time_is_estimated() -> None:
     slow = run(PoolStatus(1, ready(1), start_seconds=[200.0] * 20))
     assert slow.memory.start_up.seconds == 200
-    far = Demand(announced=[Batch(slow.memory.at + 180, 600, 64)])
+    far = QueueDemand(announced=[Batch(slow.memory.at + 180, 600, 64)])
     status = PoolStatus(1, ready(1))
     assert run(status, far).deficit == 0
     assert run(status, far, memory=slow.memory).deficit == 7
@@ -220,7 +224,7 @@ def test_clock_jumps_drain_no_worker() -> None:
 
 
 def test_tasks_from_the_future_wait_since_now() -> None:
-    ahead = Demand(queued=[Batch(NOW + 10_000, 600, 32)])
+    ahead = QueueDemand(queued=[Batch(NOW + 10_000, 600, 32)])
     status = PoolStatus(1, ready(1, 8))
     assert run(status, ahead).deficit == run(status, waiting(32)).deficit
 
@@ -228,7 +232,7 @@ def test_tasks_from_the_future_wait_since_now() -> None:
 def test_duplicate_reports_count_once_and_are_reported() -> None:
     twice = [*ready(2, 8), Worker("w0", WorkerState.RELEASED)]
     snapshot = Snapshot(NOW, {}, {"p": PoolStatus(2, twice)})
-    decision = decide(snapshot, Settings((POOL,)))
+    decision = decide(snapshot, AutoscalerSettings((POOL,)))
     assert decision.problems == ("Pool 'p': duplicate reports of w0.",)
     assert decision.pools["p"].surplus == 1, "the most advanced state counts"
 
@@ -242,7 +246,7 @@ def test_tasks_without_history_get_workers() -> None:
 
 
 def test_zero_durations_and_negative_counts_do_no_harm() -> None:
-    odd = Demand(
+    odd = QueueDemand(
         queued=[Batch(NOW, 0.0, 8), Batch(NOW, -5.0, 8), Batch(NOW, 60.0, -100)]
     )
     decision = run(PoolStatus(1, ready(1)), odd)
@@ -250,9 +254,10 @@ def test_zero_durations_and_negative_counts_do_no_harm() -> None:
 
 
 def test_unknown_queues_are_reported_and_scale_nothing() -> None:
-    queues = {"qq": Demand(queued=[Batch(NOW, 60, 500)])}
+    queues = {"qq": QueueDemand(queued=[Batch(NOW, 60, 500)])}
     decision = decide(
-        Snapshot(NOW, queues, {"p": PoolStatus(1, ready(1))}), Settings((POOL,))
+        Snapshot(NOW, queues, {"p": PoolStatus(1, ready(1))}),
+        AutoscalerSettings((POOL,)),
     )
     assert decision.unknown_queues == {"qq": 500}
     assert decision.pools["p"].deficit == 0
@@ -260,14 +265,16 @@ def test_unknown_queues_are_reported_and_scale_nothing() -> None:
 
 def test_pools_without_status_get_no_decision() -> None:
     """A number would be reported as fresh; silence lets the heartbeat stop."""
-    decision = decide(Snapshot(NOW, {"q": waiting(50)}, {}), Settings((POOL,)))
+    decision = decide(
+        Snapshot(NOW, {"q": waiting(50)}, {}), AutoscalerSettings((POOL,))
+    )
     assert decision.pools == {}
     assert "workers unknown" in decision.problems[0]
 
 
 def test_workers_of_a_pool_without_settings_are_reported() -> None:
     pools = {"p": PoolStatus(1, ready(1)), "x": PoolStatus(3)}
-    decision = decide(Snapshot(NOW, {}, pools), Settings((POOL,)))
+    decision = decide(Snapshot(NOW, {}, pools), AutoscalerSettings((POOL,)))
     assert decision.problems == ("Pool 'x' has workers but no settings.",)
 
 
@@ -278,7 +285,7 @@ def test_million_entries_request_the_maximum_and_no_more() -> None:
     for scaling_profile in ScalingProfile:
         decision = run(
             PoolStatus(1, ready(1, 8)),
-            Demand(queued=queued),
+            QueueDemand(queued=queued),
             pool=replace(POOL, scaling_profile=scaling_profile),
         )
         assert decision.deficit == POOL.maximum - 1
@@ -291,7 +298,7 @@ def test_memory_stays_small() -> None:
     memory = None
     for i in range(2000):
         now = NOW + i * ROUND_SECONDS
-        demand = Demand(queued=[Batch(now, 600, i * 37 % 70)])
+        demand = QueueDemand(queued=[Batch(now, 600, i * 37 % 70)])
         memory = run(
             PoolStatus(1, ready(1, 8)), demand, pool=pool, now=now, memory=memory
         ).memory
@@ -327,7 +334,7 @@ pools = st.builds(
     st.lists(st.floats(-1e6, 1e6), max_size=3),
 )
 demands = st.builds(
-    Demand,
+    QueueDemand,
     st.lists(tasks, max_size=8),
     st.lists(tasks, max_size=4),
     st.lists(tasks, max_size=4),
@@ -344,7 +351,7 @@ demands = st.builds(
 )
 def test_orders_stay_within_bounds(
     status: PoolStatus,
-    demand: Demand,
+    demand: QueueDemand,
     minimum: int,
     maximum: int,
     scaling_profile: ScalingProfile,

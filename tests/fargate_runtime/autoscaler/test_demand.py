@@ -24,7 +24,7 @@ from fargate_runtime.autoscaler.queries import (
     TaskHistory,
     UnscheduledTasks,
 )
-from fargate_runtime.autoscaler.state import Demand
+from fargate_runtime.autoscaler.state import QueueDemand
 
 NOW = 1_000_000.0
 
@@ -199,7 +199,9 @@ def test_tasks_after_a_long_sensor_are_no_demand() -> None:
 
 
 def announced(estimator: DemandEstimator, **observation: Any) -> int:
-    return count(estimator.demand(observed(**observation)).get("q", Demand()).announced)
+    return count(
+        estimator.demand(observed(**observation)).get("q", QueueDemand()).announced
+    )
 
 
 def test_cron_runs_are_announced_with_all_their_stages() -> None:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from fargate_runtime.autoscaler.decide import decide
 from fargate_runtime.autoscaler.pool_state import PoolCapacity, workers_to_replace
-from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.autoscaler.state import (
     Batch,
-    Demand,
     PoolDecision,
     PoolMemory,
     PoolStatus,
+    QueueDemand,
     RunningTask,
     Snapshot,
     Worker,
@@ -44,15 +44,15 @@ def group(
 
 def run(
     status: PoolStatus,
-    demand: Demand | None = None,
+    demand: QueueDemand | None = None,
     *,
     pool: PoolSettings = POOL,
     memory: PoolMemory | None = None,
     now: float = NOW,
 ) -> PoolDecision:
     memories = {"p": memory} if memory else {}
-    snapshot = Snapshot(now, {"q": demand or Demand()}, {"p": status}, memories)
-    return decide(snapshot, Settings((pool,))).pools["p"]
+    snapshot = Snapshot(now, {"q": demand or QueueDemand()}, {"p": status}, memories)
+    return decide(snapshot, AutoscalerSettings((pool,))).pools["p"]
 
 
 def needs(workers: int) -> PoolMemory:
@@ -60,9 +60,9 @@ def needs(workers: int) -> PoolMemory:
     return PoolMemory(since=NOW - 3600, at=NOW - 10, needs=((NOW - 10, workers),))
 
 
-def full(workers: int) -> Demand:
+def full(workers: int) -> QueueDemand:
     """Tasks for as many workers."""
-    return Demand(queued=[Batch(NOW - 5, 600, 8 * workers)])
+    return QueueDemand(queued=[Batch(NOW - 5, 600, 8 * workers)])
 
 
 def test_outdated_workers_continue_until_new_ones_run() -> None:

@@ -29,7 +29,7 @@ from fargate_runtime.autoscaler.remote_control import (
     WorkerReplies,
 )
 from fargate_runtime.autoscaler.services import PoolServices
-from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.contract import METRIC_NAMESPACE, ROUND_SECONDS
 from fargate_runtime.scaling_protocol import WorkerReport
 from tests.fargate_runtime.autoscaler.fake_aws import service
@@ -142,7 +142,7 @@ def reconciler(services: FakeServices) -> Reconciler:
         cloudwatch=services,
         cluster="cluster",
     )
-    return Reconciler(clients, Settings(POOLS), services.lines.append)
+    return Reconciler(clients, AutoscalerSettings(POOLS), services.lines.append)
 
 
 def run_rounds(reconciler: Reconciler, services: FakeServices, times: int = 1) -> None:

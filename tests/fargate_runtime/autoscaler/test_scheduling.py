@@ -18,11 +18,11 @@ from fargate_runtime.autoscaler.scheduling import (
     late_tasks,
     minimum_workers,
 )
-from fargate_runtime.autoscaler.settings import PoolSettings, Settings
+from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.autoscaler.state import (
     Batch,
-    Demand,
     PoolStatus,
+    QueueDemand,
     RunningTask,
     Snapshot,
     Worker,
@@ -94,7 +94,7 @@ MILLISECONDS, MEBIBYTES = 20, 150
 
 
 @pytest.fixture(scope="module")
-def crowd() -> tuple[Snapshot, Settings]:
+def crowd() -> tuple[Snapshot, AutoscalerSettings]:
     """The largest case that the decision must bear, every worker busy."""
     chance = random.Random(5)  # noqa: S311 - repeatable, not secret
     now = 1e9
@@ -106,7 +106,7 @@ def crowd() -> tuple[Snapshot, Settings]:
         raw[dag % POOLS].append(entry)
     queues, statuses, pools = {}, {}, []
     for pool, entries in enumerate(raw):
-        queues[f"q{pool}"] = Demand(
+        queues[f"q{pool}"] = QueueDemand(
             queued=compact(entries, now, 15.0),
             announced=[
                 Batch(now + chance.uniform(0, 200), expected[dag][0], 20)
@@ -134,7 +134,7 @@ def crowd() -> tuple[Snapshot, Settings]:
                 name=f"p{pool}", queue=f"q{pool}", concurrency=8, minimum=1, maximum=40
             )
         )
-    return Snapshot(now, queues, statuses), Settings(tuple(pools))
+    return Snapshot(now, queues, statuses), AutoscalerSettings(tuple(pools))
 
 
 def quickest(what: Callable[[], object], times: int) -> float:
@@ -149,13 +149,15 @@ def quickest(what: Callable[[], object], times: int) -> float:
 
 @pytest.mark.slow
 def test_decision_takes_twenty_milliseconds_at_most(
-    crowd: tuple[Snapshot, Settings],
+    crowd: tuple[Snapshot, AutoscalerSettings],
 ) -> None:
     assert quickest(lambda: decide(*crowd), 15) * 1000 <= MILLISECONDS
 
 
 @pytest.mark.slow
-def test_decision_needs_little_memory(crowd: tuple[Snapshot, Settings]) -> None:
+def test_decision_needs_little_memory(
+    crowd: tuple[Snapshot, AutoscalerSettings],
+) -> None:
     tracemalloc.start()
     decide(*crowd)
     _, peak = tracemalloc.get_traced_memory()

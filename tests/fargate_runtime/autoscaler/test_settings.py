@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from fargate_runtime.autoscaler.settings import ScalingProfile, Settings, SettingsError
+from fargate_runtime.autoscaler.settings import (
+    AutoscalerSettings,
+    ScalingProfile,
+    SettingsError,
+)
 
 GOOD: dict[str, Any] = {
     "name": "default",
@@ -18,8 +22,8 @@ GOOD: dict[str, Any] = {
 }
 
 
-def parse(*pools: dict[str, Any]) -> Settings:
-    return Settings.parse(json.dumps(pools))
+def parse(*pools: dict[str, Any]) -> AutoscalerSettings:
+    return AutoscalerSettings.parse(json.dumps(pools))
 
 
 def test_unset_settings_follow_the_profile() -> None:
@@ -80,7 +84,7 @@ def test_all_problems_are_reported_at_once() -> None:
 )
 def test_invalid_pool_lists_are_refused(text: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
-        Settings.parse(text)
+        AutoscalerSettings.parse(text)
 
 
 def test_not_a_number_is_no_number_of_seconds() -> None:

@@ -19,7 +19,7 @@ from compiler.wiring import Build, WiringError
 from fargate_runtime.autoscaler.settings import (
     PoolSettings,
     ScalingProfile,
-    Settings,
+    AutoscalerSettings,
     SettingsError,
 )
 from fargate_runtime.contract import TARGET_START_SECONDS
@@ -92,7 +92,7 @@ def test_the_autoscaler_parses_every_accepted_value(
         "DefaultWorkersMaximum": str(max(1, most)),
     }
 
-    first, second = Settings.parse(pools_json(airflow_services(**values))).pools
+    first, second = AutoscalerSettings.parse(pools_json(airflow_services(**values))).pools
 
     assert first == PoolSettings(
         name="default",
@@ -127,7 +127,7 @@ def test_fixed_settings_reach_the_autoscaler_too() -> None:
             "predictive_scaling": False,
         },
     )
-    (pool_settings,) = Settings.parse(pools_json(airflow_services((pool,)))).pools
+    (pool_settings,) = AutoscalerSettings.parse(pools_json(airflow_services((pool,)))).pools
     assert {name: getattr(pool_settings, name) for name in EVERY_FIELD} == {
         name: pool.all_fixed[name] for name in EVERY_FIELD
     }
@@ -137,7 +137,7 @@ def test_fixed_settings_reach_the_autoscaler_too() -> None:
 def test_an_empty_target_start_is_the_profiles_own(
     scaling_profile: ScalingProfile,
 ) -> None:
-    (pool, _) = Settings.parse(
+    (pool, _) = AutoscalerSettings.parse(
         pools_json(airflow_services(DefaultWorkersScalingProfile=scaling_profile))
     ).pools
     assert pool.target_start_seconds is None
@@ -164,7 +164,7 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         services = airflow_services(pools)
         for name, value in services.parameters.items():
             assert len(str(value).encode()) <= 4096, name
-        names = [pool.name for pool in Settings.parse(pools_json(services)).pools]
+        names = [pool.name for pool in AutoscalerSettings.parse(pools_json(services)).pools]
         assert names == [pool.name for pool in pools]
         # And ECS takes 64 KiB a task definition.
         definition = services.resources["SchedulerDefinition"]["Properties"]
@@ -236,7 +236,7 @@ def test_values_that_the_autoscaler_refuses_fail_the_build(
     # Otherwise the autoscaler would refuse it at its start; here the build does.
     values = {f"DefaultWorkers{name}": value for name, value in choices.items()}
     with pytest.raises(SettingsError):
-        Settings.parse(pools_json(airflow_services(**values)))
+        AutoscalerSettings.parse(pools_json(airflow_services(**values)))
     environment = EnvironmentFile(name="x", source="x.json", parameters=values)
     root = library(POOLS)["parent.template.json"]
     assert validate(environment, root, checks()).problems
@@ -254,7 +254,7 @@ def test_duplicate_pools_are_refused_in_the_autoscalers_words(
     pools: tuple[Pool, ...], names: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as in_the_autoscaler:
-        Settings(
+        AutoscalerSettings(
             tuple(
                 PoolSettings(
                     name=name, queue=pool.queue, concurrency=8, minimum=1, maximum=2
