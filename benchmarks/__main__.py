@@ -71,7 +71,7 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(table)
     console.print(
-        f"\nMedians of {RUNS} whole processes, of a rehearsal one run; "
+        f"\nMedians of {RUNS} whole processes, of an environment one run; "
         f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}. CPU is user and "
         "system time of a process and its children."
     )

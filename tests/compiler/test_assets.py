@@ -73,7 +73,7 @@ def test_python_imports_the_package_from_the_archive(
 
 def test_packed_files_are_readable_by_all_users(package: Path, tmp_path: Path) -> None:
     # Airflow's container runs as a user of its own: files of mode 0 would be unreadable
-    # to it once somebody unpacks the archive.
+    # to it once the archive is unpacked.
     archive = tmp_path / "runtime.zip"
     archive.write_bytes(packed(package, "a.zip").content)
     with zipfile.ZipFile(archive) as opened:

@@ -146,14 +146,8 @@ def test_settings_equal_the_output_of_their_commands() -> None:
         "AIRFLOW__CELERY__RESULT_BACKEND": connections.results(PARTS),
         "AIRFLOW__CORE__FERNET_KEY": keys.fernet(PARTS),
     }
-
-
-def test_settings_hold_nothing_that_airflow_expands() -> None:
-    environ = {**PARTS, **{f"{name}_CMD": "a command" for name in SETTINGS}}
-
-    set_settings(environ)
-
     for name in SETTINGS:
+        # Airflow would expand them.
         assert "$" not in environ[name]
         assert not environ[name].startswith("~")
 

@@ -1,4 +1,4 @@
-"""A prediction for one trace, that a rehearsal can compare with what it saw."""
+"""Prediction for one trace, which the acceptance checks compare with real workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ START = 25
 
 @pytest.fixture
 def burst(tmp_path: Path) -> Path:
-    """Forty tasks of 30 seconds at once, which somebody started by hand."""
+    """Forty tasks of 30 seconds at once, in a manual run."""
     lines = [",".join(COLUMNS)]
     lines += [
         f"burst,work,r1,default,manual,{BEGIN},{BEGIN + 30},{BEGIN + 60}"

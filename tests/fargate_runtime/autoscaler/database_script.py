@@ -30,7 +30,6 @@ from fargate_runtime.migration.scaling_role import admit
 
 
 def say(text: str) -> None:
-    """Pass on what set-up says."""
     sys.stderr.write(text + "\n")
 
 
@@ -55,7 +54,6 @@ def set_up() -> None:
 
 
 def let_in() -> None:
-    """Make the role of the autoscaler."""
     admit(
         master_login(os.environ),
         database_login(os.environ, "METADATA"),
@@ -110,12 +108,10 @@ def one_dag(state: str, tasks: int) -> None:
 
 
 def no_dag() -> None:
-    """Take it away."""
     _sql(database_login(os.environ, "METADATA"), NO_DAG)
 
 
 def fill(rows: int) -> None:
-    """Fill the database with a past."""
     with connect(database_login(os.environ, "METADATA")).cursor() as cursor:
         metadata.fill(cursor, rows)
 
@@ -145,7 +141,6 @@ def plans() -> dict[str, list[str]]:
 
 
 def observe() -> Any:
-    """Return what a round reads."""
     return queries.observe(DatabaseSession(autoscaler_login(os.environ)), "default")
 
 

@@ -58,19 +58,15 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self.process.pid
 
     def logged(self, words: str) -> bool:
-        """Whether a line holds these words."""
         return any(words in line for line in self.lines)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
         self.process.send_signal(number)
 
     def type(self, text: str) -> None:
-        """Type a line."""
         assert self.process.stdin
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
@@ -93,7 +89,7 @@ class Process:
 
 
 class AutoscalerBench:
-    """Both engines, migrated; whatever is started here is stopped by ``close``."""
+    """Both datastores, migrated; ``close`` stops every process that was started."""
 
     def __init__(self, folder: Path) -> None:
         dist = folder / "dist"
@@ -126,12 +122,10 @@ class AutoscalerBench:
         self.script("set_up")
 
     def stop_processes(self) -> None:
-        """Stop every autoscaler and every worker."""
         while self._processes:
             self._processes.pop().stop()
 
     def close(self) -> None:
-        """Stop everything."""
         self.stop_processes()
         self.aws.close()
         self.valkey.stop()
@@ -189,7 +183,6 @@ class AutoscalerBench:
         return rows
 
     def autoscaler(self, pools: Any, **environ: str) -> Process:
-        """Start a autoscaler."""
         settings = pools if isinstance(pools, str) else json.dumps(pools)
         return self._start(
             [self.python, "-m", "fargate_runtime.autoscaler"],
@@ -207,7 +200,6 @@ class AutoscalerBench:
 
 
 def pool(name: str = "default", **changes: Any) -> dict[str, Any]:
-    """Return the settings of a pool."""
     return {
         "name": name,
         "queue": name,

@@ -21,7 +21,6 @@ celery: Any = import_module("celery")
 
 
 def say(*words: object) -> None:
-    """Tell the test."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
@@ -37,7 +36,6 @@ class WorkerNodes:
         self.consumers: dict[str, Any] = {}
 
     def change(self, name: str, report: Any) -> None:
-        """Add, change or remove a worker."""
         if report is None:
             self.consumers.pop(name).cancel()
         elif name not in self.consumers:
@@ -55,7 +53,6 @@ class WorkerNodes:
         say("changed", name)
 
     def state(self, name: str, _: Any, **__: Any) -> Any:
-        """Answer with the report."""
         return self.reports[name]
 
     def received(self, word: str, name: str, _: Any, **__: Any) -> None:
@@ -63,7 +60,6 @@ class WorkerNodes:
         say(word, name)
 
     def run(self) -> None:
-        """Serve until standard input ends."""
         waiting = b""
         while True:
             if select.select([0], [], [], 0)[0]:

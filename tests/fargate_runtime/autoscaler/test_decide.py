@@ -78,7 +78,6 @@ def later(
     memory: PoolMemory | None = None,
     now: float = NOW,
 ) -> list[PoolDecision]:
-    """The same state, round after round."""
     decisions = []
     for _ in range(rounds):
         decisions.append(run(status, demand, pool=pool, now=now, memory=memory))

@@ -1,10 +1,10 @@
-"""What a DAG run brings next, and what nobody has seen before."""
+"""Forecast of a DAG run's next tasks; estimates of durations and start-up times."""
 
 from __future__ import annotations
 
 import pytest
 
-from fargate_runtime.autoscaler.estimates import StartUpTime, TaskDurations
+from fargate_runtime.autoscaler.estimates import StartUpTime
 from fargate_runtime.autoscaler.forecast import (
     EARLIEST_END,
     STAGE_SECONDS,
@@ -77,10 +77,3 @@ def test_single_slow_starts_are_ignored() -> None:
 def test_only_the_latest_starts_count() -> None:
     known = StartUpTime().with_observed([300.0] * 100).with_observed([40.0] * 50)
     assert known.seconds == 40
-
-
-def test_task_without_history_takes_the_mean_of_all() -> None:
-    durations = TaskDurations({("a", "x"): (100.0, 10), ("a", "y"): (200.0, 10)})
-    assert durations.expected("a", "x") == 10
-    assert durations.expected("new", "task") == 15
-    assert TaskDurations({}).expected("new", "task") > 0

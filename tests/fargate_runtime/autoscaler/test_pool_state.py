@@ -61,7 +61,6 @@ def needs(workers: int) -> PoolMemory:
 
 
 def full(workers: int) -> QueueDemand:
-    """Tasks for as many workers."""
     return QueueDemand(queued=[Batch(NOW - 5, 600, 8 * workers)])
 
 
@@ -112,7 +111,7 @@ def test_old_worker_is_revived_only_when_its_revision_comes_back() -> None:
 
 
 def test_current_workers_are_not_drained_while_outdated_ones_exist() -> None:
-    """Application Auto Scaling would take nobody: who let go would be in the way."""
+    """Application Auto Scaling stops no worker then: released ones would block."""
     new = [*group("new", 5), *group("gone", 2, RELEASED)]
     status = PoolStatus(7, [*new, *group("old", 1, DRAINING, old=True, seconds=5000)])
     memory, now = needs(1), NOW

@@ -41,7 +41,7 @@ def module_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Autoscale
 
 @pytest.fixture
 def bench(module_bench: AutoscalerBench) -> Iterator[AutoscalerBench]:
-    """Give the engines, with nothing running beside them."""
+    """Give the datastores without any other process."""
     module_bench.aws.services = [service("default")]
     module_bench.aws.published.clear()
     module_bench.aws.away.clear()

@@ -111,7 +111,6 @@ class FakeServices:
         self.published.append(values)
 
     def queue(self, queue: str, tasks: int) -> None:
-        """Let tasks wait in a queue."""
         self.tables[queries.QUEUED] = [(queue, "dag", "t", self.clock.now + 1e9, tasks)]
 
 

@@ -74,7 +74,6 @@ class Client:
         return json.loads(line)
 
     def close(self) -> None:
-        """End the process."""
         self._process.communicate(timeout=10)
 
 
@@ -109,15 +108,12 @@ class Worker:
         until(is_there, f"{self.name} to be {state}", seconds)
 
     def signal(self, number: int) -> None:
-        """Signal its ``dumb-init``, as ECS does."""
         os.kill(self.process.pid, number)
 
     def said(self, words: str) -> bool:
-        """Return whether its log has them."""
         return words in self.log.read_text()
 
     def wait_for_log(self, words: str) -> None:
-        """Wait for words in its log."""
         until(lambda: self.said(words), f"{self.name} to say {words!r}")
 
     def pids(self) -> list[int]:
@@ -228,7 +224,6 @@ class Bench:
         )
 
     def close(self) -> None:
-        """End every worker now."""
         for worker in self.workers:
             # A killed dumb-init would leave the rest behind.
             for pid in worker.pids() if worker.process.is_running else ():

@@ -61,7 +61,6 @@ FUNCTIONS = {one.__name__: one for one in (send, control, consume_from, left)}
 
 
 def main() -> None:
-    """Answer until the requests end."""
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         sys.stdout.write(json.dumps(patiently(name, arguments)) + "\n")

@@ -26,7 +26,6 @@ class FakeTask:
 
     @property
     def is_protected(self) -> bool:
-        """Whether ECS would leave it alone."""
         return self.protection.is_on(time.time())
 
 
@@ -51,7 +50,6 @@ class FakeEcs:
         }
 
     def close(self) -> None:
-        """End it."""
         self.holds_answers.clear()
         self._server.close()
 

@@ -48,8 +48,8 @@ def hold(folder: str, name: str, seconds: float) -> None:
 def supervised(folder: str, name: str, seconds: float) -> None:
     """Take some time as a task of Airflow does, below its own supervisor.
 
-    The supervisor is real. A stand-in says yes to all that it asks the API server,
-    and the task needs no message to begin.
+    The supervisor is real. A stub accepts every request to the API server, and the
+    task needs no message to begin.
     """
     # Airflow takes seconds to import, and only this task needs it.
     base: Any = import_module(

@@ -164,7 +164,6 @@ class Server:
         return (False,)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Become the module psycopg2."""
         module = ModuleType("psycopg2")
         sql = ModuleType("psycopg2.sql")
         extensions = ModuleType("psycopg2.extensions")

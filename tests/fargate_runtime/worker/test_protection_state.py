@@ -36,7 +36,6 @@ class ProtectionBench:
         self.is_protected = False
 
     def step(self, running: int = 0) -> None:
-        """Let first second pass."""
         self.time += 1
         self.state.observe(self.time, running)
         is_on = self.state.due(self.time)
@@ -56,7 +55,6 @@ class ProtectionBench:
             )
 
     def pass_by(self, seconds: float, running: int = 0) -> None:
-        """Let time pass, a second each."""
         for _ in range(int(seconds)):
             self.step(running)
 
