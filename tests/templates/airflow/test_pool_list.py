@@ -17,9 +17,9 @@ from compiler.parameters import EnvironmentFile
 from compiler.validation import validate
 from compiler.wiring import Build, WiringError
 from fargate_runtime.autoscaler.settings import (
+    AutoscalerSettings,
     PoolSettings,
     ScalingProfile,
-    AutoscalerSettings,
     SettingsError,
 )
 from fargate_runtime.contract import TARGET_START_SECONDS
@@ -92,7 +92,9 @@ def test_the_autoscaler_parses_every_accepted_value(
         "DefaultWorkersMaximum": str(max(1, most)),
     }
 
-    first, second = AutoscalerSettings.parse(pools_json(airflow_services(**values))).pools
+    first, second = AutoscalerSettings.parse(
+        pools_json(airflow_services(**values))
+    ).pools
 
     assert first == PoolSettings(
         name="default",
@@ -127,7 +129,9 @@ def test_fixed_settings_reach_the_autoscaler_too() -> None:
             "predictive_scaling": False,
         },
     )
-    (pool_settings,) = AutoscalerSettings.parse(pools_json(airflow_services((pool,)))).pools
+    (pool_settings,) = AutoscalerSettings.parse(
+        pools_json(airflow_services((pool,)))
+    ).pools
     assert {name: getattr(pool_settings, name) for name in EVERY_FIELD} == {
         name: pool.all_fixed[name] for name in EVERY_FIELD
     }
@@ -164,7 +168,9 @@ def test_fifty_pools_fit_into_the_parameters_of_a_stack() -> None:
         services = airflow_services(pools)
         for name, value in services.parameters.items():
             assert len(str(value).encode()) <= 4096, name
-        names = [pool.name for pool in AutoscalerSettings.parse(pools_json(services)).pools]
+        names = [
+            pool.name for pool in AutoscalerSettings.parse(pools_json(services)).pools
+        ]
         assert names == [pool.name for pool in pools]
         # And ECS takes 64 KiB a task definition.
         definition = services.resources["SchedulerDefinition"]["Properties"]
