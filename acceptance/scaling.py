@@ -138,7 +138,7 @@ def prediction(stage: Stage) -> str:
             "concurrency": CONCURRENCY,
             "minimum": 0,
             "maximum": MOST,
-            "hold": HOLD_SECONDS,
+            "scale-in-delay-seconds": HOLD_SECONDS,
             "start-seconds": round(start_seconds, 1),
         },
     )

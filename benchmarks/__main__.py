@@ -49,10 +49,10 @@ CFN_LINT = (
 
 def main() -> None:
     """Measure and print."""
-    wanted = sys.argv[1:] or list(GROUPS)
-    if unknown := set(wanted) - set(GROUPS):
+    groups = sys.argv[1:] or list(GROUPS)
+    if unknown := set(groups) - set(GROUPS):
         sys.exit(f"{', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}.")
-    figures = [figure for group in wanted for figure in GROUPS[group]()]
+    figures = [figure for group in groups for figure in GROUPS[group]()]
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("What", "Seconds", "Limit", "Floor", "Ratio", "The floor is"):
         table.add_column(heading, justify="left" if heading[0] in "WT" else "right")

@@ -37,10 +37,10 @@ def measure() -> list[Figure]:
 
 def measure_decision() -> list[Figure]:
     """Take the figures of ``decide``, which needs no database."""
-    told = json.loads(
+    results = json.loads(
         output([sys.executable, "-m", "benchmarks.decision", *map(str, TASKS)])
     )
-    few, some, many = (told[str(tasks)] for tasks in TASKS)
+    few, some, many = (results[str(tasks)] for tasks in TASKS)
     return [
         Figure(
             what=f"decide, {TASKS[1]:,} tasks wait, CPU milliseconds",
@@ -117,17 +117,17 @@ def measure_rounds() -> list[Figure]:
     }
     python = str(airflow.python)
     try:
-        told = []
+        results = []
         for rows, queued in ((MANY_ROWS, 0), (FEW_ROWS, 0), (FEW_ROWS, BACKLOG)):
             here = environ | {"METADATA_NAME": f"airflow_{rows}_{queued}"}
             fill = [python, "-m", "benchmarks.metadata", str(rows), str(queued)]
             spent(fill, ROOT, environ=here)
-            told.append(
+            results.append(
                 json.loads(output([python, "-m", "benchmarks.rounds"], environ=here))
             )
     finally:
         postgres.stop()
-    many, few, backlog = told
+    many, few, backlog = results
     load, start = (
         median(
             spent([python, "-c", program], ROOT, environ=environ).cpu

@@ -80,7 +80,7 @@ def measure(tasks: int) -> dict[str, float]:
         for number in range(TASKS_OF_DAG)
     ]
     metadata.update(dags, (), past, {})
-    seen = observed(tasks, random)
+    observation = observed(tasks, random)
     estimator = DemandEstimator(metadata)
     pools = {
         pool.name: PoolStatus(
@@ -105,7 +105,7 @@ def measure(tasks: int) -> dict[str, float]:
     memories: dict[str, PoolMemory] = {}
     for _ in range(REPEATS):
         began = time.process_time()
-        queues = estimator.demand(seen)
+        queues = estimator.demand(observation)
         middle = time.process_time()
         decision = decide(Snapshot(NOW, queues, pools, memories), SETTINGS)
         decided.append(time.process_time() - middle)

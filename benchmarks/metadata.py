@@ -1,7 +1,7 @@
 """A metadata database as years of Airflow leave it: made in SQL, in the real schema.
 
 Runs in the environment of Airflow, as ``python -m benchmarks.metadata ROWS QUEUED``,
-with what the migration job is told: it makes roles and tables as that does, then fills
+in the environment of the migration job: it makes roles and tables like it, then fills
 them. A database that is filled already stays, but for what must be of today.
 
 Two hundred DAGs have fifty task instances a run: forty tasks, eight after each other
@@ -207,17 +207,17 @@ def main() -> None:
     content = sha256(Path(__file__).read_bytes()).hexdigest()
     with connect(master).cursor() as cursor:
         cursor.execute(FILLED_WITH, (owner.name,))
-        found = cursor.fetchone()
-        if found != (content,):
+        comment = cursor.fetchone()
+        if comment != (content,):
             cursor.execute(f'DROP DATABASE IF EXISTS "{owner.name}"')
     prepare(master, owner, results, say)
-    if found != (content,):
+    if comment != (content,):
         subprocess.run(["airflow", "db", "migrate"], stdout=sys.stderr, check=True)  # noqa: S607 - of the environment we run in
     admit(master, owner, autoscaler_login(os.environ), say)
     connection = connect(owner)
     with connection.cursor() as cursor:
         cursor.execute("SET maintenance_work_mem = '512MB'; SET statement_timeout = 0")
-        if found != (content,):
+        if comment != (content,):
             fill(cursor, rows)
             cursor.execute(BURST, {"tasks": queued})
             cursor.execute("VACUUM ANALYZE task_instance")

@@ -1,6 +1,6 @@
 """Reconciler of the real loop against a full database: ``python -m benchmarks.rounds``.
 
-Runs in the environment of Airflow with what the autoscaler's container is told. The
+Runs in Airflow's virtual environment with the autoscaler's variables. The
 database is real; the clients of the broker and of AWS are loaded and made as in the
 process, but 500 workers and 50 services answer from memory.
 
@@ -51,10 +51,10 @@ class Counted:
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return what a statement finds, and note how long it took."""
         began = self._time()
-        found = self._database.rows(statement, values)
+        fetched = self._database.rows(statement, values)
         self.seconds += self._time() - began
         self.statements += 1
-        return found
+        return fetched
 
     def milliseconds(self, statement: str, values: Sequence[object]) -> float:
         """Return the median time of a statement."""
@@ -123,13 +123,13 @@ def main() -> None:
     )
     lines: list[str] = []
     reconciler.log = lines.append
-    asked, floors, own = [], [], []
+    query_seconds, floors, own = [], [], []
     for _ in range(ROUNDS):
         database.seconds, database.statements = 0.0, 0
         began = time.process_time()
         reconciler.reconcile(lambda: True)
         own.append(time.process_time() - began)
-        asked.append(database.seconds)
+        query_seconds.append(database.seconds)
         count, database.seconds = database.statements, 0.0
         for _ in range(count):
             database.rows("SELECT 1")
@@ -153,7 +153,7 @@ def main() -> None:
     sys.stdout.write(
         json.dumps(
             {
-                "statements": 1000 * median(asked),
+                "statements": 1000 * median(query_seconds),
                 "floor": 1000 * median(floors),
                 "round": 1000 * median(own),
                 "megabytes": peak,

@@ -42,7 +42,7 @@ class _Track:
 class Tracking:
     """Target tracking with AWS's two alarms: out after 3 periods, in after 15 minutes.
 
-    The arithmetic is unpublished; the wanted count is taken as proportional.
+    The arithmetic is unpublished; the needed count is taken as proportional.
     """
 
     name: str
@@ -92,19 +92,19 @@ class Tracking:
         track: _Track,
         points: tuple[float, ...],
     ) -> None:
-        wanted = math.ceil(pool.desired * points[-1] / self.target)
+        needed = math.ceil(pool.desired * points[-1] / self.target)
         if len(points) >= self.OUT and min(points[-self.OUT :]) > self.target:
             if simulation.now - track.out_at >= self.cooldown:
                 track.out_at = simulation.now
-                pool.set_desired(max(pool.desired + 1, wanted))
+                pool.set_desired(max(pool.desired + 1, needed))
         elif (
             len(points) >= self.IN_SECONDS // self.period
             and max(points) < self.SLACK * self.target
             and simulation.now - max(track.in_at, track.out_at) >= self.cooldown
-            and wanted < pool.desired
+            and needed < pool.desired
         ):
             track.in_at = simulation.now
-            pool.set_desired(wanted)
+            pool.set_desired(needed)
 
 
 CPU_PERCENT = 70.0
@@ -184,24 +184,24 @@ class Keda:
 
     def begin(self, simulation: Simulation) -> None:
         """Forget everything."""
-        self._wanted: dict[str, list[int]] = {name: [] for name in simulation.pools}
+        self._needs: dict[str, list[int]] = {name: [] for name in simulation.pools}
 
     def sample(self, simulation: Simulation) -> None:
         """Apply the formula."""
         for name, pool in simulation.pools.items():
             tasks = len(pool.queue) + pool.running
-            wanted = math.ceil(tasks / pool.shape.concurrency)
+            needed = math.ceil(tasks / pool.shape.concurrency)
             if (
                 pool.desired
                 and abs(tasks / pool.shape.concurrency / pool.desired - 1)
                 <= self.TOLERANCE
             ):
-                wanted = pool.desired
-            past = self._wanted[name] = [*self._wanted[name], wanted][
+                needed = pool.desired
+            past = self._needs[name] = [*self._needs[name], needed][
                 -self.WINDOW // 10 :
             ]
-            if wanted > pool.desired:
-                pool.set_desired(wanted)
+            if needed > pool.desired:
+                pool.set_desired(needed)
             elif max(past) < pool.desired:
                 pool.set_desired(max(past))
 

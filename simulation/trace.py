@@ -160,17 +160,19 @@ def _dated(changes: Iterable[tuple[float, int]], begins: float) -> list[list[flo
     return [[round(begins + at, 1), number] for at, number in changes]
 
 
-def report(seen: Mapping[str, Any]) -> str:
+def report(prediction: Mapping[str, Any]) -> str:
     """Return the prediction for a reader."""
     header = f"{'pool':18}{'peak':>6}{'workers':>9}{'worker-s':>10}"
     lines = [f"{header}{'p50 s':>8}{'p95 s':>8}{'max s':>8}"]
-    for name, pool in seen["pools"].items():
+    for name, pool in prediction["pools"].items():
         delays = pool["start_delays"] or dict.fromkeys(("p50", "p95", "max"), math.nan)
         lines.append(
             f"{name:18}{pool['peak']:6}{pool['workers']:9}{pool['worker_seconds']:10.0f}"
             f"{delays['p50']:8.1f}{delays['p95']:8.1f}{delays['max']:8.1f}"
         )
-    return "\n".join([*lines, f"killed {seen['killed']}, left {seen['unfinished']}"])
+    return "\n".join(
+        [*lines, f"killed {prediction['killed']}, left {prediction['unfinished']}"]
+    )
 
 
 def options() -> argparse.ArgumentParser:

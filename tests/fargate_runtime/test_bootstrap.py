@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from compiler.assets import packed
+from fargate_runtime.contract import Env
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 ROOT = Path(__file__).parents[2]
@@ -208,3 +210,9 @@ def test_bootstrap_fits_a_task_definition() -> None:
     assert len(TEXT) < 2500
     assert "${" not in TEXT
     assert TEXT.count("from fargate_runtime") == 1
+
+
+def test_variables_are_those_of_the_contract() -> None:
+    # It runs before the archive is there, so it cannot import their names.
+    names = {name for name in vars(Env) if name.startswith("RUNTIME_")}
+    assert set(re.findall(r"RUNTIME_\w+", TEXT)) == names

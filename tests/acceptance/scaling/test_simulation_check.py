@@ -18,7 +18,7 @@ BEGUN = 1_795_473_000.0
 FORESEEN = Seen(
     peak=3, workers=3, worker_seconds=1000, first_order=BEGUN + 6, at_rest=BEGUN + 400
 )
-OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "hold": 10}
+OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "scale-in-delay-seconds": 10}
 
 
 def test_equal_numbers_are_alike() -> None:
