@@ -54,12 +54,12 @@ def time_pools(counts: list[int]) -> None:
 
 def deliver(folder: Path, command: list[str]) -> None:
     """Run a command of delivery against the emulator in a folder, started before."""
-    from cli.deployment import Connected, commands
+    from cli.deployment import EmulatorConnection, commands
     from local.emulator.process import Emulator
 
     emulator = Emulator(ROOT, folder / "emulator")
 
-    def connect(_region: str | None) -> Connected:
+    def connect(_region: str | None) -> EmulatorConnection:
         options = {name: str(value) for name, value in emulator.client_options.items()}
         return emulator.endpoint_url, options, emulator.resource_kinds
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from cli.errors import Problem
 from compiler.output import digest
-from compiler.pipeline import PARENT, Outcome
+from compiler.pipeline import PARENT, BuildOutcome
 from compiler.quotas import (
     IN_THE_TABLE,
     RESOURCES_IN_ONE_OPERATION,
@@ -70,7 +70,7 @@ def table(dist: Path) -> Table:
     return made
 
 
-def show_build(dist: Path, outcome: Outcome) -> None:
+def show_build(dist: Path, outcome: BuildOutcome) -> None:
     """Show what a build wrote, or found to be there already."""
     console = stdout()
     console.print(table(dist))
@@ -85,7 +85,7 @@ def show_build(dist: Path, outcome: Outcome) -> None:
         )
 
 
-def show_check(outcome: Outcome) -> None:
+def show_check(outcome: BuildOutcome) -> None:
     """Show which environments can be launched."""
     _notes(outcome.unchecked)
     for name in outcome.environments:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from deploy.aws import Aws
     from deploy.dist import Dist, Environment
 
-Kinds = Callable[[], Mapping[str, Mapping[str, str]]]
+ResourceKinds = Callable[[], Mapping[str, Mapping[str, str]]]
 """What each resource is, by stack name and logical ID: real, emulated or stand-in."""
 
-Connected = tuple[str, Mapping[str, str], Kinds]
-Connect = Callable[[str | None], Connected]
+EmulatorConnection = tuple[str, Mapping[str, str], ResourceKinds]
+ConnectEmulator = Callable[[str | None], EmulatorConnection]
 """Given a region or None, starts the emulator if need be; gives its endpoint, its
 credentials (``aws_access_key_id``, ``aws_secret_access_key`` and ``region_name``), and
 how to ask what is real in it."""
@@ -46,11 +46,11 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Setting:
+class ProjectContext:
     """What the commands know of the project around them."""
 
     dist: Path
-    connect_locally: Connect
+    connect_locally: ConnectEmulator
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ class Where:
     region: str | None
     stack_name: str | None
     is_local: bool
-    setting: Setting
+    setting: ProjectContext
 
     def aws(self) -> Aws:
         """Return the account, or the emulator."""
-        from deploy.aws import Aws, Emulator
+        from deploy.aws import Aws, EmulatorEndpoint
 
         emulator = None
         if self.is_local:
             endpoint, credentials, kinds = self.setting.connect_locally(self.region)
-            emulator = Emulator(
+            emulator = EmulatorEndpoint(
                 endpoint=endpoint,
                 region=credentials["region_name"],
                 access_key_id=credentials["aws_access_key_id"],
@@ -153,9 +153,9 @@ class DeliveryCommand(Paragraphs):
         return code
 
 
-def commands(dist: Path, connect_locally: Connect) -> list[click.Command]:
+def commands(dist: Path, connect_locally: ConnectEmulator) -> list[click.Command]:
     """Return every command of delivery, knowing its project."""
-    setting = Setting(dist, connect_locally)
+    setting = ProjectContext(dist, connect_locally)
     for command in ALL:
         command.context_settings = {
             "obj": setting,
@@ -175,7 +175,7 @@ def _repeated(parameters: Mapping[str, Any]) -> list[str]:
 
 def _where(options: dict[str, Any]) -> Where:
     """Take what all commands have out of the options of one."""
-    setting: Setting = click.get_current_context().obj
+    setting: ProjectContext = click.get_current_context().obj
     return Where(
         name=options.pop("environment"),
         profile=options.pop("profile"),
@@ -364,7 +364,7 @@ def launch(**options: Any) -> ExitCode:
         dist,
         where.environment(dist),
         bucket=options["bucket"],
-        consent=launch.Consent(
+        confirmation=launch.Confirmation(
             yes=options["yes"], replaces_data=options["replace_data"]
         ),
         is_nested=not options["no_nested"],
@@ -462,7 +462,7 @@ def diagnose(**options: Any) -> ExitCode:
     aws, dist = where.aws(), where.dist_if_built()
     environment = where.environment(dist)
     stack = stacks.existing(aws, environment.stack_name)
-    found = diagnosis.Detective(aws, dist).diagnose(stack)
+    found = diagnosis.Diagnoser(aws, dist).diagnose(stack)
     if options["as_json"]:
         console.show(diagnosis.as_json(found))
     else:
@@ -554,7 +554,7 @@ def destroy(**options: Any) -> ExitCode:
         aws,
         dist,
         where.environment(dist),
-        destroy.Wishes(
+        destroy.DestroyOptions(
             deletes_data=None if keeps is None else not keeps,
             unprotects=options["unprotects"],
             retains=options["retain"],
@@ -584,7 +584,7 @@ def link(**options: Any) -> ExitCode:
 
     aws, dist = where.aws(), where.dist()
     environment = where.environment(dist)
-    publication = publishing.published(aws, dist, options["bucket"])
+    publication = publishing.existing_publication(aws, dist, options["bucket"])
     url = links.quick_create(aws, publication, environment)
     if aws.is_local:
         console.note(

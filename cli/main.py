@@ -22,7 +22,7 @@ from cli.local import commands as local_commands
 from cli.product import DIST, ROOT
 
 if TYPE_CHECKING:
-    from cli.deployment import Connected
+    from cli.deployment import EmulatorConnection
     from local.emulator.process import Emulator
 
 AS_IT_WAS = "dist/ is exactly as it was."
@@ -195,7 +195,7 @@ def _emulator(region: str | None = None) -> Emulator:
     return Emulator(ROOT, region=region or REGION, tell=tell)
 
 
-def _connect_locally(region: str | None) -> Connected:
+def _connect_locally(region: str | None) -> EmulatorConnection:
     """Start the emulator if it does not run; return how deploy commands reach it."""
     own = _emulator(region)
     own.start()

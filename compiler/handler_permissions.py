@@ -33,7 +33,7 @@ ASKED_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Permissions:
+class HandlerPermissions:
     """What the providers of resource types call."""
 
     always: Mapping[str, frozenset[str]]
@@ -45,10 +45,10 @@ class Permissions:
 
 
 @functools.cache
-def known() -> Permissions:
+def known() -> HandlerPermissions:
     """Return what the file holds."""
     data = json.loads(DATA.read_text())
-    return Permissions(
+    return HandlerPermissions(
         always={name: frozenset(of["always"]) for name, of in data["types"].items()},
         only_to_delete={
             name: frozenset(of["only_to_delete"]) for name, of in data["types"].items()

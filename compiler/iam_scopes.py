@@ -20,7 +20,7 @@ ACCOUNT = ":${AWS::AccountId}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class NamedResource:
     """A property by which a template names a resource itself."""
 
     type: str
@@ -31,7 +31,7 @@ class Named:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ServiceScope:
     """How far the actions of one service reach.
 
     Resources are ARNs without ``arn:partition:``. ``<stack>`` is what the stacks'
@@ -41,12 +41,12 @@ class Service:
     """
 
     prefix: str
-    topic: str
+    policy_group: str
     """The managed policy it belongs to."""
     changes: tuple[str, ...]
     why: str
     reads: tuple[str, ...] = ()
-    named: tuple[Named, ...] = ()
+    named: tuple[NamedResource, ...] = ()
     before_tags: frozenset[str] = frozenset()
     """Where tags bound the changes, the actions that come before there are any."""
 
@@ -55,7 +55,7 @@ class Service:
         return self.reads or (f"{self.prefix}:{HERE}:*",)
 
 
-TOPICS = {
+POLICY_GROUPS = {
     "Network": "Launches make the VPC, its ways out and the security groups.",
     "Web": "Launches make the load balancer and its firewall.",
     "Database": "Launches make Aurora and Valkey.",
@@ -68,16 +68,16 @@ TOPICS = {
 """The managed policies, and what each is for; a role takes ten, with two others."""
 
 SERVICES = (
-    Service(
+    ServiceScope(
         prefix="ec2",
-        topic="Network",
+        policy_group="Network",
         changes=("ec2:${AWS::Region}:*:*",),
         reads=("ec2:${AWS::Region}:*:*",),
         why="EC2 chooses its own IDs, and a shared subnet belongs to another account.",
     ),
-    Service(
+    ServiceScope(
         prefix="elasticloadbalancing",
-        topic="Web",
+        policy_group="Web",
         changes=(
             f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
             f"elasticloadbalancing:{HERE}:listener/app/<short>*",
@@ -86,9 +86,9 @@ SERVICES = (
         ),
         why="A name of 32 characters keeps only the beginning of its stack's.",
     ),
-    Service(
+    ServiceScope(
         prefix="wafv2",
-        topic="Web",
+        policy_group="Web",
         changes=(
             f"wafv2:{HERE}:regional/*",
             f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
@@ -99,16 +99,16 @@ SERVICES = (
         ),
         why="A web ACL's generated name does not carry its stack's.",
     ),
-    Service(
+    ServiceScope(
         prefix="route53",
-        topic="Network",
+        policy_group="Network",
         changes=("route53:::hostedzone/*",),
         reads=("route53:::hostedzone/*", "route53:::change/*"),
         why="The zone is the operator's; its ID is a parameter of the product.",
     ),
-    Service(
+    ServiceScope(
         prefix="rds",
-        topic="Database",
+        policy_group="Database",
         changes=(
             f"rds:{HERE}:cluster:<lower>*",
             f"rds:{HERE}:db:<lower>*",
@@ -124,40 +124,40 @@ SERVICES = (
         why="A cluster is restored from a snapshot of any name, shared ones too; an "
         "event subscription holds no data.",
     ),
-    Service(
+    ServiceScope(
         prefix="elasticache",
-        topic="Database",
+        policy_group="Database",
         changes=(f"elasticache:{HERE}:*",),
         why="A replication group's generated name does not carry its stack's.",
     ),
-    Service(
+    ServiceScope(
         prefix="secretsmanager",
-        topic="Secret",
+        policy_group="Secret",
         changes=(f"secretsmanager:{HERE}:secret:*",),
         before_tags=frozenset(
             {"secretsmanager:CreateSecret", "secretsmanager:TagResource"}
         ),
         why="A secret's generated name does not carry its stack's, but its tags do.",
     ),
-    Service(
+    ServiceScope(
         prefix="kms",
-        topic="Secret",
+        policy_group="Secret",
         changes=(f"kms:{HERE}:key/*",),
         why="KMS chooses its own IDs.",
     ),
-    Service(
+    ServiceScope(
         prefix="s3",
-        topic="Storage",
+        policy_group="Storage",
         changes=("s3:::<lower>*",),
         reads=("s3:::<lower>*",),
         why="Buckets and what lies in them, by the stack's name.",
     ),
-    Service(
+    ServiceScope(
         prefix="backup",
-        topic="Storage",
+        policy_group="Storage",
         changes=(f"backup:{HERE}:backup-plan:*",),
         named=(
-            Named(
+            NamedResource(
                 type="AWS::Backup::BackupVault",
                 property="BackupVaultName",
                 resource=f"backup:{HERE}:backup-vault:",
@@ -165,9 +165,9 @@ SERVICES = (
         ),
         why="AWS Backup chooses the IDs of plans; a vault's name is the template's.",
     ),
-    Service(
+    ServiceScope(
         prefix="ecs",
-        topic="Compute",
+        policy_group="Compute",
         changes=(
             f"ecs:{HERE}:cluster/<stack>*",
             f"ecs:{HERE}:service/<stack>*",
@@ -175,7 +175,7 @@ SERVICES = (
             f"ecs:{HERE}:task-definition/<stack>*",
         ),
         named=(
-            Named(
+            NamedResource(
                 type="AWS::ECS::TaskDefinition",
                 property="Family",
                 resource=f"ecs:{HERE}:task-definition/",
@@ -183,30 +183,30 @@ SERVICES = (
         ),
         why="Services carry the name of their cluster, hence of its stack.",
     ),
-    Service(
+    ServiceScope(
         prefix="lambda",
-        topic="Compute",
+        policy_group="Compute",
         changes=(f"lambda:{HERE}:function:<stack>*",),
         why="Functions by the stack's name.",
     ),
-    Service(
+    ServiceScope(
         prefix="servicediscovery",
-        topic="Compute",
+        policy_group="Compute",
         changes=(f"servicediscovery:{HERE}:namespace/*",),
         why="Cloud Map chooses its own IDs.",
     ),
-    Service(
+    ServiceScope(
         prefix="application-autoscaling",
-        topic="Compute",
+        policy_group="Compute",
         changes=(f"application-autoscaling:{HERE}:scalable-target/*",),
         why="Application Auto Scaling chooses its own IDs.",
     ),
-    Service(
+    ServiceScope(
         prefix="logs",
-        topic="Monitoring",
+        policy_group="Monitoring",
         changes=(f"logs:{HERE}:log-group:<stack>*",),
         named=(
-            Named(
+            NamedResource(
                 type="AWS::Logs::LogGroup",
                 property="LogGroupName",
                 resource=f"logs:{HERE}:log-group:",
@@ -214,9 +214,9 @@ SERVICES = (
         ),
         why="Log groups by the stack's name, or by the name that a service prescribes.",
     ),
-    Service(
+    ServiceScope(
         prefix="cloudwatch",
-        topic="Monitoring",
+        policy_group="Monitoring",
         changes=(
             f"cloudwatch:{HERE}:alarm:<stack>*",
             f"cloudwatch:{ACCOUNT}:dashboard/*",
@@ -224,15 +224,15 @@ SERVICES = (
         reads=(f"cloudwatch:{HERE}:*", f"cloudwatch:{ACCOUNT}:dashboard/*"),
         why="Alarms by the stack's name; a dashboard holds no data.",
     ),
-    Service(
+    ServiceScope(
         prefix="sns",
-        topic="Monitoring",
+        policy_group="Monitoring",
         changes=(f"sns:{HERE}:<stack>*",),
         why="Topics by the stack's name.",
     ),
-    Service(
+    ServiceScope(
         prefix="iam",
-        topic="Stack",
+        policy_group="Stack",
         changes=(f"iam:{ACCOUNT}:role/<stack>*", f"iam:{ACCOUNT}:policy/<stack>*"),
         reads=(
             f"iam:{ACCOUNT}:role/<stack>*",
@@ -242,9 +242,9 @@ SERVICES = (
         why="Roles and policies by the stack's name; a service looks for its own role "
         "before it makes one.",
     ),
-    Service(
+    ServiceScope(
         prefix="cloudformation",
-        topic="Stack",
+        policy_group="Stack",
         changes=(
             f"cloudformation:{HERE}:stack/<stack>*",
             f"cloudformation:{HERE}:changeSet/*",
@@ -297,7 +297,7 @@ NEVER_CALLED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class UnlistedPermission:
     """Permissions that no schema lists, and what in a template calls for them."""
 
     marker: str
@@ -308,7 +308,7 @@ class Need:
 
 
 NEEDS = (
-    Need(
+    UnlistedPermission(
         marker='"AWS::CloudFormation::Stack"',
         actions=(
             "cloudformation:CreateChangeSet",
@@ -326,13 +326,13 @@ NEEDS = (
         ),
         why="Service Catalog plans, launches and follows the stack as its launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::CloudFormation::Stack"',
         actions=("kms:Decrypt",),
         via="s3",
         why="The published files may lie in a bucket under a KMS key.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"Fn::GetAZs"',
         actions=(
             "ec2:DescribeAccountAttributes",
@@ -341,24 +341,24 @@ NEEDS = (
         ),
         why="CloudFormation asks for the zones as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker="{{resolve:secretsmanager:",
         actions=("secretsmanager:GetSecretValue", "kms:Decrypt"),
         via="secretsmanager",
         why="CloudFormation resolves a dynamic reference as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"Custom::',
         actions=("lambda:InvokeFunction",),
         why="CloudFormation calls a custom resource's function as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::SecretsManager::Secret"',
         actions=("kms:Decrypt", "kms:GenerateDataKey"),
         via="secretsmanager",
         why="Secrets Manager uses our key in the launcher's name.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::RDS::DBCluster"',
         actions=("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
         via="rds",

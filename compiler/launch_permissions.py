@@ -43,11 +43,11 @@ from compiler.iam_scopes import (
     NEVER_CALLED,
     ON_BEHALF_OF,
     SERVICES,
-    TOPICS,
+    POLICY_GROUPS,
     WITHOUT_RESOURCE,
-    Named,
-    Need,
-    Service,
+    NamedResource,
+    UnlistedPermission,
+    ServiceScope,
 )
 from compiler.values import ASSET_BUCKET
 from compiler.wiring import Template, WiringError
@@ -98,11 +98,11 @@ UNDER_CONDITION = frozenset(
 )
 """Actions with a statement of their own."""
 
-LOOKS = ("Describe", "Get", "List", "Validate")
-SHOWS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
+READ_VERBS = ("Describe", "Get", "List", "Validate")
+REVEALS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
 """Actions whose name begins like a look at settings, but which show what is inside."""
 
-LOOKS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
+READS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
 
 CUSTOM = "Custom::"
 """What the types begin with that a function of ours stands behind."""
@@ -112,25 +112,31 @@ def required_permissions(
     pages: Iterable[Template], stack_prefix: str = PROVISIONED
 ) -> list[Statement]:
     """Return what launching these templates takes, in stacks whose names begin so."""
-    topics = permissions_by_topic(pages, stack_prefix).values()
-    return [statement for statements in topics for statement in statements]
+    policy_groups = permissions_by_policy_group(pages, stack_prefix).values()
+    return [statement for statements in policy_groups for statement in statements]
 
 
-def permissions_by_topic(
+def permissions_by_policy_group(
     pages: Iterable[Template], stack_prefix: str = PROVISIONED
 ) -> dict[str, list[Statement]]:
     """Return the same in lists that fit into one managed policy each."""
-    templates = Templates([page.document for page in pages])
-    scope = Scope(stack_prefix)
-    topics: dict[str, list[Statement]] = {topic: [] for topic in TOPICS}
+    templates = LaunchedTemplates([page.document for page in pages])
+    scope = StackScope(stack_prefix)
+    policy_groups: dict[str, list[Statement]] = {
+        policy_group: [] for policy_group in POLICY_GROUPS
+    }
     for service in SERVICES:
-        topics[service.topic] += _on_service(service, templates, scope)
-    topics["Secret"] += _on_keys_through_services(templates, scope)
-    topics["Stack"] += _on_roles(templates, scope)
-    topics["Stack"] += _on_published_files()
-    for topic, statements in topics.items():
-        check_size(topic, statements)
-    return {topic: statements for topic, statements in topics.items() if statements}
+        policy_groups[service.policy_group] += _on_service(service, templates, scope)
+    policy_groups["Secret"] += _on_keys_through_services(templates, scope)
+    policy_groups["Stack"] += _on_roles(templates, scope)
+    policy_groups["Stack"] += _on_published_files()
+    for policy_group, statements in policy_groups.items():
+        check_size(policy_group, statements)
+    return {
+        policy_group: statements
+        for policy_group, statements in policy_groups.items()
+        if statements
+    }
 
 
 def check_size(name: str, statements: Sequence[Statement]) -> None:
@@ -154,7 +160,7 @@ def check_count(policies: int) -> None:
         )
 
 
-def explanation(topic: str, statements: Sequence[Statement]) -> str:
+def explanation(policy_group: str, statements: Sequence[Statement]) -> str:
     """Say why a topic's actions reach as far as they do."""
     allowed = {
         f"{action.prefix}:{action.action}"
@@ -164,14 +170,14 @@ def explanation(topic: str, statements: Sequence[Statement]) -> str:
     reach = [
         f"{service.prefix}: {service.why}"
         for service in SERVICES
-        if service.topic == topic
+        if service.policy_group == policy_group
         and any(owner_of(action) == service.prefix for action in allowed)
     ]
     anywhere = [
         f"{action} on *: {WITHOUT_RESOURCE[action]}"
         for action in sorted(allowed & WITHOUT_RESOURCE.keys())
     ]
-    return " ".join([*reach, *anywhere, LOOKS_ON_ALL])
+    return " ".join([*reach, *anywhere, READS_ON_ALL])
 
 
 def characters(statements: Sequence[Statement]) -> int:
@@ -186,7 +192,7 @@ def characters(statements: Sequence[Statement]) -> int:
     return len(text)
 
 
-class Templates:
+class LaunchedTemplates:
     """What all the templates together contain and call for."""
 
     def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
@@ -223,7 +229,7 @@ class Templates:
         return found
 
     @functools.cached_property
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[UnlistedPermission, ...]:
         """What no schema lists and these templates take."""
         text = json.dumps(self._documents, ensure_ascii=False)
         return tuple(need for need in NEEDS if need.marker in text)
@@ -289,7 +295,7 @@ class Templates:
             }
         )
 
-    def names_given(self, named: Named) -> list[str]:
+    def names_given(self, named: NamedResource) -> list[str]:
         """Return patterns of the names that the templates give to a type."""
         return [
             named.resource + _pattern(resource["Properties"][named.property]) + "*"
@@ -305,7 +311,7 @@ class Templates:
         )
 
 
-class Scope:
+class StackScope:
     """Which resources belong to stacks whose names begin in one way."""
 
     def __init__(self, stack_prefix: str) -> None:
@@ -345,14 +351,14 @@ def owner_of(action: str) -> str:
     return ON_BEHALF_OF.get(prefix, prefix)
 
 
-def only_looks(action: str) -> bool:
+def is_read_action(action: str) -> bool:
     """Whether an action shows settings: it changes nothing and shows no content."""
     name = action.partition(":")[2]
-    return name.startswith(LOOKS) and action not in SHOWS_CONTENT
+    return name.startswith(READ_VERBS) and action not in REVEALS_CONTENT
 
 
 def _on_service(
-    service: Service, templates: Templates, scope: Scope
+    service: ServiceScope, templates: LaunchedTemplates, scope: StackScope
 ) -> Iterator[Statement]:
     """Yield what to allow on the resources that a row of the table gives."""
     called = {
@@ -363,11 +369,11 @@ def _on_service(
     anywhere = called & (
         handler_permissions.known().without_resource | WITHOUT_RESOURCE.keys()
     )
-    looks = {action for action in called - anywhere if only_looks(action)}
-    changes = called - anywhere - looks
+    read_actions = {action for action in called - anywhere if is_read_action(action)}
+    changes = called - anywhere - read_actions
     tagged = changes - service.before_tags if service.before_tags else set()
     for action in sorted(anywhere - WITHOUT_RESOURCE.keys()):
-        if not only_looks(action):
+        if not is_read_action(action):
             raise WiringError(
                 "compiler/iam_scopes.py",
                 f"{action} can be allowed on every resource only",
@@ -390,12 +396,12 @@ def _on_service(
             Sub(scope.filled("<stack>*")),
         ),
     )
-    yield from _allow(f"{name}Looks", looks, scope.arns(service.readable()))
+    yield from _allow(f"{name}Looks", read_actions, scope.arns(service.readable()))
     yield from _allow(f"{name}Anywhere", anywhere, ["*"])
 
 
 def _on_keys_through_services(
-    templates: Templates, scope: Scope
+    templates: LaunchedTemplates, scope: StackScope
 ) -> Iterator[Statement]:
     """Yield what services do with a key for the launcher, through them alone."""
     uses = templates.key_uses()
@@ -425,7 +431,7 @@ def _through(services: Iterable[str]) -> ConditionElement:
     )
 
 
-def _on_roles(templates: Templates, scope: Scope) -> Iterator[Statement]:
+def _on_roles(templates: LaunchedTemplates, scope: StackScope) -> Iterator[Statement]:
     """Yield what makes the roles of the templates work, and no others."""
     roles = scope.arns([f"iam:{ACCOUNT}:role/<stack>*"])
     yield from _allow(

@@ -23,14 +23,14 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from cli.errors import ExitCode, Failure, Problem
-from compiler.lint_exceptions import Finding, unexcused
+from compiler.lint_exceptions import LintFinding, unexcused
 
 EXCEPTIONS_FILE = "compiler/lint_exceptions.py"
 SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class LintTask:
     """One template to lint, with the values of environments or as it is."""
 
     template: str
@@ -72,10 +72,10 @@ class CfnLint:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def run(self, stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+    def run(self, stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
         """Lint every task; workers take the next one as they finish."""
         waiting = sorted(tasks, key=lambda task: task.weight)
-        found: list[Finding] = []
+        found: list[LintFinding] = []
         with selectors.DefaultSelector() as busy:
             for connection in self._connections[: len(waiting)]:
                 lines = connection.makefile("r")
@@ -102,7 +102,7 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _ask(connection: Any, stage: Path, task: Task) -> None:
+def _ask(connection: Any, stage: Path, task: LintTask) -> None:
     question = {
         "stage": str(stage),
         "template": task.template,
@@ -113,7 +113,7 @@ def _ask(connection: Any, stage: Path, task: Task) -> None:
         connection.sendall(json.dumps(question).encode() + b"\n")
 
 
-def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
+def _answer(lines: TextIO, task: LintTask) -> Iterator[LintFinding]:
     try:
         line = lines.readline()
     except ConnectionResetError:
@@ -131,15 +131,15 @@ def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
             ),
             exit_code=ExitCode.UNABLE,
         )
-    return (Finding(**finding) for finding in answer["findings"])
+    return (LintFinding(**finding) for finding in answer["findings"])
 
 
-def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
     """Run cloudformation-validate over every task, in this process."""
     import cloudformation_validate as cv
 
     engine = cv.RegoEngine()
-    found: list[Finding] = []
+    found: list[LintFinding] = []
     for task in tasks:
         template = cv.TemplateContent(
             (stage / task.template).read_bytes(), task.template
@@ -157,9 +157,9 @@ def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
     return found
 
 
-def _findings(report: Any, template: str, environment: str) -> Iterator[Finding]:
+def _findings(report: Any, template: str, environment: str) -> Iterator[LintFinding]:
     if report.status.name == "ANALYSIS_INCOMPLETE":
-        yield Finding(
+        yield LintFinding(
             linter="cloudformation-validate",
             rule="incomplete",
             template=template,
@@ -170,7 +170,7 @@ def _findings(report: Any, template: str, environment: str) -> Iterator[Finding]
             environment=environment,
         )
     for diagnostic in report.diagnostics:
-        yield Finding(
+        yield LintFinding(
             linter="cloudformation-validate",
             rule=diagnostic.rule_id,
             template=template,
@@ -191,9 +191,9 @@ def _place(diagnostic: Any) -> str:
     return ".".join(filter(None, (section, entity.logical_id, path)))
 
 
-def problems(findings: list[Finding], templates: Path) -> list[Problem]:
+def problems(findings: list[LintFinding], templates: Path) -> list[Problem]:
     """Turn what is left after the exceptions into what a person can act on."""
-    environments: dict[Finding, set[str]] = {}
+    environments: dict[LintFinding, set[str]] = {}
     for finding in unexcused(findings):
         said = replace(finding, environment="")
         environments.setdefault(said, set()).add(finding.environment)
@@ -214,11 +214,11 @@ def problems(findings: list[Finding], templates: Path) -> list[Problem]:
     ]
 
 
-def _reading_order(said: Finding) -> tuple[str, int, str, str, str]:
+def _reading_order(said: LintFinding) -> tuple[str, int, str, str, str]:
     return said.template, said.line, said.rule, said.linter, said.message
 
 
-def _source(finding: Finding, templates: Path) -> str:
+def _source(finding: LintFinding, templates: Path) -> str:
     """Return the file and line that wrote the place a finding is about."""
     module = finding.template.removesuffix(".template.json").replace("-", "_")
     file = templates / f"{module}.py"

@@ -16,7 +16,7 @@ Linter = Literal["cfn-lint", "cloudformation-validate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class LintFinding:
     """What a linter says about one place of a template."""
 
     linter: Linter
@@ -41,7 +41,7 @@ class LintException:
     template: str = "*"
     place: str = "*"
 
-    def excuses(self, finding: Finding) -> bool:
+    def excuses(self, finding: LintFinding) -> bool:
         """Whether a finding is one we have answered."""
         return (
             self.linter in ("both", finding.linter)
@@ -128,7 +128,7 @@ EXCEPTIONS = (
 """Everything we answer instead of following."""
 
 
-def unexcused(findings: list[Finding]) -> list[Finding]:
+def unexcused(findings: list[LintFinding]) -> list[LintFinding]:
     """Return the findings that no exception answers."""
     return [
         finding

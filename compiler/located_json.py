@@ -32,7 +32,7 @@ _GOOD_START = re.compile(_STRING_START)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class JsonNode:
     """A value, and where it starts; both numbers count from 1."""
 
     line: int
@@ -40,31 +40,31 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text(Node):
+class JsonText(JsonNode):
     """A string."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bare(Node):
+class JsonLiteral(JsonNode):
     """A number, ``true``, ``false`` or ``null``, as it is written."""
 
     written: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Array(Node):
+class JsonArray(JsonNode):
     """Values in brackets."""
 
-    items: tuple[Node, ...]
+    items: tuple[JsonNode, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Object(Node):
+class JsonObject(JsonNode):
     """Keys and values in braces, in the file's order; a key may come twice."""
 
-    members: tuple[tuple[Text, Node], ...]
+    members: tuple[tuple[JsonText, JsonNode], ...]
 
 
 class MalformedJsonError(Exception):
@@ -78,7 +78,7 @@ class MalformedJsonError(Exception):
         self.what, self.why, self.remedy = what, why, remedy
 
 
-def parse(source: str) -> Node:
+def parse(source: str) -> JsonNode:
     """Return the one value that ``source`` holds."""
     return _Reader(source).document()
 
@@ -107,7 +107,7 @@ class _Reader:
         self.last = _Token("", "", 0)
         self.token = _Token("", "", 0)
 
-    def document(self) -> Node:
+    def document(self) -> JsonNode:
         self.advance()
         if self.token.kind == "end":
             raise self.error(0, "The file is empty.", 'Write {"Parameters": {}}.')
@@ -129,7 +129,7 @@ class _Reader:
         self.last = self.token
         self.token = _Token(found.lastgroup, found.group(), start)
 
-    def value(self, depth: int) -> Node:
+    def value(self, depth: int) -> JsonNode:
         start = self.token
         line, column = self.place(start.start)
         if depth > DEPTH:
@@ -140,14 +140,16 @@ class _Reader:
             )
         if start.kind == "text":
             self.advance()
-            return Text(line=line, column=column, text=json.loads(start.lexeme))
+            return JsonText(line=line, column=column, text=json.loads(start.lexeme))
         if start.kind == "bare":
             self.advance()
-            return Bare(line=line, column=column, written=start.lexeme)
+            return JsonLiteral(line=line, column=column, written=start.lexeme)
         if start.lexeme == "[":
-            return Array(line=line, column=column, items=self.items(start, depth))
+            return JsonArray(line=line, column=column, items=self.items(start, depth))
         if start.lexeme == "{":
-            return Object(line=line, column=column, members=self.members(start, depth))
+            return JsonObject(
+                line=line, column=column, members=self.members(start, depth)
+            )
         if start.kind == "end":
             raise self.error(
                 start.start, "The file ends where a value belongs.", "Write it."
@@ -158,9 +160,9 @@ class _Reader:
             'Write the value, in double quotes; "" is the empty one.',
         )
 
-    def items(self, opening: _Token, depth: int) -> tuple[Node, ...]:
+    def items(self, opening: _Token, depth: int) -> tuple[JsonNode, ...]:
         self.advance()
-        found: list[Node] = []
+        found: list[JsonNode] = []
         while self.token.lexeme != "]":
             self.refuse_end(opening)
             found.append(self.value(depth + 1))
@@ -168,9 +170,11 @@ class _Reader:
         self.advance()
         return tuple(found)
 
-    def members(self, opening: _Token, depth: int) -> tuple[tuple[Text, Node], ...]:
+    def members(
+        self, opening: _Token, depth: int
+    ) -> tuple[tuple[JsonText, JsonNode], ...]:
         self.advance()
-        found: list[tuple[Text, Node]] = []
+        found: list[tuple[JsonText, JsonNode]] = []
         while self.token.lexeme != "}":
             self.refuse_end(opening)
             if self.token.kind != "text":
@@ -181,7 +185,7 @@ class _Reader:
                     'Write "Name": "value".',
                 )
             line, column = self.place(self.token.start)
-            key = Text(line=line, column=column, text=json.loads(self.token.lexeme))
+            key = JsonText(line=line, column=column, text=json.loads(self.token.lexeme))
             self.advance()
             if self.token.lexeme != ":":
                 raise self.error(

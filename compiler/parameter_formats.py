@@ -29,7 +29,7 @@ GIT_SYNC_NOTE = """\
 """
 
 
-def shapes(environment: EnvironmentFile, *, template_path: str) -> dict[str, str]:
+def formats(environment: EnvironmentFile, *, template_path: str) -> dict[str, str]:
     """Return the files of one environment by their path below ``dist/``.
 
     ``template_path`` is where Git sync finds the root template, from the top of the

@@ -27,12 +27,12 @@ from typing import Any
 
 from cli.errors import ExitCode, Failure, Problem
 from compiler.located_json import (
-    Array,
-    Bare,
+    JsonArray,
+    JsonLiteral,
     MalformedJsonError,
-    Node,
-    Object,
-    Text,
+    JsonNode,
+    JsonObject,
+    JsonText,
     parse,
     quoted,
 )
@@ -143,13 +143,13 @@ def load(path: Path) -> EnvironmentFile:
                 remedy=error.remedy,
             )
         ) from error
-    if not isinstance(document, Object):
+    if not isinstance(document, JsonObject):
         raise MalformedFileError(
             Problem(
                 where=f"{source}:{document.line}",
                 what=f"The file holds {_spell(document)}, not an object.",
                 why="The build writes the lists that commands take from it."
-                if isinstance(document, Array)
+                if isinstance(document, JsonArray)
                 else "",
                 remedy=SHAPE,
             )
@@ -209,7 +209,7 @@ class _Reading:
         self.found: list[tuple[int, Problem]] = []
         self.lines: dict[str, int] = {}
 
-    def environment(self, name: str, document: Object) -> EnvironmentFile:
+    def environment(self, name: str, document: JsonObject) -> EnvironmentFile:
         sections = self.sections(document)
         return EnvironmentFile(
             name=name,
@@ -222,7 +222,7 @@ class _Reading:
         )
 
     def complain(
-        self, node: Node, name: str, what: str, remedy: str, why: str = ""
+        self, node: JsonNode, name: str, what: str, remedy: str, why: str = ""
     ) -> None:
         shown = name if name.isprintable() else ascii(name)
         where = f"{self.source}:{node.line} {shown}".rstrip()
@@ -230,12 +230,12 @@ class _Reading:
             (node.line, Problem(where=where, what=what, why=why, remedy=remedy))
         )
 
-    def sections(self, document: Object) -> dict[str, Node]:
+    def sections(self, document: JsonObject) -> dict[str, JsonNode]:
         members = dict(self.once(document))
         for key, value in members.items():
             if key.text in SECTIONS:
                 continue
-            is_value = isinstance(value, Text | Bare)
+            is_value = isinstance(value, JsonText | JsonLiteral)
             self.complain(
                 key,
                 "",
@@ -249,7 +249,9 @@ class _Reading:
             self.complain(document, "", 'The file has no "Parameters".', SHAPE)
         return sections
 
-    def once(self, node: Object, section: str = "") -> Iterator[tuple[Text, Node]]:
+    def once(
+        self, node: JsonObject, section: str = ""
+    ) -> Iterator[tuple[JsonText, JsonNode]]:
         """Yield the members whose key is new, and complain of the others."""
         first: dict[str, int] = {}
         for key, value in node.members:
@@ -266,9 +268,9 @@ class _Reading:
                 "one of them without a word.",
             )
 
-    def strings(self, node: Node, section: str) -> Iterator[tuple[Text, str]]:
+    def strings(self, node: JsonNode, section: str) -> Iterator[tuple[JsonText, str]]:
         """Yield the members of a section that are strings people can see."""
-        if not isinstance(node, Object):
+        if not isinstance(node, JsonObject):
             self.complain(
                 node,
                 "",
@@ -279,7 +281,7 @@ class _Reading:
         for key, value in self.once(node, section):
             if section == "Parameters":
                 self.lines[key.text] = key.line
-            if not isinstance(value, Text):
+            if not isinstance(value, JsonText):
                 self.complain(
                     value,
                     key.text,
@@ -290,7 +292,7 @@ class _Reading:
             elif self.is_visible(key) and self.is_visible(value, key.text):
                 yield key, value.text
 
-    def is_visible(self, node: Text, name: str = "") -> bool:
+    def is_visible(self, node: JsonText, name: str = "") -> bool:
         odd = next((c for c in node.text if not c.isprintable()), None)
         if odd is not None:
             self.complain(
@@ -302,12 +304,12 @@ class _Reading:
             )
         return odd is None
 
-    def parameters(self, node: Node | None) -> dict[str, str]:
+    def parameters(self, node: JsonNode | None) -> dict[str, str]:
         if node is None:
             return {}
         return {key.text: value for key, value in self.strings(node, "Parameters")}
 
-    def tags(self, node: Node | None) -> dict[str, str]:
+    def tags(self, node: JsonNode | None) -> dict[str, str]:
         if node is None:
             return {}
         found: dict[str, str] = {}
@@ -331,7 +333,7 @@ class _Reading:
             )
         return found
 
-    def policy(self, node: Node | None) -> Mapping[str, Any] | None:
+    def policy(self, node: JsonNode | None) -> Mapping[str, Any] | None:
         if node is None:
             return None
         self.check_policy(node)
@@ -355,18 +357,18 @@ class _Reading:
             )
         return document
 
-    def check_policy(self, node: Node) -> None:
+    def check_policy(self, node: JsonNode) -> None:
         match node:
-            case Object():
+            case JsonObject():
                 for key, value in self.once(node, "StackPolicy"):
                     self.is_visible(key)
                     self.check_policy(value)
-            case Array():
+            case JsonArray():
                 for item in node.items:
                     self.check_policy(item)
-            case Text():
+            case JsonText():
                 self.is_visible(node)
-            case Bare():
+            case JsonLiteral():
                 self.complain(
                     node,
                     "StackPolicy",
@@ -376,42 +378,44 @@ class _Reading:
                 )
 
 
-def _plain(node: Node) -> Any:
+def _plain(node: JsonNode) -> Any:
     match node:
-        case Object():
+        case JsonObject():
             return {key.text: _plain(value) for key, value in node.members}
-        case Array():
+        case JsonArray():
             return [_plain(item) for item in node.items]
-        case Text():
+        case JsonText():
             return node.text
-        case Bare():
+        case JsonLiteral():
             return node.written
         case _:
             raise TypeError(node)
 
 
-def _spell(node: Node) -> str:
+def _spell(node: JsonNode) -> str:
     match node:
-        case Object():
+        case JsonObject():
             return "an object"
-        case Array():
+        case JsonArray():
             return "a list"
-        case Bare(written=("true" | "false" | "null") as word):
+        case JsonLiteral(written=("true" | "false" | "null") as word):
             return word
-        case Bare():
+        case JsonLiteral():
             return f"the number {node.written[:20]}"
         case _:
             return "a string"
 
 
-def _as_text(node: Node) -> str:
+def _as_text(node: JsonNode) -> str:
     """Say how to write a value as a string."""
     match node:
-        case Bare(written="null"):
+        case JsonLiteral(written="null"):
             return 'Write "" for an empty value, or delete the line for the default.'
-        case Bare():
+        case JsonLiteral():
             return f'Write "{node.written[:20]}".'
-        case Array() if all(isinstance(item, Text | Bare) for item in node.items):
+        case JsonArray() if all(
+            isinstance(item, JsonText | JsonLiteral) for item in node.items
+        ):
             return f"Write {quoted(','.join(map(str, _plain(node))))}."
         case _:
             return "Write one string."

@@ -28,7 +28,7 @@ from cli.errors import ExitCode, Failure, Problem
 from compiler import output
 
 if TYPE_CHECKING:  # an unchanged rebuild loads none of these
-    from compiler.lint import Task
+    from compiler.lint import LintTask
     from compiler.parameters import EnvironmentFile
     from compiler.validation import Check
     from compiler.wiring import AssetFile, Template
@@ -83,7 +83,7 @@ class Project:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class BuildOutcome:
     """How a build or a check ended that found nothing to correct."""
 
     has_changed: bool
@@ -92,18 +92,18 @@ class Outcome:
     """What nobody can know before launch."""
 
 
-def build(project: Project) -> Outcome:
+def build(project: Project) -> BuildOutcome:
     """Bring ``dist/`` up to date, or leave it exactly as it is."""
     with output.exclusive(project.dist), output.staged(project.dist) as stage:
         inputs = project.inputs()
         if output.is_made_from(project.dist, inputs):
-            return Outcome(has_changed=False)
+            return BuildOutcome(has_changed=False)
         outcome = _build(project, stage, inputs)
         output.exchange(stage, project.dist)
     return outcome
 
 
-def check(project: Project, names: Sequence[str]) -> Outcome:
+def check(project: Project, names: Sequence[str]) -> BuildOutcome:
     """Hold parameter files against the parent; none named means all of them."""
     from compiler import parameters
 
@@ -131,7 +131,7 @@ def compiled(project: Project) -> list[Template]:
     return pages
 
 
-def _build(project: Project, stage: Path, inputs: str) -> Outcome:
+def _build(project: Project, stage: Path, inputs: str) -> BuildOutcome:
     from compiler import lint, parameter_formats, parameters, quotas
 
     # Its workers take a second to wake up, and meanwhile the pages compile.
@@ -145,7 +145,7 @@ def _build(project: Project, stage: Path, inputs: str) -> Outcome:
 
         files = {path: text for path, (_, text) in templates.items()}
         for environment in environments:
-            files |= parameter_formats.shapes(
+            files |= parameter_formats.formats(
                 environment, template_path=GIT_SYNC_PARENT
             )
         assets = {asset.path: asset.content for asset in project.assets().values()}
@@ -160,15 +160,15 @@ def _build(project: Project, stage: Path, inputs: str) -> Outcome:
 
 def _tasks(
     files: Mapping[str, str], environments: Sequence[EnvironmentFile]
-) -> Iterable[Task]:
+) -> Iterable[LintTask]:
     """Lint each template as it is, and the parent with each environment's values."""
-    from compiler.lint import Task
+    from compiler.lint import LintTask
 
     for path, text in files.items():
         if path.endswith(".template.json"):
-            yield Task(template=path, weight=len(text))
+            yield LintTask(template=path, weight=len(text))
     if environments:
-        yield Task(
+        yield LintTask(
             template=PARENT,
             environments={e.name: e.parameters for e in environments},
             weight=len(files[PARENT]),
@@ -195,7 +195,7 @@ def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:
 
 def _validated(
     environments: Iterable[EnvironmentFile], parent: Template, project: Project
-) -> Outcome:
+) -> BuildOutcome:
     from compiler.validation import validate
 
     checks = tuple(project.checks())
@@ -204,7 +204,7 @@ def _validated(
         for environment in environments
     }
     _stop_at([problem for found in findings.values() for problem in found.problems])
-    return Outcome(
+    return BuildOutcome(
         has_changed=True,
         environments=tuple(findings),
         unchecked=tuple(

@@ -23,7 +23,7 @@ DYNAMIC_REFERENCES = "AWS CloudFormation User Guide, dynamic references"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
+class QuotaUsage:
     """How much one part of a template uses of a quota."""
 
     of: str
@@ -36,50 +36,50 @@ class Quota:
 
     name: str
     limit: int
-    counts: Callable[[Document, str], Iterator[Count]]
+    counts: Callable[[Document, str], Iterator[QuotaUsage]]
     remedy: str
     source: str = SOURCE
 
 
-def _entries(section: str) -> Callable[[Document, str], Iterator[Count]]:
-    def counts(document: Document, _text: str) -> Iterator[Count]:
-        yield Count(of="", used=len(document.get(section, {})))
+def _entries(section: str) -> Callable[[Document, str], Iterator[QuotaUsage]]:
+    def counts(document: Document, _text: str) -> Iterator[QuotaUsage]:
+        yield QuotaUsage(of="", used=len(document.get(section, {})))
 
     return counts
 
 
-def _bytes(_document: Document, text: str) -> Iterator[Count]:
-    yield Count(of="", used=len(text.encode()))
+def _bytes(_document: Document, text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="", used=len(text.encode()))
 
 
-def _mapping_attributes(document: Document, _text: str) -> Iterator[Count]:
+def _mapping_attributes(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for name, rows in document.get("Mappings", {}).items():
-        yield Count(
+        yield QuotaUsage(
             of=name, used=len({column for row in rows.values() for column in row})
         )
 
 
-def _names(document: Document, _text: str) -> Iterator[Count]:
+def _names(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for section in ("Parameters", "Mappings", "Conditions", "Resources", "Outputs"):
         for name in document.get(section, {}):
-            yield Count(of=name, used=len(name))
+            yield QuotaUsage(of=name, used=len(name))
 
 
-def _descriptions(document: Document, _text: str) -> Iterator[Count]:
-    yield Count(of="Description", used=_length(document.get("Description", "")))
+def _descriptions(document: Document, _text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="Description", used=_length(document.get("Description", "")))
     for section in ("Parameters", "Outputs"):
         for name, entry in document.get(section, {}).items():
-            yield Count(of=name, used=_length(entry.get("Description", "")))
+            yield QuotaUsage(of=name, used=_length(entry.get("Description", "")))
 
 
-def _parameter_values(document: Document, _text: str) -> Iterator[Count]:
+def _parameter_values(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for name, entry in document.get("Parameters", {}).items():
         for value in (entry.get("Default", ""), *entry.get("AllowedValues", ())):
-            yield Count(of=name, used=_length(str(value)))
+            yield QuotaUsage(of=name, used=_length(str(value)))
 
 
-def _dynamic_references(_document: Document, text: str) -> Iterator[Count]:
-    yield Count(of="", used=text.count("{{resolve:"))
+def _dynamic_references(_document: Document, text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="", used=text.count("{{resolve:"))
 
 
 def _length(text: str) -> int:

@@ -32,13 +32,13 @@ class Unknown:
     reason: str = ""
 
 
-Text = str | Unknown
-Texts = tuple[Text, ...] | Unknown
+RuleText = str | Unknown
+RuleTexts = tuple[RuleText, ...] | Unknown
 Truth = bool | Unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broken:
+class BrokenAssertion:
     """An assertion that does not hold; ``reads`` are the parameters it speaks of."""
 
     rule: str
@@ -47,7 +47,7 @@ class Broken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unchecked:
+class UncheckedAssertion:
     """An assertion that only an account can decide."""
 
     rule: str
@@ -56,29 +56,29 @@ class Unchecked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class RulesResult:
     """What the rules say about one set of values."""
 
-    broken: tuple[Broken, ...]
-    unchecked: tuple[Unchecked, ...]
+    broken: tuple[BrokenAssertion, ...]
+    unchecked: tuple[UncheckedAssertion, ...]
     problems: tuple[Problem, ...]
     """Mistakes in the rules themselves."""
 
 
 def evaluate(
-    template: Mapping[str, Any], values: Mapping[str, Text | Texts], name: str
-) -> Verdict:
+    template: Mapping[str, Any], values: Mapping[str, RuleText | RuleTexts], name: str
+) -> RulesResult:
     """Hold the template's rules against ``values``; ``name`` is the template's."""
-    broken: list[Broken] = []
-    unchecked: list[Unchecked] = []
+    broken: list[BrokenAssertion] = []
+    unchecked: list[UncheckedAssertion] = []
     problems: list[Problem] = []
     for rule, document in template.get("Rules", {}).items():
         try:
             for outcome in _Rule(rule, values).outcomes(document):
                 match outcome:
-                    case Broken():
+                    case BrokenAssertion():
                         broken.append(outcome)
-                    case Unchecked():
+                    case UncheckedAssertion():
                         unchecked.append(outcome)
         except _WrongRuleError as error:
             problems.append(
@@ -89,7 +89,7 @@ def evaluate(
                     remedy=error.remedy,
                 )
             )
-    return Verdict(
+    return RulesResult(
         broken=tuple(broken), unchecked=tuple(unchecked), problems=tuple(problems)
     )
 
@@ -103,12 +103,14 @@ class _WrongRuleError(Exception):
 class _Rule:
     """One rule; every part is evaluated, so that no mistake hides behind another."""
 
-    def __init__(self, name: str, values: Mapping[str, Text | Texts]) -> None:
+    def __init__(self, name: str, values: Mapping[str, RuleText | RuleTexts]) -> None:
         self.name = name
         self.values = values
         self.reads: dict[str, None] = {}
 
-    def outcomes(self, document: object) -> Iterator[Broken | Unchecked]:
+    def outcomes(
+        self, document: object
+    ) -> Iterator[BrokenAssertion | UncheckedAssertion]:
         rule = _members(document, "A rule", ("RuleCondition", "Assertions"))
         applies = self.truth(rule["RuleCondition"]) if "RuleCondition" in rule else True
         condition_reads = tuple(self.reads)
@@ -128,9 +130,13 @@ class _Rule:
             self.reads = dict.fromkeys(condition_reads)
             holds = _or([_not(applies), self.truth(assertion["Assert"])])
             if holds is False:
-                yield Broken(rule=self.name, message=message, reads=tuple(self.reads))
+                yield BrokenAssertion(
+                    rule=self.name, message=message, reads=tuple(self.reads)
+                )
             elif isinstance(holds, Unknown) and holds.reason:
-                yield Unchecked(rule=self.name, message=message, reason=holds.reason)
+                yield UncheckedAssertion(
+                    rule=self.name, message=message, reason=holds.reason
+                )
 
     def truth(self, expression: object) -> Truth:
         """Return what a condition comes to."""
@@ -198,7 +204,7 @@ class _Rule:
                     "Write Fn::Contains or Fn::EachMemberEquals.",
                 )
 
-    def text(self, expression: object, function: str) -> Text:
+    def text(self, expression: object, function: str) -> RuleText:
         value = self.value(expression)
         if isinstance(value, tuple):
             raise _WrongRuleError(
@@ -207,7 +213,7 @@ class _Rule:
             )
         return value
 
-    def texts(self, expression: object, function: str) -> Texts:
+    def texts(self, expression: object, function: str) -> RuleTexts:
         value = self.value(expression)
         if isinstance(value, str):
             raise _WrongRuleError(
@@ -216,7 +222,7 @@ class _Rule:
             )
         return value
 
-    def value(self, expression: object) -> Text | Texts:
+    def value(self, expression: object) -> RuleText | RuleTexts:
         """Return what a text, a list or a reference comes to."""
         match expression:
             case bool():
@@ -228,7 +234,7 @@ class _Rule:
         function, argument = _function(expression, VALUES)
         return VALUES[function](self, argument)
 
-    def ref(self, argument: object) -> Text | Texts:
+    def ref(self, argument: object) -> RuleText | RuleTexts:
         if isinstance(argument, str) and argument.startswith("AWS::"):
             return Unknown(f"{argument} is known at launch only")
         return self.values[self.parameter(argument, "Ref")]
@@ -264,7 +270,7 @@ CONDITIONS: dict[str, Callable[[_Rule, object], Truth]] = {
     "Fn::EachMemberEquals": _Rule.each_member_equals,
     "Fn::EachMemberIn": _Rule.each_member_in,
 }
-VALUES: dict[str, Callable[[_Rule, object], Text | Texts]] = {
+VALUES: dict[str, Callable[[_Rule, object], RuleText | RuleTexts]] = {
     "Ref": _Rule.ref,
     "Fn::RefAll": _Rule.ref_all,
     "Fn::ValueOf": _Rule.value_of,
@@ -286,7 +292,7 @@ def _not(part: Truth) -> Truth:
     return part if isinstance(part, Unknown) else not part
 
 
-def _same(left: Text, right: Text) -> Truth:
+def _same(left: RuleText, right: RuleText) -> Truth:
     if isinstance(left, Unknown):
         return left
     return right if isinstance(right, Unknown) else left == right

@@ -21,7 +21,7 @@ BUCKET = "bucket-named-at-publish"
 
 
 @dataclass(frozen=True)
-class Place:
+class PublishLocation:
     """Where files are published."""
 
     bucket: str
@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Addressed:
+class PublishedFile:
     """One file as it is published."""
 
     path: str
@@ -50,10 +50,10 @@ class Addressed:
 class Publication:
     """Every file as it is published, what others need first."""
 
-    place: Place
-    files: tuple[Addressed, ...]
+    place: PublishLocation
+    files: tuple[PublishedFile, ...]
 
-    def __getitem__(self, path: str) -> Addressed:
+    def __getitem__(self, path: str) -> PublishedFile:
         return next(file for file in self.files if file.path == path)
 
     @property
@@ -62,7 +62,7 @@ class Publication:
         return self[ROOT].url
 
     @property
-    def layers(self) -> list[list[Addressed]]:
+    def layers(self) -> list[list[PublishedFile]]:
         """Files in groups: those of a group need only those of the groups before."""
         deepest = max((file.depth for file in self.files), default=-1)
         return [
@@ -76,11 +76,13 @@ class Publication:
         return document
 
 
-def addressed(files: Mapping[str, bytes], place: Place) -> Publication:
+def build_publication(
+    files: Mapping[str, bytes], place: PublishLocation
+) -> Publication:
     """Give every template and asset its address, children before parents."""
-    done: dict[str, Addressed] = {}
+    done: dict[str, PublishedFile] = {}
 
-    def add(path: str) -> Addressed:
+    def add(path: str) -> PublishedFile:
         if path not in done:
             done[path] = (
                 _template(path, files, place, add)
@@ -97,16 +99,16 @@ def addressed(files: Mapping[str, bytes], place: Place) -> Publication:
     )
 
 
-def _asset(path: str, content: bytes, place: Place) -> Addressed:
+def _asset(path: str, content: bytes, place: PublishLocation) -> PublishedFile:
     suffix = PurePosixPath(path).suffix
     key = f"{ASSETS}{digest(content)}{suffix}"
-    return Addressed(path, place.bucket, key, place.url(key), content, 0)
+    return PublishedFile(path, place.bucket, key, place.url(key), content, 0)
 
 
 def _template(
-    path: str, files: Mapping[str, bytes], place: Place, add: Any
-) -> Addressed:
-    needed: list[Addressed] = []
+    path: str, files: Mapping[str, bytes], place: PublishLocation, add: Any
+) -> PublishedFile:
+    needed: list[PublishedFile] = []
 
     def written(text: str) -> str:
         if text == BUCKET:
@@ -115,7 +117,7 @@ def _template(
             return text
         if not (text.endswith(TEMPLATE) or text.startswith(ASSETS)):
             return text
-        file: Addressed = add(text)
+        file: PublishedFile = add(text)
         needed.append(file)
         return file.url if text.endswith(TEMPLATE) else file.key
 
@@ -124,7 +126,7 @@ def _template(
     name = path.removesuffix(TEMPLATE)
     key = f"{name}/{digest(body)}.json"
     depth = max((file.depth + 1 for file in needed), default=0)
-    return Addressed(path, place.bucket, key, place.url(key), body, depth)
+    return PublishedFile(path, place.bucket, key, place.url(key), body, depth)
 
 
 def rewritten(value: Any, written: Any) -> Any:

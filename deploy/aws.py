@@ -123,7 +123,7 @@ TOLD_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emulator:
+class EmulatorEndpoint:
     """Where an emulator listens, and what in it is not real.
 
     ``kinds`` asks it what each resource is, by stack name and logical ID: "real",
@@ -145,7 +145,7 @@ class Aws:
         *,
         profile: str | None = None,
         region: str | None = None,
-        emulator: Emulator | None = None,
+        emulator: EmulatorEndpoint | None = None,
     ) -> None:
         self.profile = profile
         self.emulator = emulator

@@ -22,7 +22,7 @@ from deploy import console, prompts, stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import CATALOG, ROOT, Dist, Environment
-from deploy.events import Watch, known_events
+from deploy.events import StackWatcher, known_events
 from deploy.launch import execute, follow
 from deploy.planning import proposed
 from deploy.publishing import publish
@@ -42,7 +42,7 @@ ROLE_ARN = "LaunchRoleArn"
 
 
 @dataclass(frozen=True)
-class Version:
+class CatalogVersion:
     """A version that the product has."""
 
     id: str
@@ -53,15 +53,15 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Release:
+class CatalogRelease:
     """What a publication to the catalog would do to the versions."""
 
     name: str
     is_there: bool
-    deprecated: tuple[Version, ...]
+    deprecated: tuple[CatalogVersion, ...]
 
 
-def release(name: str, versions: Sequence[Version], keep: int) -> Release:
+def release(name: str, versions: Sequence[CatalogVersion], keep: int) -> CatalogRelease:
     """Return what a new version does: it comes first, and the oldest are deprecated."""
     is_there = any(version.name == name for version in versions)
     usable = sorted(
@@ -70,7 +70,7 @@ def release(name: str, versions: Sequence[Version], keep: int) -> Release:
         reverse=True,
     )
     room = keep if is_there else keep - 1
-    return Release(name, is_there, tuple(usable[max(room, 0) :]))
+    return CatalogRelease(name, is_there, tuple(usable[max(room, 0) :]))
 
 
 def default_version(publication: Publication) -> str:
@@ -142,7 +142,7 @@ def offer(
 
 def _parameters(
     dist: Dist,
-    stack: stacks.Stack | None,
+    stack: stacks.StackSummary | None,
     given: Mapping[str, str],
     version: str,
     *,
@@ -189,13 +189,15 @@ def _bring_up_to_date(
         )
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
-    return follow(aws, dist, environment, Watch(aws, plan.stack_id, known), quiet=True)
+    return follow(
+        aws, dist, environment, StackWatcher(aws, plan.stack_id, known), quiet=True
+    )
 
 
-def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[Version]:
+def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[CatalogVersion]:
     product = outputs.get(PRODUCT_ID, "")
     return [
-        Version(
+        CatalogVersion(
             id=row["Id"],
             name=row["Name"],
             created=row["CreatedTime"],
@@ -214,8 +216,8 @@ def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[Version]:
 
 def _same_content(
     aws: Aws,
-    stack: stacks.Stack | None,
-    versions: Sequence[Version],
+    stack: stacks.StackSummary | None,
+    versions: Sequence[CatalogVersion],
     publication: Publication,
 ) -> str:
     """Return the version that already launches this very parent, if one does."""
@@ -230,7 +232,7 @@ def _same_content(
     return ""
 
 
-def _source(aws: Aws, product: str, version: Version) -> dict[str, str]:
+def _source(aws: Aws, product: str, version: CatalogVersion) -> dict[str, str]:
     info: dict[str, str] = aws.call(
         "servicecatalog",
         "describe_provisioning_artifact",
@@ -242,7 +244,7 @@ def _source(aws: Aws, product: str, version: Version) -> dict[str, str]:
     return info
 
 
-def _tell(planned: Release, *, is_new: bool, same: str, dry_run: bool) -> None:
+def _tell(planned: CatalogRelease, *, is_new: bool, same: str, dry_run: bool) -> None:
     would = "Would add" if dry_run else "Adds"
     if is_new:
         console.say(f"{would} the product with its first version, {planned.name}.")
@@ -276,7 +278,7 @@ def _add(aws: Aws, product: str, name: str, publication: Publication) -> None:
     )
 
 
-def _deprecate(aws: Aws, product: str, version: Version) -> None:
+def _deprecate(aws: Aws, product: str, version: CatalogVersion) -> None:
     aws.call(
         "servicecatalog",
         "update_provisioning_artifact",

@@ -22,7 +22,7 @@ from typing import Any
 
 from deploy.dist import STACK
 
-HOLDERS = frozenset(
+STATEFUL_TYPES = frozenset(
     {
         "AWS::Backup::BackupVault",
         "AWS::Cognito::UserPool",
@@ -46,7 +46,7 @@ UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
 LATER = "known only during the update"
 
 
-class Verdict(IntEnum):
+class Certainty(IntEnum):
     """How sure it is that an entry of a change set happens."""
 
     CERTAIN = 0
@@ -54,7 +54,7 @@ class Verdict(IntEnum):
     UNFOUNDED = 2
 
 
-class Kind(IntEnum):
+class ChangeKind(IntEnum):
     """What happens to a resource, the gravest first."""
 
     DELETE = 0
@@ -71,8 +71,8 @@ class Change:
     """Logical IDs of the nested stacks that lead to it."""
     logical_id: str
     type: str
-    kind: Kind
-    verdict: Verdict = Verdict.CERTAIN
+    kind: ChangeKind
+    certainty: Certainty = Certainty.CERTAIN
     is_stateful: bool = False
     keeps: str = ""
     """Retain or Snapshot, when that is what becomes of the old one."""
@@ -92,7 +92,7 @@ class Change:
     @property
     def adds_stack(self) -> bool:
         """Whether it is a whole new stack."""
-        return self.type == STACK and self.kind is Kind.ADD
+        return self.type == STACK and self.kind is ChangeKind.ADD
 
     def is_within(self, stacks: Collection[tuple[str, ...]]) -> bool:
         """Whether it is a resource, not a stack, somewhere in one of ``stacks``."""
@@ -104,13 +104,13 @@ class Change:
         """Whether something that holds data is replaced or deleted."""
         return (
             self.is_stateful
-            and self.kind in (Kind.DELETE, Kind.REPLACE)
-            and self.verdict is not Verdict.UNFOUNDED
+            and self.kind in (ChangeKind.DELETE, ChangeKind.REPLACE)
+            and self.certainty is not Certainty.UNFOUNDED
         )
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChangePlan:
     """What a launch would do."""
 
     stack_name: str
@@ -131,10 +131,10 @@ class Plan:
     def shown(self) -> list[Change]:
         """Entries that can happen: what endangers data first, then the gravest."""
         return sorted(
-            (c for c in self.changes if c.verdict is not Verdict.UNFOUNDED),
+            (c for c in self.changes if c.certainty is not Certainty.UNFOUNDED),
             key=lambda c: (
                 not c.endangers_data,
-                c.verdict,
+                c.certainty,
                 c.kind,
                 c.path,
                 c.logical_id,
@@ -144,7 +144,7 @@ class Plan:
     @property
     def unfounded(self) -> int:
         """How many entries of the change set cannot happen."""
-        return sum(c.verdict is Verdict.UNFOUNDED for c in self.changes)
+        return sum(c.certainty is Certainty.UNFOUNDED for c in self.changes)
 
     @property
     def dangers(self) -> list[Change]:
@@ -152,7 +152,7 @@ class Plan:
         return [change for change in self.shown if change.endangers_data]
 
 
-def as_json(plan: Plan) -> str:
+def as_json(plan: ChangePlan) -> str:
     """Return a plan for other programs."""
     return json.dumps(
         {
@@ -163,7 +163,7 @@ def as_json(plan: Plan) -> str:
                     "Name": change.name,
                     "Type": change.type,
                     "Kind": change.kind.name,
-                    "Verdict": change.verdict.name,
+                    "Verdict": change.certainty.name,
                     "EndangersData": change.endangers_data,
                     "Keeps": change.keeps,
                     "Details": list(change.details),
@@ -209,18 +209,19 @@ def read(
         if row["ResourceType"] != STACK:
             found.append(entry)
             continue
-        if entry.kind in (Kind.ADD, Kind.DELETE) or logical_id not in before.get(
-            "Resources", {}
-        ):
+        if entry.kind in (
+            ChangeKind.ADD,
+            ChangeKind.DELETE,
+        ) or logical_id not in before.get("Resources", {}):
             found.append(entry)
             found += _inside((logical_id,), change_set, templates, None)
             continue
-        ceiling = causes.get(logical_id, Verdict.UNFOUNDED)
+        ceiling = causes.get(logical_id, Certainty.UNFOUNDED)
         if logical_id not in change_set.children:
             # Not looked into: the entry for the stack itself is all there is.
             words = _references(after["Resources"].get(logical_id, {}))
             fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
-            found.append(replace(entry, verdict=ceiling, details=tuple(fed)))
+            found.append(replace(entry, certainty=ceiling, details=tuple(fed)))
         found += _inside((logical_id,), change_set, templates, ceiling)
     return tuple(found)
 
@@ -229,7 +230,7 @@ def founded(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     changed_parameters: frozenset[str],
-) -> dict[str, Verdict]:
+) -> dict[str, Certainty]:
     """Return which nested stacks can change, and how sure that is.
 
     One is certain to be touched when its own template, arguments or condition differ
@@ -239,7 +240,7 @@ def founded(
     old, new = before.get("Resources", {}), after.get("Resources", {})
     stacks = {name for name, body in new.items() if body.get("Type") == STACK}
     touched_conditions = _touched_conditions(before, after, changed_parameters)
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, Certainty] = {}
     for name in stacks:
         words = _references(new[name])
         if (
@@ -247,7 +248,7 @@ def founded(
             or words & changed_parameters
             or words & touched_conditions
         ):
-            verdicts[name] = Verdict.CERTAIN
+            verdicts[name] = Certainty.CERTAIN
     frontier = set(verdicts)
     while frontier:
         frontier = {
@@ -255,7 +256,7 @@ def founded(
             for name in stacks - verdicts.keys()
             if _references(new[name]) & frontier
         }
-        verdicts |= dict.fromkeys(frontier, Verdict.MAY_CHANGE)
+        verdicts |= dict.fromkeys(frontier, Certainty.MAY_CHANGE)
     return verdicts
 
 
@@ -275,16 +276,26 @@ def compared(
         if _without_notes(mine) == _without_notes(theirs):
             continue
         body = theirs or mine or {}
-        kind = Kind.ADD if not mine else Kind.MODIFY if theirs else Kind.DELETE
+        kind = (
+            ChangeKind.ADD
+            if not mine
+            else ChangeKind.MODIFY
+            if theirs
+            else ChangeKind.DELETE
+        )
         found.append(
             Change(
                 path=path,
                 logical_id=logical_id,
                 type=str(body.get("Type", "")),
                 kind=kind,
-                verdict=Verdict.MAY_CHANGE if kind is Kind.MODIFY else Verdict.CERTAIN,
+                certainty=Certainty.MAY_CHANGE
+                if kind is ChangeKind.MODIFY
+                else Certainty.CERTAIN,
                 is_stateful=is_stateful(body),
-                keeps=_kept(body, "DeletionPolicy") if kind is Kind.DELETE else "",
+                keeps=_kept(body, "DeletionPolicy")
+                if kind is ChangeKind.DELETE
+                else "",
                 details=_properties_that_differ(mine, theirs),
             )
         )
@@ -293,21 +304,24 @@ def compared(
 
 def is_stateful(resource: Mapping[str, Any]) -> bool:
     """Whether a resource of a template holds what cannot be made again."""
-    return resource.get("Type") in HOLDERS or resource.get("DeletionPolicy") in KEEPING
+    return (
+        resource.get("Type") in STATEFUL_TYPES
+        or resource.get("DeletionPolicy") in KEEPING
+    )
 
 
 def _inside(
     path: tuple[str, ...],
     parent: ChangeSet,
     templates: Mapping[tuple[str, ...], Mapping[str, Any]],
-    ceiling: Verdict | None,
+    ceiling: Certainty | None,
 ) -> list[Change]:
     child = parent.children.get(path[-1])
     found: list[Change] = []
     for row in child.rows if child else ():
         entry = _entry(path, row, templates)
         if ceiling is not None:
-            entry = replace(entry, verdict=max(entry.verdict, ceiling))
+            entry = replace(entry, certainty=max(entry.certainty, ceiling))
         found.append(entry)
         if child and row["ResourceType"] == STACK:
             deeper = (*path, row["LogicalResourceId"])
@@ -328,42 +342,42 @@ def _entry(
         logical_id=logical_id,
         type=row["ResourceType"],
         kind=kind,
-        verdict=_verdict(row),
-        is_stateful=row["ResourceType"] in HOLDERS or is_stateful(body),
+        certainty=_certainty(row),
+        is_stateful=row["ResourceType"] in STATEFUL_TYPES or is_stateful(body),
         keeps=_keeps(row, kind, body),
         details=tuple(dict.fromkeys(_detail(d) for d in row.get("Details", ()))),
         physical_id=row.get("PhysicalResourceId", ""),
     )
 
 
-def _kind(row: Mapping[str, Any]) -> Kind:
+def _kind(row: Mapping[str, Any]) -> ChangeKind:
     action = row["Action"]
     if action == "Remove":
-        return Kind.DELETE
+        return ChangeKind.DELETE
     if action in ("Add", "Import"):
-        return Kind.ADD
+        return ChangeKind.ADD
     # A nested stack is never replaced, only what is in it. Conditional: replaced or
     # not, which a person has to reckon with.
     if row["ResourceType"] != STACK and row.get("Replacement") in (
         "True",
         "Conditional",
     ):
-        return Kind.REPLACE
-    return Kind.MODIFY
+        return ChangeKind.REPLACE
+    return ChangeKind.MODIFY
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
+def _certainty(row: Mapping[str, Any]) -> Certainty:
     """Return how sure an entry is by itself, whatever reaches its stack."""
     if row["Action"] in ("Add", "Remove", "Import"):
-        return Verdict.CERTAIN
+        return Certainty.CERTAIN
     if row["ResourceType"] == STACK:
         # Its template and arguments say more than this; see ``founded``.
-        return Verdict.CERTAIN
+        return Certainty.CERTAIN
     if row["Action"] == "Dynamic" or row.get("Replacement") == "Conditional":
-        return Verdict.MAY_CHANGE
+        return Certainty.MAY_CHANGE
     details = row.get("Details", ())
     if not details:
-        return Verdict.CERTAIN
+        return Certainty.CERTAIN
     weighty = [
         d
         for d in details
@@ -375,17 +389,17 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         and d.get("Target", {}).get("AfterValue") != UNKNOWN
         for d in weighty
     )
-    return Verdict.CERTAIN if known else Verdict.MAY_CHANGE
+    return Certainty.CERTAIN if known else Certainty.MAY_CHANGE
 
 
-def _keeps(row: Mapping[str, Any], kind: Kind, body: Mapping[str, Any]) -> str:
-    if kind not in (Kind.DELETE, Kind.REPLACE):
+def _keeps(row: Mapping[str, Any], kind: ChangeKind, body: Mapping[str, Any]) -> str:
+    if kind not in (ChangeKind.DELETE, ChangeKind.REPLACE):
         return ""
     told = str(row.get("PolicyAction", "")).removeprefix("ReplaceAnd")
     if told in ("Retain", "Snapshot"):
         return told
     return _kept(
-        body, "DeletionPolicy" if kind is Kind.DELETE else "UpdateReplacePolicy"
+        body, "DeletionPolicy" if kind is ChangeKind.DELETE else "UpdateReplacePolicy"
     )
 
 

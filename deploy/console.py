@@ -19,10 +19,10 @@ from rich.text import Text
 
 from cli.errors import Failure, Problem
 from deploy import stacks
-from deploy.changes import Change, Kind, Plan, Verdict
+from deploy.changes import Change, ChangeKind, ChangePlan, Certainty
 from deploy.diagnosis import Diagnosis
 from deploy.dist import Dist
-from deploy.events import Node, Seen, Watch
+from deploy.events import StackNode, TreeEvent, StackWatcher
 from deploy.stacks import SUCCEEDED
 
 PIPED_WIDTH = 10_000
@@ -34,10 +34,10 @@ QUIET = timedelta(minutes=1)
 """After so long without an event a pipe, too, is told what is being waited for."""
 
 MARKS = {
-    Kind.DELETE: ("- delete ", "red"),
-    Kind.REPLACE: ("! replace", "red"),
-    Kind.MODIFY: ("~ change ", "yellow"),
-    Kind.ADD: ("+ add    ", "green"),
+    ChangeKind.DELETE: ("- delete ", "red"),
+    ChangeKind.REPLACE: ("! replace", "red"),
+    ChangeKind.MODIFY: ("~ change ", "yellow"),
+    ChangeKind.ADD: ("+ add    ", "green"),
 }
 
 
@@ -95,7 +95,7 @@ def note(text: str) -> None:
     _line(stderr(), line.append(spelt(text), style=""))
 
 
-def plan(shown: Plan, dist: Dist, *, lists_all: bool = False) -> None:
+def plan(shown: ChangePlan, dist: Dist, *, lists_all: bool = False) -> None:
     """Show what would happen, what endangers data first.
 
     What is in a stack that is added as a whole is counted, unless ``lists_all``.
@@ -123,21 +123,21 @@ def plan(shown: Plan, dist: Dist, *, lists_all: bool = False) -> None:
     _line(console, Text(summary(shown)))
 
 
-def summary(shown: Plan) -> str:
+def summary(shown: ChangePlan) -> str:
     """Return the counts of a plan in one line."""
     counts = [
         (sum(c.kind is kind for c in shown.shown), word)
         for kind, word in (
-            (Kind.ADD, "to add"),
-            (Kind.MODIFY, "to change"),
-            (Kind.REPLACE, "to replace"),
-            (Kind.DELETE, "to delete"),
+            (ChangeKind.ADD, "to add"),
+            (ChangeKind.MODIFY, "to change"),
+            (ChangeKind.REPLACE, "to replace"),
+            (ChangeKind.DELETE, "to delete"),
         )
     ]
     text = (
         ", ".join(f"{count} {word}" for count, word in counts if count) or "No change"
     )
-    may = sum(c.verdict is Verdict.MAY_CHANGE for c in shown.shown)
+    may = sum(c.certainty is Certainty.MAY_CHANGE for c in shown.shown)
     if may:
         text += f"; {may} of them may turn out to stay as they are"
     text += "."
@@ -169,7 +169,7 @@ def diagnosis(found: Diagnosis) -> None:
             _line(console, Text(f"  {spelt(step)}"))
 
 
-def event(seen: Seen, dist: Dist | None) -> str:
+def event(seen: TreeEvent, dist: Dist | None) -> str:
     """Return one event as a line."""
     row = seen.event
     own = row.is_of_the_stack
@@ -181,16 +181,16 @@ def event(seen: Seen, dist: Dist | None) -> str:
     return f"{line}  {purpose}".rstrip()
 
 
-class Follower:
+class ProgressDisplay:
     """Shows a watch: a live tree at a terminal, else a line for each event."""
 
-    def __init__(self, watch: Watch, dist: Dist | None) -> None:
+    def __init__(self, watch: StackWatcher, dist: Dist | None) -> None:
         self.watch, self.dist = watch, dist
         self.console = stderr()
         self.begun = self.said = datetime.now(UTC)
 
     @contextmanager
-    def showing(self) -> Iterator[Follower]:
+    def showing(self) -> Iterator[ProgressDisplay]:
         """Show until the end of the block."""
         if not self.console.is_terminal:
             yield self
@@ -201,7 +201,7 @@ class Follower:
             yield self
             live.update(self.tree())
 
-    def new(self, seen: Sequence[Seen]) -> None:
+    def new(self, seen: Sequence[TreeEvent]) -> None:
         """Take what a look brought."""
         if self.console.is_terminal:
             return
@@ -251,7 +251,7 @@ class Follower:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
 
-    def _row(self, node: Node) -> Text:
+    def _row(self, node: StackNode) -> Text:
         status = node.status or "IN_PROGRESS"
         ready = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
         line = Text(f"{'  ' * len(node.path)}{node.path[-1]:<18} ")
@@ -286,7 +286,7 @@ def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> No
     line.append(change.name, style="bold" if change.endangers_data else "")
     kind = f"a stack of {inside}" if inside else change.type
     line.append(f"  {kind}", style="dim")
-    if change.verdict is Verdict.MAY_CHANGE:
+    if change.certainty is Certainty.MAY_CHANGE:
         line.append("  may change", style="cyan")
     if change.keeps:
         kept = (

@@ -20,10 +20,10 @@ from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, UsageError
 from deploy import console, inventory, prompts, stacks
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import Dist, Environment
-from deploy.inventory import Resource
+from deploy.inventory import StackResource
 from deploy.launch import operate
-from deploy.planning import Pace
-from deploy.stacks import REVIEW, Stack
+from deploy.planning import PollInterval
+from deploy.stacks import REVIEW, StackSummary
 
 BUCKET = "AWS::S3::Bucket"
 DATABASE = "AWS::RDS::DBCluster"
@@ -39,20 +39,20 @@ ALB_PROTECTION = "deletion_protection.enabled"
 
 
 @dataclass(frozen=True)
-class Fate:
+class DeletionPlan:
     """What becomes of everything."""
 
-    lost: tuple[Resource, ...] = ()
+    lost: tuple[StackResource, ...] = ()
     """Holds data and goes with its stack."""
-    snapshot: tuple[Resource, ...] = ()
-    kept: tuple[Resource, ...] = ()
-    protected: tuple[Resource, ...] = ()
-    full: tuple[Resource, ...] = ()
+    snapshot: tuple[StackResource, ...] = ()
+    kept: tuple[StackResource, ...] = ()
+    protected: tuple[StackResource, ...] = ()
+    full: tuple[StackResource, ...] = ()
     """Buckets that go with their stack but are not empty, which fails."""
 
 
 @dataclass(frozen=True)
-class Wishes:
+class DestroyOptions:
     """What was decided on the command line; None asks."""
 
     deletes_data: bool | None = None
@@ -62,7 +62,7 @@ class Wishes:
 
 
 @dataclass
-class Outcome:
+class CleanupReport:
     """What was done with what outlived the stack."""
 
     deleted: list[str] = field(default_factory=list)
@@ -73,9 +73,9 @@ def destroy(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    wishes: Wishes,
+    wishes: DestroyOptions,
     *,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
     """Delete a stack after saying what that takes away and what it leaves."""
     stack = stacks.find(aws, environment.stack_name)
@@ -91,7 +91,7 @@ def destroy(
             )
         )
     held = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
-    fate = fate_of(aws, held)
+    fate = deletion_plan(aws, held)
     options = _retained(stack, held, wishes.retains)
     _tell(stack, fate)
     deletes_data = _decided(stack, fate, wishes)
@@ -106,7 +106,13 @@ def destroy(
         for bucket in fate.full:
             empty_bucket(aws, bucket.physical_id)
     ended, status = operate(
-        aws, dist, environment, stack, "delete_stack", pace=pace, options=options
+        aws,
+        dist,
+        environment,
+        stack,
+        "delete_stack",
+        interval=interval,
+        options=options,
     )
     if ended is ExitCode.INTERRUPTED:
         return ended
@@ -116,10 +122,10 @@ def destroy(
     return _afterwards(aws, fate, deletes_data=deletes_data)
 
 
-def fate_of(aws: Aws, held: Sequence[Resource]) -> Fate:
+def deletion_plan(aws: Aws, held: Sequence[StackResource]) -> DeletionPlan:
     """Return what becomes of the resources when their stack is deleted."""
     data = [one for one in held if one.holds_data]
-    return Fate(
+    return DeletionPlan(
         lost=tuple(one for one in data if not one.deletion_policy),
         snapshot=tuple(one for one in data if one.deletion_policy == "Snapshot"),
         kept=tuple(one for one in held if one.stays),
@@ -132,7 +138,7 @@ def fate_of(aws: Aws, held: Sequence[Resource]) -> Fate:
     )
 
 
-def _tell(stack: Stack, fate: Fate) -> None:
+def _tell(stack: StackSummary, fate: DeletionPlan) -> None:
     console.show(
         f"Would delete stack {stack.name} with all stacks in it.\n", style="bold"
     )
@@ -152,7 +158,7 @@ def _tell(stack: Stack, fate: Fate) -> None:
         console.show("Termination protection of the stack is on.", style="bold yellow")
 
 
-def _decided(stack: Stack, fate: Fate, wishes: Wishes) -> bool:
+def _decided(stack: StackSummary, fate: DeletionPlan, wishes: DestroyOptions) -> bool:
     """Return whether what outlives the stack is deleted, too."""
     if wishes.deletes_data is not None:
         return wishes.deletes_data
@@ -168,7 +174,13 @@ def _decided(stack: Stack, fate: Fate, wishes: Wishes) -> bool:
     )
 
 
-def _confirm(stack: Stack, fate: Fate, wishes: Wishes, *, deletes_data: bool) -> None:
+def _confirm(
+    stack: StackSummary,
+    fate: DeletionPlan,
+    wishes: DestroyOptions,
+    *,
+    deletes_data: bool,
+) -> None:
     where = f"Stack {stack.name}"
     is_guarded = stack.is_protected or bool(fate.protected)
     if (
@@ -196,7 +208,7 @@ def _confirm(stack: Stack, fate: Fate, wishes: Wishes, *, deletes_data: bool) ->
     )
 
 
-def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
+def _unprotect(aws: Aws, stack: StackSummary, fate: DeletionPlan) -> None:
     for one in fate.protected:
         if one.type == DATABASE:
             aws.call(
@@ -228,7 +240,7 @@ def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
 
 
 def _retained(
-    stack: Stack, held: Sequence[Resource], names: Sequence[str]
+    stack: StackSummary, held: Sequence[StackResource], names: Sequence[str]
 ) -> dict[str, Any]:
     """Return what to leave behind, which CloudFormation takes after a failure only."""
     if not names:
@@ -247,9 +259,9 @@ def _retained(
     return {"RetainResources": list(names)}
 
 
-def _afterwards(aws: Aws, fate: Fate, *, deletes_data: bool) -> ExitCode:
+def _afterwards(aws: Aws, fate: DeletionPlan, *, deletes_data: bool) -> ExitCode:
     """Delete what outlived the stack, or say that it goes on costing."""
-    done = Outcome()
+    done = CleanupReport()
     for one in fate.kept:
         remove = REMOVALS.get(one.type) if deletes_data else None
         if not remove or not one.physical_id:
@@ -275,7 +287,7 @@ def _afterwards(aws: Aws, fate: Fate, *, deletes_data: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def _is_protected(aws: Aws, one: Resource) -> bool:
+def _is_protected(aws: Aws, one: StackResource) -> bool:
     if one.type == DATABASE and one.physical_id:
         clusters: list[dict[str, Any]] = tolerant(
             lambda: aws.call(
@@ -303,7 +315,7 @@ def _is_protected(aws: Aws, one: Resource) -> bool:
     return False
 
 
-def _is_empty(aws: Aws, bucket: Resource) -> bool:
+def _is_empty(aws: Aws, bucket: StackResource) -> bool:
     found: dict[str, Any] = tolerant(
         lambda: aws.call(
             "s3",

@@ -19,14 +19,14 @@ from typing import Any
 from deploy import stacks
 from deploy.aws import Aws, tolerant
 from deploy.dist import Dist
-from deploy.stacks import Event, Stack
+from deploy.stacks import StackEvent, StackSummary
 
 SERVICE = "AWS::ECS::Service"
 
-GATE_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
+MIGRATION_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
 """How the migration job ends its reason."""
 
-GATE_STEP = "set-up failed"
+MIGRATION_FAILURE = "set-up failed"
 
 LOG_LINES = 12
 STOPPED_TASKS = 3
@@ -68,19 +68,19 @@ class Diagnosis:
         )
 
 
-class Detective:
+class Diagnoser:
     """Collects causes; may look at tasks before a rollback takes them away."""
 
     def __init__(self, aws: Aws, dist: Dist | None = None) -> None:
         self.aws, self.dist = aws, dist
         self._kept: dict[str, tuple[str, ...]] = {}
 
-    def keep(self, event: Event) -> None:
+    def record_evidence(self, event: StackEvent) -> None:
         """Look at what a failure leaves behind, now that it can still be seen."""
         if event.id not in self._kept:
             self._kept[event.id] = self._evidence(event)
 
-    def diagnose(self, stack: Stack) -> Diagnosis:
+    def diagnose(self, stack: StackSummary) -> Diagnosis:
         """Return why the last operation of a stack failed."""
         causes = self._causes(stack.id, (), None)
         causes.sort(key=lambda cause: cause.time)
@@ -112,7 +112,7 @@ class Detective:
             causes = [self._cause(path, row) for row in own[:1]]
         return causes
 
-    def _rows(self, stack_id: str, since: datetime | None) -> list[Event]:
+    def _rows(self, stack_id: str, since: datetime | None) -> list[StackEvent]:
         if since is None:
             return stacks.last_operation(self.aws, stack_id)
         rows = []
@@ -124,8 +124,8 @@ class Detective:
                 break
         return stacks.in_order(rows)
 
-    def _cause(self, path: tuple[str, ...], row: Event) -> Cause:
-        self.keep(row)
+    def _cause(self, path: tuple[str, ...], row: StackEvent) -> Cause:
+        self.record_evidence(row)
         return Cause(
             path=path,
             logical_id=row.logical_id,
@@ -139,10 +139,10 @@ class Detective:
 
     # What ECS and the logs know.
 
-    def _evidence(self, row: Event) -> tuple[str, ...]:
+    def _evidence(self, row: StackEvent) -> tuple[str, ...]:
         if row.type == SERVICE and row.physical_id:
             return tolerant(lambda: self._of_service(row.physical_id), ())
-        place = GATE_LOG.search(row.reason)
+        place = MIGRATION_LOG.search(row.reason)
         if place:
             return tolerant(lambda: self._log(place["group"], place["stream"]), ())
         return ()
@@ -226,7 +226,7 @@ class Detective:
 def next_steps(status: str, causes: list[Cause]) -> tuple[str, ...]:
     """Return what to run next, in order."""
     steps: list[str] = []
-    if any(GATE_STEP in cause.reason for cause in causes):
+    if any(MIGRATION_FAILURE in cause.reason for cause in causes):
         steps.append(
             "The set-up of the database did not pass. Nothing of the new version "
             "runs. Read its last lines above, and correct what they name."

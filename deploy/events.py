@@ -16,25 +16,25 @@ from typing import Any
 from cli.errors import Throttled, Unreachable
 from deploy import stacks
 from deploy.aws import Aws
-from deploy.planning import Pace
-from deploy.stacks import Event, is_terminal
+from deploy.planning import PollInterval
+from deploy.stacks import StackEvent, is_terminal
 
-WATCH_PACE = Pace(1.5, 6.0, each=0.25)
-LOCAL_WATCH_PACE = Pace(0.03, 0.25)
+WATCH_INTERVAL = PollInterval(1.5, 6.0, each=0.25)
+LOCAL_WATCH_INTERVAL = PollInterval(0.03, 0.25)
 
 LOST_LOOKS = 5
 """Looks in a row without an answer, each with its own retries, until we give up."""
 
 
 @dataclass
-class Node:
+class StackNode:
     """One stack of the tree."""
 
     stack_id: str
     path: tuple[str, ...]
     status: str = ""
     ended: datetime | None = None
-    resources: dict[str, Event] = field(default_factory=dict)
+    resources: dict[str, StackEvent] = field(default_factory=dict)
     """The latest event of each resource."""
     seen: set[str] = field(default_factory=set)
     next_page: str = ""
@@ -50,14 +50,14 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Seen:
+class TreeEvent:
     """An event, and the stack of the tree that it is from."""
 
     path: tuple[str, ...]
-    event: Event
+    event: StackEvent
 
 
-class Watch:
+class StackWatcher:
     """Follows one operation of one stack to its end."""
 
     def __init__(
@@ -66,10 +66,10 @@ class Watch:
         """Follow what happens after ``known`` events, or what is under way."""
         self.aws = aws
         self.is_attached = not known
-        self.root = Node(stack_id, (), seen=set(known))
-        self.nodes: dict[str, Node] = {stack_id: self.root}
+        self.root = StackNode(stack_id, (), seen=set(known))
+        self.nodes: dict[str, StackNode] = {stack_id: self.root}
         self.started: datetime | None = None
-        self.failures: list[Seen] = []
+        self.failures: list[TreeEvent] = []
         self._lost = 0
 
     @property
@@ -82,11 +82,11 @@ class Watch:
         """Status of the root, as far as its events tell."""
         return self.root.status
 
-    def in_progress(self) -> list[Seen]:
+    def in_progress(self) -> list[TreeEvent]:
         """Return the resources that are being worked on, longest first."""
         return sorted(
             (
-                Seen(node.path, event)
+                TreeEvent(node.path, event)
                 for node in self.nodes.values()
                 for event in node.resources.values()
                 if event.status.endswith("_IN_PROGRESS") and not event.is_nested_stack
@@ -94,9 +94,9 @@ class Watch:
             key=lambda seen: seen.event.time,
         )
 
-    def follow(self, pace: Pace) -> Iterator[list[Seen]]:
+    def follow(self, interval: PollInterval) -> Iterator[list[TreeEvent]]:
         """Look again and again until the operation has ended; yield what is new."""
-        waits = pace.waits()
+        waits = interval.waits()
         while True:
             new = self.look()
             yield new
@@ -107,13 +107,13 @@ class Watch:
                     yield self.look()
                 return
             if new:
-                waits = pace.waits()
+                waits = interval.waits()
             busy = sum(node.is_in_progress for node in self.nodes.values())
-            pace.sleep(max(next(waits), pace.each * busy))
+            interval.sleep(max(next(waits), interval.each * busy))
 
-    def look(self) -> list[Seen]:
+    def look(self) -> list[TreeEvent]:
         """Ask once for each stack in progress; return the new events in order."""
-        found: list[Seen] = []
+        found: list[TreeEvent] = []
         for node in [n for n in self.nodes.values() if n.is_in_progress]:
             try:
                 page = self._page(node)
@@ -127,11 +127,11 @@ class Watch:
                     raise
                 return found
             self._lost = 0
-            found += [Seen(node.path, event) for event in self._take(node, page)]
+            found += [TreeEvent(node.path, event) for event in self._take(node, page)]
         self._discover(found)
         return sorted(found, key=lambda seen: seen.event.time)
 
-    def _page(self, node: Node) -> dict[str, Any]:
+    def _page(self, node: StackNode) -> dict[str, Any]:
         more: dict[str, Any] = {"NextToken": node.next_page} if node.next_page else {}
         return self.aws.call(
             "cloudformation",
@@ -141,9 +141,9 @@ class Watch:
             **more,
         )
 
-    def _take(self, node: Node, page: dict[str, Any]) -> list[Event]:
+    def _take(self, node: StackNode, page: dict[str, Any]) -> list[StackEvent]:
         """Return the events of a page that are new and belong to the operation."""
-        rows = [Event.of(row) for row in page["StackEvents"]]
+        rows = [StackEvent.of(row) for row in page["StackEvents"]]
         new = [row for row in rows if row.id not in node.seen and not self._is_old(row)]
         reached_known = len(new) < len(rows) or any(r.starts_operation for r in new)
         node.next_page = "" if reached_known else page.get("NextToken", "")
@@ -157,7 +157,7 @@ class Watch:
             self._note(node, row)
         return new
 
-    def _begin(self, new: list[Event]) -> list[Event]:
+    def _begin(self, new: list[StackEvent]) -> list[StackEvent]:
         """Note when the operation started; return the events that belong to it."""
         if not self.is_attached:
             self.started = new[0].time
@@ -169,10 +169,10 @@ class Watch:
         self.started = starts[-1]
         return [row for row in new if row.time >= starts[-1]]
 
-    def _is_old(self, row: Event) -> bool:
+    def _is_old(self, row: StackEvent) -> bool:
         return self.started is not None and row.time < self.started
 
-    def _note(self, node: Node, row: Event) -> None:
+    def _note(self, node: StackNode, row: StackEvent) -> None:
         latest = node.resources.get(row.logical_id)
         if row.is_of_the_stack:
             if node.ended is None or row.time >= node.ended:
@@ -181,9 +181,9 @@ class Watch:
         elif latest is None or row.time >= latest.time:
             node.resources[row.logical_id] = row
         if row.is_failure:
-            self.failures.append(Seen(node.path, row))
+            self.failures.append(TreeEvent(node.path, row))
 
-    def _discover(self, found: list[Seen]) -> None:
+    def _discover(self, found: list[TreeEvent]) -> None:
         """Take up nested stacks that an event names, and let go those that ended."""
         for seen in found:
             row = seen.event
@@ -192,7 +192,7 @@ class Watch:
             node = self.nodes.get(row.physical_id)
             if node is None:
                 path = (*seen.path, row.logical_id)
-                node = self.nodes[row.physical_id] = Node(row.physical_id, path)
+                node = self.nodes[row.physical_id] = StackNode(row.physical_id, path)
             if is_terminal(row.status):
                 # Once more, for what happened since its last look.
                 node.looks_left = 1
@@ -213,6 +213,6 @@ def known_events(aws: Aws, stack_id: str) -> frozenset[str]:
     return frozenset(row["EventId"] for row in page["StackEvents"])
 
 
-def watch_pace(aws: Aws) -> Pace:
+def watch_interval(aws: Aws) -> PollInterval:
     """Return how often to look."""
-    return LOCAL_WATCH_PACE if aws.is_local else WATCH_PACE
+    return LOCAL_WATCH_INTERVAL if aws.is_local else WATCH_INTERVAL

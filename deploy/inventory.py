@@ -27,7 +27,7 @@ BILLED = frozenset(
 
 
 @dataclass(frozen=True)
-class Resource:
+class StackResource:
     """One resource that exists."""
 
     path: tuple[str, ...]
@@ -62,7 +62,9 @@ class Resource:
         return self.type == STACK
 
 
-def take(aws: Aws, stack_id: str, path: tuple[str, ...] = ()) -> Iterator[Resource]:
+def take(
+    aws: Aws, stack_id: str, path: tuple[str, ...] = ()
+) -> Iterator[StackResource]:
     """Yield every resource of a stack, with those of nested stacks after them."""
     try:
         written = stacks.template(aws, stack_id).get("Resources", {})
@@ -73,7 +75,7 @@ def take(aws: Aws, stack_id: str, path: tuple[str, ...] = ()) -> Iterator[Resour
             continue
         body = written.get(row["LogicalResourceId"], {})
         policy = str(body.get("DeletionPolicy", ""))
-        found = Resource(
+        found = StackResource(
             path=path,
             stack_id=stack_id,
             logical_id=row["LogicalResourceId"],

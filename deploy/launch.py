@@ -24,11 +24,11 @@ from typing import Any
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
 from deploy import console, prompts, stacks
 from deploy.aws import Aws
-from deploy.changes import Plan
-from deploy.diagnosis import Detective
+from deploy.changes import ChangePlan
+from deploy.diagnosis import Diagnoser
 from deploy.dist import Dist, Environment
-from deploy.events import Watch, known_events, watch_pace
-from deploy.planning import Pace, proposed
+from deploy.events import StackWatcher, known_events, watch_interval
+from deploy.planning import PollInterval, proposed
 from deploy.publishing import publish
 
 SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -53,7 +53,7 @@ TAKEN = frozenset(
 
 
 @dataclass(frozen=True)
-class Consent:
+class Confirmation:
     """What was agreed to on the command line."""
 
     yes: bool = False
@@ -66,9 +66,9 @@ def launch(
     environment: Environment,
     *,
     bucket: str | None = None,
-    consent: Consent = Consent(),
+    confirmation: Confirmation = Confirmation(),
     is_nested: bool = True,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
     """Bring a stack to what ``dist`` and its environment say."""
     done = publish(aws, dist, bucket)
@@ -80,17 +80,23 @@ def launch(
         if plan.is_empty:
             protect(aws, environment)
             return ExitCode.OK
-        confirm(plan, consent)
+        confirm(plan, confirmation)
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
-    return follow(aws, dist, environment, Watch(aws, plan.stack_id, known), pace=pace)
+    return follow(
+        aws,
+        dist,
+        environment,
+        StackWatcher(aws, plan.stack_id, known),
+        interval=interval,
+    )
 
 
-def confirm(plan: Plan, consent: Consent) -> None:
+def confirm(plan: ChangePlan, confirmation: Confirmation) -> None:
     """Get a person's word; typed in full when data is at stake."""
     where = f"Stack {plan.stack_name}"
-    sure = [c for c in plan.dangers if c.verdict == 0]
-    if consent.yes and sure and not consent.replaces_data:
+    sure = [c for c in plan.dangers if c.certainty == 0]
+    if confirmation.yes and sure and not confirmation.replaces_data:
         raise Refused(
             Problem(
                 where=where,
@@ -101,9 +107,9 @@ def confirm(plan: Plan, consent: Consent) -> None:
                 "--replace-data, too.",
             )
         )
-    if consent.yes:
+    if confirmation.yes:
         return
-    if plan.dangers and not consent.replaces_data:
+    if plan.dangers and not confirmation.replaces_data:
         prompts.type_name(
             plan.stack_name,
             where=where,
@@ -116,7 +122,7 @@ def confirm(plan: Plan, consent: Consent) -> None:
     prompts.agree(f"{verb} stack {plan.stack_name}?", where=where, yes=False)
 
 
-def execute(aws: Aws, plan: Plan) -> None:
+def execute(aws: Aws, plan: ChangePlan) -> None:
     """Start what was planned; say so when somebody else was faster."""
     # Even if the answer is lost: it may have been executed.
     plan.executed.append(plan.change_set_id)
@@ -150,25 +156,25 @@ def follow(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    watch: Watch,
+    watch: StackWatcher,
     *,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
     quiet: bool = False,
 ) -> ExitCode:
     """Show an operation to its end; explain a failure, or say what is next.
 
     With ``quiet`` whoever asked says how a success looks.
     """
-    detective = Detective(aws, dist)
-    shown = console.Follower(watch, dist)
+    diagnoser = Diagnoser(aws, dist)
+    shown = console.ProgressDisplay(watch, dist)
     try:
         with shown.showing():
-            for seen in watch.follow(pace or watch_pace(aws)):
+            for seen in watch.follow(interval or watch_interval(aws)):
                 shown.new(seen)
                 for one in seen:
                     # Now: a rollback takes the tasks and their logs away.
                     if one.event.is_failure and not one.event.is_nested_stack:
-                        detective.keep(one.event)
+                        diagnoser.record_evidence(one.event)
     except KeyboardInterrupt:
         console.say(
             f"\nDetached. Stack {environment.stack_name} goes on by itself; watch it "
@@ -192,7 +198,7 @@ def follow(
     stack = stacks.existing(aws, watch.root.stack_id)
     if stack.status not in SUCCEEDED:
         console.say()
-        console.diagnosis(detective.diagnose(stack))
+        console.diagnosis(diagnoser.diagnose(stack))
         return ExitCode.FAILED
     finish(aws, environment)
     console.say(
@@ -208,10 +214,10 @@ def operate(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    stack: stacks.Stack,
+    stack: stacks.StackSummary,
     operation: str,
     *,
-    pace: Pace | None,
+    interval: PollInterval | None,
     options: Mapping[str, Any],
 ) -> tuple[ExitCode, str]:
     """Start an operation on a stack and show it to its end.
@@ -227,9 +233,14 @@ def operate(
         StackName=stack.id,
         **options,
     )
-    watch = Watch(aws, stack.id, known)
+    watch = StackWatcher(aws, stack.id, known)
     ended = follow(
-        aws, dist, environment, watch, pace=pace or watch_pace(aws), quiet=True
+        aws,
+        dist,
+        environment,
+        watch,
+        interval=interval or watch_interval(aws),
+        quiet=True,
     )
     return ended, watch.status
 

@@ -18,9 +18,9 @@ from cli.errors import AwsError, Denied, Failure, Problem, Refused
 from deploy import changes, stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, tolerant
-from deploy.changes import Change, ChangeSet, Plan, Verdict
+from deploy.changes import Change, ChangeSet, ChangePlan, Certainty
 from deploy.dist import STACK, Dist, Environment
-from deploy.stacks import REVIEW, Stack
+from deploy.stacks import REVIEW, StackSummary
 
 CAPABILITIES = ["CAPABILITY_IAM"]
 """No role has a name of ours, and no template a macro: nothing else is needed."""
@@ -53,7 +53,7 @@ PREFIX = "build-"
 
 
 @dataclass(frozen=True)
-class Pace:
+class PollInterval:
     """How long to wait between two looks, growing from the first to the last."""
 
     first: float = 1.0
@@ -70,16 +70,16 @@ class Pace:
             wait = min(wait * 1.4, self.last)
 
 
-LOCAL_PACE = Pace(0.02, 0.2)
+LOCAL_INTERVAL = PollInterval(0.02, 0.2)
 """An emulator answers at once and charges nothing."""
 
 
-def pace_for(aws: Aws) -> Pace:
+def poll_interval(aws: Aws) -> PollInterval:
     """Return how often to ask."""
-    return LOCAL_PACE if aws.is_local else Pace()
+    return LOCAL_INTERVAL if aws.is_local else PollInterval()
 
 
-def check_ready(found: Stack | None) -> None:
+def check_ready(found: StackSummary | None) -> None:
     """Refuse to touch a stack that is not in a state to be changed."""
     if found is None or found.status == REVIEW or found.status in stacks.UPDATABLE:
         return
@@ -112,26 +112,26 @@ def proposed(
     environment: Environment,
     *,
     is_nested: bool = True,
-    pace: Pace | None = None,
-) -> Iterator[Plan]:
+    interval: PollInterval | None = None,
+) -> Iterator[ChangePlan]:
     """Make a change set and give the plan that it is; clean up what is not executed."""
     found = stacks.find(aws, environment.stack_name)
     check_ready(found)
-    maker = _Maker(
+    builder = _ChangeSetBuilder(
         aws=aws,
         dist=dist,
         publication=publication,
         environment=environment,
         found=found,
-        pace=pace or pace_for(aws),
+        interval=interval or poll_interval(aws),
     )
     executed: list[str] = []
     try:
-        found_plan = maker.plan(is_nested=is_nested)
+        found_plan = builder.plan(is_nested=is_nested)
         executed = found_plan.executed
         yield found_plan
     finally:
-        maker.clean_up(executed)
+        builder.clean_up(executed)
 
 
 NOT_LOOKED_INTO = (
@@ -140,7 +140,7 @@ NOT_LOOKED_INTO = (
 )
 
 
-class _Maker:
+class _ChangeSetBuilder:
     """One change set and what is known around it."""
 
     def __init__(
@@ -150,11 +150,11 @@ class _Maker:
         dist: Dist,
         publication: Publication,
         environment: Environment,
-        found: Stack | None,
-        pace: Pace,
+        found: StackSummary | None,
+        interval: PollInterval,
     ) -> None:
         self.aws, self.dist, self.publication = aws, dist, publication
-        self.environment, self.found, self.pace = environment, found, pace
+        self.environment, self.found, self.interval = environment, found, interval
         self.is_new = found is None or found.status == REVIEW
         self.made: list[str] = []
         self.stack_id = found.id if found else ""
@@ -162,7 +162,7 @@ class _Maker:
         self.shells: list[str] = []
         """Nested stacks that a change set may have brought about."""
 
-    def plan(self, *, is_nested: bool) -> Plan:
+    def plan(self, *, is_nested: bool) -> ChangePlan:
         """Return what would happen, without a look into nested stacks if need be."""
         try:
             answer = self._settled(is_nested=is_nested)
@@ -175,7 +175,9 @@ class _Maker:
             )
             self.notes.append(NOT_LOOKED_INTO)
             answer = self._settled(is_nested=False)
-        empty = Plan(self.environment.stack_name, self.is_new, notes=tuple(self.notes))
+        empty = ChangePlan(
+            self.environment.stack_name, self.is_new, notes=tuple(self.notes)
+        )
         if answer is None:
             return empty
         before = {} if self.is_new else stacks.template(self.aws, self.stack_id)
@@ -208,7 +210,7 @@ class _Maker:
     def _settled(self, *, is_nested: bool) -> dict[str, Any] | None:
         """Make a change set; return its description, or None when nothing changes."""
         change_set = self._create(is_nested=is_nested)
-        waits = self.pace.waits()
+        waits = self.interval.waits()
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             answer = self._describe(change_set)
@@ -229,7 +231,7 @@ class _Maker:
                         remedy="Look at it in the console, then run this again.",
                     )
                 )
-            self.pace.sleep(next(waits))
+            self.interval.sleep(next(waits))
 
     def _create(self, *, is_nested: bool) -> str:
         token = uuid.uuid4().hex
@@ -389,7 +391,7 @@ class _Maker:
         compared = [change for row in unseen for change in self._compared(row)]
         looked_into = {change.path[0] for change in compared}
         return tuple(
-            replace(entry, verdict=Verdict.CERTAIN)
+            replace(entry, certainty=Certainty.CERTAIN)
             if entry.logical_id in looked_into and not entry.path
             else entry
             for entry in (*entries, *compared)

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 from cli.errors import AwsError, Denied, Problem, Refused, Unable
 from deploy import bucket
-from deploy.addresses import Addressed, Place, Publication, addressed
+from deploy.addresses import (
+    PublishedFile,
+    PublishLocation,
+    Publication,
+    build_publication,
+)
 from deploy.aws import CONNECTIONS, Aws, is_missing
 from deploy.dist import Dist
 
@@ -22,7 +27,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishResult:
     """What a publish did."""
 
     publication: Publication
@@ -30,10 +35,10 @@ class Published:
     """Paths of the files that were not there yet."""
 
 
-def publish(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Published:
+def publish(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> PublishResult:
     """Publish every template and asset that is not published yet."""
     name = bucket.ensure(aws, wanted_bucket)
-    publication = addressed(dist.files, place(aws, name))
+    publication = build_publication(dist.files, place(aws, name))
     missing = {file.path for file in absent(aws, publication.files)}
     for layer in publication.layers:
         _each(
@@ -44,13 +49,15 @@ def publish(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Published
     unreadable = absent(aws, [f for f in publication.files if f.path in missing])
     if unreadable:
         raise Unable(_unreadable(aws, unreadable))
-    return Published(
+    return PublishResult(
         publication,
         tuple(file.path for file in publication.files if file.path in missing),
     )
 
 
-def published(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Publication:
+def existing_publication(
+    aws: Aws, dist: Dist, wanted_bucket: str | None = None
+) -> Publication:
     """Return where everything is published; refuse unless everything can be read."""
     name = wanted_bucket or bucket.own_name(aws)
     if not bucket.check(aws, name):
@@ -61,7 +68,7 @@ def published(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Publica
                 remedy="Run publish first.",
             )
         )
-    publication = addressed(dist.files, place(aws, name))
+    publication = build_publication(dist.files, place(aws, name))
     missing = absent(aws, publication.files)
     if missing:
         raise Refused(
@@ -77,17 +84,17 @@ def published(aws: Aws, dist: Dist, wanted_bucket: str | None = None) -> Publica
     return publication
 
 
-def place(aws: Aws, name: str) -> Place:
+def place(aws: Aws, name: str) -> PublishLocation:
     """Return where the files of a bucket are found."""
-    return Place(name, aws.region, aws.dns_suffix)
+    return PublishLocation(name, aws.region, aws.dns_suffix)
 
 
-def absent(aws: Aws, files: Iterable[Addressed]) -> list[Addressed]:
+def absent(aws: Aws, files: Iterable[PublishedFile]) -> list[PublishedFile]:
     """Return the files that are not published; raise when some may not be read."""
     asked = list(files)
-    barred: list[Addressed] = []
+    barred: list[PublishedFile] = []
 
-    def is_absent(file: Addressed) -> bool:
+    def is_absent(file: PublishedFile) -> bool:
         try:
             aws.call(
                 "s3",
@@ -111,7 +118,9 @@ def absent(aws: Aws, files: Iterable[Addressed]) -> list[Addressed]:
     return [file for file, is_gone in zip(asked, gone, strict=True) if is_gone]
 
 
-def _each(files: list[Addressed], work: Callable[[Addressed], bool]) -> list[bool]:
+def _each(
+    files: list[PublishedFile], work: Callable[[PublishedFile], bool]
+) -> list[bool]:
     """Do the same to several files side by side; raise the first failure."""
     if not files:
         return []
@@ -119,7 +128,7 @@ def _each(files: list[Addressed], work: Callable[[Addressed], bool]) -> list[boo
         return list(pool.map(work, files))
 
 
-def _upload(aws: Aws, name: str, file: Addressed) -> bool:
+def _upload(aws: Aws, name: str, file: PublishedFile) -> bool:
     aws.call(
         "s3",
         "put_object",
@@ -136,7 +145,7 @@ def _upload(aws: Aws, name: str, file: Addressed) -> bool:
     return True
 
 
-def _unreadable(aws: Aws, files: Sequence[Addressed]) -> Problem:
+def _unreadable(aws: Aws, files: Sequence[PublishedFile]) -> Problem:
     listed = "\n".join(f"  {file.url}" for file in files)
     return Problem(
         where=f"{len(files)} of the published files",

@@ -23,10 +23,10 @@ from cli.errors import ExitCode, Problem, Refused, UsageError
 from deploy import console, inventory, prompts, stacks
 from deploy.aws import Aws
 from deploy.dist import Dist, Environment
-from deploy.inventory import Resource
+from deploy.inventory import StackResource
 from deploy.launch import operate
-from deploy.planning import Pace
-from deploy.stacks import REVIEW, Stack
+from deploy.planning import PollInterval
+from deploy.stacks import REVIEW, StackSummary
 
 DELETED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", REVIEW})
 
@@ -34,39 +34,41 @@ RETURNED = frozenset({"UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE"})
 
 
 @dataclass(frozen=True)
-class Way:
+class RecoveryAction:
     """What a recovery would do."""
 
     operation: str
     sentence: str
 
 
-def internet_access(stack: Stack) -> Way | None:
+def recovery_action(stack: StackSummary) -> RecoveryAction | None:
     """Return the way out of a stack's state, or None when it needs none."""
     if stack.status in DELETED:
-        return Way(
+        return RecoveryAction(
             "delete_stack",
             "It never ran, so it is deleted. What it is to keep stays in the account "
             "and is listed below; launch it again afterwards.",
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
-        return Way(
+        return RecoveryAction(
             "continue_update_rollback",
             "The rollback is taken up again where it stopped. Correct what it stumbled "
             "over first, or name it with --skip: what is skipped stays as it is, and "
             "differs from the template until it is corrected.",
         )
     if stack.status == "UPDATE_FAILED":
-        return Way("rollback_stack", "The update is rolled back to what was before it.")
+        return RecoveryAction(
+            "rollback_stack", "The update is rolled back to what was before it."
+        )
     if stack.status == "UPDATE_IN_PROGRESS":
-        return Way(
+        return RecoveryAction(
             "cancel_update_stack",
             "The update is cancelled and rolled back to what was before it. What it "
             "waits for is listed below; an ECS service that never becomes steady ends "
             "by itself when its circuit breaker gives up.",
         )
     if stack.status == "CREATE_IN_PROGRESS":
-        return Way(
+        return RecoveryAction(
             "delete_stack",
             "It is deleted while it is being made. What is being waited for is listed "
             "below.",
@@ -99,14 +101,14 @@ def recover(
     *,
     skip: Sequence[str] = (),
     yes: bool = False,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
     """Say what will happen, ask, and bring a stack to where it takes updates."""
     stack = stacks.find(aws, environment.stack_name)
     if stack is None:
         console.show(f"There is no stack {environment.stack_name}: launch it.")
         return ExitCode.UNCHANGED
-    way = internet_access(stack)
+    way = recovery_action(stack)
     if way is None:
         console.show(f"Stack {stack.name} is {stack.status}: nothing to recover from.")
         return ExitCode.UNCHANGED
@@ -130,7 +132,7 @@ def recover(
         return ExitCode.OK
     options = {"ResourcesToSkip": skipped} if skipped else {}
     ended, status = operate(
-        aws, dist, environment, stack, way.operation, pace=pace, options=options
+        aws, dist, environment, stack, way.operation, interval=interval, options=options
     )
     if ended is ExitCode.INTERRUPTED:
         return ended
@@ -141,7 +143,7 @@ def recover(
     return ExitCode.FAILED
 
 
-def failed_in_rollback(held: Sequence[Resource]) -> list[Resource]:
+def failed_in_rollback(held: Sequence[StackResource]) -> list[StackResource]:
     """Return what a rollback stumbled over, without the stacks that hold it."""
     return [
         one
@@ -151,7 +153,7 @@ def failed_in_rollback(held: Sequence[Resource]) -> list[Resource]:
     ]
 
 
-def _list(way: Way, held: Sequence[Resource]) -> None:
+def _list(way: RecoveryAction, held: Sequence[StackResource]) -> None:
     if way.operation == "continue_update_rollback":
         for one in failed_in_rollback(held):
             console.say(f"  {one.name}  {one.status}  {one.reason}")
@@ -166,7 +168,7 @@ def _list(way: Way, held: Sequence[Resource]) -> None:
             console.say(f"  waits for: {one.name}  {one.status}  {one.purpose}")
 
 
-def _real_name(name: str, held: Sequence[Resource]) -> str:
+def _real_name(name: str, held: Sequence[StackResource]) -> str:
     """Return a resource as ContinueUpdateRollback wants it: NestedStackName.LogicalId.
 
     The stack's name there is the child's real one, which nobody knows by heart.
@@ -189,7 +191,7 @@ def _real_name(name: str, held: Sequence[Resource]) -> str:
     )
 
 
-def _refuse_to_unprotect(way: Way, stack: Stack) -> None:
+def _refuse_to_unprotect(way: RecoveryAction, stack: StackSummary) -> None:
     if way.operation == "delete_stack" and stack.is_protected:
         raise Refused(
             Problem(

@@ -38,7 +38,7 @@ CANCELLED = ("resource creation cancelled", "resource update cancelled")
 
 
 @dataclass(frozen=True)
-class Stack:
+class StackSummary:
     """A stack as DescribeStacks shows it."""
 
     id: str
@@ -59,7 +59,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Event:
+class StackEvent:
     """One row of a stack's history."""
 
     id: str
@@ -72,7 +72,7 @@ class Event:
     time: datetime
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Event:
+    def of(cls, row: Mapping[str, Any]) -> StackEvent:
         """Read a row of DescribeStackEvents."""
         return cls(
             id=row["EventId"],
@@ -118,7 +118,7 @@ def is_terminal(status: str) -> bool:
     return bool(status) and not status.endswith("_IN_PROGRESS")
 
 
-def find(aws: Aws, name: str) -> Stack | None:
+def find(aws: Aws, name: str) -> StackSummary | None:
     """Return a stack by name or ID, or None when there is none."""
     try:
         rows = aws.call(
@@ -131,7 +131,7 @@ def find(aws: Aws, name: str) -> Stack | None:
     return _stack(rows[0]) if rows else None
 
 
-def existing(aws: Aws, name: str) -> Stack:
+def existing(aws: Aws, name: str) -> StackSummary:
     """Return a stack that must be there."""
     found = find(aws, name)
     if found is None or found.status == REVIEW:
@@ -145,7 +145,7 @@ def existing(aws: Aws, name: str) -> Stack:
     return found
 
 
-def events(aws: Aws, stack: str) -> Iterator[Event]:
+def events(aws: Aws, stack: str) -> Iterator[StackEvent]:
     """Yield the history of a stack, the newest row first.
 
     By ID this works for a deleted stack, too.
@@ -154,36 +154,36 @@ def events(aws: Aws, stack: str) -> Iterator[Event]:
         "cloudformation", "describe_stack_events", f"Stack {stack}", StackName=stack
     ):
         for row in page["StackEvents"]:
-            yield Event.of(row)
+            yield StackEvent.of(row)
 
 
-def last_operation(aws: Aws, stack_id: str) -> list[Event]:
+def last_operation(aws: Aws, stack_id: str) -> list[StackEvent]:
     """Return the events of a stack's last operation, the oldest first.
 
     The rows of a page need not be in order, so the page in which the operation starts
     is read to its end.
     """
-    rows: list[Event] = []
+    rows: list[StackEvent] = []
     for page in aws.pages(
         "cloudformation",
         "describe_stack_events",
         f"Stack {stack_id}",
         StackName=stack_id,
     ):
-        rows += [Event.of(row) for row in page["StackEvents"]]
+        rows += [StackEvent.of(row) for row in page["StackEvents"]]
         if any(row.starts_operation for row in rows):
             break
     return since_start(rows)
 
 
-def since_start(rows: list[Event]) -> list[Event]:
+def since_start(rows: list[StackEvent]) -> list[StackEvent]:
     """Return the rows of the last operation in order, the oldest first."""
     ordered = in_order(rows)
     starts = [i for i, row in enumerate(ordered) if row.starts_operation]
     return ordered[starts[-1] :] if starts else ordered
 
 
-def in_order(rows: list[Event]) -> list[Event]:
+def in_order(rows: list[StackEvent]) -> list[StackEvent]:
     """Return rows, the oldest first, that came more or less the newest first."""
     oldest_first = list(rows)
     # Sorting keeps the order of rows of one moment, which is that of their coming.
@@ -226,8 +226,8 @@ def name_of(stack_id: str) -> str:
     return stack_id.split("/")[1] if "/" in stack_id else stack_id
 
 
-def _stack(row: Mapping[str, Any]) -> Stack:
-    return Stack(
+def _stack(row: Mapping[str, Any]) -> StackSummary:
+    return StackSummary(
         id=row["StackId"],
         name=row["StackName"],
         status=row["StackStatus"],

@@ -10,9 +10,9 @@ from cli.errors import ExitCode
 from deploy import console, inventory, stacks
 from deploy.aws import Aws
 from deploy.dist import Dist, Environment
-from deploy.events import Seen, Watch
+from deploy.events import TreeEvent, StackWatcher
 from deploy.launch import follow
-from deploy.stacks import Event
+from deploy.stacks import StackEvent
 
 UNKNOWN_KIND = "not listed"
 
@@ -90,7 +90,7 @@ def events(
     """Show the last operation of a stack and of the stacks in it, in order."""
     stack = stacks.existing(aws, environment.stack_name)
     if follows and stack.is_busy:
-        return follow(aws, dist, environment, Watch(aws, stack.id))
+        return follow(aws, dist, environment, StackWatcher(aws, stack.id))
     for seen in operation(aws, stack.id):
         if not failed_only or seen.event.is_failure:
             console.show(console.event(seen, dist))
@@ -99,19 +99,19 @@ def events(
     return _health(stack.status)
 
 
-def operation(aws: Aws, stack_id: str) -> list[Seen]:
+def operation(aws: Aws, stack_id: str) -> list[TreeEvent]:
     """Return the events of the last operation, of all stacks, in order."""
     own = stacks.last_operation(aws, stack_id)
-    found = [Seen((), row) for row in own]
+    found = [TreeEvent((), row) for row in own]
     if own:
         found += _nested(aws, own, (), own[0])
     return sorted(found, key=lambda seen: seen.event.time)
 
 
 def _nested(
-    aws: Aws, rows: list[Event], path: tuple[str, ...], start: Event
-) -> list[Seen]:
-    found: list[Seen] = []
+    aws: Aws, rows: list[StackEvent], path: tuple[str, ...], start: StackEvent
+) -> list[TreeEvent]:
+    found: list[TreeEvent] = []
     # By ID, so that a nested stack that a rollback deleted is read, too.
     ids = {r.physical_id: r.logical_id for r in rows if r.is_nested_stack}
     for stack_id, logical_id in ids.items():
@@ -124,7 +124,7 @@ def _nested(
             elif row.starts_operation:
                 break
         deeper = (*path, logical_id)
-        found += [Seen(deeper, row) for row in stacks.in_order(inside)]
+        found += [TreeEvent(deeper, row) for row in stacks.in_order(inside)]
         found += _nested(aws, inside, deeper, start)
     return found
 
@@ -139,7 +139,7 @@ def outputs(aws: Aws, environment: Environment, *, as_json: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def _kinds(aws: Aws, held: Sequence[inventory.Resource]) -> dict[str, str]:
+def _kinds(aws: Aws, held: Sequence[inventory.StackResource]) -> dict[str, str]:
     """Return what each resource is in the emulator; nothing on AWS."""
     if not aws.emulator:
         return {}
@@ -152,7 +152,7 @@ def _kinds(aws: Aws, held: Sequence[inventory.Resource]) -> dict[str, str]:
     }
 
 
-def _as_json(one: inventory.Resource, kinds: dict[str, str]) -> dict[str, Any]:
+def _as_json(one: inventory.StackResource, kinds: dict[str, str]) -> dict[str, Any]:
     told = {
         "Name": one.name,
         "Type": one.type,

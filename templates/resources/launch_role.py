@@ -26,13 +26,13 @@ from awacs.aws import (
 )
 from troposphere import AccountId, Equals, If, Not, NoValue, Ref, Sub, iam
 
-from compiler.iam_scopes import TOPICS
+from compiler.iam_scopes import POLICY_GROUPS
 from compiler.launch_permissions import (
     PROVISIONED,
     check_count,
     check_size,
     explanation,
-    permissions_by_topic,
+    permissions_by_policy_group,
 )
 from compiler.wiring import Template
 from templates.types import PolicyArn, PolicyArns
@@ -47,7 +47,7 @@ def add_launch_role(
     extra_policy_arns: PolicyArns,
 ) -> iam.Role:
     """Add the role that launches a compiled parent, with its policies."""
-    topics = permissions_by_topic(launches.walk())
+    topics = permissions_by_policy_group(launches.walk())
     topics["Stack"].append(_copied_template())
     policies = [
         *(_topic_policy(t, topic, statements) for topic, statements in topics.items()),
@@ -75,7 +75,7 @@ def _topic_policy(t: Template, topic: str, statements: Sequence[Statement]) -> R
     return Ref(
         t.add(
             iam.ManagedPolicy(f"{topic}Policy", PolicyDocument=_policy(*statements)),
-            TOPICS[topic],
+            POLICY_GROUPS[topic],
             why=explanation(topic, statements),
         )
     )

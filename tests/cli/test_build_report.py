@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli import build_report
 from cli.errors import Problem
-from compiler.pipeline import Outcome
+from compiler.pipeline import BuildOutcome
 from compiler.quotas import BYTES, RESOURCES
 
 
@@ -61,12 +61,12 @@ def test_figure_that_nears_its_quota_stands_out(dist: Path) -> None:
 def test_unchanged_build_says_so(
     dist: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build_report.show_build(dist, Outcome(has_changed=False))
+    build_report.show_build(dist, BuildOutcome(has_changed=False))
     assert "Unchanged" in capsys.readouterr().out
 
 
 def test_what_cannot_be_checked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = Outcome(
+    outcome = BuildOutcome(
         has_changed=True, environments=("prod",), unchecked=("Rule X is not checked.",)
     )
     build_report.show_check(outcome)

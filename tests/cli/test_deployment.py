@@ -15,8 +15,8 @@ from cli import deployment
 from cli.errors import ExitCode, Problem, Refused, Unable
 from deploy import aws as aws_module
 from deploy import quick_create
-from deploy.addresses import Place, addressed
-from deploy.aws import Emulator
+from deploy.addresses import PublishLocation, build_publication
+from deploy.aws import EmulatorEndpoint
 from deploy.dist import Environment
 from tests.deploy.fakes import (
     REGION,
@@ -48,7 +48,9 @@ NAMES = [
 ]
 
 
-def connect(_region: str | None) -> tuple[str, dict[str, str], deployment.Kinds]:
+def connect(
+    _region: str | None,
+) -> tuple[str, dict[str, str], deployment.ResourceKinds]:
     credentials = {
         "region_name": REGION,
         "aws_access_key_id": "111122223333",
@@ -71,7 +73,7 @@ def given(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:
     """Answer every command from here."""
     aws = FakeAws(**answers)
 
-    def make(*, emulator: Emulator | None = None, **_rest: Any) -> FakeAws:
+    def make(*, emulator: EmulatorEndpoint | None = None, **_rest: Any) -> FakeAws:
         aws.emulator = emulator
         return aws
 
@@ -353,7 +355,9 @@ def test_a_badge_is_a_button_in_markdown(
 def test_other_partitions_have_other_consoles(region: str, host: str) -> None:
     built = dist()
     aws = aws_module.Aws(region=region)
-    publication = addressed(built.files, Place("b", region, aws.dns_suffix))
+    publication = build_publication(
+        built.files, PublishLocation("b", region, aws.dns_suffix)
+    )
     url = quick_create.quick_create(aws, publication, built.environment("dev"))
     assert urlsplit(url).netloc == host
 
@@ -362,7 +366,9 @@ def test_a_value_with_blanks_survives_the_link() -> None:
     """The console reads what follows the # itself, and takes a plus for a plus."""
     built = dist()
     aws = aws_module.Aws(region=REGION)
-    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    publication = build_publication(
+        built.files, PublishLocation("b", REGION, aws.dns_suffix)
+    )
     given = Environment("dev", NAME, {"Note": "a b&c+d"})
     url = quick_create.quick_create(aws, publication, given)
     assert "param_Note=a%20b%26c%2Bd" in url
@@ -371,7 +377,9 @@ def test_a_value_with_blanks_survives_the_link() -> None:
 def test_a_link_too_long_for_a_browser_is_refused() -> None:
     built = dist()
     aws = aws_module.Aws(region=REGION)
-    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    publication = build_publication(
+        built.files, PublishLocation("b", REGION, aws.dns_suffix)
+    )
     long = Environment("dev", NAME, {"Note": "x" * 9000})
     with pytest.raises(Refused, match="State fewer parameters"):
         quick_create.quick_create(aws, publication, long)

@@ -33,7 +33,7 @@ from compiler.iam_scopes import (
     NEEDS,
     NEVER_CALLED,
     SERVICES,
-    TOPICS,
+    POLICY_GROUPS,
     WITHOUT_RESOURCE,
     further_actions,
 )
@@ -44,7 +44,7 @@ from compiler.launch_permissions import (
     check_count,
     check_size,
     owner_of,
-    permissions_by_topic,
+    permissions_by_policy_group,
     required_permissions,
 )
 from compiler.wiring import Build, Template, WiringError
@@ -145,7 +145,7 @@ def test_the_file_says_what_the_schemas_say() -> None:
 def test_the_file_holds_the_types_of_the_templates_and_no_others(
     pages: list[Template],
 ) -> None:
-    used = launch_permissions.Templates([page.document for page in pages]).types
+    used = launch_permissions.LaunchedTemplates([page.document for page in pages]).types
     assert sorted(known().always) == list(used)
 
 
@@ -194,7 +194,7 @@ def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
-    templates = launch_permissions.Templates([page.document for page in pages])
+    templates = launch_permissions.LaunchedTemplates([page.document for page in pages])
     called = {
         action for name in templates.types for action in templates.actions_of(name)
     }
@@ -429,8 +429,8 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 
 
 def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
-    for topic, statements in permissions_by_topic(pages).items():
-        assert characters(statements) <= POLICY_CHARACTERS, topic
+    for policy_group, statements in permissions_by_policy_group(pages).items():
+        assert characters(statements) <= POLICY_CHARACTERS, policy_group
 
 
 def test_a_policy_is_measured_at_its_longest() -> None:
@@ -470,7 +470,7 @@ def test_no_row_of_the_tables_is_without_use(
     assert listed >= NEVER_CALLED.keys()
     assert allowed >= WITHOUT_RESOURCE.keys()
     assert {owner_of(action) for action in allowed} == {s.prefix for s in SERVICES}
-    assert {service.topic for service in SERVICES} == TOPICS.keys()
+    assert {service.policy_group for service in SERVICES} == POLICY_GROUPS.keys()
     markers = json.dumps([page.document for page in pages])
     assert [need.marker for need in NEEDS if need.marker not in markers] == []
 

@@ -16,7 +16,7 @@ import pytest
 
 from cli.errors import ExitCode, Failure
 from compiler import lint
-from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException, unexcused
+from compiler.lint_exceptions import EXCEPTIONS, LintFinding, LintException, unexcused
 
 WHY = {"com.aws.cloudformation.Context": {"why": "A test needs it."}}
 
@@ -80,8 +80,8 @@ PARENT: dict[str, Any] = {
 }
 
 TASKS = (
-    lint.Task(template="parent.template.json", weight=2),
-    lint.Task(template="child.template.json", weight=1),
+    lint.LintTask(template="parent.template.json", weight=2),
+    lint.LintTask(template="child.template.json", weight=1),
 )
 
 
@@ -102,7 +102,7 @@ def stage(folder: Path, templates: dict[str, Any]) -> Path:
     return folder
 
 
-def rules(findings: list[Finding]) -> set[tuple[str, str]]:
+def rules(findings: list[LintFinding]) -> set[tuple[str, str]]:
     return {(finding.rule, finding.place) for finding in unexcused(findings)}
 
 
@@ -225,7 +225,7 @@ def test_configuration_of_a_persons_home_has_no_say(
 def test_linter_that_fails_is_no_clean_result(
     cfn_lint: lint.CfnLint, tmp_path: Path
 ) -> None:
-    missing = [lint.Task(template="missing.template.json")]
+    missing = [lint.LintTask(template="missing.template.json")]
     with pytest.raises(Failure, match="cfn-lint itself failed") as failed:
         cfn_lint.run(tmp_path, missing)
     assert failed.value.exit_code is ExitCode.UNABLE
@@ -258,7 +258,7 @@ def test_workers_end_with_the_build_that_started_them(tmp_path: Path) -> None:
     pytest.fail("a worker outlived its build")
 
 
-FINDING = Finding(
+FINDING = LintFinding(
     linter="cfn-lint",
     rule="E3030",
     template="load-balancer.template.json",

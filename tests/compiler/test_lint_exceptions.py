@@ -6,7 +6,7 @@ import pytest
 
 from cli import product
 from compiler import lint, parameters, pipeline
-from compiler.lint_exceptions import EXCEPTIONS, Finding, LintException
+from compiler.lint_exceptions import EXCEPTIONS, LintFinding, LintException
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ ENVIRONMENTS = [
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+def findings(tmp_path_factory: pytest.TempPathFactory) -> list[LintFinding]:
     """Everything that both linters say, before any exception."""
     stage = tmp_path_factory.mktemp("stage")
     files = {page.path: page.text() for page in product.compile_pages()}
@@ -29,13 +29,15 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
         return cfn_lint.run(stage, tasks) + lint.validate(stage, tasks)
 
 
-def test_linters_report_nothing_that_is_not_answered(findings: list[Finding]) -> None:
+def test_linters_report_nothing_that_is_not_answered(
+    findings: list[LintFinding],
+) -> None:
     assert lint.problems(findings, ROOT / "templates") == []
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS, ids=lambda e: f"{e.rule} {e.place}")
 def test_every_exception_answers_something(
-    exception: LintException, findings: list[Finding]
+    exception: LintException, findings: list[LintFinding]
 ) -> None:
     # An exception that outlives its cause hides the next mistake of that kind.
     assert any(exception.excuses(finding) for finding in findings)

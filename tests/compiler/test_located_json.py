@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compiler.located_json import DEPTH, MalformedJsonError, Object, Text, parse, quoted
+from compiler.located_json import (
+    DEPTH,
+    MalformedJsonError,
+    JsonObject,
+    JsonText,
+    parse,
+    quoted,
+)
 
 DOCUMENTS: st.SearchStrategy[str] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -51,7 +58,7 @@ def test_the_same_texts_are_json_here_and_in_the_standard_library(text: str) -> 
 def test_a_key_knows_its_line_and_column() -> None:
     document = parse('{\n  "A": "1",\r\n\n    "B": "2"\n}')
 
-    assert isinstance(document, Object)
+    assert isinstance(document, JsonObject)
     assert [(key.text, key.line, key.column) for key, _ in document.members] == [
         ("A", 2, 3),
         ("B", 4, 5),
@@ -62,8 +69,10 @@ def test_both_of_two_equal_keys_are_there() -> None:
     # json.loads keeps the last, so a typing error in production went unseen.
     document = parse('{"A": "1", "A": "2"}')
 
-    assert isinstance(document, Object)
-    assert [value.text for _, value in document.members if isinstance(value, Text)] == [
+    assert isinstance(document, JsonObject)
+    assert [
+        value.text for _, value in document.members if isinstance(value, JsonText)
+    ] == [
         "1",
         "2",
     ]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compiler.parameter_formats import shapes
+from compiler.parameter_formats import formats
 from compiler.parameters import EnvironmentFile, MalformedFileError, load
 from compiler.validation import validate
 
@@ -62,7 +62,7 @@ def pairs(found: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
 def test_every_value_comes_back_from_every_shape_as_it_was(
     parameters: dict[str, str], tags: dict[str, str], path: str
 ) -> None:
-    files = shapes(environment(parameters, tags), template_path=path)
+    files = formats(environment(parameters, tags), template_path=path)
 
     listed = pairs(read(files, "cli.json"), "ParameterKey", "ParameterValue")
     assert listed == parameters
@@ -86,16 +86,16 @@ def test_whatever_a_template_accepts_round_trips_from_file_to_file(
     found = load(path)
     assert validate(found, template).problems == ()
 
-    files = shapes(found, template_path="parent.template.json")
+    files = formats(found, template_path="parent.template.json")
     path.write_text(files["parameters/dev/codepipeline.json"])
 
     assert load(path).parameters == found.parameters == parameters
 
 
 def test_the_bytes_follow_from_the_file_alone() -> None:
-    one = shapes(environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p")
+    one = formats(environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p")
 
-    assert one == shapes(
+    assert one == formats(
         environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p"
     )
     assert one["parameters/dev/git-sync.yaml"].splitlines()[2:] == [
@@ -111,11 +111,11 @@ def test_the_bytes_follow_from_the_file_alone() -> None:
 
 def test_a_stack_policy_goes_where_it_is_understood() -> None:
     policy = {"Statement": [{"Effect": "Deny", "Action": "Update:Delete"}]}
-    files = shapes(environment({}, stack_policy=policy), template_path="p")
+    files = formats(environment({}, stack_policy=policy), template_path="p")
 
     assert read(files, "codepipeline.json")["StackPolicy"] == policy
     assert "StackPolicy" not in read(
-        shapes(environment({}), template_path="p"), "codepipeline.json"
+        formats(environment({}), template_path="p"), "codepipeline.json"
     )
 
 
@@ -124,4 +124,4 @@ def test_an_environment_with_problems_has_no_shapes(tmp_path: Path) -> None:
     path.write_text('{"Parameters": {"A": 1}}')
 
     with pytest.raises(MalformedFileError, match="the number 1, not a string"):
-        shapes(load(path), template_path="p")
+        formats(load(path), template_path="p")

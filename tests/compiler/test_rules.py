@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.rules import Unknown, Verdict, evaluate
+from compiler.rules import Unknown, RulesResult, evaluate
 
 VALUES: dict[str, Any] = {
     "Profile": "production",
@@ -19,7 +19,9 @@ VALUES: dict[str, Any] = {
 }
 
 
-def judge(assertion: object, condition: object = None, message: str = "No.") -> Verdict:
+def judge(
+    assertion: object, condition: object = None, message: str = "No."
+) -> RulesResult:
     rule: dict[str, Any] = {
         "Assertions": [{"Assert": assertion, "AssertDescription": message}]
     }
@@ -129,7 +131,7 @@ def test_what_is_known_decides_where_it_can(
 def test_a_value_that_was_reported_already_is_not_reported_again() -> None:
     verdict = judge(equals(ref("Reported"), "x"))
 
-    assert verdict == Verdict(broken=(), unchecked=(), problems=())
+    assert verdict == RulesResult(broken=(), unchecked=(), problems=())
 
 
 def test_a_rule_applies_only_where_its_condition_holds() -> None:

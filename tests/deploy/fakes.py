@@ -11,13 +11,13 @@ from typing import Any
 from cli.errors import AwsError, Problem
 from deploy.aws import Aws
 from deploy.dist import Dist, digest
-from deploy.planning import Pace
+from deploy.planning import PollInterval
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
-AT_ONCE = Pace(0, 0, lambda _seconds: None)
+AT_ONCE = PollInterval(0, 0, lambda _seconds: None)
 """Nobody waits in a test."""
 
 Answer = Mapping[str, Any] | Exception | Callable[..., Any]

@@ -21,7 +21,7 @@ from cli.errors import (
     Unreachable,
 )
 from deploy import aws as module
-from deploy.aws import Aws, Emulator, iam_action
+from deploy.aws import Aws, EmulatorEndpoint, iam_action
 
 GOOD = """<DescribeStacksResponse><DescribeStacksResult><Stacks/>
 </DescribeStacksResult></DescribeStacksResponse>"""
@@ -63,7 +63,7 @@ def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
 
 def account(endpoint: str) -> Aws:
     return Aws(
-        emulator=Emulator(
+        emulator=EmulatorEndpoint(
             endpoint=endpoint,
             region="eu-central-1",
             access_key_id="111122223333",

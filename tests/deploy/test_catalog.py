@@ -9,7 +9,7 @@ import pytest
 
 from cli.errors import Denied, ExitCode, Failure, Problem, UsageError
 from deploy import catalog
-from deploy.catalog import Version, offer, release
+from deploy.catalog import CatalogVersion, offer, release
 from tests.deploy.fakes import (
     BEGINNING,
     REGION,
@@ -107,9 +107,9 @@ def offered(aws: FakeAws, **options: Any) -> ExitCode:
     )
 
 
-def known(*versions: dict[str, Any]) -> list[Version]:
+def known(*versions: dict[str, Any]) -> list[CatalogVersion]:
     return [
-        Version(v["Id"], v["Name"], v["CreatedTime"], v["Guidance"], v["Active"])
+        CatalogVersion(v["Id"], v["Name"], v["CreatedTime"], v["Guidance"], v["Active"])
         for v in versions
     ]
 

@@ -10,9 +10,9 @@ from deploy.changes import (
     UNKNOWN,
     Change,
     ChangeSet,
-    Kind,
-    Plan,
-    Verdict,
+    ChangeKind,
+    ChangePlan,
+    Certainty,
     compared,
     founded,
     read,
@@ -89,7 +89,7 @@ def test_what_only_an_unchanged_output_feeds_cannot_change() -> None:
     found = changes_of(
         same, same, {}, Storage=[entry("Data", Details=[detail("Dynamic")])]
     )
-    assert found["Storage/Data"].verdict is Verdict.UNFOUNDED
+    assert found["Storage/Data"].certainty is Certainty.UNFOUNDED
 
 
 def test_what_a_changed_stack_feeds_may_change() -> None:
@@ -100,8 +100,8 @@ def test_what_a_changed_stack_feeds_may_change() -> None:
         Network=[entry("Vpc", "AWS::EC2::VPC", Details=[detail("Static")])],
         Storage=[entry("Data", Details=[detail("Static", "Always")])],
     )
-    assert found["Network/Vpc"].verdict is Verdict.CERTAIN
-    assert found["Storage/Data"].verdict is Verdict.MAY_CHANGE
+    assert found["Network/Vpc"].certainty is Certainty.CERTAIN
+    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
 
 
 def test_a_changed_parameter_makes_its_stack_certain() -> None:
@@ -109,7 +109,7 @@ def test_a_changed_parameter_makes_its_stack_certain() -> None:
     found = changes_of(
         same, same, {"Size": "1 -> 2"}, Storage=[entry("Data", Details=[])]
     )
-    assert found["Storage/Data"].verdict is Verdict.CERTAIN
+    assert found["Storage/Data"].certainty is Certainty.CERTAIN
 
 
 def test_a_value_known_only_later_may_change() -> None:
@@ -120,7 +120,7 @@ def test_a_value_known_only_later_may_change() -> None:
         {"Size": "1 -> 2"},
         Storage=[entry("Data", Details=[detail("Static", AfterValue=UNKNOWN)])],
     )
-    assert found["Storage/Data"].verdict is Verdict.MAY_CHANGE
+    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
     assert "known only during the update" in found["Storage/Data"].details[0]
 
 
@@ -138,8 +138,8 @@ def test_a_sure_replacement_is_not_hidden_by_a_doubtful_detail() -> None:
             )
         ],
     )
-    assert found["Storage/Data"].kind is Kind.REPLACE
-    assert found["Storage/Data"].verdict is Verdict.CERTAIN
+    assert found["Storage/Data"].kind is ChangeKind.REPLACE
+    assert found["Storage/Data"].certainty is Certainty.CERTAIN
     assert found["Storage/Data"].endangers_data
 
 
@@ -151,7 +151,7 @@ def test_a_condition_that_turns_on_a_changed_parameter_counts() -> None:
         },
         "Resources": {"Storage": {**nest("s1"), "Condition": "HasAll"}},
     }
-    assert founded(body, body, frozenset({"More"})) == {"Storage": Verdict.CERTAIN}
+    assert founded(body, body, frozenset({"More"})) == {"Storage": Certainty.CERTAIN}
     assert founded(body, body, frozenset()) == {}
 
 
@@ -164,9 +164,9 @@ def test_doubt_travels_downstream() -> None:
     )
     before = template(**{**body["Resources"], "A": nest("a1")})
     assert founded(before, body, frozenset()) == {
-        "A": Verdict.CERTAIN,
-        "B": Verdict.MAY_CHANGE,
-        "C": Verdict.MAY_CHANGE,
+        "A": Certainty.CERTAIN,
+        "B": Certainty.MAY_CHANGE,
+        "C": Certainty.MAY_CHANGE,
     }
 
 
@@ -177,16 +177,16 @@ def test_a_new_sentence_alone_changes_nothing() -> None:
 
 
 def test_what_endangers_data_comes_first() -> None:
-    plan = Plan(
+    plan = ChangePlan(
         "airflow",
         is_new=False,
         change_set_id="x",
         changes=(
-            Change((), "Added", "AWS::SNS::Topic", Kind.ADD),
-            Change((), "Group", "AWS::EC2::SecurityGroup", Kind.DELETE),
-            Change(("Storage",), "Data", "AWS::S3::Bucket", Kind.REPLACE,
+            Change((), "Added", "AWS::SNS::Topic", ChangeKind.ADD),
+            Change((), "Group", "AWS::EC2::SecurityGroup", ChangeKind.DELETE),
+            Change(("Storage",), "Data", "AWS::S3::Bucket", ChangeKind.REPLACE,
                    is_stateful=True),
-            Change((), "Ghost", "AWS::S3::Bucket", Kind.DELETE, Verdict.UNFOUNDED,
+            Change((), "Ghost", "AWS::S3::Bucket", ChangeKind.DELETE, Certainty.UNFOUNDED,
                    is_stateful=True),
         ),
     )  # fmt: skip
@@ -213,7 +213,7 @@ def test_what_holds_data_is_known_by_type_or_by_policy(
 
 def test_a_deletion_says_what_is_kept() -> None:
     found = compared(("Storage",), template(Data=bucket()), template())
-    assert (found[0].kind, found[0].keeps) == (Kind.DELETE, "Retain")
+    assert (found[0].kind, found[0].keeps) == (ChangeKind.DELETE, "Retain")
 
 
 def test_a_removed_stack_takes_its_data_along() -> None:
@@ -234,9 +234,9 @@ def test_templates_are_compared_where_nobody_looks_inside() -> None:
         template(Old=bucket(), Same=bucket(), Data=bucket(Properties={"A": 1})),
         template(New=bucket(), Same=bucket(), Data=bucket(Properties={"A": 2})),
     )
-    told = {c.logical_id: (c.kind, c.verdict) for c in found}
+    told = {c.logical_id: (c.kind, c.certainty) for c in found}
     assert told == {
-        "Old": (Kind.DELETE, Verdict.CERTAIN),
-        "New": (Kind.ADD, Verdict.CERTAIN),
-        "Data": (Kind.MODIFY, Verdict.MAY_CHANGE),
+        "Old": (ChangeKind.DELETE, Certainty.CERTAIN),
+        "New": (ChangeKind.ADD, Certainty.CERTAIN),
+        "Data": (ChangeKind.MODIFY, Certainty.MAY_CHANGE),
     }

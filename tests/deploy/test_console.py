@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from deploy import console as screen
-from deploy.changes import Change, Kind, Plan, Verdict
-from deploy.events import Watch
+from deploy.changes import Change, ChangeKind, ChangePlan, Certainty
+from deploy.events import StackWatcher
 from tests.deploy.fakes import FakeAws, dist, histories, nested, row, stack_id
 
 NAME = "airflow-dev"
@@ -26,12 +26,14 @@ BEGUN = (
 
 
 def drawn(width: int = 80) -> list[str]:
-    watch = Watch(FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME))
+    watch = StackWatcher(
+        FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME)
+    )
     watch.look()
     watch.look()
     paper = io.StringIO()
     console = Console(file=paper, width=width, force_terminal=False)
-    console.print(screen.Follower(watch, dist()).tree())
+    console.print(screen.ProgressDisplay(watch, dist()).tree())
     return paper.getvalue().splitlines()
 
 
@@ -53,10 +55,12 @@ def test_a_pipe_hears_what_is_waited_for_when_nothing_happens(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A pipeline that says nothing for twenty minutes is taken for dead."""
-    watch = Watch(FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME))
+    watch = StackWatcher(
+        FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME)
+    )
     watch.look()
     watch.look()
-    follower = screen.Follower(watch, dist())
+    follower = screen.ProgressDisplay(watch, dist())
     follower.new([])
     assert capsys.readouterr().err == ""
     follower.said -= screen.QUIET * 2
@@ -68,7 +72,7 @@ def test_a_pipe_hears_what_is_waited_for_when_nothing_happens(
 def shown(
     capsys: pytest.CaptureFixture[str], *changes: Change, lists_all: bool = False
 ) -> str:
-    plan = Plan(NAME, is_new=False, changes=changes, change_set_id="x")
+    plan = ChangePlan(NAME, is_new=False, changes=changes, change_set_id="x")
     screen.plan(plan, dist(), lists_all=lists_all)
     return capsys.readouterr().out
 
@@ -78,12 +82,12 @@ def test_what_endangers_data_has_a_heading_of_its_own(
 ) -> None:
     told = shown(
         capsys,
-        Change((), "Topic", "AWS::SNS::Topic", Kind.ADD),
+        Change((), "Topic", "AWS::SNS::Topic", ChangeKind.ADD),
         Change(
             ("Storage",),
             "Data",
             "AWS::S3::Bucket",
-            Kind.REPLACE,
+            ChangeKind.REPLACE,
             is_stateful=True,
             keeps="Retain",
             details=("BucketName: a -> b",),
@@ -100,8 +104,8 @@ def test_what_may_not_happen_is_labelled_and_what_cannot_is_counted(
 ) -> None:
     told = shown(
         capsys,
-        Change((), "Door", "AWS::EC2::VPC", Kind.MODIFY, Verdict.MAY_CHANGE),
-        Change((), "Ghost", "AWS::EC2::VPC", Kind.REPLACE, Verdict.UNFOUNDED),
+        Change((), "Door", "AWS::EC2::VPC", ChangeKind.MODIFY, Certainty.MAY_CHANGE),
+        Change((), "Ghost", "AWS::EC2::VPC", ChangeKind.REPLACE, Certainty.UNFOUNDED),
     )
     assert "Door  AWS::EC2::VPC  may change" in told
     assert "Ghost" not in told
@@ -112,8 +116,8 @@ def test_what_is_in_a_new_stack_is_counted_unless_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     changes = (
-        Change((), "Pool", "AWS::CloudFormation::Stack", Kind.ADD),
-        Change(("Pool",), "Service", "AWS::ECS::Service", Kind.ADD),
+        Change((), "Pool", "AWS::CloudFormation::Stack", ChangeKind.ADD),
+        Change(("Pool",), "Service", "AWS::ECS::Service", ChangeKind.ADD),
     )
     assert "Pool/Service" not in shown(capsys, *changes)
     assert "Pool  a stack of 1" in shown(capsys, *changes)

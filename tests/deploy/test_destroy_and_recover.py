@@ -8,7 +8,7 @@ import pytest
 
 from cli.errors import ExitCode, Failure, Refused, UsageError
 from deploy import prompts
-from deploy.destroy import Wishes, destroy, empty_bucket
+from deploy.destroy import DestroyOptions, destroy, empty_bucket
 from deploy.recover import recover
 from tests.deploy.fakes import (
     AT_ONCE,
@@ -119,8 +119,8 @@ def destroyed(aws: FakeAws, **wishes: Any) -> ExitCode:
         aws,
         built,
         built.environment("dev"),
-        Wishes(**{"yes": True, **wishes}),
-        pace=AT_ONCE,
+        DestroyOptions(**{"yes": True, **wishes}),
+        interval=AT_ONCE,
     )
 
 
@@ -130,7 +130,7 @@ def recovered(aws: FakeAws, **options: Any) -> ExitCode:
         aws,
         built,
         built.environment("dev"),
-        pace=AT_ONCE,
+        interval=AT_ONCE,
         **{"yes": True, **options},
     )
 

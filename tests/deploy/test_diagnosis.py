@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy import stacks
-from deploy.diagnosis import Detective, Diagnosis, as_json
+from deploy.diagnosis import Diagnoser, Diagnosis, as_json
 from tests.deploy.fakes import (
     FakeAws,
     described,
@@ -54,7 +54,7 @@ def diagnosed(
         describe_stacks=described(ROOT, status),
         **answers,
     )
-    return Detective(aws, dist()).diagnose(stacks.existing(aws, ROOT))
+    return Diagnoser(aws, dist()).diagnose(stacks.existing(aws, ROOT))
 
 
 def test_the_cause_is_the_resource_in_the_child_that_was_deleted() -> None:
@@ -212,10 +212,10 @@ def test_evidence_is_kept_from_before_the_rollback() -> None:
         describe_stacks=described(ROOT, "ROLLBACK_COMPLETE"),
         **service(),
     )
-    detective = Detective(aws)
-    detective.keep(stacks.last_operation(aws, stack_id(ROOT))[-1])
+    diagnoser = Diagnoser(aws)
+    diagnoser.record_evidence(stacks.last_operation(aws, stack_id(ROOT))[-1])
     aws.answers["list_tasks"] = error("ClusterNotFoundException", "gone")
-    found = detective.diagnose(stacks.existing(aws, ROOT))
+    found = diagnoser.diagnose(stacks.existing(aws, ROOT))
     assert "exit code 3" in str(found.causes[0].evidence)
 
 
@@ -262,5 +262,5 @@ def test_the_start_of_an_operation_is_found_on_a_later_page() -> None:
         describe_stack_events=pages,
         describe_stacks=described(ROOT, "UPDATE_ROLLBACK_COMPLETE"),
     )
-    found = Detective(aws).diagnose(stacks.existing(aws, ROOT))
+    found = Diagnoser(aws).diagnose(stacks.existing(aws, ROOT))
     assert [c.reason for c in found.causes] == ["today"]

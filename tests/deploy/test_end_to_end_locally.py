@@ -21,7 +21,7 @@ from cli.errors import ExitCode
 from compiler import output
 from deploy import launch as launch_module
 from deploy import status
-from deploy.aws import Aws, Emulator
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist
 from local.emulator import control_client, process
 from tests.deploy.fakes import bucket, nest, template, write
@@ -96,7 +96,7 @@ class Shell:
 
     def connect(
         self, _region: str | None
-    ) -> tuple[str, Mapping[str, str], deployment.Kinds]:
+    ) -> tuple[str, Mapping[str, str], deployment.ResourceKinds]:
         self.emulator.start()
         options = self.emulator.client_options
         told = {name: str(value) for name, value in options.items()}
@@ -109,7 +109,7 @@ class Shell:
     def aws(self) -> Aws:
         endpoint, told, _ = self.connect(None)
         return Aws(
-            emulator=Emulator(
+            emulator=EmulatorEndpoint(
                 endpoint=endpoint,
                 region=told["region_name"],
                 access_key_id=told["aws_access_key_id"],
@@ -256,7 +256,7 @@ def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
                 aws,
                 dist,
                 dist.environment("dev"),
-                consent=launch_module.Consent(yes=True),
+                confirmation=launch_module.Confirmation(yes=True),
             )
         )
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cli.errors import Problem, Throttled, Unreachable
-from deploy.events import Seen, Watch, known_events
-from deploy.stacks import Event
+from deploy.events import TreeEvent, StackWatcher, known_events
+from deploy.stacks import StackEvent
 from tests.deploy.fakes import AT_ONCE, FakeAws, histories, nested, row, stack_id
 
 ROOT = "airflow-dev"
@@ -53,12 +53,12 @@ class Unfolding(FakeAws):
         return histories(*self.rows[: self.shown])(StackName=stack)
 
 
-def followed(aws: FakeAws, known: frozenset[str] = frozenset()) -> list[Seen]:
-    watch = Watch(aws, stack_id(ROOT), known)
+def followed(aws: FakeAws, known: frozenset[str] = frozenset()) -> list[TreeEvent]:
+    watch = StackWatcher(aws, stack_id(ROOT), known)
     return [seen for new in watch.follow(AT_ONCE) for seen in new]
 
 
-def names(seen: list[Seen]) -> list[str]:
+def names(seen: list[TreeEvent]) -> list[str]:
     return [f"{'/'.join(s.path)}:{s.event.logical_id}:{s.event.status}" for s in seen]
 
 
@@ -72,7 +72,7 @@ def test_every_event_of_every_stack_is_seen_once() -> None:
 
 def test_each_look_asks_once_for_each_stack_in_progress_and_for_no_other() -> None:
     aws = Unfolding(*CREATED)
-    watch = Watch(aws, stack_id(ROOT))
+    watch = StackWatcher(aws, stack_id(ROOT))
     ended: dict[str, int] = {}
     looks = 0
     for _new in watch.follow(AT_ONCE):
@@ -137,7 +137,9 @@ def test_events_out_of_order_give_the_latest_state() -> None:
         row(9, ROOT, ROOT, "CREATE_COMPLETE"),
         row(8, ROOT, "Code", "CREATE_COMPLETE"),
     )
-    watch = Watch(FakeAws(describe_stack_events=histories(*rows)), stack_id(ROOT))
+    watch = StackWatcher(
+        FakeAws(describe_stack_events=histories(*rows)), stack_id(ROOT)
+    )
     seen = [s for new in watch.follow(AT_ONCE) for s in new]
     assert [s.event.time for s in seen] == sorted(s.event.time for s in seen)
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
@@ -151,7 +153,7 @@ def test_an_event_that_comes_late_does_not_undo_a_later_one() -> None:
     aws = FakeAws(
         describe_stack_events=[histories(began, done), histories(began, late, done)]
     )
-    watch = Watch(aws, stack_id(ROOT))
+    watch = StackWatcher(aws, stack_id(ROOT))
     watch.look()
     watch.look()
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
@@ -201,7 +203,7 @@ def test_a_connection_that_comes_back_is_used() -> None:
 
 
 def test_what_is_waited_for_is_what_is_in_progress() -> None:
-    watch = Watch(
+    watch = StackWatcher(
         FakeAws(describe_stack_events=histories(*CREATED[:6])), stack_id(ROOT)
     )
     watch.look()
@@ -212,8 +214,8 @@ def test_what_is_waited_for_is_what_is_in_progress() -> None:
 
 
 def test_a_row_reads_as_an_event() -> None:
-    told = Event.of(
+    told = StackEvent.of(
         row(1, ROOT, "Data", "CREATE_FAILED", reason="Resource creation cancelled")
     )
     assert not told.is_failure
-    assert Event.of(row(1, ROOT, "Data", "CREATE_FAILED", reason="no")).is_failure
+    assert StackEvent.of(row(1, ROOT, "Data", "CREATE_FAILED", reason="no")).is_failure

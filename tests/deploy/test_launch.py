@@ -10,8 +10,8 @@ import pytest
 from cli.errors import ExitCode, Failure, Problem, Refused, Unable, Unreachable
 from deploy import launch as launch_module
 from deploy import prompts
-from deploy.changes import Change, Kind, Plan, Verdict
-from deploy.launch import Consent, confirm, launch
+from deploy.changes import Change, ChangeKind, ChangePlan, Certainty
+from deploy.launch import Confirmation, confirm, launch
 from tests.deploy.fakes import (
     AT_ONCE,
     REGION,
@@ -107,7 +107,7 @@ def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
         aws,
         built,
         built.environment(name, NAME),
-        **{"consent": Consent(yes=True), "pace": AT_ONCE, **options},
+        **{"consent": Confirmation(yes=True), "pace": AT_ONCE, **options},
     )
 
 
@@ -192,7 +192,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
     aws.answers["delete_change_set"] = {}
     aws.answers["describe_stacks"] = [NOT_THERE, described(NAME, "REVIEW_IN_PROGRESS")]
     with pytest.raises(Refused, match="--yes"):
-        launched(aws, consent=Consent())
+        launched(aws, confirmation=Confirmation())
     assert aws.parameters("execute_change_set") == []
     assert len(aws.parameters("delete_change_set")) == 1
     assert len(aws.parameters("delete_stack")) == 1
@@ -225,7 +225,7 @@ def test_ctrl_c_detaches_and_says_how_to_watch_again(
         raise KeyboardInterrupt
 
     aws = account(*ENDS_WELL[:3])
-    code = launched(aws, pace=dataclasses.replace(AT_ONCE, sleep=interrupt))
+    code = launched(aws, interval=dataclasses.replace(AT_ONCE, sleep=interrupt))
     assert code is ExitCode.INTERRUPTED
     assert "events ENV --follow" in capsys.readouterr().err
     assert "cancel_update_stack" not in {name for name, _ in aws.asked}
@@ -254,22 +254,27 @@ def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> Non
     assert aws.parameters("delete_change_set") == []
 
 
-def planned(verdict: Verdict = Verdict.CERTAIN) -> Plan:
+def planned(certainty: Certainty = Certainty.CERTAIN) -> ChangePlan:
     change = Change(
-        ("Storage",), "Data", "AWS::S3::Bucket", Kind.REPLACE, verdict, is_stateful=True
+        ("Storage",),
+        "Data",
+        "AWS::S3::Bucket",
+        ChangeKind.REPLACE,
+        certainty,
+        is_stateful=True,
     )
-    return Plan(NAME, is_new=False, changes=(change,), change_set_id=SET)
+    return ChangePlan(NAME, is_new=False, changes=(change,), change_set_id=SET)
 
 
 def test_yes_does_not_cover_the_replacement_of_data() -> None:
     with pytest.raises(Refused, match="--replace-data"):
-        confirm(planned(), Consent(yes=True))
-    confirm(planned(), Consent(yes=True, replaces_data=True))
+        confirm(planned(), Confirmation(yes=True))
+    confirm(planned(), Confirmation(yes=True, replaces_data=True))
 
 
 def test_yes_covers_what_may_turn_out_to_stay() -> None:
     """Else every release would stop every pipeline at a false alarm."""
-    confirm(planned(Verdict.MAY_CHANGE), Consent(yes=True))
+    confirm(planned(Certainty.MAY_CHANGE), Confirmation(yes=True))
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [(NAME, True), ("y", False), ("", False)])
@@ -279,18 +284,18 @@ def test_a_replacement_of_data_needs_the_stacks_name(
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.prompt", lambda *_a, **_k: typed)
     if agreed:
-        confirm(planned(), Consent())
+        confirm(planned(), Confirmation())
     else:
         with pytest.raises(Refused, match="nothing was done"):
-            confirm(planned(), Consent())
+            confirm(planned(), Confirmation())
 
 
 def test_a_harmless_plan_needs_one_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.confirm", lambda *_a, **_k: False)
-    harmless = Plan(NAME, is_new=True, change_set_id=SET)
+    harmless = ChangePlan(NAME, is_new=True, change_set_id=SET)
     with pytest.raises(Refused):
-        confirm(harmless, Consent())
+        confirm(harmless, Confirmation())
 
 
 def test_a_stack_policy_is_set_after_success() -> None:

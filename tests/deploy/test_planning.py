@@ -11,9 +11,9 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from cli.errors import Failure, Refused
-from deploy.addresses import Place, addressed
+from deploy.addresses import PublishLocation, build_publication
 from deploy.aws import Aws
-from deploy.changes import Kind, Plan, Verdict
+from deploy.changes import ChangeKind, ChangePlan, Certainty
 from deploy.dist import Dist
 from deploy.planning import proposed
 from tests.deploy.fakes import (
@@ -30,7 +30,7 @@ from tests.deploy.fakes import (
 NAME = "airflow-dev"
 ROOT_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/root/1"
 STORAGE_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/storage/1"
-PLACE = Place("our-templates", REGION, "amazonaws.com")
+PLACE = PublishLocation("our-templates", REGION, "amazonaws.com")
 
 MISSING = {"code": "ValidationError", "message": f"Stack with id {NAME} does not exist"}
 
@@ -101,11 +101,11 @@ def leaves_no_shell(stub: Stubber) -> None:
     stub.add_response("delete_stack", {}, {"StackName": stack_id(NAME)})
 
 
-def plan(aws: Aws, built: Dist | None = None, **options: Any) -> Plan:
+def plan(aws: Aws, built: Dist | None = None, **options: Any) -> ChangePlan:
     built = built or dist()
-    publication = addressed(built.files, PLACE)
+    publication = build_publication(built.files, PLACE)
     with proposed(
-        aws, built, publication, built.environment("dev"), pace=AT_ONCE, **options
+        aws, built, publication, built.environment("dev"), interval=AT_ONCE, **options
     ) as found:
         return found
 
@@ -113,7 +113,7 @@ def plan(aws: Aws, built: Dist | None = None, **options: Any) -> Plan:
 def old_parent(storage: dict[str, Any] = STORAGE) -> dict[str, Any]:
     """The parent that runs: published from other files."""
     files = dist({**FILES, "storage.template.json": storage}).files
-    return addressed(files, PLACE).template("parent.template.json")
+    return build_publication(files, PLACE).template("parent.template.json")
 
 
 def body(template: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def test_a_new_stack_is_planned_and_leaves_nothing_behind() -> None:
         leaves_no_shell(stub)
         found = plan(aws)
     assert found.is_new
-    assert found.changes[0].kind is Kind.ADD
+    assert found.changes[0].kind is ChangeKind.ADD
 
 
 def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
@@ -398,14 +398,16 @@ def test_without_nested_change_sets_templates_are_compared_and_it_is_said() -> N
         stub.add_response("get_template", body(old_parent(old)))
         stub.add_response(
             "get_template",
-            body(addressed(dist({**FILES, "storage.template.json": old}).files, PLACE)
+            body(build_publication(dist({**FILES, "storage.template.json": old}).files, PLACE)
                  .template("storage.template.json")),
         )  # fmt: skip
         cleans_up(stub)
         cleans_up(stub)
         found = plan(aws)
     assert "would not look into the nested stacks" in found.notes[0]
-    assert [(c.name, c.kind) for c in found.dangers] == [("Storage/Gone", Kind.DELETE)]
+    assert [(c.name, c.kind) for c in found.dangers] == [
+        ("Storage/Gone", ChangeKind.DELETE)
+    ]
 
 
 def test_another_failure_does_not_fall_back() -> None:
@@ -453,7 +455,7 @@ def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
         cleans_up(stub)
         found = plan(aws)
     assert found.dangers == []
-    assert {c.verdict for c in found.changes} == {Verdict.UNFOUNDED}
+    assert {c.certainty for c in found.changes} == {Certainty.UNFOUNDED}
 
 
 @pytest.mark.parametrize(
@@ -487,15 +489,15 @@ def test_the_change_set_goes_even_when_reading_it_is_interrupted() -> None:
             raise KeyboardInterrupt
 
         built = dist()
-        pace = type(AT_ONCE)(0, 0, interrupt)
+        interval = type(AT_ONCE)(0, 0, interrupt)
         with (
             pytest.raises(KeyboardInterrupt),
             proposed(
                 aws,
                 built,
-                addressed(built.files, PLACE),
+                build_publication(built.files, PLACE),
                 built.environment("dev"),
-                pace=pace,
+                interval=interval,
             ),
         ):
             pass

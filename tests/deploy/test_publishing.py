@@ -15,7 +15,7 @@ from cli.errors import Denied, Failure, Problem, Refused, Unable, UsageError
 from deploy import bucket
 from deploy.aws import Aws
 from deploy.dist import Dist
-from deploy.publishing import publish, published
+from deploy.publishing import publish, existing_publication
 from tests.deploy.fakes import FILES, REGION, FakeAws, dist, error, write
 
 OURS = f"airflow-on-fargate-123456789012-{REGION}"
@@ -205,9 +205,9 @@ def test_nothing_is_linked_to_that_is_not_published(
     aws: Aws, their_bucket: str
 ) -> None:
     with pytest.raises(Refused, match="publish first"):
-        published(aws, dist(), their_bucket)
+        existing_publication(aws, dist(), their_bucket)
     publish(aws, dist(), their_bucket)
-    assert published(aws, dist(), their_bucket).root_url
+    assert existing_publication(aws, dist(), their_bucket).root_url
 
 
 def test_a_changed_file_of_dist_is_not_delivered(tmp_path: Path) -> None:
