@@ -1,9 +1,10 @@
-"""Two linters over what was staged: cfn-lint in processes, the other one in this.
+"""Lint the staged templates with cfn-lint and cloudformation-validate.
 
-cfn-lint checks our wires (that a nested stack gets each parameter, and that each
-output read exists) only where ``TemplateURL`` is relative and the child lies below
-the working directory, so its workers run in the staged folder. A canary test
-breaks a wire and expects the error.
+cfn-lint runs in worker processes, cloudformation-validate in this one. cfn-lint checks
+the connections (that a nested stack gets each parameter, and that each output read
+exists) only where ``TemplateURL`` is relative and the child lies below the working
+directory, so its workers run in the staged folder. A canary test breaks a connection
+and expects the error.
 """
 
 from __future__ import annotations
@@ -16,17 +17,55 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
 from cli.errors import ExitCode, Failure, Problem
-from compiler.lint_exceptions import LintFinding, unexcused
 
-EXCEPTIONS_FILE = "compiler/lint_exceptions.py"
 SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
+
+
+Linter = Literal["cfn-lint", "cloudformation-validate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintFinding:
+    """What a linter says about one place of a template."""
+
+    linter: Linter
+    rule: str
+    template: str
+    place: str
+    """Dotted, as ``Resources.Cluster.Properties.Engine``."""
+    line: int
+    message: str
+    why: str
+    environment: str = ""
+    """The environment whose parameter values lead to it, if it takes any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintException:
+    """A rule that does not hold somewhere, and why; many rules are in both linters."""
+
+    rule: str
+    reason: str
+    linter: Linter | Literal["both"] = "both"
+    template: str = "*"
+    place: str = "*"
+
+    def excuses(self, finding: LintFinding) -> bool:
+        """Whether a finding is one we have answered."""
+        return (
+            self.linter in ("both", finding.linter)
+            and self.rule == finding.rule
+            and fnmatchcase(finding.template, self.template)
+            and fnmatchcase(finding.place, self.place)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +230,28 @@ def _place(diagnostic: Any) -> str:
     return ".".join(filter(None, (section, entity.logical_id, path)))
 
 
-def problems(findings: list[LintFinding], templates: Path) -> list[Problem]:
-    """Turn what is left after the exceptions into what a person can act on."""
+def unanswered(
+    findings: Iterable[LintFinding], exceptions: Sequence[LintException]
+) -> list[LintFinding]:
+    """Return the findings that no exception answers."""
+    return [
+        finding
+        for finding in findings
+        if not any(exception.excuses(finding) for exception in exceptions)
+    ]
+
+
+def problems(
+    findings: list[LintFinding], exceptions: Iterable[LintException], templates: Path
+) -> list[Problem]:
+    """Return a problem for each finding that no exception answers.
+
+    Exceptions are kept in ``lint_exceptions.py`` beside the templates.
+    """
     environments: dict[LintFinding, set[str]] = {}
-    for finding in unexcused(findings):
-        said = replace(finding, environment="")
-        environments.setdefault(said, set()).add(finding.environment)
+    for finding in unanswered(findings, tuple(exceptions)):
+        common = replace(finding, environment="")
+        environments.setdefault(common, set()).add(finding.environment)
     return [
         Problem(
             where=f"{finding.template}:{finding.line} {finding.place}".rstrip(),
@@ -206,7 +261,7 @@ def problems(findings: list[LintFinding], templates: Path) -> list[Problem]:
             + ").",
             why=_sentence(finding.why),
             remedy=f"Correct it in {_source(finding, templates)}, or answer "
-            f"{finding.rule} with a reason in {EXCEPTIONS_FILE}.",
+            f"{finding.rule} with a reason in {templates.name}/lint_exceptions.py.",
         )
         for finding, names in sorted(
             environments.items(), key=lambda said: _reading_order(said[0])

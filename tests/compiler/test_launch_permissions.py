@@ -1,10 +1,11 @@
-"""What launching takes: every action, no more of them, and on as little as can be."""
+"""Permissions of a launch: every action, no others, on as few resources as possible."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,17 @@ from troposphere import (
 )
 
 from cli import product
-from compiler import handler_permissions, launch_permissions
-from compiler.handler_permissions import DATA, collect, known, text
+from compiler import handler_permissions
+from compiler.handler_permissions import HandlerPermissions, collect, text
 from compiler.iam_scopes import (
-    NEEDS,
-    NEVER_CALLED,
-    SERVICES,
-    POLICY_GROUPS,
-    WITHOUT_RESOURCE,
+    UNLISTED_PERMISSIONS,
+    LaunchScopes,
     further_actions,
 )
 from compiler.launch_permissions import (
     KEY_USES,
     POLICY_CHARACTERS,
+    LaunchedTemplates,
     characters,
     check_count,
     check_size,
@@ -49,8 +48,12 @@ from compiler.launch_permissions import (
 )
 from compiler.wiring import Build, Template, WiringError
 from templates import parent
+from templates.resources.launch_scopes import LAUNCH_SCOPES
 
 Policy = list[dict[str, Any]]
+
+HANDLERS = LAUNCH_SCOPES.handlers
+PREFIXES = {service.prefix for service in LAUNCH_SCOPES.services}
 
 EXAMPLE = {
     "${AWS::Partition}": "aws",
@@ -71,7 +74,7 @@ def pages() -> list[Template]:
 
 @pytest.fixture(scope="module")
 def granted(pages: list[Template]) -> Policy:
-    return documents(required_permissions(pages))
+    return documents(required_permissions(pages, LAUNCH_SCOPES))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,10 @@ def reference() -> dict[str, Any]:
     folder = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs"
     found: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
     return found
+
+
+def launched(templates: list[Template]) -> LaunchedTemplates:
+    return LaunchedTemplates([t.document for t in templates], LAUNCH_SCOPES)
 
 
 def page(*resources: AWSObject) -> Template:
@@ -110,8 +117,8 @@ def filled(value: Any) -> Any:
             return value
 
 
-def of(resources: list[AWSObject]) -> Policy:
-    return documents(required_permissions([page(*resources)]))
+def of(resources: list[AWSObject], scopes: LaunchScopes = LAUNCH_SCOPES) -> Policy:
+    return documents(required_permissions([page(*resources)], scopes))
 
 
 def allowing(action: str, policy: Policy) -> Policy:
@@ -138,42 +145,38 @@ def role(service: str, **properties: Any) -> iam.Role:
 
 def test_the_file_says_what_the_schemas_say() -> None:
     # Run python -m compiler.handler_permissions, and read the diff.
-    assert json.loads(DATA.read_text()) == collect(known().always, further_actions())
-    assert DATA.read_text() == text(json.loads(DATA.read_text()))
+    content = HANDLERS.source.read_text()
+    assert json.loads(content) == collect(HANDLERS.always, further_actions())
+    assert content == text(json.loads(content))
 
 
 def test_the_file_holds_the_types_of_the_templates_and_no_others(
     pages: list[Template],
 ) -> None:
-    used = launch_permissions.LaunchedTemplates([page.document for page in pages]).types
-    assert sorted(known().always) == list(used)
+    used = launched(pages).types
+    assert sorted(HANDLERS.always) == list(used)
 
 
 def test_a_type_that_the_file_lacks_stops_the_build() -> None:
     with pytest.raises(WiringError) as refused:
         of([athena.WorkGroup("Queries", Name="q")])
     assert refused.value.remedy == (
-        "Run python -m compiler.handler_permissions AWS::Athena::WorkGroup"
+        "Run python -m compiler.handler_permissions "
+        "templates/resources/handler_permissions.json AWS::Athena::WorkGroup"
     )
 
 
-def test_a_type_is_added_and_dropped_by_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_type_is_added_and_dropped_by_command(tmp_path: Path) -> None:
     file = tmp_path / "permissions.json"
-    monkeypatch.setattr(handler_permissions, "DATA", file)
 
-    handler_permissions.main(["AWS::SNS::Topic", "AWS::SNS::Subscription"])
-    assert list(json.loads(file.read_text())["types"]) == [
+    handler_permissions.main([str(file), "AWS::SNS::Topic", "AWS::SNS::Subscription"])
+    assert set(HandlerPermissions.read(file).always) == {
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
-    ]
+    }
 
-    monkeypatch.setattr(
-        handler_permissions, "known", handler_permissions.known.__wrapped__
-    )
-    handler_permissions.main(["--drop", "AWS::SNS::Subscription"])
-    assert list(json.loads(file.read_text())["types"]) == ["AWS::SNS::Topic"]
+    handler_permissions.main([str(file), "--drop", "AWS::SNS::Subscription"])
+    assert set(HandlerPermissions.read(file).always) == {"AWS::SNS::Topic"}
 
 
 def test_a_type_without_known_permissions_is_refused() -> None:
@@ -194,14 +197,13 @@ def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
-    templates = launch_permissions.LaunchedTemplates([page.document for page in pages])
+    templates = launched(pages)
     called = {
         action for name in templates.types for action in templates.actions_of(name)
     }
     called |= {action for need in templates.needs for action in need.actions}
-    ours = {service.prefix for service in SERVICES}
-    missing = {action for action in called - allowed if owner_of(action) in ours}
-    assert missing <= NEVER_CALLED.keys()
+    missing = {a for a in called - allowed if owner_of(a) in PREFIXES}
+    assert missing <= LAUNCH_SCOPES.never_called.keys()
 
 
 def test_every_action_reaches_a_resource_that_it_is_checked_against(
@@ -274,13 +276,12 @@ def test_only_actions_that_take_nothing_else_are_allowed_on_everything(
             ), action
 
 
-def test_a_change_to_everything_needs_its_reason(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_change_to_everything_needs_its_reason() -> None:
     assert allowing("kms:CreateKey", of([kms.Key("Key")]))
-    monkeypatch.delitem(WITHOUT_RESOURCE, "kms:CreateKey")
+    reasons = {**LAUNCH_SCOPES.without_resource}
+    del reasons["kms:CreateKey"]
     with pytest.raises(WiringError, match="kms:CreateKey can be allowed on every"):
-        of([kms.Key("Key")])
+        of([kms.Key("Key")], replace(LAUNCH_SCOPES, without_resource=reasons))
 
 
 def test_no_statement_allows_a_whole_service(granted: Policy) -> None:
@@ -418,7 +419,9 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
     pages: list[Template],
 ) -> None:
     # For a CloudFormation service role, which Service Catalog has no part in.
-    policy = json.dumps(documents(required_permissions(pages, "Airflow-prod")))
+    policy = json.dumps(
+        documents(required_permissions(pages, LAUNCH_SCOPES, "Airflow-prod"))
+    )
     assert "SC-" not in policy
     assert ":role/Airflow-prod*" in policy
     assert ":cluster:airflow-prod*" in policy
@@ -429,7 +432,8 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 
 
 def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
-    for policy_group, statements in permissions_by_policy_group(pages).items():
+    policies = permissions_by_policy_group(pages, LAUNCH_SCOPES)
+    for policy_group, statements in policies.items():
         assert characters(statements) <= POLICY_CHARACTERS, policy_group
 
 
@@ -463,25 +467,23 @@ def test_no_row_of_the_tables_is_without_use(
     allowed = {action for action, _ in each_action(granted)}
     listed = {
         action
-        for of_types in (known().always, known().only_to_delete)
+        for of_types in (HANDLERS.always, HANDLERS.only_to_delete)
         for actions in of_types.values()
         for action in actions
     }
-    assert listed >= NEVER_CALLED.keys()
-    assert allowed >= WITHOUT_RESOURCE.keys()
-    assert {owner_of(action) for action in allowed} == {s.prefix for s in SERVICES}
-    assert {service.policy_group for service in SERVICES} == POLICY_GROUPS.keys()
+    scopes = LAUNCH_SCOPES
+    assert listed >= scopes.never_called.keys()
+    assert allowed >= scopes.without_resource.keys()
+    assert {owner_of(action) for action in allowed} == PREFIXES
+    groups = {service.policy_group for service in scopes.services}
+    assert groups == scopes.policy_groups.keys()
     markers = json.dumps([page.document for page in pages])
-    assert [need.marker for need in NEEDS if need.marker not in markers] == []
+    assert [
+        need.marker for need in UNLISTED_PERMISSIONS if need.marker not in markers
+    ] == []
 
 
-def test_a_service_without_a_row_stops_the_build(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        launch_permissions,
-        "SERVICES",
-        [service for service in SERVICES if service.prefix != "sns"],
-    )
+def test_a_service_without_a_row_stops_the_build() -> None:
+    others = tuple(s for s in LAUNCH_SCOPES.services if s.prefix != "sns")
     with pytest.raises(WiringError, match="on what sns may act"):
-        of([sns.Topic("Topic")])
+        of([sns.Topic("Topic")], replace(LAUNCH_SCOPES, services=others))

@@ -16,7 +16,8 @@ import pytest
 
 from cli.errors import ExitCode, Failure
 from compiler import lint
-from compiler.lint_exceptions import EXCEPTIONS, LintFinding, LintException, unexcused
+from compiler.lint import LintException, LintFinding
+from templates.lint_exceptions import EXCEPTIONS
 
 WHY = {"com.aws.cloudformation.Context": {"why": "A test needs it."}}
 
@@ -102,8 +103,12 @@ def stage(folder: Path, templates: dict[str, Any]) -> Path:
     return folder
 
 
+def unanswered(findings: list[LintFinding]) -> list[LintFinding]:
+    return lint.unanswered(findings, EXCEPTIONS)
+
+
 def rules(findings: list[LintFinding]) -> set[tuple[str, str]]:
-    return {(finding.rule, finding.place) for finding in unexcused(findings)}
+    return {(finding.rule, finding.place) for finding in unanswered(findings)}
 
 
 @pytest.mark.slow
@@ -156,7 +161,7 @@ def test_cloudformation_validate_sees_a_property_that_does_not_exist(
     templates: dict[str, Any], tmp_path: Path
 ) -> None:
     templates["child"]["Resources"]["Topic"]["Properties"]["Colour"] = "blue"
-    found = unexcused(lint.validate(stage(tmp_path, templates), TASKS))
+    found = unanswered(lint.validate(stage(tmp_path, templates), TASKS))
     assert {f.template for f in found} == {"child.template.json"}
     assert {f.place.split(".")[:2] == ["Resources", "Topic"] for f in found} == {True}
     assert any("Colour" in f.message for f in found)
@@ -168,7 +173,7 @@ def test_values_of_an_environment_are_linted(
     task = replace(
         TASKS[0], environments={"dev": {"Size": "small"}, "prod": {"Size": "huge"}}
     )
-    found = unexcused(cfn_lint.run(stage(tmp_path, templates), [task]))
+    found = unanswered(cfn_lint.run(stage(tmp_path, templates), [task]))
     assert {(f.rule, f.environment) for f in found} == {("E2900", "prod")}
 
 
@@ -190,10 +195,10 @@ def test_value_that_breaks_a_resource_names_its_environment(
         environments={name: {**v, "DisplayName": "x"} for name, v in values.items()},
     )
     folder = stage(tmp_path, templates)
-    said = [f.message for f in unexcused(cfn_lint.run(folder, [task]))]
+    said = [f.message for f in unanswered(cfn_lint.run(folder, [task]))]
     assert any("prod" in message for message in said)
     assert not any("dev" in message for message in said)
-    found = unexcused(lint.validate(folder, [task]))
+    found = unanswered(lint.validate(folder, [task]))
     assert {f.environment for f in found} == {"prod"}
 
 
@@ -274,7 +279,7 @@ def test_message_says_where_what_why_and_what_to_do(tmp_path: Path) -> None:
     page.parent.mkdir()
     page.write_text('\n\nListener(\n    "Listener",\n)\n')
     (problem,) = lint.problems(
-        [replace(FINDING, environment="prod")], tmp_path / "templates"
+        [replace(FINDING, environment="prod")], EXCEPTIONS, tmp_path / "templates"
     )
     assert problem.where == (
         "load-balancer.template.json:12 Resources.Listener.Properties.Port"
@@ -282,7 +287,7 @@ def test_message_says_where_what_why_and_what_to_do(tmp_path: Path) -> None:
     assert problem.what == "80 is not one of [443] (cfn-lint E3030, with prod)."
     assert problem.why == "Checks the values."
     assert "templates/load_balancer.py:4" in problem.remedy
-    assert "compiler/lint_exceptions.py" in problem.remedy
+    assert "templates/lint_exceptions.py" in problem.remedy
 
 
 def test_messages_do_not_depend_on_which_worker_was_faster(tmp_path: Path) -> None:
@@ -292,8 +297,8 @@ def test_messages_do_not_depend_on_which_worker_was_faster(tmp_path: Path) -> No
         for line in (12, 3)
         for environment in ("prod", "dev")
     ]
-    told = lint.problems(findings, tmp_path)
-    assert told == lint.problems(findings[::-1], tmp_path)
+    told = lint.problems(findings, (), tmp_path)
+    assert told == lint.problems(findings[::-1], (), tmp_path)
     assert [problem.where.split()[0].rsplit(":")[1] for problem in told] == [
         *("3", "3", "12", "12")
     ]

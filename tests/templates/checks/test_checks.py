@@ -452,7 +452,7 @@ def test_accepted_values_round_trip_through_every_format(
     ]
     assert wrong == []
 
-    files = formats(environment_file(values), template_path="parent.template.json")
+    files = formats(environment_file(values), root_template="parent.template.json")
 
     shape = {name.rpartition("/")[2]: text for name, text in files.items()}
     assert json.loads(shape["codepipeline.json"])["Parameters"] == values
