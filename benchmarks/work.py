@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cli.product import ROOT, assets, compile_pages
+from cli.product import ROOT, assets, compile_templates
 from compiler.quotas import over_quota
 from compiler.wiring import Build
 
@@ -20,7 +20,7 @@ REPEATS = 5
 
 def compile_everything() -> None:
     """Compile both roots to text."""
-    for page in compile_pages():
+    for page in compile_templates():
         page.text()
 
 
@@ -66,7 +66,7 @@ def deliver(folder: Path, command: list[str]) -> None:
     name, *options = command
     for one in commands(folder / "dist", connect):
         if one.name == name:
-            one.main([*options, "--local"])
+            one.main([*options, "--emulator"])
 
 
 def control_emulator(folder: Path, action: str) -> None:

@@ -29,10 +29,10 @@ from cli.errors import ExitCode, Failure, Problem
 from compiler.located_json import (
     JsonArray,
     JsonLiteral,
-    MalformedJsonError,
     JsonNode,
     JsonObject,
     JsonText,
+    MalformedJsonError,
     parse,
     quoted,
 )

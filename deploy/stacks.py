@@ -1,4 +1,4 @@
-"""Stacks as CloudFormation tells of them: states, events, resources."""
+"""Stacks, events and resources, as CloudFormation reports them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REVIEW = "REVIEW_IN_PROGRESS"
 STARTS = frozenset(
     {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", REVIEW}
 )
-"""States that begin an operation; a rollback goes on with the one it undoes."""
+"""Statuses that begin an operation; a rollback belongs to the operation it undoes."""
 
 UPDATABLE = frozenset(
     {
@@ -34,12 +34,12 @@ SUCCEEDED = frozenset(
 )
 
 CANCELLED = ("resource creation cancelled", "resource update cancelled")
-"""Reasons of what was only stopped because something else had failed."""
+"""Reasons of resources that were cancelled because another one had failed."""
 
 
 @dataclass(frozen=True)
 class StackSummary:
-    """A stack as DescribeStacks shows it."""
+    """A stack as DescribeStacks returns it."""
 
     id: str
     name: str
@@ -54,13 +54,13 @@ class StackSummary:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an operation is under way."""
+        """Whether an operation is running."""
         return is_busy(self.status)
 
 
 @dataclass(frozen=True)
 class StackEvent:
-    """One row of a stack's history."""
+    """One event of a stack."""
 
     id: str
     stack_id: str
@@ -87,12 +87,12 @@ class StackEvent:
 
     @property
     def is_of_the_stack(self) -> bool:
-        """Whether it tells of the stack itself, not of a resource in it."""
+        """Whether it is about the stack itself, not about a resource in it."""
         return self.physical_id == self.stack_id
 
     @property
     def is_nested_stack(self) -> bool:
-        """Whether it tells of a stack in the stack."""
+        """Whether it is about a nested stack."""
         return self.type == STACK and not self.is_of_the_stack
 
     @property
@@ -102,14 +102,14 @@ class StackEvent:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it tells of a failure of its own, not of one elsewhere."""
+        """Whether the resource itself failed, and was not only cancelled."""
         return self.status.endswith("_FAILED") and not self.reason.lower().startswith(
             CANCELLED
         )
 
 
 def is_busy(status: str) -> bool:
-    """Whether a stack of this status has an operation under way."""
+    """Whether a stack of this status has a running operation."""
     return status.endswith("_IN_PROGRESS") and status != REVIEW
 
 
@@ -132,24 +132,21 @@ def find(aws: Aws, name: str) -> StackSummary | None:
 
 
 def existing(aws: Aws, name: str) -> StackSummary:
-    """Return a stack that must be there."""
-    found = find(aws, name)
-    if found is None or found.status == REVIEW:
+    """Return a stack that must exist."""
+    stack = find(aws, name)
+    if stack is None or stack.status == REVIEW:
         raise UsageError(
             Problem(
                 where=f"Stack {name}",
-                what=f"There is none of that name in {aws.region}.",
+                what=f"There is no stack of that name in {aws.region}.",
                 remedy="Launch it, or correct ENV, --stack-name or --region.",
             )
         )
-    return found
+    return stack
 
 
 def events(aws: Aws, stack: str) -> Iterator[StackEvent]:
-    """Yield the history of a stack, the newest row first.
-
-    By ID this works for a deleted stack, too.
-    """
+    """Yield the events of a stack, the newest first; by ID, of a deleted stack too."""
     for page in aws.pages(
         "cloudformation", "describe_stack_events", f"Stack {stack}", StackName=stack
     ):
@@ -184,9 +181,9 @@ def since_start(rows: list[StackEvent]) -> list[StackEvent]:
 
 
 def in_order(rows: list[StackEvent]) -> list[StackEvent]:
-    """Return rows, the oldest first, that came more or less the newest first."""
+    """Return rows, the oldest first, that arrived roughly the newest first."""
     oldest_first = list(rows)
-    # Sorting keeps the order of rows of one moment, which is that of their coming.
+    # Sorting is stable: rows of the same time keep their order.
     oldest_first.reverse()
     oldest_first.sort(key=lambda row: row.time)
     return oldest_first

@@ -19,8 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.aws import Aws
-from deploy.aws import EmulatorEndpoint
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import MANIFEST, Dist, Environment
 from deploy.dist import ROOT as PARENT
 from local import airflow_image, folders, interrupts, memory, stores

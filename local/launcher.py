@@ -13,7 +13,7 @@ from deploy import launch, stacks
 from deploy.aws import Aws
 from deploy.diagnosis import Diagnoser, Diagnosis
 from deploy.dist import Dist, Environment
-from deploy.events import LOCAL_WATCH_INTERVAL, TreeEvent, StackWatcher, known_events
+from deploy.events import LOCAL_WATCH_INTERVAL, StackWatcher, TreeEvent, known_events
 from deploy.planning import PollInterval, proposed
 from deploy.publishing import publish
 

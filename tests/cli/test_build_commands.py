@@ -1,4 +1,4 @@
-"""The command line as a person meets it: each mistake has its message and exit code."""
+"""The build commands as subprocesses: each mistake has its message and exit code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import re
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cli.errors import ExitCode
+from cli.main import main
 from compiler import output
-from tests.checkout import Checkout
+from tests.checkout import ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +88,7 @@ def test_unchanged_rebuild_says_so_and_loads_no_compiler(built: Checkout) -> Non
         lambda c: (c.root / "fargate_runtime" / "more.py").write_text(""),
         lambda c: (c.dist / "topic.template.json").write_text("tampered"),
     ],
-    ids=["a page", "an environment", "the runtime", "dist itself"],
+    ids=["template", "environment", "runtime", "dist"],
 )
 def test_any_change_is_built(
     change: Callable[[Checkout], object], built: Checkout
@@ -227,7 +230,8 @@ def test_interrupted_build_leaves_no_trace(
 ) -> None:
     before = built.written()
     built.change("templates/topic.py", "Takes messages.", "Takes mail.")
-    # A session of its own, so that the signal goes where Ctrl-C at a terminal goes.
+    # A session of its own, so that the signal goes where Ctrl-C at a terminal goes. A
+    # shell starts a command in the background with SIGINT ignored, which is inherited.
     process = subprocess.Popen(  # noqa: S603 - our own command
         built.command("templates"),
         cwd=built.root,
@@ -236,6 +240,7 @@ def test_interrupted_build_leaves_no_trace(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     wait_for(built.root / moment, process)
     os.killpg(process.pid, stop)
@@ -292,15 +297,22 @@ def test_no_color_is_obeyed(built: Checkout) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", said)
 
 
-def test_help_tells_commands_examples_and_exit_codes(checkout: Checkout) -> None:
-    done = checkout.run("--help")
-    assert done.returncode == ExitCode.OK
-    for text in ("templates", "parameters", "Examples", "Exit codes", "NO_COLOR"):
-        assert text in done.stdout
+def test_help_lists_commands_and_examples() -> None:
+    done = CliRunner().invoke(main, ["--help"])
+    assert done.exit_code == ExitCode.OK
+    for text in (*main.commands, "Examples", "exit codes", "NO_COLOR", "--version"):
+        assert text in done.output
 
 
-@pytest.mark.parametrize("command", ["templates", "parameters"])
-def test_every_command_has_help(command: str, checkout: Checkout) -> None:
-    done = checkout.run(command, "--help")
-    assert done.returncode == ExitCode.OK
-    assert len(done.stdout.splitlines()) > 10
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_help_of_every_command_lists_its_exit_codes(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--help"])
+    assert done.exit_code == ExitCode.OK
+    assert "\n  Exit codes\n    0    done\n" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_version_is_that_of_the_project() -> None:
+    done = CliRunner().invoke(main, ["--version"])
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert done.output == f"build.py {version}\n"

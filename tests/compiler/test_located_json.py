@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from compiler.located_json import (
     DEPTH,
-    MalformedJsonError,
     JsonObject,
     JsonText,
+    MalformedJsonError,
     parse,
     quoted,
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.rules import Unknown, RulesResult, evaluate
+from compiler.rules import RulesResult, Unknown, evaluate
 
 VALUES: dict[str, Any] = {
     "Profile": "production",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from deploy.addresses import PublishLocation, Publication, build_publication
+from deploy.addresses import Publication, PublishLocation, build_publication
 from deploy.dist import digest
 from tests.deploy.fakes import FILES, NETWORK, PARENT, STORAGE, dist
 

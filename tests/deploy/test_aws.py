@@ -198,7 +198,7 @@ def test_a_call_that_times_out_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_credentials_offers_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(Unable, match="--local"):
+    with pytest.raises(Unable, match="--emulator"):
         ask(Aws(region="eu-central-1"))
 
 

@@ -220,7 +220,7 @@ def test_a_launch_role_that_may_not_read_a_template_is_a_failure() -> None:
             {"EvalResourceName": "arn:x", "EvalDecision": "implicitDeny"}
         ]
     }
-    with pytest.raises(Failure, match="may not read it"):
+    with pytest.raises(Failure, match="cannot read it"):
         offered(account(version(1), simulate_principal_policy=barred))
 
 
@@ -251,7 +251,7 @@ def test_what_is_deprecated_already_is_not_counted() -> None:
 
 def test_the_same_release_again_changes_nothing() -> None:
     again = release("v3", known(version(1), version(2), version(3)), keep=3)
-    assert again.is_there
+    assert again.exists
     assert again.deprecated == ()
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from deploy.changes import (
     UNKNOWN,
+    Certainty,
     Change,
-    ChangeSet,
     ChangeKind,
     ChangePlan,
-    Certainty,
+    ChangeSet,
     compared,
     founded,
     read,
@@ -186,11 +186,11 @@ def test_what_endangers_data_comes_first() -> None:
             Change((), "Group", "AWS::EC2::SecurityGroup", ChangeKind.DELETE),
             Change(("Storage",), "Data", "AWS::S3::Bucket", ChangeKind.REPLACE,
                    is_stateful=True),
-            Change((), "Ghost", "AWS::S3::Bucket", ChangeKind.DELETE, Certainty.UNFOUNDED,
-                   is_stateful=True),
+            Change((), "Ghost", "AWS::S3::Bucket", ChangeKind.DELETE,
+                   Certainty.UNFOUNDED, is_stateful=True),
         ),
     )  # fmt: skip
-    assert [c.logical_id for c in plan.shown] == ["Data", "Group", "Added"]
+    assert [c.logical_id for c in plan.relevant] == ["Data", "Group", "Added"]
     assert [c.logical_id for c in plan.dangers] == ["Data"]
     assert plan.unfounded == 1
 

@@ -147,18 +147,18 @@ def done(aws: FakeAws) -> set[str]:
 # destroy
 
 
-def test_what_goes_and_what_stays_is_told_by_name(
+def test_deleted_and_retained_resources_are_listed_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     destroyed(account(), deletes_data=False)
     told = capsys.readouterr().out
-    goes, _, rest = told.partition("Goes after a last snapshot")
-    assert "Storage/Login" in goes
+    deleted, _, rest = told.partition("Deleted after a final snapshot")
+    assert "Storage/Login" in deleted
     assert "Storage/Cluster" in rest
-    assert "Storage/Data  AWS::S3::Bucket  data-bucket  goes on costing" in rest
+    assert "Storage/Data  AWS::S3::Bucket  data-bucket  still billed" in rest
 
 
-def test_nothing_is_deleted_before_it_is_said_what_becomes_of_the_data() -> None:
+def test_nothing_is_deleted_without_a_decision_about_the_data() -> None:
     aws = account()
     with pytest.raises(Refused, match="--keep-data or --delete-data"):
         destroyed(aws)
@@ -179,7 +179,7 @@ def test_deleted_data_is_deleted_after_its_stack(
     assert destroyed(aws, deletes_data=True) is ExitCode.OK
     order = [name for name, _ in aws.asked if name.startswith("delete_")]
     assert order == ["delete_stack", "delete_bucket", "delete_log_group"]
-    assert "the last snapshot of Storage/Cluster" in capsys.readouterr().out
+    assert "the final snapshot of Storage/Cluster" in capsys.readouterr().out
 
 
 def test_nothing_of_the_data_goes_when_the_stack_stays() -> None:
@@ -221,7 +221,7 @@ def test_a_person_types_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = account()
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.prompt", lambda *_a, **_k: "airflow")
-    with pytest.raises(Refused, match="nothing was done"):
+    with pytest.raises(Refused, match="Nothing was done"):
         destroyed(aws, deletes_data=True, yes=False)
     assert done(aws) == set()
 
@@ -249,7 +249,7 @@ def test_what_could_not_be_deleted_is_left_behind_by_name_only(
     named = account("DELETE_FAILED")
     destroyed(named, deletes_data=False, retains=("Storage",))
     assert named.parameters("delete_stack")[0]["RetainResources"] == ["Storage"]
-    with pytest.raises(UsageError, match="Of the parent that is: Storage"):
+    with pytest.raises(UsageError, match="In the parent: Storage"):
         destroyed(account("DELETE_FAILED"), deletes_data=False, retains=("Network",))
 
 
@@ -265,7 +265,7 @@ def test_a_key_that_snapshots_need_is_not_deleted_without_a_word(
     )
     aws = account(schedule_key_deletion={})
     destroyed(aws, deletes_data=True)
-    assert "nobody can read the last snapshots" in capsys.readouterr().err
+    assert "the final snapshots are unreadable" in capsys.readouterr().err
     assert aws.parameters("schedule_key_deletion")[0]["PendingWindowInDays"] == 30
 
 
@@ -340,7 +340,7 @@ def test_what_is_skipped_is_named_as_cloudformation_wants_it() -> None:
 
 def test_only_what_failed_can_be_skipped() -> None:
     aws = account("UPDATE_ROLLBACK_FAILED")
-    with pytest.raises(UsageError, match="It stumbled over: Storage/Cluster"):
+    with pytest.raises(UsageError, match="These failed: Storage/Cluster"):
         recovered(aws, skip=["Storage/Data"])
     assert done(aws) == set()
 

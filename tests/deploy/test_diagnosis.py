@@ -239,7 +239,7 @@ def test_the_gates_reason_is_told_with_its_log() -> None:
         "Log /airflow/setup setup/setup/0123",
         "  MIGRATION FAILED: refuses TLS",
     )
-    assert "set-up of the database" in found.next_steps[0]
+    assert "database migration failed" in found.next_steps[0]
 
 
 def test_a_diagnosis_reads_as_json() -> None:

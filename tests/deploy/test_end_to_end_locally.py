@@ -104,7 +104,7 @@ class Shell:
 
     def run(self, name: str, *words: str, environment: str = "dev") -> Result:
         group = click.Group(commands=deployment.commands(self.folder, self.connect))
-        return CliRunner().invoke(group, [name, environment, "--local", *words])
+        return CliRunner().invoke(group, [name, environment, "--emulator", *words])
 
     def aws(self) -> Aws:
         endpoint, told, _ = self.connect(None)
@@ -169,7 +169,7 @@ def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
 
 def test_a_plan_of_a_new_stack_leaves_nothing(shell: Shell) -> None:
     assert shell.run("plan").exit_code == ExitCode.OK
-    assert "There is none of that name" in shell.run("status").output
+    assert "There is no stack of that name" in shell.run("status").output
 
 
 def test_a_pool_is_added_by_an_update(shell: Shell) -> None:
@@ -213,7 +213,7 @@ def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> No
 
     refused = shell.run("launch", "--yes")
     assert refused.exit_code == ExitCode.REFUSED
-    assert "build.py recover dev --local" in refused.output
+    assert "build.py recover dev --emulator" in refused.output
 
     shell.plant()
     assert shell.run("recover", "--yes").exit_code == ExitCode.OK
@@ -229,7 +229,7 @@ def test_destroy_leaves_nothing(shell: Shell) -> None:
     assert destroyed.exit_code == ExitCode.OK, destroyed.output
     left = [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
     assert data not in left
-    assert "There is none of that name" in shell.run("status").output
+    assert "There is no stack of that name" in shell.run("status").output
 
 
 def test_kept_data_outlives_its_stack(shell: Shell) -> None:
@@ -274,7 +274,7 @@ def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
     second = shell.run("launch", "--yes")
     background.join()
     assert second.exit_code == ExitCode.REFUSED, second.output
-    assert "somebody else is at it" in second.output
+    assert "another operation is running" in second.output
     assert codes == [ExitCode.OK]
 
 
@@ -327,7 +327,7 @@ def test_events_are_those_of_all_stacks(shell: Shell) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the real dist/, without its lint."""
     folder = tmp_path_factory.mktemp("dist")
-    files = {page.path: page.text().encode() for page in shipped.compile_pages()}
+    files = {page.path: page.text().encode() for page in shipped.compile_templates()}
     files |= {asset.path: asset.content for asset in shipped.assets().values()}
     for given in (ROOT / "parameters").glob("*.json"):
         files[f"parameters/{given.stem}/codepipeline.json"] = given.read_bytes()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.errors import Problem, Throttled, Unreachable
-from deploy.events import TreeEvent, StackWatcher, known_events
+from deploy.events import StackWatcher, TreeEvent, known_events
 from deploy.stacks import StackEvent
 from tests.deploy.fakes import AT_ONCE, FakeAws, histories, nested, row, stack_id
 
@@ -154,8 +154,8 @@ def test_an_event_that_comes_late_does_not_undo_a_later_one() -> None:
         describe_stack_events=[histories(began, done), histories(began, late, done)]
     )
     watch = StackWatcher(aws, stack_id(ROOT))
-    watch.look()
-    watch.look()
+    watch.poll()
+    watch.poll()
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
     assert watch.in_progress() == []
 
@@ -206,8 +206,8 @@ def test_what_is_waited_for_is_what_is_in_progress() -> None:
     watch = StackWatcher(
         FakeAws(describe_stack_events=histories(*CREATED[:6])), stack_id(ROOT)
     )
-    watch.look()
-    watch.look()
+    watch.poll()
+    watch.poll()
     assert [(s.path, s.event.logical_id) for s in watch.in_progress()] == [
         (("Network",), "Vpc")
     ]

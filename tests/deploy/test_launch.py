@@ -10,7 +10,7 @@ import pytest
 from cli.errors import ExitCode, Failure, Problem, Refused, Unable, Unreachable
 from deploy import launch as launch_module
 from deploy import prompts
-from deploy.changes import Change, ChangeKind, ChangePlan, Certainty
+from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.launch import Confirmation, confirm, launch
 from tests.deploy.fakes import (
     AT_ONCE,
@@ -107,7 +107,7 @@ def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
         aws,
         built,
         built.environment(name, NAME),
-        **{"consent": Confirmation(yes=True), "pace": AT_ONCE, **options},
+        **{"confirmation": Confirmation(yes=True), "interval": AT_ONCE, **options},
     )
 
 
@@ -207,13 +207,13 @@ def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
 )
 def test_the_second_of_two_launches_is_told(answer: Failure) -> None:
     aws = account(*ENDS_WELL, execute_change_set=answer)
-    with pytest.raises(Refused, match="Somebody else has started"):
+    with pytest.raises(Refused, match="Another operation has started"):
         launched(aws)
 
 
 def test_a_launch_while_another_is_under_way_touches_nothing() -> None:
     aws = account(*ENDS_WELL, describe_stacks=described(NAME, "CREATE_IN_PROGRESS"))
-    with pytest.raises(Refused, match="somebody else is at it"):
+    with pytest.raises(Refused, match="another operation is running"):
         launched(aws)
     assert aws.parameters("create_change_set") == []
 
@@ -238,7 +238,7 @@ def test_ctrl_c_detaches_and_says_how_to_watch_again(
         Unable(Problem(where="AWS credentials", what="They have expired.")),
     ],
 )
-def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> None:
+def test_launch_that_cannot_be_followed_any_more_continues(fault: Failure) -> None:
     aws = account(*ENDS_WELL[:3])
     usual = aws.answers["describe_stack_events"]
 
@@ -249,7 +249,7 @@ def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> Non
         return result
 
     aws.answers["describe_stack_events"] = failing
-    with pytest.raises(Unable, match=r"goes on without us.*events ENV --follow"):
+    with pytest.raises(Unable, match=r"itself continues.*events ENV --follow"):
         launched(aws)
     assert aws.parameters("delete_change_set") == []
 
@@ -286,7 +286,7 @@ def test_a_replacement_of_data_needs_the_stacks_name(
     if agreed:
         confirm(planned(), Confirmation())
     else:
-        with pytest.raises(Refused, match="nothing was done"):
+        with pytest.raises(Refused, match="Nothing was done"):
             confirm(planned(), Confirmation())
 
 

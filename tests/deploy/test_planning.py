@@ -13,7 +13,7 @@ from botocore.stub import ANY, Stubber
 from cli.errors import Failure, Refused
 from deploy.addresses import PublishLocation, build_publication
 from deploy.aws import Aws
-from deploy.changes import ChangeKind, ChangePlan, Certainty
+from deploy.changes import Certainty, ChangeKind, ChangePlan
 from deploy.dist import Dist
 from deploy.planning import proposed
 from tests.deploy.fakes import (
@@ -255,7 +255,7 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
     assert [c.name for c in found.dangers] == ["Storage/Data"]
     assert found.dangers[0].details == ("BucketName: old -> new",)
     assert found.dangers[0].keeps == "Retain"
-    assert "Storage/Code" in [c.name for c in found.shown]
+    assert "Storage/Code" in [c.name for c in found.relevant]
 
 
 def test_nothing_to_change_is_no_failure() -> None:
@@ -396,15 +396,13 @@ def test_without_nested_change_sets_templates_are_compared_and_it_is_said() -> N
             ),
         )
         stub.add_response("get_template", body(old_parent(old)))
-        stub.add_response(
-            "get_template",
-            body(build_publication(dist({**FILES, "storage.template.json": old}).files, PLACE)
-                 .template("storage.template.json")),
-        )  # fmt: skip
+        files = dist({**FILES, "storage.template.json": old}).files
+        before = build_publication(files, PLACE).template("storage.template.json")
+        stub.add_response("get_template", body(before))
         cleans_up(stub)
         cleans_up(stub)
         found = plan(aws)
-    assert "would not look into the nested stacks" in found.notes[0]
+    assert "refused to look into the nested stacks" in found.notes[0]
     assert [(c.name, c.kind) for c in found.dangers] == [
         ("Storage/Gone", ChangeKind.DELETE)
     ]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.aws import Aws
-from deploy.aws import EmulatorEndpoint
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist, Environment
 from local.emulator import control_client
 from local.emulator.process import Emulator
