@@ -1,14 +1,15 @@
-"""CloudFormation's ``Rules``, evaluated without an account.
+"""Evaluate CloudFormation's ``Rules`` offline.
 
-CloudFormation checks them when a stack is launched; here a parameter file is held
-against the same section of the same template before that. The language is the one
-that AWS documents: Fn::And, Or, Not, Equals, Contains, EachMemberEquals,
-EachMemberIn, RefAll, ValueOf, ValueOfAll and Ref, and nothing else.
+CloudFormation evaluates them when a stack is launched; here a parameter file is checked
+against the same section of the same template before that. Evaluated are Fn::And, Or,
+Not, Equals, Contains and Ref. Any other function is an error, also the others that AWS
+documents for Rules (EachMemberEquals, EachMemberIn, RefAll, ValueOf, ValueOfAll): the
+templates do not use them, and an assertion must not pass unevaluated.
 
-What only an account can answer (the tags of a VPC, every subnet of the region, the
-region itself) is Unknown, and so is what follows from it, as in three-valued logic:
-an Fn::And with a false part is false whatever the unknown ones are. An assertion
-that stays unknown is reported as unchecked, never as held.
+A value that is known only at launch (``AWS::Region``) is Unknown, and so is what
+depends on it, as in three-valued logic: an Fn::And with a false part is false whatever
+the unknown ones are. An assertion that stays unknown is reported as unchecked, never
+as passed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Truth = bool | Unknown
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenAssertion:
-    """An assertion that does not hold; ``reads`` are the parameters it speaks of."""
+    """An assertion that fails; ``reads`` are the parameters in it."""
 
     rule: str
     message: str
@@ -48,7 +49,7 @@ class BrokenAssertion:
 
 @dataclass(frozen=True, kw_only=True)
 class UncheckedAssertion:
-    """An assertion that only an account can decide."""
+    """An assertion that only a launch can decide."""
 
     rule: str
     message: str
@@ -57,7 +58,7 @@ class UncheckedAssertion:
 
 @dataclass(frozen=True, kw_only=True)
 class RulesResult:
-    """What the rules say about one set of values."""
+    """The result of all rules for one set of values."""
 
     broken: tuple[BrokenAssertion, ...]
     unchecked: tuple[UncheckedAssertion, ...]
@@ -68,7 +69,7 @@ class RulesResult:
 def evaluate(
     template: Mapping[str, Any], values: Mapping[str, RuleText | RuleTexts], name: str
 ) -> RulesResult:
-    """Hold the template's rules against ``values``; ``name`` is the template's."""
+    """Evaluate the template's rules for ``values``; ``name`` is the template's."""
     broken: list[BrokenAssertion] = []
     unchecked: list[UncheckedAssertion] = []
     problems: list[Problem] = []
@@ -101,7 +102,7 @@ class _WrongRuleError(Exception):
 
 
 class _Rule:
-    """One rule; every part is evaluated, so that no mistake hides behind another."""
+    """One rule; every part is evaluated, so that every mistake is found."""
 
     def __init__(self, name: str, values: Mapping[str, RuleText | RuleTexts]) -> None:
         self.name = name
@@ -124,7 +125,7 @@ class _Rule:
             message = assertion.get("AssertDescription", "")
             if "Assert" not in assertion or not isinstance(message, str):
                 raise _WrongRuleError(
-                    f"{_spell(entry)} is no assertion.",
+                    f"{_json(entry)} is no assertion.",
                     'Write {"Assert": {...}, "AssertDescription": "..."}.',
                 )
             self.reads = dict.fromkeys(condition_reads)
@@ -139,7 +140,7 @@ class _Rule:
                 )
 
     def truth(self, expression: object) -> Truth:
-        """Return what a condition comes to."""
+        """Evaluate a condition."""
         function, argument = _function(expression, CONDITIONS)
         return CONDITIONS[function](self, argument)
 
@@ -165,28 +166,10 @@ class _Rule:
     def contains(self, argument: object) -> Truth:
         listed, single = _arguments("Fn::Contains", argument, 2)
         members = self.texts(listed, "Fn::Contains")
-        wanted = self.text(single, "Fn::Contains")
+        value = self.text(single, "Fn::Contains")
         if isinstance(members, Unknown):
             return members
-        return _or([_same(member, wanted) for member in members])
-
-    def each_member_equals(self, argument: object) -> Truth:
-        listed, single = _arguments("Fn::EachMemberEquals", argument, 2)
-        members = self.texts(listed, "Fn::EachMemberEquals")
-        wanted = self.text(single, "Fn::EachMemberEquals")
-        if isinstance(members, Unknown):
-            return members
-        return _and([_same(member, wanted) for member in members])
-
-    def each_member_in(self, argument: object) -> Truth:
-        left, right = _arguments("Fn::EachMemberIn", argument, 2)
-        members = self.texts(left, "Fn::EachMemberIn")
-        allowed = self.texts(right, "Fn::EachMemberIn")
-        if isinstance(members, Unknown):
-            return members
-        if isinstance(allowed, Unknown):
-            return allowed
-        return _and([_or([_same(m, a) for a in allowed]) for m in members])
+        return _or([_same(member, value) for member in members])
 
     def equals(self, argument: object) -> Truth:
         left, right = map(self.value, _arguments("Fn::Equals", argument, 2))
@@ -201,14 +184,14 @@ class _Rule:
             case _:
                 raise _WrongRuleError(
                     "Fn::Equals compares a list with a text, and they never are equal.",
-                    "Write Fn::Contains or Fn::EachMemberEquals.",
+                    "Write Fn::Contains.",
                 )
 
     def text(self, expression: object, function: str) -> RuleText:
         value = self.value(expression)
         if isinstance(value, tuple):
             raise _WrongRuleError(
-                f"{function} has a list where a text belongs: {_spell(expression)}.",
+                f"{function} has a list where a text belongs: {_json(expression)}.",
                 "Give it one text.",
             )
         return value
@@ -217,13 +200,13 @@ class _Rule:
         value = self.value(expression)
         if isinstance(value, str):
             raise _WrongRuleError(
-                f"{function} has a text where a list belongs: {_spell(expression)}.",
+                f"{function} has a text where a list belongs: {_json(expression)}.",
                 "Give it a list.",
             )
         return value
 
     def value(self, expression: object) -> RuleText | RuleTexts:
-        """Return what a text, a list or a reference comes to."""
+        """Evaluate a text, a list or a reference."""
         match expression:
             case bool():
                 return "true" if expression else "false"
@@ -239,22 +222,10 @@ class _Rule:
             return Unknown(f"{argument} is known at launch only")
         return self.values[self.parameter(argument, "Ref")]
 
-    def value_of(self, argument: object) -> Unknown:
-        name, attribute = _arguments("Fn::ValueOf", argument, 2)
-        self.parameter(name, "Fn::ValueOf")
-        return Unknown(f"{_spell(attribute)} of {name} is known to AWS only")
-
-    def value_of_all(self, argument: object) -> Unknown:
-        kind, attribute = _arguments("Fn::ValueOfAll", argument, 2)
-        return Unknown(f"{_spell(attribute)} of every {kind} is known to AWS only")
-
-    def ref_all(self, argument: object) -> Unknown:
-        return Unknown(f"every {argument} of the account is known to AWS only")
-
     def parameter(self, name: object, function: str) -> str:
         if not isinstance(name, str) or name not in self.values:
             raise _WrongRuleError(
-                f"{function} names {_spell(name)}, which is no parameter.",
+                f"{function} names {_json(name)}, which is no parameter.",
                 nearest(str(name), self.values) or "Name a parameter of the template.",
             )
         self.reads[name] = None
@@ -267,14 +238,9 @@ CONDITIONS: dict[str, Callable[[_Rule, object], Truth]] = {
     "Fn::Not": _Rule.negation,
     "Fn::Equals": _Rule.equals,
     "Fn::Contains": _Rule.contains,
-    "Fn::EachMemberEquals": _Rule.each_member_equals,
-    "Fn::EachMemberIn": _Rule.each_member_in,
 }
 VALUES: dict[str, Callable[[_Rule, object], RuleText | RuleTexts]] = {
     "Ref": _Rule.ref,
-    "Fn::RefAll": _Rule.ref_all,
-    "Fn::ValueOf": _Rule.value_of,
-    "Fn::ValueOfAll": _Rule.value_of_all,
 }
 
 
@@ -301,7 +267,7 @@ def _same(left: RuleText, right: RuleText) -> Truth:
 def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any]:
     if not isinstance(expression, dict) or len(expression) != 1:
         raise _WrongRuleError(
-            f"{_spell(expression)} stands where a function belongs.",
+            f"{_json(expression)} stands where a function belongs.",
             f"Write one of {', '.join(expected)}.",
         )
     ((function, argument),) = expression.items()
@@ -311,7 +277,7 @@ def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any
         what = f"{function} stands where another kind of function belongs."
         raise _WrongRuleError(what, f"Write one of {', '.join(expected)}.")
     raise _WrongRuleError(
-        f"{function} is no function of Rules.",
+        f"{function} is not evaluated in Rules.",
         f"Write one of {', '.join((*CONDITIONS, *VALUES))}.",
     )
 
@@ -319,7 +285,7 @@ def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any
 def _arguments(function: str, argument: object, count: int | None = None) -> list[Any]:
     if not isinstance(argument, list) or count not in (None, len(argument)):
         raise _WrongRuleError(
-            f"{function} has {_spell(argument)} for its arguments.",
+            f"{function} has {_json(argument)} for its arguments.",
             f"Give it a list{f' of {count}' if count else ''}.",
         )
     return argument
@@ -327,7 +293,7 @@ def _arguments(function: str, argument: object, count: int | None = None) -> lis
 
 def _members(document: object, what: str, known: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise _WrongRuleError(f"{_spell(document)} is no object.", "Write {...}.")
+        raise _WrongRuleError(f"{_json(document)} is no object.", "Write {...}.")
     for key in document:
         if key not in known:
             raise _WrongRuleError(
@@ -337,6 +303,6 @@ def _members(document: object, what: str, known: tuple[str, ...]) -> dict[str, A
     return document
 
 
-def _spell(value: object) -> str:
+def _json(value: object) -> str:
     text = json.dumps(value, default=repr)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line
