@@ -87,8 +87,14 @@ TASKS = (
 
 
 @pytest.fixture(scope="module")
-def cfn_lint() -> Iterator[lint.CfnLint]:
-    with lint.CfnLint(workers=2) as workers:
+def cfn_lint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lint.CfnLint]:
+    home = tmp_path_factory.mktemp("home")
+    (home / ".cfnlintrc").write_text("ignore_checks: [E]\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+        workers = lint.CfnLint(workers=2)
+    with workers:
         yield workers
 
 
@@ -214,17 +220,12 @@ def test_informational_rules_are_on(
     assert found == {("I3011", "Resources.Log")}
 
 
-def test_configuration_of_a_persons_home_has_no_say(
-    templates: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_configuration_of_the_home_folder_is_ignored(
+    cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / ".cfnlintrc").write_text("ignore_checks: [E]\n")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+    # The fixture starts the workers with one that would switch off every error.
     rename_output(templates)
-    with lint.CfnLint(workers=1) as workers:
-        assert rules(workers.run(stage(tmp_path, templates), TASKS))
+    assert rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
 
 
 def test_linter_that_fails_is_no_clean_result(

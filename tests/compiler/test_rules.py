@@ -111,9 +111,7 @@ def test_assertion_about_unknown_values_is_unchecked(
         ({"Fn::Contains": [[ref("AWS::Region"), "x"], "x"]}, True),
     ],
 )
-def test_known_part_decides_where_it_can(
-    assertion: object, *, expected: bool
-) -> None:
+def test_known_part_decides_where_it_can(assertion: object, *, expected: bool) -> None:
     assert holds(assertion) is expected
 
 
