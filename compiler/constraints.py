@@ -1,4 +1,4 @@
-"""One parameter's value against its definition, as CloudFormation compares them.
+"""Check a parameter's value against its definition, as CloudFormation does.
 
 CloudFormation reads AllowedPattern as a Java expression that must match the whole
 value, and of a list each element. Python reads nearly the same language; a pattern
@@ -31,18 +31,18 @@ CONSTRAINTS = {
 DESCRIBING = ("Type", "Default", "Description", "ConstraintDescription", "NoEcho")
 
 NUMBER = re.compile(r"(?!-0\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
-"""Numbers in one spelling each: Rules compare text, and to them 01 is not 1."""
+"""Numbers in one notation: Rules compare text, for which 01 is not 1."""
 
 MOST_DIGITS = 15
-"""No parameter is a longer number, so a message does not spell one out."""
+"""No parameter is a longer number; messages do not print one."""
 
 NOT_JAVA = ("(?P", "&&", "[[", "{,", r"\Z", r"\z", r"\h", r"\R", r"\p", r"\P", r"\Q")
-"""What Python and Java read differently, or only one of them reads."""
+"""Tokens that Python and Java read differently, or only one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConstraintViolation:
-    """What is wrong with a value or a definition."""
+    """A problem of a value or a definition."""
 
     what: str
     why: str = ""
@@ -55,7 +55,7 @@ def elements(value: str) -> tuple[str, ...]:
 
 
 def definition_faults(definition: Mapping[str, Any]) -> Iterator[ConstraintViolation]:
-    """Say what this module cannot check, so that nothing is skipped in silence."""
+    """Yield what this module cannot check, so that nothing is silently skipped."""
     kind = definition.get("Type")
     if kind not in CONSTRAINTS:
         yield ConstraintViolation(
@@ -81,7 +81,7 @@ def definition_faults(definition: Mapping[str, Any]) -> Iterator[ConstraintViola
 def value_faults(
     definition: Mapping[str, Any], value: str
 ) -> Iterator[ConstraintViolation]:
-    """Say why CloudFormation refuses ``value``; the definition has no faults."""
+    """Yield why CloudFormation refuses ``value``; the definition has no problems."""
     size = len(value.encode())
     if size > MAX_VALUE_BYTES:
         yield ConstraintViolation(
@@ -126,7 +126,7 @@ def _number_faults(
 
 
 def _plain(value: str) -> str:
-    """Return the plain spelling of a number in another one, or say what is plain."""
+    """Return the plain notation of a number, or examples of it."""
     try:
         number = Decimal(value)
     except InvalidOperation:

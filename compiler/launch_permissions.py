@@ -210,8 +210,8 @@ class LaunchedTemplates:
     @functools.cached_property
     def types(self) -> tuple[str, ...]:
         """The types that AWS provides."""
-        found = {resource["Type"] for resource in self.resources()}
-        return tuple(sorted(name for name in found if not name.startswith(CUSTOM)))
+        types = {resource["Type"] for resource in self.resources()}
+        return tuple(sorted(name for name in types if not name.startswith(CUSTOM)))
 
     @functools.cached_property
     def services(self) -> frozenset[str]:
@@ -279,13 +279,13 @@ class LaunchedTemplates:
 
     def trusted_services(self) -> list[Any]:
         """Return the services that the templates' roles trust."""
-        found = [
+        services = [
             name
             for role in self.resources("AWS::IAM::Role")
             for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
             for name in _as_list(statement["Principal"].get("Service", []))
         ]
-        return [json.loads(name) for name in sorted({json.dumps(n) for n in found})]
+        return [json.loads(name) for name in sorted({json.dumps(n) for n in services})]
 
     def policies_of_aws(self) -> list[str]:
         """Return the AWS managed policies that the templates attach."""

@@ -70,27 +70,27 @@ class LintException:
 
 @dataclass(frozen=True, kw_only=True)
 class LintTask:
-    """One template to lint, with the values of environments or as it is."""
+    """One template to lint, as it is or with the values of environments."""
 
     template: str
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weight: int = 0
-    """About how long it takes; the longest go first."""
+    """Approximate duration; the longest tasks start first."""
 
 
 class CfnLint:
-    """cfn-lint's workers; started early, for they take a second to wake up."""
+    """The worker processes of cfn-lint; started early, because that takes a second."""
 
     def __init__(self, workers: int | None = None) -> None:
         pairs = [socket.socketpair() for _ in range(workers or _processors())]
-        self._connections = [ours for ours, _ in pairs]
+        self._connections = [own for own, _ in pairs]
         theirs = [their.fileno() for _, their in pairs]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "compiler.lint_worker", *map(str, theirs)],
             cwd=Path(__file__).parents[1],
             pass_fds=theirs,
             stdin=subprocess.DEVNULL,
-            # Out of reach of a Ctrl-C at the terminal: the build ends it.
+            # Not reached by Ctrl-C at the terminal: the build ends it.
             start_new_session=True,
         )
         for _, their in pairs:
@@ -114,7 +114,7 @@ class CfnLint:
     def run(self, stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
         """Lint every task; workers take the next one as they finish."""
         waiting = sorted(tasks, key=lambda task: task.weight)
-        found: list[LintFinding] = []
+        findings: list[LintFinding] = []
         with selectors.DefaultSelector() as busy:
             for connection in self._connections[: len(waiting)]:
                 lines = connection.makefile("r")
@@ -124,14 +124,14 @@ class CfnLint:
             while busy.get_map():
                 for key, _ in busy.select():
                     lines, task = key.data
-                    found += _answer(lines, task)
+                    findings += _answer(lines, task)
                     if waiting:
                         task = waiting.pop()
                         _ask(key.fileobj, stage, task)
                         busy.modify(key.fileobj, selectors.EVENT_READ, (lines, task))
                     else:
                         busy.unregister(key.fileobj)
-        return found
+        return findings
 
 
 def _processors() -> int:
@@ -147,7 +147,7 @@ def _ask(connection: Any, stage: Path, task: LintTask) -> None:
         "template": task.template,
         "environments": {n: dict(values) for n, values in task.environments.items()},
     }
-    # Where the worker has died, its answer is what tells.
+    # If the worker has died, reading its answer reports that.
     with contextlib.suppress(BrokenPipeError):
         connection.sendall(json.dumps(question).encode() + b"\n")
 
@@ -165,8 +165,8 @@ def _answer(lines: TextIO, task: LintTask) -> Iterator[LintFinding]:
             Problem(
                 where=task.template,
                 what=f"cfn-lint itself failed: {answer['crash'].strip()}",
-                remedy="Nothing was checked. Run it again; if it stays, it is a "
-                "fault of cfn-lint or of compiler/lint_worker.py.",
+                remedy="Nothing was checked. Run this again; if it fails again, it is "
+                "a bug of cfn-lint or of compiler/lint_worker.py.",
             ),
             exit_code=ExitCode.UNABLE,
         )
@@ -178,7 +178,7 @@ def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
     import cloudformation_validate as cv
 
     engine = cv.RegoEngine()
-    found: list[LintFinding] = []
+    findings: list[LintFinding] = []
     for task in tasks:
         template = cv.TemplateContent(
             (stage / task.template).read_bytes(), task.template
@@ -187,13 +187,13 @@ def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
             report = engine.validate_template(
                 template,
                 cv.ValidateConfig(
-                    # Below are remarks on what was resolved, not on what is wrong.
+                    # Below are remarks on resolved values, not problems.
                     severity_level=cv.Severity.WARN,
                     parameter_overrides=dict(values),
                 ),
             )
-            found += _findings(report, task.template, environment)
-    return found
+            findings += _findings(report, task.template, environment)
+    return findings
 
 
 def _findings(report: Any, template: str, environment: str) -> Iterator[LintFinding]:
@@ -205,7 +205,7 @@ def _findings(report: Any, template: str, environment: str) -> Iterator[LintFind
             place="",
             line=1,
             message="The analysis ran out of its budget",
-            why="A template that was not checked to its end is not checked.",
+            why="A template that was not checked entirely is not checked.",
             environment=environment,
         )
     for diagnostic in report.diagnostics:
@@ -256,7 +256,7 @@ def problems(
         Problem(
             where=f"{finding.template}:{finding.line} {finding.place}".rstrip(),
             what=f"{finding.message.rstrip('.')} ({finding.linter} {finding.rule}"
-            # What is wrong without any values is not the values' fault.
+            # A problem without any values is not one of the values.
             + ("" if "" in names else f", with {', '.join(sorted(names))}")
             + ").",
             why=_sentence(finding.why),
@@ -264,17 +264,23 @@ def problems(
             f"{finding.rule} with a reason in {templates.name}/lint_exceptions.py.",
         )
         for finding, names in sorted(
-            environments.items(), key=lambda said: _reading_order(said[0])
+            environments.items(), key=lambda entry: _reading_order(entry[0])
         )
     ]
 
 
-def _reading_order(said: LintFinding) -> tuple[str, int, str, str, str]:
-    return said.template, said.line, said.rule, said.linter, said.message
+def _reading_order(finding: LintFinding) -> tuple[str, int, str, str, str]:
+    return (
+        finding.template,
+        finding.line,
+        finding.rule,
+        finding.linter,
+        finding.message,
+    )
 
 
 def _source(finding: LintFinding, templates: Path) -> str:
-    """Return the file and line that wrote the place a finding is about."""
+    """Return the file and line of a template module that a finding is about."""
     module = finding.template.removesuffix(".template.json").replace("-", "_")
     file = templates / f"{module}.py"
     name = f"{templates.name}/{file.name}"

@@ -1,8 +1,8 @@
-"""JSON as people write it: every value with its line, every mistake with a remedy.
+"""Parse JSON with the line of every value and a remedy for every mistake.
 
-The standard library forgets where a key stands, keeps the last of two equal keys
-in silence, and recurses as deep as a file asks it to. Files that people write
-deserve the line, both keys and a plain sentence, so they are read here.
+The standard library does not report where a key is, silently keeps the last of two
+equal keys, and recurses as deep as the file nests. Messages about parameter files need
+the line and both keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 DEPTH = 32
-"""A stack policy nests five deep; more is an accident, or an attack on the stack."""
+"""A stack policy nests five deep; more is a mistake or an attack."""
 
 SHOWN = 60
 """Characters of a line or value that a message repeats."""
@@ -123,11 +123,11 @@ class _Reader:
     def advance(self) -> None:
         spaces = _SPACE.match(self.source, self.token.end)
         start = spaces.end() if spaces else self.token.end
-        found = _TOKEN.match(self.source, start)
-        if not found or not found.lastgroup:
+        match = _TOKEN.match(self.source, start)
+        if not match or not match.lastgroup:
             raise self.error(start, *self.diagnose(start))
         self.last = self.token
-        self.token = _Token(found.lastgroup, found.group(), start)
+        self.token = _Token(match.lastgroup, match.group(), start)
 
     def value(self, depth: int) -> JsonNode:
         start = self.token
@@ -162,19 +162,19 @@ class _Reader:
 
     def items(self, opening: _Token, depth: int) -> tuple[JsonNode, ...]:
         self.advance()
-        found: list[JsonNode] = []
+        items: list[JsonNode] = []
         while self.token.lexeme != "]":
             self.refuse_end(opening)
-            found.append(self.value(depth + 1))
+            items.append(self.value(depth + 1))
             self.separate(opening, "]")
         self.advance()
-        return tuple(found)
+        return tuple(items)
 
     def members(
         self, opening: _Token, depth: int
     ) -> tuple[tuple[JsonText, JsonNode], ...]:
         self.advance()
-        found: list[tuple[JsonText, JsonNode]] = []
+        members: list[tuple[JsonText, JsonNode]] = []
         while self.token.lexeme != "}":
             self.refuse_end(opening)
             if self.token.kind != "text":
@@ -194,10 +194,10 @@ class _Reader:
                     f"Write {quoted(key.text)}: and then its value.",
                 )
             self.advance()
-            found.append((key, self.value(depth + 1)))
+            members.append((key, self.value(depth + 1)))
             self.separate(opening, "}")
         self.advance()
-        return tuple(found)
+        return tuple(members)
 
     def separate(self, opening: _Token, closing: str) -> None:
         """Pass the comma between two members, or stop before the closing bracket."""
@@ -272,8 +272,10 @@ class _Reader:
     def error(self, position: int, what: str, remedy: str) -> MalformedJsonError:
         line, column = self.place(position)
         text = self.source[self.starts[line - 1] :].partition("\n")[0]
-        shown = text[max(0, column - SHOWN // 2) :].strip()
-        if not shown.isprintable():
-            shown = ascii(shown)
-        why = f"The line reads `{shown[:SHOWN]}`." if shown else "The line is empty."
+        excerpt = text[max(0, column - SHOWN // 2) :].strip()
+        if not excerpt.isprintable():
+            excerpt = ascii(excerpt)
+        why = (
+            f"The line reads `{excerpt[:SHOWN]}`." if excerpt else "The line is empty."
+        )
         return MalformedJsonError(line, column, what, why, remedy)

@@ -1,4 +1,4 @@
-"""``dist/`` is swapped in whole, or stays exactly as it was.
+"""Replace ``dist/`` as a whole, or leave it exactly as it was.
 
 A build is staged in a folder beside ``dist/``, checked there, and exchanged for it
 by two renames. A reader of ``dist/`` never sees half a build; after a crash
@@ -53,12 +53,12 @@ def exclusive(dist: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(dist: Path) -> Iterator[Path]:
-    """Give a folder to write a build to; it is gone afterwards, come what may."""
+    """Return a folder to write a build to; it is deleted afterwards in any case."""
     _recover(dist)
     _check_replaceable(dist)
     stage = _beside(dist, "staged")
     try:
-        # Inside, for Ctrl-C may come the moment it is made.
+        # Inside the try: Ctrl-C may come right after its creation.
         stage.mkdir()
         yield stage
     finally:

@@ -73,7 +73,7 @@ def _yaml_map(name: str, members: Mapping[str, str]) -> str:
 def _scalar(text: str) -> str:
     """Return a YAML string that no reader takes for a boolean or a number.
 
-    YAML took JSON's strings over whole, but for characters that cannot be seen, and
-    those are refused when the file is read.
+    A JSON string is a YAML string, except for invisible characters, which are refused
+    when the file is read.
     """
     return json.dumps(text, ensure_ascii=False)

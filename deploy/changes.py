@@ -202,28 +202,28 @@ def read(
     those of the stacks by their path, the old one where a stack goes.
     """
     causes = founded(before, after, frozenset(changed_parameters))
-    found: list[Change] = []
+    entries: list[Change] = []
     for row in change_set.rows:
         logical_id = row["LogicalResourceId"]
         entry = _entry((), row, templates)
         if row["ResourceType"] != STACK:
-            found.append(entry)
+            entries.append(entry)
             continue
         if entry.kind in (
             ChangeKind.ADD,
             ChangeKind.DELETE,
         ) or logical_id not in before.get("Resources", {}):
-            found.append(entry)
-            found += _inside((logical_id,), change_set, templates, None)
+            entries.append(entry)
+            entries += _inside((logical_id,), change_set, templates, None)
             continue
         ceiling = causes.get(logical_id, Certainty.UNFOUNDED)
         if logical_id not in change_set.children:
             # Without a nested change set: only the entry of the stack itself.
             words = _references(after["Resources"].get(logical_id, {}))
             fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
-            found.append(replace(entry, certainty=ceiling, details=tuple(fed)))
-        found += _inside((logical_id,), change_set, templates, ceiling)
-    return tuple(found)
+            entries.append(replace(entry, certainty=ceiling, details=tuple(fed)))
+        entries += _inside((logical_id,), change_set, templates, ceiling)
+    return tuple(entries)
 
 
 def founded(
@@ -270,7 +270,7 @@ def compared(
     Whether a modified resource is replaced is not known this way.
     """
     old, new = before.get("Resources", {}), after.get("Resources", {})
-    found = []
+    entries = []
     for logical_id in sorted(old.keys() | new.keys()):
         before_body, after_body = old.get(logical_id), new.get(logical_id)
         if _without_metadata(before_body) == _without_metadata(after_body):
@@ -283,7 +283,7 @@ def compared(
             if after_body
             else ChangeKind.DELETE
         )
-        found.append(
+        entries.append(
             Change(
                 path=path,
                 logical_id=logical_id,
@@ -299,7 +299,7 @@ def compared(
                 details=_changed_properties(before_body, after_body),
             )
         )
-    return tuple(found)
+    return tuple(entries)
 
 
 def is_stateful(resource: Mapping[str, Any]) -> bool:
@@ -317,16 +317,16 @@ def _inside(
     ceiling: Certainty | None,
 ) -> list[Change]:
     child = parent.children.get(path[-1])
-    found: list[Change] = []
+    entries: list[Change] = []
     for row in child.rows if child else ():
         entry = _entry(path, row, templates)
         if ceiling is not None:
             entry = replace(entry, certainty=max(entry.certainty, ceiling))
-        found.append(entry)
+        entries.append(entry)
         if child and row["ResourceType"] == STACK:
             deeper = (*path, row["LogicalResourceId"])
-            found += _inside(deeper, child, templates, ceiling)
-    return found
+            entries += _inside(deeper, child, templates, ceiling)
+    return entries
 
 
 def _entry(

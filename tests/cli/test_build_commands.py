@@ -130,7 +130,7 @@ def test_same_sources_give_the_same_bytes(built: Checkout) -> None:
     assert built.written() == before
 
 
-def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
+def test_wrong_connection_is_shown_with_its_line(built: Checkout) -> None:
     built.change("templates/parent.py", "display_name=given.owner", "displayname=1")
     refused(
         built,
@@ -151,16 +151,16 @@ def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
     ],
     ids=["unknown property", "wrong value", "unknown resource", "syntax"],
 )
-def test_mistake_in_a_page_is_shown_with_its_line(
+def test_mistake_in_a_template_is_shown_with_its_line(
     old: str, new: str, what: str, built: Checkout
 ) -> None:
     built.change("templates/topic.py", old, new)
     refused(built, ExitCode.FAILED, "templates/topic.py:", what)
 
 
-def test_what_a_linter_finds_stops_the_build(built: Checkout) -> None:
+def test_finding_of_a_linter_stops_the_build(built: Checkout) -> None:
     built.change(
-        "templates/topic.py", "DisplayName=", "TopicName=Ref('Nobody'), DisplayName="
+        "templates/topic.py", "DisplayName=", "TopicName=Ref('Missing'), DisplayName="
     )
     refused(
         built,
@@ -186,7 +186,12 @@ def test_template_near_a_quota_stops_the_build(built: Checkout) -> None:
         ('"large"', '"large', ("parameters/prod.json:2",)),
         ("operations", "operations and more", ("The owner's name is long.",)),
     ],
-    ids=["unknown parameter", "unknown value", "malformed JSON", "a check of ours"],
+    ids=[
+        "unknown parameter",
+        "unknown value",
+        "malformed JSON",
+        "check across parameters",
+    ],
 )
 def test_wrong_parameter_file_stops_both_commands(
     old: str, new: str, said: tuple[str, ...], built: Checkout
@@ -203,7 +208,7 @@ def test_unreadable_parameter_file_is_named(built: Checkout) -> None:
     refused(built, ExitCode.UNABLE, "parameters/prod.json", "cannot be read")
 
 
-def test_unknown_environment_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+def test_unknown_environment_of_parameters_is_a_usage_error(built: Checkout) -> None:
     refused(
         built,
         ExitCode.USAGE,
@@ -213,7 +218,7 @@ def test_unknown_environment_is_a_mistake_of_the_command_line(built: Checkout) -
     )
 
 
-def test_unknown_command_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+def test_unknown_command_is_a_usage_error(built: Checkout) -> None:
     refused(built, ExitCode.USAGE, "No such command", arguments=("template",))
 
 

@@ -22,7 +22,7 @@ def dist(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_table_has_a_line_a_template_with_every_quota(dist: Path) -> None:
+def test_table_has_a_line_for_each_template_with_every_quota(dist: Path) -> None:
     console = Console(width=100)
     with console.capture() as said:
         console.print(build_report.table(dist))

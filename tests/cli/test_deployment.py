@@ -193,14 +193,14 @@ def test_status_in_the_emulator_lists_the_kind_of_every_resource(
     assert [r["Here"] for r in data["Resources"]] == ["emulated", "not listed"]
 
 
-def test_on_aws_nothing_is_said_to_be_emulated(
+def test_status_on_aws_has_no_kinds(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **STATUS)
     assert "emulated" not in run(folder, "status", "dev", "--all").output
 
 
-def test_a_stack_that_needs_attention_has_an_exit_code(
+def test_status_of_a_failed_stack_ends_with_failed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     bad = {**STATUS, "describe_stacks": described(NAME, "UPDATE_ROLLBACK_FAILED")}
@@ -233,7 +233,7 @@ def test_events_of_all_stacks_are_shown_in_order(
     assert len(only) == 2
 
 
-def test_events_of_one_moment_keep_their_order(
+def test_events_of_the_same_time_keep_their_order(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Many happen within the same millisecond, and come the newest first."""
@@ -254,7 +254,7 @@ def test_events_of_one_moment_keep_their_order(
     ]
 
 
-def test_diagnose_tells_the_cause_and_fails(
+def test_diagnose_prints_the_cause_and_ends_with_failed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(
@@ -267,7 +267,7 @@ def test_diagnose_tells_the_cause_and_fails(
     assert "Root cause: Storage/Data" in done.output
 
 
-def test_plan_has_an_exit_code_of_its_own_for_nothing(
+def test_plan_without_changes_ends_with_unchanged(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(
@@ -286,7 +286,7 @@ def test_plan_has_an_exit_code_of_its_own_for_nothing(
     assert "Nothing to change" in done.output
 
 
-def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_plan_is_printed_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     added = {
         "Action": "Add",
         "LogicalResourceId": "Topic",
@@ -311,7 +311,7 @@ def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> 
     assert told["Changes"][0]["EndangersData"] is False
 
 
-def test_publish_gives_addresses_to_other_programs(
+def test_publish_prints_urls_as_json(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
@@ -320,7 +320,7 @@ def test_publish_gives_addresses_to_other_programs(
     assert told["Uploaded"] == []
 
 
-def test_a_link_fills_in_the_console_of_its_region(
+def test_link_fills_in_the_console_form_of_its_region(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
@@ -333,7 +333,7 @@ def test_a_link_fills_in_the_console_of_its_region(
     assert filled["templateURL"][0].endswith(".json")
 
 
-def test_no_link_leads_to_a_template_that_cannot_be_read(
+def test_link_to_an_unreadable_template_is_refused(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **{**PUBLISHED, "head_object": error("404", "Not Found")})
@@ -342,7 +342,7 @@ def test_no_link_leads_to_a_template_that_cannot_be_read(
     assert "https://eu-central" not in done.output
 
 
-def test_a_badge_is_a_button_in_markdown(
+def test_badge_is_a_markdown_button(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
@@ -367,7 +367,7 @@ def test_other_partitions_have_other_consoles(region: str, host: str) -> None:
     assert urlsplit(url).netloc == host
 
 
-def test_a_value_with_blanks_survives_the_link() -> None:
+def test_link_encodes_blanks_in_values() -> None:
     """The console reads what follows the # itself, and takes a plus for a plus."""
     built = dist()
     aws = aws_module.Aws(region=REGION)

@@ -91,9 +91,9 @@ def launched(templates: list[Template]) -> LaunchedTemplates:
 
 def page(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
-    made = Template("toy", "A toy.", "", Build(), is_root=True)
+    made = Template("example", "An example.", "", Build(), is_root=True)
     for resource in resources:
-        made.add(resource, "A toy's part.")
+        made.add(resource, "Part of an example.")
     made.document = made.to_dict()
     return made
 
@@ -143,21 +143,21 @@ def role(service: str, **properties: Any) -> iam.Role:
 # The file of permissions.
 
 
-def test_the_file_says_what_the_schemas_say() -> None:
+def test_file_agrees_with_the_schemas() -> None:
     # Run python -m compiler.handler_permissions, and read the diff.
     content = HANDLERS.source.read_text()
     assert json.loads(content) == collect(HANDLERS.always, further_actions())
     assert content == text(json.loads(content))
 
 
-def test_the_file_holds_the_types_of_the_templates_and_no_others(
+def test_file_has_exactly_the_types_of_the_templates(
     pages: list[Template],
 ) -> None:
     used = launched(pages).types
     assert sorted(HANDLERS.always) == list(used)
 
 
-def test_a_type_that_the_file_lacks_stops_the_build() -> None:
+def test_type_missing_in_the_file_stops_the_build() -> None:
     with pytest.raises(WiringError) as refused:
         of([athena.WorkGroup("Queries", Name="q")])
     assert refused.value.remedy == (
@@ -192,7 +192,7 @@ def test_a_misspelt_action_is_refused() -> None:
 # Enough.
 
 
-def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
+def test_every_action_of_a_provider_is_allowed_or_listed_as_never_called(
     pages: list[Template], granted: Policy
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
@@ -247,11 +247,11 @@ def overlaps(pattern: str, form: str) -> bool:
 
 
 def test_a_custom_resource_can_call_its_function() -> None:
-    class Gate(cloudformation.CustomResource):
-        resource_type = "Custom::Gate"
+    class Migration(cloudformation.CustomResource):
+        resource_type = "Custom::Migration"
 
-    gate = Gate("Gate", ServiceToken="function")
-    (statement,) = allowing("lambda:InvokeFunction", of([gate]))
+    migration = Migration("Migration", ServiceToken="function")
+    (statement,) = allowing("lambda:InvokeFunction", of([migration]))
     assert statement["Resource"] == [
         "arn:aws:lambda:eu-central-1:123456789012:function:SC-123456789012-pp-*"
     ]
@@ -289,7 +289,7 @@ def test_no_statement_allows_a_whole_service(granted: Policy) -> None:
         assert re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+", action)
 
 
-def test_what_stacks_are_named_after_belongs_to_them(granted: Policy) -> None:
+def test_changes_are_limited_to_names_of_the_stack(granted: Policy) -> None:
     # Deleting another team's database takes one mistaken template otherwise.
     named = {
         "rds:DeleteDBCluster": ":cluster:sc-123456789012-pp-*",
@@ -309,7 +309,7 @@ def test_what_stacks_are_named_after_belongs_to_them(granted: Policy) -> None:
         assert all(arn.endswith(end) for arn in same_kind), action
 
 
-def test_what_is_always_retained_cannot_be_deleted() -> None:
+def test_retained_types_cannot_be_deleted() -> None:
     kept = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
     replaced = kms.Key("Replaced", DeletionPolicy="Retain")
 
@@ -334,8 +334,8 @@ def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> 
     assert "ecs-tasks.amazonaws.com" in services
     assert "ec2.amazonaws.com" not in services
 
-    (toy,) = allowing("iam:PassRole", of([role("lambda.amazonaws.com")]) or [{}])
-    assert toy["Condition"]["StringEquals"]["iam:PassedToService"] == [
+    (statement,) = allowing("iam:PassRole", of([role("lambda.amazonaws.com")]) or [{}])
+    assert statement["Condition"]["StringEquals"]["iam:PassedToService"] == [
         "lambda.amazonaws.com"
     ]
 

@@ -118,7 +118,7 @@ def rules(findings: list[LintFinding]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_both_linters_accept_sound_wires(
+def test_both_linters_accept_correct_connections(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
     stage(tmp_path, templates)
@@ -149,7 +149,7 @@ def forget_parameter(templates: dict[str, Any]) -> None:
         (forget_parameter, {"E3043"}),
     ],
 )
-def test_canary_dies_of_a_broken_wire(
+def test_cfn_lint_reports_a_broken_connection(
     break_a_wire: Callable[[dict[str, Any]], None],
     expected: set[str],
     cfn_lint: lint.CfnLint,
@@ -228,7 +228,7 @@ def test_configuration_of_the_home_folder_is_ignored(
     assert rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
 
 
-def test_linter_that_fails_is_no_clean_result(
+def test_failure_of_the_linter_is_reported(
     cfn_lint: lint.CfnLint, tmp_path: Path
 ) -> None:
     missing = [lint.LintTask(template="missing.template.json")]
@@ -237,7 +237,7 @@ def test_linter_that_fails_is_no_clean_result(
     assert failed.value.exit_code is ExitCode.UNABLE
 
 
-def test_worker_that_dies_is_no_clean_result(
+def test_death_of_a_worker_is_reported(
     templates: dict[str, Any], tmp_path: Path
 ) -> None:
     with lint.CfnLint(workers=2) as workers:
@@ -291,7 +291,7 @@ def test_message_says_where_what_why_and_what_to_do(tmp_path: Path) -> None:
     assert "templates/lint_exceptions.py" in problem.remedy
 
 
-def test_messages_do_not_depend_on_which_worker_was_faster(tmp_path: Path) -> None:
+def test_messages_do_not_depend_on_the_order_of_findings(tmp_path: Path) -> None:
     findings = [
         replace(FINDING, linter=linter, line=line, environment=environment)
         for linter in ("cfn-lint", "cloudformation-validate")
@@ -317,7 +317,7 @@ def test_messages_do_not_depend_on_which_worker_was_faster(tmp_path: Path) -> No
         ({"linter": "cloudformation-validate"}, False),
     ],
 )
-def test_exception_holds_where_it_says_and_nowhere_else(
+def test_exception_applies_only_to_its_place(
     exception: dict[str, Any], *, holds: bool
 ) -> None:
     made = LintException(

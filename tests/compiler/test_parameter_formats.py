@@ -59,7 +59,7 @@ def pairs(found: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
     TEXTS.filter(bool),
 )
 @example(dict.fromkeys(TREACHEROUS, "x") | {"A": "true"}, {"y": "no"}, "a b.json")
-def test_every_value_comes_back_from_every_format_as_it_was(
+def test_every_format_round_trips_every_value(
     parameters: dict[str, str], tags: dict[str, str], path: str
 ) -> None:
     files = formats(environment(parameters, tags), root_template=path)
@@ -77,7 +77,7 @@ def test_every_value_comes_back_from_every_format_as_it_was(
 
 
 @given(st.dictionaries(st.sampled_from("ABC"), TEXTS, min_size=1))
-def test_whatever_a_template_accepts_round_trips_from_file_to_file(
+def test_accepted_values_round_trip_through_files(
     tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, str]
 ) -> None:
     template = {"Parameters": {name: {"Type": "String"} for name in parameters}}
@@ -92,7 +92,7 @@ def test_whatever_a_template_accepts_round_trips_from_file_to_file(
     assert load(path).parameters == found.parameters == parameters
 
 
-def test_the_bytes_follow_from_the_file_alone() -> None:
+def test_same_file_gives_the_same_bytes() -> None:
     one = formats(environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p")
 
     assert one == formats(
@@ -109,7 +109,7 @@ def test_the_bytes_follow_from_the_file_alone() -> None:
     assert all(text.endswith("\n") and "\r" not in text for text in one.values())
 
 
-def test_a_stack_policy_goes_where_it_is_understood() -> None:
+def test_only_codepipeline_has_the_stack_policy() -> None:
     policy = {"Statement": [{"Effect": "Deny", "Action": "Update:Delete"}]}
     files = formats(environment({}, stack_policy=policy), root_template="p")
 

@@ -74,7 +74,7 @@ UNKNOWN = equals({"Ref": "AWS::Region"}, "eu-central-1")
         ({"Fn::Contains": [[], "b"]}, False),
     ],
 )
-def test_a_function_means_what_aws_documents(
+def test_functions_follow_the_documentation_of_aws(
     assertion: object, *, expected: bool
 ) -> None:
     assert holds(assertion) is expected

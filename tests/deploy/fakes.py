@@ -1,4 +1,4 @@
-"""An account that answers what a test says, and a dist/ to deliver."""
+"""A fake account with the answers of a test, and a dist/ to deploy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REGION = "eu-central-1"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 AT_ONCE = PollInterval(0, 0, lambda _seconds: None)
-"""Nobody waits in a test."""
+"""Tests do not wait."""
 
 Answer = Mapping[str, Any] | Exception | Callable[..., Any]
 

@@ -18,7 +18,7 @@ def existing_publication(
     return build_publication(dist(files).files, place)
 
 
-def test_a_nested_template_is_named_by_its_regional_address() -> None:
+def test_nested_template_has_a_regional_url() -> None:
     parent = existing_publication().template("parent.template.json")
     url = parent["Resources"]["Network"]["Properties"]["TemplateURL"]
     assert url == existing_publication()["network.template.json"].url
@@ -27,12 +27,12 @@ def test_a_nested_template_is_named_by_its_regional_address() -> None:
     )
 
 
-def test_an_address_holds_the_digest_of_what_lies_there() -> None:
+def test_url_contains_the_digest_of_its_content() -> None:
     for file in existing_publication().files:
         assert digest(file.body) in file.key
 
 
-def test_assets_are_named_by_key_and_the_bucket_by_name() -> None:
+def test_assets_are_referred_to_by_bucket_and_key() -> None:
     code = existing_publication().template("storage.template.json")["Resources"]["Code"]
     assert code["Properties"]["Code"] == {
         "S3Bucket": "our-templates",
@@ -56,7 +56,7 @@ def test_the_default_of_a_parameter_is_rewritten_too() -> None:
     assert default == existing_publication().root_url
 
 
-def test_children_go_before_their_parents() -> None:
+def test_nested_templates_come_before_their_parents() -> None:
     place = {
         f.path: i
         for i, layer in enumerate(existing_publication().layers)
@@ -73,7 +73,7 @@ def test_parameters_of_environments_are_not_published() -> None:
     ]
 
 
-def test_an_unchanged_child_keeps_its_address_and_its_parent_does_not() -> None:
+def test_unchanged_nested_template_keeps_its_url() -> None:
     changed = {
         **FILES,
         "storage.template.json": {**STORAGE, "Description": "Another."},
@@ -84,19 +84,19 @@ def test_an_unchanged_child_keeps_its_address_and_its_parent_does_not() -> None:
     assert before.root_url != after.root_url
 
 
-def test_the_same_files_give_the_same_addresses_in_any_order() -> None:
+def test_same_files_give_the_same_urls_in_any_order() -> None:
     backwards = dict(reversed(list(FILES.items())))
     assert existing_publication().files == existing_publication(backwards).files
 
 
-def test_addresses_are_right_in_other_partitions() -> None:
+def test_urls_are_right_in_other_partitions() -> None:
     place = PublishLocation("b", "cn-north-1", "amazonaws.com.cn")
     assert existing_publication(place=place).root_url.startswith(
         "https://b.s3.cn-north-1.amazonaws.com.cn/parent/"
     )
 
 
-def test_nothing_but_strings_is_touched() -> None:
+def test_only_strings_are_rewritten() -> None:
     network = existing_publication().template("network.template.json")
     assert network == NETWORK
     parent = json.dumps(existing_publication().template("parent.template.json"))

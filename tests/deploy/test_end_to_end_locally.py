@@ -155,7 +155,7 @@ def statuses(shell: Shell) -> dict[str, str]:
     }
 
 
-def test_a_launch_a_second_one_and_a_plan(shell: Shell) -> None:
+def test_second_launch_and_plan_find_nothing_to_change(shell: Shell) -> None:
     first = shell.run("launch", "--yes")
     assert first.exit_code == ExitCode.OK, first.output
     assert set(statuses(shell).values()) == {"CREATE_COMPLETE"}
@@ -168,11 +168,11 @@ def test_a_launch_a_second_one_and_a_plan(shell: Shell) -> None:
     assert shell.run("plan").exit_code == ExitCode.UNCHANGED
 
 
-def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
+def test_status_has_the_kind_of_every_resource(shell: Shell) -> None:
     shell.run("launch", "--yes")
     told = json.loads(shell.run("status", "--json").output)["Resources"]
     here = {r["Here"] for r in told if "Here" in r}
-    assert here <= {"real", "emulated", "stand-in"}
+    assert here <= {"real", "emulated", "stub", "stand-in"}
     assert here
 
 
@@ -283,7 +283,7 @@ def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
     assert codes == [ExitCode.OK]
 
 
-def test_an_emulator_that_dies_in_the_middle_is_said(
+def test_crash_of_the_emulator_during_a_launch_is_reported(
     tmp_path: Path,
 ) -> None:
     mortal = process.Emulator(ROOT, tmp_path / "emulator")
@@ -345,7 +345,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_the_whole_product_is_launched_left_alone_and_destroyed(
+def test_product_is_launched_planned_and_destroyed(
     whole: Path, running: process.Emulator, environment: str
 ) -> None:
     shell = Shell(whole, running)

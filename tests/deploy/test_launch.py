@@ -111,7 +111,7 @@ def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
     )
 
 
-def test_a_launch_ends_with_outputs_and_what_is_next(
+def test_launch_ends_with_outputs_and_next_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert launched(account(*ENDS_WELL)) is ExitCode.OK
@@ -128,7 +128,7 @@ def test_an_executed_change_set_is_not_cleaned_up() -> None:
     assert aws.parameters("delete_stack") == []
 
 
-def test_progress_tells_our_own_sentence_for_each_resource(
+def test_progress_has_the_purpose_of_each_resource(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     launched(account(*ENDS_WELL))
@@ -136,7 +136,7 @@ def test_progress_tells_our_own_sentence_for_each_resource(
     assert any("Storage/Data" in line and "Holds the data." in line for line in lines)
 
 
-def test_a_failed_launch_tells_the_cause_and_what_to_run(
+def test_failed_launch_prints_cause_and_next_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     aws = account(*ENDS_BADLY, ends="ROLLBACK_COMPLETE")
@@ -155,13 +155,13 @@ def test_a_first_launch_that_fails_leaves_no_retained_resource() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("dev", 0), ("prod", 1)])
-def test_the_stack_is_protected_where_its_data_is(name: str, expected: int) -> None:
+def test_stack_is_protected_with_its_data(name: str, expected: int) -> None:
     aws = account(*ENDS_WELL)
     launched(aws, name)
     assert len(aws.parameters("update_termination_protection")) == expected
 
 
-def test_protection_is_never_switched_off_by_a_launch() -> None:
+def test_launch_never_disables_protection() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["describe_stacks"] = [
         NOT_THERE,
@@ -171,7 +171,7 @@ def test_protection_is_never_switched_off_by_a_launch() -> None:
     assert aws.parameters("update_termination_protection") == []
 
 
-def test_nothing_to_change_is_said_and_nothing_is_executed(
+def test_launch_without_changes_executes_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     aws = account(
@@ -187,7 +187,7 @@ def test_nothing_to_change_is_said_and_nothing_is_executed(
     assert aws.parameters("execute_change_set") == []
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
+def test_launch_needs_a_terminal_or_yes() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["delete_change_set"] = {}
     aws.answers["describe_stacks"] = [NOT_THERE, described(NAME, "REVIEW_IN_PROGRESS")]
@@ -205,20 +205,20 @@ def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
         error("ValidationError", "Stack is in UPDATE_IN_PROGRESS state"),
     ],
 )
-def test_the_second_of_two_launches_is_told(answer: Failure) -> None:
+def test_concurrent_launch_is_refused(answer: Failure) -> None:
     aws = account(*ENDS_WELL, execute_change_set=answer)
     with pytest.raises(Refused, match="Another operation has started"):
         launched(aws)
 
 
-def test_a_launch_while_another_is_under_way_touches_nothing() -> None:
+def test_launch_of_a_busy_stack_changes_nothing() -> None:
     aws = account(*ENDS_WELL, describe_stacks=described(NAME, "CREATE_IN_PROGRESS"))
     with pytest.raises(Refused, match="another operation is running"):
         launched(aws)
     assert aws.parameters("create_change_set") == []
 
 
-def test_ctrl_c_detaches_and_says_how_to_watch_again(
+def test_ctrl_c_detaches_and_names_the_follow_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def interrupt(_seconds: float) -> None:
@@ -272,13 +272,13 @@ def test_yes_does_not_cover_the_replacement_of_data() -> None:
     confirm(planned(), Confirmation(yes=True, replaces_data=True))
 
 
-def test_yes_covers_what_may_turn_out_to_stay() -> None:
+def test_yes_covers_uncertain_changes() -> None:
     """Else every release would stop every pipeline at a false alarm."""
     confirm(planned(Certainty.MAY_CHANGE), Confirmation(yes=True))
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [(NAME, True), ("y", False), ("", False)])
-def test_a_replacement_of_data_needs_the_stacks_name(
+def test_replacement_of_data_needs_the_typed_name(
     monkeypatch: pytest.MonkeyPatch, typed: str, *, agreed: bool
 ) -> None:
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
@@ -290,7 +290,7 @@ def test_a_replacement_of_data_needs_the_stacks_name(
             confirm(planned(), Confirmation())
 
 
-def test_a_harmless_plan_needs_one_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_harmless_plan_needs_one_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.confirm", lambda *_a, **_k: False)
     harmless = ChangePlan(NAME, is_new=True, change_set_id=SET)

@@ -130,8 +130,8 @@ RUNNING = described(
 )
 
 
-def test_a_new_stack_is_planned_and_leaves_nothing_behind() -> None:
-    """A change set that nobody executes leaves an empty REVIEW_IN_PROGRESS stack."""
+def test_plan_of_a_new_stack_leaves_nothing() -> None:
+    """An unexecuted change set leaves an empty REVIEW_IN_PROGRESS stack."""
     with answering() as (aws, stub):
         stub.add_client_error("describe_stacks", MISSING["code"], MISSING["message"])
         creates(stub, IncludeNestedStacks=True)
@@ -149,7 +149,7 @@ def test_a_new_stack_is_planned_and_leaves_nothing_behind() -> None:
     assert found.changes[0].kind is ChangeKind.ADD
 
 
-def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
+def test_empty_stack_with_other_change_sets_is_kept() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
         creates(stub, IncludeNestedStacks=True)
@@ -167,7 +167,7 @@ def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
         plan(aws)
 
 
-def test_new_nested_stacks_leave_no_shell_either() -> None:
+def test_plan_leaves_no_empty_nested_stack() -> None:
     """A nested change set makes an empty stack for each nested stack that is new."""
     child = stack_id("child")
     with answering() as (aws, stub):
@@ -273,7 +273,7 @@ def test_nothing_to_change_is_no_failure() -> None:
         assert plan(aws).is_empty
 
 
-def test_what_validation_finds_early_is_told_by_its_path() -> None:
+def test_early_validation_error_has_its_path() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
         creates(stub, IncludeNestedStacks=True)
@@ -321,7 +321,7 @@ def test_what_validation_finds_early_is_told_by_its_path() -> None:
     assert "At /Resources/Data/Properties/BucketNam." in str(caught.value)
 
 
-def test_what_validation_finds_in_a_child_is_no_reason_to_look_away() -> None:
+def test_validation_error_of_a_nested_stack_is_no_fallback() -> None:
     """Without the look the launch would go on, and fail later with the same."""
     invalid = {
         "EventId": "1",
@@ -361,7 +361,7 @@ def test_what_validation_finds_in_a_child_is_no_reason_to_look_away() -> None:
             plan(aws)
 
 
-def test_a_denied_look_at_validation_still_tells_the_reason() -> None:
+def test_denied_validation_events_still_give_the_reason() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
         creates(stub, IncludeNestedStacks=True)
@@ -372,7 +372,7 @@ def test_a_denied_look_at_validation_still_tells_the_reason() -> None:
             plan(aws)
 
 
-def test_without_nested_change_sets_templates_are_compared_and_it_is_said() -> None:
+def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
     old = {"Resources": {**STORAGE["Resources"], "Gone": {"Type": "AWS::S3::Bucket"}}}
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -416,7 +416,7 @@ def test_another_failure_does_not_fall_back() -> None:
             plan(aws)
 
 
-def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
+def test_unfounded_entries_of_an_unchanged_stack_are_left_out() -> None:
     """Recorded: a child fed by another child shows as replaced although nothing is."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -466,14 +466,14 @@ def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
         ("DELETE_FAILED", "recover ENV"),
     ],
 )
-def test_a_stack_that_takes_no_update_is_left_alone(status: str, remedy: str) -> None:
+def test_stack_that_cannot_be_updated_is_refused(status: str, remedy: str) -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", described(NAME, status))
         with pytest.raises(Refused, match=remedy):
             plan(aws)
 
 
-def test_the_change_set_goes_even_when_reading_it_is_interrupted() -> None:
+def test_change_set_is_deleted_after_an_interruption() -> None:
     """Ctrl-C while a plan is made leaves no change set behind."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -501,7 +501,7 @@ def test_the_change_set_goes_even_when_reading_it_is_interrupted() -> None:
             pass
 
 
-def test_a_child_that_runs_out_of_change_sets_is_warned_of() -> None:
+def test_quota_of_change_sets_is_warned_of() -> None:
     many = [
         {"ChangeSetId": f"arn:aws:cloudformation:::changeSet/{n}"} for n in range(900)
     ]
@@ -526,7 +526,7 @@ def test_a_child_that_runs_out_of_change_sets_is_warned_of() -> None:
         assert "900 of 1000 change sets" in plan(aws).notes[0]
 
 
-def test_only_what_the_environment_states_is_sent() -> None:
+def test_only_parameters_of_the_environment_are_sent() -> None:
     """A default that a later release changes reaches who never chose otherwise."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
