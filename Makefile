@@ -19,11 +19,11 @@ INSTALL = $(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was fo
 	Install one, or name it: make PYTHON=/path/to/python3.11))$(PYTHON) requirements/install.py
 DIST ?= dist
 
-# Which environment a command is about; ARGS takes any option of build.py, as in
-# `make launch ENV=dev ARGS=--local`.
+# The environment of a command; ARGS takes any option of build.py, as in
+# `make launch ENV=dev ARGS=--emulator`.
 ENV ?= dev
 ARGS ?=
-DELIVER = @.venv/bin/python build.py $@ $(ENV) $(ARGS)
+BUILD_PY = @.venv/bin/python build.py $@ $(ENV) $(ARGS)
 
 .PHONY: help
 help: ## List the targets.
@@ -39,56 +39,56 @@ templates: $(READY) ## Compile, check and lint the templates, and write dist/.
 	@.venv/bin/python build.py templates --dist $(DIST)
 
 .PHONY: publish
-publish: templates ## Upload dist/ to S3, under what it contains (ENV=, ARGS=).
-	$(DELIVER)
+publish: templates ## Upload dist/ to S3 (ENV=, ARGS=).
+	$(BUILD_PY)
 
 .PHONY: plan
 plan: templates ## Show what a launch would change, and change nothing.
-	$(DELIVER)
+	$(BUILD_PY)
 
 .PHONY: launch
 launch: templates ## Create or update the stack of an environment.
-	$(DELIVER)
+	$(BUILD_PY)
 
 .PHONY: status
-status: $(READY) ## Show a stack and the stacks in it.
-	$(DELIVER)
+status: $(READY) ## Show the status of a stack and its nested stacks.
+	$(BUILD_PY)
 
 .PHONY: events
-events: $(READY) ## Show the last operation of a stack.
-	$(DELIVER)
+events: $(READY) ## Show the events of the last operation of a stack.
+	$(BUILD_PY)
 
 .PHONY: diagnose
-diagnose: $(READY) ## Say why the last operation failed, and what to run next.
-	$(DELIVER)
+diagnose: $(READY) ## Explain why the last operation failed, and what to run next.
+	$(BUILD_PY)
 
 .PHONY: outputs
-outputs: $(READY) ## Show a stack's addresses, buckets and commands.
-	$(DELIVER)
+outputs: $(READY) ## Show the URLs, buckets and commands of a stack.
+	$(BUILD_PY)
 
 .PHONY: link
-link: templates ## Give a console link, filled in for an environment.
-	$(DELIVER)
+link: templates ## Print a link to the console form of an environment.
+	$(BUILD_PY)
 
 .PHONY: catalog
-catalog: templates ## Offer dist/ as a Service Catalog product, as a new version.
-	$(DELIVER)
+catalog: templates ## Add dist/ to Service Catalog as a new version.
+	$(BUILD_PY)
 
 .PHONY: recover
-recover: $(READY) ## Lead a stack out of a state in which it takes no updates.
-	$(DELIVER)
+recover: $(READY) ## Recover a stack from a failed or stuck state.
+	$(BUILD_PY)
 
 .PHONY: destroy
-destroy: $(READY) ## Delete an environment, after saying what holds data.
-	$(DELIVER)
+destroy: $(READY) ## Delete an environment, after a list of what holds data.
+	$(BUILD_PY)
 
 .PHONY: local
-local: $(READY) ## Run an environment on this machine, Airflow and all.
-	$(DELIVER)
+local: $(READY) ## Run an environment with Airflow on this machine.
+	$(BUILD_PY)
 
-.PHONY: rehearse
-rehearse: $(READY) ## Run an environment on this machine and prove that it works.
-	$(DELIVER)
+.PHONY: verify
+verify: $(READY) ## Run an environment on this machine and check that it works.
+	@.venv/bin/python build.py verify $(ENV) --local $(ARGS)
 
 .PHONY: check
 check: $(DEV) ## Check style, types and the fast tests; write nothing.
@@ -110,16 +110,16 @@ simulate: templates ## Compare scaling policies on simulated days, with charts.
 	@.venv/bin/python -m simulation --charts .cache/simulation $(ARGS)
 
 .PHONY: format
-format: $(DEV) ## Format the code, and mend what ruff can mend by itself.
+format: $(DEV) ## Format the code, and apply the fixes of ruff.
 	@$(RUN) ruff check --quiet --fix-only
 	@$(RUN) ruff format --quiet
 
 .PHONY: golden
-golden: $(DEV) ## Write the golden templates, to be read in review.
+golden: $(DEV) ## Rewrite the golden templates, for review.
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/compliance/test_golden.py
 
 .PHONY: reference
-reference: $(READY) ## Write the table of parameters in the README anew.
+reference: $(READY) ## Write docs/parameters.md from the templates.
 	@.venv/bin/python build.py reference
 
 .PHONY: pins
@@ -128,7 +128,7 @@ pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
 	@$(PYTHON) -m requirements.lock
 
 .PHONY: clean
-clean: ## Delete everything that was made, but not the virtual environments.
+clean: ## Delete generated files, but not the virtual environments.
 	@rm -rf dist .dist.staged .dist.previous .cache .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -175,8 +175,8 @@ def measure_locally(folder: Path, dist: Path) -> list[Figure]:
         )
         for name, what, limit in (
             ("start", "Emulator up, wall", 3),
-            ("launch", "Launch dev --local, publish included, wall", 5),
-            ("plan", "Plan of an unchanged dev --local, wall", 2),
+            ("launch", "Launch dev --emulator, publish included, wall", 5),
+            ("plan", "Plan of an unchanged dev --emulator, wall", 2),
         )
     ]
 

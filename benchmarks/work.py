@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cli.product import ROOT, assets, compile_pages
+from cli.product import ROOT, assets, compile_templates
 from compiler.quotas import over_quota
 from compiler.wiring import Build
 
@@ -20,7 +20,7 @@ REPEATS = 5
 
 def compile_everything() -> None:
     """Compile both roots to text."""
-    for page in compile_pages():
+    for page in compile_templates():
         page.text()
 
 
@@ -54,19 +54,19 @@ def time_pools(counts: list[int]) -> None:
 
 def deliver(folder: Path, command: list[str]) -> None:
     """Run a command of delivery against the emulator in a folder, started before."""
-    from cli.deployment import Connected, commands
+    from cli.deployment import EmulatorConnection, commands
     from local.emulator.process import EmulatorProcess
 
     emulator = EmulatorProcess(ROOT, folder / "emulator")
 
-    def connect(_region: str | None) -> Connected:
+    def connect(_region: str | None) -> EmulatorConnection:
         options = {name: str(value) for name, value in emulator.client_options.items()}
         return emulator.endpoint_url, options, emulator.resource_kinds
 
     name, *options = command
     for one in commands(folder / "dist", connect):
         if one.name == name:
-            one.main([*options, "--local"])
+            one.main([*options, "--emulator"])
 
 
 def control_emulator(folder: Path, action: str) -> None:

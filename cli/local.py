@@ -1,9 +1,9 @@
-"""The commands ``local`` and ``rehearse``, to be added to the command line.
+"""The commands ``local`` and ``verify``: an environment that runs on this machine.
 
-Each begins by building what is not built: what runs is what the sources say now.
+Each first builds dist/ if its sources have changed.
 """
 
-# ruff: noqa: PLC0415 - the help of a command loads neither boto3 nor the proofs
+# ruff: noqa: PLC0415 - the help of a command loads neither boto3 nor the checks
 
 from __future__ import annotations
 
@@ -11,43 +11,32 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.deployment import DeliveryCommand
-from cli.errors import ExitCode, Problem, Unable
+from cli import console
+from cli.command import Command
+from cli.errors import ExitCode, Problem, Unable, UsageError
 from local.system import unsupported_system
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-CODES = f"""\b
-Exit codes
-  {ExitCode.OK:<4} done
-  {ExitCode.FAILED:<4} failed: it did not come up, or something was not proven
-  {ExitCode.USAGE:<4} wrong use: an unknown environment or option
-  {ExitCode.UNABLE:<4} this machine is in the way: network, disk, ports
-  {ExitCode.INTERRUPTED:<4} interrupted before it was up, or before everything was proven
-"""
+INTERRUPTED = "Interrupted. All processes of the environment are stopped."
 
 KEEP = click.option(
-    "--keep", is_flag=True, help="Leave its folder in .local/rehearsal, for the logs."
+    "--keep", is_flag=True, help="Keep the folder in .local/rehearsal, with the logs."
 )
 ENVIRONMENT = click.argument("environment", metavar="ENV")
 SET = click.option(
     "--set",
-    "changes",
+    "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter that is to be another than in parameters/ENV.json; repeatable.",
+    help="A parameter that differs from parameters/ENV.json; repeatable.",
 )
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What both commands are told."""
+class LocalOptions:
+    """Options of both commands."""
 
     environment: str
     overrides: Mapping[str, str]
@@ -57,23 +46,30 @@ class Wanted:
 
 
 def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
-    """Return both, knowing their project; ``build`` brings dist/ up to date."""
+    """Return both commands of a project; ``build`` brings dist/ up to date."""
 
-    @click.command(cls=DeliveryCommand, epilog=CODES)
+    @click.command(
+        cls=Command,
+        meanings={ExitCode.FAILED: "failed: the environment did not start"},
+        interrupted=INTERRUPTED,
+    )
     @ENVIRONMENT
     @SET
     @KEEP
-    def local(environment: str, *, changes: tuple[str, ...], keep: bool) -> ExitCode:
+    def local(
+        environment: str, *, assignments: tuple[str, ...], keep: bool
+    ) -> ExitCode:
         r"""Run an environment on this machine: the real Airflow, without AWS.
 
         Launches the templates in an emulator of its own, starts a real PostgreSQL and
-        a real Valkey, and every component from its own task definition. Shows where
-        the web page is and how to log in, then how every task is, until Ctrl-C; then
-        nothing is left of it. Any number may run side by side, on ports of their own.
+        a real Valkey, and every component from its own task definition. Prints the URL
+        of the Airflow UI and how to log in, then the state of every task, until Ctrl-C;
+        then everything is stopped and deleted. Several environments can run at the
+        same time, each on its own ports.
 
-        The password is shown at a terminal; a pipe gets the command that shows it.
+        The password is printed at a terminal; a pipe gets a command that prints it.
 
-        What it needs is installed by itself: 400 MB, once.
+        Requirements are installed automatically: 400 MB, once.
 
         \b
         Examples
@@ -81,69 +77,91 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
           build.py local prod --keep
           build.py local dev --set EnableFlower=true
         """
-        wanted = _wanted(environment, changes, keep=keep)
+        options = _options(environment, assignments, keep=keep)
         _check_system()
 
-        def work() -> ExitCode:
+        def run() -> ExitCode:
             build()
-            return _local(project, wanted)
+            return _local(project, options)
 
-        return _interruptible(work)
+        return _interruptible(run)
 
-    @click.command(cls=DeliveryCommand, epilog=CODES)
+    @click.command(
+        cls=Command,
+        meanings={
+            ExitCode.FAILED: "failed: the environment did not start, or a check failed",
+            ExitCode.INTERRUPTED: "interrupted (Ctrl-C) before all checks had run",
+        },
+        interrupted=INTERRUPTED,
+    )
     @ENVIRONMENT
-    @click.option("--no-faults", is_flag=True, help="Leave out what breaks things.")
     @click.option(
-        "--no-scaling", is_flag=True, help="Leave out the scaling of workers."
+        "--local", "is_local", is_flag=True, help="Run the environment on this machine."
+    )
+    @click.option("--no-faults", is_flag=True, help="Skip the fault-injection checks.")
+    @click.option(
+        "--no-scaling", is_flag=True, help="Skip the checks of worker scaling."
     )
     @SET
     @KEEP
-    def rehearse(
+    def verify(
         environment: str,
         *,
+        is_local: bool,
         no_faults: bool,
         no_scaling: bool,
-        changes: tuple[str, ...],
+        assignments: tuple[str, ...],
         keep: bool,
     ) -> ExitCode:
-        r"""Run an environment on this machine, and prove that it works.
+        r"""Check that an environment works; on this machine, with --local.
 
-        Brings it up as local does, then runs DAGs, logs in, looks for what must not
-        be possible, and makes things fail under load. Prints a table of what was
-        proven with what was seen, the time and the memory that it took, and what
-        differs from AWS. Then nothing is left of it.
+        Starts the environment as the command local does, then runs DAGs, logs in,
+        checks that forbidden actions are denied, and injects faults under load. Prints
+        a table of the checks with what each one observed, the time and the memory used,
+        and the differences from AWS. Then everything is stopped and deleted.
+
+        Without --local it would check an environment on AWS: that is not implemented.
 
         \b
         Examples
-          build.py rehearse dev
-          build.py rehearse prod --no-faults --no-scaling
-          build.py rehearse dev --keep      leaves the logs in .local/rehearsal
+          build.py verify dev --local
+          build.py verify prod --local --no-faults --no-scaling
+          build.py verify dev --local --keep      keeps the logs in .local/rehearsal
         """
-        wanted = _wanted(environment, changes, keep=keep)
-        has_faults, has_scaling = not no_faults, not no_scaling
+        if not is_local:
+            raise UsageError(
+                Problem(
+                    where=f"verify {environment}",
+                    what="Checks of an environment on AWS are not implemented yet: run "
+                    "them with --local.",
+                )
+            )
+        options = _options(environment, assignments, keep=keep)
         _check_system()
 
-        def work() -> ExitCode:
+        def run() -> ExitCode:
             build()
-            return _rehearse(
-                project, wanted, has_faults=has_faults, has_scaling=has_scaling
+            return _verify(
+                project, options, has_faults=not no_faults, has_scaling=not no_scaling
             )
 
-        return _interruptible(work)
+        return _interruptible(run)
 
-    made: list[click.Command] = [local, rehearse]
-    for command in made:
+    both: list[click.Command] = [local, verify]
+    for command in both:
         command.context_settings = {"help_option_names": ["-h", "--help"]}
-    return made
+    return both
 
 
-def _wanted(environment: str, changes: tuple[str, ...], *, keep: bool) -> Wanted:
-    """Return what was asked for; say it when a change is not NAME=VALUE."""
-    wrong = [one for one in changes if "=" not in one]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE.", param_hint="--set")
-    overrides = dict(one.split("=", 1) for one in changes)
-    return Wanted(environment, overrides, keeps=keep, begun_at=time.monotonic())
+def _options(
+    environment: str, assignments: tuple[str, ...], *, keep: bool
+) -> LocalOptions:
+    """Return the options; refuse an assignment that is not NAME=VALUE."""
+    for text in assignments:
+        if "=" not in text:
+            raise click.BadParameter(f"{text} is not NAME=VALUE.", param_hint="--set")
+    overrides = dict(text.split("=", 1) for text in assignments)
+    return LocalOptions(environment, overrides, keeps=keep, begun_at=time.monotonic())
 
 
 def _check_system() -> None:
@@ -153,38 +171,34 @@ def _check_system() -> None:
             Problem(
                 where="this machine",
                 what=reason,
-                remedy="Use a Linux machine, or build.py launch ENV --local, which "
-                "launches the templates without Airflow.",
+                remedy="Use a Linux machine, or build.py launch ENV --emulator, which "
+                "creates the stacks without Airflow.",
             )
         )
 
 
-def _interruptible(work: Callable[[], ExitCode]) -> ExitCode:
-    """Do it; whatever runs has been stopped by the time an interruption gets here."""
+def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
+    """Run with SIGINT, SIGTERM and SIGHUP as KeyboardInterrupt, even if ignored."""
     from local import interrupts
 
     interrupts.raise_on_all()
-    try:
-        return work()
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. Nothing of it runs.", err=True)
-        return ExitCode.INTERRUPTED
+    return run()
 
 
-def _local(project: Path, wanted: Wanted) -> ExitCode:
+def _local(project: Path, options: LocalOptions) -> ExitCode:
     from acceptance import report
     from local import progress
     from local.environment import Stage
     from local.waiting import for_ever
 
-    shown = progress.console()
+    shown = console.stdout()
     stage = Stage(
         project,
-        wanted.environment,
-        overrides=wanted.overrides,
-        keeps=wanted.keeps,
-        begun_at=wanted.begun_at,
-        tell=_teller(shown),
+        options.environment,
+        overrides=options.overrides,
+        keeps=options.keeps,
+        begun_at=options.begun_at,
+        tell=console.result,
     )
     with progress.Board(stage, shown).showing(), stage:
         report.door(stage, shown)
@@ -196,27 +210,26 @@ def _local(project: Path, wanted: Wanted) -> ExitCode:
     return ExitCode.OK
 
 
-def _rehearse(
-    project: Path, wanted: Wanted, *, has_faults: bool, has_scaling: bool
+def _verify(
+    project: Path, options: LocalOptions, *, has_faults: bool, has_scaling: bool
 ) -> ExitCode:
     from acceptance import check, report
     from acceptance.suites import overrides, parts
     from deploy.dist import Dist
-    from local import progress
     from local.environment import Stage
 
-    shown = progress.console()
+    shown = console.stdout()
     chosen = parts(has_faults=has_faults, has_scaling=has_scaling)
-    environment = Dist.read(project / "dist").environment(wanted.environment)
+    environment = Dist.read(project / "dist").environment(options.environment)
     stage = Stage(
         project,
-        wanted.environment,
-        overrides={**overrides(environment), **wanted.overrides},
+        options.environment,
+        overrides={**overrides(environment), **options.overrides},
         extra_environment=chosen.environment,
         dags=chosen.dags,
-        keeps=wanted.keeps,
-        begun_at=wanted.begun_at,
-        tell=_teller(shown),
+        keeps=options.keeps,
+        begun_at=options.begun_at,
+        tell=console.result,
     )
     results: list[check.Result] = []
     ends: dict[str, float] = {}
@@ -225,11 +238,7 @@ def _rehearse(
             if part.option:
                 results.append(report.left_out(part.title, part.option))
                 continue
-            results += check.run(stage, part.proofs, _teller(shown))
-            ends[part.title] = time.monotonic() - wanted.begun_at
+            results += check.run(stage, part.proofs, console.result)
+            ends[part.title] = time.monotonic() - options.begun_at
         report.whole(stage, results, ends, shown)
     return ExitCode(check.exit_code(results))
-
-
-def _teller(shown: Console) -> Callable[[str], Any]:
-    return lambda text: shown.print(text, markup=False, soft_wrap=True)

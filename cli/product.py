@@ -9,12 +9,14 @@ linter.
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from compiler.lint import LintException
     from compiler.pipeline import Project
     from compiler.validation import Check
     from compiler.wiring import AssetFile, Template
@@ -22,16 +24,38 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 
+ROOT_TEMPLATE = "parent.template.json"
+"""The template that an operator launches: parameter files are for it."""
+
+INPUTS = (
+    "build.py",
+    "cli/product.py",
+    "compiler",
+    "fargate_runtime",
+    "parameters",
+    "pyproject.toml",
+    "requirements/tool.txt",
+    "templates",
+)
+"""The sources that decide what a build writes."""
+
 LONGEST_BUILD_SECONDS = 120.0
 """How long a command waits for a build that another process runs."""
 
 
-def compile_pages() -> Iterable[Template]:
+@cache
+def version() -> str:
+    """Return the version of the product."""
+    text = (ROOT / "pyproject.toml").read_text()
+    return str(tomllib.loads(text)["project"]["version"])
+
+
+def compile_templates() -> Iterable[Template]:
     """Compile both roots; return every template, a nested one before its parent."""
     from compiler.wiring import Build
     from templates import parent, service_catalog
 
-    build = Build(assets())
+    build = Build(assets(), version=version())
     product = build.root(parent.define)
     yield from product.walk()
     yield build.root(service_catalog.define_for(product))
@@ -52,6 +76,13 @@ def checks() -> Iterable[Check]:
     return table.checks()
 
 
+def lint_exceptions() -> Iterable[LintException]:
+    """Return the findings of the linters that are answered instead of followed."""
+    from templates.lint_exceptions import EXCEPTIONS
+
+    return EXCEPTIONS
+
+
 def project(dist: Path = DIST) -> Project:
     """Return what the compiler builds, and where."""
     from compiler.pipeline import Project
@@ -59,9 +90,12 @@ def project(dist: Path = DIST) -> Project:
     return Project(
         root=ROOT,
         dist=dist.resolve(),
-        compile_pages=compile_pages,
+        root_template=ROOT_TEMPLATE,
+        inputs=INPUTS,
+        compile_templates=compile_templates,
         assets=assets,
         checks=checks,
+        lint_exceptions=lint_exceptions,
     )
 
 
@@ -70,12 +104,12 @@ def build_if_changed() -> None:
 
     Raises BusyError when that build takes longer than LONGEST_BUILD_SECONDS.
     """
-    from cli import build_report
+    from cli import console
     from compiler import pipeline
     from compiler.output import BusyError
 
     deadline = time.monotonic() + LONGEST_BUILD_SECONDS
-    with build_report.progress("Compiling and linting ..."):
+    with console.progress("Compiling and linting ..."):
         while True:
             try:
                 pipeline.build(project())

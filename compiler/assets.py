@@ -10,10 +10,10 @@ from compiler.output import digest, sources
 from compiler.wiring import AssetFile
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest time a zip can hold: a checkout's own times would change its digest."""
+"""The oldest time of a zip: file times of a checkout would change the digest."""
 
 READABLE_FILE = 0o100644
-"""A regular file that everyone may read: the container's user does not own it."""
+"""A world-readable regular file: the container's user does not own it."""
 
 MADE_ON_UNIX = 3
 

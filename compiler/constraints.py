@@ -1,4 +1,4 @@
-"""One parameter's value against its definition, as CloudFormation compares them.
+"""Check a parameter's value against its definition, as CloudFormation does.
 
 CloudFormation reads AllowedPattern as a Java expression that must match the whole
 value, and of a list each element. Python reads nearly the same language; a pattern
@@ -31,18 +31,18 @@ CONSTRAINTS = {
 DESCRIBING = ("Type", "Default", "Description", "ConstraintDescription", "NoEcho")
 
 NUMBER = re.compile(r"(?!-0\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
-"""Numbers in one spelling each: Rules compare text, and to them 01 is not 1."""
+"""Numbers in one notation: Rules compare text, for which 01 is not 1."""
 
 MOST_DIGITS = 15
-"""No parameter is a longer number, so a message does not spell one out."""
+"""No parameter is a longer number; messages do not print one."""
 
 NOT_JAVA = ("(?P", "&&", "[[", "{,", r"\Z", r"\z", r"\h", r"\R", r"\p", r"\P", r"\Q")
-"""What Python and Java read differently, or only one of them reads."""
+"""Tokens that Python and Java read differently, or only one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What is wrong with a value or a definition."""
+class ConstraintViolation:
+    """A problem of a value or a definition."""
 
     what: str
     why: str = ""
@@ -54,35 +54,37 @@ def elements(value: str) -> tuple[str, ...]:
     return tuple(element.strip() for element in value.split(","))
 
 
-def definition_faults(definition: Mapping[str, Any]) -> Iterator[Fault]:
-    """Say what this module cannot check, so that nothing is skipped in silence."""
+def definition_faults(definition: Mapping[str, Any]) -> Iterator[ConstraintViolation]:
+    """Yield what this module cannot check, so that nothing is silently skipped."""
     kind = definition.get("Type")
     if kind not in CONSTRAINTS:
-        yield Fault(
+        yield ConstraintViolation(
             what=f"Parameter files are not checked for the type {kind}.",
             remedy=f"Use one of {', '.join(CONSTRAINTS)}.",
         )
         return
     for name in definition:
         if name not in CONSTRAINTS[kind] and name not in DESCRIBING:
-            yield Fault(
+            yield ConstraintViolation(
                 what=f"CloudFormation does not check {name} of a {kind}.",
                 remedy=f"Use {', '.join(CONSTRAINTS[kind])}.",
             )
     pattern = definition.get("AllowedPattern", "")
     if _compiled(pattern) is None:
-        yield Fault(
+        yield ConstraintViolation(
             what=f"Java and Python read the pattern {pattern} differently.",
             why="Then no file could be checked before launch.",
             remedy=f"Do without {' '.join(NOT_JAVA)}.",
         )
 
 
-def value_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
-    """Say why CloudFormation refuses ``value``; the definition has no faults."""
+def value_faults(
+    definition: Mapping[str, Any], value: str
+) -> Iterator[ConstraintViolation]:
+    """Yield why CloudFormation refuses ``value``; the definition has no problems."""
     size = len(value.encode())
     if size > MAX_VALUE_BYTES:
-        yield Fault(
+        yield ConstraintViolation(
             what=f"Its value has {size:,} bytes.",
             why=f"CloudFormation takes {MAX_VALUE_BYTES:,}.",
             remedy="Shorten it.",
@@ -97,9 +99,11 @@ def value_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
         yield from _length_faults(definition, value)
 
 
-def _number_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
+def _number_faults(
+    definition: Mapping[str, Any], value: str
+) -> Iterator[ConstraintViolation]:
     if not NUMBER.fullmatch(value):
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{quoted(value)} is not a plain number.",
             why=_why(definition, "The parameter is a Number."),
             remedy=f"Write {_plain(value)}.",
@@ -107,13 +111,13 @@ def _number_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]
         return
     number = Decimal(value)
     if "MinValue" in definition and number < Decimal(str(definition["MinValue"])):
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{value} is too small.",
             why=_why(definition),
             remedy=f"Write {definition['MinValue']} or more.",
         )
     if "MaxValue" in definition and number > Decimal(str(definition["MaxValue"])):
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{value} is too large.",
             why=_why(definition),
             remedy=f"Write {definition['MaxValue']} or less.",
@@ -122,7 +126,7 @@ def _number_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]
 
 
 def _plain(value: str) -> str:
-    """Return the plain spelling of a number in another one, or say what is plain."""
+    """Return the plain notation of a number, or examples of it."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -132,43 +136,49 @@ def _plain(value: str) -> str:
     return f"{number.normalize() + 0:f}"
 
 
-def _text_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
+def _text_faults(
+    definition: Mapping[str, Any], value: str
+) -> Iterator[ConstraintViolation]:
     yield from _choice_faults(definition, value)
     pattern = definition.get("AllowedPattern")
     compiled = _compiled(pattern) if pattern is not None else None
     if compiled and not compiled.fullmatch(value):
         explained = "ConstraintDescription" in definition
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{quoted(value)} does not match {pattern}",
             why=_why(definition, "CloudFormation matches the whole value."),
             remedy="Write such a value." if explained else "Write one that matches.",
         )
 
 
-def _length_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
+def _length_faults(
+    definition: Mapping[str, Any], value: str
+) -> Iterator[ConstraintViolation]:
     least, most = definition.get("MinLength"), definition.get("MaxLength")
     length = _java_length(value)
     if least is not None and length < int(least):
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{quoted(value)} has {length} characters.",
             why=_why(definition),
             remedy=f"Write {least} or more.",
         )
     if most is not None and length > int(most):
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{quoted(value)} has {length} characters.",
             why=_why(definition),
             remedy=f"Write {most} or fewer.",
         )
 
 
-def _choice_faults(definition: Mapping[str, Any], value: str) -> Iterator[Fault]:
+def _choice_faults(
+    definition: Mapping[str, Any], value: str
+) -> Iterator[ConstraintViolation]:
     if "AllowedValues" not in definition:
         return
     allowed = [_as_text(choice) for choice in definition["AllowedValues"]]
     if value not in allowed:
         hint = nearest(value, allowed)
-        yield Fault(
+        yield ConstraintViolation(
             what=f"{quoted(value)} is not allowed here.",
             why=_why(definition),
             remedy=f"Write one of {', '.join(map(_shown, allowed))}. {hint}".strip(),

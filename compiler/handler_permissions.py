@@ -1,21 +1,20 @@
-"""Which permissions the provider of a resource type takes, as its schema says.
+"""Permissions that the provider of a resource type needs, as its schema says.
 
-cfn-lint carries the schemas of all types and IAM's reference of all actions, but
-reading them takes longer than the whole compiler. ``handler_permissions.json`` holds
-what the templates use; a test fails when it is stale or incomplete::
+cfn-lint has the schemas of all types and IAM's reference of all actions, but reading
+them takes longer than the whole compiler. A file has the types that the templates use;
+a test fails when it is stale or incomplete::
 
-    python -m compiler.handler_permissions                      write it anew
-    python -m compiler.handler_permissions AWS::SNS::Topic      add a type
-    python -m compiler.handler_permissions --drop AWS::SNS::Topic
+    python -m compiler.handler_permissions FILE                      rewrite it
+    python -m compiler.handler_permissions FILE AWS::SNS::Topic      add a type
+    python -m compiler.handler_permissions FILE --drop AWS::SNS::Topic
 
-An action that IAM's reference does not know is left out: schemas list a few that do
-not exist (``s3:REST.PUT.OBJECT``), and IAM ignores them at best.
+An action that IAM's reference does not have is left out: schemas list a few that do
+not exist (``s3:REST.PUT.OBJECT``).
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,38 +22,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compiler.iam_scopes import further_actions
-from compiler.wiring import WiringError
+from compiler.values import WiringError
 
-DATA = Path(__file__).with_suffix(".json")
-
-ASKED_REGION = "us-east-1"
+REGION = "us-east-1"
 """Permissions do not differ between regions; this one has every type."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Permissions:
-    """What the providers of resource types call."""
+class HandlerPermissions:
+    """Actions that the providers of resource types call."""
+
+    source: Path
+    """The file that they are from."""
 
     always: Mapping[str, frozenset[str]]
     """By type: to create, read, update and list, and maybe to delete."""
     only_to_delete: Mapping[str, frozenset[str]]
-    """By type: to delete, and for nothing else."""
+    """By type: only to delete."""
     without_resource: frozenset[str]
-    """Actions, of these and of ``NEEDS``, that IAM can allow on ``*`` only."""
+    """Actions that IAM can allow on ``*`` only, unlisted permissions included."""
 
-
-@functools.cache
-def known() -> Permissions:
-    """Return what the file holds."""
-    data = json.loads(DATA.read_text())
-    return Permissions(
-        always={name: frozenset(of["always"]) for name, of in data["types"].items()},
-        only_to_delete={
-            name: frozenset(of["only_to_delete"]) for name, of in data["types"].items()
-        },
-        without_resource=frozenset(data["without_resource"]),
-    )
+    @classmethod
+    def read(cls, file: Path) -> HandlerPermissions:
+        """Return the content of a file."""
+        data = json.loads(file.read_text())
+        types = data["types"].items()
+        return cls(
+            source=file,
+            always={name: frozenset(of["always"]) for name, of in types},
+            only_to_delete={
+                name: frozenset(of["only_to_delete"]) for name, of in types
+            },
+            without_resource=frozenset(data["without_resource"]),
+        )
 
 
 def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
@@ -69,20 +69,20 @@ def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
     def entry(action: str) -> Mapping[str, Any] | None:
         service, _, name = action.partition(":")
         actions = reference.get(service, {}).get("Actions", {})
-        found: Mapping[str, Any] | None = actions.get(name.lower())
-        return found
+        details: Mapping[str, Any] | None = actions.get(name.lower())
+        return details
 
     def called(schema: Mapping[str, Any], *handlers: str) -> set[str]:
         return {
-            _spelled(action)
+            _capitalized(action)
             for handler in handlers
             for action in schema["handlers"].get(handler, {}).get("permissions", ())
             if entry(action) is not None
         }
 
-    found: dict[str, dict[str, list[str]]] = {}
+    permissions: dict[str, dict[str, list[str]]] = {}
     for name in sorted(set(types)):
-        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(ASKED_REGION, name).schema
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, name).schema
         if "handlers" not in schema:
             raise WiringError(
                 name,
@@ -90,13 +90,13 @@ def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
                 "Use a type whose schema does, or Custom::... for a custom resource",
             )
         always = called(schema, "create", "read", "update", "list")
-        found[name] = {
+        permissions[name] = {
             "always": sorted(always),
             "only_to_delete": sorted(called(schema, "delete") - always),
         }
     actions = {
         action
-        for of in found.values()
+        for of in permissions.values()
         for action in (*of["always"], *of["only_to_delete"])
     } | set(further)
     unknown = sorted(action for action in actions if entry(action) is None)
@@ -104,10 +104,10 @@ def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
         raise WiringError(
             "compiler/iam_scopes.py",
             f"IAM knows no {', '.join(unknown)}",
-            "Correct the spelling",
+            "Correct its name",
         )
     return {
-        "types": found,
+        "types": permissions,
         "without_resource": sorted(
             action for action in actions if not (entry(action) or {}).get("Resources")
         ),
@@ -119,27 +119,32 @@ def text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def _spelled(action: str) -> str:
-    """Spell an action as IAM's reference does; a few schemas begin it in lower case."""
+def _capitalized(action: str) -> str:
+    """Return an action as IAM's reference has it; some schemas begin in lower case."""
     service, _, name = action.partition(":")
     return f"{service}:{name[0].upper()}{name[1:]}"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the file anew, with more types or with fewer."""
+    """Rewrite the file, with more types or with fewer."""
+    # Imported here: that module needs this one.
+    from compiler.iam_scopes import further_actions  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="python -m compiler.handler_permissions",
-        description="Write the permissions of the resource types anew, from cfn-lint.",
+        description="Rewrite the permissions of the resource types, from cfn-lint.",
     )
+    parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("add", nargs="*", metavar="TYPE", help="a type to add")
     parser.add_argument(
         "--drop", action="append", default=[], metavar="TYPE", help="a type to remove"
     )
-    given = parser.parse_args(arguments)
-    before = set(known().always) if DATA.exists() else set()
-    types = (before | set(given.add)) - set(given.drop)
-    DATA.write_text(text(collect(types, further_actions())))
-    sys.stderr.write(f"{DATA.name}: {len(types)} types\n")
+    options = parser.parse_args(arguments)
+    file: Path = options.file
+    before = HandlerPermissions.read(file).always if file.exists() else ()
+    types = {*before, *options.add} - set(options.drop)
+    file.write_text(text(collect(types, further_actions())))
+    sys.stderr.write(f"{file.name}: {len(types)} types\n")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,30 @@
-"""On what a launch may act: the tables behind the launch role.
+"""Tables behind the launch role: how far its permissions reach.
 
-CloudFormation names most resources after their stack, so whoever launches stacks
-called ``SC-...`` needs nothing else of that kind. Where a service chooses a name by
-itself, a row says so, and what bounds its actions instead.
+CloudFormation names most resources after their stack, so a role that launches stacks
+called ``SC-...`` needs no other resources of these types. Where a service chooses the
+name, a row of the product's table says so, and what limits the actions instead. Facts
+about AWS that hold for every product are here.
 
-``aws:CalledVia`` is not demanded anywhere. Service Catalog alone can assume the launch
-role and does nothing with it but call CloudFormation, so the condition would keep
-nobody out; and for a CloudFormation service role, the other use of these statements,
-the key is absent and would deny everything.
+No statement has the condition ``aws:CalledVia``. Service Catalog alone can assume the
+launch role and only calls CloudFormation with it, so the condition would exclude no
+caller; and for a CloudFormation service role, the other use of these statements, the
+key is absent and would deny everything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from compiler.handler_permissions import HandlerPermissions
 
 HERE = "${AWS::Region}:${AWS::AccountId}"
 ACCOUNT = ":${AWS::AccountId}"
-"""Where the resources of a service without regions lie."""
+"""Region and account in the ARN of a service without regions."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class NamedResource:
     """A property by which a template names a resource itself."""
 
     type: str
@@ -31,274 +35,58 @@ class Named:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ServiceScope:
     """How far the actions of one service reach.
 
-    Resources are ARNs without ``arn:partition:``. ``<stack>`` is what the stacks'
-    names begin with, ``<lower>`` the same in lower case, ``<short>`` what is left of
-    it in the shortest names. A call that only looks is checked against every
+    Resources are ARNs without ``arn:partition:``. ``<stack>`` is the
+    beginning of the stacks' names, ``<lower>`` the same in lower case, ``<short>`` what
+    the shortest names keep of it. A read action is checked against every
     resource it might show, so ``reads`` is the whole service unless a row says less.
     """
 
     prefix: str
-    topic: str
+    policy_group: str
     """The managed policy it belongs to."""
     changes: tuple[str, ...]
     why: str
     reads: tuple[str, ...] = ()
-    named: tuple[Named, ...] = ()
+    named: tuple[NamedResource, ...] = ()
     before_tags: frozenset[str] = frozenset()
-    """Where tags bound the changes, the actions that come before there are any."""
+    """Where tags limit the changes, the actions before the resource has tags."""
 
     def readable(self) -> tuple[str, ...]:
-        """Return the resources of the actions that only look."""
+        """Return the resources of the read actions."""
         return self.reads or (f"{self.prefix}:{HERE}:*",)
 
 
-TOPICS = {
-    "Network": "Launches make the VPC, its ways out and the security groups.",
-    "Web": "Launches make the load balancer and its firewall.",
-    "Database": "Launches make Aurora and Valkey.",
-    "Storage": "Launches make buckets and backups.",
-    "Secret": "Launches make secrets and keys, and services use keys for them.",
-    "Compute": "Launches make the cluster, its services and functions.",
-    "Monitoring": "Launches make log groups, alarms and topics.",
-    "Stack": "Launches make stacks and roles, and read what was published.",
-}
-"""The managed policies, and what each is for; a role takes ten, with two others."""
+@dataclass(frozen=True, kw_only=True)
+class LaunchScopes:
+    """What a product decides about the permissions of its launches."""
 
-SERVICES = (
-    Service(
-        prefix="ec2",
-        topic="Network",
-        changes=("ec2:${AWS::Region}:*:*",),
-        reads=("ec2:${AWS::Region}:*:*",),
-        why="EC2 chooses its own IDs, and a shared subnet belongs to another account.",
-    ),
-    Service(
-        prefix="elasticloadbalancing",
-        topic="Web",
-        changes=(
-            f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
-            f"elasticloadbalancing:{HERE}:listener/app/<short>*",
-            f"elasticloadbalancing:{HERE}:listener-rule/app/<short>*",
-            f"elasticloadbalancing:{HERE}:targetgroup/<short>*",
-        ),
-        why="A name of 32 characters keeps only the beginning of its stack's.",
-    ),
-    Service(
-        prefix="wafv2",
-        topic="Web",
-        changes=(
-            f"wafv2:{HERE}:regional/*",
-            f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
-        ),
-        reads=(
-            f"wafv2:{HERE}:regional/*",
-            f"elasticloadbalancing:{HERE}:loadbalancer/app/*",
-        ),
-        why="A web ACL's generated name does not carry its stack's.",
-    ),
-    Service(
-        prefix="route53",
-        topic="Network",
-        changes=("route53:::hostedzone/*",),
-        reads=("route53:::hostedzone/*", "route53:::change/*"),
-        why="The zone is the operator's; its ID is a parameter of the product.",
-    ),
-    Service(
-        prefix="rds",
-        topic="Database",
-        changes=(
-            f"rds:{HERE}:cluster:<lower>*",
-            f"rds:{HERE}:db:<lower>*",
-            f"rds:{HERE}:cluster-pg:<lower>*",
-            f"rds:{HERE}:pg:<lower>*",
-            f"rds:{HERE}:pg:default*",
-            f"rds:{HERE}:og:default*",
-            f"rds:{HERE}:subgrp:<lower>*",
-            f"rds:{HERE}:es:*",
-            "rds:${AWS::Region}:*:cluster-snapshot:*",
-        ),
-        reads=(f"rds:{HERE}:*", f"rds:{ACCOUNT}:global-cluster:*"),
-        why="A cluster is restored from a snapshot of any name, shared ones too; an "
-        "event subscription holds no data.",
-    ),
-    Service(
-        prefix="elasticache",
-        topic="Database",
-        changes=(f"elasticache:{HERE}:*",),
-        why="A replication group's generated name does not carry its stack's.",
-    ),
-    Service(
-        prefix="secretsmanager",
-        topic="Secret",
-        changes=(f"secretsmanager:{HERE}:secret:*",),
-        before_tags=frozenset(
-            {"secretsmanager:CreateSecret", "secretsmanager:TagResource"}
-        ),
-        why="A secret's generated name does not carry its stack's, but its tags do.",
-    ),
-    Service(
-        prefix="kms",
-        topic="Secret",
-        changes=(f"kms:{HERE}:key/*",),
-        why="KMS chooses its own IDs.",
-    ),
-    Service(
-        prefix="s3",
-        topic="Storage",
-        changes=("s3:::<lower>*",),
-        reads=("s3:::<lower>*",),
-        why="Buckets and what lies in them, by the stack's name.",
-    ),
-    Service(
-        prefix="backup",
-        topic="Storage",
-        changes=(f"backup:{HERE}:backup-plan:*",),
-        named=(
-            Named(
-                type="AWS::Backup::BackupVault",
-                property="BackupVaultName",
-                resource=f"backup:{HERE}:backup-vault:",
-            ),
-        ),
-        why="AWS Backup chooses the IDs of plans; a vault's name is the template's.",
-    ),
-    Service(
-        prefix="ecs",
-        topic="Compute",
-        changes=(
-            f"ecs:{HERE}:cluster/<stack>*",
-            f"ecs:{HERE}:service/<stack>*",
-            f"ecs:{HERE}:service-deployment/<stack>*",
-            f"ecs:{HERE}:task-definition/<stack>*",
-        ),
-        named=(
-            Named(
-                type="AWS::ECS::TaskDefinition",
-                property="Family",
-                resource=f"ecs:{HERE}:task-definition/",
-            ),
-        ),
-        why="Services carry the name of their cluster, hence of its stack.",
-    ),
-    Service(
-        prefix="lambda",
-        topic="Compute",
-        changes=(f"lambda:{HERE}:function:<stack>*",),
-        why="Functions by the stack's name.",
-    ),
-    Service(
-        prefix="servicediscovery",
-        topic="Compute",
-        changes=(f"servicediscovery:{HERE}:namespace/*",),
-        why="Cloud Map chooses its own IDs.",
-    ),
-    Service(
-        prefix="application-autoscaling",
-        topic="Compute",
-        changes=(f"application-autoscaling:{HERE}:scalable-target/*",),
-        why="Application Auto Scaling chooses its own IDs.",
-    ),
-    Service(
-        prefix="logs",
-        topic="Monitoring",
-        changes=(f"logs:{HERE}:log-group:<stack>*",),
-        named=(
-            Named(
-                type="AWS::Logs::LogGroup",
-                property="LogGroupName",
-                resource=f"logs:{HERE}:log-group:",
-            ),
-        ),
-        why="Log groups by the stack's name, or by the name that a service prescribes.",
-    ),
-    Service(
-        prefix="cloudwatch",
-        topic="Monitoring",
-        changes=(
-            f"cloudwatch:{HERE}:alarm:<stack>*",
-            f"cloudwatch:{ACCOUNT}:dashboard/*",
-        ),
-        reads=(f"cloudwatch:{HERE}:*", f"cloudwatch:{ACCOUNT}:dashboard/*"),
-        why="Alarms by the stack's name; a dashboard holds no data.",
-    ),
-    Service(
-        prefix="sns",
-        topic="Monitoring",
-        changes=(f"sns:{HERE}:<stack>*",),
-        why="Topics by the stack's name.",
-    ),
-    Service(
-        prefix="iam",
-        topic="Stack",
-        changes=(f"iam:{ACCOUNT}:role/<stack>*", f"iam:{ACCOUNT}:policy/<stack>*"),
-        reads=(
-            f"iam:{ACCOUNT}:role/<stack>*",
-            f"iam:{ACCOUNT}:role/aws-service-role/*",
-            f"iam:{ACCOUNT}:policy/<stack>*",
-        ),
-        why="Roles and policies by the stack's name; a service looks for its own role "
-        "before it makes one.",
-    ),
-    Service(
-        prefix="cloudformation",
-        topic="Stack",
-        changes=(
-            f"cloudformation:{HERE}:stack/<stack>*",
-            f"cloudformation:{HERE}:changeSet/*",
-        ),
-        reads=(f"cloudformation:{HERE}:stack/<stack>*",),
-        why="The launched stack, the stacks nested in it and their change sets.",
-    ),
-)
-"""Every service that the templates use, in the order of the policies."""
+    policy_groups: Mapping[str, str]
+    """The managed policies, and the purpose of each."""
+    services: tuple[ServiceScope, ...]
+    """Every service that the templates use, in the order of the policies."""
+    key_group: str
+    """Policy group of what services do with keys for the launcher."""
+    role_group: str
+    """Policy group of roles and of the published files."""
+    without_resource: Mapping[str, str]
+    """Why an action that changes something is allowed on ``*``: IAM has no other."""
+    never_called: Mapping[str, str]
+    """Actions that schemas list for properties which the templates do not use."""
+    handlers: HandlerPermissions
+    source: str
+    """The file of these tables, for messages."""
+
 
 ON_BEHALF_OF = {"backup-storage": "backup"}
 """Services with no resource type, and the service that calls them."""
 
-WITHOUT_RESOURCE = {
-    "cloudformation:GetTemplateSummary": "It is asked about a URL, before there is a "
-    "stack.",
-    "backup-storage:MountCapsule": "Creating a vault mounts storage without an ARN.",
-    "ecs:DeregisterTaskDefinition": "ECS checks it against no resource.",
-    "elasticloadbalancing:SetWebACL": "It is checked against no resource.",
-    "kms:CreateKey": "A key that is yet to be made has no ARN.",
-    "logs:CreateLogDelivery": "A delivery of another service's logs has no ARN.",
-    "logs:DeleteLogDelivery": "A delivery of another service's logs has no ARN.",
-    "logs:PutResourcePolicy": "The policy belongs to the account.",
-    "logs:UpdateLogDelivery": "A delivery of another service's logs has no ARN.",
-    "servicediscovery:CreateHttpNamespace": "A namespace yet to be made has no ARN.",
-    "servicediscovery:TagResource": "Cloud Map checks it against no resource.",
-    "servicediscovery:UntagResource": "Cloud Map checks it against no resource.",
-}
-"""Why an action that changes something is allowed on ``*``: IAM takes nothing else."""
-
-NEVER_CALLED = {
-    "ec2:AcceptAddressTransfer": "No address comes from another account.",
-    "ec2:AssociateVerifiedAccessInstanceWebAcl": "The web ACL guards a load balancer.",
-    "ec2:DisassociateVerifiedAccessInstanceWebAcl": "As above.",
-    "ecs:PutAccountSetting": "The account's settings are not a product's business.",
-    "ecs:PutAccountSettingDefault": "As above.",
-    "iam:AttachGroupPolicy": "Policies are attached to roles only.",
-    "iam:AttachUserPolicy": "As above.",
-    "iam:DeleteRolePermissionsBoundary": "Who set a boundary takes it off.",
-    "iam:DetachGroupPolicy": "Policies are attached to roles only.",
-    "iam:DetachUserPolicy": "As above.",
-    "iam:PutRolePolicy": "No role has an inline policy.",
-    "lambda:PassCapacityProvider": "No function runs on instances of one's own.",
-    "logs:DeleteIndexPolicy": "No log group has an index policy.",
-    "logs:DeleteResourcePolicy": "It could end the log deliveries of other stacks.",
-    "logs:PutIndexPolicy": "No log group has an index policy.",
-    "wafv2:PutPermissionPolicy": "No rule group is shared with another account.",
-}
-"""What schemas list for properties that the templates do not have."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
-    """Permissions that no schema lists, and what in a template calls for them."""
+class UnlistedPermission:
+    """Permissions that no schema lists, and the text in a template that needs them."""
 
     marker: str
     actions: tuple[str, ...]
@@ -307,8 +95,8 @@ class Need:
     """The service that uses a key in the launcher's name, for actions of KMS."""
 
 
-NEEDS = (
-    Need(
+UNLISTED_PERMISSIONS = (
+    UnlistedPermission(
         marker='"AWS::CloudFormation::Stack"',
         actions=(
             "cloudformation:CreateChangeSet",
@@ -326,13 +114,13 @@ NEEDS = (
         ),
         why="Service Catalog plans, launches and follows the stack as its launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::CloudFormation::Stack"',
         actions=("kms:Decrypt",),
         via="s3",
         why="The published files may lie in a bucket under a KMS key.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"Fn::GetAZs"',
         actions=(
             "ec2:DescribeAccountAttributes",
@@ -341,28 +129,28 @@ NEEDS = (
         ),
         why="CloudFormation asks for the zones as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker="{{resolve:secretsmanager:",
         actions=("secretsmanager:GetSecretValue", "kms:Decrypt"),
         via="secretsmanager",
         why="CloudFormation resolves a dynamic reference as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"Custom::',
         actions=("lambda:InvokeFunction",),
         why="CloudFormation calls a custom resource's function as the launcher.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::SecretsManager::Secret"',
         actions=("kms:Decrypt", "kms:GenerateDataKey"),
         via="secretsmanager",
-        why="Secrets Manager uses our key in the launcher's name.",
+        why="Secrets Manager uses the key in the launcher's name.",
     ),
-    Need(
+    UnlistedPermission(
         marker='"AWS::RDS::DBCluster"',
         actions=("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
         via="rds",
-        why="Aurora, and the master secret it keeps, use our key in the launcher's "
+        why="Aurora, and the master secret it keeps, use the key in the launcher's "
         "name.",
     ),
 )
@@ -388,4 +176,4 @@ IAM_PREFIXES = {
 
 def further_actions() -> set[str]:
     """Return the actions that no schema lists."""
-    return {action for need in NEEDS for action in need.actions}
+    return {action for need in UNLISTED_PERMISSIONS for action in need.actions}

@@ -1,15 +1,15 @@
-"""The permissions that launching the templates takes, and no others.
+"""The permissions that a launch of the templates needs, and no others.
 
-CloudFormation acts with the identity of whoever launches a stack; Service Catalog
-lends its users a role for that. What the role must be allowed follows from three
-things. **Which actions**: those of every resource type in the compiled templates, as
-the providers' schemas list them (``handler_permissions.py``). **On what**: the tables
-of ``launch_scopes.py``. **With whom**: the templates again. Roles are passed only to
-services that a role of the templates trusts, and only policies are attached that the
-templates make or name.
+CloudFormation acts with the identity that launches a stack; Service Catalog gives its
+users a role for that. The permissions of the role follow from three things.
+**Actions**: those of every resource type in the compiled templates, as the providers'
+schemas list them (``handler_permissions.py``). **Resources**: the product's tables
+(``LaunchScopes``). **Services and policies**: the templates again. Roles are passed
+only to services that a role of the templates trusts, and only policies are attached
+that the templates create or name.
 
-What the templates promise to keep, a launch cannot delete: where every resource of a
-type is retained, the actions that only a deletion takes are left out.
+A launch cannot delete what the templates retain: where every resource of a type is
+retained, the actions that only a deletion needs are left out.
 """
 
 from __future__ import annotations
@@ -33,27 +33,24 @@ from awacs.aws import (
 )
 from troposphere import Sub, encode_to_dict
 
-from compiler import handler_permissions
 from compiler.iam_scopes import (
     ACCOUNT,
     HERE,
     IAM_PREFIXES,
     LINKED_ROLES,
-    NEEDS,
-    NEVER_CALLED,
     ON_BEHALF_OF,
-    SERVICES,
-    TOPICS,
-    WITHOUT_RESOURCE,
-    Named,
-    Need,
-    Service,
+    UNLISTED_PERMISSIONS,
+    LaunchScopes,
+    NamedResource,
+    ServiceScope,
+    UnlistedPermission,
 )
+from compiler.output import relative
 from compiler.values import ASSET_BUCKET
 from compiler.wiring import Template, WiringError
 
 PROVISIONED = "SC-${AWS::AccountId}-pp-"
-"""How Service Catalog begins a stack's name; nested stacks carry it on."""
+"""Prefix of stack names in Service Catalog; nested stacks have it too."""
 
 SHORTEST_NAME = 5
 """How much of its stack's name a load balancer's name of 32 characters keeps."""
@@ -70,7 +67,7 @@ LONGEST = {
     "${AWS::Region}": "us-isof-south-1",
     "${Bucket}": "b" * 63,
 }
-"""The longest text that each of these becomes, to measure a policy with."""
+"""The longest value of each variable, to measure a policy with."""
 
 KEY_USES = frozenset(
     {
@@ -81,7 +78,7 @@ KEY_USES = frozenset(
         "kms:RetireGrant",
     }
 )
-"""What services do with a key in the launcher's name."""
+"""Actions of services with a key in the launcher's name."""
 
 GRANTS = frozenset({"kms:CreateGrant"})
 ATTACHING = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
@@ -98,39 +95,45 @@ UNDER_CONDITION = frozenset(
 )
 """Actions with a statement of their own."""
 
-LOOKS = ("Describe", "Get", "List", "Validate")
-SHOWS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
-"""Actions whose name begins like a look at settings, but which show what is inside."""
+READ_VERBS = ("Describe", "Get", "List", "Validate")
+REVEALS_CONTENT = frozenset({"secretsmanager:GetSecretValue", *PUBLISHED_READS})
+"""Actions that are named like read actions, but return content."""
 
-LOOKS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
+READS_ON_ALL = "Other actions on * only describe or list, and take no other resource."
 
 CUSTOM = "Custom::"
-"""What the types begin with that a function of ours stands behind."""
+"""Prefix of types that a function of the templates provides."""
 
 
 def required_permissions(
-    pages: Iterable[Template], stack_prefix: str = PROVISIONED
+    templates: Iterable[Template], scopes: LaunchScopes, stack_prefix: str = PROVISIONED
 ) -> list[Statement]:
-    """Return what launching these templates takes, in stacks whose names begin so."""
-    topics = permissions_by_topic(pages, stack_prefix).values()
-    return [statement for statements in topics for statement in statements]
+    """Return the permissions to launch these templates as stacks with this prefix."""
+    groups = permissions_by_policy_group(templates, scopes, stack_prefix).values()
+    return [statement for statements in groups for statement in statements]
 
 
-def permissions_by_topic(
-    pages: Iterable[Template], stack_prefix: str = PROVISIONED
+def permissions_by_policy_group(
+    templates: Iterable[Template], scopes: LaunchScopes, stack_prefix: str = PROVISIONED
 ) -> dict[str, list[Statement]]:
-    """Return the same in lists that fit into one managed policy each."""
-    templates = Templates([page.document for page in pages])
-    scope = Scope(stack_prefix)
-    topics: dict[str, list[Statement]] = {topic: [] for topic in TOPICS}
-    for service in SERVICES:
-        topics[service.topic] += _on_service(service, templates, scope)
-    topics["Secret"] += _on_keys_through_services(templates, scope)
-    topics["Stack"] += _on_roles(templates, scope)
-    topics["Stack"] += _on_published_files()
-    for topic, statements in topics.items():
-        check_size(topic, statements)
-    return {topic: statements for topic, statements in topics.items() if statements}
+    """Return the same in lists that each fit into one managed policy."""
+    launched = LaunchedTemplates([t.document for t in templates], scopes)
+    scope = StackScope(stack_prefix)
+    policy_groups: dict[str, list[Statement]] = {
+        name: [] for name in scopes.policy_groups
+    }
+    for service in scopes.services:
+        policy_groups[service.policy_group] += _on_service(service, launched, scope)
+    policy_groups[scopes.key_group] += _on_keys_through_services(launched, scope)
+    policy_groups[scopes.role_group] += _on_roles(launched, scope)
+    policy_groups[scopes.role_group] += _on_published_files()
+    for policy_group, statements in policy_groups.items():
+        check_size(policy_group, statements)
+    return {
+        policy_group: statements
+        for policy_group, statements in policy_groups.items()
+        if statements
+    }
 
 
 def check_size(name: str, statements: Sequence[Statement]) -> None:
@@ -140,7 +143,7 @@ def check_size(name: str, statements: Sequence[Statement]) -> None:
         raise WiringError(
             f"the launch role's policy {name}",
             f"it has {used:,} characters of {POLICY_CHARACTERS:,}",
-            "Give some of its services another topic in compiler/iam_scopes.py",
+            "Move some of its services to another policy group",
         )
 
 
@@ -150,12 +153,14 @@ def check_count(policies: int) -> None:
         raise WiringError(
             "the launch role",
             f"it has {policies} policies of {POLICIES_PER_ROLE}",
-            "Join two topics in compiler/iam_scopes.py",
+            "Merge two policy groups",
         )
 
 
-def explanation(topic: str, statements: Sequence[Statement]) -> str:
-    """Say why a topic's actions reach as far as they do."""
+def explanation(
+    policy_group: str, statements: Sequence[Statement], scopes: LaunchScopes
+) -> str:
+    """Return why the actions of a policy group reach as far as they do."""
     allowed = {
         f"{action.prefix}:{action.action}"
         for statement in statements
@@ -163,15 +168,15 @@ def explanation(topic: str, statements: Sequence[Statement]) -> str:
     }
     reach = [
         f"{service.prefix}: {service.why}"
-        for service in SERVICES
-        if service.topic == topic
+        for service in scopes.services
+        if service.policy_group == policy_group
         and any(owner_of(action) == service.prefix for action in allowed)
     ]
     anywhere = [
-        f"{action} on *: {WITHOUT_RESOURCE[action]}"
-        for action in sorted(allowed & WITHOUT_RESOURCE.keys())
+        f"{action} on *: {scopes.without_resource[action]}"
+        for action in sorted(allowed & scopes.without_resource.keys())
     ]
-    return " ".join([*reach, *anywhere, LOOKS_ON_ALL])
+    return " ".join([*reach, *anywhere, READS_ON_ALL])
 
 
 def characters(statements: Sequence[Statement]) -> int:
@@ -186,11 +191,14 @@ def characters(statements: Sequence[Statement]) -> int:
     return len(text)
 
 
-class Templates:
-    """What all the templates together contain and call for."""
+class LaunchedTemplates:
+    """All resources of the launched templates, and the actions that they need."""
 
-    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, documents: Sequence[Mapping[str, Any]], scopes: LaunchScopes
+    ) -> None:
         self._documents = documents
+        self.scopes = scopes
 
     def resources(self, name: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield every resource, or every one of a type."""
@@ -202,31 +210,31 @@ class Templates:
     @functools.cached_property
     def types(self) -> tuple[str, ...]:
         """The types that AWS provides."""
-        found = {resource["Type"] for resource in self.resources()}
-        return tuple(sorted(name for name in found if not name.startswith(CUSTOM)))
+        types = {resource["Type"] for resource in self.resources()}
+        return tuple(sorted(name for name in types if not name.startswith(CUSTOM)))
 
     @functools.cached_property
     def services(self) -> frozenset[str]:
         """The services of these types and needs, by IAM's name."""
-        found = frozenset(
+        prefixes = frozenset(
             {
                 *(service_of(name) for name in self.types),
                 *(owner_of(action) for need in self.needs for action in need.actions),
             }
         )
-        for prefix in sorted(found - {service.prefix for service in SERVICES}):
+        for prefix in sorted(prefixes - {s.prefix for s in self.scopes.services}):
             raise WiringError(
-                "compiler/iam_scopes.py",
+                self.scopes.source,
                 f"SERVICES does not say on what {prefix} may act",
                 f"Add Service(prefix={prefix!r}, ...) with its reason",
             )
-        return found
+        return prefixes
 
     @functools.cached_property
-    def needs(self) -> tuple[Need, ...]:
-        """What no schema lists and these templates take."""
+    def needs(self) -> tuple[UnlistedPermission, ...]:
+        """Permissions that no schema lists and these templates need."""
         text = json.dumps(self._documents, ensure_ascii=False)
-        return tuple(need for need in NEEDS if need.marker in text)
+        return tuple(need for need in UNLISTED_PERMISSIONS if need.marker in text)
 
     @functools.cached_property
     def actions(self) -> frozenset[str]:
@@ -234,28 +242,29 @@ class Templates:
         called = {action for name in self.types for action in self.actions_of(name)}
         called |= {action for need in self.needs for action in need.actions}
         # The provider of a web ACL's association can serve Cognito and AppSync too,
-        # that of a bucket S3 Tables: services of no resource of ours are left out.
+        # that of a bucket S3 Tables: services without a resource here are left out.
         return frozenset(
             action
-            for action in called - NEVER_CALLED.keys()
+            for action in called - self.scopes.never_called.keys()
             if owner_of(action) in self.services
         )
 
     def actions_of(self, name: str) -> frozenset[str]:
-        """Return what a type's provider calls for the resources that there are."""
-        known = handler_permissions.known()
+        """Return the actions of a type's provider for the templates' resources."""
+        known = self.scopes.handlers
         if name not in known.always:
             raise WiringError(
                 name,
-                f"{handler_permissions.DATA.name} does not hold its permissions",
-                f"Run python -m compiler.handler_permissions {name}",
+                f"{known.source.name} does not have its permissions",
+                f"Run python -m compiler.handler_permissions {relative(known.source)} "
+                f"{name}",
             )
         if self._is_always_retained(name):
             return known.always[name]
         return known.always[name] | known.only_to_delete[name]
 
     def key_uses(self) -> dict[str, frozenset[str]]:
-        """Return what each service does with a key in the launcher's name."""
+        """Return the actions of each service with a key in the launcher's name."""
         uses: dict[str, set[str]] = {}
         for name in self.types:
             if service_of(name) != "kms":
@@ -270,16 +279,16 @@ class Templates:
 
     def trusted_services(self) -> list[Any]:
         """Return the services that the templates' roles trust."""
-        found = [
+        services = [
             name
             for role in self.resources("AWS::IAM::Role")
             for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
             for name in _as_list(statement["Principal"].get("Service", []))
         ]
-        return [json.loads(name) for name in sorted({json.dumps(n) for n in found})]
+        return [json.loads(name) for name in sorted({json.dumps(n) for n in services})]
 
     def policies_of_aws(self) -> list[str]:
-        """Return AWS's own policies that the templates attach, from the account on."""
+        """Return the AWS managed policies that the templates attach."""
         return sorted(
             {
                 text[text.index(":iam::aws:policy/") :]
@@ -289,7 +298,7 @@ class Templates:
             }
         )
 
-    def names_given(self, named: Named) -> list[str]:
+    def names_given(self, named: NamedResource) -> list[str]:
         """Return patterns of the names that the templates give to a type."""
         return [
             named.resource + _pattern(resource["Properties"][named.property]) + "*"
@@ -305,8 +314,8 @@ class Templates:
         )
 
 
-class Scope:
-    """Which resources belong to stacks whose names begin in one way."""
+class StackScope:
+    """ARNs of the resources of stacks whose names have one prefix."""
 
     def __init__(self, stack_prefix: str) -> None:
         literals = re.split(r"(\$\{[^}]*\})", stack_prefix)
@@ -327,7 +336,7 @@ class Scope:
         ]
 
     def filled(self, text: str) -> str:
-        """Fill in the names of the stacks."""
+        """Replace the placeholders of stack names."""
         for word, name in self._words.items():
             text = text.replace(word, name)
         return re.sub(r"\*+", "*", text)
@@ -345,31 +354,32 @@ def owner_of(action: str) -> str:
     return ON_BEHALF_OF.get(prefix, prefix)
 
 
-def only_looks(action: str) -> bool:
-    """Whether an action shows settings: it changes nothing and shows no content."""
+def is_read_action(action: str) -> bool:
+    """Whether an action reads settings: it changes nothing and returns no content."""
     name = action.partition(":")[2]
-    return name.startswith(LOOKS) and action not in SHOWS_CONTENT
+    return name.startswith(READ_VERBS) and action not in REVEALS_CONTENT
 
 
 def _on_service(
-    service: Service, templates: Templates, scope: Scope
+    service: ServiceScope, templates: LaunchedTemplates, scope: StackScope
 ) -> Iterator[Statement]:
-    """Yield what to allow on the resources that a row of the table gives."""
+    """Yield the statements of one row of the table."""
     called = {
         action
         for action in templates.actions - UNDER_CONDITION
         if owner_of(action) == service.prefix
     }
+    scopes = templates.scopes
     anywhere = called & (
-        handler_permissions.known().without_resource | WITHOUT_RESOURCE.keys()
+        scopes.handlers.without_resource | scopes.without_resource.keys()
     )
-    looks = {action for action in called - anywhere if only_looks(action)}
-    changes = called - anywhere - looks
+    read_actions = {action for action in called - anywhere if is_read_action(action)}
+    changes = called - anywhere - read_actions
     tagged = changes - service.before_tags if service.before_tags else set()
-    for action in sorted(anywhere - WITHOUT_RESOURCE.keys()):
-        if not only_looks(action):
+    for action in sorted(anywhere - scopes.without_resource.keys()):
+        if not is_read_action(action):
             raise WiringError(
-                "compiler/iam_scopes.py",
+                scopes.source,
                 f"{action} can be allowed on every resource only",
                 "Say in WITHOUT_RESOURCE why that is acceptable, or in NEVER_CALLED "
                 "that it is not needed",
@@ -390,14 +400,14 @@ def _on_service(
             Sub(scope.filled("<stack>*")),
         ),
     )
-    yield from _allow(f"{name}Looks", looks, scope.arns(service.readable()))
+    yield from _allow(f"{name}Reads", read_actions, scope.arns(service.readable()))
     yield from _allow(f"{name}Anywhere", anywhere, ["*"])
 
 
 def _on_keys_through_services(
-    templates: Templates, scope: Scope
+    templates: LaunchedTemplates, scope: StackScope
 ) -> Iterator[Statement]:
-    """Yield what services do with a key for the launcher, through them alone."""
+    """Yield the use of keys by services for the launcher, only through them."""
     uses = templates.key_uses()
     keys = scope.arns([f"kms:{HERE}:key/*"])
     alike = sorted({actions - GRANTS for actions in uses.values()}, key=sorted)
@@ -418,15 +428,15 @@ def _on_keys_through_services(
 
 
 def _through(services: Iterable[str]) -> ConditionElement:
-    """Return the test that one of these services uses the key, in any partition."""
+    """Return the condition that one of these services uses the key."""
     return StringLike(
         "kms:ViaService",
         [Sub(f"{name}.${{AWS::Region}}.amazonaws.com*") for name in services],
     )
 
 
-def _on_roles(templates: Templates, scope: Scope) -> Iterator[Statement]:
-    """Yield what makes the roles of the templates work, and no others."""
+def _on_roles(templates: LaunchedTemplates, scope: StackScope) -> Iterator[Statement]:
+    """Yield the permissions for the roles of the templates, and no others."""
     roles = scope.arns([f"iam:{ACCOUNT}:role/<stack>*"])
     yield from _allow(
         "AttachPolicies",
@@ -460,7 +470,7 @@ def _on_roles(templates: Templates, scope: Scope) -> Iterator[Statement]:
 
 
 def _on_published_files() -> Iterator[Statement]:
-    """Yield the reading of nested templates and assets."""
+    """Yield read access to nested templates and assets."""
     yield from _allow(
         "ReadPublishedFiles",
         {*PUBLISHED_READS},
@@ -496,7 +506,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _pattern(value: Any) -> str:
-    """Return what a name may be, with ``*`` for all that a launch decides."""
+    """Return a pattern of a name, with ``*`` for values known only at launch."""
     match value:
         case str():
             return value
@@ -512,7 +522,7 @@ def _pattern(value: Any) -> str:
 
 
 def _substituted(value: Any) -> Any:
-    """Return a document with the texts of ``Fn::Sub`` in their places."""
+    """Return a document with each ``Fn::Sub`` replaced by its text."""
     match value:
         case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
             return text

@@ -1,9 +1,10 @@
-"""Two linters over what was staged: cfn-lint in processes, the other one in this.
+"""Lint the staged templates with cfn-lint and cloudformation-validate.
 
-cfn-lint checks our wires (that a nested stack gets each parameter, and that each
-output read exists) only where ``TemplateURL`` is relative and the child lies below
-the working directory, so its workers run in the staged folder. A canary test
-breaks a wire and expects the error.
+cfn-lint runs in worker processes, cloudformation-validate in this one. cfn-lint checks
+the connections (that a nested stack gets each parameter, and that each output read
+exists) only where ``TemplateURL`` is relative and the child lies below the working
+directory, so its workers run in the staged folder. A canary test breaks a connection
+and expects the error.
 """
 
 from __future__ import annotations
@@ -16,42 +17,80 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
 from cli.errors import ExitCode, Failure, Problem
-from compiler.lint_exceptions import Finding, unexcused
 
-EXCEPTIONS_FILE = "compiler/lint_exceptions.py"
 SECTIONS = ("Resources.", "Parameters.", "Outputs.", "Conditions.", "Rules.")
 
 
+Linter = Literal["cfn-lint", "cloudformation-validate"]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """One template to lint, with the values of environments or as it is."""
+class LintFinding:
+    """What a linter says about one place of a template."""
+
+    linter: Linter
+    rule: str
+    template: str
+    place: str
+    """Dotted, as ``Resources.Cluster.Properties.Engine``."""
+    line: int
+    message: str
+    why: str
+    environment: str = ""
+    """The environment whose parameter values lead to it, if it takes any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintException:
+    """A rule that does not hold somewhere, and why; many rules are in both linters."""
+
+    rule: str
+    reason: str
+    linter: Linter | Literal["both"] = "both"
+    template: str = "*"
+    place: str = "*"
+
+    def excuses(self, finding: LintFinding) -> bool:
+        """Whether a finding is one we have answered."""
+        return (
+            self.linter in ("both", finding.linter)
+            and self.rule == finding.rule
+            and fnmatchcase(finding.template, self.template)
+            and fnmatchcase(finding.place, self.place)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintTask:
+    """One template to lint, as it is or with the values of environments."""
 
     template: str
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weight: int = 0
-    """About how long it takes; the longest go first."""
+    """Approximate duration; the longest tasks start first."""
 
 
 class CfnLint:
-    """cfn-lint's workers; started early, for they take a second to wake up."""
+    """The worker processes of cfn-lint; started early, because that takes a second."""
 
     def __init__(self, workers: int | None = None) -> None:
         pairs = [socket.socketpair() for _ in range(workers or _processors())]
-        self._connections = [ours for ours, _ in pairs]
+        self._connections = [own for own, _ in pairs]
         theirs = [their.fileno() for _, their in pairs]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "compiler.lint_worker", *map(str, theirs)],
             cwd=Path(__file__).parents[1],
             pass_fds=theirs,
             stdin=subprocess.DEVNULL,
-            # Out of reach of a Ctrl-C at the terminal: the build ends it.
+            # Not reached by Ctrl-C at the terminal: the build ends it.
             start_new_session=True,
         )
         for _, their in pairs:
@@ -72,10 +111,10 @@ class CfnLint:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def run(self, stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+    def run(self, stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
         """Lint every task; workers take the next one as they finish."""
         waiting = sorted(tasks, key=lambda task: task.weight)
-        found: list[Finding] = []
+        findings: list[LintFinding] = []
         with selectors.DefaultSelector() as busy:
             for connection in self._connections[: len(waiting)]:
                 lines = connection.makefile("r")
@@ -85,14 +124,14 @@ class CfnLint:
             while busy.get_map():
                 for key, _ in busy.select():
                     lines, task = key.data
-                    found += _answer(lines, task)
+                    findings += _answer(lines, task)
                     if waiting:
                         task = waiting.pop()
                         _ask(key.fileobj, stage, task)
                         busy.modify(key.fileobj, selectors.EVENT_READ, (lines, task))
                     else:
                         busy.unregister(key.fileobj)
-        return found
+        return findings
 
 
 def _processors() -> int:
@@ -102,18 +141,18 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _ask(connection: Any, stage: Path, task: Task) -> None:
+def _ask(connection: Any, stage: Path, task: LintTask) -> None:
     question = {
         "stage": str(stage),
         "template": task.template,
         "environments": {n: dict(values) for n, values in task.environments.items()},
     }
-    # Where the worker has died, its answer is what tells.
+    # If the worker has died, reading its answer reports that.
     with contextlib.suppress(BrokenPipeError):
         connection.sendall(json.dumps(question).encode() + b"\n")
 
 
-def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
+def _answer(lines: TextIO, task: LintTask) -> Iterator[LintFinding]:
     try:
         line = lines.readline()
     except ConnectionResetError:
@@ -126,20 +165,20 @@ def _answer(lines: TextIO, task: Task) -> Iterator[Finding]:
             Problem(
                 where=task.template,
                 what=f"cfn-lint itself failed: {answer['crash'].strip()}",
-                remedy="Nothing was checked. Run it again; if it stays, it is a "
-                "fault of cfn-lint or of compiler/lint_worker.py.",
+                remedy="Nothing was checked. Run this again; if it fails again, it is "
+                "a bug of cfn-lint or of compiler/lint_worker.py.",
             ),
             exit_code=ExitCode.UNABLE,
         )
-    return (Finding(**finding) for finding in answer["findings"])
+    return (LintFinding(**finding) for finding in answer["findings"])
 
 
-def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
+def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
     """Run cloudformation-validate over every task, in this process."""
     import cloudformation_validate as cv
 
     engine = cv.RegoEngine()
-    found: list[Finding] = []
+    findings: list[LintFinding] = []
     for task in tasks:
         template = cv.TemplateContent(
             (stage / task.template).read_bytes(), task.template
@@ -148,29 +187,29 @@ def validate(stage: Path, tasks: Sequence[Task]) -> list[Finding]:
             report = engine.validate_template(
                 template,
                 cv.ValidateConfig(
-                    # Below are remarks on what was resolved, not on what is wrong.
+                    # Below are remarks on resolved values, not problems.
                     severity_level=cv.Severity.WARN,
                     parameter_overrides=dict(values),
                 ),
             )
-            found += _findings(report, task.template, environment)
-    return found
+            findings += _findings(report, task.template, environment)
+    return findings
 
 
-def _findings(report: Any, template: str, environment: str) -> Iterator[Finding]:
+def _findings(report: Any, template: str, environment: str) -> Iterator[LintFinding]:
     if report.status.name == "ANALYSIS_INCOMPLETE":
-        yield Finding(
+        yield LintFinding(
             linter="cloudformation-validate",
             rule="incomplete",
             template=template,
             place="",
             line=1,
             message="The analysis ran out of its budget",
-            why="A template that was not checked to its end is not checked.",
+            why="A template that was not checked entirely is not checked.",
             environment=environment,
         )
     for diagnostic in report.diagnostics:
-        yield Finding(
+        yield LintFinding(
             linter="cloudformation-validate",
             rule=diagnostic.rule_id,
             template=template,
@@ -191,35 +230,57 @@ def _place(diagnostic: Any) -> str:
     return ".".join(filter(None, (section, entity.logical_id, path)))
 
 
-def problems(findings: list[Finding], templates: Path) -> list[Problem]:
-    """Turn what is left after the exceptions into what a person can act on."""
-    environments: dict[Finding, set[str]] = {}
-    for finding in unexcused(findings):
-        said = replace(finding, environment="")
-        environments.setdefault(said, set()).add(finding.environment)
+def unanswered(
+    findings: Iterable[LintFinding], exceptions: Sequence[LintException]
+) -> list[LintFinding]:
+    """Return the findings that no exception answers."""
+    return [
+        finding
+        for finding in findings
+        if not any(exception.excuses(finding) for exception in exceptions)
+    ]
+
+
+def problems(
+    findings: list[LintFinding], exceptions: Iterable[LintException], templates: Path
+) -> list[Problem]:
+    """Return a problem for each finding that no exception answers.
+
+    Exceptions are kept in ``lint_exceptions.py`` beside the templates.
+    """
+    environments: dict[LintFinding, set[str]] = {}
+    for finding in unanswered(findings, tuple(exceptions)):
+        common = replace(finding, environment="")
+        environments.setdefault(common, set()).add(finding.environment)
     return [
         Problem(
             where=f"{finding.template}:{finding.line} {finding.place}".rstrip(),
             what=f"{finding.message.rstrip('.')} ({finding.linter} {finding.rule}"
-            # What is wrong without any values is not the values' fault.
+            # A problem without any values is not one of the values.
             + ("" if "" in names else f", with {', '.join(sorted(names))}")
             + ").",
             why=_sentence(finding.why),
             remedy=f"Correct it in {_source(finding, templates)}, or answer "
-            f"{finding.rule} with a reason in {EXCEPTIONS_FILE}.",
+            f"{finding.rule} with a reason in {templates.name}/lint_exceptions.py.",
         )
         for finding, names in sorted(
-            environments.items(), key=lambda said: _reading_order(said[0])
+            environments.items(), key=lambda entry: _reading_order(entry[0])
         )
     ]
 
 
-def _reading_order(said: Finding) -> tuple[str, int, str, str, str]:
-    return said.template, said.line, said.rule, said.linter, said.message
+def _reading_order(finding: LintFinding) -> tuple[str, int, str, str, str]:
+    return (
+        finding.template,
+        finding.line,
+        finding.rule,
+        finding.linter,
+        finding.message,
+    )
 
 
-def _source(finding: Finding, templates: Path) -> str:
-    """Return the file and line that wrote the place a finding is about."""
+def _source(finding: LintFinding, templates: Path) -> str:
+    """Return the file and line of a template module that a finding is about."""
     module = finding.template.removesuffix(".template.json").replace("-", "_")
     file = templates / f"{module}.py"
     name = f"{templates.name}/{file.name}"

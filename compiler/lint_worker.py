@@ -1,10 +1,9 @@
-"""cfn-lint in processes of its own, which start while the templates compile.
+"""Run cfn-lint in worker processes, which start while the templates compile.
 
 Run as ``python -m compiler.lint_worker SOCKET...``, one inherited socket a worker.
 cfn-lint and its rules take most of a second to load, so they are loaded once and
 the process is then forked for each further worker. A worker answers each line
-with a line of JSON and ends when its socket closes, even where the build was
-killed and could not say goodbye.
+with a line of JSON and ends when its socket closes, also when the build was killed.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from cfnlint.runner import Runner
 from cfnlint.runner.template import run_template_by_file_paths
 
 REGION = "us-east-1"
-"""The region with every resource type. One region, because each further one costs as
-much again and says the same: nothing in the templates depends on the region."""
+"""The region with every resource type. One region: each further one takes as long
+again with the same result, because no template depends on the region."""
 
 RULE_CLASSES = ["I"]
 """Informational rules are off by default; W and E are on."""
@@ -36,10 +35,10 @@ RULE_CLASSES = ["I"]
 CONFIGURED = {
     "I3042": {"partition": True, "region": True, "accountId": True},
 }
-"""An ARN with a region or an account written into it works in one place only."""
+"""An ARN with a literal region or account works in one place only."""
 
 NO_FILE = os.devnull
-"""Keeps a .cfnlintrc in somebody's home out of our verdict."""
+"""Instead of a .cfnlintrc in the home folder, which must not change the result."""
 
 
 def main(descriptors: list[int]) -> None:
@@ -59,7 +58,7 @@ def main(descriptors: list[int]) -> None:
 
 def serve(connection: socket.socket) -> None:
     """Answer one line after another."""
-    # Everything a lint run makes lives until it ends; collecting it costs a fifth.
+    # All objects live until the lint run ends; garbage collection costs a fifth.
     gc.disable()
     with connection.makefile("r") as questions, connection.makefile("w") as answers:
         for question in questions:

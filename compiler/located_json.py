@@ -1,8 +1,8 @@
-"""JSON as people write it: every value with its line, every mistake with a remedy.
+"""Parse JSON with the line of every value and a remedy for every mistake.
 
-The standard library forgets where a key stands, keeps the last of two equal keys
-in silence, and recurses as deep as a file asks it to. Files that people write
-deserve the line, both keys and a plain sentence, so they are read here.
+The standard library does not report where a key is, silently keeps the last of two
+equal keys, and recurses as deep as the file nests. Messages about parameter files need
+the line and both keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 DEPTH = 32
-"""A stack policy nests five deep; more is an accident, or an attack on the stack."""
+"""A stack policy nests five deep; more is a mistake or an attack."""
 
 SHOWN = 60
 """Characters of a line or value that a message repeats."""
@@ -32,7 +32,7 @@ _GOOD_START = re.compile(_STRING_START)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class JsonNode:
     """A value, and where it starts; both numbers count from 1."""
 
     line: int
@@ -40,31 +40,31 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text(Node):
+class JsonText(JsonNode):
     """A string."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bare(Node):
+class JsonLiteral(JsonNode):
     """A number, ``true``, ``false`` or ``null``, as it is written."""
 
     written: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Array(Node):
+class JsonArray(JsonNode):
     """Values in brackets."""
 
-    items: tuple[Node, ...]
+    items: tuple[JsonNode, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Object(Node):
+class JsonObject(JsonNode):
     """Keys and values in braces, in the file's order; a key may come twice."""
 
-    members: tuple[tuple[Text, Node], ...]
+    members: tuple[tuple[JsonText, JsonNode], ...]
 
 
 class MalformedJsonError(Exception):
@@ -78,7 +78,7 @@ class MalformedJsonError(Exception):
         self.what, self.why, self.remedy = what, why, remedy
 
 
-def parse(source: str) -> Node:
+def parse(source: str) -> JsonNode:
     """Return the one value that ``source`` holds."""
     return _Reader(source).document()
 
@@ -107,7 +107,7 @@ class _Reader:
         self.last = _Token("", "", 0)
         self.token = _Token("", "", 0)
 
-    def document(self) -> Node:
+    def document(self) -> JsonNode:
         self.advance()
         if self.token.kind == "end":
             raise self.error(0, "The file is empty.", 'Write {"Parameters": {}}.')
@@ -123,13 +123,13 @@ class _Reader:
     def advance(self) -> None:
         spaces = _SPACE.match(self.source, self.token.end)
         start = spaces.end() if spaces else self.token.end
-        found = _TOKEN.match(self.source, start)
-        if not found or not found.lastgroup:
+        match = _TOKEN.match(self.source, start)
+        if not match or not match.lastgroup:
             raise self.error(start, *self.diagnose(start))
         self.last = self.token
-        self.token = _Token(found.lastgroup, found.group(), start)
+        self.token = _Token(match.lastgroup, match.group(), start)
 
-    def value(self, depth: int) -> Node:
+    def value(self, depth: int) -> JsonNode:
         start = self.token
         line, column = self.place(start.start)
         if depth > DEPTH:
@@ -140,14 +140,16 @@ class _Reader:
             )
         if start.kind == "text":
             self.advance()
-            return Text(line=line, column=column, text=json.loads(start.lexeme))
+            return JsonText(line=line, column=column, text=json.loads(start.lexeme))
         if start.kind == "bare":
             self.advance()
-            return Bare(line=line, column=column, written=start.lexeme)
+            return JsonLiteral(line=line, column=column, written=start.lexeme)
         if start.lexeme == "[":
-            return Array(line=line, column=column, items=self.items(start, depth))
+            return JsonArray(line=line, column=column, items=self.items(start, depth))
         if start.lexeme == "{":
-            return Object(line=line, column=column, members=self.members(start, depth))
+            return JsonObject(
+                line=line, column=column, members=self.members(start, depth)
+            )
         if start.kind == "end":
             raise self.error(
                 start.start, "The file ends where a value belongs.", "Write it."
@@ -158,19 +160,21 @@ class _Reader:
             'Write the value, in double quotes; "" is the empty one.',
         )
 
-    def items(self, opening: _Token, depth: int) -> tuple[Node, ...]:
+    def items(self, opening: _Token, depth: int) -> tuple[JsonNode, ...]:
         self.advance()
-        found: list[Node] = []
+        items: list[JsonNode] = []
         while self.token.lexeme != "]":
             self.refuse_end(opening)
-            found.append(self.value(depth + 1))
+            items.append(self.value(depth + 1))
             self.separate(opening, "]")
         self.advance()
-        return tuple(found)
+        return tuple(items)
 
-    def members(self, opening: _Token, depth: int) -> tuple[tuple[Text, Node], ...]:
+    def members(
+        self, opening: _Token, depth: int
+    ) -> tuple[tuple[JsonText, JsonNode], ...]:
         self.advance()
-        found: list[tuple[Text, Node]] = []
+        members: list[tuple[JsonText, JsonNode]] = []
         while self.token.lexeme != "}":
             self.refuse_end(opening)
             if self.token.kind != "text":
@@ -181,7 +185,7 @@ class _Reader:
                     'Write "Name": "value".',
                 )
             line, column = self.place(self.token.start)
-            key = Text(line=line, column=column, text=json.loads(self.token.lexeme))
+            key = JsonText(line=line, column=column, text=json.loads(self.token.lexeme))
             self.advance()
             if self.token.lexeme != ":":
                 raise self.error(
@@ -190,10 +194,10 @@ class _Reader:
                     f"Write {quoted(key.text)}: and then its value.",
                 )
             self.advance()
-            found.append((key, self.value(depth + 1)))
+            members.append((key, self.value(depth + 1)))
             self.separate(opening, "}")
         self.advance()
-        return tuple(found)
+        return tuple(members)
 
     def separate(self, opening: _Token, closing: str) -> None:
         """Pass the comma between two members, or stop before the closing bracket."""
@@ -268,8 +272,10 @@ class _Reader:
     def error(self, position: int, what: str, remedy: str) -> MalformedJsonError:
         line, column = self.place(position)
         text = self.source[self.starts[line - 1] :].partition("\n")[0]
-        shown = text[max(0, column - SHOWN // 2) :].strip()
-        if not shown.isprintable():
-            shown = ascii(shown)
-        why = f"The line reads `{shown[:SHOWN]}`." if shown else "The line is empty."
+        excerpt = text[max(0, column - SHOWN // 2) :].strip()
+        if not excerpt.isprintable():
+            excerpt = ascii(excerpt)
+        why = (
+            f"The line reads `{excerpt[:SHOWN]}`." if excerpt else "The line is empty."
+        )
         return MalformedJsonError(line, column, what, why, remedy)

@@ -1,8 +1,8 @@
-"""``dist/`` is swapped in whole, or stays exactly as it was.
+"""Replace ``dist/`` as a whole, or leave it exactly as it was.
 
 A build is staged in a folder beside ``dist/``, checked there, and exchanged for it
-by two renames. Somebody who reads ``dist/`` never sees half a build; somebody who
-pulls the plug between the renames finds the old one again at the next build.
+by two renames. A reader of ``dist/`` never sees half a build; after a crash
+between the renames, the next build restores the old one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WRITE_BITS = 0o222
 
 
 class BusyError(Failure):
-    """Somebody else is writing the same folder."""
+    """Another process is writing the same folder."""
 
 
 @contextmanager
@@ -53,12 +53,12 @@ def exclusive(dist: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(dist: Path) -> Iterator[Path]:
-    """Give a folder to write a build to; it is gone afterwards, come what may."""
+    """Return a folder to write a build to; it is deleted afterwards in any case."""
     _recover(dist)
     _check_replaceable(dist)
     stage = _beside(dist, "staged")
     try:
-        # Inside, for Ctrl-C may come the moment it is made.
+        # Inside the try: Ctrl-C may come right after its creation.
         stage.mkdir()
         yield stage
     finally:
@@ -87,26 +87,32 @@ def write(stage: Path, files: Mapping[str, bytes], inputs: str) -> None:
         file = stage / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    manifest = {
-        "inputs": inputs,
-        "files": {path: digest(files[path]) for path in sorted(files)},
-    }
-    (stage / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    listed = {path: digest(files[path]) for path in sorted(files)}
+    text = json.dumps({"inputs": inputs, "files": listed}, indent=1) + "\n"
+    (stage / MANIFEST).write_text(text)
+
+
+def manifest(dist: Path) -> bytes | None:
+    """Return the manifest of ``dist``, which tells one build from another."""
+    try:
+        return (dist / MANIFEST).read_bytes()
+    except OSError:
+        return None
 
 
 def is_made_from(dist: Path, inputs: str) -> bool:
     """Whether ``dist`` is whole, untouched, and what ``inputs`` would give again."""
     try:
-        manifest = json.loads((dist / MANIFEST).read_text())
-        found = {
+        recorded = json.loads((dist / MANIFEST).read_text())
+        actual = {
             file.relative_to(dist).as_posix(): digest(file.read_bytes())
             for file in dist.rglob("*")
             if file.is_file()
         }
     except (OSError, ValueError):
         return False
-    found.pop(MANIFEST)
-    return bool(manifest == {"inputs": inputs, "files": found})
+    actual.pop(MANIFEST)
+    return bool(recorded == {"inputs": inputs, "files": actual})
 
 
 def inputs_digest(root: Path, files: Iterable[Path]) -> str:
@@ -131,6 +137,12 @@ def sources(folder: Path) -> list[Path]:
     )
 
 
+def relative(path: Path) -> Path:
+    """Return a path relative to the current folder, if it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 of some content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
@@ -147,8 +159,8 @@ def _check_replaceable(dist: Path) -> None:
             ),
             exit_code=ExitCode.UNABLE,
         )
-    # Permission bits too: to root everything is writable, but somebody who took
-    # them away meant it.
+    # Permission bits too: to root everything is writable, but a folder
+    # without them is meant to stay.
     if dist.exists() and not (
         os.access(dist, os.W_OK) and dist.stat().st_mode & WRITE_BITS
     ):

@@ -1,4 +1,4 @@
-"""One parameter file in every shape that a tool takes; same input, same bytes.
+"""One parameter file in the formats of other tools; same input, same bytes.
 
 ========================  ====================================================
 ``cli.json``              ``aws cloudformation create-stack --parameters``
@@ -9,8 +9,8 @@
                           --provisioning-parameters``
 ========================  ====================================================
 
-Each states what the file states and no defaults: a default that a later release
-changes is to reach a stack that never chose otherwise.
+No format adds defaults: a default that a later release changes must reach the stacks
+that do not set the parameter.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from compiler.parameters import EnvironmentFile, MalformedFileError
 
 FOLDER = "parameters"
 
+PUBLISHED = "published"
+"""Folder in which a user of Git sync keeps the published root template, from the top of
+the repository: the one in ``dist/`` names nested stacks by relative path, which Git
+sync does not follow."""
+
 GIT_SYNC_NOTE = """\
 # Stack deployment file for CloudFormation's Git sync.
 # Git sync does not upload nested templates: the one named here must be published.
 """
 
 
-def shapes(environment: EnvironmentFile, *, template_path: str) -> dict[str, str]:
-    """Return the files of one environment by their path below ``dist/``.
-
-    ``template_path`` is where Git sync finds the root template, from the top of the
-    repository that it watches.
-    """
+def formats(environment: EnvironmentFile, *, root_template: str) -> dict[str, str]:
+    """Return the files of one environment by their path below ``dist/``."""
     if environment.problems:
         raise MalformedFileError(*environment.problems)
     parameters, tags = environment.parameters, environment.tags
@@ -46,7 +47,7 @@ def shapes(environment: EnvironmentFile, *, template_path: str) -> dict[str, str
         "tags.json": _json(_pairs(tags, "Key", "Value")),
         "codepipeline.json": _json(configuration),
         "git-sync.yaml": GIT_SYNC_NOTE
-        + f"template-file-path: {_scalar(template_path)}\n"
+        + f"template-file-path: {_scalar(f'{PUBLISHED}/{root_template}')}\n"
         + _yaml_map("parameters", parameters)
         + _yaml_map("tags", tags),
         "service-catalog.json": _json(_pairs(parameters, "Key", "Value")),
@@ -72,7 +73,7 @@ def _yaml_map(name: str, members: Mapping[str, str]) -> str:
 def _scalar(text: str) -> str:
     """Return a YAML string that no reader takes for a boolean or a number.
 
-    YAML took JSON's strings over whole, but for characters that cannot be seen, and
-    those are refused when the file is read.
+    A JSON string is a YAML string, except for invisible characters, which are refused
+    when the file is read.
     """
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What an environment is launched with: reading ``parameters/<name>.json``.
+"""Read an environment from ``parameters/<name>.json``.
 
 A file holds ``{"Parameters": {...}, "Tags": {...}}``, every value a string, as
 CloudFormation itself takes it. Reading it ends in one of these::
@@ -27,12 +27,12 @@ from typing import Any
 
 from cli.errors import ExitCode, Failure, Problem
 from compiler.located_json import (
-    Array,
-    Bare,
+    JsonArray,
+    JsonLiteral,
+    JsonNode,
+    JsonObject,
+    JsonText,
     MalformedJsonError,
-    Node,
-    Object,
-    Text,
     parse,
     quoted,
 )
@@ -58,24 +58,24 @@ class ParameterFileError(Failure):
 
 
 class UnknownEnvironmentError(ParameterFileError):
-    """No parameter file has the name that was asked for."""
+    """There is no parameter file of this name."""
 
 
 class UnreadableFileError(ParameterFileError):
-    """The bytes of a parameter file cannot be had, or are no text."""
+    """A parameter file cannot be read or decoded."""
 
 
 class MalformedFileError(ParameterFileError):
-    """A parameter file is not JSON, or holds something else than an object."""
+    """A parameter file is not a JSON object."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentFile:
-    """One environment as its file states it."""
+    """One environment, as in its file."""
 
     name: str
     source: str
-    """The path to show, as it was given."""
+    """The path for messages."""
     parameters: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stack_policy: Mapping[str, Any] | None = None
@@ -143,23 +143,23 @@ def load(path: Path) -> EnvironmentFile:
                 remedy=error.remedy,
             )
         ) from error
-    if not isinstance(document, Object):
+    if not isinstance(document, JsonObject):
         raise MalformedFileError(
             Problem(
                 where=f"{source}:{document.line}",
-                what=f"The file holds {_spell(document)}, not an object.",
-                why="The build writes the lists that commands take from it."
-                if isinstance(document, Array)
+                what=f"The file holds {_kind_of(document)}, not an object.",
+                why="The build converts it to the lists that other tools take."
+                if isinstance(document, JsonArray)
                 else "",
                 remedy=SHAPE,
             )
         )
-    return _Reading(source).environment(path.stem, document)
+    return _EnvironmentReader(source).environment(path.stem, document)
 
 
 def _text(path: Path) -> str:
     try:
-        # A named pipe would wait for a writer for ever.
+        # Reading a named pipe would block.
         if path.exists() and not path.is_file():
             raise IsADirectoryError(None, "it is a folder or a device, not a file")
         with path.open("rb") as file:
@@ -201,15 +201,15 @@ def _no_text(path: Path, what: str) -> UnreadableFileError:
     )
 
 
-class _Reading:
+class _EnvironmentReader:
     """One pass over a file, collecting what is wrong with it."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.found: list[tuple[int, Problem]] = []
+        self.problems: list[tuple[int, Problem]] = []
         self.lines: dict[str, int] = {}
 
-    def environment(self, name: str, document: Object) -> EnvironmentFile:
+    def environment(self, name: str, document: JsonObject) -> EnvironmentFile:
         sections = self.sections(document)
         return EnvironmentFile(
             name=name,
@@ -218,25 +218,25 @@ class _Reading:
             tags=MappingProxyType(self.tags(sections.get("Tags"))),
             stack_policy=self.policy(sections.get("StackPolicy")),
             lines=MappingProxyType(self.lines),
-            problems=tuple(p for _, p in sorted(self.found, key=itemgetter(0))),
+            problems=tuple(p for _, p in sorted(self.problems, key=itemgetter(0))),
         )
 
-    def complain(
-        self, node: Node, name: str, what: str, remedy: str, why: str = ""
+    def add_problem(
+        self, node: JsonNode, name: str, what: str, remedy: str, why: str = ""
     ) -> None:
-        shown = name if name.isprintable() else ascii(name)
-        where = f"{self.source}:{node.line} {shown}".rstrip()
-        self.found.append(
+        printable = name if name.isprintable() else ascii(name)
+        where = f"{self.source}:{node.line} {printable}".rstrip()
+        self.problems.append(
             (node.line, Problem(where=where, what=what, why=why, remedy=remedy))
         )
 
-    def sections(self, document: Object) -> dict[str, Node]:
+    def sections(self, document: JsonObject) -> dict[str, JsonNode]:
         members = dict(self.once(document))
         for key, value in members.items():
             if key.text in SECTIONS:
                 continue
-            is_value = isinstance(value, Text | Bare)
-            self.complain(
+            is_value = isinstance(value, JsonText | JsonLiteral)
+            self.add_problem(
                 key,
                 "",
                 f"{quoted(key.text)} is no section of a parameter file.",
@@ -246,10 +246,12 @@ class _Reading:
             )
         sections = {key.text: value for key, value in members.items()}
         if "Parameters" not in sections:
-            self.complain(document, "", 'The file has no "Parameters".', SHAPE)
+            self.add_problem(document, "", 'The file has no "Parameters".', SHAPE)
         return sections
 
-    def once(self, node: Object, section: str = "") -> Iterator[tuple[Text, Node]]:
+    def once(
+        self, node: JsonObject, section: str = ""
+    ) -> Iterator[tuple[JsonText, JsonNode]]:
         """Yield the members whose key is new, and complain of the others."""
         first: dict[str, int] = {}
         for key, value in node.members:
@@ -257,87 +259,87 @@ class _Reading:
                 first[key.text] = key.line
                 yield key, value
                 continue
-            self.complain(
+            self.add_problem(
                 key,
                 section and key.text,
-                f"{quoted(key.text)} stands here again.",
+                f"{quoted(key.text)} is duplicated.",
                 "Delete one of the two.",
-                why=f"It stands on line {first[key.text]} already, and a reader takes "
-                "one of them without a word.",
+                why=f"It is on line {first[key.text]} already; other readers silently "
+                "use one of the two.",
             )
 
-    def strings(self, node: Node, section: str) -> Iterator[tuple[Text, str]]:
+    def strings(self, node: JsonNode, section: str) -> Iterator[tuple[JsonText, str]]:
         """Yield the members of a section that are strings people can see."""
-        if not isinstance(node, Object):
-            self.complain(
+        if not isinstance(node, JsonObject):
+            self.add_problem(
                 node,
                 "",
-                f"{quoted(section)} is {_spell(node)}, not an object.",
+                f"{quoted(section)} is {_kind_of(node)}, not an object.",
                 f'Write "{section}": {{"Name": "value"}}.',
             )
             return
         for key, value in self.once(node, section):
             if section == "Parameters":
                 self.lines[key.text] = key.line
-            if not isinstance(value, Text):
-                self.complain(
+            if not isinstance(value, JsonText):
+                self.add_problem(
                     value,
                     key.text,
-                    f"Its value is {_spell(value)}, not a string.",
+                    f"Its value is {_kind_of(value)}, not a string.",
                     _as_text(value),
                     why="CloudFormation takes every value as text.",
                 )
             elif self.is_visible(key) and self.is_visible(value, key.text):
                 yield key, value.text
 
-    def is_visible(self, node: Text, name: str = "") -> bool:
+    def is_visible(self, node: JsonText, name: str = "") -> bool:
         odd = next((c for c in node.text if not c.isprintable()), None)
         if odd is not None:
-            self.complain(
+            self.add_problem(
                 node,
                 name,
-                f"{quoted(node.text)} holds U+{ord(odd):04X}, which cannot be seen.",
+                f"{quoted(node.text)} holds U+{ord(odd):04X}, which is invisible.",
                 "Type it again by hand.",
-                why="Such characters come along when text is pasted.",
+                why="Such characters are copied with pasted text.",
             )
         return odd is None
 
-    def parameters(self, node: Node | None) -> dict[str, str]:
+    def parameters(self, node: JsonNode | None) -> dict[str, str]:
         if node is None:
             return {}
         return {key.text: value for key, value in self.strings(node, "Parameters")}
 
-    def tags(self, node: Node | None) -> dict[str, str]:
+    def tags(self, node: JsonNode | None) -> dict[str, str]:
         if node is None:
             return {}
-        found: dict[str, str] = {}
+        tags: dict[str, str] = {}
         for key, value in self.strings(node, "Tags"):
-            for why in objections(key.text, value, found):
-                self.complain(
+            for why in objections(key.text, value, tags):
+                self.add_problem(
                     key,
                     "Tags",
                     f"The tag {quoted(key.text)}: {quoted(value)} cannot be set.",
                     "Change or delete it.",
                     why=why,
                 )
-            found[key.text] = value
-        if len(found) > MAX_TAGS:
-            self.complain(
+            tags[key.text] = value
+        if len(tags) > MAX_TAGS:
+            self.add_problem(
                 node,
                 "Tags",
-                f"There are {len(found)} tags.",
+                f"There are {len(tags)} tags.",
                 "Delete some.",
                 why=f"CloudFormation takes {MAX_TAGS}.",
             )
-        return found
+        return tags
 
-    def policy(self, node: Node | None) -> Mapping[str, Any] | None:
+    def policy(self, node: JsonNode | None) -> Mapping[str, Any] | None:
         if node is None:
             return None
         self.check_policy(node)
         document = _plain(node)
         if not isinstance(document, dict) or "Statement" not in document:
-            self.complain(
+            self.add_problem(
                 node,
                 "StackPolicy",
                 'It is no stack policy: it has no "Statement".',
@@ -346,7 +348,7 @@ class _Reading:
             return None
         size = len(json.dumps(document).encode())
         if size > MAX_STACK_POLICY_BYTES:
-            self.complain(
+            self.add_problem(
                 node,
                 "StackPolicy",
                 f"It has {size:,} bytes.",
@@ -355,63 +357,65 @@ class _Reading:
             )
         return document
 
-    def check_policy(self, node: Node) -> None:
+    def check_policy(self, node: JsonNode) -> None:
         match node:
-            case Object():
+            case JsonObject():
                 for key, value in self.once(node, "StackPolicy"):
                     self.is_visible(key)
                     self.check_policy(value)
-            case Array():
+            case JsonArray():
                 for item in node.items:
                     self.check_policy(item)
-            case Text():
+            case JsonText():
                 self.is_visible(node)
-            case Bare():
-                self.complain(
+            case JsonLiteral():
+                self.add_problem(
                     node,
                     "StackPolicy",
-                    f"{_spell(node)} is no part of a stack policy.",
+                    f"{_kind_of(node)} is no part of a stack policy.",
                     "Write it in double quotes, or delete it.",
                     why="A policy consists of strings and lists.",
                 )
 
 
-def _plain(node: Node) -> Any:
+def _plain(node: JsonNode) -> Any:
     match node:
-        case Object():
+        case JsonObject():
             return {key.text: _plain(value) for key, value in node.members}
-        case Array():
+        case JsonArray():
             return [_plain(item) for item in node.items]
-        case Text():
+        case JsonText():
             return node.text
-        case Bare():
+        case JsonLiteral():
             return node.written
         case _:
             raise TypeError(node)
 
 
-def _spell(node: Node) -> str:
+def _kind_of(node: JsonNode) -> str:
     match node:
-        case Object():
+        case JsonObject():
             return "an object"
-        case Array():
+        case JsonArray():
             return "a list"
-        case Bare(written=("true" | "false" | "null") as word):
+        case JsonLiteral(written=("true" | "false" | "null") as word):
             return word
-        case Bare():
+        case JsonLiteral():
             return f"the number {node.written[:20]}"
         case _:
             return "a string"
 
 
-def _as_text(node: Node) -> str:
+def _as_text(node: JsonNode) -> str:
     """Say how to write a value as a string."""
     match node:
-        case Bare(written="null"):
+        case JsonLiteral(written="null"):
             return 'Write "" for an empty value, or delete the line for the default.'
-        case Bare():
+        case JsonLiteral():
             return f'Write "{node.written[:20]}".'
-        case Array() if all(isinstance(item, Text | Bare) for item in node.items):
+        case JsonArray() if all(
+            isinstance(item, JsonText | JsonLiteral) for item in node.items
+        ):
             return f"Write {quoted(','.join(map(str, _plain(node))))}."
         case _:
             return "Write one string."

@@ -1,16 +1,16 @@
-"""From the pages to ``dist/``, in five stages; a failure in one ends the build.
+"""From the templates to ``dist/``, in five stages; a failure in one ends the build.
 
 ==========  ================================  =================
 Stage       Reads                             Writes
 ==========  ================================  =================
 unchanged?  sources, ``dist/``                nothing
-compile     ``templates/``, ``runtime/``      nothing
+compile     ``templates/``, assets            nothing
 check       the templates, ``parameters/``    nothing
 lint        the staged folder                 the staged folder
 exchange    the staged folder                 ``dist/``
 ==========  ================================  =================
 
-Which pages there are is the caller's business: the compiler knows no template.
+Which templates there are is the caller's business: the compiler knows none.
 """
 
 from __future__ import annotations
@@ -28,27 +28,10 @@ from cli.errors import ExitCode, Failure, Problem
 from compiler import output
 
 if TYPE_CHECKING:  # an unchanged rebuild loads none of these
-    from compiler.lint import Task
+    from compiler.lint import LintException, LintTask
     from compiler.parameters import EnvironmentFile
     from compiler.validation import Check
     from compiler.wiring import AssetFile, Template
-
-PARENT = "parent.template.json"
-"""The root that an operator launches: parameter files are for it."""
-
-GIT_SYNC_PARENT = f"published/{PARENT}"
-"""Where an operator who uses Git sync keeps the parent that publishing wrote: the one
-in ``dist/`` names its nested stacks by relative path, and Git sync follows none."""
-
-INPUTS = (
-    "build.py",
-    "compiler",
-    "parameters",
-    "requirements/tool.txt",
-    "fargate_runtime",
-    "templates",
-)
-"""The sources that decide what a build writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,54 +40,59 @@ class Project:
 
     root: Path
     dist: Path
-    compile_pages: Callable[[], Iterable[Template]]
+    root_template: str
+    """The template that an operator launches: parameter files are for it."""
+    inputs: tuple[str, ...]
+    """Files and folders that decide what a build writes."""
+    compile_templates: Callable[[], Iterable[Template]]
     """Every template, a nested one before those that nest it."""
     assets: Callable[[], Mapping[str, AssetFile]]
     checks: Callable[[], Iterable[Check]]
-    """What must hold between parameters and no template Rule can say."""
+    """What must hold between parameters and no template Rule can express."""
+    lint_exceptions: Callable[[], Iterable[LintException]] = tuple
 
     @property
     def templates(self) -> Path:
-        """The infrastructure, one page a stack."""
+        """The modules of the templates."""
         return self.root / "templates"
 
     @property
     def parameters(self) -> Path:
-        """One file an environment."""
+        """One file for each environment."""
         return self.root / "parameters"
 
-    def inputs(self) -> str:
+    def digest(self) -> str:
         """Return one digest over everything that decides what a build writes."""
         files: list[Path] = []
-        for name in INPUTS:
+        for name in self.inputs:
             path = self.root / name
             files += output.sources(path) if path.is_dir() else [path]
         return output.inputs_digest(self.root, files)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a build or a check ended that found nothing to correct."""
+class BuildOutcome:
+    """The result of a build or a check without problems."""
 
     has_changed: bool
     environments: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
-    """What nobody can know before launch."""
+    """What only a launch can decide."""
 
 
-def build(project: Project) -> Outcome:
+def build(project: Project) -> BuildOutcome:
     """Bring ``dist/`` up to date, or leave it exactly as it is."""
     with output.exclusive(project.dist), output.staged(project.dist) as stage:
-        inputs = project.inputs()
+        inputs = project.digest()
         if output.is_made_from(project.dist, inputs):
-            return Outcome(has_changed=False)
+            return BuildOutcome(has_changed=False)
         outcome = _build(project, stage, inputs)
         output.exchange(stage, project.dist)
     return outcome
 
 
-def check(project: Project, names: Sequence[str]) -> Outcome:
-    """Hold parameter files against the parent; none named means all of them."""
+def check(project: Project, names: Sequence[str]) -> BuildOutcome:
+    """Check parameter files against the root template; without names, all of them."""
     from compiler import parameters
 
     known = parameters.environments(project.parameters)
@@ -112,71 +100,82 @@ def check(project: Project, names: Sequence[str]) -> Outcome:
         [parameters.find(project.parameters, name) for name in names]
         or list(known.values())
     )
-    (parent,) = (page for page in compiled(project) if page.path == PARENT)
-    return _validated(environments, parent, project)
+    return _validated(environments, root_template(project), project)
+
+
+def root_template(project: Project) -> Template:
+    """Compile the templates; return the one that an operator launches."""
+    return _root_of(compiled(project), project)
 
 
 def compiled(project: Project) -> list[Template]:
-    """Compile every page; an error in one says where in ``templates/`` it arose."""
-    said = io.StringIO()
+    """Compile every template; an error in one names its line in ``templates/``."""
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            pages = list(project.compile_pages())
+        with contextlib.redirect_stderr(printed):
+            templates = list(project.compile_templates())
     except Exception as error:
         line = _line_in(project.templates, error)
         if not line:
             raise
-        raise Failure(_problem(error, line, said.getvalue())) from error
-    sys.stderr.write(said.getvalue())
-    return pages
+        raise Failure(_problem(error, line, printed.getvalue())) from error
+    sys.stderr.write(printed.getvalue())
+    return templates
 
 
-def _build(project: Project, stage: Path, inputs: str) -> Outcome:
+def _root_of(templates: Iterable[Template], project: Project) -> Template:
+    (root,) = (t for t in templates if t.path == project.root_template)
+    return root
+
+
+def _build(project: Project, stage: Path, inputs: str) -> BuildOutcome:
     from compiler import lint, parameter_formats, parameters, quotas
 
-    # Its workers take a second to wake up, and meanwhile the pages compile.
+    # Its workers take a second to start; meanwhile the templates compile.
     with lint.CfnLint() as cfn_lint:
         environments = _loaded(parameters.environments(project.parameters).values())
-        pages = compiled(project)
-        templates = {page.path: (page.document, page.text()) for page in pages}
-        _stop_at(quotas.over_quota(templates))
-        (parent,) = (page for page in pages if page.path == PARENT)
-        outcome = _validated(environments, parent, project)
+        templates = compiled(project)
+        files = {template.path: template.text() for template in templates}
+        _stop_at(
+            quotas.over_quota({t.path: (t.document, files[t.path]) for t in templates})
+        )
+        outcome = _validated(environments, _root_of(templates, project), project)
 
-        files = {path: text for path, (_, text) in templates.items()}
         for environment in environments:
-            files |= parameter_formats.shapes(
-                environment, template_path=GIT_SYNC_PARENT
+            files |= parameter_formats.formats(
+                environment, root_template=project.root_template
             )
         assets = {asset.path: asset.content for asset in project.assets().values()}
         content = {path: text.encode() for path, text in files.items()} | assets
         output.write(stage, content, inputs)
 
-        tasks = list(_tasks(files, environments))
-        found = lint.validate(stage, tasks) + cfn_lint.run(stage, tasks)
-    _stop_at(lint.problems(found, project.templates))
+        tasks = list(lint_tasks(files, environments, project.root_template))
+        findings = lint.validate(stage, tasks) + cfn_lint.run(stage, tasks)
+    _stop_at(lint.problems(findings, project.lint_exceptions(), project.templates))
     return outcome
 
 
-def _tasks(
-    files: Mapping[str, str], environments: Sequence[EnvironmentFile]
-) -> Iterable[Task]:
-    """Lint each template as it is, and the parent with each environment's values."""
-    from compiler.lint import Task
+def lint_tasks(
+    files: Mapping[str, str],
+    environments: Sequence[EnvironmentFile],
+    root_template: str,
+) -> Iterable[LintTask]:
+    """Yield each template as it is, and the root with each environment's values."""
+    from compiler.lint import LintTask
 
     for path, text in files.items():
         if path.endswith(".template.json"):
-            yield Task(template=path, weight=len(text))
+            yield LintTask(template=path, weight=len(text))
     if environments:
-        yield Task(
-            template=PARENT,
+        yield LintTask(
+            template=root_template,
             environments={e.name: e.parameters for e in environments},
-            weight=len(files[PARENT]),
+            weight=len(files[root_template]),
         )
 
 
 def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:
-    """Read parameter files; complain of all that cannot be read at once."""
+    """Read parameter files; report all that cannot be read together."""
     from compiler import parameters
 
     environments: list[EnvironmentFile] = []
@@ -184,7 +183,7 @@ def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:
     code = ExitCode.FAILED
     for path in paths:
         try:
-            environments.append(parameters.load(_shown(path)))
+            environments.append(parameters.load(output.relative(path)))
         except Failure as failure:
             problems += failure.problems
             code = max(code, failure.exit_code)
@@ -194,33 +193,25 @@ def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:
 
 
 def _validated(
-    environments: Iterable[EnvironmentFile], parent: Template, project: Project
-) -> Outcome:
+    environments: Iterable[EnvironmentFile], root: Template, project: Project
+) -> BuildOutcome:
     from compiler.validation import validate
 
     checks = tuple(project.checks())
     findings = {
-        environment.name: validate(environment, parent.document, checks)
+        environment.name: validate(environment, root.document, checks)
         for environment in environments
     }
-    _stop_at([problem for found in findings.values() for problem in found.problems])
-    return Outcome(
+    _stop_at([problem for each in findings.values() for problem in each.problems])
+    return BuildOutcome(
         has_changed=True,
         environments=tuple(findings),
-        unchecked=tuple(
-            note for found in findings.values() for note in found.unchecked
-        ),
+        unchecked=tuple(note for each in findings.values() for note in each.unchecked),
     )
 
 
-def _shown(path: Path) -> Path:
-    """Return a path as a person in this folder would write it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
 def _line_in(templates: Path, error: Exception) -> str:
-    """Return the deepest line of a page that an error passed through, if any did."""
+    """Return the deepest line of a template that an error passed through, if any."""
     lines = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
@@ -233,7 +224,7 @@ def _line_in(templates: Path, error: Exception) -> str:
     return ""
 
 
-def _problem(error: Exception, line: str, said: str) -> Problem:
+def _problem(error: Exception, line: str, printed: str) -> Problem:
     from compiler.wiring import WiringError
 
     if isinstance(error, WiringError):
@@ -245,7 +236,7 @@ def _problem(error: Exception, line: str, said: str) -> Problem:
     return Problem(
         where=line,
         # troposphere prints what is wrong with a value and raises an empty error.
-        what=" ".join(f"{type(error).__name__}: {error} {said}".split()),
+        what=" ".join(f"{type(error).__name__}: {error} {printed}".split()),
         remedy="Correct this line.",
     )
 

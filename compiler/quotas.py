@@ -1,7 +1,7 @@
-"""CloudFormation's quotas, held at build time with room to spare.
+"""Check CloudFormation's quotas at build time, with a margin.
 
-A template over a quota is refused when somebody launches it, which is too late,
-and an update that has to cross one is stuck. So the build stops at 90 %.
+A template over a quota is refused at launch, which is too late, and an update that has
+to exceed one is impossible. So the build stops at 90 %.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DYNAMIC_REFERENCES = "AWS CloudFormation User Guide, dynamic references"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
+class QuotaUsage:
     """How much one part of a template uses of a quota."""
 
     of: str
@@ -36,50 +36,50 @@ class Quota:
 
     name: str
     limit: int
-    counts: Callable[[Document, str], Iterator[Count]]
+    counts: Callable[[Document, str], Iterator[QuotaUsage]]
     remedy: str
     source: str = SOURCE
 
 
-def _entries(section: str) -> Callable[[Document, str], Iterator[Count]]:
-    def counts(document: Document, _text: str) -> Iterator[Count]:
-        yield Count(of="", used=len(document.get(section, {})))
+def _entries(section: str) -> Callable[[Document, str], Iterator[QuotaUsage]]:
+    def counts(document: Document, _text: str) -> Iterator[QuotaUsage]:
+        yield QuotaUsage(of="", used=len(document.get(section, {})))
 
     return counts
 
 
-def _bytes(_document: Document, text: str) -> Iterator[Count]:
-    yield Count(of="", used=len(text.encode()))
+def _bytes(_document: Document, text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="", used=len(text.encode()))
 
 
-def _mapping_attributes(document: Document, _text: str) -> Iterator[Count]:
+def _mapping_attributes(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for name, rows in document.get("Mappings", {}).items():
-        yield Count(
+        yield QuotaUsage(
             of=name, used=len({column for row in rows.values() for column in row})
         )
 
 
-def _names(document: Document, _text: str) -> Iterator[Count]:
+def _names(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for section in ("Parameters", "Mappings", "Conditions", "Resources", "Outputs"):
         for name in document.get(section, {}):
-            yield Count(of=name, used=len(name))
+            yield QuotaUsage(of=name, used=len(name))
 
 
-def _descriptions(document: Document, _text: str) -> Iterator[Count]:
-    yield Count(of="Description", used=_length(document.get("Description", "")))
+def _descriptions(document: Document, _text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="Description", used=_length(document.get("Description", "")))
     for section in ("Parameters", "Outputs"):
         for name, entry in document.get(section, {}).items():
-            yield Count(of=name, used=_length(entry.get("Description", "")))
+            yield QuotaUsage(of=name, used=_length(entry.get("Description", "")))
 
 
-def _parameter_values(document: Document, _text: str) -> Iterator[Count]:
+def _parameter_values(document: Document, _text: str) -> Iterator[QuotaUsage]:
     for name, entry in document.get("Parameters", {}).items():
         for value in (entry.get("Default", ""), *entry.get("AllowedValues", ())):
-            yield Count(of=name, used=_length(str(value)))
+            yield QuotaUsage(of=name, used=_length(str(value)))
 
 
-def _dynamic_references(_document: Document, text: str) -> Iterator[Count]:
-    yield Count(of="", used=text.count("{{resolve:"))
+def _dynamic_references(_document: Document, text: str) -> Iterator[QuotaUsage]:
+    yield QuotaUsage(of="", used=text.count("{{resolve:"))
 
 
 def _length(text: str) -> int:
@@ -90,7 +90,7 @@ RESOURCES = Quota(
     name="resources",
     limit=500,
     counts=_entries("Resources"),
-    remedy="Split the page into two stacks.",
+    remedy="Split the template into two.",
 )
 PARAMETERS = Quota(
     name="parameters",
@@ -108,11 +108,11 @@ BYTES = Quota(
     name="bytes",
     limit=1_000_000,
     counts=_bytes,
-    remedy="Split the page into two stacks.",
+    remedy="Split the template into two.",
 )
 
 IN_THE_TABLE = (RESOURCES, PARAMETERS, OUTPUTS, BYTES)
-"""The quotas a growing template meets first, shown at every build."""
+"""The quotas that a growing template reaches first; every build prints them."""
 
 TEMPLATE_QUOTAS = (
     *IN_THE_TABLE,
@@ -138,7 +138,7 @@ TEMPLATE_QUOTAS = (
         name="bytes of a description",
         limit=1_024,
         counts=_descriptions,
-        remedy="Say it in fewer words; further paragraphs of the page's docstring "
+        remedy="Say it in fewer words; further paragraphs of the module's docstring "
         "become metadata, which has no such limit.",
     ),
     Quota(
@@ -151,7 +151,7 @@ TEMPLATE_QUOTAS = (
         name="dynamic references",
         limit=60,
         counts=_dynamic_references,
-        remedy="Split the page into two stacks.",
+        remedy="Split the template into two.",
         source=DYNAMIC_REFERENCES,
     ),
 )
@@ -160,7 +160,7 @@ RESOURCES_IN_ONE_OPERATION = Quota(
     name="resources in one nested operation",
     limit=2_500,
     counts=_entries("Resources"),
-    remedy="Nest fewer stacks under one parent, for example fewer worker pools.",
+    remedy="Nest fewer stacks under one parent.",
 )
 
 
@@ -171,7 +171,7 @@ def usage(quota: Quota, document: Document, text: str) -> int:
 
 def over_quota(templates: Mapping[str, tuple[Document, str]]) -> list[Problem]:
     """Check templates, given by path as document and text, and their nesting."""
-    found = [
+    problems = [
         _problem(f"{path}: {count.of}" if count.of else path, count.used, quota)
         for path, (document, text) in templates.items()
         for quota in TEMPLATE_QUOTAS
@@ -182,12 +182,12 @@ def over_quota(templates: Mapping[str, tuple[Document, str]]) -> list[Problem]:
     for path in documents:
         total = resources_below(path, documents)
         if total > RESOURCES_IN_ONE_OPERATION.limit * ROOM:
-            found.append(
+            problems.append(
                 _problem(
                     f"{path} with its nested stacks", total, RESOURCES_IN_ONE_OPERATION
                 )
             )
-    return found
+    return problems
 
 
 def resources_below(path: str, documents: Mapping[str, Document]) -> int:

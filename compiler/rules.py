@@ -1,14 +1,15 @@
-"""CloudFormation's ``Rules``, evaluated without an account.
+"""Evaluate CloudFormation's ``Rules`` offline.
 
-CloudFormation checks them when a stack is launched; here a parameter file is held
-against the same section of the same template before that. The language is the one
-that AWS documents: Fn::And, Or, Not, Equals, Contains, EachMemberEquals,
-EachMemberIn, RefAll, ValueOf, ValueOfAll and Ref, and nothing else.
+CloudFormation evaluates them when a stack is launched; here a parameter file is checked
+against the same section of the same template before that. Evaluated are Fn::And, Or,
+Not, Equals, Contains and Ref. Any other function is an error, also the others that AWS
+documents for Rules (EachMemberEquals, EachMemberIn, RefAll, ValueOf, ValueOfAll): the
+templates do not use them, and an assertion must not pass unevaluated.
 
-What only an account can answer (the tags of a VPC, every subnet of the region, the
-region itself) is Unknown, and so is what follows from it, as in three-valued logic:
-an Fn::And with a false part is false whatever the unknown ones are. An assertion
-that stays unknown is reported as unchecked, never as held.
+A value that is known only at launch (``AWS::Region``) is Unknown, and so is what
+depends on it, as in three-valued logic: an Fn::And with a false part is false whatever
+the unknown ones are. An assertion that stays unknown is reported as unchecked, never
+as passed.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Unknown:
     reason: str = ""
 
 
-Text = str | Unknown
-Texts = tuple[Text, ...] | Unknown
+RuleText = str | Unknown
+RuleTexts = tuple[RuleText, ...] | Unknown
 Truth = bool | Unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broken:
-    """An assertion that does not hold; ``reads`` are the parameters it speaks of."""
+class BrokenAssertion:
+    """An assertion that fails; ``reads`` are the parameters in it."""
 
     rule: str
     message: str
@@ -47,8 +48,8 @@ class Broken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unchecked:
-    """An assertion that only an account can decide."""
+class UncheckedAssertion:
+    """An assertion that only a launch can decide."""
 
     rule: str
     message: str
@@ -56,29 +57,29 @@ class Unchecked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the rules say about one set of values."""
+class RulesResult:
+    """The result of all rules for one set of values."""
 
-    broken: tuple[Broken, ...]
-    unchecked: tuple[Unchecked, ...]
+    broken: tuple[BrokenAssertion, ...]
+    unchecked: tuple[UncheckedAssertion, ...]
     problems: tuple[Problem, ...]
     """Mistakes in the rules themselves."""
 
 
 def evaluate(
-    template: Mapping[str, Any], values: Mapping[str, Text | Texts], name: str
-) -> Verdict:
-    """Hold the template's rules against ``values``; ``name`` is the template's."""
-    broken: list[Broken] = []
-    unchecked: list[Unchecked] = []
+    template: Mapping[str, Any], values: Mapping[str, RuleText | RuleTexts], name: str
+) -> RulesResult:
+    """Evaluate the template's rules for ``values``; ``name`` is the template's."""
+    broken: list[BrokenAssertion] = []
+    unchecked: list[UncheckedAssertion] = []
     problems: list[Problem] = []
     for rule, document in template.get("Rules", {}).items():
         try:
             for outcome in _Rule(rule, values).outcomes(document):
                 match outcome:
-                    case Broken():
+                    case BrokenAssertion():
                         broken.append(outcome)
-                    case Unchecked():
+                    case UncheckedAssertion():
                         unchecked.append(outcome)
         except _WrongRuleError as error:
             problems.append(
@@ -89,7 +90,7 @@ def evaluate(
                     remedy=error.remedy,
                 )
             )
-    return Verdict(
+    return RulesResult(
         broken=tuple(broken), unchecked=tuple(unchecked), problems=tuple(problems)
     )
 
@@ -101,14 +102,16 @@ class _WrongRuleError(Exception):
 
 
 class _Rule:
-    """One rule; every part is evaluated, so that no mistake hides behind another."""
+    """One rule; every part is evaluated, so that every mistake is found."""
 
-    def __init__(self, name: str, values: Mapping[str, Text | Texts]) -> None:
+    def __init__(self, name: str, values: Mapping[str, RuleText | RuleTexts]) -> None:
         self.name = name
         self.values = values
         self.reads: dict[str, None] = {}
 
-    def outcomes(self, document: object) -> Iterator[Broken | Unchecked]:
+    def outcomes(
+        self, document: object
+    ) -> Iterator[BrokenAssertion | UncheckedAssertion]:
         rule = _members(document, "A rule", ("RuleCondition", "Assertions"))
         applies = self.truth(rule["RuleCondition"]) if "RuleCondition" in rule else True
         condition_reads = tuple(self.reads)
@@ -122,18 +125,22 @@ class _Rule:
             message = assertion.get("AssertDescription", "")
             if "Assert" not in assertion or not isinstance(message, str):
                 raise _WrongRuleError(
-                    f"{_spell(entry)} is no assertion.",
+                    f"{_json(entry)} is no assertion.",
                     'Write {"Assert": {...}, "AssertDescription": "..."}.',
                 )
             self.reads = dict.fromkeys(condition_reads)
             holds = _or([_not(applies), self.truth(assertion["Assert"])])
             if holds is False:
-                yield Broken(rule=self.name, message=message, reads=tuple(self.reads))
+                yield BrokenAssertion(
+                    rule=self.name, message=message, reads=tuple(self.reads)
+                )
             elif isinstance(holds, Unknown) and holds.reason:
-                yield Unchecked(rule=self.name, message=message, reason=holds.reason)
+                yield UncheckedAssertion(
+                    rule=self.name, message=message, reason=holds.reason
+                )
 
     def truth(self, expression: object) -> Truth:
-        """Return what a condition comes to."""
+        """Evaluate a condition."""
         function, argument = _function(expression, CONDITIONS)
         return CONDITIONS[function](self, argument)
 
@@ -159,28 +166,10 @@ class _Rule:
     def contains(self, argument: object) -> Truth:
         listed, single = _arguments("Fn::Contains", argument, 2)
         members = self.texts(listed, "Fn::Contains")
-        wanted = self.text(single, "Fn::Contains")
+        value = self.text(single, "Fn::Contains")
         if isinstance(members, Unknown):
             return members
-        return _or([_same(member, wanted) for member in members])
-
-    def each_member_equals(self, argument: object) -> Truth:
-        listed, single = _arguments("Fn::EachMemberEquals", argument, 2)
-        members = self.texts(listed, "Fn::EachMemberEquals")
-        wanted = self.text(single, "Fn::EachMemberEquals")
-        if isinstance(members, Unknown):
-            return members
-        return _and([_same(member, wanted) for member in members])
-
-    def each_member_in(self, argument: object) -> Truth:
-        left, right = _arguments("Fn::EachMemberIn", argument, 2)
-        members = self.texts(left, "Fn::EachMemberIn")
-        allowed = self.texts(right, "Fn::EachMemberIn")
-        if isinstance(members, Unknown):
-            return members
-        if isinstance(allowed, Unknown):
-            return allowed
-        return _and([_or([_same(m, a) for a in allowed]) for m in members])
+        return _or([_same(member, value) for member in members])
 
     def equals(self, argument: object) -> Truth:
         left, right = map(self.value, _arguments("Fn::Equals", argument, 2))
@@ -195,29 +184,29 @@ class _Rule:
             case _:
                 raise _WrongRuleError(
                     "Fn::Equals compares a list with a text, and they never are equal.",
-                    "Write Fn::Contains or Fn::EachMemberEquals.",
+                    "Write Fn::Contains.",
                 )
 
-    def text(self, expression: object, function: str) -> Text:
+    def text(self, expression: object, function: str) -> RuleText:
         value = self.value(expression)
         if isinstance(value, tuple):
             raise _WrongRuleError(
-                f"{function} has a list where a text belongs: {_spell(expression)}.",
+                f"{function} has a list where a text belongs: {_json(expression)}.",
                 "Give it one text.",
             )
         return value
 
-    def texts(self, expression: object, function: str) -> Texts:
+    def texts(self, expression: object, function: str) -> RuleTexts:
         value = self.value(expression)
         if isinstance(value, str):
             raise _WrongRuleError(
-                f"{function} has a text where a list belongs: {_spell(expression)}.",
+                f"{function} has a text where a list belongs: {_json(expression)}.",
                 "Give it a list.",
             )
         return value
 
-    def value(self, expression: object) -> Text | Texts:
-        """Return what a text, a list or a reference comes to."""
+    def value(self, expression: object) -> RuleText | RuleTexts:
+        """Evaluate a text, a list or a reference."""
         match expression:
             case bool():
                 return "true" if expression else "false"
@@ -228,27 +217,15 @@ class _Rule:
         function, argument = _function(expression, VALUES)
         return VALUES[function](self, argument)
 
-    def ref(self, argument: object) -> Text | Texts:
+    def ref(self, argument: object) -> RuleText | RuleTexts:
         if isinstance(argument, str) and argument.startswith("AWS::"):
             return Unknown(f"{argument} is known at launch only")
         return self.values[self.parameter(argument, "Ref")]
 
-    def value_of(self, argument: object) -> Unknown:
-        name, attribute = _arguments("Fn::ValueOf", argument, 2)
-        self.parameter(name, "Fn::ValueOf")
-        return Unknown(f"{_spell(attribute)} of {name} is known to AWS only")
-
-    def value_of_all(self, argument: object) -> Unknown:
-        kind, attribute = _arguments("Fn::ValueOfAll", argument, 2)
-        return Unknown(f"{_spell(attribute)} of every {kind} is known to AWS only")
-
-    def ref_all(self, argument: object) -> Unknown:
-        return Unknown(f"every {argument} of the account is known to AWS only")
-
     def parameter(self, name: object, function: str) -> str:
         if not isinstance(name, str) or name not in self.values:
             raise _WrongRuleError(
-                f"{function} names {_spell(name)}, which is no parameter.",
+                f"{function} names {_json(name)}, which is no parameter.",
                 nearest(str(name), self.values) or "Name a parameter of the template.",
             )
         self.reads[name] = None
@@ -261,14 +238,9 @@ CONDITIONS: dict[str, Callable[[_Rule, object], Truth]] = {
     "Fn::Not": _Rule.negation,
     "Fn::Equals": _Rule.equals,
     "Fn::Contains": _Rule.contains,
-    "Fn::EachMemberEquals": _Rule.each_member_equals,
-    "Fn::EachMemberIn": _Rule.each_member_in,
 }
-VALUES: dict[str, Callable[[_Rule, object], Text | Texts]] = {
+VALUES: dict[str, Callable[[_Rule, object], RuleText | RuleTexts]] = {
     "Ref": _Rule.ref,
-    "Fn::RefAll": _Rule.ref_all,
-    "Fn::ValueOf": _Rule.value_of,
-    "Fn::ValueOfAll": _Rule.value_of_all,
 }
 
 
@@ -286,7 +258,7 @@ def _not(part: Truth) -> Truth:
     return part if isinstance(part, Unknown) else not part
 
 
-def _same(left: Text, right: Text) -> Truth:
+def _same(left: RuleText, right: RuleText) -> Truth:
     if isinstance(left, Unknown):
         return left
     return right if isinstance(right, Unknown) else left == right
@@ -295,7 +267,7 @@ def _same(left: Text, right: Text) -> Truth:
 def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any]:
     if not isinstance(expression, dict) or len(expression) != 1:
         raise _WrongRuleError(
-            f"{_spell(expression)} stands where a function belongs.",
+            f"{_json(expression)} stands where a function belongs.",
             f"Write one of {', '.join(expected)}.",
         )
     ((function, argument),) = expression.items()
@@ -305,7 +277,7 @@ def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any
         what = f"{function} stands where another kind of function belongs."
         raise _WrongRuleError(what, f"Write one of {', '.join(expected)}.")
     raise _WrongRuleError(
-        f"{function} is no function of Rules.",
+        f"{function} is not evaluated in Rules.",
         f"Write one of {', '.join((*CONDITIONS, *VALUES))}.",
     )
 
@@ -313,7 +285,7 @@ def _function(expression: object, expected: Mapping[str, Any]) -> tuple[str, Any
 def _arguments(function: str, argument: object, count: int | None = None) -> list[Any]:
     if not isinstance(argument, list) or count not in (None, len(argument)):
         raise _WrongRuleError(
-            f"{function} has {_spell(argument)} for its arguments.",
+            f"{function} has {_json(argument)} for its arguments.",
             f"Give it a list{f' of {count}' if count else ''}.",
         )
     return argument
@@ -321,7 +293,7 @@ def _arguments(function: str, argument: object, count: int | None = None) -> lis
 
 def _members(document: object, what: str, known: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise _WrongRuleError(f"{_spell(document)} is no object.", "Write {...}.")
+        raise _WrongRuleError(f"{_json(document)} is no object.", "Write {...}.")
     for key in document:
         if key not in known:
             raise _WrongRuleError(
@@ -331,6 +303,6 @@ def _members(document: object, what: str, known: tuple[str, ...]) -> dict[str, A
     return document
 
 
-def _spell(value: object) -> str:
+def _json(value: object) -> str:
     text = json.dumps(value, default=repr)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line

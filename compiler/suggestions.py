@@ -1,4 +1,4 @@
-"""The name that somebody probably meant."""
+"""Suggest the nearest known name."""
 
 from __future__ import annotations
 

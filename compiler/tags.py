@@ -1,4 +1,4 @@
-"""Which stack tags every resource can carry: CloudFormation puts them on all."""
+"""Check stack tags, which CloudFormation puts on every resource."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ MAX_VALUE = 256
 """Limits of CloudFormation's API."""
 
 MARKS = frozenset(" _.:/=+-@")
-"""Beside letters and digits, what IAM, the strictest service, takes in a tag."""
+"""Characters of a tag in IAM, the strictest service, beside letters and digits."""
 
 
 def objections(key: str, value: str, before: Iterable[str]) -> Iterator[str]:
-    """Say why a tag cannot be set beside the keys that came ``before`` it."""
+    """Yield why a tag cannot be set beside the keys ``before`` it."""
     if not key:
         yield "A tag has a name."
     if len(key) > MAX_KEY:

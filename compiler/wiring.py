@@ -89,6 +89,9 @@ __all__ = [
 CONTEXT = "com.aws.cloudformation.Context"
 """The metadata key CloudFormation documents for the reasons behind a resource."""
 
+VERSION = "Version"
+"""The metadata key of the product's version."""
+
 SECTION_ORDER = (
     "AWSTemplateFormatVersion",
     "Description",
@@ -128,8 +131,10 @@ class Template(TroposphereTemplate):
         self._build = build
         self._is_root = is_root
         self.nested: dict[str, type[Interface]] = {}
+        self.product_version = build.version
+        self.set_metadata({VERSION: build.version})
         if detail:
-            self.set_metadata({CONTEXT: {"arch": detail}})
+            self.metadata[CONTEXT] = {"arch": detail}
 
     def add(self, resource: Resource, purpose: str, *, why: str = "") -> Resource:
         """Add a resource, with the sentence that stack events show.
@@ -320,8 +325,12 @@ class Template(TroposphereTemplate):
 class Build:
     """One run of the compiler: every template once, however often it is nested."""
 
-    def __init__(self, assets: Mapping[str, AssetFile] | None = None) -> None:
+    def __init__(
+        self, assets: Mapping[str, AssetFile] | None = None, *, version: str = "0"
+    ) -> None:
+        """Compile with these assets; ``version`` is written into every template."""
         self.assets = dict(assets or {})
+        self.version = version
         self._templates: dict[str, tuple[Define[Any, Any], Template]] = {}
 
     def root(self, define: Define[In, Out]) -> Template:

@@ -1,9 +1,9 @@
-"""Files of ``dist/`` under the digest of their content, with everything rewritten.
+"""URLs of the files of ``dist/``, by the digest of their content.
 
-In ``dist/`` templates name each other, and assets, by relative path. Published, each
-such string becomes an address that holds the digest of what lies there: a published
-address never changes its meaning, an unchanged child keeps its address, and "nothing
-to change" is true. Pure: nothing here reads a file or calls AWS.
+In ``dist/`` templates refer to each other, and to assets, by relative path. Published,
+each such string becomes a URL that contains the digest of its content: a published URL
+never changes its content, an unchanged nested template keeps its URL, and a stack
+without changes has none. Pure: nothing here reads a file or calls AWS.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from deploy.dist import ASSETS, ROOT, TEMPLATE, digest
 
 BUCKET = "bucket-named-at-publish"
-"""Stands for the bucket in the compiled templates."""
+"""Placeholder of the bucket in the compiled templates."""
 
 
 @dataclass(frozen=True)
-class Place:
+class PublishLocation:
     """Where files are published."""
 
     bucket: str
@@ -29,13 +29,13 @@ class Place:
     dns_suffix: str
 
     def url(self, key: str) -> str:
-        """Return the regional address of an object, right in every partition."""
+        """Return the regional URL of an object, in every partition."""
         return f"https://{self.bucket}.s3.{self.region}.{self.dns_suffix}/{key}"
 
 
 @dataclass(frozen=True)
-class Addressed:
-    """One file as it is published."""
+class PublishedFile:
+    """One file with its key and URL."""
 
     path: str
     bucket: str
@@ -43,27 +43,27 @@ class Addressed:
     url: str
     body: bytes
     depth: int
-    """How many layers of files it needs to be there before it."""
+    """How many layers of files have to be published before it."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Every file as it is published, what others need first."""
+    """Every file as it is published, dependencies first."""
 
-    place: Place
-    files: tuple[Addressed, ...]
+    location: PublishLocation
+    files: tuple[PublishedFile, ...]
 
-    def __getitem__(self, path: str) -> Addressed:
+    def __getitem__(self, path: str) -> PublishedFile:
         return next(file for file in self.files if file.path == path)
 
     @property
     def root_url(self) -> str:
-        """Address of the parent."""
+        """URL of the parent."""
         return self[ROOT].url
 
     @property
-    def layers(self) -> list[list[Addressed]]:
-        """Files in groups: those of a group need only those of the groups before."""
+    def layers(self) -> list[list[PublishedFile]]:
+        """Files in groups: each group refers only to files of earlier groups."""
         deepest = max((file.depth for file in self.files), default=-1)
         return [
             [file for file in self.files if file.depth == depth]
@@ -76,61 +76,64 @@ class Publication:
         return document
 
 
-def addressed(files: Mapping[str, bytes], place: Place) -> Publication:
-    """Give every template and asset its address, children before parents."""
-    done: dict[str, Addressed] = {}
+def build_publication(
+    files: Mapping[str, bytes], location: PublishLocation
+) -> Publication:
+    """Return every template and asset with its URL, children before parents."""
+    published: dict[str, PublishedFile] = {}
 
-    def add(path: str) -> Addressed:
-        if path not in done:
-            done[path] = (
-                _template(path, files, place, add)
+    def add(path: str) -> PublishedFile:
+        if path not in published:
+            published[path] = (
+                _template(path, files, location, add)
                 if path.endswith(TEMPLATE)
-                else _asset(path, files[path], place)
+                else _asset(path, files[path], location)
             )
-        return done[path]
+        return published[path]
 
     for path in sorted(files):
         if path.endswith(TEMPLATE) or path.startswith(ASSETS):
             add(path)
     return Publication(
-        place, tuple(sorted(done.values(), key=lambda file: (file.depth, file.path)))
+        location,
+        tuple(sorted(published.values(), key=lambda file: (file.depth, file.path))),
     )
 
 
-def _asset(path: str, content: bytes, place: Place) -> Addressed:
+def _asset(path: str, content: bytes, location: PublishLocation) -> PublishedFile:
     suffix = PurePosixPath(path).suffix
     key = f"{ASSETS}{digest(content)}{suffix}"
-    return Addressed(path, place.bucket, key, place.url(key), content, 0)
+    return PublishedFile(path, location.bucket, key, location.url(key), content, 0)
 
 
 def _template(
-    path: str, files: Mapping[str, bytes], place: Place, add: Any
-) -> Addressed:
-    needed: list[Addressed] = []
+    path: str, files: Mapping[str, bytes], location: PublishLocation, add: Any
+) -> PublishedFile:
+    dependencies: list[PublishedFile] = []
 
     def written(text: str) -> str:
         if text == BUCKET:
-            return place.bucket
+            return location.bucket
         if text == path or text not in files:
             return text
         if not (text.endswith(TEMPLATE) or text.startswith(ASSETS)):
             return text
-        file: Addressed = add(text)
-        needed.append(file)
+        file: PublishedFile = add(text)
+        dependencies.append(file)
         return file.url if text.endswith(TEMPLATE) else file.key
 
     document = rewritten(json.loads(files[path]), written)
     body = (json.dumps(document, separators=(",", ":"), ensure_ascii=False)).encode()
     name = path.removesuffix(TEMPLATE)
     key = f"{name}/{digest(body)}.json"
-    depth = max((file.depth + 1 for file in needed), default=0)
-    return Addressed(path, place.bucket, key, place.url(key), body, depth)
+    depth = max((file.depth + 1 for file in dependencies), default=0)
+    return PublishedFile(path, location.bucket, key, location.url(key), body, depth)
 
 
-def rewritten(value: Any, written: Any) -> Any:
-    """Return a document with every string (but no key) as ``written`` has it."""
+def rewritten(value: Any, replace: Any) -> Any:
+    """Return a document with ``replace`` applied to every string, but no key."""
     if isinstance(value, dict):
-        return {key: rewritten(item, written) for key, item in value.items()}
+        return {key: rewritten(item, replace) for key, item in value.items()}
     if isinstance(value, list):
-        return [rewritten(item, written) for item in value]
-    return written(value) if isinstance(value, str) else value
+        return [rewritten(item, replace) for item in value]
+    return replace(value) if isinstance(value, str) else value

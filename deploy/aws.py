@@ -1,12 +1,12 @@
-"""Every call of AWS goes through ``Aws``: one place to fake, one place for errors.
+"""Every call of AWS goes through ``Aws``: one class to fake, and one for errors.
 
 ``Aws.call`` retries with back-off (botocore's standard mode: exponential, with
 jitter, for throttling, timeouts and server errors), and turns what still fails into
-a message for people: whose credentials, which action, which resource, what to do.
-Whoever calls sees ``AwsError`` with its code for answers that are part of the game,
-such as a stack that does not exist.
+a problem: whose credentials, which action, which resource, what to do. An answer that
+a caller may expect, such as a stack that does not exist, is an ``AwsError`` with its
+code.
 
-Nothing else in this package imports boto3, and nothing here knows what is delivered.
+Nothing else in this package imports boto3, and nothing here knows what is deployed.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ ATTEMPTS = 8
 """For each call; with back-off some two minutes of throttling."""
 
 LOCAL_ATTEMPTS = 2
-"""An emulator that does not answer is dead, not busy."""
+"""An emulator that does not answer has crashed; it is not busy."""
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
 CONNECTIONS = 16
-"""As many as files are looked at side by side when publishing."""
+"""As many as files are processed in parallel when publishing."""
 
 EXPIRED = frozenset(
     {
@@ -100,7 +100,7 @@ BROKEN = frozenset(
         "ServiceUnavailableException",
     }
 )
-"""Trouble on the other side, or of a proxy in between."""
+"""Errors of the service, or of a proxy in between."""
 
 CLOSED_REGION = frozenset({"OptInRequired", "SubscriptionRequiredException"})
 
@@ -116,18 +116,18 @@ IAM_ACTIONS: Mapping[str, str] = {
     "s3:put_bucket_lifecycle_configuration": "s3:PutLifecycleConfiguration",
     "elbv2:*": "elasticloadbalancing",
 }
-"""Where the action that IAM wants is not the name of the operation."""
+"""IAM actions whose name differs from the operation."""
 
-TOLD_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w:-]+\w)")
-TOLD_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
+DENIED_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w:-]+\w)")
+DENIED_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emulator:
-    """Where an emulator listens, and what in it is not real.
+class EmulatorEndpoint:
+    """Where an emulator listens, and how to log in.
 
-    ``kinds`` asks it what each resource is, by stack name and logical ID: "real",
-    "emulated" or "stand-in".
+    ``kinds`` returns what each resource is, by stack name and logical ID: real,
+    emulated or a stub.
     """
 
     endpoint: str
@@ -145,20 +145,20 @@ class Aws:
         *,
         profile: str | None = None,
         region: str | None = None,
-        emulator: Emulator | None = None,
+        emulator: EmulatorEndpoint | None = None,
     ) -> None:
         self.profile = profile
         self.emulator = emulator
         self.calls: Counter[str] = Counter()
-        """How often each operation was asked for, as a test of polling counts."""
-        self._asked_region = emulator.region if emulator else region
+        """How often each operation was called."""
+        self._region = emulator.region if emulator else region
         self._clients: dict[str, Any] = {}
         self._identity: dict[str, str] = {}
         self._session: Any = None
-        self._dressed: Any = None
+        self._boto_session: Any = None
         self._lock = Lock()
 
-    # Where and who.
+    # Account and region.
 
     @property
     def is_local(self) -> bool:
@@ -167,18 +167,18 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """Name of the region; everything happens in one."""
-        found = self._asked_region or self._boto().region_name
-        if not found:
+        """Name of the one region of a command."""
+        name = self._region or self._boto().region_name
+        if not name:
             raise Unable(
                 Problem(
                     where="AWS region",
                     what="No region is set.",
-                    remedy="Give one with --region, or set AWS_REGION, or give the "
-                    "profile one: aws configure set region REGION.",
+                    remedy="Pass --region, set AWS_REGION, or set one for the profile: "
+                    "aws configure set region REGION.",
                 )
             )
-        return str(found)
+        return str(name)
 
     @property
     def partition(self) -> str:
@@ -199,9 +199,9 @@ class Aws:
         """End of the host names of this partition, as amazonaws.com."""
         known = self._core().get_data("partitions")["partitions"]
         return next(
-            str(one["outputs"]["dnsSuffix"])
-            for one in known
-            if one["id"] == self.partition
+            str(partition["outputs"]["dnsSuffix"])
+            for partition in known
+            if partition["id"] == self.partition
         )
 
     @property
@@ -211,10 +211,10 @@ class Aws:
 
     @property
     def principal(self) -> str:
-        """ARN of who these credentials are."""
+        """ARN of the principal of these credentials."""
         return self._caller()["Arn"]
 
-    # The one way to call.
+    # Calls.
 
     def call(
         self, service: str, operation: str, resource: str = "", /, **parameters: Any
@@ -225,7 +225,7 @@ class Aws:
             method = getattr(self._client(service), operation)
             answer: dict[str, Any] = method(**parameters)
         except faults.ClientError as error:
-            raise self._told(service, operation, resource, error) from error
+            raise self._failure(service, operation, resource, error) from error
         except (
             faults.NoCredentialsError,
             faults.PartialCredentialsError,
@@ -239,7 +239,7 @@ class Aws:
             faults.ConnectionError,
             faults.HTTPClientError,
             faults.IncompleteReadError,
-            # A proxy's page instead of an answer.
+            # A proxy's web page instead of an answer.
             ResponseParserError,
         ) as error:
             raise self._no_answer(error) from error
@@ -266,7 +266,7 @@ class Aws:
                 return
             parameters[token_in] = token
 
-    # What is behind it.
+    # Sessions and clients.
 
     def _caller(self) -> Mapping[str, str]:
         with self._lock:
@@ -293,15 +293,15 @@ class Aws:
         return self._session
 
     def _boto(self) -> Any:
-        if self._dressed is None:
-            # Once: a second one would dress the same core again, and fail.
-            self._dressed = boto3.Session(
-                botocore_session=self._core(), region_name=self._asked_region
+        if self._boto_session is None:
+            # Once: a second session cannot use the same core.
+            self._boto_session = boto3.Session(
+                botocore_session=self._core(), region_name=self._region
             )
-        return self._dressed
+        return self._boto_session
 
     def _client(self, service: str) -> Any:
-        with _making:
+        with _client_lock:
             if service not in self._clients:
                 self._clients[service] = self._make(service)
             return self._clients[service]
@@ -330,9 +330,11 @@ class Aws:
             **options,
         )
 
-    # What is said when it fails.
+    # Errors.
 
-    def _told(self, service: str, operation: str, resource: str, error: Any) -> Failure:
+    def _failure(
+        self, service: str, operation: str, resource: str, error: Any
+    ) -> Failure:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", ""))
         message = str(answer.get("Message", "")).strip() or code
@@ -357,7 +359,7 @@ class Aws:
         )
 
     def _not_accepted(self, where: str, code: str, message: str) -> Unable | None:
-        """Say what is wrong with the credentials, if it is they."""
+        """Return the problem of the credentials, if that is the reason."""
         if code in EXPIRED:
             return Unable(
                 Problem(
@@ -365,7 +367,7 @@ class Aws:
                     what="They have expired.",
                     why=message,
                     remedy=f"Sign in again (aws sso login{self._profile_option()}, or "
-                    "renew the session), then run this again; it takes up where it "
+                    "renew the session), then run this again; it continues where it "
                     "stopped.",
                 )
             )
@@ -392,7 +394,7 @@ class Aws:
     def _denied(
         self, service: str, operation: str, resource: str, message: str
     ) -> Denied:
-        action, on = TOLD_ACTION.search(message), TOLD_RESOURCE.search(message)
+        action, on = DENIED_ACTION.search(message), DENIED_RESOURCE.search(message)
         name = action["action"] if action else iam_action(service, operation)
         target = on["resource"] if on else resource or "this account"
         who = self._identity.get("Arn", "These credentials")
@@ -412,8 +414,8 @@ class Aws:
                 where="AWS credentials",
                 what=f"{error}".rstrip(".") + ".",
                 remedy="Sign in (aws sso login"
-                f"{self._profile_option()}), name a profile with --profile, or try "
-                "it without an account: --local.",
+                f"{self._profile_option()}), pass --profile, or use the emulator, "
+                "which needs no account: --emulator.",
             )
         )
 
@@ -424,7 +426,7 @@ class Aws:
                     where=f"The emulator at {self.emulator.endpoint}",
                     what="It does not answer any more.",
                     why=f"{error}",
-                    remedy="Run the command again: it starts the emulator anew.",
+                    remedy="Run the command again: it restarts the emulator.",
                 )
             )
         return Unreachable(
@@ -448,8 +450,8 @@ PAGING: Mapping[str, tuple[str, str]] = {
 
 Answer = TypeVar("Answer")
 
-_making = Lock()
-"""boto3 sessions do not make clients side by side."""
+_client_lock = Lock()
+"""boto3 sessions do not create clients in parallel."""
 
 
 def iam_action(service: str, operation: str) -> str:
@@ -461,7 +463,7 @@ def iam_action(service: str, operation: str) -> str:
 
 
 def is_missing(error: AwsError) -> bool:
-    """Whether an answer says that something is not there."""
+    """Whether an answer says that something does not exist."""
     return (
         error.code in MISSING_CODES
         or "does not exist" in error.message
@@ -469,10 +471,10 @@ def is_missing(error: AwsError) -> bool:
     )
 
 
-def tolerant(ask: Callable[[], Answer], otherwise: Answer) -> Answer:
-    """Return an answer that is good to have but not needed."""
+def tolerant(call: Callable[[], Answer], otherwise: Answer) -> Answer:
+    """Return an optional answer, or ``otherwise`` when the call fails."""
     try:
-        return ask()
+        return call()
     except Failure:
         return otherwise
 

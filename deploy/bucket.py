@@ -1,10 +1,9 @@
 """The bucket that templates and assets are published in.
 
-The operator's own, which is checked and left as it is, or ours: one for each account
-and region, under a name that follows from both, so that every machine finds the same
-one. Ours is private, versioned, encrypted, owned by the account, and answers TLS only.
-Its policy is put last: a bucket that has the policy has all the rest, and one whose
-making was interrupted is finished by the next run.
+The operator's bucket is checked and not changed. The default bucket, one per account
+and region with a name that follows from both, is created: private, versioned,
+encrypted, owned by the account, TLS only. Its policy is set last: a bucket that has the
+policy has all other settings, and an interrupted creation is completed by the next run.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ TLS_ONLY = "TlsOnly"
 ABANDONED_UPLOAD_DAYS = 7
 
 TAKEN = frozenset({"BucketAlreadyExists"})
-OURS_ALREADY = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})
-"""Made by another run of ours a moment ago, or being made right now."""
+CREATED_MEANWHILE = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})
+"""Another run has just created the bucket, or is creating it."""
 
 
-def own_name(aws: Aws) -> str:
-    """Return the name of our bucket in this account and region."""
+def default_name(aws: Aws) -> str:
+    """Return the name of the default bucket in this account and region."""
     return f"{PREFIX}-{aws.account}-{aws.region}"
 
 
 def check(aws: Aws, name: str) -> bool:
-    """Return whether the bucket is there; refuse one of another account or region."""
+    """Return whether the bucket exists; refuse one of another account or region."""
     try:
-        found = aws.call(
+        head = aws.call(
             "s3",
             "head_bucket",
             name,
@@ -46,10 +45,10 @@ def check(aws: Aws, name: str) -> bool:
                 where=f"Bucket {name}",
                 what=f"It is not a bucket of account {aws.account} that "
                 f"{aws.principal} may list.",
-                why="Whoever owns the bucket decides what the stack runs; only one of "
-                "the same account is used.",
-                remedy="Name another with --bucket, or leave --bucket out to have one "
-                "made; if it is yours, allow s3:ListBucket on it.",
+                why="The owner of the bucket controls what the stack runs; only a "
+                "bucket of the same account is used.",
+                remedy="Pass another --bucket, or none to have one created; if it is "
+                "yours, allow s3:ListBucket on it.",
             )
         ) from error
     except AwsError as error:
@@ -58,26 +57,26 @@ def check(aws: Aws, name: str) -> bool:
         if is_missing(error):
             return False
         raise
-    region = found.get("BucketRegion") or aws.region
+    region = head.get("BucketRegion") or aws.region
     if region != aws.region:
         raise _elsewhere(name, region, aws.region)
     return True
 
 
-def ensure(aws: Aws, wanted: str | None) -> str:
-    """Return the name of a bucket that can be published in."""
-    name = wanted or own_name(aws)
+def ensure(aws: Aws, requested: str | None) -> str:
+    """Return the name of a bucket to publish in; create the default one."""
+    name = requested or default_name(aws)
     if check(aws, name):
-        if not wanted:
+        if not requested:
             _finish(aws, name)
         return name
-    if wanted:
+    if requested:
         raise UsageError(
             Problem(
-                where=f"Bucket {wanted}",
-                what="There is no bucket of that name.",
-                remedy="Make it, or leave --bucket out: then one is made, private, "
-                "versioned and encrypted.",
+                where=f"Bucket {requested}",
+                what="The bucket does not exist.",
+                remedy="Create it, or leave --bucket out: then one is created, "
+                "private, versioned and encrypted.",
             )
         )
     _create(aws, name)
@@ -88,7 +87,7 @@ def ensure(aws: Aws, wanted: str | None) -> str:
 def _create(aws: Aws, name: str) -> None:
     where = (
         {}
-        # The one region that S3 takes only when it is not named.
+        # S3 accepts this region only without a constraint.
         if aws.region == "us-east-1"
         else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
     )
@@ -106,17 +105,17 @@ def _create(aws: Aws, name: str) -> None:
             raise Refused(
                 Problem(
                     where=f"Bucket {name}",
-                    what="Another account has taken the name.",
-                    why="Names of buckets are shared by all accounts.",
-                    remedy="Make a bucket of your own and name it with --bucket.",
+                    what="Another account uses this name.",
+                    why="Bucket names are global.",
+                    remedy="Create a bucket with another name and pass it as --bucket.",
                 )
             ) from error
-        if error.code not in OURS_ALREADY:
+        if error.code not in CREATED_MEANWHILE:
             raise
 
 
 def _finish(aws: Aws, name: str) -> None:
-    """Configure a bucket of ours whose making was interrupted."""
+    """Configure a default bucket whose creation was interrupted."""
     try:
         policy = aws.call(
             "s3",
@@ -130,7 +129,7 @@ def _finish(aws: Aws, name: str) -> None:
             raise
         policy = ""
     except Denied:
-        # Who may only publish need not be able to see how the bucket is made.
+        # A principal that only publishes need not read the bucket policy.
         return
     if TLS_ONLY not in policy:
         _configure(aws, name)
@@ -157,7 +156,7 @@ def _configure(aws: Aws, name: str) -> None:
         **owned,
         VersioningConfiguration={"Status": "Enabled"},
     )
-    # S3's own key: with a key of KMS, everybody who launches would need that too.
+    # S3's own key: with a KMS key, every launch would need permissions for it.
     aws.call(
         "s3",
         "put_bucket_encryption",
@@ -193,7 +192,7 @@ def _configure(aws: Aws, name: str) -> None:
 
 
 def policy(aws: Aws, name: str) -> dict[str, object]:
-    """Return the policy of our bucket: nothing without TLS."""
+    """Return the policy of the default bucket: TLS only."""
     arn = f"arn:{aws.partition}:s3:::{name}"
     return {
         "Version": "2012-10-17",
@@ -210,13 +209,12 @@ def policy(aws: Aws, name: str) -> dict[str, object]:
     }
 
 
-def _elsewhere(name: str, region: str, wanted: str) -> Refused:
+def _elsewhere(name: str, region: str, requested: str) -> Refused:
     return Refused(
         Problem(
             where=f"Bucket {name}",
-            what=f"It is in {region}, and the stack is to be in {wanted}.",
+            what=f"It is in {region}, but the stack is in {requested}.",
             why="CloudFormation and Lambda read only from a bucket of their region.",
-            remedy="Name a bucket of that region with --bucket, or another region with "
-            "--region.",
+            remedy="Pass a --bucket of that region, or another --region.",
         )
     )

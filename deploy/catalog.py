@@ -1,11 +1,11 @@
-"""The product in Service Catalog: the portfolio's stack, and a version for a release.
+"""The product in Service Catalog: the portfolio's stack, and a version per release.
 
-The stack knows the product's first version only; every later one is added through the
-API, so that no version anybody has launched is ever edited or deleted. Versions past
-the newest few are deprecated: what runs on them goes on, and nobody starts anew.
+The stack knows the product's first version only; later versions are added through the
+API, so that a launched version is never edited or deleted. All but the newest versions
+are deprecated: their stacks keep running, new launches are discouraged.
 
-The stack is brought up to date first: the launch role then may do what the new
-version's templates take, and read them.
+The stack is updated first, so that the launch role has the permissions that the new
+version's templates need.
 """
 
 from __future__ import annotations
@@ -17,33 +17,35 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from cli import console
 from cli.errors import AwsError, ExitCode, Failure, Problem, UsageError
-from deploy import console, prompts, stacks
+from deploy import prompts, stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, is_missing, tolerant
+from deploy.console import print_plan
 from deploy.dist import CATALOG, ROOT, Dist, Environment
-from deploy.events import Watch, known_events
+from deploy.events import StackWatcher, known_events
 from deploy.launch import execute, follow
 from deploy.planning import proposed
 from deploy.publishing import publish
 
 KEEP = 5
-"""Versions that can be launched, unless told otherwise."""
+"""Default number of versions that can be launched."""
 
 VERSION = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 FIRST_NAME = "FirstVersionName"
 FIRST_URL = "FirstVersionUrl"
 FIXED = frozenset({FIRST_NAME, FIRST_URL})
-"""What an update of the portfolio's stack must not touch."""
+"""Parameters that an update of the portfolio's stack must not change."""
 
 PRODUCT_ID = "ProductId"
 ROLE_ARN = "LaunchRoleArn"
 
 
 @dataclass(frozen=True)
-class Version:
-    """A version that the product has."""
+class CatalogVersion:
+    """An existing version of the product."""
 
     id: str
     name: str
@@ -53,28 +55,28 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Release:
-    """What a publication to the catalog would do to the versions."""
+class CatalogRelease:
+    """What a new version does to the existing ones."""
 
     name: str
-    is_there: bool
-    deprecated: tuple[Version, ...]
+    exists: bool
+    deprecated: tuple[CatalogVersion, ...]
 
 
-def release(name: str, versions: Sequence[Version], keep: int) -> Release:
-    """Return what a new version does: it comes first, and the oldest are deprecated."""
-    is_there = any(version.name == name for version in versions)
+def release(name: str, versions: Sequence[CatalogVersion], keep: int) -> CatalogRelease:
+    """Return what a new version does: the oldest ones are deprecated."""
+    exists = any(version.name == name for version in versions)
     usable = sorted(
         (v for v in versions if v.is_active and v.guidance != "DEPRECATED"),
         key=lambda v: v.created,
         reverse=True,
     )
-    room = keep if is_there else keep - 1
-    return Release(name, is_there, tuple(usable[max(room, 0) :]))
+    room = keep if exists else keep - 1
+    return CatalogRelease(name, exists, tuple(usable[max(room, 0) :]))
 
 
 def default_version(publication: Publication) -> str:
-    """Return a version's name that follows from what it launches."""
+    """Return a version's name that follows from the content of its template."""
     return f"build-{publication[ROOT].key.rpartition('/')[2][:12]}"
 
 
@@ -90,83 +92,83 @@ def offer(
     dry_run: bool,
     yes: bool,
 ) -> ExitCode:
-    """Bring the portfolio up to date and add a version."""
+    """Update the portfolio and add a version."""
     dist = replace(dist, root=CATALOG)
-    done = publish(aws, dist, bucket)
-    name = version or default_version(done.publication)
+    publication = publish(aws, dist, bucket).publication
+    name = version or default_version(publication)
     if not VERSION.fullmatch(name):
         raise UsageError(
             Problem(
                 where=f"--version {name}",
                 what="A version's name has letters, digits, dots, underscores and "
                 "hyphens.",
-                remedy="Give such a name.",
+                remedy="Choose such a name.",
             )
         )
     stack = stacks.find(aws, environment.stack_name)
     is_new = stack is None or stack.status == stacks.REVIEW
-    given = _parameters(dist, stack, parameters, name, is_new=is_new)
+    stack_parameters = _parameters(dist, stack, parameters, name, is_new=is_new)
     versions = [] if is_new or stack is None else _versions(aws, stack.outputs)
     planned = release(name, versions, keep)
-    same = _same_content(aws, stack, versions, done.publication)
-    changed = _bring_up_to_date(
+    same = _same_content(aws, stack, versions, publication)
+    stack_result = _update_stack(
         aws,
         dist,
-        done.publication,
+        publication,
         Environment(
             environment.name,
             environment.stack_name,
-            given,
+            stack_parameters,
             environment.tags,
             is_protected=False,
         ),
         dry_run=dry_run,
         yes=yes,
     )
-    _tell(planned, is_new=is_new, same=same, dry_run=dry_run)
+    _print_release(planned, is_new=is_new, same=same, dry_run=dry_run)
     if dry_run:
         return ExitCode.OK
-    if changed not in (ExitCode.OK, ExitCode.UNCHANGED):
-        return changed
+    if stack_result not in (ExitCode.OK, ExitCode.UNCHANGED):
+        return stack_result
     outputs = stacks.existing(aws, environment.stack_name).outputs
-    if not is_new and not planned.is_there:
-        _add(aws, outputs[PRODUCT_ID], name, done.publication)
+    if not is_new and not planned.exists:
+        _add(aws, outputs[PRODUCT_ID], name, publication)
     for old in planned.deprecated:
         _deprecate(aws, outputs[PRODUCT_ID], old)
-    _check_role(aws, outputs.get(ROLE_ARN, ""), done.publication)
-    if planned.is_there and not planned.deprecated and changed:
+    _check_role(aws, outputs.get(ROLE_ARN, ""), publication)
+    if planned.exists and not planned.deprecated and stack_result:
         return ExitCode.UNCHANGED
-    console.show(f"Product {outputs[PRODUCT_ID]} offers version {name}.")
+    console.result(f"Product {outputs[PRODUCT_ID]} has version {name}.")
     return ExitCode.OK
 
 
 def _parameters(
     dist: Dist,
-    stack: stacks.Stack | None,
-    given: Mapping[str, str],
+    stack: stacks.StackSummary | None,
+    parameters: Mapping[str, str],
     version: str,
     *,
     is_new: bool,
 ) -> dict[str, str]:
     """Return the parameters of the portfolio's stack; the first version's stay."""
     known = dist.templates.get(CATALOG, {}).get("Parameters", {})
-    wrong = sorted(given.keys() - known.keys() | given.keys() & FIXED)
+    wrong = sorted(parameters.keys() - known.keys() | parameters.keys() & FIXED)
     if wrong:
         raise UsageError(
             Problem(
                 where=f"--parameter {wrong[0]}",
-                what="The portfolio has no such choice.",
+                what="The portfolio has no such parameter.",
                 why=f"It has: {', '.join(sorted(known.keys() - FIXED))}.",
                 remedy="Correct the name.",
             )
         )
     if is_new or stack is None:
-        return {**given, FIRST_NAME: version}
-    kept = {n: v for n, v in stack.parameters.items() if n in known}
-    return {**kept, **given}
+        return {**parameters, FIRST_NAME: version}
+    previous = {n: v for n, v in stack.parameters.items() if n in known}
+    return {**previous, **parameters}
 
 
-def _bring_up_to_date(
+def _update_stack(
     aws: Aws,
     dist: Dist,
     publication: Publication,
@@ -176,26 +178,28 @@ def _bring_up_to_date(
     yes: bool,
 ) -> ExitCode:
     with proposed(aws, dist, publication, environment, is_nested=False) as plan:
-        console.plan(plan, dist)
+        print_plan(plan, dist)
         if plan.is_empty:
             return ExitCode.UNCHANGED
         if dry_run:
             return ExitCode.OK
         verb = "Create" if plan.is_new else "Update"
-        prompts.agree(
+        prompts.confirm(
             f"{verb} stack {plan.stack_name}?",
             where=f"Stack {plan.stack_name}",
             yes=yes,
         )
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
-    return follow(aws, dist, environment, Watch(aws, plan.stack_id, known), quiet=True)
+    return follow(
+        aws, dist, environment, StackWatcher(aws, plan.stack_id, known), quiet=True
+    )
 
 
-def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[Version]:
+def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[CatalogVersion]:
     product = outputs.get(PRODUCT_ID, "")
     return [
-        Version(
+        CatalogVersion(
             id=row["Id"],
             name=row["Name"],
             created=row["CreatedTime"],
@@ -214,11 +218,11 @@ def _versions(aws: Aws, outputs: Mapping[str, str]) -> list[Version]:
 
 def _same_content(
     aws: Aws,
-    stack: stacks.Stack | None,
-    versions: Sequence[Version],
+    stack: stacks.StackSummary | None,
+    versions: Sequence[CatalogVersion],
     publication: Publication,
 ) -> str:
-    """Return the version that already launches this very parent, if one does."""
+    """Return the version that already launches the same template, if any."""
     if stack is None:
         return ""
     for version in versions:
@@ -230,7 +234,7 @@ def _same_content(
     return ""
 
 
-def _source(aws: Aws, product: str, version: Version) -> dict[str, str]:
+def _source(aws: Aws, product: str, version: CatalogVersion) -> dict[str, str]:
     info: dict[str, str] = aws.call(
         "servicecatalog",
         "describe_provisioning_artifact",
@@ -242,20 +246,22 @@ def _source(aws: Aws, product: str, version: Version) -> dict[str, str]:
     return info
 
 
-def _tell(planned: Release, *, is_new: bool, same: str, dry_run: bool) -> None:
-    would = "Would add" if dry_run else "Adds"
+def _print_release(
+    planned: CatalogRelease, *, is_new: bool, same: str, dry_run: bool
+) -> None:
+    would = "Would add" if dry_run else "Adding"
     if is_new:
-        console.say(f"{would} the product with its first version, {planned.name}.")
-    elif planned.is_there:
-        console.say(f"Version {planned.name} is there already, and stays as it is.")
+        console.message(f"{would} the product with its first version, {planned.name}.")
+    elif planned.exists:
+        console.message(f"Version {planned.name} exists already and is not changed.")
     else:
-        console.say(f"{would} version {planned.name}.")
+        console.message(f"{would} version {planned.name}.")
         if same:
-            console.note(f"Version {same} launches the very same template.")
+            console.note(f"Version {same} launches the same template.")
     for old in planned.deprecated:
-        console.say(
-            f"{'Would deprecate' if dry_run else 'Deprecates'} version {old.name}: "
-            "what runs on it goes on, new launches are discouraged."
+        console.message(
+            f"{'Would deprecate' if dry_run else 'Deprecating'} version {old.name}: "
+            "its stacks keep running, new launches are discouraged."
         )
 
 
@@ -271,12 +277,12 @@ def _add(aws: Aws, product: str, name: str, publication: Publication) -> None:
             "Type": "CLOUD_FORMATION_TEMPLATE",
             "Info": {"LoadTemplateFromURL": publication.root_url},
         },
-        # The same for a repeated call, so that a lost answer adds no second version.
+        # The same for a retry, so that a lost answer adds no second version.
         IdempotencyToken=uuid.uuid5(uuid.NAMESPACE_URL, token).hex,
     )
 
 
-def _deprecate(aws: Aws, product: str, version: Version) -> None:
+def _deprecate(aws: Aws, product: str, version: CatalogVersion) -> None:
     aws.call(
         "servicecatalog",
         "update_provisioning_artifact",
@@ -288,11 +294,10 @@ def _deprecate(aws: Aws, product: str, version: Version) -> None:
 
 
 def _check_role(aws: Aws, role_arn: str, publication: Publication) -> None:
-    """Say so when the launch role may not read what it is to launch."""
-    place = publication.place
+    """Fail when the launch role cannot read the templates."""
+    bucket = publication.location.bucket
     arns = [
-        f"arn:{aws.partition}:s3:::{place.bucket}/{file.key}"
-        for file in publication.files
+        f"arn:{aws.partition}:s3:::{bucket}/{file.key}" for file in publication.files
     ]
     if not role_arn or aws.is_local:
         return
@@ -308,27 +313,27 @@ def _check_role(aws: Aws, role_arn: str, publication: Publication) -> None:
     except AwsError as error:
         if is_missing(error):
             raise
-        console.note(f"Not checked whether {role_arn} may read the templates.")
+        console.note(f"Not checked: whether {role_arn} can read the templates.")
         return
     except Failure:
         console.note(
-            f"Not checked whether {role_arn} may read the templates: that takes "
+            f"Not checked: whether {role_arn} can read the templates, which needs "
             "iam:SimulatePrincipalPolicy."
         )
         return
-    barred = [
+    unreadable = [
         row["EvalResourceName"]
         for row in answer["EvaluationResults"]
         if row["EvalDecision"] != "allowed"
     ]
-    if barred:
+    if unreadable:
         raise Failure(
             *(
                 Problem(
                     where=arn,
-                    what=f"{role_arn} may not read it, so a launch would fail.",
+                    what=f"{role_arn} cannot read it: a launch would fail.",
                     remedy="Look for a boundary or a bucket policy that denies it.",
                 )
-                for arn in barred
+                for arn in unreadable
             )
         )

@@ -1,15 +1,15 @@
-"""What a change set would do, read so that a person can decide.
+"""What a change set would do, and how certain each change is.
 
-A nested change set lists what cannot happen: every resource of a child that is fed by
-another child's output shows as modified or replaced, because the output "may" change.
-So each entry gets a verdict:
+A nested change set lists changes that cannot happen: every resource of a nested stack
+that takes another stack's output appears as modified or replaced, because the output
+"may" change. So each entry gets a certainty:
 
 CERTAIN     CloudFormation knows the new value, and it differs.
 MAY_CHANGE  It depends on a value that is known only while the stack is updated.
-UNFOUNDED   The child's template and everything that reaches it stay as they are:
-            listed by CloudFormation, but nothing could change it.
+UNFOUNDED   The nested template and its inputs stay the same: listed by
+            CloudFormation, but it cannot happen.
 
-Pure: everything here works on answers and templates that others fetched.
+Pure: everything here works on answers and templates that were fetched elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from deploy.dist import STACK
 
-HOLDERS = frozenset(
+STATEFUL_TYPES = frozenset(
     {
         "AWS::Backup::BackupVault",
         "AWS::Cognito::UserPool",
@@ -36,25 +36,25 @@ HOLDERS = frozenset(
         "AWS::SecretsManager::Secret",
     }
 )
-"""Types that hold what cannot be made again, whatever their policies say."""
+"""Types with data that cannot be recreated, whatever their policies say."""
 
 KEEPING = frozenset({"Retain", "RetainExceptOnCreate", "Snapshot"})
 
 UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
-"""Stands in a change set for a value that only the update will know."""
+"""Placeholder of a change set for a value that is known only during the update."""
 
 LATER = "known only during the update"
 
 
-class Verdict(IntEnum):
-    """How sure it is that an entry of a change set happens."""
+class Certainty(IntEnum):
+    """How certain it is that an entry of a change set happens."""
 
     CERTAIN = 0
     MAY_CHANGE = 1
     UNFOUNDED = 2
 
 
-class Kind(IntEnum):
+class ChangeKind(IntEnum):
     """What happens to a resource, the gravest first."""
 
     DELETE = 0
@@ -71,46 +71,46 @@ class Change:
     """Logical IDs of the nested stacks that lead to it."""
     logical_id: str
     type: str
-    kind: Kind
-    verdict: Verdict = Verdict.CERTAIN
+    kind: ChangeKind
+    certainty: Certainty = Certainty.CERTAIN
     is_stateful: bool = False
     keeps: str = ""
-    """Retain or Snapshot, when that is what becomes of the old one."""
+    """Retain or Snapshot, when that happens to the old resource."""
     details: tuple[str, ...] = ()
     physical_id: str = ""
 
     @property
     def name(self) -> str:
-        """The way to it, as Database/Cluster."""
+        """Path in the tree of stacks, as Database/Cluster."""
         return "/".join((*self.path, self.logical_id))
 
     @property
     def path_inside(self) -> tuple[str, ...]:
-        """The way to what is in it, if it is a stack."""
+        """Path of the resources in it, if it is a stack."""
         return (*self.path, self.logical_id)
 
     @property
     def adds_stack(self) -> bool:
         """Whether it is a whole new stack."""
-        return self.type == STACK and self.kind is Kind.ADD
+        return self.type == STACK and self.kind is ChangeKind.ADD
 
     def is_within(self, stacks: Collection[tuple[str, ...]]) -> bool:
         """Whether it is a resource, not a stack, somewhere in one of ``stacks``."""
-        ways = (self.path[: end + 1] for end in range(len(self.path)))
-        return self.type != STACK and any(way in stacks for way in ways)
+        paths = (self.path[: end + 1] for end in range(len(self.path)))
+        return self.type != STACK and any(path in stacks for path in paths)
 
     @property
     def endangers_data(self) -> bool:
-        """Whether something that holds data is replaced or deleted."""
+        """Whether a resource with data is replaced or deleted."""
         return (
             self.is_stateful
-            and self.kind in (Kind.DELETE, Kind.REPLACE)
-            and self.verdict is not Verdict.UNFOUNDED
+            and self.kind in (ChangeKind.DELETE, ChangeKind.REPLACE)
+            and self.certainty is not Certainty.UNFOUNDED
         )
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChangePlan:
     """What a launch would do."""
 
     stack_name: str
@@ -120,7 +120,7 @@ class Plan:
     change_set_id: str = ""
     stack_id: str = ""
     executed: list[str] = field(default_factory=list, compare=False)
-    """Change sets that are history now, and not to be cleaned up."""
+    """Executed change sets, which are not cleaned up."""
 
     @property
     def is_empty(self) -> bool:
@@ -128,13 +128,13 @@ class Plan:
         return not self.change_set_id
 
     @property
-    def shown(self) -> list[Change]:
+    def relevant(self) -> list[Change]:
         """Entries that can happen: what endangers data first, then the gravest."""
         return sorted(
-            (c for c in self.changes if c.verdict is not Verdict.UNFOUNDED),
+            (c for c in self.changes if c.certainty is not Certainty.UNFOUNDED),
             key=lambda c: (
                 not c.endangers_data,
-                c.verdict,
+                c.certainty,
                 c.kind,
                 c.path,
                 c.logical_id,
@@ -144,15 +144,15 @@ class Plan:
     @property
     def unfounded(self) -> int:
         """How many entries of the change set cannot happen."""
-        return sum(c.verdict is Verdict.UNFOUNDED for c in self.changes)
+        return sum(c.certainty is Certainty.UNFOUNDED for c in self.changes)
 
     @property
     def dangers(self) -> list[Change]:
-        """Entries that replace or delete what holds data."""
-        return [change for change in self.shown if change.endangers_data]
+        """Entries that replace or delete resources with data."""
+        return [change for change in self.relevant if change.endangers_data]
 
 
-def as_json(plan: Plan) -> str:
+def as_json(plan: ChangePlan) -> str:
     """Return a plan for other programs."""
     return json.dumps(
         {
@@ -163,12 +163,12 @@ def as_json(plan: Plan) -> str:
                     "Name": change.name,
                     "Type": change.type,
                     "Kind": change.kind.name,
-                    "Verdict": change.verdict.name,
+                    "Certainty": change.certainty.name,
                     "EndangersData": change.endangers_data,
                     "Keeps": change.keeps,
                     "Details": list(change.details),
                 }
-                for change in plan.shown
+                for change in plan.relevant
             ],
             "Unfounded": plan.unfounded,
             "Notes": list(plan.notes),
@@ -194,7 +194,7 @@ def read(
     changed_parameters: Mapping[str, str],
     templates: Mapping[tuple[str, ...], Mapping[str, Any]],
 ) -> tuple[Change, ...]:
-    """Return every change of a root change set with its verdict.
+    """Return every change of a root change set with its certainty.
 
     ``changed_parameters`` are those of the root, each with its old and new value.
 
@@ -202,52 +202,53 @@ def read(
     those of the stacks by their path, the old one where a stack goes.
     """
     causes = founded(before, after, frozenset(changed_parameters))
-    found: list[Change] = []
+    entries: list[Change] = []
     for row in change_set.rows:
         logical_id = row["LogicalResourceId"]
         entry = _entry((), row, templates)
         if row["ResourceType"] != STACK:
-            found.append(entry)
+            entries.append(entry)
             continue
-        if entry.kind in (Kind.ADD, Kind.DELETE) or logical_id not in before.get(
-            "Resources", {}
-        ):
-            found.append(entry)
-            found += _inside((logical_id,), change_set, templates, None)
+        if entry.kind in (
+            ChangeKind.ADD,
+            ChangeKind.DELETE,
+        ) or logical_id not in before.get("Resources", {}):
+            entries.append(entry)
+            entries += _inside((logical_id,), change_set, templates, None)
             continue
-        ceiling = causes.get(logical_id, Verdict.UNFOUNDED)
+        ceiling = causes.get(logical_id, Certainty.UNFOUNDED)
         if logical_id not in change_set.children:
-            # Not looked into: the entry for the stack itself is all there is.
+            # Without a nested change set: only the entry of the stack itself.
             words = _references(after["Resources"].get(logical_id, {}))
             fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
-            found.append(replace(entry, verdict=ceiling, details=tuple(fed)))
-        found += _inside((logical_id,), change_set, templates, ceiling)
-    return tuple(found)
+            entries.append(replace(entry, certainty=ceiling, details=tuple(fed)))
+        entries += _inside((logical_id,), change_set, templates, ceiling)
+    return tuple(entries)
 
 
 def founded(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     changed_parameters: frozenset[str],
-) -> dict[str, Verdict]:
-    """Return which nested stacks can change, and how sure that is.
+) -> dict[str, Certainty]:
+    """Return which nested stacks can change, and how certain that is.
 
-    One is certain to be touched when its own template, arguments or condition differ
-    or refer to a parameter of the root that does. One that takes an output of such a
-    stack may change, and so on downstream. No other can.
+    A stack certainly changes when its own template, parameters or condition differ or
+    refer to a changed parameter of the root. A stack that takes an output of such a
+    stack may change, and so on downstream. No other stack can.
     """
     old, new = before.get("Resources", {}), after.get("Resources", {})
     stacks = {name for name, body in new.items() if body.get("Type") == STACK}
     touched_conditions = _touched_conditions(before, after, changed_parameters)
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, Certainty] = {}
     for name in stacks:
         words = _references(new[name])
         if (
-            _without_notes(old.get(name)) != _without_notes(new[name])
+            _without_metadata(old.get(name)) != _without_metadata(new[name])
             or words & changed_parameters
             or words & touched_conditions
         ):
-            verdicts[name] = Verdict.CERTAIN
+            verdicts[name] = Certainty.CERTAIN
     frontier = set(verdicts)
     while frontier:
         frontier = {
@@ -255,7 +256,7 @@ def founded(
             for name in stacks - verdicts.keys()
             if _references(new[name]) & frontier
         }
-        verdicts |= dict.fromkeys(frontier, Verdict.MAY_CHANGE)
+        verdicts |= dict.fromkeys(frontier, Certainty.MAY_CHANGE)
     return verdicts
 
 
@@ -264,55 +265,68 @@ def compared(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
 ) -> tuple[Change, ...]:
-    """Return how two templates differ, where CloudFormation does not look inside.
+    """Return how two templates differ, where there is no nested change set.
 
     Whether a modified resource is replaced is not known this way.
     """
     old, new = before.get("Resources", {}), after.get("Resources", {})
-    found = []
+    entries = []
     for logical_id in sorted(old.keys() | new.keys()):
-        mine, theirs = old.get(logical_id), new.get(logical_id)
-        if _without_notes(mine) == _without_notes(theirs):
+        before_body, after_body = old.get(logical_id), new.get(logical_id)
+        if _without_metadata(before_body) == _without_metadata(after_body):
             continue
-        body = theirs or mine or {}
-        kind = Kind.ADD if not mine else Kind.MODIFY if theirs else Kind.DELETE
-        found.append(
+        body = after_body or before_body or {}
+        kind = (
+            ChangeKind.ADD
+            if not before_body
+            else ChangeKind.MODIFY
+            if after_body
+            else ChangeKind.DELETE
+        )
+        entries.append(
             Change(
                 path=path,
                 logical_id=logical_id,
                 type=str(body.get("Type", "")),
                 kind=kind,
-                verdict=Verdict.MAY_CHANGE if kind is Kind.MODIFY else Verdict.CERTAIN,
+                certainty=Certainty.MAY_CHANGE
+                if kind is ChangeKind.MODIFY
+                else Certainty.CERTAIN,
                 is_stateful=is_stateful(body),
-                keeps=_kept(body, "DeletionPolicy") if kind is Kind.DELETE else "",
-                details=_properties_that_differ(mine, theirs),
+                keeps=_retention(body, "DeletionPolicy")
+                if kind is ChangeKind.DELETE
+                else "",
+                details=_changed_properties(before_body, after_body),
             )
         )
-    return tuple(found)
+    return tuple(entries)
 
 
 def is_stateful(resource: Mapping[str, Any]) -> bool:
-    """Whether a resource of a template holds what cannot be made again."""
-    return resource.get("Type") in HOLDERS or resource.get("DeletionPolicy") in KEEPING
+    """Whether a resource of a template has data that cannot be recreated."""
+    return (
+        resource.get("Type") in STATEFUL_TYPES
+        or resource.get("DeletionPolicy") in KEEPING
+    )
 
 
 def _inside(
     path: tuple[str, ...],
     parent: ChangeSet,
     templates: Mapping[tuple[str, ...], Mapping[str, Any]],
-    ceiling: Verdict | None,
+    ceiling: Certainty | None,
 ) -> list[Change]:
     child = parent.children.get(path[-1])
-    found: list[Change] = []
+    entries: list[Change] = []
     for row in child.rows if child else ():
         entry = _entry(path, row, templates)
         if ceiling is not None:
-            entry = replace(entry, verdict=max(entry.verdict, ceiling))
-        found.append(entry)
+            entry = replace(entry, certainty=max(entry.certainty, ceiling))
+        entries.append(entry)
         if child and row["ResourceType"] == STACK:
             deeper = (*path, row["LogicalResourceId"])
-            found += _inside(deeper, child, templates, ceiling)
-    return found
+            entries += _inside(deeper, child, templates, ceiling)
+    return entries
 
 
 def _entry(
@@ -328,42 +342,42 @@ def _entry(
         logical_id=logical_id,
         type=row["ResourceType"],
         kind=kind,
-        verdict=_verdict(row),
-        is_stateful=row["ResourceType"] in HOLDERS or is_stateful(body),
+        certainty=_certainty(row),
+        is_stateful=row["ResourceType"] in STATEFUL_TYPES or is_stateful(body),
         keeps=_keeps(row, kind, body),
         details=tuple(dict.fromkeys(_detail(d) for d in row.get("Details", ()))),
         physical_id=row.get("PhysicalResourceId", ""),
     )
 
 
-def _kind(row: Mapping[str, Any]) -> Kind:
+def _kind(row: Mapping[str, Any]) -> ChangeKind:
     action = row["Action"]
     if action == "Remove":
-        return Kind.DELETE
+        return ChangeKind.DELETE
     if action in ("Add", "Import"):
-        return Kind.ADD
-    # A nested stack is never replaced, only what is in it. Conditional: replaced or
-    # not, which a person has to reckon with.
+        return ChangeKind.ADD
+    # A nested stack is never replaced, only what is in it. Conditional: possibly
+    # replaced, which an operator must expect.
     if row["ResourceType"] != STACK and row.get("Replacement") in (
         "True",
         "Conditional",
     ):
-        return Kind.REPLACE
-    return Kind.MODIFY
+        return ChangeKind.REPLACE
+    return ChangeKind.MODIFY
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
-    """Return how sure an entry is by itself, whatever reaches its stack."""
+def _certainty(row: Mapping[str, Any]) -> Certainty:
+    """Return how certain an entry is by itself, apart from its stack's inputs."""
     if row["Action"] in ("Add", "Remove", "Import"):
-        return Verdict.CERTAIN
+        return Certainty.CERTAIN
     if row["ResourceType"] == STACK:
-        # Its template and arguments say more than this; see ``founded``.
-        return Verdict.CERTAIN
+        # Its template and parameters decide; see ``founded``.
+        return Certainty.CERTAIN
     if row["Action"] == "Dynamic" or row.get("Replacement") == "Conditional":
-        return Verdict.MAY_CHANGE
+        return Certainty.MAY_CHANGE
     details = row.get("Details", ())
     if not details:
-        return Verdict.CERTAIN
+        return Certainty.CERTAIN
     weighty = [
         d
         for d in details
@@ -375,21 +389,21 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         and d.get("Target", {}).get("AfterValue") != UNKNOWN
         for d in weighty
     )
-    return Verdict.CERTAIN if known else Verdict.MAY_CHANGE
+    return Certainty.CERTAIN if known else Certainty.MAY_CHANGE
 
 
-def _keeps(row: Mapping[str, Any], kind: Kind, body: Mapping[str, Any]) -> str:
-    if kind not in (Kind.DELETE, Kind.REPLACE):
+def _keeps(row: Mapping[str, Any], kind: ChangeKind, body: Mapping[str, Any]) -> str:
+    if kind not in (ChangeKind.DELETE, ChangeKind.REPLACE):
         return ""
-    told = str(row.get("PolicyAction", "")).removeprefix("ReplaceAnd")
-    if told in ("Retain", "Snapshot"):
-        return told
-    return _kept(
-        body, "DeletionPolicy" if kind is Kind.DELETE else "UpdateReplacePolicy"
+    policy = str(row.get("PolicyAction", "")).removeprefix("ReplaceAnd")
+    if policy in ("Retain", "Snapshot"):
+        return policy
+    return _retention(
+        body, "DeletionPolicy" if kind is ChangeKind.DELETE else "UpdateReplacePolicy"
     )
 
 
-def _kept(body: Mapping[str, Any], policy: str) -> str:
+def _retention(body: Mapping[str, Any], policy: str) -> str:
     value = str(body.get(policy, ""))
     return "Retain" if value.startswith("Retain") else value * (value == "Snapshot")
 
@@ -427,18 +441,18 @@ def _touched_conditions(
         for name, body in new.items()
         if old.get(name) != body or _references(body) & changed_parameters
     }
-    grown = True
-    while grown:
+    is_growing = True
+    while is_growing:
         more = {n for n, body in new.items() if _references(body) & touched} - touched
         touched |= more
-        grown = bool(more)
+        is_growing = bool(more)
     return frozenset(touched)
 
 
 def _references(body: Any) -> frozenset[str]:
-    """Return every name that a piece of a template refers to, and then some.
+    """Return at least every name that a piece of a template refers to.
 
-    Too many would only make an entry look more likely than it is: never less.
+    A name too many makes an entry look more certain than it is, never less.
     """
     if isinstance(body, Mapping):
         return frozenset().union(
@@ -450,7 +464,7 @@ def _references(body: Any) -> frozenset[str]:
 
 
 def _named(key: str, value: Any) -> frozenset[str]:
-    """Return what one intrinsic function, or attribute, refers to by name."""
+    """Return the names that one intrinsic function or attribute refers to."""
     first = value[0] if isinstance(value, list) and value else value
     if key in ("Ref", "Condition", "Fn::If") and isinstance(first, str):
         return frozenset({first})
@@ -464,17 +478,17 @@ def _named(key: str, value: Any) -> frozenset[str]:
     return frozenset()
 
 
-def _without_notes(resource: Any) -> str:
-    """Return a resource as text, without its notes for people."""
+def _without_metadata(resource: Any) -> str:
+    """Return a resource as text, without its metadata."""
     if not isinstance(resource, Mapping):
         return ""
-    kept = {key: value for key, value in resource.items() if key != "Metadata"}
-    return json.dumps(kept, sort_keys=True)
+    content = {key: value for key, value in resource.items() if key != "Metadata"}
+    return json.dumps(content, sort_keys=True)
 
 
-def _properties_that_differ(mine: Any, theirs: Any) -> tuple[str, ...]:
-    old = (mine or {}).get("Properties", {})
-    new = (theirs or {}).get("Properties", {})
-    if not mine or not theirs:
+def _changed_properties(before: Any, after: Any) -> tuple[str, ...]:
+    old = (before or {}).get("Properties", {})
+    new = (after or {}).get("Properties", {})
+    if not before or not after:
         return ()
     return tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))

@@ -1,197 +1,144 @@
-"""What a person sees: data on stdout, progress, questions and trouble on stderr.
-
-Colours and the live tree only at a terminal; piped, every line stays a line.
-"""
+"""Printing plans, diagnoses, outputs and the progress of a stack operation."""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from cli.errors import Failure, Problem
+from cli.console import note, print_line, result, stderr, stdout, with_arguments
 from deploy import stacks
-from deploy.changes import Change, Kind, Plan, Verdict
+from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.diagnosis import Diagnosis
 from deploy.dist import Dist
-from deploy.events import Node, Seen, Watch
+from deploy.events import StackNode, StackWatcher, TreeEvent
 from deploy.stacks import SUCCEEDED
-
-PIPED_WIDTH = 10_000
-"""Whoever reads from a pipe wants lines, not a guess at the width of a screen."""
 
 WAITS_SHOWN = 8
 
-QUIET = timedelta(minutes=1)
-"""After so long without an event a pipe, too, is told what is being waited for."""
+SILENCE = timedelta(minutes=1)
+"""After so long without an event, a pipe also gets a line with what is waited for."""
 
 MARKS = {
-    Kind.DELETE: ("- delete ", "red"),
-    Kind.REPLACE: ("! replace", "red"),
-    Kind.MODIFY: ("~ change ", "yellow"),
-    Kind.ADD: ("+ add    ", "green"),
+    ChangeKind.DELETE: ("- delete ", "red"),
+    ChangeKind.REPLACE: ("! replace", "red"),
+    ChangeKind.MODIFY: ("~ change ", "yellow"),
+    ChangeKind.ADD: ("+ add    ", "green"),
 }
 
 
-_command_line: ContextVar[str] = ContextVar("command_line", default="ENV")
+def print_plan(plan: ChangePlan, dist: Dist, *, lists_all: bool = False) -> None:
+    """Print what would happen, changes that endanger data first.
 
-COMMAND = re.compile(r"(build\.py [a-z]+) ENV")
-"""Commands that messages name; they are shown as they have to be typed."""
-
-
-@contextmanager
-def commands_typed_as(words: str) -> Iterator[None]:
-    """Say what stands for ENV in the commands that messages name."""
-    before = _command_line.set(words)
-    try:
-        yield
-    finally:
-        _command_line.reset(before)
-
-
-def spelt(text: str) -> str:
-    """Return a text with its commands as they have to be typed."""
-    return COMMAND.sub(lambda found: f"{found[1]} {_command_line.get()}", text)
-
-
-def stdout() -> Console:
-    """Return where data goes."""
-    return _console(stderr=False)
-
-
-def stderr() -> Console:
-    """Return where progress, questions and trouble go."""
-    return _console(stderr=True)
-
-
-def say(text: str = "", style: str = "") -> None:
-    """Tell how it goes."""
-    _line(stderr(), Text(spelt(text), style=style))
-
-
-def show(text: str = "", style: str = "") -> None:
-    """Give a line of data."""
-    _line(stdout(), Text(spelt(text), style=style))
-
-
-def trouble(failure: Failure) -> None:
-    """Say what is wrong, one paragraph a problem."""
-    console = stderr()
-    for problem in failure.problems:
-        _problem(console, problem)
-
-
-def note(text: str) -> None:
-    """Say what is good to know."""
-    line = Text("note   ", style="yellow")
-    _line(stderr(), line.append(spelt(text), style=""))
-
-
-def plan(shown: Plan, dist: Dist, *, lists_all: bool = False) -> None:
-    """Show what would happen, what endangers data first.
-
-    What is in a stack that is added as a whole is counted, unless ``lists_all``.
+    Resources of a stack that is added as a whole are counted, unless ``lists_all``.
     """
-    for text in shown.notes:
+    for text in plan.notes:
         note(text)
     console = stdout()
-    if shown.is_empty:
-        _line(console, Text(f"Nothing to change in stack {shown.stack_name}."))
+    if plan.is_empty:
+        print_line(console, Text(f"Nothing to change in stack {plan.stack_name}."))
         return
-    verb = "create" if shown.is_new else "update"
-    _line(console, Text(f"Would {verb} stack {shown.stack_name}:\n", style="bold"))
-    if shown.dangers:
-        _line(console, Text("Holds data, and goes or is replaced", style="bold red"))
-        for change in shown.dangers:
+    verb = "create" if plan.is_new else "update"
+    print_line(console, Text(f"Would {verb} stack {plan.stack_name}:\n", style="bold"))
+    if plan.dangers:
+        print_line(
+            console,
+            Text(
+                "Resources with data that would be deleted or replaced",
+                style="bold red",
+            ),
+        )
+        for change in plan.dangers:
             _change(console, change, dist)
-        _line(console, Text())
-    added = {c.path_inside for c in shown.changes if c.adds_stack}
-    for change in shown.shown:
+        print_line(console, Text())
+    added = {c.path_inside for c in plan.changes if c.adds_stack}
+    for change in plan.relevant:
         if change.endangers_data or (change.is_within(added) and not lists_all):
             continue
-        inside = sum(c.is_within({change.path_inside}) for c in shown.changes)
+        inside = sum(c.is_within({change.path_inside}) for c in plan.changes)
         _change(console, change, dist, inside if change.adds_stack else 0)
-    _line(console, Text())
-    _line(console, Text(summary(shown)))
+    print_line(console, Text())
+    print_line(console, Text(summary(plan)))
 
 
-def summary(shown: Plan) -> str:
+def summary(plan: ChangePlan) -> str:
     """Return the counts of a plan in one line."""
     counts = [
-        (sum(c.kind is kind for c in shown.shown), word)
+        (sum(c.kind is kind for c in plan.relevant), word)
         for kind, word in (
-            (Kind.ADD, "to add"),
-            (Kind.MODIFY, "to change"),
-            (Kind.REPLACE, "to replace"),
-            (Kind.DELETE, "to delete"),
+            (ChangeKind.ADD, "to add"),
+            (ChangeKind.MODIFY, "to change"),
+            (ChangeKind.REPLACE, "to replace"),
+            (ChangeKind.DELETE, "to delete"),
         )
     ]
     text = (
         ", ".join(f"{count} {word}" for count, word in counts if count) or "No change"
     )
-    may = sum(c.verdict is Verdict.MAY_CHANGE for c in shown.shown)
+    may = sum(c.certainty is Certainty.MAY_CHANGE for c in plan.relevant)
     if may:
-        text += f"; {may} of them may turn out to stay as they are"
+        text += f"; {may} of them may turn out to need no change"
     text += "."
-    if shown.unfounded:
+    if plan.unfounded:
         text += (
-            f" {shown.unfounded} more entries of the change set are left out: their "
-            "template and all that reaches it stay the same."
+            f" {plan.unfounded} more entries of the change set cannot happen: "
+            "their template and its inputs stay the same."
         )
     return text
 
 
-def diagnosis(found: Diagnosis) -> None:
-    """Show why an operation failed, the first cause first."""
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print why an operation failed, the first cause first."""
     console = stdout()
-    _line(console, Text(f"Stack {found.stack_name} is {found.status}."))
-    for index, cause in enumerate(found.causes):
-        _line(console, Text())
-        title = "Root cause" if index == 0 else "Failed as well"
-        _line(console, Text(f"{title}: {cause.name}", style="bold red"))
-        _line(console, Text(f"  {cause.type}  {cause.status}  {_clock(cause.time)}"))
+    print_line(console, Text(f"Stack {diagnosis.stack_name} is {diagnosis.status}."))
+    for index, cause in enumerate(diagnosis.causes):
+        print_line(console, Text())
+        title = "Root cause" if index == 0 else "Also failed"
+        print_line(console, Text(f"{title}: {cause.name}", style="bold red"))
+        print_line(
+            console, Text(f"  {cause.type}  {cause.status}  {_clock(cause.time)}")
+        )
         if cause.purpose:
-            _line(console, Text(f"  {cause.purpose}", style="dim"))
-        _line(console, Text(f"  {cause.reason}"))
+            print_line(console, Text(f"  {cause.purpose}", style="dim"))
+        print_line(console, Text(f"  {cause.reason}"))
         for line in cause.evidence:
-            _line(console, Text(f"    {line}", style="dim"))
-    if found.next_steps:
-        _line(console, Text("\nNext", style="bold"))
-        for step in found.next_steps:
-            _line(console, Text(f"  {spelt(step)}"))
+            print_line(console, Text(f"    {line}", style="dim"))
+    if diagnosis.next_steps:
+        print_line(console, Text("\nNext", style="bold"))
+        for step in diagnosis.next_steps:
+            print_line(console, Text(f"  {with_arguments(step)}"))
 
 
-def event(seen: Seen, dist: Dist | None) -> str:
+def event_line(tree_event: TreeEvent, dist: Dist | None) -> str:
     """Return one event as a line."""
-    row = seen.event
+    row = tree_event.event
     own = row.is_of_the_stack
-    name = "/".join(seen.path if own else (*seen.path, row.logical_id)) or "the stack"
+    name = (
+        "/".join(tree_event.path if own else (*tree_event.path, row.logical_id))
+        or "the stack"
+    )
     line = f"{_clock(row.time)}  {row.status:<28} {name}"
     if row.reason and ("FAILED" in row.status or "ROLLBACK" in row.status):
         return f"{line}  {row.reason}"
-    purpose = dist.purpose(seen.path, row.logical_id) if dist and not own else ""
+    purpose = dist.purpose(tree_event.path, row.logical_id) if dist and not own else ""
     return f"{line}  {purpose}".rstrip()
 
 
-class Follower:
-    """Shows a watch: a live tree at a terminal, else a line for each event."""
+class ProgressDisplay:
+    """Shows a stack operation: a live tree at a terminal, else a line per event."""
 
-    def __init__(self, watch: Watch, dist: Dist | None) -> None:
-        self.watch, self.dist = watch, dist
+    def __init__(self, watcher: StackWatcher, dist: Dist | None) -> None:
+        self.watcher, self.dist = watcher, dist
         self.console = stderr()
-        self.begun = self.said = datetime.now(UTC)
+        self.started = self.printed = datetime.now(UTC)
 
     @contextmanager
-    def showing(self) -> Iterator[Follower]:
-        """Show until the end of the block."""
+    def live(self) -> Iterator[ProgressDisplay]:
+        """Show the operation during the block."""
         if not self.console.is_terminal:
             yield self
             return
@@ -201,57 +148,57 @@ class Follower:
             yield self
             live.update(self.tree())
 
-    def new(self, seen: Sequence[Seen]) -> None:
-        """Take what a look brought."""
+    def add(self, events: Sequence[TreeEvent]) -> None:
+        """Print new events, in a pipe; a terminal shows the tree."""
         if self.console.is_terminal:
             return
         now = datetime.now(UTC)
-        for one in seen:
-            _line(self.console, Text(event(one, self.dist)))
-        if seen:
-            self.said = now
-        elif now - self.said > QUIET:
-            self.said = now
-            waiting = self.watch.in_progress()[:WAITS_SHOWN]
+        for tree_event in events:
+            print_line(self.console, Text(event_line(tree_event, self.dist)))
+        if events:
+            self.printed = now
+        elif now - self.printed > SILENCE:
+            self.printed = now
+            waiting = self.watcher.in_progress()[:WAITS_SHOWN]
             names = ", ".join("/".join((*w.path, w.event.logical_id)) for w in waiting)
-            _line(
+            print_line(
                 self.console,
-                Text(f"{_age(now - self.begun)} elapsed; waits for {names}"),
+                Text(f"{_age(now - self.started)} elapsed; waiting for {names}"),
             )
 
     @property
     def elapsed(self) -> str:
-        """How long it has been shown."""
-        return _age(datetime.now(UTC) - self.begun)
+        """Time since the display started."""
+        return _age(datetime.now(UTC) - self.started)
 
     def tree(self) -> Group:
-        """Return the stacks that are not done yet, and what is being waited for."""
+        """Return the stacks in progress, and the resources that are waited for."""
         now = datetime.now(UTC)
-        nodes = sorted(self.watch.nodes.values(), key=lambda node: node.path)
+        nodes = sorted(self.watcher.nodes.values(), key=lambda node: node.path)
         done = [n for n in nodes if n.path and n.status in SUCCEEDED]
-        root = self.watch.root
+        root = self.watcher.root
         head = Text(f"{stacks.name_of(root.stack_id)}  ", style="bold")
         head.append(root.status or "IN_PROGRESS", style=_heat(root.status))
-        head.append(f"  {_age(now - self.begun)} elapsed")
+        head.append(f"  {_age(now - self.started)} elapsed")
         if done:
             head.append(f", {len(done)} of {len(nodes) - 1} stacks done", style="dim")
-        going = [node for node in nodes if node.path and node not in done]
-        lines = [head, *map(self._row, going)]
-        waiting = self.watch.in_progress()[:WAITS_SHOWN]
+        active = [node for node in nodes if node.path and node not in done]
+        lines = [head, *map(self._row, active)]
+        waiting = self.watcher.in_progress()[:WAITS_SHOWN]
         if waiting:
-            lines.append(Text("Waits for", style="bold"))
-        for seen in waiting:
-            row = seen.event
-            name = "/".join((*seen.path, row.logical_id))
+            lines.append(Text("Waiting for", style="bold"))
+        for tree_event in waiting:
+            row = tree_event.event
+            name = "/".join((*tree_event.path, row.logical_id))
             line = Text(f"  {_age(now - row.time):>7}  {name}  ")
-            line.append(self._purpose(seen.path, row.logical_id), style="dim")
+            line.append(self._purpose(tree_event.path, row.logical_id), style="dim")
             lines.append(line)
         for line in lines:
             # A line that wraps would push the first ones off the screen.
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
 
-    def _row(self, node: Node) -> Text:
+    def _row(self, node: StackNode) -> Text:
         status = node.status or "IN_PROGRESS"
         ready = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
         line = Text(f"{'  ' * len(node.path)}{node.path[-1]:<18} ")
@@ -263,21 +210,11 @@ class Follower:
         return self.dist.purpose(path, logical_id) if self.dist else ""
 
 
-def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
-    """Give a table of data."""
-    made = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for name in header:
-        made.add_column(name, no_wrap=not stdout().is_terminal, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    stdout().print(made)
-
-
-def outputs(values: Mapping[str, str], descriptions: Mapping[str, str]) -> None:
-    """Give the outputs of a stack, each with what it is for."""
+def print_outputs(values: Mapping[str, str], descriptions: Mapping[str, str]) -> None:
+    """Print the outputs of a stack, each with its description."""
     for name, value in values.items():
-        show(f"{name}  {descriptions.get(name, '')}".rstrip(), style="bold")
-        show(f"  {value}")
+        result(f"{name}  {descriptions.get(name, '')}".rstrip(), style="bold")
+        result(f"  {value}")
 
 
 def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> None:
@@ -286,36 +223,21 @@ def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> No
     line.append(change.name, style="bold" if change.endangers_data else "")
     kind = f"a stack of {inside}" if inside else change.type
     line.append(f"  {kind}", style="dim")
-    if change.verdict is Verdict.MAY_CHANGE:
+    if change.certainty is Certainty.MAY_CHANGE:
         line.append("  may change", style="cyan")
     if change.keeps:
         kept = (
-            "a snapshot is taken" if change.keeps == "Snapshot" else "the old is kept"
+            "a snapshot is taken"
+            if change.keeps == "Snapshot"
+            else "the old one is kept"
         )
         line.append(f"  ({kept})")
     purpose = dist.purpose(change.path, change.logical_id)
     if purpose:
         line.append(f"  {purpose}", style="dim")
-    _line(console, line)
+    print_line(console, line)
     for detail in change.details:
-        _line(console, Text(f"            {detail}", style="dim"))
-
-
-def _problem(console: Console, problem: Problem) -> None:
-    for label, label_style, text, style in (
-        ("error", "bold red", problem.where, "bold"),
-        ("", "", problem.what, ""),
-        ("why", "dim", problem.why, ""),
-        ("do", "green", problem.remedy, ""),
-    ):
-        if text:
-            line = Text(f"{label:<7}", style=label_style)
-            _line(console, line.append(spelt(text), style=style))
-    _line(console, Text())
-
-
-def _line(console: Console, text: Text) -> None:
-    console.print(text, soft_wrap=True)
+        print_line(console, Text(f"            {detail}", style="dim"))
 
 
 def _heat(status: str) -> str:
@@ -331,13 +253,3 @@ def _clock(time: datetime) -> str:
 def _age(span: timedelta) -> str:
     seconds = max(int(span.total_seconds()), 0)
     return f"{seconds // 60}:{seconds % 60:02d}"
-
-
-def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr,
-        highlight=False,
-        emoji=False,  # ARNs of secrets hold one of its codes
-        width=None if stream.isatty() else PIPED_WIDTH,
-    )

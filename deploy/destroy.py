@@ -1,13 +1,13 @@
-"""Deleting an environment, with everything that holds data called by its name.
+"""Delete an environment, after a list of every resource that holds data.
 
-``--keep-data`` and ``--delete-data`` decide about what outlives the stack by its
-deletion policy: buckets, logs, keys, the backup vault. Kept, it stays where it is and
-goes on costing. Deleted, buckets are emptied with all versions, and keys are scheduled
+``--keep-data`` and ``--delete-data`` decide about resources whose deletion policy
+retains them: buckets, logs, keys, the backup vault. Kept, they stay in the account and
+are still billed. Deleted, buckets are emptied with all versions, and keys are scheduled
 for deletion with the longest waiting period. Snapshots are never deleted here.
 
-Three things stand in the way of a deletion on purpose: termination protection of the
-stack, and deletion protection of the database and of the load balancer. They are
-named, and lifted only with ``--unprotect`` or a typed word.
+Three protections prevent a deletion: termination protection of the stack, and deletion
+protection of the database and of the load balancer. They are listed, and disabled only
+with ``--unprotect`` or after the name of the stack was typed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli import console
 from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, UsageError
-from deploy import console, inventory, prompts, stacks
+from deploy import inventory, prompts, stacks
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import Dist, Environment
-from deploy.inventory import Resource
+from deploy.inventory import StackResource
 from deploy.launch import operate
-from deploy.planning import Pace
-from deploy.stacks import REVIEW, Stack
+from deploy.planning import PollInterval
+from deploy.stacks import REVIEW, StackSummary
 
 BUCKET = "AWS::S3::Bucket"
 DATABASE = "AWS::RDS::DBCluster"
@@ -31,7 +32,7 @@ KEY = "AWS::KMS::Key"
 LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 
 KEY_DAYS = 30
-"""The longest that KMS waits: a key is what makes backups readable."""
+"""The longest waiting period of KMS: without the key no backup is readable."""
 
 SECRET_DAYS = 30
 
@@ -39,21 +40,21 @@ ALB_PROTECTION = "deletion_protection.enabled"
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What becomes of everything."""
+class DeletionPlan:
+    """What happens to the resources when the stack is deleted."""
 
-    lost: tuple[Resource, ...] = ()
-    """Holds data and goes with its stack."""
-    snapshot: tuple[Resource, ...] = ()
-    kept: tuple[Resource, ...] = ()
-    protected: tuple[Resource, ...] = ()
-    full: tuple[Resource, ...] = ()
-    """Buckets that go with their stack but are not empty, which fails."""
+    lost: tuple[StackResource, ...] = ()
+    """Hold data and are deleted with their stack."""
+    snapshot: tuple[StackResource, ...] = ()
+    kept: tuple[StackResource, ...] = ()
+    protected: tuple[StackResource, ...] = ()
+    full: tuple[StackResource, ...] = ()
+    """Buckets that would be deleted with their stack but are not empty, which fails."""
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What was decided on the command line; None asks."""
+class DestroyOptions:
+    """Options of the command; None is not decided."""
 
     deletes_data: bool | None = None
     unprotects: bool = False
@@ -62,8 +63,8 @@ class Wishes:
 
 
 @dataclass
-class Outcome:
-    """What was done with what outlived the stack."""
+class CleanupReport:
+    """What happened to the resources that the stack retained."""
 
     deleted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -73,137 +74,171 @@ def destroy(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    wishes: Wishes,
+    options: DestroyOptions,
     *,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
-    """Delete a stack after saying what that takes away and what it leaves."""
+    """Delete a stack, after a list of what is deleted and what stays."""
     stack = stacks.find(aws, environment.stack_name)
     if stack is None:
-        console.show(f"There is no stack {environment.stack_name}.")
+        console.result(f"There is no stack {environment.stack_name}.")
         return ExitCode.UNCHANGED
     if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
         raise Refused(
             Problem(
                 where=f"Stack {stack.name}",
-                what=f"It is {stack.status}: somebody is at it.",
+                what=f"Stack is {stack.status}: another operation is running.",
                 remedy="Wait, or see `build.py recover ENV`.",
             )
         )
-    held = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
-    fate = fate_of(aws, held)
-    options = _retained(stack, held, wishes.retains)
-    _tell(stack, fate)
-    deletes_data = _decided(stack, fate, wishes)
-    if deletes_data and fate.snapshot and any(one.type == KEY for one in fate.kept):
+    resources = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
+    plan = deletion_plan(aws, resources)
+    parameters = _retained(stack, resources, options.retains)
+    _print_plan(stack, plan)
+    deletes_data = _deletes_data(stack, plan, options)
+    if (
+        deletes_data
+        and plan.snapshot
+        and any(resource.type == KEY for resource in plan.kept)
+    ):
         console.note(
-            f"The key is deleted in {KEY_DAYS} days: from then on nobody can read the "
-            "last snapshots."
+            f"The key is deleted in {KEY_DAYS} days: from then on the final snapshots "
+            "are unreadable."
         )
-    _confirm(stack, fate, wishes, deletes_data=deletes_data)
-    _unprotect(aws, stack, fate)
+    _confirm(stack, plan, options, deletes_data=deletes_data)
+    _unprotect(aws, stack, plan)
     if deletes_data:
-        for bucket in fate.full:
+        for bucket in plan.full:
             empty_bucket(aws, bucket.physical_id)
-    ended, status = operate(
-        aws, dist, environment, stack, "delete_stack", pace=pace, options=options
+    exit_code, status = operate(
+        aws,
+        dist,
+        environment,
+        stack,
+        "delete_stack",
+        interval=interval,
+        options=parameters,
     )
-    if ended is ExitCode.INTERRUPTED:
-        return ended
+    if exit_code is ExitCode.INTERRUPTED:
+        return exit_code
     if status != "DELETE_COMPLETE":
         return ExitCode.FAILED
-    console.show(f"Stack {stack.name} is deleted.")
-    return _afterwards(aws, fate, deletes_data=deletes_data)
+    console.result(f"Stack {stack.name} is deleted.")
+    return _clean_up(aws, plan, deletes_data=deletes_data)
 
 
-def fate_of(aws: Aws, held: Sequence[Resource]) -> Fate:
-    """Return what becomes of the resources when their stack is deleted."""
-    data = [one for one in held if one.holds_data]
-    return Fate(
-        lost=tuple(one for one in data if not one.deletion_policy),
-        snapshot=tuple(one for one in data if one.deletion_policy == "Snapshot"),
-        kept=tuple(one for one in held if one.stays),
-        protected=tuple(one for one in held if _is_protected(aws, one)),
+def deletion_plan(aws: Aws, resources: Sequence[StackResource]) -> DeletionPlan:
+    """Return what happens to the resources when their stack is deleted."""
+    data = [resource for resource in resources if resource.holds_data]
+    return DeletionPlan(
+        lost=tuple(resource for resource in data if not resource.deletion_policy),
+        snapshot=tuple(
+            resource for resource in data if resource.deletion_policy == "Snapshot"
+        ),
+        kept=tuple(resource for resource in resources if resource.stays),
+        protected=tuple(
+            resource for resource in resources if _is_protected(aws, resource)
+        ),
         full=tuple(
-            one
-            for one in held
-            if one.type == BUCKET and not one.stays and not _is_empty(aws, one)
+            resource
+            for resource in resources
+            if resource.type == BUCKET
+            and not resource.stays
+            and not _is_empty(aws, resource)
         ),
     )
 
 
-def _tell(stack: Stack, fate: Fate) -> None:
-    console.show(
+def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
+    console.result(
         f"Would delete stack {stack.name} with all stacks in it.\n", style="bold"
     )
-    for title, style, listed in (
-        ("Holds data and goes for good", "bold red", fate.lost),
-        ("Goes after a last snapshot, which stays and costs", "bold", fate.snapshot),
-        ("Stays in the account", "bold", fate.kept),
-        ("Is protected from deletion", "bold yellow", fate.protected),
-        ("Is not empty, so it cannot be deleted as it is", "bold yellow", fate.full),
+    for title, style, group in (
+        ("Hold data and are deleted permanently", "bold red", plan.lost),
+        (
+            "Deleted after a final snapshot, which stays and is billed",
+            "bold",
+            plan.snapshot,
+        ),
+        ("Stay in the account", "bold", plan.kept),
+        ("Protected from deletion", "bold yellow", plan.protected),
+        ("Not empty, so CloudFormation cannot delete them", "bold yellow", plan.full),
     ):
-        if listed:
-            console.show(title, style=style)
-        for one in listed:
-            costs = "  goes on costing" if one in fate.kept and one.is_billed else ""
-            console.show(f"  {one.name}  {one.type}  {one.physical_id}{costs}")
+        if group:
+            console.result(title, style=style)
+        for resource in group:
+            costs = (
+                "  still billed" if resource in plan.kept and resource.is_billed else ""
+            )
+            console.result(
+                f"  {resource.name}  {resource.type}  {resource.physical_id}{costs}"
+            )
     if stack.is_protected:
-        console.show("Termination protection of the stack is on.", style="bold yellow")
+        console.result(
+            "Termination protection of the stack is on.", style="bold yellow"
+        )
 
 
-def _decided(stack: Stack, fate: Fate, wishes: Wishes) -> bool:
-    """Return whether what outlives the stack is deleted, too."""
-    if wishes.deletes_data is not None:
-        return wishes.deletes_data
-    if not (fate.kept or fate.full):
+def _deletes_data(
+    stack: StackSummary, plan: DeletionPlan, options: DestroyOptions
+) -> bool:
+    """Return whether retained resources are deleted as well."""
+    if options.deletes_data is not None:
+        return options.deletes_data
+    if not (plan.kept or plan.full):
         return False
     raise Refused(
         Problem(
             where=f"Stack {stack.name}",
-            what="It is not said what becomes of the data that would stay.",
-            why="It goes on costing when it stays, and is gone for ever when not.",
-            remedy="Say --keep-data or --delete-data.",
+            what="It is undecided what happens to the retained data.",
+            why="Kept data is still billed; deleted data is lost.",
+            remedy="Add --keep-data or --delete-data.",
         )
     )
 
 
-def _confirm(stack: Stack, fate: Fate, wishes: Wishes, *, deletes_data: bool) -> None:
+def _confirm(
+    stack: StackSummary,
+    plan: DeletionPlan,
+    options: DestroyOptions,
+    *,
+    deletes_data: bool,
+) -> None:
     where = f"Stack {stack.name}"
-    is_guarded = stack.is_protected or bool(fate.protected)
+    is_guarded = stack.is_protected or bool(plan.protected)
     if (
         is_guarded
-        and not wishes.unprotects
-        and (wishes.yes or not prompts.is_possible())
+        and not options.unprotects
+        and (options.yes or not prompts.is_possible())
     ):
         raise Refused(
             Problem(
                 where=where,
-                what="It, or something in it, is protected from deletion.",
+                what="The stack, or a resource in it, is protected from deletion.",
                 why="--yes does not cover that.",
-                remedy="Say --unprotect, too.",
+                remedy="Add --unprotect.",
             )
         )
-    if wishes.yes:
+    if options.yes:
         return
-    lifted = " Protection is lifted first." if is_guarded else ""
-    also = " What would stay is deleted, too." if deletes_data else ""
+    lifted = " Protection is disabled first." if is_guarded else ""
+    also = " Retained resources are deleted as well." if deletes_data else ""
     prompts.type_name(
         stack.name,
         where=where,
-        question=f"Deletes stack {stack.name} for good.{also}{lifted}",
-        remedy="--yes says so beforehand.",
+        question=f"Deletes stack {stack.name} permanently.{also}{lifted}",
+        remedy="Confirm with --yes.",
     )
 
 
-def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
-    for one in fate.protected:
-        if one.type == DATABASE:
+def _unprotect(aws: Aws, stack: StackSummary, plan: DeletionPlan) -> None:
+    for resource in plan.protected:
+        if resource.type == DATABASE:
             aws.call(
                 "rds",
                 "modify_db_cluster",
-                one.physical_id,
-                DBClusterIdentifier=one.physical_id,
+                resource.physical_id,
+                DBClusterIdentifier=resource.physical_id,
                 DeletionProtection=False,
                 ApplyImmediately=True,
             )
@@ -211,11 +246,11 @@ def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
             aws.call(
                 "elbv2",
                 "modify_load_balancer_attributes",
-                one.physical_id,
-                LoadBalancerArn=one.physical_id,
+                resource.physical_id,
+                LoadBalancerArn=resource.physical_id,
                 Attributes=[{"Key": ALB_PROTECTION, "Value": "false"}],
             )
-        console.say(f"{one.name} is no longer protected.")
+        console.message(f"{resource.name} is no longer protected.")
     if stack.is_protected:
         aws.call(
             "cloudformation",
@@ -224,76 +259,82 @@ def _unprotect(aws: Aws, stack: Stack, fate: Fate) -> None:
             StackName=stack.id,
             EnableTerminationProtection=False,
         )
-        console.say(f"Stack {stack.name} is no longer protected.")
+        console.message(f"Stack {stack.name} is no longer protected.")
 
 
 def _retained(
-    stack: Stack, held: Sequence[Resource], names: Sequence[str]
+    stack: StackSummary, resources: Sequence[StackResource], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what to leave behind, which CloudFormation takes after a failure only."""
+    """Return what to retain, which CloudFormation accepts only after a failure."""
     if not names:
         return {}
-    stuck = [o.name for o in held if o.status == "DELETE_FAILED" and not o.path]
+    stuck = [o.name for o in resources if o.status == "DELETE_FAILED" and not o.path]
     wrong = [name for name in names if name not in stuck]
     if wrong or stack.status != "DELETE_FAILED":
         raise UsageError(
             Problem(
                 where=f"--retain {(wrong or list(names))[0]}",
-                what="Only what could not be deleted can be left behind.",
-                why=f"Of the parent that is: {', '.join(stuck) or 'nothing'}.",
-                remedy="Leave it out, or name one of these.",
+                what="Only a resource whose deletion failed can be retained.",
+                why=f"In the parent: {', '.join(stuck) or 'none'}.",
+                remedy="Remove the option, or name one of these.",
             )
         )
     return {"RetainResources": list(names)}
 
 
-def _afterwards(aws: Aws, fate: Fate, *, deletes_data: bool) -> ExitCode:
-    """Delete what outlived the stack, or say that it goes on costing."""
-    done = Outcome()
-    for one in fate.kept:
-        remove = REMOVALS.get(one.type) if deletes_data else None
-        if not remove or not one.physical_id:
-            done.left.append(f"{one.name}  {one.type}  {one.physical_id}")
+def _clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
+    """Delete retained resources, or print that they stay."""
+    report = CleanupReport()
+    for resource in plan.kept:
+        remove = REMOVALS.get(resource.type) if deletes_data else None
+        if not remove or not resource.physical_id:
+            report.left.append(
+                f"{resource.name}  {resource.type}  {resource.physical_id}"
+            )
             continue
         try:
-            done.deleted.append(f"{one.name}  {remove(aws, one.physical_id)}")
+            report.deleted.append(
+                f"{resource.name}  {remove(aws, resource.physical_id)}"
+            )
         except AwsError as error:
             if is_missing(error):
-                done.deleted.append(f"{one.name}  was gone already")
+                report.deleted.append(f"{resource.name}  did not exist any more")
             else:
-                done.left.append(f"{one.name}  {one.physical_id}: {error.message}")
+                report.left.append(
+                    f"{resource.name}  {resource.physical_id}: {error.message}"
+                )
         except Failure as error:
-            done.left.append(f"{one.name}  {one.physical_id}: {error}")
-    for line in done.deleted:
-        console.show(f"  deleted: {line}")
-    for line in done.left:
-        console.show(f"  stays: {line}")
-    for one in fate.snapshot:
-        console.show(f"  stays: the last snapshot of {one.name}, which costs")
-    if deletes_data and done.left:
+            report.left.append(f"{resource.name}  {resource.physical_id}: {error}")
+    for line in report.deleted:
+        console.result(f"  deleted: {line}")
+    for line in report.left:
+        console.result(f"  stays: {line}")
+    for resource in plan.snapshot:
+        console.result(f"  stays: the final snapshot of {resource.name}, still billed")
+    if deletes_data and report.left:
         return ExitCode.FAILED
     return ExitCode.OK
 
 
-def _is_protected(aws: Aws, one: Resource) -> bool:
-    if one.type == DATABASE and one.physical_id:
+def _is_protected(aws: Aws, resource: StackResource) -> bool:
+    if resource.type == DATABASE and resource.physical_id:
         clusters: list[dict[str, Any]] = tolerant(
             lambda: aws.call(
                 "rds",
                 "describe_db_clusters",
-                one.physical_id,
-                DBClusterIdentifier=one.physical_id,
+                resource.physical_id,
+                DBClusterIdentifier=resource.physical_id,
             )["DBClusters"],
             [],
         )
         return any(cluster.get("DeletionProtection") for cluster in clusters)
-    if one.type == LOAD_BALANCER and one.physical_id:
+    if resource.type == LOAD_BALANCER and resource.physical_id:
         attributes: list[dict[str, str]] = tolerant(
             lambda: aws.call(
                 "elbv2",
                 "describe_load_balancer_attributes",
-                one.physical_id,
-                LoadBalancerArn=one.physical_id,
+                resource.physical_id,
+                LoadBalancerArn=resource.physical_id,
             )["Attributes"],
             [],
         )
@@ -303,8 +344,8 @@ def _is_protected(aws: Aws, one: Resource) -> bool:
     return False
 
 
-def _is_empty(aws: Aws, bucket: Resource) -> bool:
-    found: dict[str, Any] = tolerant(
+def _is_empty(aws: Aws, bucket: StackResource) -> bool:
+    page: dict[str, Any] = tolerant(
         lambda: aws.call(
             "s3",
             "list_object_versions",
@@ -315,21 +356,21 @@ def _is_empty(aws: Aws, bucket: Resource) -> bool:
         ),
         {},
     )
-    return not (found.get("Versions") or found.get("DeleteMarkers"))
+    return not (page.get("Versions") or page.get("DeleteMarkers"))
 
 
 def empty_bucket(aws: Aws, name: str) -> None:
     """Delete every version of every object."""
     while True:
-        found = aws.call(
+        page = aws.call(
             "s3",
             "list_object_versions",
             name,
             Bucket=name,
             ExpectedBucketOwner=aws.account,
         )
-        listed = [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]
-        if not listed:
+        versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        if not versions:
             return
         answer = aws.call(
             "s3",
@@ -339,7 +380,8 @@ def empty_bucket(aws: Aws, name: str) -> None:
             ExpectedBucketOwner=aws.account,
             Delete={
                 "Objects": [
-                    {"Key": one["Key"], "VersionId": one["VersionId"]} for one in listed
+                    {"Key": version["Key"], "VersionId": version["VersionId"]}
+                    for version in versions
                 ],
                 "Quiet": True,
             },
@@ -350,7 +392,7 @@ def empty_bucket(aws: Aws, name: str) -> None:
                 Problem(
                     where=f"Bucket {name}",
                     what=f"{first.get('Key')} stays: {first.get('Message')}.",
-                    remedy="Lift what locks it, then run this again.",
+                    remedy="Remove its lock, then run this again.",
                 )
             )
 
@@ -370,9 +412,7 @@ def _remove_key(aws: Aws, key: str) -> str:
     aws.call(
         "kms", "schedule_key_deletion", key, KeyId=key, PendingWindowInDays=KEY_DAYS
     )
-    return (
-        f"{key} in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it"
-    )
+    return f"{key} in {KEY_DAYS} days, or not: `aws kms cancel-key-deletion` cancels it"
 
 
 def _remove_secret(aws: Aws, arn: str) -> str:
@@ -398,4 +438,4 @@ REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     "AWS::SecretsManager::Secret": _remove_secret,
     "AWS::Backup::BackupVault": _remove_vault,
 }
-"""How each type that our templates retain is deleted."""
+"""How each type that the templates retain is deleted."""

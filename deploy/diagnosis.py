@@ -1,9 +1,9 @@
-"""Why an operation failed: from the parent down to the resource that failed first.
+"""Find out why an operation failed: from the parent to the resource that failed first.
 
-The parent only says that a nested stack failed. So the walk goes by stack ID into the
-nested stack, which CloudFormation remembers after a rollback has deleted it, and drops
-whatever was only cancelled because something else failed. For ECS the reason lies
-further: in the stopped tasks, their exit codes and the last lines of their log.
+The parent only says that a nested stack failed. So the search continues by stack ID in
+the nested stack, which CloudFormation remembers after a rollback has deleted it, and
+skips resources that were only cancelled. For ECS the reason is in the stopped tasks:
+their exit codes and the last lines of their log.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 from deploy import stacks
 from deploy.aws import Aws, tolerant
 from deploy.dist import Dist
-from deploy.stacks import Event, Stack
+from deploy.stacks import StackEvent, StackSummary
 
 SERVICE = "AWS::ECS::Service"
 
-GATE_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
+MIGRATION_LOG = re.compile(r"Log: (?P<group>\S+) (?P<stream>[^\s)]+?/[^\s).]+)")
 """How the migration job ends its reason."""
 
-GATE_STEP = "migration job failed"
+MIGRATION_FAILURE = "migration job failed"
 
 LOG_LINES = 12
 STOPPED_TASKS = 3
@@ -34,7 +34,7 @@ STOPPED_TASKS = 3
 
 @dataclass(frozen=True)
 class Cause:
-    """A resource that failed by itself."""
+    """A resource whose own failure made the operation fail."""
 
     path: tuple[str, ...]
     logical_id: str
@@ -47,13 +47,13 @@ class Cause:
 
     @property
     def name(self) -> str:
-        """The way to it, as Database/Cluster."""
+        """Path in the tree of stacks, as Database/Cluster."""
         return "/".join((*self.path, self.logical_id))
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong with a stack's last operation, and what to do next."""
+    """Why a stack's last operation failed, and what to do next."""
 
     stack_name: str
     status: str
@@ -62,25 +62,25 @@ class Diagnosis:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether there is nothing to explain."""
+        """Whether the last operation succeeded."""
         return not self.causes and self.status in (
             stacks.SUCCEEDED | {"IMPORT_ROLLBACK_COMPLETE"}
         )
 
 
-class Detective:
-    """Collects causes; may look at tasks before a rollback takes them away."""
+class Diagnoser:
+    """Collects causes; can read tasks and logs before a rollback deletes them."""
 
     def __init__(self, aws: Aws, dist: Dist | None = None) -> None:
         self.aws, self.dist = aws, dist
-        self._kept: dict[str, tuple[str, ...]] = {}
+        self._evidence_by_event: dict[str, tuple[str, ...]] = {}
 
-    def keep(self, event: Event) -> None:
-        """Look at what a failure leaves behind, now that it can still be seen."""
-        if event.id not in self._kept:
-            self._kept[event.id] = self._evidence(event)
+    def record_evidence(self, event: StackEvent) -> None:
+        """Read tasks and logs of a failed resource while they exist."""
+        if event.id not in self._evidence_by_event:
+            self._evidence_by_event[event.id] = self._evidence(event)
 
-    def diagnose(self, stack: Stack) -> Diagnosis:
+    def diagnose(self, stack: StackSummary) -> Diagnosis:
         """Return why the last operation of a stack failed."""
         causes = self._causes(stack.id, (), None)
         causes.sort(key=lambda cause: cause.time)
@@ -97,7 +97,7 @@ class Detective:
         rows = self._rows(stack_id, since)
         start = since or (rows[0].time if rows else None)
         failures = [row for row in rows if row.is_failure]
-        # A later failure of the same resource comes from undoing the first.
+        # A later failure of the same resource comes from the rollback.
         inner = {
             row.logical_id: row for row in reversed(failures) if not row.is_of_the_stack
         }
@@ -112,7 +112,7 @@ class Detective:
             causes = [self._cause(path, row) for row in own[:1]]
         return causes
 
-    def _rows(self, stack_id: str, since: datetime | None) -> list[Event]:
+    def _rows(self, stack_id: str, since: datetime | None) -> list[StackEvent]:
         if since is None:
             return stacks.last_operation(self.aws, stack_id)
         rows = []
@@ -124,8 +124,8 @@ class Detective:
                 break
         return stacks.in_order(rows)
 
-    def _cause(self, path: tuple[str, ...], row: Event) -> Cause:
-        self.keep(row)
+    def _cause(self, path: tuple[str, ...], row: StackEvent) -> Cause:
+        self.record_evidence(row)
         return Cause(
             path=path,
             logical_id=row.logical_id,
@@ -134,17 +134,17 @@ class Detective:
             reason=row.reason or "CloudFormation gives no reason.",
             time=row.time,
             purpose=self.dist.purpose(path, row.logical_id) if self.dist else "",
-            evidence=self._kept[row.id],
+            evidence=self._evidence_by_event[row.id],
         )
 
-    # What ECS and the logs know.
+    # Evidence from ECS and CloudWatch Logs.
 
-    def _evidence(self, row: Event) -> tuple[str, ...]:
+    def _evidence(self, row: StackEvent) -> tuple[str, ...]:
         if row.type == SERVICE and row.physical_id:
             return tolerant(lambda: self._of_service(row.physical_id), ())
-        place = GATE_LOG.search(row.reason)
-        if place:
-            return tolerant(lambda: self._log(place["group"], place["stream"]), ())
+        log = MIGRATION_LOG.search(row.reason)
+        if log:
+            return tolerant(lambda: self._log(log["group"], log["stream"]), ())
         return ()
 
     def _of_service(self, service_arn: str) -> tuple[str, ...]:
@@ -167,17 +167,16 @@ class Detective:
             cluster=cluster,
             tasks=listed[:100],
         )["tasks"]
-        told: list[str] = []
-        # Those that ended by themselves first: a task that was told to stop proves
-        # nothing.
+        lines: list[str] = []
+        # Tasks that failed come first: one that ECS stopped explains nothing.
         tasks.sort(key=lambda task: not _failed_by_itself(task))
         for task in tasks[:STOPPED_TASKS]:
-            told += self._of_task(task)
-        return tuple(dict.fromkeys(told))
+            lines += self._of_task(task)
+        return tuple(dict.fromkeys(lines))
 
     def _of_task(self, task: Mapping[str, Any]) -> list[str]:
         number = task["taskArn"].rpartition("/")[2]
-        told = [
+        lines = [
             f"Task {number} stopped: {task.get('stoppedReason', 'no reason given')}"
         ]
         for container in task.get("containers", ()):
@@ -187,10 +186,10 @@ class Detective:
             ]
             facts = [fact for fact in facts if fact]
             if facts:
-                told.append(f"Container {container['name']}: {'; '.join(facts)}")
-        for name in _containers_worth_reading(task):
-            told += tolerant(partial(self._log_of, task, name, number), ())
-        return told
+                lines.append(f"Container {container['name']}: {'; '.join(facts)}")
+        for name in _failed_containers(task):
+            lines += tolerant(partial(self._log_of, task, name, number), ())
+        return lines
 
     def _log_of(
         self, task: Mapping[str, Any], container: str, number: str
@@ -226,44 +225,38 @@ class Detective:
 def next_steps(status: str, causes: list[Cause]) -> tuple[str, ...]:
     """Return what to run next, in order."""
     steps: list[str] = []
-    if any(GATE_STEP in cause.reason for cause in causes):
+    if any(MIGRATION_FAILURE in cause.reason for cause in causes):
         steps.append(
-            "The set-up of the database did not pass. Nothing of the new version "
-            "runs. Read its last lines above, and correct what they name."
+            "The database migration failed. No service of the new version runs. Read "
+            "the end of its log above, and correct what it names."
         )
     elif causes:
-        steps.append("Correct the template page or the parameter that it names.")
+        steps.append("Correct the template or the parameter that it names.")
     after = {
         "ROLLBACK_COMPLETE": (
-            "build.py recover ENV    deletes what the failed launch left",
+            "build.py recover ENV    deletes the failed stack",
             "build.py launch ENV     launches it again",
         ),
-        "ROLLBACK_FAILED": (
-            "build.py recover ENV    deletes what the failed launch left",
-        ),
-        "CREATE_FAILED": (
-            "build.py recover ENV    deletes what the failed launch left",
-        ),
-        "UPDATE_ROLLBACK_FAILED": (
-            "build.py recover ENV    takes the rollback up again",
-        ),
-        "DELETE_FAILED": ("build.py destroy ENV    deletes what is left",),
+        "ROLLBACK_FAILED": ("build.py recover ENV    deletes the failed stack",),
+        "CREATE_FAILED": ("build.py recover ENV    deletes the failed stack",),
+        "UPDATE_ROLLBACK_FAILED": ("build.py recover ENV    continues the rollback",),
+        "DELETE_FAILED": ("build.py destroy ENV    deletes the rest",),
         "UPDATE_ROLLBACK_COMPLETE": (
             "make templates",
-            "build.py launch ENV     the stack is as it was before",
+            "build.py launch ENV     the stack was rolled back",
         ),
     }.get(status, ())
     if not after and status.endswith("_IN_PROGRESS"):
-        after = ("build.py events ENV --follow    watches it",)
+        after = ("build.py events ENV --follow    follows it",)
     return (*steps, *after)
 
 
-def as_json(found: Diagnosis) -> str:
+def as_json(diagnosis: Diagnosis) -> str:
     """Return a diagnosis for other programs."""
     return json.dumps(
         {
-            "Stack": found.stack_name,
-            "Status": found.status,
+            "Stack": diagnosis.stack_name,
+            "Status": diagnosis.status,
             "Causes": [
                 {
                     "Name": cause.name,
@@ -273,7 +266,7 @@ def as_json(found: Diagnosis) -> str:
                     "Time": cause.time.isoformat(),
                     "Evidence": list(cause.evidence),
                 }
-                for cause in found.causes
+                for cause in diagnosis.causes
             ],
         },
         indent=2,
@@ -291,7 +284,7 @@ def _failed_by_itself(task: Mapping[str, Any]) -> bool:
     return task.get("stopCode") in ("TaskFailedToStart", "EssentialContainerExited")
 
 
-def _containers_worth_reading(task: Mapping[str, Any]) -> list[str]:
+def _failed_containers(task: Mapping[str, Any]) -> list[str]:
     return [
         container["name"]
         for container in task.get("containers", ())

@@ -1,4 +1,4 @@
-"""What the compiler wrote: templates, assets and environments, intact or not at all."""
+"""Read ``dist/``: templates, assets and environments, verified against the manifest."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ CATALOG = "service-catalog.template.json"
 TEMPLATE = ".template.json"
 ASSETS = "assets/"
 ENVIRONMENTS = "parameters/"
-SETTINGS = "codepipeline.json"
-"""The one shape of an environment that holds parameters, tags and stack policy."""
+CONFIGURATION = "codepipeline.json"
+"""The format of an environment with parameters, tags and stack policy."""
 
 STACK = "AWS::CloudFormation::Stack"
 
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
 PROTECTION = "DeletionProtection"
-"""The choice that termination protection of the stack follows, too."""
+"""The parameter that also decides about termination protection of the stack."""
 
 BUILD = "Run make templates, then this again."
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What one environment is launched with."""
+    """Stack name, parameters and tags of one environment."""
 
     name: str
     stack_name: str
@@ -42,7 +42,7 @@ class Environment:
     tags: Mapping[str, str] = field(default_factory=dict)
     stack_policy: Mapping[str, Any] | None = None
     is_protected: bool = True
-    """Whether nobody is to delete the stack without switching that off first."""
+    """Whether the stack gets termination protection."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Dist:
     folder: Path
     files: Mapping[str, bytes]
     root: str = ROOT
-    """The template of the stack that is spoken of; the catalog's is another."""
+    """The template of the root stack; the portfolio in Service Catalog has another."""
 
     @classmethod
     def read(cls, folder: Path) -> Dist:
-        """Read every file, and hold each against the manifest."""
+        """Read every file and compare its digest with the manifest."""
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
             digests: dict[str, str] = manifest["files"]
@@ -66,7 +66,7 @@ class Dist:
             raise Unable(
                 Problem(
                     where=f"{folder.name}/",
-                    what=f"It has no {name}, so there is nothing to deliver."
+                    what=f"It has no {name}, so there is nothing to deploy."
                     if name == MANIFEST
                     else f"{name} is missing from it.",
                     remedy=BUILD,
@@ -87,7 +87,7 @@ class Dist:
                     Problem(
                         where=f"{folder.name}/{path}",
                         what="It is not as the build wrote it.",
-                        why="What is delivered is what was linted.",
+                        why="Only linted files are deployed.",
                         remedy=BUILD,
                     )
                     for path in changed
@@ -106,34 +106,34 @@ class Dist:
 
     @property
     def assets(self) -> Iterable[str]:
-        """Paths of the files that templates name but CloudFormation does not read."""
+        """Paths of the files that templates refer to, beside other templates."""
         return [path for path in self.files if path.startswith(ASSETS)]
 
     @property
     def environments(self) -> list[str]:
         """Names of the environments that were built."""
         return sorted(
-            path.removeprefix(ENVIRONMENTS).removesuffix(f"/{SETTINGS}")
+            path.removeprefix(ENVIRONMENTS).removesuffix(f"/{CONFIGURATION}")
             for path in self.files
-            if path.startswith(ENVIRONMENTS) and path.endswith(f"/{SETTINGS}")
+            if path.startswith(ENVIRONMENTS) and path.endswith(f"/{CONFIGURATION}")
         )
 
     def environment(self, name: str, stack_name: str | None = None) -> Environment:
-        """Return an environment, ready to be launched."""
-        settings = self.files.get(f"{ENVIRONMENTS}{name}/{SETTINGS}")
-        if settings is None:
+        """Return an environment by name."""
+        content = self.files.get(f"{ENVIRONMENTS}{name}/{CONFIGURATION}")
+        if content is None:
             known = ", ".join(self.environments) or "none"
             raise UsageError(
                 Problem(
                     where=name,
-                    what=f"{self.folder.name}/ holds no environment of that name.",
-                    why=f"It holds: {known}.",
+                    what=f"{self.folder.name}/ has no environment of that name.",
+                    why=f"It has: {known}.",
                     remedy=f"Correct the name, or write parameters/{name}.json and run "
                     "make templates.",
                 )
             )
-        held = json.loads(settings)
-        parameters = held.get("Parameters", {})
+        document = json.loads(content)
+        parameters = document.get("Parameters", {})
         default = (
             self.templates.get(ROOT, {})
             .get("Parameters", {})
@@ -144,8 +144,8 @@ class Dist:
             name=name,
             stack_name=checked_stack_name(stack_name or f"airflow-{name}"),
             parameters=parameters,
-            tags=held.get("Tags", {}),
-            stack_policy=held.get("StackPolicy"),
+            tags=document.get("Tags", {}),
+            stack_policy=document.get("StackPolicy"),
             is_protected=parameters.get(PROTECTION, default) == "true",
         )
 
@@ -159,20 +159,21 @@ class Dist:
         return template
 
     def purpose(self, path: Iterable[str], logical_id: str) -> str:
-        """Return our own sentence for a resource, or nothing."""
+        """Return the purpose that the template states for a resource, or nothing."""
         resource = self.template_at(path).get("Resources", {}).get(logical_id, {})
         return str(resource.get("Metadata", {}).get("Purpose", ""))
 
 
 def checked_stack_name(name: str) -> str:
-    """Return a name that CloudFormation takes, or say that it does not."""
+    """Return a name that CloudFormation accepts; raise for any other."""
     if not STACK_NAME.fullmatch(name):
         raise UsageError(
             Problem(
                 where=f"Stack name {name}",
-                what="CloudFormation does not take it.",
-                why="It takes at most 128 letters, digits and hyphens, a letter first.",
-                remedy="Give another with --stack-name.",
+                what="CloudFormation does not accept it.",
+                why="A name has at most 128 letters, digits and hyphens, a letter "
+                "first.",
+                remedy="Choose another with --stack-name.",
             )
         )
     return name

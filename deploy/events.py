@@ -1,9 +1,8 @@
-"""A stack operation and all stacks in it, followed event by event.
+"""Follow a stack operation and all nested stacks, event by event.
 
-Each look asks once for every stack that is in progress, and for no other: events alone
-tell what a stack does, which stacks are in it, and when it has ended. When more
-happened between two looks than one answer holds, the next look reads on where this
-one stopped.
+Each poll makes one request for every stack in progress, and for no other: events alone
+say what a stack does, which stacks it contains, and when it has ended. When one answer
+does not hold all new events, the next poll continues where this one stopped.
 """
 
 from __future__ import annotations
@@ -16,61 +15,61 @@ from typing import Any
 from cli.errors import Throttled, Unreachable
 from deploy import stacks
 from deploy.aws import Aws
-from deploy.planning import Pace
-from deploy.stacks import Event, is_terminal
+from deploy.planning import PollInterval
+from deploy.stacks import StackEvent, is_terminal
 
-WATCH_PACE = Pace(1.5, 6.0, each=0.25)
-LOCAL_WATCH_PACE = Pace(0.03, 0.25)
+WATCH_INTERVAL = PollInterval(1.5, 6.0, each=0.25)
+LOCAL_WATCH_INTERVAL = PollInterval(0.03, 0.25)
 
-LOST_LOOKS = 5
-"""Looks in a row without an answer, each with its own retries, until we give up."""
+FAILED_POLLS = 5
+"""Polls in a row without an answer, each with its own retries, until it gives up."""
 
 
 @dataclass
-class Node:
-    """One stack of the tree."""
+class StackNode:
+    """One stack of the tree of nested stacks."""
 
     stack_id: str
     path: tuple[str, ...]
     status: str = ""
     ended: datetime | None = None
-    resources: dict[str, Event] = field(default_factory=dict)
+    resources: dict[str, StackEvent] = field(default_factory=dict)
     """The latest event of each resource."""
-    seen: set[str] = field(default_factory=set)
+    event_ids: set[str] = field(default_factory=set)
     next_page: str = ""
-    looks_left: int | None = None
-    """Set when the parent says that this stack has ended."""
+    polls_left: int | None = None
+    """Set when the parent's events say that this stack has ended."""
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether there is still something to be seen."""
+        """Whether more events can come."""
         if self.next_page:
             return True
-        return not self.ended and self.looks_left != 0
+        return not self.ended and self.polls_left != 0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An event, and the stack of the tree that it is from."""
+class TreeEvent:
+    """An event, and the path of its stack in the tree."""
 
     path: tuple[str, ...]
-    event: Event
+    event: StackEvent
 
 
-class Watch:
+class StackWatcher:
     """Follows one operation of one stack to its end."""
 
     def __init__(
         self, aws: Aws, stack_id: str, known: frozenset[str] = frozenset()
     ) -> None:
-        """Follow what happens after ``known`` events, or what is under way."""
+        """Follow what happens after ``known`` events, or a running operation."""
         self.aws = aws
         self.is_attached = not known
-        self.root = Node(stack_id, (), seen=set(known))
-        self.nodes: dict[str, Node] = {stack_id: self.root}
+        self.root = StackNode(stack_id, (), event_ids=set(known))
+        self.nodes: dict[str, StackNode] = {stack_id: self.root}
         self.started: datetime | None = None
-        self.failures: list[Seen] = []
-        self._lost = 0
+        self.failures: list[TreeEvent] = []
+        self._failed_polls = 0
 
     @property
     def is_over(self) -> bool:
@@ -79,59 +78,61 @@ class Watch:
 
     @property
     def status(self) -> str:
-        """Status of the root, as far as its events tell."""
+        """Status of the root, as its last event says."""
         return self.root.status
 
-    def in_progress(self) -> list[Seen]:
-        """Return the resources that are being worked on, longest first."""
+    def in_progress(self) -> list[TreeEvent]:
+        """Return the resources in progress, longest first."""
         return sorted(
             (
-                Seen(node.path, event)
+                TreeEvent(node.path, event)
                 for node in self.nodes.values()
                 for event in node.resources.values()
                 if event.status.endswith("_IN_PROGRESS") and not event.is_nested_stack
             ),
-            key=lambda seen: seen.event.time,
+            key=lambda tree_event: tree_event.event.time,
         )
 
-    def follow(self, pace: Pace) -> Iterator[list[Seen]]:
-        """Look again and again until the operation has ended; yield what is new."""
-        waits = pace.waits()
+    def follow(self, interval: PollInterval) -> Iterator[list[TreeEvent]]:
+        """Poll until the operation has ended; yield the new events."""
+        waits = interval.waits()
         while True:
-            new = self.look()
+            new = self.poll()
             yield new
             if self.is_over:
-                # What the nested stacks did since their last look, or ever.
-                yield self.look()
+                # Events of nested stacks since their last poll.
+                yield self.poll()
                 while any(node.next_page for node in self.nodes.values()):
-                    yield self.look()
+                    yield self.poll()
                 return
             if new:
-                waits = pace.waits()
+                waits = interval.waits()
             busy = sum(node.is_in_progress for node in self.nodes.values())
-            pace.sleep(max(next(waits), pace.each * busy))
+            interval.sleep(max(next(waits), interval.each * busy))
 
-    def look(self) -> list[Seen]:
-        """Ask once for each stack in progress; return the new events in order."""
-        found: list[Seen] = []
+    def poll(self) -> list[TreeEvent]:
+        """Make one request per stack in progress; return the new events in order."""
+        tree_events: list[TreeEvent] = []
         for node in [n for n in self.nodes.values() if n.is_in_progress]:
             try:
                 page = self._page(node)
             except Throttled:
-                # Asked again with the next look, later than this one.
+                # The next poll asks again.
                 continue
             except Unreachable:
-                self._lost += 1
-                # An emulator that does not answer is dead; AWS comes back.
-                if self.aws.is_local or self._lost >= LOST_LOOKS:
+                self._failed_polls += 1
+                # An emulator that does not answer has crashed; AWS recovers.
+                if self.aws.is_local or self._failed_polls >= FAILED_POLLS:
                     raise
-                return found
-            self._lost = 0
-            found += [Seen(node.path, event) for event in self._take(node, page)]
-        self._discover(found)
-        return sorted(found, key=lambda seen: seen.event.time)
+                return tree_events
+            self._failed_polls = 0
+            tree_events += [
+                TreeEvent(node.path, event) for event in self._take(node, page)
+            ]
+        self._discover(tree_events)
+        return sorted(tree_events, key=lambda tree_event: tree_event.event.time)
 
-    def _page(self, node: Node) -> dict[str, Any]:
+    def _page(self, node: StackNode) -> dict[str, Any]:
         more: dict[str, Any] = {"NextToken": node.next_page} if node.next_page else {}
         return self.aws.call(
             "cloudformation",
@@ -141,38 +142,42 @@ class Watch:
             **more,
         )
 
-    def _take(self, node: Node, page: dict[str, Any]) -> list[Event]:
+    def _take(self, node: StackNode, page: dict[str, Any]) -> list[StackEvent]:
         """Return the events of a page that are new and belong to the operation."""
-        rows = [Event.of(row) for row in page["StackEvents"]]
-        new = [row for row in rows if row.id not in node.seen and not self._is_old(row)]
+        rows = [StackEvent.of(row) for row in page["StackEvents"]]
+        new = [
+            row
+            for row in rows
+            if row.id not in node.event_ids and not self._is_old(row)
+        ]
         reached_known = len(new) < len(rows) or any(r.starts_operation for r in new)
         node.next_page = "" if reached_known else page.get("NextToken", "")
-        node.seen.update(row.id for row in new)
-        if node.looks_left:
-            node.looks_left -= 1
+        node.event_ids.update(row.id for row in new)
+        if node.polls_left:
+            node.polls_left -= 1
         new = stacks.in_order(new)
         if node is self.root and self.started is None and new:
             new = self._begin(new)
         for row in new:
-            self._note(node, row)
+            self._record(node, row)
         return new
 
-    def _begin(self, new: list[Event]) -> list[Event]:
-        """Note when the operation started; return the events that belong to it."""
+    def _begin(self, new: list[StackEvent]) -> list[StackEvent]:
+        """Record when the operation started; return the events that belong to it."""
         if not self.is_attached:
             self.started = new[0].time
             return new
         starts = [row.time for row in new if row.starts_operation]
         if not starts:
-            # It started before this page; the next look reads on.
+            # It started before this page; the next poll continues.
             return new
         self.started = starts[-1]
         return [row for row in new if row.time >= starts[-1]]
 
-    def _is_old(self, row: Event) -> bool:
+    def _is_old(self, row: StackEvent) -> bool:
         return self.started is not None and row.time < self.started
 
-    def _note(self, node: Node, row: Event) -> None:
+    def _record(self, node: StackNode, row: StackEvent) -> None:
         latest = node.resources.get(row.logical_id)
         if row.is_of_the_stack:
             if node.ended is None or row.time >= node.ended:
@@ -181,23 +186,23 @@ class Watch:
         elif latest is None or row.time >= latest.time:
             node.resources[row.logical_id] = row
         if row.is_failure:
-            self.failures.append(Seen(node.path, row))
+            self.failures.append(TreeEvent(node.path, row))
 
-    def _discover(self, found: list[Seen]) -> None:
-        """Take up nested stacks that an event names, and let go those that ended."""
-        for seen in found:
-            row = seen.event
+    def _discover(self, tree_events: list[TreeEvent]) -> None:
+        """Add nested stacks that an event names, and stop polling those that ended."""
+        for tree_event in tree_events:
+            row = tree_event.event
             if not row.is_nested_stack or not row.physical_id.startswith("arn:"):
                 continue
             node = self.nodes.get(row.physical_id)
             if node is None:
-                path = (*seen.path, row.logical_id)
-                node = self.nodes[row.physical_id] = Node(row.physical_id, path)
+                path = (*tree_event.path, row.logical_id)
+                node = self.nodes[row.physical_id] = StackNode(row.physical_id, path)
             if is_terminal(row.status):
-                # Once more, for what happened since its last look.
-                node.looks_left = 1
+                # Once more, for the events since its last poll.
+                node.polls_left = 1
             else:
-                node.looks_left = None
+                node.polls_left = None
                 if node.ended and row.time > node.ended:
                     node.ended = None
 
@@ -213,6 +218,6 @@ def known_events(aws: Aws, stack_id: str) -> frozenset[str]:
     return frozenset(row["EventId"] for row in page["StackEvents"])
 
 
-def watch_pace(aws: Aws) -> Pace:
-    """Return how often to look."""
-    return LOCAL_WATCH_PACE if aws.is_local else WATCH_PACE
+def watch_interval(aws: Aws) -> PollInterval:
+    """Return how often to poll the events of an operation."""
+    return LOCAL_WATCH_INTERVAL if aws.is_local else WATCH_INTERVAL

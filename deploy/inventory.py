@@ -1,4 +1,4 @@
-"""Every resource of a stack and of the stacks in it, and what becomes of each."""
+"""List every resource of a stack and its nested stacks, with its deletion policy."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ BILLED = frozenset(
         "AWS::SecretsManager::Secret",
     }
 )
-"""Types that cost something for as long as they exist, used or not."""
+"""Types that are billed as long as they exist, used or not."""
 
 
 @dataclass(frozen=True)
-class Resource:
-    """One resource that exists."""
+class StackResource:
+    """An existing resource."""
 
     path: tuple[str, ...]
     stack_id: str
@@ -43,17 +43,17 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """The way to it, as Database/Cluster."""
+        """Path in the tree of stacks, as Database/Cluster."""
         return "/".join((*self.path, self.logical_id))
 
     @property
     def stays(self) -> bool:
-        """Whether it outlives its stack."""
+        """Whether it is retained when its stack is deleted."""
         return self.deletion_policy.startswith("Retain")
 
     @property
     def is_billed(self) -> bool:
-        """Whether what outlives the stack goes on costing."""
+        """Whether it is billed as long as it exists."""
         return self.type in BILLED
 
     @property
@@ -62,18 +62,20 @@ class Resource:
         return self.type == STACK
 
 
-def take(aws: Aws, stack_id: str, path: tuple[str, ...] = ()) -> Iterator[Resource]:
+def take(
+    aws: Aws, stack_id: str, path: tuple[str, ...] = ()
+) -> Iterator[StackResource]:
     """Yield every resource of a stack, with those of nested stacks after them."""
     try:
-        written = stacks.template(aws, stack_id).get("Resources", {})
+        definitions = stacks.template(aws, stack_id).get("Resources", {})
     except AwsError:
-        written = {}
+        definitions = {}
     for row in stacks.resources(aws, stack_id):
         if row["ResourceStatus"] == "DELETE_COMPLETE":
             continue
-        body = written.get(row["LogicalResourceId"], {})
+        body = definitions.get(row["LogicalResourceId"], {})
         policy = str(body.get("DeletionPolicy", ""))
-        found = Resource(
+        resource = StackResource(
             path=path,
             stack_id=stack_id,
             logical_id=row["LogicalResourceId"],
@@ -85,6 +87,6 @@ def take(aws: Aws, stack_id: str, path: tuple[str, ...] = ()) -> Iterator[Resour
             holds_data=is_stateful({**body, "Type": row["ResourceType"]}),
             purpose=str(body.get("Metadata", {}).get("Purpose", "")),
         )
-        yield found
-        if found.is_stack and found.physical_id:
-            yield from take(aws, found.physical_id, (*path, found.logical_id))
+        yield resource
+        if resource.is_stack and resource.physical_id:
+            yield from take(aws, resource.physical_id, (*path, resource.logical_id))

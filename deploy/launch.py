@@ -1,16 +1,15 @@
-"""From a plan to a running stack.
+"""Launch a stack: publish, plan, confirm, execute, follow, finish.
 
-stage      input                   output                    what it touches
+stage      input                   output                    changes
 --------   ---------------------   -----------------------   ------------------------
-publish    dist/                   addresses by content      the bucket
-plan       addresses, environment  a change set, read        an unexecuted change set
-confirm    the plan                a person's word           nothing
-execute    the change set          an operation under way    the stack
+publish    dist/                   URLs by content           the bucket
+plan       URLs, environment       a plan                    an unexecuted change set
+confirm    the plan                a confirmation            nothing
+execute    the change set          a running operation       the stack
 follow     the stack               its end                   nothing
 finish     a stack that succeeded  protection, stack policy  the stack's settings
 
-Ctrl-C before execute leaves everything as it was; after it, the operation goes on
-without us.
+Ctrl-C before execute leaves everything as it was; after it, the operation continues.
 """
 
 from __future__ import annotations
@@ -21,14 +20,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
-from deploy import console, prompts, stacks
+from deploy import prompts, stacks
 from deploy.aws import Aws
-from deploy.changes import Plan
-from deploy.diagnosis import Detective
+from deploy.changes import Certainty, ChangePlan
+from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
+from deploy.diagnosis import Diagnoser
 from deploy.dist import Dist, Environment
-from deploy.events import Watch, known_events, watch_pace
-from deploy.planning import Pace, proposed
+from deploy.events import StackWatcher, known_events, watch_interval
+from deploy.planning import PollInterval, proposed
 from deploy.publishing import publish
 
 SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -38,7 +39,7 @@ QUIET_ENDS = SUCCEEDED | {
     "ROLLBACK_COMPLETE",
     "UPDATE_ROLLBACK_COMPLETE",
 }
-"""What a recovery or a deletion hopes for."""
+"""How a recovery or a deletion succeeds."""
 
 TAKEN = frozenset(
     {
@@ -49,12 +50,12 @@ TAKEN = frozenset(
         "ChangeSetNotFoundException",
     }
 )
-"""Codes with which CloudFormation says that somebody else was faster."""
+"""Codes of CloudFormation when another operation started first."""
 
 
 @dataclass(frozen=True)
-class Consent:
-    """What was agreed to on the command line."""
+class Confirmation:
+    """What the options of the command line confirm."""
 
     yes: bool = False
     replaces_data: bool = False
@@ -66,58 +67,62 @@ def launch(
     environment: Environment,
     *,
     bucket: str | None = None,
-    consent: Consent = Consent(),
+    confirmation: Confirmation = Confirmation(),
     is_nested: bool = True,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
-    """Bring a stack to what ``dist`` and its environment say."""
-    done = publish(aws, dist, bucket)
-    console.say(_published(len(done.publication.files), len(done.uploaded)))
-    with proposed(
-        aws, dist, done.publication, environment, is_nested=is_nested
-    ) as plan:
-        console.plan(plan, dist)
+    """Create or update a stack from ``dist`` and an environment."""
+    published = publish(aws, dist, bucket)
+    publication = published.publication
+    console.message(_published(len(publication.files), len(published.uploaded)))
+    with proposed(aws, dist, publication, environment, is_nested=is_nested) as plan:
+        print_plan(plan, dist)
         if plan.is_empty:
             protect(aws, environment)
             return ExitCode.OK
-        confirm(plan, consent)
+        confirm(plan, confirmation)
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
-    return follow(aws, dist, environment, Watch(aws, plan.stack_id, known), pace=pace)
+    return follow(
+        aws,
+        dist,
+        environment,
+        StackWatcher(aws, plan.stack_id, known),
+        interval=interval,
+    )
 
 
-def confirm(plan: Plan, consent: Consent) -> None:
-    """Get a person's word; typed in full when data is at stake."""
+def confirm(plan: ChangePlan, confirmation: Confirmation) -> None:
+    """Prompt for confirmation; the stack's name when data is endangered."""
     where = f"Stack {plan.stack_name}"
-    sure = [c for c in plan.dangers if c.verdict == 0]
-    if consent.yes and sure and not consent.replaces_data:
+    certain = [c for c in plan.dangers if c.certainty is Certainty.CERTAIN]
+    if confirmation.yes and certain and not confirmation.replaces_data:
         raise Refused(
             Problem(
                 where=where,
-                what="What holds data would be replaced or deleted: "
-                f"{', '.join(c.name for c in sure)}.",
+                what="Resources with data would be replaced or deleted: "
+                f"{', '.join(c.name for c in certain)}.",
                 why="--yes does not cover that.",
-                remedy="Launch it at a terminal and type the name, or say "
-                "--replace-data, too.",
+                remedy="Launch at a terminal and type the name, or add --replace-data.",
             )
         )
-    if consent.yes:
+    if confirmation.yes:
         return
-    if plan.dangers and not consent.replaces_data:
+    if plan.dangers and not confirmation.replaces_data:
         prompts.type_name(
             plan.stack_name,
             where=where,
-            question="What holds data is or may be replaced or deleted, as listed "
+            question="Resources with data are or may be replaced or deleted, as listed "
             "first.",
-            remedy="--yes with --replace-data says so beforehand.",
+            remedy="Confirm with --yes and --replace-data.",
         )
         return
     verb = "Create" if plan.is_new else "Update"
-    prompts.agree(f"{verb} stack {plan.stack_name}?", where=where, yes=False)
+    prompts.confirm(f"{verb} stack {plan.stack_name}?", where=where, yes=False)
 
 
-def execute(aws: Aws, plan: Plan) -> None:
-    """Start what was planned; say so when somebody else was faster."""
+def execute(aws: Aws, plan: ChangePlan) -> None:
+    """Execute the change set; refuse when another operation has started."""
     # Even if the answer is lost: it may have been executed.
     plan.executed.append(plan.change_set_id)
     try:
@@ -137,9 +142,9 @@ def execute(aws: Aws, plan: Plan) -> None:
             raise Refused(
                 Problem(
                     where=f"Stack {plan.stack_name}",
-                    what="Somebody else has started an operation in the meantime.",
+                    what="Another operation has started in the meantime.",
                     why=error.message,
-                    remedy="Watch it with `build.py events ENV --follow`; then launch "
+                    remedy="Follow it with `build.py events ENV --follow`; then launch "
                     "again, with a new plan.",
                 )
             ) from error
@@ -150,29 +155,32 @@ def follow(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    watch: Watch,
+    watcher: StackWatcher,
     *,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
     quiet: bool = False,
 ) -> ExitCode:
-    """Show an operation to its end; explain a failure, or say what is next.
+    """Show an operation to its end; explain a failure, or print the outputs.
 
-    With ``quiet`` whoever asked says how a success looks.
+    With ``quiet`` the caller reports a success.
     """
-    detective = Detective(aws, dist)
-    shown = console.Follower(watch, dist)
+    diagnoser = Diagnoser(aws, dist)
+    display = ProgressDisplay(watcher, dist)
     try:
-        with shown.showing():
-            for seen in watch.follow(pace or watch_pace(aws)):
-                shown.new(seen)
-                for one in seen:
-                    # Now: a rollback takes the tasks and their logs away.
-                    if one.event.is_failure and not one.event.is_nested_stack:
-                        detective.keep(one.event)
+        with display.live():
+            for tree_events in watcher.follow(interval or watch_interval(aws)):
+                display.add(tree_events)
+                for tree_event in tree_events:
+                    # Now: a rollback deletes the tasks and their logs.
+                    if (
+                        tree_event.event.is_failure
+                        and not tree_event.event.is_nested_stack
+                    ):
+                        diagnoser.record_evidence(tree_event.event)
     except KeyboardInterrupt:
-        console.say(
-            f"\nDetached. Stack {environment.stack_name} goes on by itself; watch it "
-            f"again with: build.py events ENV --follow"
+        console.message(
+            f"\nDetached. The operation of stack {environment.stack_name} continues; "
+            "follow it again with: build.py events ENV --follow"
         )
         return ExitCode.INTERRUPTED
     except Unable as error:
@@ -182,25 +190,25 @@ def follow(
             *error.problems,
             Problem(
                 where=f"Stack {environment.stack_name}",
-                what="It is not watched any more.",
-                why="The operation itself goes on without us.",
-                remedy="`build.py events ENV --follow` watches it again.",
+                what="It is no longer followed.",
+                why="The operation itself continues.",
+                remedy="`build.py events ENV --follow` follows it again.",
             ),
         ) from error
-    if quiet and watch.status in QUIET_ENDS:
+    if quiet and watcher.status in QUIET_ENDS:
         return ExitCode.OK
-    stack = stacks.existing(aws, watch.root.stack_id)
+    stack = stacks.existing(aws, watcher.root.stack_id)
     if stack.status not in SUCCEEDED:
-        console.say()
-        console.diagnosis(detective.diagnose(stack))
+        console.message()
+        print_diagnosis(diagnoser.diagnose(stack))
         return ExitCode.FAILED
     finish(aws, environment)
-    console.say(
-        f"\nStack {stack.name} is {stack.status} after {shown.elapsed}.\n",
+    console.message(
+        f"\nStack {stack.name} is {stack.status} after {display.elapsed}.\n",
         style="green",
     )
-    console.outputs(stack.outputs, stack.descriptions)
-    console.say(NEXT)
+    print_outputs(stack.outputs, stack.descriptions)
+    console.message(NEXT)
     return ExitCode.OK
 
 
@@ -208,16 +216,16 @@ def operate(
     aws: Aws,
     dist: Dist,
     environment: Environment,
-    stack: stacks.Stack,
+    stack: stacks.StackSummary,
     operation: str,
     *,
-    pace: Pace | None,
+    interval: PollInterval | None,
     options: Mapping[str, Any],
 ) -> tuple[ExitCode, str]:
-    """Start an operation on a stack and show it to its end.
+    """Start an operation on a stack and follow it to its end.
 
-    ``operation`` is CloudFormation's, as boto3 spells it. Returns how following it
-    ended, and the status in which it left the stack.
+    ``operation`` is a method of boto3's CloudFormation client. Returns how following it
+    ended, and the final status of the stack.
     """
     known = known_events(aws, stack.id)
     aws.call(
@@ -227,15 +235,20 @@ def operate(
         StackName=stack.id,
         **options,
     )
-    watch = Watch(aws, stack.id, known)
-    ended = follow(
-        aws, dist, environment, watch, pace=pace or watch_pace(aws), quiet=True
+    watcher = StackWatcher(aws, stack.id, known)
+    exit_code = follow(
+        aws,
+        dist,
+        environment,
+        watcher,
+        interval=interval or watch_interval(aws),
+        quiet=True,
     )
-    return ended, watch.status
+    return exit_code, watcher.status
 
 
 def finish(aws: Aws, environment: Environment) -> None:
-    """Set what a change set cannot: protection and stack policy."""
+    """Set what a change set cannot: termination protection and stack policy."""
     protect(aws, environment)
     if environment.stack_policy is not None:
         aws.call(
@@ -248,14 +261,14 @@ def finish(aws: Aws, environment: Environment) -> None:
 
 
 def protect(aws: Aws, environment: Environment) -> None:
-    """Protect the stack from deletion where the environment wants its data protected.
+    """Enable termination protection where the environment protects its data.
 
-    Only ever switched on: switching it off is `destroy`'s, with a person's word.
+    Only `destroy` disables it, after confirmation.
     """
     if not environment.is_protected:
         return
-    found = stacks.find(aws, environment.stack_name)
-    if found and not found.is_protected:
+    stack = stacks.find(aws, environment.stack_name)
+    if stack and not stack.is_protected:
         aws.call(
             "cloudformation",
             "update_termination_protection",
@@ -268,10 +281,10 @@ def protect(aws: Aws, environment: Environment) -> None:
 NEXT = """
 Next
   AdminLoginCommand above prints the first login; DagUploadCommand copies DAGs.
-  build.py status ENV     what runs, stack by stack
-  build.py outputs ENV    these values again
-  What it costs is mostly the Fargate tasks, the database's capacity, NAT gateways or
-  endpoints, and the nodes of the cache."""
+  build.py status ENV     status of every nested stack
+  build.py outputs ENV    these outputs again
+  Most of the cost is Fargate tasks, database capacity, NAT gateways or endpoints, and
+  cache nodes."""
 
 
 def _published(files: int, uploaded: int) -> str:
@@ -279,4 +292,4 @@ def _published(files: int, uploaded: int) -> str:
         return f"All {files} files are published already."
     if uploaded == files:
         return f"Published all {files} files."
-    return f"Published {uploaded} of {files} files; the others were there."
+    return f"Published {uploaded} of {files} files; the others were published already."

@@ -1,7 +1,7 @@
-"""A change set is made, read, and goes again unless it is executed.
+"""Create, read and clean up change sets.
 
-``proposed`` is a context: whatever happens inside, no change set that was not executed
-stays behind, and no empty stack that only a change set had brought about.
+``proposed`` is a context: whatever happens inside, no unexecuted change set remains,
+and no empty stack that only a change set created.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from cli.errors import AwsError, Denied, Failure, Problem, Refused
 from deploy import changes, stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, tolerant
-from deploy.changes import Change, ChangeSet, Plan, Verdict
+from deploy.changes import Certainty, Change, ChangePlan, ChangeSet
 from deploy.dist import STACK, Dist, Environment
-from deploy.stacks import REVIEW, Stack
+from deploy.stacks import REVIEW, StackSummary
 
 CAPABILITIES = ["CAPABILITY_IAM"]
-"""No role has a name of ours, and no template a macro: nothing else is needed."""
+"""The templates have no named role and no macro: nothing else is needed."""
 
 NOTHING = re.compile(
     r"didn.t contain changes|no updates are to be performed|contains? no changes",
@@ -34,7 +34,7 @@ NESTED_REFUSED = re.compile(
     r"nested change set|include.?nested.?stacks|nested stacks? (is|are) not supported",
     re.IGNORECASE,
 )
-"""What CloudFormation says when it cannot look into the nested stacks."""
+"""What CloudFormation answers when it cannot look into the nested stacks."""
 
 NESTED_SET = re.compile(
     r"(?P<id>arn:[\w-]+:cloudformation:[^\s]*:changeSet/[^\s]+?)[.\s]"
@@ -46,21 +46,21 @@ PATIENCE_SECONDS = 30 * 60
 
 CHANGE_SETS = 1000
 CHANGE_SETS_WARN = 900
-"""Of 1000 that a stack may have. Each look at an unchanged nested stack leaves one
-behind that nobody can delete."""
+"""Of 1000 that a stack may have. Each plan of an unchanged nested stack leaves one that
+cannot be deleted."""
 
 PREFIX = "build-"
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long to wait between two looks, growing from the first to the last."""
+class PollInterval:
+    """How long to wait between two requests, growing from the first to the last."""
 
     first: float = 1.0
     last: float = 5.0
     sleep: Callable[[float], None] = time.sleep
     each: float = 0.0
-    """At least as long for each stack that is asked for; AWS counts the requests."""
+    """At least as long for each polled stack; AWS limits the rate of requests."""
 
     def waits(self) -> Iterator[float]:
         """Yield how long each wait is."""
@@ -70,36 +70,36 @@ class Pace:
             wait = min(wait * 1.4, self.last)
 
 
-LOCAL_PACE = Pace(0.02, 0.2)
-"""An emulator answers at once and charges nothing."""
+LOCAL_INTERVAL = PollInterval(0.02, 0.2)
+"""An emulator answers at once and has no limits."""
 
 
-def pace_for(aws: Aws) -> Pace:
-    """Return how often to ask."""
-    return LOCAL_PACE if aws.is_local else Pace()
+def poll_interval(aws: Aws) -> PollInterval:
+    """Return how often to poll a change set."""
+    return LOCAL_INTERVAL if aws.is_local else PollInterval()
 
 
-def check_ready(found: Stack | None) -> None:
-    """Refuse to touch a stack that is not in a state to be changed."""
-    if found is None or found.status == REVIEW or found.status in stacks.UPDATABLE:
+def check_ready(stack: StackSummary | None) -> None:
+    """Refuse to change a stack whose status does not permit it."""
+    if stack is None or stack.status == REVIEW or stack.status in stacks.UPDATABLE:
         return
-    where = f"Stack {found.name}"
-    if found.is_busy:
+    where = f"Stack {stack.name}"
+    if stack.is_busy:
         raise Refused(
             Problem(
                 where=where,
-                what=f"It is {found.status}: somebody else is at it.",
+                what=f"Stack is {stack.status}: another operation is running.",
                 why="CloudFormation takes one operation of a stack at a time.",
-                remedy="Watch it with `build.py events ENV --follow`, "
-                "and run this again when it has ended.",
+                remedy="Follow it with `build.py events ENV --follow`, and run this "
+                "again when it has ended.",
             )
         )
     raise Refused(
         Problem(
             where=where,
-            what=f"It is {found.status}, which cannot be updated.",
-            remedy="`build.py diagnose ENV` says why; `build.py recover ENV` leads out "
-            "of it.",
+            what=f"Stack is {stack.status}, which cannot be updated.",
+            remedy="`build.py diagnose ENV` explains why; `build.py recover ENV` "
+            "recovers the stack.",
         )
     )
 
@@ -112,36 +112,36 @@ def proposed(
     environment: Environment,
     *,
     is_nested: bool = True,
-    pace: Pace | None = None,
-) -> Iterator[Plan]:
-    """Make a change set and give the plan that it is; clean up what is not executed."""
-    found = stacks.find(aws, environment.stack_name)
-    check_ready(found)
-    maker = _Maker(
+    interval: PollInterval | None = None,
+) -> Iterator[ChangePlan]:
+    """Create a change set and return its plan; clean up what is not executed."""
+    stack = stacks.find(aws, environment.stack_name)
+    check_ready(stack)
+    builder = _ChangeSetBuilder(
         aws=aws,
         dist=dist,
         publication=publication,
         environment=environment,
-        found=found,
-        pace=pace or pace_for(aws),
+        stack=stack,
+        interval=interval or poll_interval(aws),
     )
     executed: list[str] = []
     try:
-        found_plan = maker.plan(is_nested=is_nested)
-        executed = found_plan.executed
-        yield found_plan
+        plan = builder.plan(is_nested=is_nested)
+        executed = plan.executed
+        yield plan
     finally:
-        maker.clean_up(executed)
+        builder.clean_up(executed)
 
 
 NOT_LOOKED_INTO = (
-    "Nested stacks were not looked into. What changes inside them is read from the "
-    "templates, without their conditions; whether a resource is replaced is not known."
+    "CloudFormation did not look into nested stacks. Their changes are read from the "
+    "templates, without conditions; whether a resource is replaced is not known."
 )
 
 
-class _Maker:
-    """One change set and what is known around it."""
+class _ChangeSetBuilder:
+    """Creates one change set, reads it and cleans up."""
 
     def __init__(
         self,
@@ -150,32 +150,34 @@ class _Maker:
         dist: Dist,
         publication: Publication,
         environment: Environment,
-        found: Stack | None,
-        pace: Pace,
+        stack: StackSummary | None,
+        interval: PollInterval,
     ) -> None:
         self.aws, self.dist, self.publication = aws, dist, publication
-        self.environment, self.found, self.pace = environment, found, pace
-        self.is_new = found is None or found.status == REVIEW
-        self.made: list[str] = []
-        self.stack_id = found.id if found else ""
+        self.environment, self.stack, self.interval = environment, stack, interval
+        self.is_new = stack is None or stack.status == REVIEW
+        self.created: list[str] = []
+        self.stack_id = stack.id if stack else ""
         self.notes: list[str] = []
-        self.shells: list[str] = []
-        """Nested stacks that a change set may have brought about."""
+        self.empty_stacks: list[str] = []
+        """Nested stacks that a change set may have created."""
 
-    def plan(self, *, is_nested: bool) -> Plan:
-        """Return what would happen, without a look into nested stacks if need be."""
+    def plan(self, *, is_nested: bool) -> ChangePlan:
+        """Return what would happen; without nested change sets if those are refused."""
         try:
             answer = self._settled(is_nested=is_nested)
         except Failure as error:
             if not (is_nested and NESTED_REFUSED.search(str(error))):
                 raise
             self.notes.append(
-                "CloudFormation would not look into the nested stacks "
+                "CloudFormation refused to look into the nested stacks "
                 f"({_reason(error)})."
             )
             self.notes.append(NOT_LOOKED_INTO)
             answer = self._settled(is_nested=False)
-        empty = Plan(self.environment.stack_name, self.is_new, notes=tuple(self.notes))
+        empty = ChangePlan(
+            self.environment.stack_name, self.is_new, notes=tuple(self.notes)
+        )
         if answer is None:
             return empty
         before = {} if self.is_new else stacks.template(self.aws, self.stack_id)
@@ -191,24 +193,24 @@ class _Maker:
         )
 
     def clean_up(self, executed: Sequence[str]) -> None:
-        """Delete change sets not executed, and a stack that is only a shell."""
-        for change_set in self.made:
+        """Delete unexecuted change sets, and empty stacks that they created."""
+        for change_set in self.created:
             if change_set not in executed:
                 with suppress(AwsError):
-                    # Somebody else's operation may have made it obsolete, and gone.
+                    # Another operation may have made it obsolete, and deleted it.
                     self._delete(change_set)
         if executed:
             return
-        for shell in (*self.shells, *([self.stack_id] if self.is_new else ())):
-            if shell:
-                self._delete_shell(shell)
+        for stack_id in (*self.empty_stacks, *([self.stack_id] if self.is_new else ())):
+            if stack_id:
+                self._delete_empty(stack_id)
 
-    # Making it.
+    # Creating.
 
     def _settled(self, *, is_nested: bool) -> dict[str, Any] | None:
-        """Make a change set; return its description, or None when nothing changes."""
+        """Create a change set; return its description, or None when nothing changes."""
         change_set = self._create(is_nested=is_nested)
-        waits = self.pace.waits()
+        waits = self.interval.waits()
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             answer = self._describe(change_set)
@@ -229,7 +231,7 @@ class _Maker:
                         remedy="Look at it in the console, then run this again.",
                     )
                 )
-            self.pace.sleep(next(waits))
+            self.interval.sleep(next(waits))
 
     def _create(self, *, is_nested: bool) -> str:
         token = uuid.uuid4().hex
@@ -251,7 +253,7 @@ class _Maker:
             **options,
         )
         self.stack_id = answer["StackId"]
-        self.made.append(answer["Id"])
+        self.created.append(answer["Id"])
         return str(answer["Id"])
 
     def _describe(self, change_set: str) -> dict[str, Any]:
@@ -265,7 +267,7 @@ class _Maker:
         )
 
     def _failed(self, change_set: str, reason: str) -> Failure:
-        """Return why a change set failed: what early validation found, by its path."""
+        """Return why a change set failed, as early validation reports it."""
         invalid = self._invalid(change_set, self.stack_id)
         nested = NESTED_SET.search(reason)
         if nested and not invalid:
@@ -310,24 +312,25 @@ class _Maker:
                 for row in page.get("OperationEvents", ())
             ]
         except (AwsError, Denied):
-            # Good to have; the change set's own reason has to do.
+            # Optional; the change set's own reason remains.
             return []
         return [
             Problem(
                 where=row.get("LogicalResourceId") or self.environment.stack_name,
                 what=row.get("ValidationStatusReason")
                 or row.get("ResourceStatusReason")
-                or "It does not pass CloudFormation's validation.",
+                or "CloudFormation's validation rejects it.",
                 why=f"At {row['ValidationPath']}."
                 if row.get("ValidationPath")
-                else f"Found by {row.get('ValidationName', 'its validation')}.",
-                remedy="Correct the page or the parameter, then run make templates.",
+                else f"Reported by {row.get('ValidationName', 'the validation')}.",
+                remedy="Correct the template or the parameter, then run make "
+                "templates.",
             )
             for row in rows
             if row.get("ValidationFailureMode", "FAIL") == "FAIL"
         ]
 
-    # Reading it.
+    # Reading.
 
     def _read(self, answer: Mapping[str, Any]) -> ChangeSet:
         """Return a described change set with its further pages and nested ones."""
@@ -344,9 +347,11 @@ class _Maker:
                 NextToken=token,
             ):
                 rows += page.get("Changes", ())
-        found = tuple(row["ResourceChange"] for row in rows if "ResourceChange" in row)
+        resource_changes = tuple(
+            row["ResourceChange"] for row in rows if "ResourceChange" in row
+        )
         children = {}
-        for row in found:
+        for row in resource_changes:
             if row["ResourceType"] == STACK and row.get("ChangeSetId"):
                 nested = self.aws.call(
                     "cloudformation",
@@ -356,9 +361,9 @@ class _Maker:
                     IncludePropertyValues=True,
                 )
                 if row["Action"] == "Add" and nested.get("StackId"):
-                    self.shells.append(nested["StackId"])
+                    self.empty_stacks.append(nested["StackId"])
                 children[row["LogicalResourceId"]] = self._read(nested)
-        return ChangeSet(found, children)
+        return ChangeSet(resource_changes, children)
 
     def _entries(
         self, root: ChangeSet, before: Mapping[str, Any]
@@ -366,7 +371,7 @@ class _Maker:
         templates: dict[tuple[str, ...], Mapping[str, Any]] = {
             (): self.publication.template(self.dist.root)
         }
-        unseen: list[Mapping[str, Any]] = []
+        unread: list[Mapping[str, Any]] = []
         for row in root.rows:
             if row["ResourceType"] != STACK:
                 continue
@@ -376,8 +381,8 @@ class _Maker:
                 templates[path] = stacks.template(self.aws, row["PhysicalResourceId"])
             self._add_deeper(path, root, templates)
             if path[0] not in root.children:
-                unseen.append(row)
-        if unseen and not self.notes:
+                unread.append(row)
+        if unread and not self.notes:
             self.notes.append(NOT_LOOKED_INTO)
         entries = changes.read(
             root,
@@ -386,10 +391,10 @@ class _Maker:
             self._changed_parameters(),
             templates,
         )
-        compared = [change for row in unseen for change in self._compared(row)]
+        compared = [change for row in unread for change in self._compared(row)]
         looked_into = {change.path[0] for change in compared}
         return tuple(
-            replace(entry, verdict=Verdict.CERTAIN)
+            replace(entry, certainty=Certainty.CERTAIN)
             if entry.logical_id in looked_into and not entry.path
             else entry
             for entry in (*entries, *compared)
@@ -427,23 +432,23 @@ class _Maker:
 
     def _changed_parameters(self) -> dict[str, str]:
         """Return the root's parameters that change, each with old and new value."""
-        if not self.found:
+        if not self.stack:
             return {}
-        wanted = {
+        after = {
             name: str(self.environment.parameters.get(name, body.get("Default", "")))
             for name, body in self.dist.templates[self.dist.root]
             .get("Parameters", {})
             .items()
         }
-        had = self.found.parameters
+        before = self.stack.parameters
         return {
-            name: f"{had.get(name, 'nothing')} -> {wanted.get(name, 'nothing')}"
-            for name in sorted(wanted.keys() | had.keys())
-            if wanted.get(name) != had.get(name)
+            name: f"{before.get(name, 'nothing')} -> {after.get(name, 'nothing')}"
+            for name in sorted(after.keys() | before.keys())
+            if after.get(name) != before.get(name)
         }
 
     def _warn_of_many(self, root: ChangeSet) -> None:
-        """Say it in time when a nested stack runs out of change sets."""
+        """Warn before a nested stack reaches its quota of change sets."""
         if self.is_new:
             return
         for row in root.rows:
@@ -470,8 +475,8 @@ class _Maker:
             if count >= CHANGE_SETS_WARN:
                 self.notes.append(
                     f"Nested stack {row['LogicalResourceId']} has {count} of "
-                    f"{CHANGE_SETS} change sets; CloudFormation leaves one behind for "
-                    "each look at an unchanged stack. Use --no-nested from now on."
+                    f"{CHANGE_SETS} change sets; each plan of an unchanged stack "
+                    "leaves one. Use --no-nested from now on."
                 )
 
     # Cleaning up.
@@ -485,10 +490,10 @@ class _Maker:
             StackName=self.stack_id,
         )
 
-    def _delete_shell(self, stack_id: str) -> None:
-        """Delete a stack that holds nothing but was made for a change set."""
-        found = stacks.find(self.aws, stack_id)
-        if not found or found.status != REVIEW:
+    def _delete_empty(self, stack_id: str) -> None:
+        """Delete an empty stack that was created for a change set."""
+        stack = stacks.find(self.aws, stack_id)
+        if not stack or stack.status != REVIEW:
             return
         others = self.aws.call(
             "cloudformation",
@@ -507,7 +512,7 @@ class _Maker:
     def _is_ours(self, summary: Mapping[str, Any]) -> bool:
         """Whether a change set, or the one it is part of, was made here."""
         ids = (summary["ChangeSetId"], summary.get("RootChangeSetId"))
-        return any(one in self.made for one in ids)
+        return any(change_set in self.created for change_set in ids)
 
 
 def _pairs(members: Mapping[str, str], key: str, value: str) -> list[dict[str, str]]:

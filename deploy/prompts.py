@@ -1,4 +1,4 @@
-"""Questions to a person; without a terminal nobody is asked, and nothing is done."""
+"""Prompts for confirmation; without a terminal, the command refuses."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from cli.errors import Problem, Refused
 
 
 def is_possible() -> bool:
-    """Whether there is somebody to ask."""
+    """Whether stdin is a terminal."""
     return sys.stdin.isatty()
 
 
-def agree(question: str, *, where: str, yes: bool) -> None:
-    """Go on only if a person says so, or ``--yes`` has said it beforehand."""
+def confirm(question: str, *, where: str, yes: bool) -> None:
+    """Continue only if the operator confirms, or has passed ``--yes``."""
     if yes:
         return
-    _needs_terminal(where, "--yes says so beforehand.")
+    _needs_terminal(where, "Confirm with --yes.")
     if not click.confirm(question, default=False, err=True):
         raise _declined(where)
 
 
 def type_name(name: str, *, where: str, question: str, remedy: str) -> None:
-    """Go on only if a person types a name in full."""
+    """Continue only if the operator types a name in full."""
     _needs_terminal(where, remedy)
     click.echo(question, err=True)
-    if click.prompt(f"Type {name} to go on", default="", err=True) != name:
+    if click.prompt(f"Type {name} to continue", default="", err=True) != name:
         raise _declined(where)
 
 
@@ -36,11 +36,11 @@ def _needs_terminal(where: str, remedy: str) -> None:
         raise Refused(
             Problem(
                 where=where,
-                what="Nobody can be asked: this is not a terminal.",
+                what="Cannot prompt for confirmation: stdin is not a terminal.",
                 remedy=remedy,
             )
         )
 
 
 def _declined(where: str) -> Refused:
-    return Refused(Problem(where=where, what="Not agreed, so nothing was done."))
+    return Refused(Problem(where=where, what="Not confirmed. Nothing was done."))

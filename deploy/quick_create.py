@@ -1,4 +1,4 @@
-"""The console's form, opened and filled in by a link."""
+"""Link that opens the CloudFormation console with the form filled in."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ CONSOLES = {
 IMAGE = (
     "https://s3.amazonaws.com/cloudformation-examples/cloudformation-launch-stack.png"
 )
-"""AWS's own button."""
+"""The button of AWS."""
 
 LONGEST = 8000
 """Characters of an address that every browser and the console's proxies take."""
 
 
 def quick_create(aws: Aws, publication: Publication, environment: Environment) -> str:
-    """Return the address of the console's review page for a stack."""
+    """Return the URL of the console's review page for a stack."""
     host = CONSOLES.get(aws.partition)
     if host is None:
         raise Refused(
             Problem(
                 where=f"Partition {aws.partition}",
-                what="Its console's address is not known here.",
-                remedy=f"Open its console and give it this template: "
+                what="The URL of its console is unknown.",
+                remedy=f"Open its console and enter this template: "
                 f"{publication.root_url}",
             )
         )
@@ -57,7 +57,7 @@ def quick_create(aws: Aws, publication: Publication, environment: Environment) -
                 where=f"Environment {environment.name}",
                 what=f"Its link would have {len(url):,} characters; {LONGEST:,} are "
                 "safe.",
-                remedy="State fewer parameters: those at their default need not be.",
+                remedy="Set fewer parameters: those at their default can be left out.",
             )
         )
     return url

@@ -1,16 +1,15 @@
-"""Ways out of the states in which CloudFormation takes no update.
+"""Recover a stack from a failed or stuck state.
 
-state                        way out
+status                       recovery
 --------------------------   ---------------------------------------------------------
 REVIEW_IN_PROGRESS           delete the empty stack that a change set left
-ROLLBACK_COMPLETE, CREATE_   delete it; what is to be kept stays in the account
+ROLLBACK_COMPLETE, CREATE_   delete it; retained resources stay in the account
 FAILED, ROLLBACK_FAILED
-UPDATE_ROLLBACK_FAILED       take the rollback up again, skipping what cannot be undone
-                             if that is asked for by name
+UPDATE_ROLLBACK_FAILED       continue the rollback, without the resources of --skip
 UPDATE_FAILED                roll back
 UPDATE_IN_PROGRESS           cancel: it rolls back
-CREATE_IN_PROGRESS           delete it while it is being made
-others in progress           wait: there is no way to interrupt them
+CREATE_IN_PROGRESS           delete it during its creation
+others in progress           wait: CloudFormation cannot interrupt them
 DELETE_FAILED                `destroy` again
 """
 
@@ -19,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cli import console
 from cli.errors import ExitCode, Problem, Refused, UsageError
-from deploy import console, inventory, prompts, stacks
+from deploy import inventory, prompts, stacks
 from deploy.aws import Aws
 from deploy.dist import Dist, Environment
-from deploy.inventory import Resource
+from deploy.inventory import StackResource
 from deploy.launch import operate
-from deploy.planning import Pace
-from deploy.stacks import REVIEW, Stack
+from deploy.planning import PollInterval
+from deploy.stacks import REVIEW, StackSummary
 
 DELETED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", REVIEW})
 
@@ -34,41 +34,43 @@ RETURNED = frozenset({"UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE"})
 
 
 @dataclass(frozen=True)
-class Way:
-    """What a recovery would do."""
+class RecoveryAction:
+    """The operation that recovers a stack."""
 
     operation: str
     sentence: str
 
 
-def internet_access(stack: Stack) -> Way | None:
-    """Return the way out of a stack's state, or None when it needs none."""
+def recovery_action(stack: StackSummary) -> RecoveryAction | None:
+    """Return how to recover a stack, or None when its status needs no recovery."""
     if stack.status in DELETED:
-        return Way(
+        return RecoveryAction(
             "delete_stack",
-            "It never ran, so it is deleted. What it is to keep stays in the account "
-            "and is listed below; launch it again afterwards.",
+            "It never ran, so it is deleted. Retained resources stay in the account "
+            "and are listed below; launch it again afterwards.",
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
-        return Way(
+        return RecoveryAction(
             "continue_update_rollback",
-            "The rollback is taken up again where it stopped. Correct what it stumbled "
-            "over first, or name it with --skip: what is skipped stays as it is, and "
+            "The rollback continues where it stopped. First correct the resource that "
+            "failed, or name it with --skip: a skipped resource stays as it is, and "
             "differs from the template until it is corrected.",
         )
     if stack.status == "UPDATE_FAILED":
-        return Way("rollback_stack", "The update is rolled back to what was before it.")
+        return RecoveryAction(
+            "rollback_stack", "The update is rolled back to the state before it."
+        )
     if stack.status == "UPDATE_IN_PROGRESS":
-        return Way(
+        return RecoveryAction(
             "cancel_update_stack",
-            "The update is cancelled and rolled back to what was before it. What it "
-            "waits for is listed below; an ECS service that never becomes steady ends "
-            "by itself when its circuit breaker gives up.",
+            "The update is cancelled and rolled back to the state before it. Resources "
+            "that it waits for are listed below; an ECS service that does not become "
+            "steady fails by itself when its circuit breaker trips.",
         )
     if stack.status == "CREATE_IN_PROGRESS":
-        return Way(
+        return RecoveryAction(
             "delete_stack",
-            "It is deleted while it is being made. What is being waited for is listed "
+            "It is deleted during its creation. Resources that it waits for are listed "
             "below.",
         )
     if stack.status in stacks.UPDATABLE:
@@ -77,16 +79,17 @@ def internet_access(stack: Stack) -> Way | None:
         raise Refused(
             Problem(
                 where=f"Stack {stack.name}",
-                what="It could not be deleted.",
+                what="Its deletion has failed.",
                 why=stack.reason,
-                remedy="Run `build.py destroy ENV`: it says what stands in the way.",
+                remedy="Run `build.py destroy ENV`: it lists what prevents the "
+                "deletion.",
             )
         )
     raise Refused(
         Problem(
             where=f"Stack {stack.name}",
-            what=f"It is {stack.status}, which CloudFormation does not interrupt.",
-            remedy="Watch it with `build.py events ENV --follow`; run this again when "
+            what=f"Stack is {stack.status}, which CloudFormation cannot interrupt.",
+            remedy="Follow it with `build.py events ENV --follow`; run this again when "
             "it has ended.",
         )
     )
@@ -99,102 +102,118 @@ def recover(
     *,
     skip: Sequence[str] = (),
     yes: bool = False,
-    pace: Pace | None = None,
+    interval: PollInterval | None = None,
 ) -> ExitCode:
-    """Say what will happen, ask, and bring a stack to where it takes updates."""
+    """Print what will happen, prompt, and recover the stack."""
     stack = stacks.find(aws, environment.stack_name)
     if stack is None:
-        console.show(f"There is no stack {environment.stack_name}: launch it.")
+        console.result(f"There is no stack {environment.stack_name}: launch it.")
         return ExitCode.UNCHANGED
-    way = internet_access(stack)
-    if way is None:
-        console.show(f"Stack {stack.name} is {stack.status}: nothing to recover from.")
+    recovery = recovery_action(stack)
+    if recovery is None:
+        console.result(
+            f"Stack {stack.name} is {stack.status}: nothing to recover from."
+        )
         return ExitCode.UNCHANGED
-    if skip and way.operation != "continue_update_rollback":
+    if skip and recovery.operation != "continue_update_rollback":
         raise UsageError(
             Problem(
                 where="--skip",
-                what=f"A stack that is {stack.status} has no rollback to skip in.",
-                remedy="Leave it out.",
+                what=f"A stack that is {stack.status} has no failed rollback.",
+                remedy="Run this again without --skip.",
             )
         )
-    held = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
-    console.say(f"Stack {stack.name} is {stack.status}. {way.sentence}")
-    _list(way, held)
-    skipped = [_real_name(name, held) for name in skip]
-    _refuse_to_unprotect(way, stack)
-    prompts.agree("Go on?", where=f"Stack {stack.name}", yes=yes)
+    resources = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
+    console.message(f"Stack {stack.name} is {stack.status}. {recovery.sentence}")
+    _list(recovery, resources)
+    skipped = [_skip_name(name, resources) for name in skip]
+    _refuse_if_protected(recovery, stack)
+    prompts.confirm("Continue?", where=f"Stack {stack.name}", yes=yes)
     if stack.status == REVIEW:
         aws.call("cloudformation", "delete_stack", stack.name, StackName=stack.id)
-        console.say("Deleted.")
+        console.message("Deleted.")
         return ExitCode.OK
     options = {"ResourcesToSkip": skipped} if skipped else {}
-    ended, status = operate(
-        aws, dist, environment, stack, way.operation, pace=pace, options=options
+    exit_code, status = operate(
+        aws,
+        dist,
+        environment,
+        stack,
+        recovery.operation,
+        interval=interval,
+        options=options,
     )
-    if ended is ExitCode.INTERRUPTED:
-        return ended
+    if exit_code is ExitCode.INTERRUPTED:
+        return exit_code
     if status == "DELETE_COMPLETE" or status in RETURNED:
-        console.show(f"Stack {stack.name} is {status}.")
-        console.say("Next: build.py launch ENV")
+        console.result(f"Stack {stack.name} is {status}.")
+        console.message("Next: build.py launch ENV")
         return ExitCode.OK
     return ExitCode.FAILED
 
 
-def failed_in_rollback(held: Sequence[Resource]) -> list[Resource]:
-    """Return what a rollback stumbled over, without the stacks that hold it."""
+def failed_in_rollback(resources: Sequence[StackResource]) -> list[StackResource]:
+    """Return the resources that failed in a rollback, without nested stacks."""
     return [
-        one
-        for one in held
-        if one.status in ("UPDATE_FAILED", "CREATE_FAILED", "DELETE_FAILED")
-        and not one.is_stack
+        resource
+        for resource in resources
+        if resource.status in ("UPDATE_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+        and not resource.is_stack
     ]
 
 
-def _list(way: Way, held: Sequence[Resource]) -> None:
-    if way.operation == "continue_update_rollback":
-        for one in failed_in_rollback(held):
-            console.say(f"  {one.name}  {one.status}  {one.reason}")
-            console.say(f"    --skip {one.name}", style="dim")
+def _list(recovery: RecoveryAction, resources: Sequence[StackResource]) -> None:
+    if recovery.operation == "continue_update_rollback":
+        for resource in failed_in_rollback(resources):
+            console.message(f"  {resource.name}  {resource.status}  {resource.reason}")
+            console.message(f"    --skip {resource.name}", style="dim")
         return
-    if way.operation == "delete_stack":
-        for one in held:
-            if one.stays:
-                console.say(f"  stays: {one.name}  {one.physical_id}  {one.purpose}")
-    for one in held:
-        if one.status.endswith("_IN_PROGRESS") and not one.is_stack:
-            console.say(f"  waits for: {one.name}  {one.status}  {one.purpose}")
+    if recovery.operation == "delete_stack":
+        for resource in resources:
+            if resource.stays:
+                console.message(
+                    f"  stays: {resource.name}  {resource.physical_id}  "
+                    f"{resource.purpose}"
+                )
+    for resource in resources:
+        if resource.status.endswith("_IN_PROGRESS") and not resource.is_stack:
+            console.message(
+                f"  waiting for: {resource.name}  {resource.status}  {resource.purpose}"
+            )
 
 
-def _real_name(name: str, held: Sequence[Resource]) -> str:
+def _skip_name(name: str, resources: Sequence[StackResource]) -> str:
     """Return a resource as ContinueUpdateRollback wants it: NestedStackName.LogicalId.
 
-    The stack's name there is the child's real one, which nobody knows by heart.
+    The name there is the generated name of the nested stack.
     """
-    for one in failed_in_rollback(held):
-        if one.name == name:
+    for resource in failed_in_rollback(resources):
+        if resource.name == name:
             return (
-                f"{stacks.name_of(one.stack_id)}.{one.logical_id}"
-                if one.path
-                else one.logical_id
+                f"{stacks.name_of(resource.stack_id)}.{resource.logical_id}"
+                if resource.path
+                else resource.logical_id
             )
-    known = ", ".join(one.name for one in failed_in_rollback(held)) or "none"
+    known = (
+        ", ".join(resource.name for resource in failed_in_rollback(resources)) or "none"
+    )
     raise UsageError(
         Problem(
             where=f"--skip {name}",
-            what="The rollback did not stumble over it.",
-            why=f"It stumbled over: {known}.",
+            what="It did not fail in the rollback.",
+            why=f"These failed: {known}.",
             remedy="Name one of these.",
         )
     )
 
 
-def _refuse_to_unprotect(way: Way, stack: Stack) -> None:
-    if way.operation == "delete_stack" and stack.is_protected:
+def _refuse_if_protected(recovery: RecoveryAction, stack: StackSummary) -> None:
+    if recovery.operation == "delete_stack" and stack.is_protected:
         raise Refused(
             Problem(
                 where=f"Stack {stack.name}",
-                what="It is protected from deletion.",
-                remedy="Run `build.py destroy ENV --unprotect`: it lists what goes.",
+                what="It has termination protection.",
+                remedy="Run `build.py destroy ENV --unprotect`: it lists what is "
+                "deleted.",
             )
         )

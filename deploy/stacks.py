@@ -1,4 +1,4 @@
-"""Stacks as CloudFormation tells of them: states, events, resources."""
+"""Stacks, events and resources, as CloudFormation reports them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REVIEW = "REVIEW_IN_PROGRESS"
 STARTS = frozenset(
     {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", REVIEW}
 )
-"""States that begin an operation; a rollback goes on with the one it undoes."""
+"""Statuses that begin an operation; a rollback belongs to the operation it undoes."""
 
 UPDATABLE = frozenset(
     {
@@ -34,12 +34,12 @@ SUCCEEDED = frozenset(
 )
 
 CANCELLED = ("resource creation cancelled", "resource update cancelled")
-"""Reasons of what was only stopped because something else had failed."""
+"""Reasons of resources that were cancelled because another one had failed."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack as DescribeStacks shows it."""
+class StackSummary:
+    """A stack as DescribeStacks returns it."""
 
     id: str
     name: str
@@ -54,13 +54,13 @@ class Stack:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an operation is under way."""
+        """Whether an operation is running."""
         return is_busy(self.status)
 
 
 @dataclass(frozen=True)
-class Event:
-    """One row of a stack's history."""
+class StackEvent:
+    """One event of a stack."""
 
     id: str
     stack_id: str
@@ -72,7 +72,7 @@ class Event:
     time: datetime
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Event:
+    def of(cls, row: Mapping[str, Any]) -> StackEvent:
         """Read a row of DescribeStackEvents."""
         return cls(
             id=row["EventId"],
@@ -87,12 +87,12 @@ class Event:
 
     @property
     def is_of_the_stack(self) -> bool:
-        """Whether it tells of the stack itself, not of a resource in it."""
+        """Whether it is about the stack itself, not about a resource in it."""
         return self.physical_id == self.stack_id
 
     @property
     def is_nested_stack(self) -> bool:
-        """Whether it tells of a stack in the stack."""
+        """Whether it is about a nested stack."""
         return self.type == STACK and not self.is_of_the_stack
 
     @property
@@ -102,14 +102,14 @@ class Event:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it tells of a failure of its own, not of one elsewhere."""
+        """Whether the resource itself failed, and was not only cancelled."""
         return self.status.endswith("_FAILED") and not self.reason.lower().startswith(
             CANCELLED
         )
 
 
 def is_busy(status: str) -> bool:
-    """Whether a stack of this status has an operation under way."""
+    """Whether a stack of this status has a running operation."""
     return status.endswith("_IN_PROGRESS") and status != REVIEW
 
 
@@ -118,7 +118,7 @@ def is_terminal(status: str) -> bool:
     return bool(status) and not status.endswith("_IN_PROGRESS")
 
 
-def find(aws: Aws, name: str) -> Stack | None:
+def find(aws: Aws, name: str) -> StackSummary | None:
     """Return a stack by name or ID, or None when there is none."""
     try:
         rows = aws.call(
@@ -131,62 +131,59 @@ def find(aws: Aws, name: str) -> Stack | None:
     return _stack(rows[0]) if rows else None
 
 
-def existing(aws: Aws, name: str) -> Stack:
-    """Return a stack that must be there."""
-    found = find(aws, name)
-    if found is None or found.status == REVIEW:
+def existing(aws: Aws, name: str) -> StackSummary:
+    """Return a stack that must exist."""
+    stack = find(aws, name)
+    if stack is None or stack.status == REVIEW:
         raise UsageError(
             Problem(
                 where=f"Stack {name}",
-                what=f"There is none of that name in {aws.region}.",
+                what=f"There is no stack of that name in {aws.region}.",
                 remedy="Launch it, or correct ENV, --stack-name or --region.",
             )
         )
-    return found
+    return stack
 
 
-def events(aws: Aws, stack: str) -> Iterator[Event]:
-    """Yield the history of a stack, the newest row first.
-
-    By ID this works for a deleted stack, too.
-    """
+def events(aws: Aws, stack: str) -> Iterator[StackEvent]:
+    """Yield the events of a stack, the newest first; by ID, of a deleted stack too."""
     for page in aws.pages(
         "cloudformation", "describe_stack_events", f"Stack {stack}", StackName=stack
     ):
         for row in page["StackEvents"]:
-            yield Event.of(row)
+            yield StackEvent.of(row)
 
 
-def last_operation(aws: Aws, stack_id: str) -> list[Event]:
+def last_operation(aws: Aws, stack_id: str) -> list[StackEvent]:
     """Return the events of a stack's last operation, the oldest first.
 
     The rows of a page need not be in order, so the page in which the operation starts
     is read to its end.
     """
-    rows: list[Event] = []
+    rows: list[StackEvent] = []
     for page in aws.pages(
         "cloudformation",
         "describe_stack_events",
         f"Stack {stack_id}",
         StackName=stack_id,
     ):
-        rows += [Event.of(row) for row in page["StackEvents"]]
+        rows += [StackEvent.of(row) for row in page["StackEvents"]]
         if any(row.starts_operation for row in rows):
             break
     return since_start(rows)
 
 
-def since_start(rows: list[Event]) -> list[Event]:
+def since_start(rows: list[StackEvent]) -> list[StackEvent]:
     """Return the rows of the last operation in order, the oldest first."""
     ordered = in_order(rows)
     starts = [i for i, row in enumerate(ordered) if row.starts_operation]
     return ordered[starts[-1] :] if starts else ordered
 
 
-def in_order(rows: list[Event]) -> list[Event]:
-    """Return rows, the oldest first, that came more or less the newest first."""
+def in_order(rows: list[StackEvent]) -> list[StackEvent]:
+    """Return rows, the oldest first, that arrived roughly the newest first."""
     oldest_first = list(rows)
-    # Sorting keeps the order of rows of one moment, which is that of their coming.
+    # Sorting is stable: rows of the same time keep their order.
     oldest_first.reverse()
     oldest_first.sort(key=lambda row: row.time)
     return oldest_first
@@ -226,8 +223,8 @@ def name_of(stack_id: str) -> str:
     return stack_id.split("/")[1] if "/" in stack_id else stack_id
 
 
-def _stack(row: Mapping[str, Any]) -> Stack:
-    return Stack(
+def _stack(row: Mapping[str, Any]) -> StackSummary:
+    return StackSummary(
         id=row["StackId"],
         name=row["StackName"],
         status=row["StackStatus"],

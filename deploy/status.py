@@ -1,4 +1,4 @@
-"""status, events and outputs: what a stack is, does and gives."""
+"""The commands status, events and outputs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cli import console
 from cli.errors import ExitCode
-from deploy import console, inventory, stacks
+from deploy import inventory, stacks
 from deploy.aws import Aws
+from deploy.console import event_line, print_outputs
 from deploy.dist import Dist, Environment
-from deploy.events import Seen, Watch
+from deploy.events import StackWatcher, TreeEvent
 from deploy.launch import follow
-from deploy.stacks import Event
+from deploy.stacks import StackEvent
 
 UNKNOWN_KIND = "not listed"
 
@@ -20,62 +22,75 @@ UNKNOWN_KIND = "not listed"
 def status(
     aws: Aws, environment: Environment, *, lists_all: bool, as_json: bool
 ) -> ExitCode:
-    """Show a stack, the stacks in it and, if asked, every resource."""
+    """Print the status of a stack, its nested stacks and, if asked, all resources."""
     stack = stacks.existing(aws, environment.stack_name)
-    held = list(inventory.take(aws, stack.id))
-    kinds = _kinds(aws, held)
+    resources = list(inventory.take(aws, stack.id))
+    kinds = _kinds(aws, resources)
     if as_json:
-        console.show(
+        console.result(
             json.dumps(
                 {
                     "Stack": stack.name,
                     "StackId": stack.id,
                     "Status": stack.status,
                     "IsProtected": stack.is_protected,
-                    "Resources": [_as_json(one, kinds) for one in held],
+                    "Resources": [_as_json(resource, kinds) for resource in resources],
                 },
                 indent=2,
             )
         )
         return _health(stack.status)
-    protection = "protected from deletion" if stack.is_protected else "not protected"
-    console.show(f"{stack.name}  {stack.status}  {protection}")
+    protection = (
+        "termination protection on"
+        if stack.is_protected
+        else "termination protection off"
+    )
+    console.result(f"{stack.name}  {stack.status}  {protection}")
     if stack.reason:
-        console.show(f"  {stack.reason}")
+        console.result(f"  {stack.reason}")
     rows = []
-    for one in held:
-        if one.is_stack:
-            inside = [r for r in held if r.path == (*one.path, one.logical_id)]
+    for resource in resources:
+        if resource.is_stack:
+            inside = [
+                r for r in resources if r.path == (*resource.path, resource.logical_id)
+            ]
             ready = sum(_is_ready(r.status) for r in inside)
             rows.append(
-                (one.name, one.status, f"{ready} of {len(inside)}", one.purpose)
+                (
+                    resource.name,
+                    resource.status,
+                    f"{ready} of {len(inside)}",
+                    resource.purpose,
+                )
             )
-        elif not one.path:
-            rows.append((one.name, one.status, "", one.purpose))
-    console.table(rows, ("Stack", "Status", "Ready", "For"))
+        elif not resource.path:
+            rows.append((resource.name, resource.status, "", resource.purpose))
+    console.table(rows, ("Stack", "Status", "Ready", "Purpose"))
     if lists_all or kinds:
-        console.show()
+        console.result()
         console.table(
             [
                 (
-                    one.name,
-                    one.type,
-                    one.status,
-                    *((kinds[one.name],) if kinds else ()),
+                    resource.name,
+                    resource.type,
+                    resource.status,
+                    *((kinds[resource.name],) if kinds else ()),
                 )
-                for one in held
-                if not one.is_stack
+                for resource in resources
+                if not resource.is_stack
             ],
             ("Resource", "Type", "Status", *(("Here",) if kinds else ())),
         )
     if kinds:
         counts: dict[str, int] = {}
-        for one in held:
-            if not one.is_stack:
-                kind = kinds[one.name]
+        for resource in resources:
+            if not resource.is_stack:
+                kind = kinds[resource.name]
                 counts[kind] = counts.get(kind, 0) + 1
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        console.show(f"\nLocally, of {sum(counts.values())} resources: {told}.")
+        summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        console.result(
+            f"\nIn the emulator, of {sum(counts.values())} resources: {summary}."
+        )
     return _health(stack.status)
 
 
@@ -87,31 +102,33 @@ def events(
     follows: bool,
     failed_only: bool,
 ) -> ExitCode:
-    """Show the last operation of a stack and of the stacks in it, in order."""
+    """Print the events of the last operation, of all nested stacks, in order."""
     stack = stacks.existing(aws, environment.stack_name)
     if follows and stack.is_busy:
-        return follow(aws, dist, environment, Watch(aws, stack.id))
-    for seen in operation(aws, stack.id):
-        if not failed_only or seen.event.is_failure:
-            console.show(console.event(seen, dist))
+        return follow(aws, dist, environment, StackWatcher(aws, stack.id))
+    for tree_event in operation(aws, stack.id):
+        if not failed_only or tree_event.event.is_failure:
+            console.result(event_line(tree_event, dist))
     if follows:
-        console.say(f"Stack {stack.name} is {stack.status}: nothing to follow.")
+        console.message(
+            f"Stack {stack.name} is {stack.status}: no operation is running."
+        )
     return _health(stack.status)
 
 
-def operation(aws: Aws, stack_id: str) -> list[Seen]:
+def operation(aws: Aws, stack_id: str) -> list[TreeEvent]:
     """Return the events of the last operation, of all stacks, in order."""
     own = stacks.last_operation(aws, stack_id)
-    found = [Seen((), row) for row in own]
+    tree_events = [TreeEvent((), row) for row in own]
     if own:
-        found += _nested(aws, own, (), own[0])
-    return sorted(found, key=lambda seen: seen.event.time)
+        tree_events += _nested(aws, own, (), own[0])
+    return sorted(tree_events, key=lambda tree_event: tree_event.event.time)
 
 
 def _nested(
-    aws: Aws, rows: list[Event], path: tuple[str, ...], start: Event
-) -> list[Seen]:
-    found: list[Seen] = []
+    aws: Aws, rows: list[StackEvent], path: tuple[str, ...], start: StackEvent
+) -> list[TreeEvent]:
+    tree_events: list[TreeEvent] = []
     # By ID, so that a nested stack that a rollback deleted is read, too.
     ids = {r.physical_id: r.logical_id for r in rows if r.is_nested_stack}
     for stack_id, logical_id in ids.items():
@@ -124,45 +141,47 @@ def _nested(
             elif row.starts_operation:
                 break
         deeper = (*path, logical_id)
-        found += [Seen(deeper, row) for row in stacks.in_order(inside)]
-        found += _nested(aws, inside, deeper, start)
-    return found
+        tree_events += [TreeEvent(deeper, row) for row in stacks.in_order(inside)]
+        tree_events += _nested(aws, inside, deeper, start)
+    return tree_events
 
 
 def outputs(aws: Aws, environment: Environment, *, as_json: bool) -> ExitCode:
-    """Show what a stack gives."""
+    """Print the outputs of a stack."""
     stack = stacks.existing(aws, environment.stack_name)
     if as_json:
-        console.show(json.dumps(dict(stack.outputs), indent=2))
+        console.result(json.dumps(dict(stack.outputs), indent=2))
     else:
-        console.outputs(stack.outputs, stack.descriptions)
+        print_outputs(stack.outputs, stack.descriptions)
     return ExitCode.OK
 
 
-def _kinds(aws: Aws, held: Sequence[inventory.Resource]) -> dict[str, str]:
-    """Return what each resource is in the emulator; nothing on AWS."""
+def _kinds(aws: Aws, resources: Sequence[inventory.StackResource]) -> dict[str, str]:
+    """Return whether each resource is real, emulated or a stub; nothing on AWS."""
     if not aws.emulator:
         return {}
-    told = aws.emulator.kinds()
+    kinds = aws.emulator.kinds()
     return {
-        one.name: told.get(stacks.name_of(one.stack_id), {}).get(
-            one.logical_id, UNKNOWN_KIND
+        resource.name: kinds.get(stacks.name_of(resource.stack_id), {}).get(
+            resource.logical_id, UNKNOWN_KIND
         )
-        for one in held
+        for resource in resources
     }
 
 
-def _as_json(one: inventory.Resource, kinds: dict[str, str]) -> dict[str, Any]:
-    told = {
-        "Name": one.name,
-        "Type": one.type,
-        "Status": one.status,
-        "PhysicalId": one.physical_id,
-        "Purpose": one.purpose,
+def _as_json(
+    resource: inventory.StackResource, kinds: dict[str, str]
+) -> dict[str, Any]:
+    fields = {
+        "Name": resource.name,
+        "Type": resource.type,
+        "Status": resource.status,
+        "PhysicalId": resource.physical_id,
+        "Purpose": resource.purpose,
     }
-    if kinds and not one.is_stack:
-        told["Here"] = kinds[one.name]
-    return told
+    if kinds and not resource.is_stack:
+        fields["Here"] = kinds[resource.name]
+    return fields
 
 
 def _is_ready(status: str) -> bool:
@@ -170,6 +189,6 @@ def _is_ready(status: str) -> bool:
 
 
 def _health(status: str) -> ExitCode:
-    """Return failed for a stack that somebody has to see to."""
-    bad = "FAILED" in status or status == "ROLLBACK_COMPLETE"
-    return ExitCode.FAILED if bad else ExitCode.OK
+    """Return FAILED for a stack in a failed state."""
+    failed = "FAILED" in status or status == "ROLLBACK_COMPLETE"
+    return ExitCode.FAILED if failed else ExitCode.OK

@@ -19,8 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.aws import Aws
-from deploy.aws import Emulator as Reached
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import MANIFEST, Dist, Environment
 from deploy.dist import ROOT as PARENT
 from local import airflow_image, folders, interrupts, memory, stores
@@ -363,7 +362,7 @@ class Stage(Reach):
 
     def _reached(self) -> Aws:
         return Aws(
-            emulator=Reached(
+            emulator=EmulatorEndpoint(
                 endpoint=self.agent.url,
                 region=REGION,
                 access_key_id=self.emulator.account,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from deploy import launch, stacks
 from deploy.aws import Aws
-from deploy.diagnosis import Detective, Diagnosis
+from deploy.diagnosis import Diagnoser, Diagnosis
 from deploy.dist import Dist, Environment
-from deploy.events import LOCAL_WATCH_PACE, Seen, Watch, known_events
-from deploy.planning import Pace, proposed
+from deploy.events import LOCAL_WATCH_INTERVAL, StackWatcher, TreeEvent, known_events
+from deploy.planning import PollInterval, proposed
 from deploy.publishing import publish
 
 
@@ -26,7 +26,7 @@ class Launched:
     """The stack's; the one before when there was nothing to change."""
     text: str
     """Nothing after a success; else why, as ``diagnose`` tells it."""
-    events: tuple[Seen, ...] = ()
+    events: tuple[TreeEvent, ...] = ()
     """Oldest first; none when there was nothing to change."""
 
     @property
@@ -50,23 +50,25 @@ class Launcher:
         """
         aws, dist = self.aws, self.dist
         done = publish(aws, dist)
-        pace = replace(LOCAL_WATCH_PACE, sleep=sleep)
+        pace = replace(LOCAL_WATCH_INTERVAL, sleep=sleep)
         with proposed(aws, dist, done.publication, environment) as plan:
             if plan.is_empty:
                 launch.protect(aws, environment)
                 return Launched(stacks.existing(aws, plan.stack_id).status, "")
             known = known_events(aws, plan.stack_id)
             launch.execute(aws, plan)
-        return self._follow(environment, Watch(aws, plan.stack_id, known), pace)
+        return self._follow(environment, StackWatcher(aws, plan.stack_id, known), pace)
 
-    def _follow(self, environment: Environment, watch: Watch, pace: Pace) -> Launched:
-        detective = Detective(self.aws, self.dist)
-        events: list[Seen] = []
+    def _follow(
+        self, environment: Environment, watch: StackWatcher, pace: PollInterval
+    ) -> Launched:
+        detective = Diagnoser(self.aws, self.dist)
+        events: list[TreeEvent] = []
         for seen in watch.follow(pace):
             events += seen
             for one in seen:
                 if one.event.is_failure and not one.event.is_nested_stack:
-                    detective.keep(one.event)
+                    detective.record_evidence(one.event)
         stack = stacks.existing(self.aws, watch.root.stack_id)
         if stack.status not in launch.SUCCEEDED:
             told = as_text(detective.diagnose(stack))

@@ -84,6 +84,7 @@ class Outputs(Interface):
     dag_processor_log_group_name: LogGroupName = about("Log of the DAG processor.")
     triggerer_log_group_name: LogGroupName = about("Log of the triggerers.")
     database_log_group_name: LogGroupName = about("Log of PostgreSQL.")
+    version: Text = about("Version of the templates.")
 
 
 def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
@@ -378,6 +379,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             dag_processor_log_group_name=services.dag_processor.log_group_name,
             triggerer_log_group_name=services.triggerer.log_group_name,
             database_log_group_name=aurora.log_group_name,
+            version=Text(t.product_version),
         )
 
     return define

@@ -1,4 +1,4 @@
-"""A checkout with toy templates, for what must be tried with the whole command line."""
+"""A checkout with small templates, for tests of the whole command line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FIXTURE = Path(__file__).parent / "fixture_project"
-REAL = ("build.py", "acceptance", "cli", "compiler", "deploy", "local", "requirements")
+REAL = (
+    "build.py",
+    "acceptance",
+    "cli",
+    "compiler",
+    "deploy",
+    "local",
+    "pyproject.toml",
+    "requirements",
+)
 
-KEPT = ("PATH", "HOME", "TMPDIR")
-"""All a command needs of this process's environment."""
+INHERITED = ("PATH", "HOME", "TMPDIR")
+"""Environment variables that a command inherits from the test."""
 
 
 class Checkout:
-    """The real command line and compiler over toy templates, free to be broken."""
+    """The real command line and compiler over a copy of the fixture project."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -36,14 +45,14 @@ class Checkout:
         return [sys.executable, "build.py", *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return a bare environment, so that no setting of this machine has a say."""
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+        """Return a minimal environment, free of settings of this machine."""
+        inherited = {n: os.environ[n] for n in INHERITED if n in os.environ}
+        return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
     def run(
         self, *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``build.py`` as a person would, its output piped."""
+        """Run ``build.py`` with its output piped."""
         return subprocess.run(  # noqa: S603 - our own command
             self.command(*arguments),
             cwd=self.root,
@@ -54,7 +63,7 @@ class Checkout:
         )
 
     def change(self, path: str, old: str, new: str) -> None:
-        """Replace a piece of a file that must be there."""
+        """Replace a text that the file must contain."""
         file = self.root / path
         text = file.read_text()
         assert old in text, f"{path} has no {old!r}"

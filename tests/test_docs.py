@@ -65,7 +65,7 @@ def test_troubleshooting_names_alarms_that_exist() -> None:
     named = set(re.findall(r"`([A-Z][A-Za-z0-9]+)`", section))
     alarms = {
         title
-        for template in product.compile_pages()
+        for template in product.compile_templates()
         for title, resource in template.document["Resources"].items()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     }

@@ -27,7 +27,7 @@ FORBIDDEN = (
     ("the simulation runs what is shipped", "simulation", "templates"),
     ("alarms and step policies are pure", "local.step_scaling", "fargate_runtime"),
     ("commands are on top", "simulation", "cli.main"),
-    ("errors are at the bottom", "cli.errors", "compiler"),
+    ("errors and the console are at the bottom", "cli.errors", "compiler"),
 )
 """How a contract begins, and an import that it forbids."""
 

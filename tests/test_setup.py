@@ -419,6 +419,6 @@ def test_continuous_integration_runs_what_the_readme_says() -> None:
     assert os.access(script, os.X_OK)
     lines = script.read_text().splitlines()
     readme = (ROOT / "README.md").read_text()
-    for command in ("make test", "make rehearse ENV=dev"):
+    for command in ("make test", "make verify ENV=dev"):
         assert command in lines
         assert command in readme

@@ -1,7 +1,7 @@
 """The role with which Service Catalog launches the product.
 
-Its policies are derived from the compiled templates; see ``launch_permissions.py`` and
-``iam_scopes.py`` in ``compiler/``. Two more follow from the administrator's parameters:
+Its policies are derived from the compiled templates; see ``launch_scopes.py`` and
+``compiler/launch_permissions.py``. Two more follow from the administrator's parameters:
 a boundary that launched roles must have, and further policies for them.
 """
 
@@ -26,15 +26,15 @@ from awacs.aws import (
 )
 from troposphere import AccountId, Equals, If, Not, NoValue, Ref, Sub, iam
 
-from compiler.iam_scopes import TOPICS
 from compiler.launch_permissions import (
     PROVISIONED,
     check_count,
     check_size,
     explanation,
-    permissions_by_topic,
+    permissions_by_policy_group,
 )
 from compiler.wiring import Template
+from templates.resources.launch_scopes import LAUNCH_SCOPES
 from templates.types import PolicyArn, PolicyArns
 
 
@@ -47,8 +47,8 @@ def add_launch_role(
     extra_policy_arns: PolicyArns,
 ) -> iam.Role:
     """Add the role that launches a compiled parent, with its policies."""
-    topics = permissions_by_topic(launches.walk())
-    topics["Stack"].append(_copied_template())
+    topics = permissions_by_policy_group(launches.walk(), LAUNCH_SCOPES)
+    topics[LAUNCH_SCOPES.role_group].append(_copied_template())
     policies = [
         *(_topic_policy(t, topic, statements) for topic, statements in topics.items()),
         _boundary_policy(t, role_boundary_arn),
@@ -75,8 +75,8 @@ def _topic_policy(t: Template, topic: str, statements: Sequence[Statement]) -> R
     return Ref(
         t.add(
             iam.ManagedPolicy(f"{topic}Policy", PolicyDocument=_policy(*statements)),
-            TOPICS[topic],
-            why=explanation(topic, statements),
+            LAUNCH_SCOPES.policy_groups[topic],
+            why=explanation(topic, statements, LAUNCH_SCOPES),
         )
     )
 

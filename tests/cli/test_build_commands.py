@@ -1,4 +1,4 @@
-"""The command line as a person meets it: each mistake has its message and exit code."""
+"""The build commands as subprocesses: each mistake has its message and exit code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import re
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cli import product
 from cli.errors import ExitCode
-from compiler import output
-from tests.checkout import Checkout
+from cli.main import main
+from compiler import output, pipeline
+from tests.checkout import ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -82,33 +87,50 @@ def test_unchanged_rebuild_says_so_and_loads_no_compiler(built: Checkout) -> Non
     [
         lambda c: c.change("templates/topic.py", "Takes messages.", "Takes mail."),
         lambda c: c.change("parameters/prod.json", '"large"', '"small"'),
+        lambda c: c.change("pyproject.toml", 'version = "', 'version = "9'),
         lambda c: (c.root / "fargate_runtime" / "more.py").write_text(""),
         lambda c: (c.dist / "topic.template.json").write_text("tampered"),
     ],
-    ids=["a page", "an environment", "the runtime", "dist itself"],
+    ids=["template", "environment", "version", "runtime", "dist"],
 )
 def test_any_change_is_built(
-    change: Callable[[Checkout], object], built: Checkout
+    change: Callable[[Checkout], object],
+    built: Checkout,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    class BuildStartedError(Exception):
+        pass
+
+    def start(*_: object) -> None:
+        raise BuildStartedError
+
+    monkeypatch.setattr(pipeline, "_build", start)
+    project = replace(product.project(built.dist), root=built.root)
+    assert not pipeline.build(project).has_changed
     change(built)
+    with pytest.raises(BuildStartedError):
+        pipeline.build(project)
+
+
+def test_tampered_dist_is_replaced(built: Checkout) -> None:
+    before = built.written()
+    (built.dist / "topic.template.json").write_text("tampered")
     done = built.run("templates")
     assert done.returncode == ExitCode.OK, done.stderr
     assert "Wrote dist/" in done.stdout
-    assert b"tampered" not in built.written()["topic.template.json"]
+    assert built.written() == before
 
 
-def test_same_sources_give_the_same_bytes(checkout: Checkout) -> None:
-    for seed in ("0", "1"):
-        done = checkout.run("templates", "--dist", f"dist{seed}", PYTHONHASHSEED=seed)
-        assert done.returncode == ExitCode.OK, done.stderr
-    first, second = (
-        {p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()}
-        for d in (checkout.root / "dist0", checkout.root / "dist1")
-    )
-    assert first == second
+def test_same_sources_give_the_same_bytes(built: Checkout) -> None:
+    # The fixture has built with another seed.
+    before = built.written()
+    built.dist = built.root / "other"
+    done = built.run("templates", "--dist", "other", PYTHONHASHSEED="1")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert built.written() == before
 
 
-def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
+def test_wrong_connection_is_shown_with_its_line(built: Checkout) -> None:
     built.change("templates/parent.py", "display_name=inputs.owner", "displayname=1")
     refused(
         built,
@@ -129,16 +151,16 @@ def test_wrong_wire_is_shown_where_it_was_written(built: Checkout) -> None:
     ],
     ids=["unknown property", "wrong value", "unknown resource", "syntax"],
 )
-def test_mistake_in_a_page_is_shown_with_its_line(
+def test_mistake_in_a_template_is_shown_with_its_line(
     old: str, new: str, what: str, built: Checkout
 ) -> None:
     built.change("templates/topic.py", old, new)
     refused(built, ExitCode.FAILED, "templates/topic.py:", what)
 
 
-def test_what_a_linter_finds_stops_the_build(built: Checkout) -> None:
+def test_finding_of_a_linter_stops_the_build(built: Checkout) -> None:
     built.change(
-        "templates/topic.py", "DisplayName=", "TopicName=Ref('Nobody'), DisplayName="
+        "templates/topic.py", "DisplayName=", "TopicName=Ref('Missing'), DisplayName="
     )
     refused(
         built,
@@ -164,7 +186,12 @@ def test_template_near_a_quota_stops_the_build(built: Checkout) -> None:
         ('"large"', '"large', ("parameters/prod.json:2",)),
         ("operations", "operations and more", ("The owner's name is long.",)),
     ],
-    ids=["unknown parameter", "unknown value", "malformed JSON", "a check of ours"],
+    ids=[
+        "unknown parameter",
+        "unknown value",
+        "malformed JSON",
+        "check across parameters",
+    ],
 )
 def test_wrong_parameter_file_stops_both_commands(
     old: str, new: str, said: tuple[str, ...], built: Checkout
@@ -181,7 +208,7 @@ def test_unreadable_parameter_file_is_named(built: Checkout) -> None:
     refused(built, ExitCode.UNABLE, "parameters/prod.json", "cannot be read")
 
 
-def test_unknown_environment_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+def test_unknown_environment_of_parameters_is_a_usage_error(built: Checkout) -> None:
     refused(
         built,
         ExitCode.USAGE,
@@ -191,7 +218,7 @@ def test_unknown_environment_is_a_mistake_of_the_command_line(built: Checkout) -
     )
 
 
-def test_unknown_command_is_a_mistake_of_the_command_line(built: Checkout) -> None:
+def test_unknown_command_is_a_usage_error(built: Checkout) -> None:
     refused(built, ExitCode.USAGE, "No such command", arguments=("template",))
 
 
@@ -227,7 +254,8 @@ def test_interrupted_build_leaves_no_trace(
 ) -> None:
     before = built.written()
     built.change("templates/topic.py", "Takes messages.", "Takes mail.")
-    # A session of its own, so that the signal goes where Ctrl-C at a terminal goes.
+    # A session of its own, so that the signal goes where Ctrl-C at a terminal goes. A
+    # shell starts a command in the background with SIGINT ignored, which is inherited.
     process = subprocess.Popen(  # noqa: S603 - our own command
         built.command("templates"),
         cwd=built.root,
@@ -236,6 +264,7 @@ def test_interrupted_build_leaves_no_trace(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     wait_for(built.root / moment, process)
     os.killpg(process.pid, stop)
@@ -292,17 +321,22 @@ def test_no_color_is_obeyed(built: Checkout) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", said)
 
 
-def test_help_tells_commands_examples_and_exit_codes(checkout: Checkout) -> None:
-    done = checkout.run("--help")
-    assert done.returncode == ExitCode.OK
-    for text in ("templates", "parameters", "Examples", "Exit codes", "NO_COLOR"):
-        assert text in done.stdout
-    for code in ExitCode:
-        assert re.search(rf"^ +{code.value} ", done.stdout, re.MULTILINE)
+def test_help_lists_commands_and_examples() -> None:
+    done = CliRunner().invoke(main, ["--help"])
+    assert done.exit_code == ExitCode.OK
+    for text in (*main.commands, "Examples", "exit codes", "NO_COLOR", "--version"):
+        assert text in done.output
 
 
-@pytest.mark.parametrize("command", ["templates", "parameters"])
-def test_every_command_has_help(command: str, checkout: Checkout) -> None:
-    done = checkout.run(command, "--help")
-    assert done.returncode == ExitCode.OK
-    assert len(done.stdout.splitlines()) > 10
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_help_of_every_command_lists_its_exit_codes(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--help"])
+    assert done.exit_code == ExitCode.OK
+    assert "\n  Exit codes\n    0    done\n" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_version_is_that_of_the_project() -> None:
+    done = CliRunner().invoke(main, ["--version"])
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert done.output == f"build.py {version}\n"

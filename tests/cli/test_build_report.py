@@ -1,4 +1,4 @@
-"""What a person reads: the whole of it, plain where it is piped."""
+"""What a build prints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from cli import build_report
-from cli.errors import Problem
-from compiler.pipeline import Outcome
+from cli.product import project
+from compiler.pipeline import BuildOutcome
 from compiler.quotas import BYTES, RESOURCES
 
 
@@ -22,7 +22,7 @@ def dist(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_table_has_a_line_a_template_with_every_quota(dist: Path) -> None:
+def test_table_has_a_line_for_each_template_with_every_quota(dist: Path) -> None:
     console = Console(width=100)
     with console.capture() as said:
         console.print(build_report.table(dist))
@@ -48,7 +48,7 @@ def test_table_fits_a_screen_of_eighty_columns(dist: Path) -> None:
     assert "…" not in said.get()
 
 
-def test_figure_that_nears_its_quota_stands_out(dist: Path) -> None:
+def test_figure_near_its_quota_is_coloured(dist: Path) -> None:
     console = Console(width=100, force_terminal=True, color_system="standard")
     with console.capture() as said:
         console.print(build_report.table(dist))
@@ -58,41 +58,20 @@ def test_figure_that_nears_its_quota_stands_out(dist: Path) -> None:
     assert yellow not in small
 
 
-def test_unchanged_build_says_so(
+def test_unchanged_build_is_reported(
     dist: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build_report.show_build(dist, Outcome(has_changed=False))
+    build_report.print_build(project(dist), BuildOutcome(has_changed=False))
     assert "Unchanged" in capsys.readouterr().out
 
 
-def test_what_cannot_be_checked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = Outcome(
+def test_check_notes_what_only_a_launch_can_decide(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = BuildOutcome(
         has_changed=True, environments=("prod",), unchecked=("Rule X is not checked.",)
     )
-    build_report.show_check(outcome)
+    build_report.print_check(outcome)
     said = capsys.readouterr()
     assert said.out == "prod: every value can be launched.\n"
     assert said.err == "note   Rule X is not checked.\n"
-
-
-def test_problem_is_printed_word_for_word(capsys: pytest.CaptureFixture[str]) -> None:
-    # A linter quotes lists in brackets, which is markup to the library that prints,
-    # and long lines were broken where a screen would have ended.
-    what = "'x' is not one of ['a', '[bold]b[/bold]']" + ", and so on" * 30
-    problem = Problem(where="a.json:1", what=what, why="Why.", remedy="Do.")
-    build_report.show((problem,), "All is as it was.")
-    assert capsys.readouterr().err == (
-        f"error  a.json:1\n       {what}\nwhy    Why.\ndo     Do.\n\n"
-        "1 problem. All is as it was.\n"
-    )
-
-
-ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
-
-
-def test_the_arn_of_a_secret_is_shown_as_it_is(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Its middle is the code of a pictograph, which a rehearsal once showed instead."""
-    build_report.stdout().print(ARN)
-    assert ARN in capsys.readouterr().out

@@ -1,8 +1,9 @@
-"""The commands as a person types them."""
+"""The commands that deploy, over an account that answers from the test."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,11 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import deployment
+from cli.command import ALWAYS
 from cli.errors import ExitCode, Problem, Refused, Unable
 from deploy import aws as aws_module
 from deploy import quick_create
-from deploy.addresses import Place, addressed
-from deploy.aws import Emulator
+from deploy.addresses import PublishLocation, build_publication
+from deploy.aws import EmulatorEndpoint
 from deploy.dist import Environment
 from tests.deploy.fakes import (
     REGION,
@@ -33,22 +35,26 @@ from tests.deploy.fakes import (
 )
 
 NAME = "airflow-dev"
-NAMES = [
-    "publish",
-    "plan",
-    "launch",
-    "status",
-    "events",
-    "outputs",
-    "diagnose",
-    "recover",
-    "destroy",
-    "link",
-    "catalog",
-]
+BOTH = {ExitCode.UNCHANGED, ExitCode.REFUSED}
+EXIT_CODES: dict[str, set[ExitCode]] = {
+    "publish": {ExitCode.REFUSED},
+    "plan": BOTH,
+    "launch": {ExitCode.REFUSED},
+    "status": set(),
+    "events": set(),
+    "outputs": set(),
+    "diagnose": set(),
+    "recover": BOTH,
+    "destroy": BOTH,
+    "link": {ExitCode.REFUSED},
+    "catalog": BOTH,
+}
+"""The commands, and which of these two codes each can end with."""
 
 
-def connect(_region: str | None) -> tuple[str, dict[str, str], deployment.Kinds]:
+def connect(
+    _region: str | None,
+) -> tuple[str, dict[str, str], deployment.ResourceKinds]:
     credentials = {
         "region_name": REGION,
         "aws_access_key_id": "111122223333",
@@ -67,11 +73,11 @@ def run(folder: Path, *words: str) -> Result:
     return CliRunner().invoke(group, words)
 
 
-def given(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:
+def use_account(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:
     """Answer every command from here."""
     aws = FakeAws(**answers)
 
-    def make(*, emulator: Emulator | None = None, **_rest: Any) -> FakeAws:
+    def make(*, emulator: EmulatorEndpoint | None = None, **_rest: Any) -> FakeAws:
         aws.emulator = emulator
         return aws
 
@@ -86,28 +92,29 @@ PUBLISHED: dict[str, Any] = {
 }
 
 
-def test_every_command_is_there(folder: Path) -> None:
-    assert [c.name for c in deployment.commands(folder, connect)] == NAMES
+def test_every_command_exists(folder: Path) -> None:
+    assert [c.name for c in deployment.commands(folder, connect)] == list(EXIT_CODES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_help_reads_as_it_was_written(folder: Path, name: str) -> None:
-    """click rewraps a paragraph unless told not to, and examples become one line."""
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_help_keeps_its_lines_and_lists_the_exit_codes(folder: Path, name: str) -> None:
+    """click rewraps a paragraph without ``\\b``, and examples become one line."""
     told = run(folder, name, "--help").output
     assert "\n  Examples\n    build.py " in told
     assert "\\b" not in told
-    assert f"\n    {ExitCode.REFUSED}    refused" in told
+    codes = {int(code) for code in re.findall(r"^ {4}(\d+) +[a-z]", told, re.MULTILINE)}
+    assert codes == {*ALWAYS, *EXIT_CODES[name]}
     assert max(map(len, told.splitlines())) <= 80
 
 
-def test_an_unknown_environment_is_wrong_use(
+def test_unknown_environment_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **PUBLISHED)
+    use_account(monkeypatch, **PUBLISHED)
     for name in ("publish", "plan", "launch", "status", "destroy", "link"):
         done = run(folder, name, "test")
         assert done.exit_code == ExitCode.USAGE
-        assert "It holds: dev, prod." in done.output
+        assert "It has: dev, prod." in done.output
 
 
 @pytest.mark.parametrize(
@@ -126,32 +133,32 @@ def test_every_failure_has_its_exit_code(
     def fail(**_given: Any) -> Any:
         raise failure
 
-    given(monkeypatch, describe_stacks=fail)
+    use_account(monkeypatch, describe_stacks=fail)
     assert run(folder, "outputs", "dev").exit_code == code
 
 
-def test_commands_in_messages_can_be_typed_as_they_are(
+def test_commands_in_messages_have_the_arguments_of_this_command(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     busy = described("other", "UPDATE_ROLLBACK_IN_PROGRESS")
-    given(monkeypatch, describe_stacks=busy)
-    told = run(folder, "recover", "dev", "--local", "--stack-name", "other").output
-    assert "build.py events dev --stack-name other --local --follow" in told
+    use_account(monkeypatch, describe_stacks=busy)
+    told = run(folder, "recover", "dev", "--emulator", "--stack-name", "other").output
+    assert "build.py events dev --stack-name other --emulator --follow" in told
 
 
-def test_a_stack_can_be_looked_at_without_a_build(
+def test_outputs_of_a_stack_need_no_build(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     outputs = [{"OutputKey": "WebUrl", "OutputValue": "https://x"}]
-    given(
+    use_account(
         monkeypatch, describe_stacks=described(NAME, "CREATE_COMPLETE", Outputs=outputs)
     )
     done = run(tmp_path / "none", "outputs", "dev", "--json")
     assert json.loads(done.output) == {"WebUrl": "https://x"}
 
 
-def test_a_launch_without_a_build_says_to_build(tmp_path: Path) -> None:
-    done = run(tmp_path, "launch", "dev", "--local")
+def test_launch_without_a_build_names_the_build_command(tmp_path: Path) -> None:
+    done = run(tmp_path, "launch", "dev", "--emulator")
     assert done.exit_code == ExitCode.UNABLE
     assert "make templates" in done.output
 
@@ -176,28 +183,28 @@ STATUS: dict[str, Any] = {
 }
 
 
-def test_locally_every_resource_says_what_it_is(
+def test_status_in_the_emulator_lists_the_kind_of_every_resource(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **STATUS)
-    told = run(folder, "status", "dev", "--local").output
+    use_account(monkeypatch, **STATUS)
+    told = run(folder, "status", "dev", "--emulator").output
     assert "1 emulated, 1 not listed" in told
-    data = json.loads(run(folder, "status", "dev", "--local", "--json").output)
+    data = json.loads(run(folder, "status", "dev", "--emulator", "--json").output)
     assert [r["Here"] for r in data["Resources"]] == ["emulated", "not listed"]
 
 
-def test_on_aws_nothing_is_said_to_be_emulated(
+def test_status_on_aws_has_no_kinds(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **STATUS)
+    use_account(monkeypatch, **STATUS)
     assert "emulated" not in run(folder, "status", "dev", "--all").output
 
 
-def test_a_stack_that_needs_attention_has_an_exit_code(
+def test_status_of_a_failed_stack_ends_with_failed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     bad = {**STATUS, "describe_stacks": described(NAME, "UPDATE_ROLLBACK_FAILED")}
-    given(monkeypatch, **bad)
+    use_account(monkeypatch, **bad)
     assert run(folder, "status", "dev").exit_code == ExitCode.FAILED
 
 
@@ -213,7 +220,7 @@ EVENTS = histories(
 def test_events_of_all_stacks_are_shown_in_order(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(
+    use_account(
         monkeypatch,
         describe_stacks=described(NAME, "UPDATE_ROLLBACK_COMPLETE"),
         describe_stack_events=EVENTS,
@@ -226,11 +233,11 @@ def test_events_of_all_stacks_are_shown_in_order(
     assert len(only) == 2
 
 
-def test_events_of_one_moment_keep_their_order(
+def test_events_of_the_same_time_keep_their_order(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Many happen within the same millisecond, and come the newest first."""
-    given(
+    use_account(
         monkeypatch,
         describe_stacks=described(NAME, "CREATE_COMPLETE"),
         describe_stack_events=histories(
@@ -247,10 +254,10 @@ def test_events_of_one_moment_keep_their_order(
     ]
 
 
-def test_diagnose_tells_the_cause_and_fails(
+def test_diagnose_prints_the_cause_and_ends_with_failed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(
+    use_account(
         monkeypatch,
         describe_stacks=described(NAME, "UPDATE_ROLLBACK_COMPLETE"),
         describe_stack_events=EVENTS,
@@ -260,10 +267,10 @@ def test_diagnose_tells_the_cause_and_fails(
     assert "Root cause: Storage/Data" in done.output
 
 
-def test_plan_has_an_exit_code_of_its_own_for_nothing(
+def test_plan_without_changes_ends_with_unchanged(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(
+    use_account(
         monkeypatch,
         **PUBLISHED,
         describe_stacks=described(NAME, "CREATE_COMPLETE"),
@@ -279,13 +286,13 @@ def test_plan_has_an_exit_code_of_its_own_for_nothing(
     assert "Nothing to change" in done.output
 
 
-def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_plan_is_printed_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     added = {
         "Action": "Add",
         "LogicalResourceId": "Topic",
         "ResourceType": "AWS::SNS::Topic",
     }
-    given(
+    use_account(
         monkeypatch,
         **PUBLISHED,
         describe_stacks=described(NAME, "CREATE_COMPLETE"),
@@ -304,19 +311,19 @@ def test_a_plan_reads_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) -> 
     assert told["Changes"][0]["EndangersData"] is False
 
 
-def test_publish_gives_addresses_to_other_programs(
+def test_publish_prints_urls_as_json(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **PUBLISHED)
+    use_account(monkeypatch, **PUBLISHED)
     told = json.loads(run(folder, "publish", "dev", "--json").output)
     assert told["Parent"] == told["Files"]["parent.template.json"]
     assert told["Uploaded"] == []
 
 
-def test_a_link_fills_in_the_console_of_its_region(
+def test_link_fills_in_the_console_form_of_its_region(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **PUBLISHED)
+    use_account(monkeypatch, **PUBLISHED)
     url = urlsplit(run(folder, "link", "dev").output.strip())
     assert url.netloc == f"{REGION}.console.aws.amazon.com"
     assert url.fragment.startswith("/stacks/create/review?")
@@ -326,19 +333,19 @@ def test_a_link_fills_in_the_console_of_its_region(
     assert filled["templateURL"][0].endswith(".json")
 
 
-def test_no_link_leads_to_a_template_that_cannot_be_read(
+def test_link_to_an_unreadable_template_is_refused(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **{**PUBLISHED, "head_object": error("404", "Not Found")})
+    use_account(monkeypatch, **{**PUBLISHED, "head_object": error("404", "Not Found")})
     done = run(folder, "link", "dev")
     assert done.exit_code == ExitCode.REFUSED
     assert "https://eu-central" not in done.output
 
 
-def test_a_badge_is_a_button_in_markdown(
+def test_badge_is_a_markdown_button(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    given(monkeypatch, **PUBLISHED)
+    use_account(monkeypatch, **PUBLISHED)
     told = run(folder, "link", "dev", "--badge").output
     assert told.startswith("[![Launch airflow-dev](https://")
 
@@ -353,31 +360,37 @@ def test_a_badge_is_a_button_in_markdown(
 def test_other_partitions_have_other_consoles(region: str, host: str) -> None:
     built = dist()
     aws = aws_module.Aws(region=region)
-    publication = addressed(built.files, Place("b", region, aws.dns_suffix))
+    publication = build_publication(
+        built.files, PublishLocation("b", region, aws.dns_suffix)
+    )
     url = quick_create.quick_create(aws, publication, built.environment("dev"))
     assert urlsplit(url).netloc == host
 
 
-def test_a_value_with_blanks_survives_the_link() -> None:
+def test_link_encodes_blanks_in_values() -> None:
     """The console reads what follows the # itself, and takes a plus for a plus."""
     built = dist()
     aws = aws_module.Aws(region=REGION)
-    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
-    given = Environment("dev", NAME, {"Note": "a b&c+d"})
-    url = quick_create.quick_create(aws, publication, given)
+    publication = build_publication(
+        built.files, PublishLocation("b", REGION, aws.dns_suffix)
+    )
+    environment = Environment("dev", NAME, {"Note": "a b&c+d"})
+    url = quick_create.quick_create(aws, publication, environment)
     assert "param_Note=a%20b%26c%2Bd" in url
 
 
 def test_a_link_too_long_for_a_browser_is_refused() -> None:
     built = dist()
     aws = aws_module.Aws(region=REGION)
-    publication = addressed(built.files, Place("b", REGION, aws.dns_suffix))
+    publication = build_publication(
+        built.files, PublishLocation("b", REGION, aws.dns_suffix)
+    )
     long = Environment("dev", NAME, {"Note": "x" * 9000})
-    with pytest.raises(Refused, match="State fewer parameters"):
+    with pytest.raises(Refused, match="Set fewer parameters"):
         quick_create.quick_create(aws, publication, long)
 
 
-def test_a_choice_without_a_value_is_wrong_use(folder: Path) -> None:
-    done = run(folder, "catalog", "dev", "--local", "--parameter", "LauncherArn")
+def test_parameter_without_a_value_is_a_usage_error(folder: Path) -> None:
+    done = run(folder, "catalog", "dev", "--emulator", "--parameter", "LauncherArn")
     assert done.exit_code == ExitCode.USAGE
     assert "Write NAME=VALUE" in done.output

@@ -1,4 +1,4 @@
-"""The commands: what they end with, and that they end what they began."""
+"""The commands local and verify: exit codes, and what they stop."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from acceptance import faults, suites
 from acceptance.check import NotProven, Proof
 from acceptance.checks.dags import DAGS
+from cli.errors import ExitCode
 from cli.local import commands
 from local import environment as stages
 from local import interrupts, waiting
@@ -106,29 +107,38 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     return do
 
 
-def test_what_is_left_out_is_said_and_not_run(run: Callable[..., Result]) -> None:
-    seen = run("rehearse", "dev", "--no-scaling")
+def test_skipped_checks_are_listed_and_not_run(run: Callable[..., Result]) -> None:
+    seen = run("verify", "dev", "--local", "--no-scaling")
     assert seen.exit_code == 0, seen.output
     assert "so it is" in seen.output
     assert "--no-scaling was given." in seen.output
     assert "2 proven, 0 failed." in seen.output
 
 
-def test_one_proof_that_fails_is_a_rehearsal_that_failed(
+def test_verify_without_local_is_not_implemented(run: Callable[..., Result]) -> None:
+    MADE.clear()
+    done = run("verify", "dev")
+    assert done.exit_code == ExitCode.USAGE
+    assert "Checks of an environment on AWS are not implemented yet" in done.output
+    assert not MADE
+
+
+def test_failed_check_fails_the_command(
     run: Callable[..., Result],
 ) -> None:
-    seen = run("rehearse", "dev")
-    assert seen.exit_code == 1
+    seen = run("verify", "dev", "--local")
+    assert seen.exit_code == ExitCode.FAILED
     assert "It was not so." in seen.output
     assert not MADE[0].is_up
 
 
-def test_parameters_are_set_over_those_of_the_proofs(
+def test_set_takes_precedence_over_parameters_of_the_checks(
     run: Callable[..., Result],
 ) -> None:
     run(
-        "rehearse",
+        "verify",
         "dev",
+        "--local",
         "--no-scaling",
         "--set",
         "EnableFlower=false",
@@ -138,24 +148,24 @@ def test_parameters_are_set_over_those_of_the_proofs(
     assert MADE[0].told["overrides"] == {"EnableFlower": "false", "A": "b=c"}
 
 
-def test_without_faults_no_container_is_told_of_them(
+def test_containers_have_no_fault_settings_without_faults(
     run: Callable[..., Result],
 ) -> None:
-    run("rehearse", "dev", "--no-faults", "--no-scaling")
+    run("verify", "dev", "--local", "--no-faults", "--no-scaling")
     assert MADE[0].told["extra_environment"] == {}
     assert MADE[0].told["dags"] == (DAGS,)
 
 
-def test_a_stage_that_does_not_come_up_is_told_in_its_words(
+def test_problem_of_an_environment_that_does_not_start_is_printed(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = LocalEnvironmentError("The launch failed.", "Because.", "Mend it.")
     monkeypatch.setattr(FakeStage, "fails", error)
-    for command in ("local", "rehearse"):
-        seen = run(command, "dev")
-        assert seen.exit_code == 1
-        for words in ("The launch failed.", "Because.", "Mend it."):
-            assert words in seen.output
+    for words in (("local", "dev"), ("verify", "dev", "--local")):
+        seen = run(*words)
+        assert seen.exit_code == ExitCode.FAILED
+        for text in ("The launch failed.", "Because.", "Mend it."):
+            assert text in seen.output
         assert "Traceback" not in seen.output
 
 
@@ -176,23 +186,23 @@ def test_unsupported_system_is_refused_before_anything_is_installed(
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "release", lambda: release)
     MADE.clear()
-    for command in ("local", "rehearse"):
-        seen = run(command, "dev")
-        assert seen.exit_code == 3
+    for words in (("local", "dev"), ("verify", "dev", "--local")):
+        seen = run(*words)
+        assert seen.exit_code == ExitCode.UNABLE
         assert reason in seen.output
     assert not MADE
 
 
-def test_an_interrupted_rehearsal_is_stopped(
+def test_interrupted_verify_is_stopped(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeStage, "fails", KeyboardInterrupt())
-    seen = run("rehearse", "dev")
-    assert seen.exit_code == 130
-    assert "Nothing of it runs." in seen.output
+    seen = run("verify", "dev", "--local")
+    assert seen.exit_code == ExitCode.INTERRUPTED
+    assert "All processes of the environment are stopped." in seen.output
 
 
-def test_ctrl_c_is_the_way_to_end_what_runs_locally(
+def test_ctrl_c_stops_a_local_environment(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "for_ever", interrupted)

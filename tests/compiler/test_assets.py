@@ -16,7 +16,7 @@ from compiler.assets import packed
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    folder = tmp_path / "runtime"
+    folder = tmp_path / "fargate_runtime"
     (folder / "inner").mkdir(parents=True)
     (folder / "__init__.py").write_text("")
     (folder / "setup.py").write_text("def greet() -> str:\n    return 'hello'\n")
@@ -30,7 +30,7 @@ def test_digest_is_that_of_the_content(package: Path) -> None:
     assert asset.sha256 == hashlib.sha256(asset.content).hexdigest()
 
 
-def test_times_and_permissions_of_a_checkout_do_not_change_the_archive(
+def test_archive_ignores_times_and_permissions_of_a_checkout(
     package: Path,
 ) -> None:
     before = packed(package, "a.zip")
@@ -59,11 +59,11 @@ def test_python_imports_the_package_from_the_archive(
 ) -> None:
     archive = tmp_path / "runtime.zip"
     archive.write_bytes(packed(package, "a.zip").content)
-    program = "import runtime.setup, runtime.inner; print(runtime.setup.greet())"
+    program = "from fargate_runtime import inner, setup; print(setup.greet())"
     said = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(archive)},
-        cwd=tmp_path / "runtime" / "inner",
+        cwd=tmp_path / "fargate_runtime" / "inner",
         capture_output=True,
         text=True,
         check=True,
@@ -71,7 +71,7 @@ def test_python_imports_the_package_from_the_archive(
     assert said.stdout == "hello\n"
 
 
-def test_packed_files_are_readable_by_all_users(package: Path, tmp_path: Path) -> None:
+def test_archived_files_are_world_readable(package: Path, tmp_path: Path) -> None:
     # Airflow's container runs as a user of its own: files of mode 0 would be unreadable
     # to it once the archive is unpacked.
     archive = tmp_path / "runtime.zip"

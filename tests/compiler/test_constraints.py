@@ -39,7 +39,7 @@ def said(definition: dict[str, Any], value: str) -> list[str]:
         ({"Type": "String"}, "x" * 4096),
     ],
 )
-def test_what_cloudformation_takes_is_taken(
+def test_value_that_cloudformation_accepts_is_accepted(
     definition: dict[str, Any], value: str
 ) -> None:
     assert not list(definition_faults(definition))
@@ -69,7 +69,7 @@ def test_what_cloudformation_takes_is_taken(
         ({"Type": "String"}, "é" * 2049, "has 4,098 bytes."),
     ],
 )
-def test_what_cloudformation_refuses_is_refused_with_a_remedy(
+def test_value_that_cloudformation_refuses_has_a_remedy(
     definition: dict[str, Any], value: str, words: str
 ) -> None:
     (found,) = said(definition, value)
@@ -89,9 +89,7 @@ def test_what_cloudformation_refuses_is_refused_with_a_remedy(
         ("1e999999999", "digits"),
     ],
 )
-def test_a_number_in_another_spelling_is_answered_with_the_plain_one(
-    value: str, plain: str
-) -> None:
+def test_number_in_another_notation_gets_the_plain_one(value: str, plain: str) -> None:
     (found,) = said({"Type": "Number"}, value)
 
     assert f"Write {plain}" in found
@@ -101,7 +99,7 @@ def test_a_number_in_another_spelling_is_answered_with_the_plain_one(
     "value",
     [*("", "x", "1e3", "0x10", "01", "+1", "1.", ".5", " 1", "1 ", "-0", "1.0", "1,5")],
 )
-def test_a_number_has_one_spelling(value: str) -> None:
+def test_number_has_one_notation(value: str) -> None:
     # Rules compare text: "01" would pass MinValue 1 and be no "1" to them.
     assert "is not a plain number" in said({"Type": "Number"}, value)[0]
 
@@ -121,13 +119,13 @@ def test_a_number_has_one_spelling(value: str) -> None:
         ({"Type": "String", "AllowedPattern": r"[a--b]"}, "differently"),
     ],
 )
-def test_what_cannot_be_checked_is_never_passed_over(
+def test_definition_that_cannot_be_checked_is_refused(
     definition: dict[str, Any], words: str
 ) -> None:
     assert any(words in fault.what for fault in definition_faults(definition))
 
 
-def test_every_kind_of_the_vocabulary_can_be_checked() -> None:
+def test_every_parameter_type_of_the_templates_can_be_checked() -> None:
     for kind in vars(types).values():
         if isinstance(kind, type) and issubclass(kind, Value):
             assert not list(definition_faults({"Type": kind.type} | kind.rules)), kind
@@ -146,7 +144,7 @@ PATTERNS = sorted(
 
 
 @given(st.data())
-def test_a_text_is_taken_if_and_only_if_the_whole_of_it_matches(
+def test_text_is_accepted_only_if_it_matches_entirely(
     data: st.DataObject,
 ) -> None:
     pattern = data.draw(st.sampled_from(PATTERNS))
@@ -161,7 +159,7 @@ def test_a_text_is_taken_if_and_only_if_the_whole_of_it_matches(
 
 
 @given(st.data())
-def test_a_number_is_taken_if_and_only_if_it_is_within_bounds(
+def test_number_is_accepted_only_within_bounds(
     data: st.DataObject,
 ) -> None:
     numbers = st.decimals(-9999, 9999, places=1) | st.integers(-9999, 9999)

@@ -1,10 +1,11 @@
-"""What launching takes: every action, no more of them, and on as little as can be."""
+"""Permissions of a launch: every action, no others, on as few resources as possible."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +28,32 @@ from troposphere import (
 )
 
 from cli import product
-from compiler import handler_permissions, launch_permissions
-from compiler.handler_permissions import DATA, collect, known, text
+from compiler import handler_permissions
+from compiler.handler_permissions import HandlerPermissions, collect, text
 from compiler.iam_scopes import (
-    NEEDS,
-    NEVER_CALLED,
-    SERVICES,
-    TOPICS,
-    WITHOUT_RESOURCE,
+    UNLISTED_PERMISSIONS,
+    LaunchScopes,
     further_actions,
 )
 from compiler.launch_permissions import (
     KEY_USES,
     POLICY_CHARACTERS,
+    LaunchedTemplates,
     characters,
     check_count,
     check_size,
     owner_of,
-    permissions_by_topic,
+    permissions_by_policy_group,
     required_permissions,
 )
 from compiler.wiring import Build, Template, WiringError
 from templates import parent
+from templates.resources.launch_scopes import LAUNCH_SCOPES
 
 Policy = list[dict[str, Any]]
+
+HANDLERS = LAUNCH_SCOPES.handlers
+PREFIXES = {service.prefix for service in LAUNCH_SCOPES.services}
 
 EXAMPLE = {
     "${AWS::Partition}": "aws",
@@ -71,7 +74,7 @@ def pages() -> list[Template]:
 
 @pytest.fixture(scope="module")
 def granted(pages: list[Template]) -> Policy:
-    return documents(required_permissions(pages))
+    return documents(required_permissions(pages, LAUNCH_SCOPES))
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +85,15 @@ def reference() -> dict[str, Any]:
     return found
 
 
+def launched(templates: list[Template]) -> LaunchedTemplates:
+    return LaunchedTemplates([t.document for t in templates], LAUNCH_SCOPES)
+
+
 def page(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
-    made = Template("toy", "A toy.", "", Build(), is_root=True)
+    made = Template("example", "An example.", "", Build(), is_root=True)
     for resource in resources:
-        made.add(resource, "A toy's part.")
+        made.add(resource, "Part of an example.")
     made.document = made.to_dict()
     return made
 
@@ -110,8 +117,8 @@ def filled(value: Any) -> Any:
             return value
 
 
-def of(resources: list[AWSObject]) -> Policy:
-    return documents(required_permissions([page(*resources)]))
+def of(resources: list[AWSObject], scopes: LaunchScopes = LAUNCH_SCOPES) -> Policy:
+    return documents(required_permissions([page(*resources)], scopes))
 
 
 def allowing(action: str, policy: Policy) -> Policy:
@@ -136,44 +143,40 @@ def role(service: str, **properties: Any) -> iam.Role:
 # The file of permissions.
 
 
-def test_the_file_says_what_the_schemas_say() -> None:
+def test_file_agrees_with_the_schemas() -> None:
     # Run python -m compiler.handler_permissions, and read the diff.
-    assert json.loads(DATA.read_text()) == collect(known().always, further_actions())
-    assert DATA.read_text() == text(json.loads(DATA.read_text()))
+    content = HANDLERS.source.read_text()
+    assert json.loads(content) == collect(HANDLERS.always, further_actions())
+    assert content == text(json.loads(content))
 
 
-def test_the_file_holds_the_types_of_the_templates_and_no_others(
+def test_file_has_exactly_the_types_of_the_templates(
     pages: list[Template],
 ) -> None:
-    used = launch_permissions.Templates([page.document for page in pages]).types
-    assert sorted(known().always) == list(used)
+    used = launched(pages).types
+    assert sorted(HANDLERS.always) == list(used)
 
 
-def test_a_type_that_the_file_lacks_stops_the_build() -> None:
+def test_type_missing_in_the_file_stops_the_build() -> None:
     with pytest.raises(WiringError) as refused:
         of([athena.WorkGroup("Queries", Name="q")])
     assert refused.value.remedy == (
-        "Run python -m compiler.handler_permissions AWS::Athena::WorkGroup"
+        "Run python -m compiler.handler_permissions "
+        "templates/resources/handler_permissions.json AWS::Athena::WorkGroup"
     )
 
 
-def test_a_type_is_added_and_dropped_by_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_type_is_added_and_dropped_by_command(tmp_path: Path) -> None:
     file = tmp_path / "permissions.json"
-    monkeypatch.setattr(handler_permissions, "DATA", file)
 
-    handler_permissions.main(["AWS::SNS::Topic", "AWS::SNS::Subscription"])
-    assert list(json.loads(file.read_text())["types"]) == [
+    handler_permissions.main([str(file), "AWS::SNS::Topic", "AWS::SNS::Subscription"])
+    assert set(HandlerPermissions.read(file).always) == {
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
-    ]
+    }
 
-    monkeypatch.setattr(
-        handler_permissions, "known", handler_permissions.known.__wrapped__
-    )
-    handler_permissions.main(["--drop", "AWS::SNS::Subscription"])
-    assert list(json.loads(file.read_text())["types"]) == ["AWS::SNS::Topic"]
+    handler_permissions.main([str(file), "--drop", "AWS::SNS::Subscription"])
+    assert set(HandlerPermissions.read(file).always) == {"AWS::SNS::Topic"}
 
 
 def test_a_type_without_known_permissions_is_refused() -> None:
@@ -189,19 +192,18 @@ def test_a_misspelt_action_is_refused() -> None:
 # Enough.
 
 
-def test_whatever_a_provider_calls_is_allowed_or_left_out_on_purpose(
+def test_every_action_of_a_provider_is_allowed_or_listed_as_never_called(
     pages: list[Template], granted: Policy
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
-    templates = launch_permissions.Templates([page.document for page in pages])
+    templates = launched(pages)
     called = {
         action for name in templates.types for action in templates.actions_of(name)
     }
     called |= {action for need in templates.needs for action in need.actions}
-    ours = {service.prefix for service in SERVICES}
-    missing = {action for action in called - allowed if owner_of(action) in ours}
-    assert missing <= NEVER_CALLED.keys()
+    missing = {a for a in called - allowed if owner_of(a) in PREFIXES}
+    assert missing <= LAUNCH_SCOPES.never_called.keys()
 
 
 def test_every_action_reaches_a_resource_that_it_is_checked_against(
@@ -245,11 +247,11 @@ def overlaps(pattern: str, form: str) -> bool:
 
 
 def test_a_custom_resource_can_call_its_function() -> None:
-    class Gate(cloudformation.CustomResource):
-        resource_type = "Custom::Gate"
+    class Migration(cloudformation.CustomResource):
+        resource_type = "Custom::Migration"
 
-    gate = Gate("Gate", ServiceToken="function")
-    (statement,) = allowing("lambda:InvokeFunction", of([gate]))
+    migration = Migration("Migration", ServiceToken="function")
+    (statement,) = allowing("lambda:InvokeFunction", of([migration]))
     assert statement["Resource"] == [
         "arn:aws:lambda:eu-central-1:123456789012:function:SC-123456789012-pp-*"
     ]
@@ -274,13 +276,12 @@ def test_only_actions_that_take_nothing_else_are_allowed_on_everything(
             ), action
 
 
-def test_a_change_to_everything_needs_its_reason(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_change_to_everything_needs_its_reason() -> None:
     assert allowing("kms:CreateKey", of([kms.Key("Key")]))
-    monkeypatch.delitem(WITHOUT_RESOURCE, "kms:CreateKey")
+    reasons = {**LAUNCH_SCOPES.without_resource}
+    del reasons["kms:CreateKey"]
     with pytest.raises(WiringError, match="kms:CreateKey can be allowed on every"):
-        of([kms.Key("Key")])
+        of([kms.Key("Key")], replace(LAUNCH_SCOPES, without_resource=reasons))
 
 
 def test_no_statement_allows_a_whole_service(granted: Policy) -> None:
@@ -288,7 +289,7 @@ def test_no_statement_allows_a_whole_service(granted: Policy) -> None:
         assert re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+", action)
 
 
-def test_what_stacks_are_named_after_belongs_to_them(granted: Policy) -> None:
+def test_changes_are_limited_to_names_of_the_stack(granted: Policy) -> None:
     # Deleting another team's database takes one mistaken template otherwise.
     named = {
         "rds:DeleteDBCluster": ":cluster:sc-123456789012-pp-*",
@@ -308,7 +309,7 @@ def test_what_stacks_are_named_after_belongs_to_them(granted: Policy) -> None:
         assert all(arn.endswith(end) for arn in same_kind), action
 
 
-def test_what_is_always_retained_cannot_be_deleted() -> None:
+def test_retained_types_cannot_be_deleted() -> None:
     kept = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
     replaced = kms.Key("Replaced", DeletionPolicy="Retain")
 
@@ -333,8 +334,8 @@ def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> 
     assert "ecs-tasks.amazonaws.com" in services
     assert "ec2.amazonaws.com" not in services
 
-    (toy,) = allowing("iam:PassRole", of([role("lambda.amazonaws.com")]) or [{}])
-    assert toy["Condition"]["StringEquals"]["iam:PassedToService"] == [
+    (statement,) = allowing("iam:PassRole", of([role("lambda.amazonaws.com")]) or [{}])
+    assert statement["Condition"]["StringEquals"]["iam:PassedToService"] == [
         "lambda.amazonaws.com"
     ]
 
@@ -418,7 +419,9 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
     pages: list[Template],
 ) -> None:
     # For a CloudFormation service role, which Service Catalog has no part in.
-    policy = json.dumps(documents(required_permissions(pages, "Airflow-prod")))
+    policy = json.dumps(
+        documents(required_permissions(pages, LAUNCH_SCOPES, "Airflow-prod"))
+    )
     assert "SC-" not in policy
     assert ":role/Airflow-prod*" in policy
     assert ":cluster:airflow-prod*" in policy
@@ -429,8 +432,9 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 
 
 def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
-    for topic, statements in permissions_by_topic(pages).items():
-        assert characters(statements) <= POLICY_CHARACTERS, topic
+    policies = permissions_by_policy_group(pages, LAUNCH_SCOPES)
+    for policy_group, statements in policies.items():
+        assert characters(statements) <= POLICY_CHARACTERS, policy_group
 
 
 def test_a_policy_is_measured_at_its_longest() -> None:
@@ -463,25 +467,23 @@ def test_no_row_of_the_tables_is_without_use(
     allowed = {action for action, _ in each_action(granted)}
     listed = {
         action
-        for of_types in (known().always, known().only_to_delete)
+        for of_types in (HANDLERS.always, HANDLERS.only_to_delete)
         for actions in of_types.values()
         for action in actions
     }
-    assert listed >= NEVER_CALLED.keys()
-    assert allowed >= WITHOUT_RESOURCE.keys()
-    assert {owner_of(action) for action in allowed} == {s.prefix for s in SERVICES}
-    assert {service.topic for service in SERVICES} == TOPICS.keys()
+    scopes = LAUNCH_SCOPES
+    assert listed >= scopes.never_called.keys()
+    assert allowed >= scopes.without_resource.keys()
+    assert {owner_of(action) for action in allowed} == PREFIXES
+    groups = {service.policy_group for service in scopes.services}
+    assert groups == scopes.policy_groups.keys()
     markers = json.dumps([page.document for page in pages])
-    assert [need.marker for need in NEEDS if need.marker not in markers] == []
+    assert [
+        need.marker for need in UNLISTED_PERMISSIONS if need.marker not in markers
+    ] == []
 
 
-def test_a_service_without_a_row_stops_the_build(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        launch_permissions,
-        "SERVICES",
-        [service for service in SERVICES if service.prefix != "sns"],
-    )
+def test_a_service_without_a_row_stops_the_build() -> None:
+    others = tuple(s for s in LAUNCH_SCOPES.services if s.prefix != "sns")
     with pytest.raises(WiringError, match="on what sns may act"):
-        of([sns.Topic("Topic")])
+        of([sns.Topic("Topic")], replace(LAUNCH_SCOPES, services=others))

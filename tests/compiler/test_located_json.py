@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compiler.located_json import DEPTH, MalformedJsonError, Object, Text, parse, quoted
+from compiler.located_json import (
+    DEPTH,
+    JsonObject,
+    JsonText,
+    MalformedJsonError,
+    parse,
+    quoted,
+)
 
 DOCUMENTS: st.SearchStrategy[str] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -48,28 +55,30 @@ def test_the_same_texts_are_json_here_and_in_the_standard_library(text: str) -> 
     assert parses == is_json
 
 
-def test_a_key_knows_its_line_and_column() -> None:
+def test_key_has_line_and_column() -> None:
     document = parse('{\n  "A": "1",\r\n\n    "B": "2"\n}')
 
-    assert isinstance(document, Object)
+    assert isinstance(document, JsonObject)
     assert [(key.text, key.line, key.column) for key, _ in document.members] == [
         ("A", 2, 3),
         ("B", 4, 5),
     ]
 
 
-def test_both_of_two_equal_keys_are_there() -> None:
+def test_duplicate_keys_are_both_kept() -> None:
     # json.loads keeps the last, so a typing error in production went unseen.
     document = parse('{"A": "1", "A": "2"}')
 
-    assert isinstance(document, Object)
-    assert [value.text for _, value in document.members if isinstance(value, Text)] == [
+    assert isinstance(document, JsonObject)
+    assert [
+        value.text for _, value in document.members if isinstance(value, JsonText)
+    ] == [
         "1",
         "2",
     ]
 
 
-def test_no_file_can_exhaust_the_stack() -> None:
+def test_deep_nesting_is_refused() -> None:
     with pytest.raises(MalformedJsonError, match=f"more than {DEPTH} deep"):
         parse("[" * 100_000)
 
@@ -99,7 +108,7 @@ def test_no_file_can_exhaust_the_stack() -> None:
         ('{"A": 01}', (1, 7), '"01" is not in double quotes.', 'Write "01".'),
     ],
 )
-def test_a_mistake_says_where_what_and_how_to_mend_it(
+def test_mistake_has_place_problem_and_remedy(
     text: str, place: tuple[int, int], what: str, remedy: str
 ) -> None:
     with pytest.raises(MalformedJsonError) as caught:
@@ -126,7 +135,7 @@ def test_a_mistake_far_to_the_right_shows_the_text_around_it() -> None:
 
 
 @given(st.text())
-def test_what_a_message_quotes_is_short_and_cannot_steer_a_terminal(text: str) -> None:
+def test_quoted_text_is_short_and_printable(text: str) -> None:
     shown = quoted(text)
 
     assert shown.isprintable()

@@ -62,14 +62,14 @@ def test_build_that_fails_leaves_everything_as_it_was(dist: Path) -> None:
     assert beside(dist) == {"dist"}
 
 
-def test_second_rename_that_fails_brings_the_old_build_back(dist: Path) -> None:
+def test_failed_rename_restores_the_old_build(dist: Path) -> None:
     with pytest.raises(FileNotFoundError):
         output.exchange(dist.with_name("was never staged"), dist)
     assert content(dist) == OLD
     assert beside(dist) == {"dist"}
 
 
-def test_crash_between_the_renames_is_mended_by_the_next_build(dist: Path) -> None:
+def test_next_build_recovers_from_a_crash_between_the_renames(dist: Path) -> None:
     stage = dist.with_name(".dist.staged")
     stage.mkdir()
     output.write(stage, NEW, "inputs")
@@ -109,8 +109,8 @@ def test_read_only_dist_is_refused_and_kept(dist: Path) -> None:
     assert content(dist) == OLD
 
 
-def test_folder_that_no_build_made_is_never_replaced(tmp_path: Path) -> None:
-    # `--dist ~` would have replaced somebody's home.
+def test_folder_of_no_build_is_never_replaced(tmp_path: Path) -> None:
+    # `--dist ~` would have replaced the home folder.
     home = tmp_path / "home"
     home.mkdir()
     (home / "letter.txt").write_text("dear")
@@ -142,7 +142,7 @@ def test_tampered_dist_is_no_unchanged_build(dist: Path, tamper: object) -> None
     assert not output.is_made_from(dist, "inputs")
 
 
-def test_inputs_are_names_and_contents_but_not_the_place_of_a_checkout(
+def test_inputs_are_names_and_contents_without_the_location(
     tmp_path: Path,
 ) -> None:
     digests = set()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compiler.parameter_formats import shapes
+from compiler.parameter_formats import formats
 from compiler.parameters import EnvironmentFile, MalformedFileError, load
 from compiler.validation import validate
 
@@ -59,10 +59,10 @@ def pairs(found: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
     TEXTS.filter(bool),
 )
 @example(dict.fromkeys(TREACHEROUS, "x") | {"A": "true"}, {"y": "no"}, "a b.json")
-def test_every_value_comes_back_from_every_shape_as_it_was(
+def test_every_format_round_trips_every_value(
     parameters: dict[str, str], tags: dict[str, str], path: str
 ) -> None:
-    files = shapes(environment(parameters, tags), template_path=path)
+    files = formats(environment(parameters, tags), root_template=path)
 
     listed = pairs(read(files, "cli.json"), "ParameterKey", "ParameterValue")
     assert listed == parameters
@@ -70,14 +70,14 @@ def test_every_value_comes_back_from_every_shape_as_it_was(
     assert pairs(read(files, "service-catalog.json"), "Key", "Value") == parameters
     assert read(files, "codepipeline.json") == {"Parameters": parameters, "Tags": tags}
     assert read(files, "git-sync.yaml") == {
-        "template-file-path": path,
+        "template-file-path": f"published/{path}",
         "parameters": parameters,
         "tags": tags,
     }
 
 
 @given(st.dictionaries(st.sampled_from("ABC"), TEXTS, min_size=1))
-def test_whatever_a_template_accepts_round_trips_from_file_to_file(
+def test_accepted_values_round_trip_through_files(
     tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, str]
 ) -> None:
     template = {"Parameters": {name: {"Type": "String"} for name in parameters}}
@@ -86,20 +86,20 @@ def test_whatever_a_template_accepts_round_trips_from_file_to_file(
     found = load(path)
     assert validate(found, template).problems == ()
 
-    files = shapes(found, template_path="parent.template.json")
+    files = formats(found, root_template="parent.template.json")
     path.write_text(files["parameters/dev/codepipeline.json"])
 
     assert load(path).parameters == found.parameters == parameters
 
 
-def test_the_bytes_follow_from_the_file_alone() -> None:
-    one = shapes(environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p")
+def test_same_file_gives_the_same_bytes() -> None:
+    one = formats(environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p")
 
-    assert one == shapes(
-        environment({"B": "2", "A": "1"}, {"t": "x"}), template_path="p"
+    assert one == formats(
+        environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p"
     )
     assert one["parameters/dev/git-sync.yaml"].splitlines()[2:] == [
-        'template-file-path: "p"',
+        'template-file-path: "published/p"',
         "parameters:",
         '  "B": "2"',
         '  "A": "1"',
@@ -109,19 +109,19 @@ def test_the_bytes_follow_from_the_file_alone() -> None:
     assert all(text.endswith("\n") and "\r" not in text for text in one.values())
 
 
-def test_a_stack_policy_goes_where_it_is_understood() -> None:
+def test_only_codepipeline_has_the_stack_policy() -> None:
     policy = {"Statement": [{"Effect": "Deny", "Action": "Update:Delete"}]}
-    files = shapes(environment({}, stack_policy=policy), template_path="p")
+    files = formats(environment({}, stack_policy=policy), root_template="p")
 
     assert read(files, "codepipeline.json")["StackPolicy"] == policy
     assert "StackPolicy" not in read(
-        shapes(environment({}), template_path="p"), "codepipeline.json"
+        formats(environment({}), root_template="p"), "codepipeline.json"
     )
 
 
-def test_an_environment_with_problems_has_no_shapes(tmp_path: Path) -> None:
+def test_an_environment_with_problems_has_no_formats(tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.write_text('{"Parameters": {"A": 1}}')
 
     with pytest.raises(MalformedFileError, match="the number 1, not a string"):
-        shapes(load(path), template_path="p")
+        formats(load(path), root_template="p")

@@ -69,7 +69,7 @@ def test_an_environment_cannot_be_changed_after_it_was_checked(read: Read) -> No
         environment.parameters["A"] = "2"  # type: ignore[index]
 
 
-def test_everything_that_is_wrong_is_said_at_once(read: Read) -> None:
+def test_all_problems_are_reported_at_once(read: Read) -> None:
     environment = read(
         """{
         "Parameters": {
@@ -96,8 +96,8 @@ def test_everything_that_is_wrong_is_said_at_once(read: Read) -> None:
         (5, "Nothing", 'Write "" for an empty value, or delete the line'),
         (6, "List", 'Write "a,1".'),
         (7, "Object", "Its value is an object, not a string."),
-        (9, "Twice", "stands here again. It stands on line 8 already"),
-        (10, "Pasted", "holds U+00A0, which cannot be seen."),
+        (9, "Twice", "is duplicated. It is on line 8 already"),
+        (10, "Pasted", "holds U+00A0, which is invisible."),
         (12, "Tags", "Names that begin with aws: belong to AWS."),
         (12, "Tags", "CloudFormation takes no empty value."),
         (12, "Tags", "IAM takes letters, digits, spaces"),
@@ -117,14 +117,12 @@ def test_everything_that_is_wrong_is_said_at_once(read: Read) -> None:
         ("", "parameters/dev.json:1:1: The file is empty."),
         (
             '[{"ParameterKey": "A", "ParameterValue": "1"}]',
-            "The build writes the lists that commands take from it.",
+            "The build converts it to the lists that other tools take.",
         ),
         ('"A"', "The file holds a string, not an object."),
     ],
 )
-def test_what_is_no_parameter_file_is_refused(
-    read: Read, content: str, words: str
-) -> None:
+def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None:
     with pytest.raises(MalformedFileError) as caught:
         read(content)
 
@@ -173,7 +171,7 @@ def test_a_section_of_the_wrong_shape_is_named(
     assert any(words in one for one in said(read(content)))
 
 
-def test_the_mark_that_windows_editors_write_is_tolerated(read: Read) -> None:
+def test_byte_order_mark_is_accepted(read: Read) -> None:
     assert read(b'\xef\xbb\xbf{"Parameters": {"A": "1"}}').parameters == {"A": "1"}
 
 
@@ -185,16 +183,14 @@ def test_the_mark_that_windows_editors_write_is_tolerated(read: Read) -> None:
         (b" " * 1_000_001, "larger than 1,000,000 bytes."),
     ],
 )
-def test_bytes_that_are_no_text_are_refused(
-    read: Read, content: bytes, words: str
-) -> None:
+def test_undecodable_bytes_are_refused(read: Read, content: bytes, words: str) -> None:
     with pytest.raises(UnreadableFileError) as caught:
         read(content)
 
     assert words in str(caught.value)
 
 
-def test_a_file_that_cannot_be_had_is_not_the_files_fault(tmp_path: Path) -> None:
+def test_unreadable_file_has_exit_code_unable(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     for path, why in (
         (tmp_path / "none.json", "No such file or directory"),
@@ -208,7 +204,7 @@ def test_a_file_that_cannot_be_had_is_not_the_files_fault(tmp_path: Path) -> Non
         assert caught.value.exit_code is ExitCode.UNABLE
 
 
-def test_an_unknown_environment_is_answered_with_the_nearest(tmp_path: Path) -> None:
+def test_unknown_environment_names_the_nearest(tmp_path: Path) -> None:
     for name in ("dev", "staging", "prod"):
         (tmp_path / f"{name}.json").touch()
     (tmp_path / "notes.md").touch()
@@ -223,7 +219,7 @@ def test_an_unknown_environment_is_answered_with_the_nearest(tmp_path: Path) -> 
     assert caught.value.exit_code is ExitCode.USAGE
 
 
-def test_a_name_never_leads_out_of_the_folder(tmp_path: Path) -> None:
+def test_environment_name_is_never_a_path(tmp_path: Path) -> None:
     (tmp_path / "secret.json").touch()
     (tmp_path / "parameters").mkdir()
 
@@ -232,7 +228,7 @@ def test_a_name_never_leads_out_of_the_folder(tmp_path: Path) -> None:
             find(tmp_path / "parameters", name)
 
 
-def test_a_file_whose_name_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
+def test_file_name_that_is_no_environment_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my prod.json").touch()
 
     with pytest.raises(MalformedFileError, match='"my prod" is no name'):
@@ -265,7 +261,7 @@ JSON = st.recursive(
 @example(b'{"Parameters": {"A": ' + b"9" * 5000 + b"}}")
 @example(b'{"Parameters": {"\\ud800": "\\udfff"}}')
 @example(b'{"Parameters": {}, "StackPolicy": {"Statement": "\\ud800"}}')
-def test_reading_ends_in_an_environment_or_in_our_own_error(
+def test_reading_returns_an_environment_or_raises_a_failure(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any-{os.getpid()}.json"

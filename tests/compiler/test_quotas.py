@@ -1,4 +1,4 @@
-"""The build stops at nine tenths of a quota; each quota is seen to bite."""
+"""The build stops at nine tenths of each quota."""
 
 from __future__ import annotations
 

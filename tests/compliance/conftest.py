@@ -15,7 +15,7 @@ def library() -> Library:
     """Every compiled template, by its file name in dist/."""
     return {
         template.path: json.loads(template.text())
-        for template in product.compile_pages()
+        for template in product.compile_templates()
     }
 
 

@@ -1,4 +1,4 @@
-"""No test of delivery may meet a real account, or wait."""
+"""Tests of deploy never call a real account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An account that answers what a test says, and a dist/ to deliver."""
+"""A fake account with the answers of a test, and a dist/ to deploy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from cli.errors import AwsError, Problem
 from deploy.aws import Aws
 from deploy.dist import Dist, digest
-from deploy.planning import Pace
+from deploy.planning import PollInterval
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
-AT_ONCE = Pace(0, 0, lambda _seconds: None)
-"""Nobody waits in a test."""
+AT_ONCE = PollInterval(0, 0, lambda _seconds: None)
+"""Tests do not wait."""
 
 Answer = Mapping[str, Any] | Exception | Callable[..., Any]
 

@@ -21,7 +21,7 @@ from cli.errors import (
     Unreachable,
 )
 from deploy import aws as module
-from deploy.aws import Aws, Emulator, iam_action
+from deploy.aws import Aws, EmulatorEndpoint, iam_action
 
 GOOD = """<DescribeStacksResponse><DescribeStacksResult><Stacks/>
 </DescribeStacksResult></DescribeStacksResponse>"""
@@ -63,7 +63,7 @@ def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
 
 def account(endpoint: str) -> Aws:
     return Aws(
-        emulator=Emulator(
+        emulator=EmulatorEndpoint(
             endpoint=endpoint,
             region="eu-central-1",
             access_key_id="111122223333",
@@ -92,14 +92,14 @@ def ask(aws: Aws) -> dict[str, Any]:
     )
 
 
-def test_a_throttled_call_is_tried_again_until_it_is_answered() -> None:
+def test_throttled_call_is_retried() -> None:
     busy = (400, bad("Throttling", "Rate exceeded"))
     with serving(busy, busy, (200, GOOD)) as (aws, seen):
         assert ask(aws)["Stacks"] == []
     assert len(seen) == 3
 
 
-def test_endless_throttling_ends_and_says_to_wait() -> None:
+def test_endless_throttling_is_reported() -> None:
     with (
         serving((400, bad("Throttling", "Rate exceeded"))) as (aws, seen),
         pytest.raises(Throttled, match="Wait a minute"),
@@ -108,13 +108,13 @@ def test_endless_throttling_ends_and_says_to_wait() -> None:
     assert len(seen) == module.ATTEMPTS
 
 
-def test_a_server_error_is_tried_again() -> None:
+def test_server_error_is_retried() -> None:
     with serving((503, bad("ServiceUnavailable", "")), (200, GOOD)) as (aws, seen):
         ask(aws)
     assert len(seen) == 2
 
 
-def test_expired_credentials_say_how_to_renew_them() -> None:
+def test_message_of_expired_credentials_names_the_login_command() -> None:
     with (
         serving((403, bad("ExpiredToken", "The token is expired"))) as (aws, _),
         pytest.raises(Unable, match=r"have expired.*Sign in again") as caught,
@@ -123,7 +123,7 @@ def test_expired_credentials_say_how_to_renew_them() -> None:
     assert caught.value.exit_code is ExitCode.UNABLE
 
 
-def test_access_denied_says_which_action_on_which_resource() -> None:
+def test_denied_message_names_action_and_resource() -> None:
     told = (
         "User: arn:aws:iam::111122223333:user/me is not authorized to perform: "
         "cloudformation:DescribeStacks on resource: arn:aws:cloudformation:eu-central-1"
@@ -140,7 +140,7 @@ def test_access_denied_says_which_action_on_which_resource() -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "403"])
-def test_access_denied_without_words_is_named_by_what_was_tried(code: str) -> None:
+def test_denied_message_without_details_names_the_called_action(code: str) -> None:
     """HEAD of S3 answers 403 and nothing else."""
     with (
         serving((403, bad(code, ""))) as (aws, _),
@@ -151,7 +151,7 @@ def test_access_denied_without_words_is_named_by_what_was_tried(code: str) -> No
         ask(aws)
 
 
-def test_an_answer_that_callers_expect_keeps_its_code() -> None:
+def test_expected_error_keeps_its_code() -> None:
     gone = bad("ValidationError", "Stack with id x does not exist")
     with serving((400, gone)) as (aws, _), pytest.raises(AwsError) as caught:
         ask(aws)
@@ -159,7 +159,7 @@ def test_an_answer_that_callers_expect_keeps_its_code() -> None:
     assert module.is_missing(caught.value)
 
 
-def test_an_emulator_that_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crashed_emulator_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
     with serving((200, GOOD)) as (aws, _):
         ask(aws)
@@ -167,7 +167,7 @@ def test_an_emulator_that_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         ask(aws)
 
 
-def test_the_page_of_a_proxy_is_no_answer() -> None:
+def test_proxy_page_is_no_answer() -> None:
     with (
         serving((502, "<html>Bad gateway")) as (aws, _),
         pytest.raises(Unreachable),
@@ -175,7 +175,7 @@ def test_the_page_of_a_proxy_is_no_answer() -> None:
         ask(aws)
 
 
-def test_a_call_that_times_out_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_SECONDS", 0.05)
     monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
     hanging = threading.Event()
@@ -195,14 +195,18 @@ def test_a_call_that_times_out_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> 
         server.server_close()
 
 
-def test_no_credentials_offers_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_of_missing_credentials_names_the_emulator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(Unable, match="--local"):
+    with pytest.raises(Unable, match="--emulator"):
         ask(Aws(region="eu-central-1"))
 
 
-def test_no_region_says_where_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_of_missing_region_names_where_to_set_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(Unable, match="--region"):
         ask(Aws())
@@ -213,7 +217,7 @@ def test_an_unknown_profile_is_named() -> None:
         ask(Aws(profile="nobody", region="eu-central-1"))
 
 
-def test_a_region_that_is_none_is_named() -> None:
+def test_unknown_region_is_named() -> None:
     with pytest.raises(Failure, match="no region of that name"):
         _ = Aws(region="nowhere").partition
 
@@ -226,7 +230,7 @@ def test_a_region_that_is_none_is_named() -> None:
         ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
     ],
 )
-def test_every_partition_has_its_own_end_of_names(
+def test_partitions_have_their_dns_suffix(
     region: str, partition: str, suffix: str
 ) -> None:
     aws = Aws(region=region)
@@ -246,7 +250,7 @@ def test_every_partition_has_its_own_end_of_names(
         ("cloudformation", "create_change_set", "cloudformation:CreateChangeSet"),
     ],
 )
-def test_actions_are_named_as_iam_knows_them(
+def test_actions_have_the_names_of_iam(
     service: str, operation: str, action: str
 ) -> None:
     assert iam_action(service, operation) == action

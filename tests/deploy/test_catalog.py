@@ -9,7 +9,7 @@ import pytest
 
 from cli.errors import Denied, ExitCode, Failure, Problem, UsageError
 from deploy import catalog
-from deploy.catalog import Version, offer, release
+from deploy.catalog import CatalogVersion, offer, release
 from tests.deploy.fakes import (
     BEGINNING,
     REGION,
@@ -107,9 +107,9 @@ def offered(aws: FakeAws, **options: Any) -> ExitCode:
     )
 
 
-def known(*versions: dict[str, Any]) -> list[Version]:
+def known(*versions: dict[str, Any]) -> list[CatalogVersion]:
     return [
-        Version(v["Id"], v["Name"], v["CreatedTime"], v["Guidance"], v["Active"])
+        CatalogVersion(v["Id"], v["Name"], v["CreatedTime"], v["Guidance"], v["Active"])
         for v in versions
     ]
 
@@ -131,7 +131,7 @@ def test_a_new_version_is_added_and_the_oldest_are_deprecated() -> None:
 
 
 def test_no_version_is_ever_edited_or_deleted() -> None:
-    """What somebody has launched has to stay what it was."""
+    """A launched version must not change."""
     aws = account(version(9), *(version(n) for n in range(1, 6)))
     offered(aws)
     assert aws.parameters("create_provisioning_artifact") == []
@@ -140,7 +140,7 @@ def test_no_version_is_ever_edited_or_deleted() -> None:
     assert "delete_provisioning_artifact" not in {name for name, _ in aws.asked}
 
 
-def test_a_first_release_makes_the_product_with_its_first_version() -> None:
+def test_first_release_creates_the_product_with_its_version() -> None:
     aws = account(is_new=True)
     assert offered(aws) is ExitCode.OK
     given = aws.parameters("create_change_set")[0]
@@ -151,7 +151,7 @@ def test_a_first_release_makes_the_product_with_its_first_version() -> None:
     assert aws.parameters("create_provisioning_artifact") == []
 
 
-def test_its_resources_are_told_with_our_own_sentence(
+def test_plan_of_the_portfolio_has_the_purposes_of_its_resources(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     added = {
@@ -169,7 +169,7 @@ def test_its_resources_are_told_with_our_own_sentence(
     assert "Users find it here." in capsys.readouterr().out
 
 
-def test_an_update_keeps_the_first_version_as_it_was() -> None:
+def test_update_keeps_the_first_version() -> None:
     """CloudFormation deletes a version whose name or address changes."""
     aws = account(version(1))
     offered(aws, parameters={"LauncherArn": "arn:aws:iam:::role/Data"})
@@ -181,7 +181,7 @@ def test_an_update_keeps_the_first_version_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("name", ["FirstVersionUrl", "Nothing"])
-def test_a_choice_that_the_portfolio_has_not_is_wrong_use(name: str) -> None:
+def test_unknown_parameter_of_the_portfolio_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match="It has: LauncherArn"):
         offered(account(version(1)), parameters={name: "x"})
 
@@ -214,17 +214,17 @@ def test_the_stack_is_updated_before_a_version_is_added() -> None:
     )
 
 
-def test_a_launch_role_that_may_not_read_a_template_is_a_failure() -> None:
+def test_launch_role_without_access_to_a_template_is_a_failure() -> None:
     barred = {
         "EvaluationResults": [
             {"EvalResourceName": "arn:x", "EvalDecision": "implicitDeny"}
         ]
     }
-    with pytest.raises(Failure, match="may not read it"):
+    with pytest.raises(Failure, match="cannot read it"):
         offered(account(version(1), simulate_principal_policy=barred))
 
 
-def test_a_check_that_is_denied_is_said_and_no_failure(
+def test_denied_check_of_the_launch_role_is_a_note(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     denied = Denied(Problem(where="iam", what="no"))
@@ -244,18 +244,18 @@ def test_versions_beyond_a_page_are_counted() -> None:
     assert aws.parameters("list_provisioning_artifacts")[1]["PageToken"] == "more"
 
 
-def test_what_is_deprecated_already_is_not_counted() -> None:
+def test_deprecated_versions_are_not_counted() -> None:
     old = [version(n, Guidance="DEPRECATED") for n in (1, 2)]
     assert release("v9", known(*old, version(3)), keep=2).deprecated == ()
 
 
 def test_the_same_release_again_changes_nothing() -> None:
     again = release("v3", known(version(1), version(2), version(3)), keep=3)
-    assert again.is_there
+    assert again.exists
     assert again.deprecated == ()
 
 
-def test_a_version_name_with_spaces_is_wrong_use() -> None:
+def test_version_name_with_spaces_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="letters, digits"):
         offered(account(version(1)), version="my version")
 

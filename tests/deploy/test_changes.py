@@ -8,11 +8,11 @@ import pytest
 
 from deploy.changes import (
     UNKNOWN,
+    Certainty,
     Change,
+    ChangeKind,
+    ChangePlan,
     ChangeSet,
-    Kind,
-    Plan,
-    Verdict,
     compared,
     founded,
     read,
@@ -83,16 +83,16 @@ def changes_of(
     }
 
 
-def test_what_only_an_unchanged_output_feeds_cannot_change() -> None:
+def test_stack_with_unchanged_inputs_cannot_change() -> None:
     """A nested change set lists every child with an input from another child."""
     same = urls("n1", "s1")
     found = changes_of(
         same, same, {}, Storage=[entry("Data", Details=[detail("Dynamic")])]
     )
-    assert found["Storage/Data"].verdict is Verdict.UNFOUNDED
+    assert found["Storage/Data"].certainty is Certainty.UNFOUNDED
 
 
-def test_what_a_changed_stack_feeds_may_change() -> None:
+def test_stack_with_an_output_of_a_changed_stack_may_change() -> None:
     found = changes_of(
         urls("n1", "s1"),
         urls("n2", "s1"),
@@ -100,8 +100,8 @@ def test_what_a_changed_stack_feeds_may_change() -> None:
         Network=[entry("Vpc", "AWS::EC2::VPC", Details=[detail("Static")])],
         Storage=[entry("Data", Details=[detail("Static", "Always")])],
     )
-    assert found["Network/Vpc"].verdict is Verdict.CERTAIN
-    assert found["Storage/Data"].verdict is Verdict.MAY_CHANGE
+    assert found["Network/Vpc"].certainty is Certainty.CERTAIN
+    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
 
 
 def test_a_changed_parameter_makes_its_stack_certain() -> None:
@@ -109,7 +109,7 @@ def test_a_changed_parameter_makes_its_stack_certain() -> None:
     found = changes_of(
         same, same, {"Size": "1 -> 2"}, Storage=[entry("Data", Details=[])]
     )
-    assert found["Storage/Data"].verdict is Verdict.CERTAIN
+    assert found["Storage/Data"].certainty is Certainty.CERTAIN
 
 
 def test_a_value_known_only_later_may_change() -> None:
@@ -120,11 +120,11 @@ def test_a_value_known_only_later_may_change() -> None:
         {"Size": "1 -> 2"},
         Storage=[entry("Data", Details=[detail("Static", AfterValue=UNKNOWN)])],
     )
-    assert found["Storage/Data"].verdict is Verdict.MAY_CHANGE
+    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
     assert "known only during the update" in found["Storage/Data"].details[0]
 
 
-def test_a_sure_replacement_is_not_hidden_by_a_doubtful_detail() -> None:
+def test_certain_replacement_is_not_hidden_by_an_uncertain_detail() -> None:
     same = urls("n1", "s1")
     found = changes_of(
         same,
@@ -138,12 +138,12 @@ def test_a_sure_replacement_is_not_hidden_by_a_doubtful_detail() -> None:
             )
         ],
     )
-    assert found["Storage/Data"].kind is Kind.REPLACE
-    assert found["Storage/Data"].verdict is Verdict.CERTAIN
+    assert found["Storage/Data"].kind is ChangeKind.REPLACE
+    assert found["Storage/Data"].certainty is Certainty.CERTAIN
     assert found["Storage/Data"].endangers_data
 
 
-def test_a_condition_that_turns_on_a_changed_parameter_counts() -> None:
+def test_condition_on_a_changed_parameter_is_certain() -> None:
     body = {
         "Conditions": {
             "HasMore": {"Fn::Equals": [{"Ref": "More"}, "true"]},
@@ -151,11 +151,11 @@ def test_a_condition_that_turns_on_a_changed_parameter_counts() -> None:
         },
         "Resources": {"Storage": {**nest("s1"), "Condition": "HasAll"}},
     }
-    assert founded(body, body, frozenset({"More"})) == {"Storage": Verdict.CERTAIN}
+    assert founded(body, body, frozenset({"More"})) == {"Storage": Certainty.CERTAIN}
     assert founded(body, body, frozenset()) == {}
 
 
-def test_doubt_travels_downstream() -> None:
+def test_uncertainty_propagates_downstream() -> None:
     body = template(
         A=nest("a2"),
         B=nest("b", X={"Fn::GetAtt": ["A", "Outputs.X"]}),
@@ -164,33 +164,33 @@ def test_doubt_travels_downstream() -> None:
     )
     before = template(**{**body["Resources"], "A": nest("a1")})
     assert founded(before, body, frozenset()) == {
-        "A": Verdict.CERTAIN,
-        "B": Verdict.MAY_CHANGE,
-        "C": Verdict.MAY_CHANGE,
+        "A": Certainty.CERTAIN,
+        "B": Certainty.MAY_CHANGE,
+        "C": Certainty.MAY_CHANGE,
     }
 
 
-def test_a_new_sentence_alone_changes_nothing() -> None:
+def test_new_metadata_alone_changes_nothing() -> None:
     """Metadata is for people: a better sentence is no reason for an alarm."""
     old, new = nest("s1"), {**nest("s1"), "Metadata": {"Purpose": "Better."}}
     assert founded(template(S=old), template(S=new), frozenset()) == {}
 
 
-def test_what_endangers_data_comes_first() -> None:
-    plan = Plan(
+def test_changes_that_endanger_data_come_first() -> None:
+    plan = ChangePlan(
         "airflow",
         is_new=False,
         change_set_id="x",
         changes=(
-            Change((), "Added", "AWS::SNS::Topic", Kind.ADD),
-            Change((), "Group", "AWS::EC2::SecurityGroup", Kind.DELETE),
-            Change(("Storage",), "Data", "AWS::S3::Bucket", Kind.REPLACE,
+            Change((), "Added", "AWS::SNS::Topic", ChangeKind.ADD),
+            Change((), "Group", "AWS::EC2::SecurityGroup", ChangeKind.DELETE),
+            Change(("Storage",), "Data", "AWS::S3::Bucket", ChangeKind.REPLACE,
                    is_stateful=True),
-            Change((), "Ghost", "AWS::S3::Bucket", Kind.DELETE, Verdict.UNFOUNDED,
-                   is_stateful=True),
+            Change((), "Ghost", "AWS::S3::Bucket", ChangeKind.DELETE,
+                   Certainty.UNFOUNDED, is_stateful=True),
         ),
     )  # fmt: skip
-    assert [c.logical_id for c in plan.shown] == ["Data", "Group", "Added"]
+    assert [c.logical_id for c in plan.relevant] == ["Data", "Group", "Added"]
     assert [c.logical_id for c in plan.dangers] == ["Data"]
     assert plan.unfounded == 1
 
@@ -204,19 +204,19 @@ def test_what_endangers_data_comes_first() -> None:
         ({"Type": "AWS::SNS::Topic"}, False),
     ],
 )
-def test_what_holds_data_is_known_by_type_or_by_policy(
+def test_stateful_resources_are_recognized_by_type_or_policy(
     resource: dict[str, Any], *, expected: bool
 ) -> None:
     found = compared((), template(X=resource), template())
     assert found[0].endangers_data is expected
 
 
-def test_a_deletion_says_what_is_kept() -> None:
+def test_deletion_reports_what_is_retained() -> None:
     found = compared(("Storage",), template(Data=bucket()), template())
-    assert (found[0].kind, found[0].keeps) == (Kind.DELETE, "Retain")
+    assert (found[0].kind, found[0].keeps) == (ChangeKind.DELETE, "Retain")
 
 
-def test_a_removed_stack_takes_its_data_along() -> None:
+def test_removed_stack_endangers_its_data() -> None:
     """Removing a nested stack shows as one entry; its buckets are what matters."""
     before = PARENT
     after = template(Network=PARENT["Resources"]["Network"])
@@ -228,15 +228,15 @@ def test_a_removed_stack_takes_its_data_along() -> None:
     assert [c.name for c in found if c.endangers_data] == ["Storage/Data"]
 
 
-def test_templates_are_compared_where_nobody_looks_inside() -> None:
+def test_templates_are_compared_without_nested_change_sets() -> None:
     found = compared(
         ("Storage",),
         template(Old=bucket(), Same=bucket(), Data=bucket(Properties={"A": 1})),
         template(New=bucket(), Same=bucket(), Data=bucket(Properties={"A": 2})),
     )
-    told = {c.logical_id: (c.kind, c.verdict) for c in found}
+    told = {c.logical_id: (c.kind, c.certainty) for c in found}
     assert told == {
-        "Old": (Kind.DELETE, Verdict.CERTAIN),
-        "New": (Kind.ADD, Verdict.CERTAIN),
-        "Data": (Kind.MODIFY, Verdict.MAY_CHANGE),
+        "Old": (ChangeKind.DELETE, Certainty.CERTAIN),
+        "New": (ChangeKind.ADD, Certainty.CERTAIN),
+        "Data": (ChangeKind.MODIFY, Certainty.MAY_CHANGE),
     }

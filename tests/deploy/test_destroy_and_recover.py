@@ -8,7 +8,7 @@ import pytest
 
 from cli.errors import ExitCode, Failure, Refused, UsageError
 from deploy import prompts
-from deploy.destroy import Wishes, destroy, empty_bucket
+from deploy.destroy import DestroyOptions, destroy, empty_bucket
 from deploy.recover import recover
 from tests.deploy.fakes import (
     AT_ONCE,
@@ -34,7 +34,7 @@ RESOURCES = {
         ("Cluster", "AWS::RDS::DBCluster", "the-cluster", "UPDATE_FAILED"),
         ("Login", "AWS::SecretsManager::Secret", "arn:secret", "CREATE_COMPLETE"),
         (
-            "Door",
+            "LoadBalancer",
             "AWS::ElasticLoadBalancingV2::LoadBalancer",
             ALB_ARN,
             "CREATE_COMPLETE",
@@ -48,7 +48,7 @@ TEMPLATES = {
         Log={"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"},
         Cluster={"Type": "AWS::RDS::DBCluster", "DeletionPolicy": "Snapshot"},
         Login={"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete"},
-        Door={"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+        LoadBalancer={"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
     ),
 }
 
@@ -119,8 +119,8 @@ def destroyed(aws: FakeAws, **wishes: Any) -> ExitCode:
         aws,
         built,
         built.environment("dev"),
-        Wishes(**{"yes": True, **wishes}),
-        pace=AT_ONCE,
+        DestroyOptions(**{"yes": True, **wishes}),
+        interval=AT_ONCE,
     )
 
 
@@ -130,7 +130,7 @@ def recovered(aws: FakeAws, **options: Any) -> ExitCode:
         aws,
         built,
         built.environment("dev"),
-        pace=AT_ONCE,
+        interval=AT_ONCE,
         **{"yes": True, **options},
     )
 
@@ -147,18 +147,18 @@ def done(aws: FakeAws) -> set[str]:
 # destroy
 
 
-def test_what_goes_and_what_stays_is_told_by_name(
+def test_deleted_and_retained_resources_are_listed_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     destroyed(account(), deletes_data=False)
     told = capsys.readouterr().out
-    goes, _, rest = told.partition("Goes after a last snapshot")
-    assert "Storage/Login" in goes
+    deleted, _, rest = told.partition("Deleted after a final snapshot")
+    assert "Storage/Login" in deleted
     assert "Storage/Cluster" in rest
-    assert "Storage/Data  AWS::S3::Bucket  data-bucket  goes on costing" in rest
+    assert "Storage/Data  AWS::S3::Bucket  data-bucket  still billed" in rest
 
 
-def test_nothing_is_deleted_before_it_is_said_what_becomes_of_the_data() -> None:
+def test_nothing_is_deleted_without_a_decision_about_the_data() -> None:
     aws = account()
     with pytest.raises(Refused, match="--keep-data or --delete-data"):
         destroyed(aws)
@@ -179,10 +179,10 @@ def test_deleted_data_is_deleted_after_its_stack(
     assert destroyed(aws, deletes_data=True) is ExitCode.OK
     order = [name for name, _ in aws.asked if name.startswith("delete_")]
     assert order == ["delete_stack", "delete_bucket", "delete_log_group"]
-    assert "the last snapshot of Storage/Cluster" in capsys.readouterr().out
+    assert "the final snapshot of Storage/Cluster" in capsys.readouterr().out
 
 
-def test_nothing_of_the_data_goes_when_the_stack_stays() -> None:
+def test_data_is_kept_when_the_stack_is_not_deleted() -> None:
     aws = account(ends="DELETE_FAILED")
     assert destroyed(aws, deletes_data=True) is ExitCode.FAILED
     assert "delete_bucket" not in done(aws)
@@ -199,14 +199,14 @@ PROTECTED: dict[str, Any] = {
 @pytest.mark.parametrize(
     "guard", [{"is_protected": True}, PROTECTED], ids=["stack", "resources"]
 )
-def test_yes_does_not_lift_protection(guard: dict[str, Any]) -> None:
+def test_yes_does_not_disable_protection(guard: dict[str, Any]) -> None:
     aws = account(**guard)
     with pytest.raises(Refused, match="--unprotect"):
         destroyed(aws, deletes_data=False)
     assert done(aws) == set()
 
 
-def test_protection_is_lifted_when_that_is_said() -> None:
+def test_unprotect_disables_protection() -> None:
     aws = account(is_protected=True, **PROTECTED)
     destroyed(aws, deletes_data=False, unprotects=True)
     assert done(aws) == {
@@ -217,28 +217,28 @@ def test_protection_is_lifted_when_that_is_said() -> None:
     }
 
 
-def test_a_person_types_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletion_needs_the_typed_name(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = account()
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.prompt", lambda *_a, **_k: "airflow")
-    with pytest.raises(Refused, match="nothing was done"):
+    with pytest.raises(Refused, match="Nothing was done"):
         destroyed(aws, deletes_data=True, yes=False)
     assert done(aws) == set()
 
 
-def test_a_stack_that_is_not_there_is_nothing_to_destroy() -> None:
+def test_missing_stack_is_nothing_to_destroy() -> None:
     gone = error("ValidationError", f"Stack with id {NAME} does not exist")
     assert destroyed(account(describe_stacks=gone)) is ExitCode.UNCHANGED
 
 
-def test_a_stack_at_work_is_not_destroyed() -> None:
+def test_busy_stack_is_not_destroyed() -> None:
     aws = account("UPDATE_IN_PROGRESS")
     with pytest.raises(Refused):
         destroyed(aws, deletes_data=True)
     assert done(aws) == set()
 
 
-def test_what_could_not_be_deleted_is_left_behind_by_name_only(
+def test_retain_takes_only_resources_whose_deletion_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stuck = [("Storage", STACK, stack_id("sto"), "DELETE_FAILED")]
@@ -249,11 +249,11 @@ def test_what_could_not_be_deleted_is_left_behind_by_name_only(
     named = account("DELETE_FAILED")
     destroyed(named, deletes_data=False, retains=("Storage",))
     assert named.parameters("delete_stack")[0]["RetainResources"] == ["Storage"]
-    with pytest.raises(UsageError, match="Of the parent that is: Storage"):
+    with pytest.raises(UsageError, match="In the parent: Storage"):
         destroyed(account("DELETE_FAILED"), deletes_data=False, retains=("Network",))
 
 
-def test_a_key_that_snapshots_need_is_not_deleted_without_a_word(
+def test_deletion_of_a_key_of_snapshots_is_noted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = ("Key", "AWS::KMS::Key", "the-key", "CREATE_COMPLETE")
@@ -265,7 +265,7 @@ def test_a_key_that_snapshots_need_is_not_deleted_without_a_word(
     )
     aws = account(schedule_key_deletion={})
     destroyed(aws, deletes_data=True)
-    assert "nobody can read the last snapshots" in capsys.readouterr().err
+    assert "the final snapshots are unreadable" in capsys.readouterr().err
     assert aws.parameters("schedule_key_deletion")[0]["PendingWindowInDays"] == 30
 
 
@@ -312,7 +312,7 @@ def test_an_object_that_cannot_be_deleted_is_named() -> None:
         ("UPDATE_IN_PROGRESS", "cancel_update_stack", "UPDATE_ROLLBACK_COMPLETE"),
     ],
 )
-def test_every_bad_state_has_its_internet_access(
+def test_every_stuck_status_has_its_recovery(
     status: str, operation: str, ends: str
 ) -> None:
     aws = account(status, ends)
@@ -320,7 +320,7 @@ def test_every_bad_state_has_its_internet_access(
     assert done(aws) == {operation}
 
 
-def test_it_is_said_first_what_will_happen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recovery_prints_what_will_happen(capsys: pytest.CaptureFixture[str]) -> None:
     aws = account("ROLLBACK_COMPLETE")
     with pytest.raises(Refused, match="not a terminal"):
         recovered(aws, yes=False)
@@ -330,7 +330,7 @@ def test_it_is_said_first_what_will_happen(capsys: pytest.CaptureFixture[str]) -
     assert "stays: Storage/Data  data-bucket" in told
 
 
-def test_what_is_skipped_is_named_as_cloudformation_wants_it() -> None:
+def test_skipped_resource_has_the_name_that_cloudformation_expects() -> None:
     """ResourcesToSkip takes the real name of the nested stack, not its logical ID."""
     aws = account("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE")
     recovered(aws, skip=["Storage/Cluster"])
@@ -338,9 +338,9 @@ def test_what_is_skipped_is_named_as_cloudformation_wants_it() -> None:
     assert given["ResourcesToSkip"] == ["sto.Cluster"]
 
 
-def test_only_what_failed_can_be_skipped() -> None:
+def test_only_failed_resources_can_be_skipped() -> None:
     aws = account("UPDATE_ROLLBACK_FAILED")
-    with pytest.raises(UsageError, match="It stumbled over: Storage/Cluster"):
+    with pytest.raises(UsageError, match="These failed: Storage/Cluster"):
         recovered(aws, skip=["Storage/Data"])
     assert done(aws) == set()
 
@@ -352,20 +352,20 @@ def test_a_healthy_stack_needs_no_recovery() -> None:
 @pytest.mark.parametrize(
     "status", ["UPDATE_ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_FAILED"]
 )
-def test_what_cannot_be_interrupted_is_said(status: str) -> None:
+def test_uninterruptible_operation_is_refused(status: str) -> None:
     aws = account(status)
     with pytest.raises(Refused):
         recovered(aws)
     assert done(aws) == set()
 
 
-def test_an_empty_shell_is_deleted_without_waiting() -> None:
+def test_empty_stack_is_deleted_without_following() -> None:
     aws = account("REVIEW_IN_PROGRESS")
     assert recovered(aws) is ExitCode.OK
     assert done(aws) == {"delete_stack"}
 
 
-def test_a_recovery_that_fails_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_recovery_prints_the_cause(capsys: pytest.CaptureFixture[str]) -> None:
     aws = account("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED")
     assert recovered(aws) is ExitCode.FAILED
     assert "recover" in capsys.readouterr().out

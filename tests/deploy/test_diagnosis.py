@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy import stacks
-from deploy.diagnosis import Detective, Diagnosis, as_json
+from deploy.diagnosis import Diagnoser, Diagnosis, as_json
 from tests.deploy.fakes import (
     FakeAws,
     described,
@@ -54,10 +54,10 @@ def diagnosed(
         describe_stacks=described(ROOT, status),
         **answers,
     )
-    return Detective(aws, dist()).diagnose(stacks.existing(aws, ROOT))
+    return Diagnoser(aws, dist()).diagnose(stacks.existing(aws, ROOT))
 
 
-def test_the_cause_is_the_resource_in_the_child_that_was_deleted() -> None:
+def test_cause_is_found_in_a_deleted_nested_stack() -> None:
     """The parent knows only that a nested stack failed, and the rollback deleted it."""
     found = diagnosed(*FAILED_CREATE)
     assert [(c.name, c.reason) for c in found.causes] == [
@@ -66,13 +66,13 @@ def test_the_cause_is_the_resource_in_the_child_that_was_deleted() -> None:
     assert found.causes[0].purpose == "Holds the data."
 
 
-def test_the_next_command_follows_from_the_state() -> None:
+def test_next_command_follows_from_the_status() -> None:
     assert any("recover ENV" in step for step in diagnosed(*FAILED_CREATE).next_steps)
     update = diagnosed(*FAILED_CREATE, status="UPDATE_ROLLBACK_COMPLETE")
     assert any("launch ENV" in step for step in update.next_steps)
 
 
-def test_two_failures_are_told_in_the_order_in_which_they_happened() -> None:
+def test_failures_are_in_order_of_time() -> None:
     found = diagnosed(
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
         row(7, ROOT, "Late", "UPDATE_FAILED", reason="second"),
@@ -95,7 +95,7 @@ def test_an_old_failure_is_not_the_cause_of_a_new_one() -> None:
     assert [c.reason for c in found.causes] == ["today"]
 
 
-def test_a_child_that_never_began_is_itself_the_cause() -> None:
+def test_nested_stack_that_never_began_is_the_cause() -> None:
     found = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(
@@ -111,7 +111,7 @@ def test_a_child_that_never_began_is_itself_the_cause() -> None:
     assert "Access Denied" in found.causes[0].reason
 
 
-def test_a_failure_of_the_stack_itself_is_told_when_nothing_in_it_failed() -> None:
+def test_failure_of_the_stack_itself_is_a_cause() -> None:
     found = diagnosed(
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
         row(2, ROOT, ROOT, "UPDATE_FAILED", reason="The stack policy denies it"),
@@ -180,7 +180,7 @@ UNSTEADY = (
 )
 
 
-def test_of_a_service_the_tasks_the_exit_code_and_the_log_are_told() -> None:
+def test_evidence_of_a_service_is_tasks_exit_codes_and_log() -> None:
     evidence = diagnosed(*UNSTEADY, **service()).causes[0].evidence
     assert evidence == (
         "Task 0123456789abcdef stopped: Essential container in task exited",
@@ -190,7 +190,7 @@ def test_of_a_service_the_tasks_the_exit_code_and_the_log_are_told() -> None:
     )
 
 
-def test_a_task_that_never_started_is_told_without_a_log() -> None:
+def test_task_that_never_started_has_no_log() -> None:
     answers = service(
         stopCode="TaskFailedToStart",
         stoppedReason="CannotPullContainerError",
@@ -201,32 +201,32 @@ def test_a_task_that_never_started_is_told_without_a_log() -> None:
 
 
 @pytest.mark.parametrize("missing", ["list_tasks", "describe_tasks", "get_log_events"])
-def test_a_cause_is_told_even_when_its_evidence_is_gone(missing: str) -> None:
+def test_cause_is_reported_without_its_evidence(missing: str) -> None:
     answers = {**service(), missing: error("ClusterNotFoundException", "gone")}
     assert "Circuit Breaker" in diagnosed(*UNSTEADY, **answers).causes[0].reason
 
 
-def test_evidence_is_kept_from_before_the_rollback() -> None:
+def test_evidence_is_read_before_the_rollback() -> None:
     aws = FakeAws(
         describe_stack_events=histories(*UNSTEADY),
         describe_stacks=described(ROOT, "ROLLBACK_COMPLETE"),
         **service(),
     )
-    detective = Detective(aws)
-    detective.keep(stacks.last_operation(aws, stack_id(ROOT))[-1])
+    diagnoser = Diagnoser(aws)
+    diagnoser.record_evidence(stacks.last_operation(aws, stack_id(ROOT))[-1])
     aws.answers["list_tasks"] = error("ClusterNotFoundException", "gone")
-    found = detective.diagnose(stacks.existing(aws, ROOT))
+    found = diagnoser.diagnose(stacks.existing(aws, ROOT))
     assert "exit code 3" in str(found.causes[0].evidence)
 
 
-def test_the_gates_reason_is_told_with_its_log() -> None:
+def test_reason_of_the_migration_job_has_its_log() -> None:
     """The migration job ends its reason with the place of the whole log."""
     found = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(
             2,
             ROOT,
-            "Gate",
+            "Migration",
             "CREATE_FAILED",
             type="Custom::Setup",
             reason="Received response status [FAILED] from custom resource. Message "
@@ -239,14 +239,14 @@ def test_the_gates_reason_is_told_with_its_log() -> None:
         "Log /airflow/setup setup/setup/0123",
         "  MIGRATION FAILED: refuses TLS",
     )
-    assert "set-up of the database" in found.next_steps[0]
+    assert "database migration failed" in found.next_steps[0]
 
 
-def test_a_diagnosis_reads_as_json() -> None:
+def test_diagnosis_is_printed_as_json() -> None:
     assert '"Name": "Storage/Data"' in as_json(diagnosed(*FAILED_CREATE))
 
 
-def test_the_start_of_an_operation_is_found_on_a_later_page() -> None:
+def test_start_of_an_operation_can_be_on_a_later_page() -> None:
     rows = [row(0, ROOT, "Old", "CREATE_FAILED", reason="long ago")]
     rows += [row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS")]
     rows += [row(2, ROOT, "Bad", "UPDATE_FAILED", reason="today")]
@@ -262,5 +262,5 @@ def test_the_start_of_an_operation_is_found_on_a_later_page() -> None:
         describe_stack_events=pages,
         describe_stacks=described(ROOT, "UPDATE_ROLLBACK_COMPLETE"),
     )
-    found = Detective(aws).diagnose(stacks.existing(aws, ROOT))
+    found = Diagnoser(aws).diagnose(stacks.existing(aws, ROOT))
     assert [c.reason for c in found.causes] == ["today"]

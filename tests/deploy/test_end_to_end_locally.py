@@ -1,4 +1,4 @@
-"""The commands against the emulator: what a person sees, from launch to destroy."""
+"""The commands against the emulator, from launch to destroy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cli import product as shipped
 from cli.errors import ExitCode
 from compiler import output
 from deploy import launch as launch_module
-from deploy import status
-from deploy.aws import Aws, Emulator
+from deploy import stacks, status
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist
 from local.emulator import control_client, process
 from tests.deploy.fakes import bucket, nest, template, write
@@ -34,7 +34,10 @@ NAME = "airflow-dev"
 
 LONGEST_LAUNCH = 5.0
 LONGEST_PLAN = 2.0
-"""Seconds; what an operator was promised."""
+"""Seconds; documented for operators."""
+
+PATIENCE = 60
+"""Seconds to wait for another thread on a busy machine."""
 
 
 def topic(name: str) -> dict[str, Any]:
@@ -89,14 +92,14 @@ def product(*pools: str, size: str = "1", **storage: Any) -> dict[str, Any]:
 
 
 class Shell:
-    """A person at a command line, with an emulator."""
+    """Runs commands of an operator against an emulator."""
 
     def __init__(self, folder: Path, running: process.EmulatorProcess) -> None:
         self.folder, self.emulator = folder, running
 
     def connect(
         self, _region: str | None
-    ) -> tuple[str, Mapping[str, str], deployment.Kinds]:
+    ) -> tuple[str, Mapping[str, str], deployment.ResourceKinds]:
         self.emulator.start()
         options = self.emulator.client_options
         told = {name: str(value) for name, value in options.items()}
@@ -104,12 +107,12 @@ class Shell:
 
     def run(self, name: str, *words: str, environment: str = "dev") -> Result:
         group = click.Group(commands=deployment.commands(self.folder, self.connect))
-        return CliRunner().invoke(group, [name, environment, "--local", *words])
+        return CliRunner().invoke(group, [name, environment, "--emulator", *words])
 
     def aws(self) -> Aws:
         endpoint, told, _ = self.connect(None)
         return Aws(
-            emulator=Emulator(
+            emulator=EmulatorEndpoint(
                 endpoint=endpoint,
                 region=told["region_name"],
                 access_key_id=told["aws_access_key_id"],
@@ -141,6 +144,12 @@ def shell(running: process.EmulatorProcess, tmp_path: Path) -> Iterator[Shell]:
     shell.run("destroy", "--delete-data", "--unprotect", "--yes")
 
 
+def stack_status(aws: Aws) -> str:
+    """Return the status of the stack, or nothing before there is one."""
+    stack = stacks.find(aws, NAME)
+    return stack.status if stack else ""
+
+
 def statuses(shell: Shell) -> dict[str, str]:
     told = json.loads(shell.run("status", "--json").output)
     return {r["Name"]: r["Status"] for r in told["Resources"]} | {
@@ -148,7 +157,7 @@ def statuses(shell: Shell) -> dict[str, str]:
     }
 
 
-def test_a_launch_a_second_one_and_a_plan(shell: Shell) -> None:
+def test_second_launch_and_plan_find_nothing_to_change(shell: Shell) -> None:
     first = shell.run("launch", "--yes")
     assert first.exit_code == ExitCode.OK, first.output
     assert set(statuses(shell).values()) == {"CREATE_COMPLETE"}
@@ -161,7 +170,7 @@ def test_a_launch_a_second_one_and_a_plan(shell: Shell) -> None:
     assert shell.run("plan").exit_code == ExitCode.UNCHANGED
 
 
-def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
+def test_status_has_the_kind_of_every_resource(shell: Shell) -> None:
     shell.run("launch", "--yes")
     told = json.loads(shell.run("status", "--json").output)["Resources"]
     here = {r["Here"] for r in told if "Here" in r}
@@ -171,7 +180,7 @@ def test_status_says_of_every_resource_what_it_is_here(shell: Shell) -> None:
 
 def test_a_plan_of_a_new_stack_leaves_nothing(shell: Shell) -> None:
     assert shell.run("plan").exit_code == ExitCode.OK
-    assert "There is none of that name" in shell.run("status").output
+    assert "There is no stack of that name" in shell.run("status").output
 
 
 def test_a_pool_is_added_by_an_update(shell: Shell) -> None:
@@ -215,7 +224,7 @@ def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> No
 
     refused = shell.run("launch", "--yes")
     assert refused.exit_code == ExitCode.REFUSED
-    assert "build.py recover dev --local" in refused.output
+    assert "build.py recover dev --emulator" in refused.output
 
     shell.plant()
     assert shell.run("recover", "--yes").exit_code == ExitCode.OK
@@ -231,7 +240,7 @@ def test_destroy_leaves_nothing(shell: Shell) -> None:
     assert destroyed.exit_code == ExitCode.OK, destroyed.output
     left = [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
     assert data not in left
-    assert "There is none of that name" in shell.run("status").output
+    assert "There is no stack of that name" in shell.run("status").output
 
 
 def test_kept_data_outlives_its_stack(shell: Shell) -> None:
@@ -258,29 +267,25 @@ def test_the_second_of_two_launches_at_once_is_refused(shell: Shell) -> None:
                 aws,
                 dist,
                 dist.environment("dev"),
-                consent=launch_module.Consent(yes=True),
+                confirmation=launch_module.Confirmation(yes=True),
             )
         )
 
     background = threading.Thread(target=first)
     background.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     other = shell.aws()
-    while (
-        time.monotonic() < until and not aws.calls["cloudformation:execute_change_set"]
-    ):
+    while stack_status(other) != "CREATE_IN_PROGRESS":
+        assert time.monotonic() < until
         time.sleep(0.02)
-    time.sleep(0.1)
-    stack = other.call("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]
-    assert stack["StackStatus"] == "CREATE_IN_PROGRESS"
     second = shell.run("launch", "--yes")
     background.join()
     assert second.exit_code == ExitCode.REFUSED, second.output
-    assert "somebody else is at it" in second.output
+    assert "another operation is running" in second.output
     assert codes == [ExitCode.OK]
 
 
-def test_an_emulator_that_dies_in_the_middle_is_said(
+def test_crash_of_the_emulator_during_a_launch_is_reported(
     tmp_path: Path,
 ) -> None:
     mortal = process.EmulatorProcess(ROOT, tmp_path / "emulator")
@@ -292,15 +297,20 @@ def test_an_emulator_that_dies_in_the_middle_is_said(
         assert alive
 
         def kill() -> None:
+            aws = shell.aws()
+            until = time.monotonic() + PATIENCE
+            while stack_status(aws) != "CREATE_IN_PROGRESS":
+                assert time.monotonic() < until
+                time.sleep(0.02)
             os.kill(alive.pid, signal.SIGKILL)
 
-        timer = threading.Timer(2.0, kill)
-        timer.start()
+        killer = threading.Thread(target=kill)
+        killer.start()
         done = shell.run("launch", "--yes")
-        timer.join()
+        killer.join()
         assert done.exit_code == ExitCode.UNABLE, done.output
         assert "does not answer any more" in done.output
-        # The next command starts it anew.
+        # The next command restarts it.
         assert shell.run("launch", "--yes").exit_code == ExitCode.OK
     finally:
         mortal.erase()
@@ -320,16 +330,15 @@ def test_events_are_those_of_all_stacks(shell: Shell) -> None:
     assert "CREATE_COMPLETE" in told
     assert "Storage/Data" in told
     aws = shell.aws()
-    stack = aws.call("cloudformation", "describe_stacks", StackName=NAME)["Stacks"][0]
-    seen = status.operation(aws, stack["StackId"])
-    assert [s.event.time for s in seen] == sorted(s.event.time for s in seen)
+    times = [e.event.time for e in status.operation(aws, stacks.existing(aws, NAME).id)]
+    assert times == sorted(times)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the real dist/, without its lint."""
     folder = tmp_path_factory.mktemp("dist")
-    files = {page.path: page.text().encode() for page in shipped.compile_pages()}
+    files = {page.path: page.text().encode() for page in shipped.compile_templates()}
     files |= {asset.path: asset.content for asset in shipped.assets().values()}
     for given in (ROOT / "parameters").glob("*.json"):
         files[f"parameters/{given.stem}/codepipeline.json"] = given.read_bytes()
@@ -338,7 +347,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_the_whole_product_is_launched_left_alone_and_destroyed(
+def test_product_is_launched_planned_and_destroyed(
     whole: Path, running: process.EmulatorProcess, environment: str
 ) -> None:
     shell = Shell(whole, running)

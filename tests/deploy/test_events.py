@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cli.errors import Problem, Throttled, Unreachable
-from deploy.events import Seen, Watch, known_events
-from deploy.stacks import Event
+from deploy.events import StackWatcher, TreeEvent, known_events
+from deploy.stacks import StackEvent
 from tests.deploy.fakes import AT_ONCE, FakeAws, histories, nested, row, stack_id
 
 ROOT = "airflow-dev"
@@ -53,16 +53,16 @@ class Unfolding(FakeAws):
         return histories(*self.rows[: self.shown])(StackName=stack)
 
 
-def followed(aws: FakeAws, known: frozenset[str] = frozenset()) -> list[Seen]:
-    watch = Watch(aws, stack_id(ROOT), known)
+def followed(aws: FakeAws, known: frozenset[str] = frozenset()) -> list[TreeEvent]:
+    watch = StackWatcher(aws, stack_id(ROOT), known)
     return [seen for new in watch.follow(AT_ONCE) for seen in new]
 
 
-def names(seen: list[Seen]) -> list[str]:
+def names(seen: list[TreeEvent]) -> list[str]:
     return [f"{'/'.join(s.path)}:{s.event.logical_id}:{s.event.status}" for s in seen]
 
 
-def test_every_event_of_every_stack_is_seen_once() -> None:
+def test_every_event_of_every_stack_is_returned_once() -> None:
     seen = followed(
         Unfolding(*CREATED), known_events(Unfolding(*CREATED[:1]), stack_id(ROOT))
     )
@@ -70,9 +70,9 @@ def test_every_event_of_every_stack_is_seen_once() -> None:
     assert "Storage:Data:CREATE_COMPLETE" in names(seen)
 
 
-def test_each_look_asks_once_for_each_stack_in_progress_and_for_no_other() -> None:
+def test_poll_makes_one_request_per_stack_in_progress() -> None:
     aws = Unfolding(*CREATED)
-    watch = Watch(aws, stack_id(ROOT))
+    watch = StackWatcher(aws, stack_id(ROOT))
     ended: dict[str, int] = {}
     looks = 0
     for _new in watch.follow(AT_ONCE):
@@ -83,14 +83,14 @@ def test_each_look_asks_once_for_each_stack_in_progress_and_for_no_other() -> No
     assert looks > 10
     for look in aws.looks:
         assert set(look.values()) == {1}
-    # The store ended while the network went on: nobody asks for it any more.
+    # The store ended while the network went on: it is not polled any more.
     asked_for_storage = sum(look[stack_id("sto")] for look in aws.looks)
     assert asked_for_storage <= ended[stack_id("sto")]
     assert asked_for_storage < len(aws.looks) - 2
     assert aws.calls.total() == sum(look.total() for look in aws.looks)
 
 
-def test_what_was_before_the_operation_is_not_shown() -> None:
+def test_events_before_the_operation_are_left_out() -> None:
     before = (
         row(-9, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(-8, ROOT, "Old", "CREATE_FAILED"),
@@ -113,7 +113,7 @@ def test_what_was_before_the_operation_is_not_shown() -> None:
     assert names(followed(aws, known)) == names(attached)
 
 
-def test_more_events_than_a_page_holds_are_all_seen() -> None:
+def test_events_beyond_one_page_are_returned() -> None:
     """One look reads one page; the next looks read on where it stopped."""
     rows = [row(1, ROOT, ROOT, "CREATE_IN_PROGRESS")]
     rows += [row(2 + n, ROOT, f"R{n}", "CREATE_COMPLETE") for n in range(250)]
@@ -137,28 +137,30 @@ def test_events_out_of_order_give_the_latest_state() -> None:
         row(9, ROOT, ROOT, "CREATE_COMPLETE"),
         row(8, ROOT, "Code", "CREATE_COMPLETE"),
     )
-    watch = Watch(FakeAws(describe_stack_events=histories(*rows)), stack_id(ROOT))
+    watch = StackWatcher(
+        FakeAws(describe_stack_events=histories(*rows)), stack_id(ROOT)
+    )
     seen = [s for new in watch.follow(AT_ONCE) for s in new]
     assert [s.event.time for s in seen] == sorted(s.event.time for s in seen)
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
     assert watch.status == "CREATE_COMPLETE"
 
 
-def test_an_event_that_comes_late_does_not_undo_a_later_one() -> None:
+def test_late_event_does_not_override_a_newer_one() -> None:
     began = row(1, ROOT, ROOT, "CREATE_IN_PROGRESS")
     late = row(3, ROOT, "Data", "CREATE_IN_PROGRESS")
     done = row(5, ROOT, "Data", "CREATE_COMPLETE")
     aws = FakeAws(
         describe_stack_events=[histories(began, done), histories(began, late, done)]
     )
-    watch = Watch(aws, stack_id(ROOT))
-    watch.look()
-    watch.look()
+    watch = StackWatcher(aws, stack_id(ROOT))
+    watch.poll()
+    watch.poll()
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
     assert watch.in_progress() == []
 
 
-def test_a_stack_that_is_rolled_back_is_taken_up_again() -> None:
+def test_rolled_back_stack_is_followed_again() -> None:
     rows = (
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
         nested(2, ROOT, "Network", "UPDATE_IN_PROGRESS", child="net"),
@@ -179,14 +181,14 @@ def test_a_stack_that_is_rolled_back_is_taken_up_again() -> None:
     assert "Network:net:UPDATE_ROLLBACK_COMPLETE" in seen
 
 
-def test_throttling_while_watching_only_takes_longer() -> None:
+def test_throttling_delays_events() -> None:
     busy = Throttled(Problem(where="CloudFormation", what="busy"))
     history = histories(*CREATED)
     aws = FakeAws(describe_stack_events=[busy, busy, history])
     assert len(followed(aws)) == len(CREATED) - 1
 
 
-def test_a_lost_connection_is_given_some_time() -> None:
+def test_lost_connection_is_tolerated_for_some_polls() -> None:
     lost = Unreachable(Problem(where="AWS", what="no answer"))
     aws = FakeAws(describe_stack_events=lost)
     with pytest.raises(Unreachable):
@@ -194,26 +196,26 @@ def test_a_lost_connection_is_given_some_time() -> None:
     assert aws.calls.total() > 1
 
 
-def test_a_connection_that_comes_back_is_used() -> None:
+def test_restored_connection_is_used() -> None:
     lost = Unreachable(Problem(where="AWS", what="no answer"))
     aws = FakeAws(describe_stack_events=[lost, lost, histories(*CREATED)])
     assert len(followed(aws)) == len(CREATED) - 1
 
 
-def test_what_is_waited_for_is_what_is_in_progress() -> None:
-    watch = Watch(
+def test_resources_waited_for_are_in_progress() -> None:
+    watch = StackWatcher(
         FakeAws(describe_stack_events=histories(*CREATED[:6])), stack_id(ROOT)
     )
-    watch.look()
-    watch.look()
+    watch.poll()
+    watch.poll()
     assert [(s.path, s.event.logical_id) for s in watch.in_progress()] == [
         (("Network",), "Vpc")
     ]
 
 
-def test_a_row_reads_as_an_event() -> None:
-    told = Event.of(
+def test_event_is_printed_as_one_line() -> None:
+    told = StackEvent.of(
         row(1, ROOT, "Data", "CREATE_FAILED", reason="Resource creation cancelled")
     )
     assert not told.is_failure
-    assert Event.of(row(1, ROOT, "Data", "CREATE_FAILED", reason="no")).is_failure
+    assert StackEvent.of(row(1, ROOT, "Data", "CREATE_FAILED", reason="no")).is_failure

@@ -10,8 +10,8 @@ import pytest
 from cli.errors import ExitCode, Failure, Problem, Refused, Unable, Unreachable
 from deploy import launch as launch_module
 from deploy import prompts
-from deploy.changes import Change, Kind, Plan, Verdict
-from deploy.launch import Consent, confirm, launch
+from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
+from deploy.launch import Confirmation, confirm, launch
 from tests.deploy.fakes import (
     AT_ONCE,
     REGION,
@@ -107,11 +107,11 @@ def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
         aws,
         built,
         built.environment(name, NAME),
-        **{"consent": Consent(yes=True), "pace": AT_ONCE, **options},
+        **{"confirmation": Confirmation(yes=True), "interval": AT_ONCE, **options},
     )
 
 
-def test_a_launch_ends_with_outputs_and_what_is_next(
+def test_launch_ends_with_outputs_and_next_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert launched(account(*ENDS_WELL)) is ExitCode.OK
@@ -128,7 +128,7 @@ def test_an_executed_change_set_is_not_cleaned_up() -> None:
     assert aws.parameters("delete_stack") == []
 
 
-def test_progress_tells_our_own_sentence_for_each_resource(
+def test_progress_has_the_purpose_of_each_resource(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     launched(account(*ENDS_WELL))
@@ -136,7 +136,7 @@ def test_progress_tells_our_own_sentence_for_each_resource(
     assert any("Storage/Data" in line and "Holds the data." in line for line in lines)
 
 
-def test_a_failed_launch_tells_the_cause_and_what_to_run(
+def test_failed_launch_prints_cause_and_next_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     aws = account(*ENDS_BADLY, ends="ROLLBACK_COMPLETE")
@@ -155,13 +155,13 @@ def test_a_first_launch_that_fails_leaves_no_retained_resource() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("dev", 0), ("prod", 1)])
-def test_the_stack_is_protected_where_its_data_is(name: str, expected: int) -> None:
+def test_stack_is_protected_with_its_data(name: str, expected: int) -> None:
     aws = account(*ENDS_WELL)
     launched(aws, name)
     assert len(aws.parameters("update_termination_protection")) == expected
 
 
-def test_protection_is_never_switched_off_by_a_launch() -> None:
+def test_launch_never_disables_protection() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["describe_stacks"] = [
         NOT_THERE,
@@ -171,7 +171,7 @@ def test_protection_is_never_switched_off_by_a_launch() -> None:
     assert aws.parameters("update_termination_protection") == []
 
 
-def test_nothing_to_change_is_said_and_nothing_is_executed(
+def test_launch_without_changes_executes_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     aws = account(
@@ -187,12 +187,12 @@ def test_nothing_to_change_is_said_and_nothing_is_executed(
     assert aws.parameters("execute_change_set") == []
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
+def test_launch_needs_a_terminal_or_yes() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["delete_change_set"] = {}
     aws.answers["describe_stacks"] = [NOT_THERE, described(NAME, "REVIEW_IN_PROGRESS")]
     with pytest.raises(Refused, match="--yes"):
-        launched(aws, consent=Consent())
+        launched(aws, confirmation=Confirmation())
     assert aws.parameters("execute_change_set") == []
     assert len(aws.parameters("delete_change_set")) == 1
     assert len(aws.parameters("delete_stack")) == 1
@@ -205,27 +205,27 @@ def test_without_a_terminal_and_without_yes_nothing_is_started() -> None:
         error("ValidationError", "Stack is in UPDATE_IN_PROGRESS state"),
     ],
 )
-def test_the_second_of_two_launches_is_told(answer: Failure) -> None:
+def test_concurrent_launch_is_refused(answer: Failure) -> None:
     aws = account(*ENDS_WELL, execute_change_set=answer)
-    with pytest.raises(Refused, match="Somebody else has started"):
+    with pytest.raises(Refused, match="Another operation has started"):
         launched(aws)
 
 
-def test_a_launch_while_another_is_under_way_touches_nothing() -> None:
+def test_launch_of_a_busy_stack_changes_nothing() -> None:
     aws = account(*ENDS_WELL, describe_stacks=described(NAME, "CREATE_IN_PROGRESS"))
-    with pytest.raises(Refused, match="somebody else is at it"):
+    with pytest.raises(Refused, match="another operation is running"):
         launched(aws)
     assert aws.parameters("create_change_set") == []
 
 
-def test_ctrl_c_detaches_and_says_how_to_watch_again(
+def test_ctrl_c_detaches_and_names_the_follow_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
     aws = account(*ENDS_WELL[:3])
-    code = launched(aws, pace=dataclasses.replace(AT_ONCE, sleep=interrupt))
+    code = launched(aws, interval=dataclasses.replace(AT_ONCE, sleep=interrupt))
     assert code is ExitCode.INTERRUPTED
     assert "events ENV --follow" in capsys.readouterr().err
     assert "cancel_update_stack" not in {name for name, _ in aws.asked}
@@ -238,7 +238,7 @@ def test_ctrl_c_detaches_and_says_how_to_watch_again(
         Unable(Problem(where="AWS credentials", what="They have expired.")),
     ],
 )
-def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> None:
+def test_launch_that_cannot_be_followed_any_more_continues(fault: Failure) -> None:
     aws = account(*ENDS_WELL[:3])
     usual = aws.answers["describe_stack_events"]
 
@@ -249,48 +249,53 @@ def test_a_launch_that_cannot_be_watched_any_more_goes_on(fault: Failure) -> Non
         return result
 
     aws.answers["describe_stack_events"] = failing
-    with pytest.raises(Unable, match=r"goes on without us.*events ENV --follow"):
+    with pytest.raises(Unable, match=r"itself continues.*events ENV --follow"):
         launched(aws)
     assert aws.parameters("delete_change_set") == []
 
 
-def planned(verdict: Verdict = Verdict.CERTAIN) -> Plan:
+def planned(certainty: Certainty = Certainty.CERTAIN) -> ChangePlan:
     change = Change(
-        ("Storage",), "Data", "AWS::S3::Bucket", Kind.REPLACE, verdict, is_stateful=True
+        ("Storage",),
+        "Data",
+        "AWS::S3::Bucket",
+        ChangeKind.REPLACE,
+        certainty,
+        is_stateful=True,
     )
-    return Plan(NAME, is_new=False, changes=(change,), change_set_id=SET)
+    return ChangePlan(NAME, is_new=False, changes=(change,), change_set_id=SET)
 
 
 def test_yes_does_not_cover_the_replacement_of_data() -> None:
     with pytest.raises(Refused, match="--replace-data"):
-        confirm(planned(), Consent(yes=True))
-    confirm(planned(), Consent(yes=True, replaces_data=True))
+        confirm(planned(), Confirmation(yes=True))
+    confirm(planned(), Confirmation(yes=True, replaces_data=True))
 
 
-def test_yes_covers_what_may_turn_out_to_stay() -> None:
+def test_yes_covers_uncertain_changes() -> None:
     """Else every release would stop every pipeline at a false alarm."""
-    confirm(planned(Verdict.MAY_CHANGE), Consent(yes=True))
+    confirm(planned(Certainty.MAY_CHANGE), Confirmation(yes=True))
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [(NAME, True), ("y", False), ("", False)])
-def test_a_replacement_of_data_needs_the_stacks_name(
+def test_replacement_of_data_needs_the_typed_name(
     monkeypatch: pytest.MonkeyPatch, typed: str, *, agreed: bool
 ) -> None:
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.prompt", lambda *_a, **_k: typed)
     if agreed:
-        confirm(planned(), Consent())
+        confirm(planned(), Confirmation())
     else:
-        with pytest.raises(Refused, match="nothing was done"):
-            confirm(planned(), Consent())
+        with pytest.raises(Refused, match="Nothing was done"):
+            confirm(planned(), Confirmation())
 
 
-def test_a_harmless_plan_needs_one_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_harmless_plan_needs_one_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "is_possible", lambda: True)
     monkeypatch.setattr("click.confirm", lambda *_a, **_k: False)
-    harmless = Plan(NAME, is_new=True, change_set_id=SET)
+    harmless = ChangePlan(NAME, is_new=True, change_set_id=SET)
     with pytest.raises(Refused):
-        confirm(harmless, Consent())
+        confirm(harmless, Confirmation())
 
 
 def test_a_stack_policy_is_set_after_success() -> None:

@@ -11,9 +11,9 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from cli.errors import Failure, Refused
-from deploy.addresses import Place, addressed
+from deploy.addresses import PublishLocation, build_publication
 from deploy.aws import Aws
-from deploy.changes import Kind, Plan, Verdict
+from deploy.changes import Certainty, ChangeKind, ChangePlan
 from deploy.dist import Dist
 from deploy.planning import proposed
 from tests.deploy.fakes import (
@@ -30,7 +30,7 @@ from tests.deploy.fakes import (
 NAME = "airflow-dev"
 ROOT_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/root/1"
 STORAGE_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/storage/1"
-PLACE = Place("our-templates", REGION, "amazonaws.com")
+PLACE = PublishLocation("our-templates", REGION, "amazonaws.com")
 
 MISSING = {"code": "ValidationError", "message": f"Stack with id {NAME} does not exist"}
 
@@ -101,11 +101,11 @@ def leaves_no_shell(stub: Stubber) -> None:
     stub.add_response("delete_stack", {}, {"StackName": stack_id(NAME)})
 
 
-def plan(aws: Aws, built: Dist | None = None, **options: Any) -> Plan:
+def plan(aws: Aws, built: Dist | None = None, **options: Any) -> ChangePlan:
     built = built or dist()
-    publication = addressed(built.files, PLACE)
+    publication = build_publication(built.files, PLACE)
     with proposed(
-        aws, built, publication, built.environment("dev"), pace=AT_ONCE, **options
+        aws, built, publication, built.environment("dev"), interval=AT_ONCE, **options
     ) as found:
         return found
 
@@ -113,7 +113,7 @@ def plan(aws: Aws, built: Dist | None = None, **options: Any) -> Plan:
 def old_parent(storage: dict[str, Any] = STORAGE) -> dict[str, Any]:
     """The parent that runs: published from other files."""
     files = dist({**FILES, "storage.template.json": storage}).files
-    return addressed(files, PLACE).template("parent.template.json")
+    return build_publication(files, PLACE).template("parent.template.json")
 
 
 def body(template: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +130,8 @@ RUNNING = described(
 )
 
 
-def test_a_new_stack_is_planned_and_leaves_nothing_behind() -> None:
-    """A change set that nobody executes leaves an empty REVIEW_IN_PROGRESS stack."""
+def test_plan_of_a_new_stack_leaves_nothing() -> None:
+    """An unexecuted change set leaves an empty REVIEW_IN_PROGRESS stack."""
     with answering() as (aws, stub):
         stub.add_client_error("describe_stacks", MISSING["code"], MISSING["message"])
         creates(stub, IncludeNestedStacks=True)
@@ -146,10 +146,10 @@ def test_a_new_stack_is_planned_and_leaves_nothing_behind() -> None:
         leaves_no_shell(stub)
         found = plan(aws)
     assert found.is_new
-    assert found.changes[0].kind is Kind.ADD
+    assert found.changes[0].kind is ChangeKind.ADD
 
 
-def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
+def test_empty_stack_with_other_change_sets_is_kept() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
         creates(stub, IncludeNestedStacks=True)
@@ -167,7 +167,7 @@ def test_a_shell_that_somebody_else_plans_in_is_left_to_them() -> None:
         plan(aws)
 
 
-def test_new_nested_stacks_leave_no_shell_either() -> None:
+def test_plan_leaves_no_empty_nested_stack() -> None:
     """A nested change set makes an empty stack for each nested stack that is new."""
     child = stack_id("child")
     with answering() as (aws, stub):
@@ -255,7 +255,7 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
     assert [c.name for c in found.dangers] == ["Storage/Data"]
     assert found.dangers[0].details == ("BucketName: old -> new",)
     assert found.dangers[0].keeps == "Retain"
-    assert "Storage/Code" in [c.name for c in found.shown]
+    assert "Storage/Code" in [c.name for c in found.relevant]
 
 
 def test_nothing_to_change_is_no_failure() -> None:
@@ -273,7 +273,7 @@ def test_nothing_to_change_is_no_failure() -> None:
         assert plan(aws).is_empty
 
 
-def test_what_validation_finds_early_is_told_by_its_path() -> None:
+def test_early_validation_error_has_its_path() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
         creates(stub, IncludeNestedStacks=True)
@@ -321,7 +321,7 @@ def test_what_validation_finds_early_is_told_by_its_path() -> None:
     assert "At /Resources/Data/Properties/BucketNam." in str(caught.value)
 
 
-def test_what_validation_finds_in_a_child_is_no_reason_to_look_away() -> None:
+def test_validation_error_of_a_nested_stack_is_no_fallback() -> None:
     """Without the look the launch would go on, and fail later with the same."""
     invalid = {
         "EventId": "1",
@@ -361,7 +361,7 @@ def test_what_validation_finds_in_a_child_is_no_reason_to_look_away() -> None:
             plan(aws)
 
 
-def test_a_denied_look_at_validation_still_tells_the_reason() -> None:
+def test_denied_validation_events_still_give_the_reason() -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
         creates(stub, IncludeNestedStacks=True)
@@ -372,7 +372,7 @@ def test_a_denied_look_at_validation_still_tells_the_reason() -> None:
             plan(aws)
 
 
-def test_without_nested_change_sets_templates_are_compared_and_it_is_said() -> None:
+def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
     old = {"Resources": {**STORAGE["Resources"], "Gone": {"Type": "AWS::S3::Bucket"}}}
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -396,16 +396,16 @@ def test_without_nested_change_sets_templates_are_compared_and_it_is_said() -> N
             ),
         )
         stub.add_response("get_template", body(old_parent(old)))
-        stub.add_response(
-            "get_template",
-            body(addressed(dist({**FILES, "storage.template.json": old}).files, PLACE)
-                 .template("storage.template.json")),
-        )  # fmt: skip
+        files = dist({**FILES, "storage.template.json": old}).files
+        before = build_publication(files, PLACE).template("storage.template.json")
+        stub.add_response("get_template", body(before))
         cleans_up(stub)
         cleans_up(stub)
         found = plan(aws)
-    assert "would not look into the nested stacks" in found.notes[0]
-    assert [(c.name, c.kind) for c in found.dangers] == [("Storage/Gone", Kind.DELETE)]
+    assert "refused to look into the nested stacks" in found.notes[0]
+    assert [(c.name, c.kind) for c in found.dangers] == [
+        ("Storage/Gone", ChangeKind.DELETE)
+    ]
 
 
 def test_another_failure_does_not_fall_back() -> None:
@@ -416,7 +416,7 @@ def test_another_failure_does_not_fall_back() -> None:
             plan(aws)
 
 
-def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
+def test_unfounded_entries_of_an_unchanged_stack_are_left_out() -> None:
     """Recorded: a child fed by another child shows as replaced although nothing is."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -453,7 +453,7 @@ def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
         cleans_up(stub)
         found = plan(aws)
     assert found.dangers == []
-    assert {c.verdict for c in found.changes} == {Verdict.UNFOUNDED}
+    assert {c.certainty for c in found.changes} == {Certainty.UNFOUNDED}
 
 
 @pytest.mark.parametrize(
@@ -466,14 +466,14 @@ def test_false_entries_of_an_unchanged_child_are_left_out() -> None:
         ("DELETE_FAILED", "recover ENV"),
     ],
 )
-def test_a_stack_that_takes_no_update_is_left_alone(status: str, remedy: str) -> None:
+def test_stack_that_cannot_be_updated_is_refused(status: str, remedy: str) -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", described(NAME, status))
         with pytest.raises(Refused, match=remedy):
             plan(aws)
 
 
-def test_the_change_set_goes_even_when_reading_it_is_interrupted() -> None:
+def test_change_set_is_deleted_after_an_interruption() -> None:
     """Ctrl-C while a plan is made leaves no change set behind."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
@@ -487,21 +487,21 @@ def test_the_change_set_goes_even_when_reading_it_is_interrupted() -> None:
             raise KeyboardInterrupt
 
         built = dist()
-        pace = type(AT_ONCE)(0, 0, interrupt)
+        interval = type(AT_ONCE)(0, 0, interrupt)
         with (
             pytest.raises(KeyboardInterrupt),
             proposed(
                 aws,
                 built,
-                addressed(built.files, PLACE),
+                build_publication(built.files, PLACE),
                 built.environment("dev"),
-                pace=pace,
+                interval=interval,
             ),
         ):
             pass
 
 
-def test_a_child_that_runs_out_of_change_sets_is_warned_of() -> None:
+def test_quota_of_change_sets_is_warned_of() -> None:
     many = [
         {"ChangeSetId": f"arn:aws:cloudformation:::changeSet/{n}"} for n in range(900)
     ]
@@ -526,7 +526,7 @@ def test_a_child_that_runs_out_of_change_sets_is_warned_of() -> None:
         assert "900 of 1000 change sets" in plan(aws).notes[0]
 
 
-def test_only_what_the_environment_states_is_sent() -> None:
+def test_only_parameters_of_the_environment_are_sent() -> None:
     """A default that a later release changes reaches who never chose otherwise."""
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)

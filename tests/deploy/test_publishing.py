@@ -15,10 +15,10 @@ from cli.errors import Denied, Failure, Problem, Refused, Unable, UsageError
 from deploy import bucket
 from deploy.aws import Aws
 from deploy.dist import Dist
-from deploy.publishing import publish, published
+from deploy.publishing import existing_publication, publish
 from tests.deploy.fakes import FILES, REGION, FakeAws, dist, error, write
 
-OURS = f"airflow-on-fargate-123456789012-{REGION}"
+DEFAULT_BUCKET = f"airflow-on-fargate-123456789012-{REGION}"
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def objects(name: str) -> dict[str, int]:
     return {key: keys.count(key) for key in keys}
 
 
-def test_every_file_is_there_once_under_its_digest(aws: Aws, their_bucket: str) -> None:
+def test_every_file_is_published_once_under_its_digest(
+    aws: Aws, their_bucket: str
+) -> None:
     done = publish(aws, dist(), their_bucket)
     assert objects(their_bucket) == {file.key: 1 for file in done.publication.files}
 
@@ -57,7 +59,7 @@ def test_an_unchanged_file_is_not_uploaded_again(aws: Aws, their_bucket: str) ->
     assert aws.calls["s3:put_object"] == len(again.publication.files)
 
 
-def test_a_changed_child_brings_only_itself_and_its_parents(
+def test_changed_nested_template_uploads_itself_and_its_parents(
     aws: Aws, their_bucket: str
 ) -> None:
     publish(aws, dist(), their_bucket)
@@ -70,8 +72,8 @@ def test_a_changed_child_brings_only_itself_and_its_parents(
     }
 
 
-def test_the_parent_goes_last() -> None:
-    """A launch by somebody else never finds a parent without its children."""
+def test_parent_is_uploaded_last() -> None:
+    """A concurrent launch never finds a parent without its nested templates."""
     heads: dict[str, int] = {}
 
     def head(Key: str, **_rest: Any) -> Any:  # noqa: N803 - AWS's word
@@ -104,7 +106,7 @@ def test_every_upload_is_for_this_account_only_and_checked_on_arrival() -> None:
     assert {g["ChecksumAlgorithm"] for g in aws.parameters("put_object")} == {"SHA256"}
 
 
-def test_who_cannot_read_what_is_said() -> None:
+def test_unreadable_file_and_principal_are_named() -> None:
     aws = FakeAws(
         head_bucket={"BucketRegion": REGION},
         head_object=Denied(Problem(where="x", what="no")),
@@ -114,40 +116,51 @@ def test_who_cannot_read_what_is_said() -> None:
     assert "network/" in str(caught.value)
 
 
-def test_our_bucket_is_private_versioned_encrypted_and_tls_only(aws: Aws) -> None:
-    assert bucket.ensure(aws, None) == OURS
+def test_default_bucket_is_private_versioned_encrypted_and_tls_only(aws: Aws) -> None:
+    assert bucket.ensure(aws, None) == DEFAULT_BUCKET
     s3 = boto3.client("s3", region_name=REGION)
-    block = s3.get_public_access_block(Bucket=OURS)["PublicAccessBlockConfiguration"]
+    block = s3.get_public_access_block(Bucket=DEFAULT_BUCKET)[
+        "PublicAccessBlockConfiguration"
+    ]
     assert set(block.values()) == {True}
-    assert s3.get_bucket_versioning(Bucket=OURS)["Status"] == "Enabled"
-    rules = s3.get_bucket_encryption(Bucket=OURS)["ServerSideEncryptionConfiguration"]
+    assert s3.get_bucket_versioning(Bucket=DEFAULT_BUCKET)["Status"] == "Enabled"
+    rules = s3.get_bucket_encryption(Bucket=DEFAULT_BUCKET)[
+        "ServerSideEncryptionConfiguration"
+    ]
     assert rules["Rules"][0]["ApplyServerSideEncryptionByDefault"]
-    ownership = s3.get_bucket_ownership_controls(Bucket=OURS)["OwnershipControls"]
+    ownership = s3.get_bucket_ownership_controls(Bucket=DEFAULT_BUCKET)[
+        "OwnershipControls"
+    ]
     assert ownership["Rules"][0]["ObjectOwnership"] == "BucketOwnerEnforced"
-    statement = json.loads(s3.get_bucket_policy(Bucket=OURS)["Policy"])["Statement"][0]
+    statement = json.loads(s3.get_bucket_policy(Bucket=DEFAULT_BUCKET)["Policy"])[
+        "Statement"
+    ][0]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert statement["Resource"] == [f"arn:aws:s3:::{OURS}", f"arn:aws:s3:::{OURS}/*"]
+    assert statement["Resource"] == [
+        f"arn:aws:s3:::{DEFAULT_BUCKET}",
+        f"arn:aws:s3:::{DEFAULT_BUCKET}/*",
+    ]
 
 
-def test_a_bucket_whose_making_was_interrupted_is_finished(aws: Aws) -> None:
+def test_interrupted_creation_of_the_bucket_is_completed(aws: Aws) -> None:
     s3 = boto3.client("s3", region_name=REGION)
     s3.create_bucket(
-        Bucket=OURS, CreateBucketConfiguration={"LocationConstraint": REGION}
+        Bucket=DEFAULT_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     bucket.ensure(aws, None)
-    assert s3.get_bucket_versioning(Bucket=OURS)["Status"] == "Enabled"
-    assert "TlsOnly" in s3.get_bucket_policy(Bucket=OURS)["Policy"]
+    assert s3.get_bucket_versioning(Bucket=DEFAULT_BUCKET)["Status"] == "Enabled"
+    assert "TlsOnly" in s3.get_bucket_policy(Bucket=DEFAULT_BUCKET)["Policy"]
 
 
-def test_our_finished_bucket_is_left_alone(aws: Aws) -> None:
+def test_configured_default_bucket_is_not_changed(aws: Aws) -> None:
     bucket.ensure(aws, None)
     before = aws.calls.copy()
     bucket.ensure(aws, None)
     assert dict(aws.calls - before) == {"s3:head_bucket": 1, "s3:get_bucket_policy": 1}
 
 
-def test_the_first_region_is_not_named_when_a_bucket_is_made() -> None:
+def test_us_east_1_has_no_location_constraint() -> None:
     """S3 refuses us-east-1 as a location constraint."""
     with mock_aws():
         assert bucket.ensure(Aws(region="us-east-1"), None).endswith("us-east-1")
@@ -159,8 +172,8 @@ def test_the_operators_bucket_is_not_changed(aws: Aws, their_bucket: str) -> Non
     assert set(aws.calls - before) <= {"s3:head_bucket", "sts:get_caller_identity"}
 
 
-def test_a_bucket_that_is_not_there_is_wrong_use(aws: Aws) -> None:
-    with pytest.raises(UsageError, match="no bucket of that name"):
+def test_missing_bucket_is_a_usage_error(aws: Aws) -> None:
+    with pytest.raises(UsageError, match="The bucket does not exist"):
         bucket.ensure(aws, "nowhere")
 
 
@@ -175,20 +188,20 @@ def test_a_bucket_of_another_account_is_refused() -> None:
     "answer", [{"BucketRegion": "us-east-1"}, error("301", "Moved Permanently")]
 )
 def test_a_bucket_in_another_region_is_refused(answer: Any) -> None:
-    with pytest.raises(Refused, match="the stack is to be in eu-central-1"):
+    with pytest.raises(Refused, match="the stack is in eu-central-1"):
         bucket.ensure(FakeAws(head_bucket=answer), "elsewhere")
 
 
-def test_a_name_that_another_account_has_taken_is_said() -> None:
+def test_bucket_name_of_another_account_is_refused() -> None:
     aws = FakeAws(
         head_bucket=error("404", "Not Found"),
         create_bucket=error("BucketAlreadyExists", "taken"),
     )
-    with pytest.raises(Refused, match="Another account has taken the name"):
+    with pytest.raises(Refused, match="Another account uses this name"):
         bucket.ensure(aws, None)
 
 
-def test_two_who_make_the_bucket_at_once_both_get_it() -> None:
+def test_concurrent_creation_of_the_bucket_succeeds() -> None:
     aws = FakeAws(
         head_bucket=error("404", "Not Found"),
         create_bucket=error("BucketAlreadyOwnedByYou", "yours"),
@@ -201,17 +214,15 @@ def test_two_who_make_the_bucket_at_once_both_get_it() -> None:
     assert bucket.ensure(aws, None).startswith("airflow-on-fargate-111122223333")
 
 
-def test_nothing_is_linked_to_that_is_not_published(
-    aws: Aws, their_bucket: str
-) -> None:
+def test_link_to_unpublished_files_is_refused(aws: Aws, their_bucket: str) -> None:
     with pytest.raises(Refused, match="publish first"):
-        published(aws, dist(), their_bucket)
+        existing_publication(aws, dist(), their_bucket)
     publish(aws, dist(), their_bucket)
-    assert published(aws, dist(), their_bucket).root_url
+    assert existing_publication(aws, dist(), their_bucket).root_url
 
 
-def test_a_changed_file_of_dist_is_not_delivered(tmp_path: Path) -> None:
-    """What is delivered is what was linted."""
+def test_changed_file_of_dist_is_not_deployed(tmp_path: Path) -> None:
+    """Only linted files are deployed."""
     folder = write(tmp_path / "dist")
     (folder / "network.template.json").write_text("{}")
     with pytest.raises(Unable, match="not as the build wrote it"):
@@ -225,18 +236,18 @@ def test_a_missing_file_of_dist_is_named(tmp_path: Path) -> None:
         Dist.read(folder)
 
 
-def test_without_a_build_there_is_nothing_to_deliver(tmp_path: Path) -> None:
+def test_missing_build_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="make templates"):
         Dist.read(tmp_path)
 
 
-def test_an_unknown_environment_lists_those_that_are_known() -> None:
+def test_unknown_environment_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="dev, prod"):
         dist().environment("test")
 
 
 @pytest.mark.parametrize("name", ["1x", "a" * 129, "under_score", ""])
-def test_a_stack_name_that_cloudformation_refuses_is_wrong_use(name: str) -> None:
+def test_invalid_stack_name_is_a_usage_error(name: str) -> None:
     if name:
         with pytest.raises(UsageError):
             dist().environment("dev", name)
@@ -244,11 +255,11 @@ def test_a_stack_name_that_cloudformation_refuses_is_wrong_use(name: str) -> Non
         assert dist().environment("dev", name).stack_name == "airflow-dev"
 
 
-def test_a_stack_name_of_128_characters_is_taken() -> None:
+def test_stack_name_of_128_characters_is_valid() -> None:
     assert dist().environment("dev", "a" * 128).stack_name == "a" * 128
 
 
-def test_protection_follows_the_environments_own_choice() -> None:
+def test_protection_follows_the_parameter_of_the_environment() -> None:
     """Staging says nothing about it and is protected by the default."""
     assert not dist().environment("dev").is_protected
     assert dist().environment("prod").is_protected

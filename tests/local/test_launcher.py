@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.aws import Aws
-from deploy.aws import Emulator as Reached
+from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist, Environment
 from local.emulator import control_client
 from local.emulator.process import EmulatorProcess
@@ -34,7 +33,7 @@ def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
 def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environment]:
     options = emulator.client_options
     aws = Aws(
-        emulator=Reached(
+        emulator=EmulatorEndpoint(
             endpoint=options["endpoint_url"],
             region=options["region_name"],
             access_key_id=options["aws_access_key_id"],

@@ -253,4 +253,4 @@ def test_policies_explain_their_scope(
         "com.aws.cloudformation.Context"
     ]["why"]
     assert "secretsmanager: A secret's generated name" in why
-    assert "kms:CreateKey on *: A key that is yet to be made has no ARN." in why
+    assert "kms:CreateKey on *: A key has no ARN before its creation." in why

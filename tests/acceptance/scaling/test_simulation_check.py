@@ -53,7 +53,9 @@ def test_each_number_that_is_too_far_away_is_told(change: dict[str, Any]) -> Non
 def stage(tmp_path: Path) -> Any:
     (tmp_path / "dist").mkdir()
     (page,) = (
-        page for page in product.compile_pages() if page.path == "scaling.template.json"
+        page
+        for page in product.compile_templates()
+        if page.path == "scaling.template.json"
     )
     (tmp_path / "dist" / page.path).write_text(page.text())
     return SimpleNamespace(folder=tmp_path, project=ROOT)

@@ -1,1 +1,1 @@
-"""Stands for the Python that runs inside the tasks."""
+"""Stub of the Python that runs in the containers."""

@@ -17,7 +17,7 @@ from troposphere import Ref
 
 from cli.errors import Problem
 from compiler.interfaces import fill, leaves
-from compiler.parameter_formats import shapes
+from compiler.parameter_formats import formats
 from compiler.parameters import EnvironmentFile
 from compiler.validation import Check, validate
 from compiler.wiring import Build, Template, title
@@ -452,7 +452,7 @@ def test_accepted_values_round_trip_through_every_format(
     ]
     assert wrong == []
 
-    files = shapes(environment_file(values), template_path="parent.template.json")
+    files = formats(environment_file(values), root_template="parent.template.json")
 
     shape = {name.rpartition("/")[2]: text for name, text in files.items()}
     assert json.loads(shape["codepipeline.json"])["Parameters"] == values

@@ -1,4 +1,4 @@
-"""What the linters say that we do not follow, each with its reason.
+"""Findings of the linters that are answered instead of followed, each with its reason.
 
 An exception names the linter's rule and the narrowest place it holds for:
 ``template`` and ``place`` are shell patterns over ``database.template.json`` and
@@ -8,53 +8,12 @@ template needs any more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Literal
-
-Linter = Literal["cfn-lint", "cloudformation-validate"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What a linter says about one place of a template."""
-
-    linter: Linter
-    rule: str
-    template: str
-    place: str
-    """Dotted, as ``Resources.Cluster.Properties.Engine``."""
-    line: int
-    message: str
-    why: str
-    environment: str = ""
-    """The environment whose parameter values lead to it, if it takes any."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LintException:
-    """A rule that does not hold somewhere, and why; many rules are in both linters."""
-
-    rule: str
-    reason: str
-    linter: Linter | Literal["both"] = "both"
-    template: str = "*"
-    place: str = "*"
-
-    def excuses(self, finding: Finding) -> bool:
-        """Whether a finding is one we have answered."""
-        return (
-            self.linter in ("both", finding.linter)
-            and self.rule == finding.rule
-            and fnmatchcase(finding.template, self.template)
-            and fnmatchcase(finding.place, self.place)
-        )
-
+from compiler.lint import LintException
 
 EXCEPTIONS = (
     LintException(
         rule="W3002",
-        reason="Relative template paths are what lets cfn-lint check the wires; "
+        reason="Relative template paths are what lets cfn-lint check the connections; "
         "publishing rewrites them to URLs.",
     ),
     LintException(
@@ -66,8 +25,8 @@ EXCEPTIONS = (
     ),
     LintException(
         rule="I4010",
-        reason="Every resource says what it is for in Metadata.Purpose, which a house "
-        "rule demands; why it is so, where a reader would ask.",
+        reason="Every resource says what it is for in Metadata.Purpose, which a "
+        "design rule demands, and the reason where a reader would ask.",
     ),
     LintException(
         rule="I1022",
@@ -87,8 +46,8 @@ EXCEPTIONS = (
         template="parent.template.json",
         place="Resources.*.Properties.Parameters.*",
         reason="It takes an environment's values for the only ones, and then one "
-        "branch of every choice is unreachable; cfn-lint's rule of the same name does "
-        "not, and is followed.",
+        "branch of every condition is unreachable; cfn-lint's rule of the same name "
+        "does not, and is followed.",
     ),
     *(
         LintException(
@@ -125,13 +84,4 @@ EXCEPTIONS = (
         "them into what the property takes, by the resource's schema.",
     ),
 )
-"""Everything we answer instead of following."""
-
-
-def unexcused(findings: list[Finding]) -> list[Finding]:
-    """Return the findings that no exception answers."""
-    return [
-        finding
-        for finding in findings
-        if not any(exception.excuses(finding) for exception in EXCEPTIONS)
-    ]
+"""All exceptions."""

@@ -1,0 +1,125 @@
+"""Console output of every command: results on stdout, messages on stderr.
+
+Colours and live displays only at a terminal (``NO_COLOR`` turns colours off); in a
+pipe every line stays one line. Every package may import this module; of the project it
+imports ``cli.errors`` alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import Problem
+
+PIPED_WIDTH = 10_000
+"""A program that reads from a pipe needs whole lines, not a guessed screen width."""
+
+_arguments: ContextVar[str] = ContextVar("arguments", default="ENV")
+
+COMMAND = re.compile(r"(build\.py [a-z]+) ENV")
+"""Commands that messages name; printed as they have to be typed."""
+
+
+@contextmanager
+def commands_typed_as(arguments: str) -> Iterator[None]:
+    """Set what replaces ENV in the commands that messages name."""
+    token = _arguments.set(arguments)
+    try:
+        yield
+    finally:
+        _arguments.reset(token)
+
+
+def with_arguments(text: str) -> str:
+    """Return a text with its commands as they have to be typed."""
+    return COMMAND.sub(lambda match: f"{match[1]} {_arguments.get()}", text)
+
+
+def stdout() -> Console:
+    """Return the console for results."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """Return the console for progress, prompts and problems."""
+    return _console(stderr=True)
+
+
+def result(text: str = "", style: str = "") -> None:
+    """Print a line of the result on stdout."""
+    print_line(stdout(), Text(with_arguments(text), style=style))
+
+
+def message(text: str = "", style: str = "") -> None:
+    """Print a line about the command's progress on stderr."""
+    print_line(stderr(), Text(with_arguments(text), style=style))
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    _labelled("note", "yellow", text)
+
+
+def problems(items: Sequence[Problem], *notes: str) -> None:
+    """Print each problem as a paragraph on stderr, then the notes."""
+    for problem in items:
+        _labelled("error", "bold red", problem.where, "bold")
+        _labelled("", "", problem.what)
+        if problem.why:
+            _labelled("why", "dim", problem.why)
+        if problem.remedy:
+            _labelled("do", "green", problem.remedy)
+        message()
+    count = [f"{len(items)} problems."] if len(items) > 1 else []
+    if count or notes:
+        message(" ".join([*count, *notes]))
+
+
+def print_line(console: Console, line: Text) -> None:
+    """Print one line, however long; a terminal wraps it, a pipe does not."""
+    console.print(line, soft_wrap=True)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+    """Print a table on stdout."""
+    console = stdout()
+    grid = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for name in header:
+        grid.add_column(name, no_wrap=not console.is_terminal, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    console.print(grid)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Show a spinner during the block, at a terminal only."""
+    console = stderr()
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        yield
+
+
+def _labelled(label: str, label_style: str, text: str, style: str = "") -> None:
+    line = Text(f"{label:<7}", style=label_style)
+    print_line(stderr(), line.append(with_arguments(text), style=style))
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,  # ":secret:" in an ARN is the code of an emoji
+        width=None if stream.isatty() else PIPED_WIDTH,
+    )
