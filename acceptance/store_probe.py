@@ -1,7 +1,7 @@
-"""Questions to the stores, asked with the packages of the image.
+"""Queries and logins to the datastores, with the packages of the container image.
 
-``asking_inside`` answers them in a process of Airflow's own Python. The logins go
-there through a pipe: an argument would be seen by everybody on this machine.
+``store_probe_main`` makes them in a process of Airflow's own Python. The logins go there
+through a pipe: every user of this machine can see an argument.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from local.airflow_environment import airflow_environment
 
 ROOT = Path(__file__).resolve().parents[1]
-INSIDE = Path(__file__).with_name("asking_inside.py")
+MAIN = Path(__file__).with_name("store_probe_main.py")
 SECONDS = 90.0
 
 
-def rows(environ: Mapping[str, str], question: str, *values: Any) -> list[list[Any]]:
-    """Return what the metadata database answers to a container with ``environ``."""
-    found: list[list[Any]] = _ask("rows", environ, question, values)
+def rows(environ: Mapping[str, str], query: str, *values: Any) -> list[list[Any]]:
+    """Return the rows of a query to the metadata database of a container's environ."""
+    found: list[list[Any]] = _call("rows", environ, query, values)
     return found
 
 
 def logins(
     environ: Mapping[str, str], database: str, pairs: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Return for each user and password what the server said: nothing if it let in.
+    """Return the server's error for each user and password, empty for a success.
 
-    Asked at ``RESULTS_HOST`` and ``RESULTS_PORT``.
+    The server is the one at ``RESULTS_HOST`` and ``RESULTS_PORT``.
     """
-    found: list[str] = _ask("logins", environ, database, pairs)
-    return found
+    errors: list[str] = _call("logins", environ, database, pairs)
+    return errors
 
 
-def whoever(
+def login_as(
     environ: Mapping[str, str], master: Mapping[str, str], password: str
 ) -> dict[str, str]:
-    """Return as whom each store takes the URLs of a role with this password.
+    """Return the user that each datastore reports for a login with this password.
 
-    The role and its database are made by ``master`` and gone afterwards. Stores:
-    ``metadata``, ``metadata, asynchronous``, ``results``, ``broker``.
+    ``master`` makes the role and its database, and they are dropped afterwards.
+    Datastores: ``metadata``, ``metadata, asynchronous``, ``results``, ``broker``.
     """
-    found: dict[str, str] = _ask("whoever", environ, master, password)
-    return found
+    users: dict[str, str] = _call("login_as", environ, master, password)
+    return users
 
 
-def _ask(function: str, environ: Mapping[str, str], *arguments: Any) -> Any:
-    """Ask one question. Raises NotProven with what the store or TLS said."""
-    asked = subprocess.run(  # noqa: S603 - our own script
-        [airflow_environment().python, INSIDE],
+def _call(function: str, environ: Mapping[str, str], *arguments: Any) -> Any:
+    """Call a function of ``store_probe_main``. Raises CheckFailed with its error."""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [airflow_environment().python, MAIN],
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
         input=json.dumps([function, dict(environ), *arguments]),
         capture_output=True,
@@ -61,7 +61,7 @@ def _ask(function: str, environ: Mapping[str, str], *arguments: Any) -> Any:
         timeout=SECONDS,
         check=False,
     )
-    if asked.returncode:
-        said = asked.stderr.strip().splitlines()
-        raise NotProven(said[-1] if said else f"{INSIDE.name} said nothing.")
-    return json.loads(asked.stdout)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote no error.")
+    return json.loads(done.stdout)

@@ -11,7 +11,7 @@ import sys
 import time
 
 from acceptance import check
-from acceptance.checks import FIRST_RUN, PROOFS
+from acceptance.checks import FIRST_RUN, CHECKS
 from acceptance.checks.start import FIRST_RUN_SECONDS, RUNTIME_SECONDS, start_up_costs
 from acceptance.report import LIMITS, MEBIBYTES, PROVEN
 from acceptance.suites import overrides, parts
@@ -20,7 +20,7 @@ from cli import product
 from deploy.dist import Dist
 from local.airflow_environment import airflow_environment
 from local.datastores.venvs import installed
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 ENVIRONMENT = "dev"
 MILLISECONDS = 1000
@@ -37,19 +37,19 @@ def measure() -> list[Figure]:
         for _ in range(2)
     )
     begun_at = time.monotonic()
-    stage = Stage(
+    environment = LocalEnvironment(
         ROOT,
         ENVIRONMENT,
         overrides=overrides(Dist.read(ROOT / "dist").environment(ENVIRONMENT)),
         dags=parts(has_faults=False, has_scaling=False).dags,
         begun_at=begun_at,
     )
-    with stage:
-        ends = dict(stage.seconds)
-        results = check.run(stage, PROOFS, lambda _line: None)
+    with environment:
+        ends = dict(environment.seconds)
+        results = check.run(environment, CHECKS, lambda _line: None)
         ends[PROVEN] = time.monotonic() - begun_at
-        slowest = max(cost.worked for cost in start_up_costs(stage).values())
-        peak = stage.peak_mebibytes
+        slowest = max(cost.worked for cost in start_up_costs(environment).values())
+        peak = environment.peak_mebibytes
     for failed in (result for result in results if not result.passed):
         sys.stderr.write(f"{check.line(failed)}\n")
     (first,) = (result.seconds for result in results if result.title == FIRST_RUN)

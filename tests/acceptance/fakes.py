@@ -1,19 +1,19 @@
-"""A stage that runs nothing, for proofs that look at little of one."""
+"""An environment that runs nothing, for checks that look at little of one."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 
-class FakeStage:
+class FakeEnvironment:
     """Has what a test gives it, and nothing else."""
 
     def __init__(self, **given: Any) -> None:
         vars(self).update(given)
 
 
-def stage(**given: Any) -> Stage:
+def environment(**given: Any) -> LocalEnvironment:
     """Return one that passes for the real thing."""
-    return cast(Stage, FakeStage(**given))
+    return cast(LocalEnvironment, FakeEnvironment(**given))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acceptance.api import Api, ApiError
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from local.datastores import Authority
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
@@ -159,12 +159,12 @@ def test_a_run_without_success_is_no_proof(
         ],
     }
 
-    with pytest.raises(NotProven, match=rf"{words}.* Read worker\.log\."):
+    with pytest.raises(CheckFailed, match=rf"{words}.* Read worker\.log\."):
         api.wait_for_run("a", "r", seconds=0.1, remedy="Read worker.log.")
 
 
 def test_a_dag_is_waited_for_and_missed(api: Api, airflow: Airflow) -> None:
-    with pytest.raises(NotProven, match=r"Waited 0 s for the DAG a; .*404"):
+    with pytest.raises(CheckFailed, match=r"Waited 0 s for the DAG a; .*404"):
         api.wait_for_dag("a", seconds=0.05, remedy="")
 
     airflow.answers["/api/v2/dags/a"] = [{"dag_id": "a"}]

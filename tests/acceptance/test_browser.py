@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from acceptance import browser
-from acceptance.check import LeftOut, NotProven
+from acceptance.check import Skipped, CheckFailed
 from acceptance.checks import login
 from local.datastores import Authority
-from local.ecs.web import HttpResponse, HttpServer
-from tests.acceptance.fakes import stage
+from local.ecs.web import Answer, Server
+from tests.acceptance.fakes import environment
 
 
 def test_without_a_browser_the_line_says_how_to_get_one(
@@ -27,8 +27,8 @@ def test_without_a_browser_the_line_says_how_to_get_one(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert browser.installed() is None
-    with pytest.raises(LeftOut, match="apt-get install chromium"):
-        login.in_browser(stage())
+    with pytest.raises(Skipped, match="apt-get install chromium"):
+        login.in_browser(environment())
 
 
 def test_the_first_browser_of_the_path_is_taken(
@@ -74,7 +74,7 @@ def test_a_page_that_is_no_airflow_is_told_with_a_picture(tmp_path: Path) -> Non
     server = HttpServer(lambda _: HttpResponse(200, b"<h1>nothing to log in to</h1>"))
     picture = tmp_path / "seen.png"
     try:
-        with pytest.raises(NotProven, match=r"Username.* Picture: .*seen\.png"):
+        with pytest.raises(CheckFailed, match=r"Username.* Picture: .*seen\.png"):
             browser.visit(
                 program,
                 browser.Visit(

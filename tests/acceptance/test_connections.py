@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from acceptance.check import LeftOut, NotProven
+from acceptance.check import Skipped, CheckFailed
 from acceptance.checks import connections
 from local.datastores import Authority
-from local.ecs.web import HttpRequest, HttpResponse, HttpServer
-from local.environment import Stage
-from tests.acceptance.fakes import stage
+from local.ecs.web import Answer, Request, Server
+from local.environment import LocalEnvironment
+from tests.acceptance.fakes import environment
 
 
 class Listener:
@@ -34,22 +34,22 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def served(listener: Listener, tmp_path: Path) -> Iterator[Stage]:
+def served(listener: Listener, tmp_path: Path) -> Iterator[LocalEnvironment]:
     issued = Authority(tmp_path / "ca").issue("door")
     server = HttpServer(
         listener.handle, certificate=(issued.certificate_path, issued.key_path)
     )
     environ = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{server.url}/inside/"}
-    worker = SimpleNamespace(environment=environ)
+    worker = SimpleNamespace(environ=environ)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "first", lambda *_: worker)
         patch.setattr(connections, "logs", lambda *_: "")
-        yield stage(url=server.url, folder=tmp_path)
+        yield environment(url=server.url, folder=tmp_path)
     server.close()
 
 
 def test_every_spelling_is_asked_as_it_is_written(
-    served: Stage, listener: Listener
+    served: LocalEnvironment, listener: Listener
 ) -> None:
     listener.open.add("/inside/health")
 
@@ -61,30 +61,30 @@ def test_every_spelling_is_asked_as_it_is_written(
 
 @pytest.mark.parametrize("path", connections.CLOSED)
 def test_one_spelling_that_gets_through_is_enough(
-    served: Stage, listener: Listener, path: str
+    served: LocalEnvironment, listener: Listener, path: str
 ) -> None:
     listener.open |= {path, "/inside/health"}
 
-    with pytest.raises(NotProven, match="templates/routes"):
+    with pytest.raises(CheckFailed, match="templates/airflow/routes"):
         connections.execution_api(served)
 
 
 def test_a_listener_that_refuses_everything_proves_nothing(
-    served: Stage, listener: Listener
+    served: LocalEnvironment, listener: Listener
 ) -> None:
     listener.open.clear()
 
-    with pytest.raises(NotProven, match="a refusal says nothing"):
+    with pytest.raises(CheckFailed, match="a refusal says nothing"):
         connections.execution_api(served)
 
 
-def test_workers_must_reach_it(served: Stage) -> None:
-    with pytest.raises(NotProven, match="is answered 404"):
+def test_workers_must_reach_it(served: LocalEnvironment) -> None:
+    with pytest.raises(CheckFailed, match="is answered 404"):
         connections.execution_api(served)
 
 
 def test_without_flower_its_line_is_left_out() -> None:
-    with pytest.raises(LeftOut, match="EnableFlower is false in dev"):
+    with pytest.raises(Skipped, match="EnableFlower is false in dev"):
         connections.flower(
-            stage(parameters={"EnableFlower": "false"}, environment="dev")
+            environment(parameters={"EnableFlower": "false"}, environment="dev")
         )

@@ -14,7 +14,7 @@ import pytest
 from acceptance import containers
 from acceptance.checks.secret_matrix import _strays
 from local.processes import descendants
-from tests.acceptance.fakes import stage
+from tests.acceptance.fakes import environment
 
 SECRET, OTHER = "kept-by-this-one", "kept-by-another"
 WAIT = "input()"
@@ -35,7 +35,7 @@ def process() -> Iterator[int]:
 def test_the_environment_of_a_process_is_what_it_was_started_with(
     process: int,
 ) -> None:
-    assert containers.environment(process)["OWN"] == SECRET
+    assert containers.process_environ(process)["OWN"] == SECRET
 
 
 def test_somebody_elses_secret_is_found_wherever_it_hides(process: int) -> None:
@@ -76,5 +76,5 @@ def test_a_remedy_names_the_logs_that_there_are(tmp_path: Path) -> None:
     log.touch()
     agent = SimpleNamespace(settings=SimpleNamespace(folder=tmp_path))
 
-    assert containers.logs(stage(agent=agent), "worker") == f"Read {log}."
-    assert containers.logs(stage(agent=agent), "flower") == f"Read {log.parent}."
+    assert containers.logs(environment(agent=agent), "worker") == f"Read {log}."
+    assert containers.logs(environment(agent=agent), "flower") == f"Read {log.parent}."

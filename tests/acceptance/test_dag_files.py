@@ -1,4 +1,4 @@
-"""The DAG files are read by the real Airflow as the proofs expect them to be."""
+"""The DAG files are read by the real Airflow as the checks expect them to be."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def test_every_file_makes_its_dags(tmp_path: Path) -> None:
 
     assert not errors
     assert found == [
-        *("proof_asset_reader", "proof_asset_writer", "proof_deferred"),
-        *("proof_fan_out", "proof_plain", "proof_secrets"),
+        *("check_asset_reader", "check_asset_writer", "check_deferred"),
+        *("check_fan_out", "check_plain", "check_secrets"),
     ]
 
 
 def test_the_late_file_makes_a_dag_and_the_broken_one_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "dags"
     folder.mkdir()
-    (folder / "proof_late.py").write_text(dags.LATE)
+    (folder / "check_late.py").write_text(dags.LATE)
     (folder / dags.BROKEN_FILE).write_text(dags.BROKEN)
 
     found, errors = read(folder, tmp_path)

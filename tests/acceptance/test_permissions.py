@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from acceptance.checks.permissions import suffice
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 CALLS = """\
 10:00:00 allowed Worker s3:PutObject arn:aws:s3:::logs/a
@@ -20,30 +20,30 @@ CALLS = """\
 REFUSED = "10:00:03 REFUSED Worker s3:ListBucket arn:aws:s3:::logs\n"
 
 
-def stage(folder: Path, calls: str) -> Stage:
+def environment(folder: Path, calls: str) -> LocalEnvironment:
     record = folder / "calls.log"
     record.write_text(calls)
     roles = SimpleNamespace(record=record)
-    return cast(Stage, SimpleNamespace(agent=SimpleNamespace(roles=roles)))
+    return cast(LocalEnvironment, SimpleNamespace(agent=SimpleNamespace(roles=roles)))
 
 
 def test_calls_and_callers_are_counted(tmp_path: Path) -> None:
-    assert suffice(stage(tmp_path, CALLS)).startswith("3 calls by 2 roles")
+    assert suffice(environment(tmp_path, CALLS)).startswith("3 calls by 2 roles")
 
 
 def test_a_refused_call_is_named_once(tmp_path: Path) -> None:
-    with pytest.raises(NotProven) as raised:
-        suffice(stage(tmp_path, CALLS + REFUSED + REFUSED))
+    with pytest.raises(CheckFailed) as raised:
+        suffice(environment(tmp_path, CALLS + REFUSED + REFUSED))
     assert str(raised.value).count("Worker s3:ListBucket arn:aws:s3:::logs") == 1
 
 
 def test_a_call_that_was_allowed_at_the_second_try_is_no_lack(tmp_path: Path) -> None:
     later = REFUSED.replace("REFUSED", "allowed")
-    assert suffice(stage(tmp_path, REFUSED + later))
-    with pytest.raises(NotProven, match="Refused"):
-        suffice(stage(tmp_path, later + REFUSED))
+    assert suffice(environment(tmp_path, REFUSED + later))
+    with pytest.raises(CheckFailed, match="Refused"):
+        suffice(environment(tmp_path, later + REFUSED))
 
 
 def test_silence_proves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(NotProven, match="No call"):
-        suffice(stage(tmp_path, ""))
+    with pytest.raises(CheckFailed, match="No call"):
+        suffice(environment(tmp_path, ""))

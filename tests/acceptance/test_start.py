@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from acceptance.checks import start
 
 SLEEPS = "import time; time.sleep(0.3)"
@@ -43,5 +43,5 @@ def test_a_setting_that_is_left_to_its_command_costs_a_start(
 
 
 def test_a_bootstrap_that_fails_is_no_proof(tmp_path: Path) -> None:
-    with pytest.raises(NotProven, match="bootstrap ended with 1"):
+    with pytest.raises(CheckFailed, match="bootstrap ended with 1"):
         start._cost(["false"], told(tmp_path))

@@ -8,7 +8,7 @@ import pytest
 
 from acceptance.suites import overrides
 from deploy.dist import Environment
-from tests.acceptance.fakes import FakeStage
+from tests.acceptance.fakes import FakeEnvironment
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ from tests.acceptance.fakes import FakeStage
 def test_only_what_could_not_be_proven_is_launched_otherwise(
     own: dict[str, str], changed: dict[str, str]
 ) -> None:
-    environment = cast(Environment, FakeStage(parameters=own))
+    environment = cast(Environment, FakeEnvironment(parameters=own))
 
     assert overrides(environment) == changed

@@ -1,4 +1,4 @@
-"""Stages that do not come up: what is said, and that nothing is left of them."""
+"""LocalEnvironments that do not come up: what is said, and that nothing is left of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from cli import product
 from cli.errors import ExitCode
 from local import folders
-from local.environment import Stage
+from local.environment import LocalEnvironment
 from local.errors import LocalEnvironmentError
 from tests.deploy.fakes import template, write
 
@@ -60,7 +60,7 @@ def small(tmp_path: Path) -> Path:
 
 def test_an_environment_that_nobody_wrote_is_wrong_use(small: Path) -> None:
     with pytest.raises(LocalEnvironmentError) as caught:
-        Stage(small, "tset").start()
+        LocalEnvironment(small, "tset").start()
     assert caught.value.exit_code is ExitCode.USAGE
     assert "It holds: dev." in str(caught.value)
     assert not (small / ".local").exists()
@@ -68,20 +68,20 @@ def test_an_environment_that_nobody_wrote_is_wrong_use(small: Path) -> None:
 
 def test_without_a_build_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(LocalEnvironmentError, match="Run make templates"):
-        Stage(tmp_path, "dev").start()
+        LocalEnvironment(tmp_path, "dev").start()
 
 
 def test_an_image_of_another_airflow_does_not_come_up(small: Path) -> None:
     with pytest.raises(LocalEnvironmentError, match=r"is apache/airflow:2\.10\.5, and"):
-        Stage(small, "dev").start()
-    assert not list((small / ".local" / "rehearsal").iterdir())
+        LocalEnvironment(small, "dev").start()
+    assert not list((small / ".local" / "environments").iterdir())
 
 
 def test_a_folder_of_another_rehearsal_is_left_to_it(small: Path) -> None:
     other = folders.claim_this(small / "mine")
     assert other
     with pytest.raises(LocalEnvironmentError, match="is another rehearsal's"):
-        Stage(small, "dev", folder=small / "mine").start()
+        LocalEnvironment(small, "dev", folder=small / "mine").start()
     assert (small / "mine").exists()
     other.give_up()
 
@@ -90,9 +90,9 @@ def test_a_folder_of_another_rehearsal_is_left_to_it(small: Path) -> None:
 def test_a_launch_that_is_refused_is_told_and_leaves_nothing(
     built: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "stage"
+    folder = tmp_path / "environment"
     with pytest.raises(LocalEnvironmentError) as caught:
-        Stage(built, "dev", folder=folder, overrides={"ZoneCount": "nine"}).start()
+        LocalEnvironment(built, "dev", folder=folder, overrides={"ZoneCount": "nine"}).start()
     assert "ZoneCount" in str(caught.value)
     assert not folder.exists()
     assert alive(folder) == []
@@ -100,15 +100,15 @@ def test_a_launch_that_is_refused_is_told_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_one_that_is_told_to_end_leaves_nothing(built: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "stage"
+    folder = tmp_path / "environment"
     program = (
-        "from acceptance import interrupts\n"
-        "from local.environment import Stage\n"
+        "from local import interrupts\n"
+        "from local.environment import LocalEnvironment\n"
         "import pathlib; interrupts.raise_on_all()\n"
         f"folder = pathlib.Path({str(folder)!r})\n"
-        f"stage = Stage(pathlib.Path({str(built)!r}), 'dev', folder=folder,\n"
+        f"environment = LocalEnvironment(pathlib.Path({str(built)!r}), 'dev', folder=folder,\n"
         "    tell=lambda text: print(text, flush=True))\n"
-        "try: stage.start()\n"
+        "try: environment.start()\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)\n"
     )
     with subprocess.Popen(  # noqa: S603 - ours

@@ -1,4 +1,4 @@
-"""What a stage is made of, each alone and without Airflow."""
+"""What an environment is made of, each alone and without Airflow."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_two_rehearsals_at_once_have_folders_of_their_own(tmp_path: Path) -> Non
 
 
 def test_what_a_crash_left_is_taken_over_and_cleared(tmp_path: Path) -> None:
-    crash = "from acceptance import folders; import pathlib, os, signal\n"
+    crash = "from local import folders; import pathlib, os, signal\n"
     crash += f"one = folders.claim(pathlib.Path({str(tmp_path)!r}), 'dev')\n"
     crash += "(one.folder / 'aws').mkdir()\n(one.folder / 'log').touch()\n"
     crash += "os.kill(os.getpid(), signal.SIGKILL)"

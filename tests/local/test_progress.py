@@ -1,4 +1,4 @@
-"""What a person sees of a stage, at a terminal and through a pipe."""
+"""What a person sees of an environment, at a terminal and through a pipe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from acceptance import report
-from acceptance.check import Result, Verdict
+from acceptance.check import Result, Outcome
 from local import progress
-from local.ecs.agent import TaskRow
-from local.environment import Stage
+from local.ecs.agent import Row
+from local.environment import LocalEnvironment
 
 
 def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
@@ -32,7 +32,7 @@ def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
 
 
 class Running:
-    """A stage as far as it is shown."""
+    """An environment as far as it is shown."""
 
     environment = "dev"
     folder = Path("folder")
@@ -55,8 +55,8 @@ class Running:
         return ["Aurora is not Aurora."]
 
 
-def stage(*rows: TaskRow) -> Stage:
-    return cast(Stage, Running(*rows))
+def environment(*rows: Row) -> LocalEnvironment:
+    return cast(LocalEnvironment, Running(*rows))
 
 
 def console(*, is_terminal: bool) -> Console:
@@ -71,8 +71,8 @@ def text(shown: Console) -> str:
 
 def test_the_table_names_components_and_says_why_one_ended() -> None:
     shown = console(is_terminal=True)
-    board = progress.Board(
-        stage(
+    board = progress.ProgressTable(
+        environment(
             row("Migration-ABC-MigrationDefinition", "STOPPED", "UNKNOWN", "it ended"),
             row("DefaultWorkers-ABC-Worker", "RUNNING", "HEALTHY"),
         ),
@@ -89,8 +89,8 @@ def test_on_eighty_columns_only_the_reason_gives_way() -> None:
     """It once gave way evenly, and health was an ellipsis."""
     shown = Console(file=io.StringIO(), width=80, no_color=True)
     reason = "Essential container in task exited, and this says at length why it did"
-    board = progress.Board(
-        stage(
+    board = progress.ProgressTable(
+        environment(
             row("AirflowServices-ABC-DagProcessor", "RUNNING", "UNHEALTHY", reason),
         ),
         shown,
@@ -110,7 +110,7 @@ def test_a_pipe_gets_a_line_for_each_change_and_no_other(
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.05)
     shown = console(is_terminal=False)
     running = Running(row("Api", "RUNNING", "UNKNOWN"))
-    with progress.Board(cast(Stage, running), shown).showing():
+    with progress.ProgressTable(cast(LocalEnvironment, running), shown).showing():
         time.sleep(0.3)
         running.shown = [row("Api", "RUNNING", "HEALTHY")]
         time.sleep(0.3)
@@ -122,22 +122,22 @@ def test_a_pipe_gets_a_line_for_each_change_and_no_other(
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_the_password_is_shown_at_a_terminal_alone(*, is_terminal: bool) -> None:
     shown = console(is_terminal=is_terminal)
-    report.door(stage(), shown)
+    report.door(environment(), shown)
     assert ("not-for-logs" in text(shown)) is is_terminal
     assert ("get-secret-value" in text(shown)) is not is_terminal
 
 
 def results() -> list[Result]:
     return [
-        Result("Login", Verdict.PROVEN, 1.0, "a token"),
-        Result("Logs", Verdict.FAILED, 2.0, "none was there"),
+        Result("Login", Outcome.PASSED, 1.0, "a token"),
+        Result("Logs", Outcome.FAILED, 2.0, "none was there"),
         report.left_out("faults", "--no-faults"),
     ]
 
 
 def test_the_report_has_what_was_seen_left_out_and_spent() -> None:
     shown = console(is_terminal=False)
-    report.whole(stage(), results(), {report.PROVEN: 100.0}, shown)
+    report.whole(environment(), results(), {report.PROVEN: 100.0}, shown)
     seen = text(shown)
     for words in (
         "none was there",
@@ -153,7 +153,7 @@ def test_the_report_has_what_was_seen_left_out_and_spent() -> None:
 
 def test_a_figure_above_its_limit_is_marked() -> None:
     shown: Any = Console(file=io.StringIO(), force_terminal=True, width=200)
-    report.whole(stage(), results(), {report.PROVEN: 100.0}, shown)
+    report.whole(environment(), results(), {report.PROVEN: 100.0}, shown)
     marked = [line for line in text(shown).splitlines() if "\x1b[1;31m" in line]
     assert ["61 s" in line for line in marked if "command to" in line] == [True]
 

@@ -1,4 +1,4 @@
-"""The faults as the rehearsal takes them, without a stage."""
+"""The faults as the rehearsal takes them, without an environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from acceptance.faults import ENVIRONMENT, FAULTS, kills, launches, ledger, load
 from local.launcher import Launched
 
@@ -81,5 +81,5 @@ def test_a_refused_update_is_proven_by_what_diagnose_says() -> None:
 def test_an_update_that_passes_or_fails_without_a_word_is_not_proven(
     status: str, text: str, words: str
 ) -> None:
-    with pytest.raises(NotProven, match=words):
+    with pytest.raises(CheckFailed, match=words):
         launches.refused(Launched(status, text), "the reason")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from acceptance.check import NotProven
-from acceptance.simulation_check import Ran, Seen, compare, predict
+from acceptance.check import CheckFailed
+from acceptance.simulation_check import TaskRecord, PoolHistory, compare, predict
 from cli import product
 
 ROOT = Path(__file__).parents[3]
 BEGUN = 1_795_473_000.0
-FORESEEN = Seen(
+FORESEEN = PoolHistory(
     peak=3, workers=3, worker_seconds=1000, first_order=BEGUN + 6, at_rest=BEGUN + 400
 )
 OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "hold": 10}
@@ -50,7 +50,7 @@ def test_each_number_that_is_too_far_away_is_told(change: dict[str, Any]) -> Non
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Any:
+def environment(tmp_path: Path) -> Any:
     (tmp_path / "dist").mkdir()
     (page,) = (
         page for page in product.compile_pages() if page.path == "scaling.template.json"
@@ -59,17 +59,17 @@ def stage(tmp_path: Path) -> Any:
     return SimpleNamespace(folder=tmp_path, project=ROOT)
 
 
-def burst(count: int) -> list[Ran]:
+def burst(count: int) -> list[TaskRecord]:
     words = ("scaling_burst", "work", "run", "default", "manual")
     return [
-        Ran(words, BEGUN, BEGUN + 30, BEGUN + 30 + number, "host", "success", 1)
+        TaskRecord(words, BEGUN, BEGUN + 30, BEGUN + 30 + number, "host", "success", 1)
         for number in range(1, count)
     ]
 
 
 @pytest.mark.slow
-def test_the_simulation_takes_the_tasks_and_tells_what_is_compared(stage: Any) -> None:
-    seen = Seen.of(predict(stage, burst(60), {**OPTIONS, "start-seconds": 25.0}))
+def test_the_simulation_takes_the_tasks_and_tells_what_is_compared(environment: Any) -> None:
+    seen = PoolHistory.of(predict(environment, burst(60), {**OPTIONS, "start-seconds": 25.0}))
     assert seen.peak == 3
     assert 3 <= seen.workers <= 4
     assert BEGUN <= seen.first_order <= BEGUN + 20
@@ -77,6 +77,6 @@ def test_the_simulation_takes_the_tasks_and_tells_what_is_compared(stage: Any) -
 
 
 @pytest.mark.slow
-def test_a_simulation_that_refuses_says_why(stage: Any) -> None:
-    with pytest.raises(NotProven, match="has no queue 'other'"):
-        predict(stage, burst(3), {**OPTIONS, "maximum": "other=1"})
+def test_a_simulation_that_refuses_says_why(environment: Any) -> None:
+    with pytest.raises(CheckFailed, match="has no queue 'other'"):
+        predict(environment, burst(3), {**OPTIONS, "maximum": "other=1"})

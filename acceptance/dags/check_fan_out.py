@@ -10,7 +10,7 @@ WIDTH = 50
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_fan_out() -> None:
+def check_fan_out() -> None:
     """Fan out and in again."""
 
     @task
@@ -25,4 +25,4 @@ def proof_fan_out() -> None:
     total(square.expand(number=list(range(WIDTH))))
 
 
-proof_fan_out()
+check_fan_out()

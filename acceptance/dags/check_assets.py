@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, dag, task
 
-WRITTEN = Asset("s3://rehearsal/proof")
+WRITTEN = Asset("s3://rehearsal/check")
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_asset_writer() -> None:
+def check_asset_writer() -> None:
     """Write the asset."""
 
     @task(outlets=[WRITTEN])
@@ -19,7 +19,7 @@ def proof_asset_writer() -> None:
 
 
 @dag(schedule=[WRITTEN], is_paused_upon_creation=False)
-def proof_asset_reader() -> None:
+def check_asset_reader() -> None:
     """Run when the asset was written."""
 
     @task
@@ -29,5 +29,5 @@ def proof_asset_reader() -> None:
     read()
 
 
-proof_asset_writer()
-proof_asset_reader()
+check_asset_writer()
+check_asset_reader()

@@ -6,12 +6,12 @@ from hashlib import sha256
 
 from airflow.sdk import Connection, Variable, dag, task
 
-NAME = "proof_secret"
+NAME = "check_secret"
 """Of the connection and of the variable."""
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_secrets() -> None:
+def check_secrets() -> None:
     """Read both in a task."""
 
     @task
@@ -27,4 +27,4 @@ def proof_secrets() -> None:
     read()
 
 
-proof_secrets()
+check_secrets()

@@ -8,7 +8,7 @@ from airflow.sdk import dag, task
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_plain() -> None:
+def check_plain() -> None:
     """Three plain tasks."""
 
     @task
@@ -27,4 +27,4 @@ def proof_plain() -> None:
     third(second(first()))
 
 
-proof_plain()
+check_plain()

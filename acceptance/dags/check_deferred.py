@@ -25,9 +25,9 @@ class Later(BaseSensorOperator):
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_deferred() -> None:
+def check_deferred() -> None:
     """One deferrable sensor."""
     Later(task_id="wait")
 
 
-proof_deferred()
+check_deferred()
