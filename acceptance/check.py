@@ -28,7 +28,7 @@ E_contra = TypeVar("E_contra", contravariant=True)
 
 
 class CheckFailed(Exception):  # noqa: N818 - an outcome, not an error
-    """The environment is not as it should be; says what was observed, and what to do."""
+    """The environment is not as it should be; says what was observed and what to do."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(" ".join(part for part in (what, remedy) if part))

@@ -1,4 +1,4 @@
-"""What checks need of a running environment, whether it runs on this machine or on AWS."""
+"""What checks need of a running environment, on this machine or on AWS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Protocol
 class Environment(Protocol):
     """An environment that is reached by HTTP and the APIs of AWS alone.
 
-    ``local.client.EnvironmentClient`` is one. The modules of ``acceptance.checks`` use
-    nothing else; what needs processes of this machine is in ``acceptance.local_checks``,
-    ``acceptance.faults`` and ``acceptance.scaling``.
+    ``local.environment.LocalEnvironment`` is one. The modules of ``acceptance.checks``
+    use nothing else; what needs processes of this machine is in ``local_checks``,
+    ``faults`` and ``scaling``.
     """
 
     name: str

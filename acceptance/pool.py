@@ -1,4 +1,4 @@
-"""The workers of one pool: desired count, tasks, published metrics and how they ended."""
+"""The workers of one pool: desired count, tasks, metrics and how they ended."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Scaling of real workers with the tasks: from none to many and back.
 
 The autoscaler, the compiled alarms and the step policies do it. The checks share one
-environment, in their order. They set no desired count; every change of it must come from
-an alarm.
+environment, in their order. They set no desired count; every change of it must come
+from an alarm.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def prediction(environment: LocalEnvironment) -> str:
     if not all(comparison.is_close for comparison in comparisons):
         raise CheckFailed(
             f"It differs: {text}.",
-            f"The trace is {environment.folder / TRACE}; see python -m simulation.trace.",
+            f"Run python -m simulation.trace {environment.folder / TRACE}.",
         )
     return f"{text}; workers start in {start_seconds:.0f} s"
 

@@ -1,7 +1,7 @@
 """Queries and logins to the datastores, with the packages of the container image.
 
-``store_probe_main`` makes them in a process of Airflow's own Python. The logins go there
-through a pipe: every user of this machine can see an argument.
+``store_probe_main`` makes them in a process of Airflow's own Python. The logins go
+there through a pipe: every user of this machine can see an argument.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def _broker_user(url: str) -> str:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rows": rows,
     "logins": logins,
-    "login_as": whoever,
+    "login_as": login_as,
 }
 
 

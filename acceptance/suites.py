@@ -95,7 +95,7 @@ class Suites:
     def run(
         self, environment: LocalEnvironment, tell: Tell, started: float
     ) -> tuple[list[CheckResult], dict[str, float]]:
-        """Return all results, and the seconds from ``started`` to the end of each suite.
+        """Return all results, and the seconds from ``started`` to each suite's end.
 
         ``started`` is on the monotonic clock.
         """

@@ -33,7 +33,9 @@ Exit codes
 """
 
 KEEP = click.option(
-    "--keep", is_flag=True, help="Leave its folder in .local/rehearsal, for the logs."
+    "--keep",
+    is_flag=True,
+    help="Leave its folder in .local/environments, for the logs.",
 )
 ENVIRONMENT = click.argument("environment", metavar="ENV")
 SET = click.option(
@@ -117,7 +119,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         Examples
           build.py rehearse dev
           build.py rehearse prod --no-faults --no-scaling
-          build.py rehearse dev --keep      leaves the logs in .local/rehearsal
+          build.py rehearse dev --keep      leaves the logs in .local/environments
         """
         wanted = _wanted(environment, changes, keep=keep)
         has_faults, has_scaling = not no_faults, not no_scaling
@@ -174,11 +176,11 @@ def _interruptible(work: Callable[[], ExitCode]) -> ExitCode:
 def _local(project: Path, wanted: Wanted) -> ExitCode:
     from acceptance import report
     from local import progress
-    from local.environment import Stage
+    from local.environment import LocalEnvironment
     from local.waiting import for_ever
 
     shown = progress.console()
-    stage = Stage(
+    running = LocalEnvironment(
         project,
         wanted.environment,
         overrides=wanted.overrides,
@@ -186,8 +188,8 @@ def _local(project: Path, wanted: Wanted) -> ExitCode:
         begun_at=wanted.begun_at,
         tell=_teller(shown),
     )
-    with progress.Board(stage, shown).showing(), stage:
-        report.door(stage, shown)
+    with progress.ProgressTable(running, shown).showing(), running:
+        report.print_login(running, shown)
         try:
             for_ever()
         except KeyboardInterrupt:
@@ -199,35 +201,27 @@ def _local(project: Path, wanted: Wanted) -> ExitCode:
 def _rehearse(
     project: Path, wanted: Wanted, *, has_faults: bool, has_scaling: bool
 ) -> ExitCode:
-    from acceptance import check, report
-    from acceptance.suites import overrides, parts
+    from acceptance import check, report, suites
     from deploy.dist import Dist
     from local import progress
-    from local.environment import Stage
+    from local.environment import LocalEnvironment
 
     shown = progress.console()
-    chosen = parts(has_faults=has_faults, has_scaling=has_scaling)
+    selected = suites.select(has_faults=has_faults, has_scaling=has_scaling)
     environment = Dist.read(project / "dist").environment(wanted.environment)
-    stage = Stage(
+    running = LocalEnvironment(
         project,
         wanted.environment,
-        overrides={**overrides(environment), **wanted.overrides},
-        extra_environment=chosen.environment,
-        dags=chosen.dags,
+        overrides={**suites.overrides(environment), **wanted.overrides},
+        extra_environment=selected.extra_environment,
+        dags=selected.dags,
         keeps=wanted.keeps,
         begun_at=wanted.begun_at,
         tell=_teller(shown),
     )
-    results: list[check.Result] = []
-    ends: dict[str, float] = {}
-    with stage:
-        for part in chosen.parts:
-            if part.option:
-                results.append(report.left_out(part.title, part.option))
-                continue
-            results += check.run(stage, part.proofs, _teller(shown))
-            ends[part.title] = time.monotonic() - wanted.begun_at
-        report.whole(stage, results, ends, shown)
+    with running:
+        results, ends = selected.run(running, _teller(shown), wanted.begun_at)
+        report.print_report(running, results, ends, shown)
     return ExitCode(check.exit_code(results))
 
 

@@ -1,7 +1,8 @@
 """A virtual environment with the packages of the stock Airflow image.
 
 The pins are in ``requirements/airflow.txt``. It replaces the container image: the file
-system, the user and the entrypoint of the image are not here, only its ``dumb-init``. Fargate runs the image's own Python, which may be another version.
+system, the user and the entrypoint of the image are not here, only its ``dumb-init``.
+Fargate runs the image's own Python, which may be another version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Client of a running local environment: addresses, AWS clients, outputs and secrets."""
+"""Client of a local environment: addresses, AWS clients, outputs and secrets."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ FOLDER = Path(".local/environments")
 CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
 
 PROBE_SECONDS = 2.0
-"""How often the health check of a container that is not healthy yet runs; its interval is
-longer. More often would cost more than it saves: a check starts a Python."""
+"""How often the health check of a container that is not healthy yet runs; its interval
+is longer. More often would cost more than it saves: a check starts a Python."""
 
 LOGIN_SECONDS = 120.0
 LAUNCH_SECONDS = 15 * 60.0
@@ -84,8 +84,8 @@ class LocalEnvironment(EnvironmentClient):
         ``name`` is a file of ``parameters/``; ``overrides`` are parameters that replace
         those of the file, ``extra_environment`` variables of every container beyond its
         task definition. ``dags`` are folders of DAG files to put into the bucket before
-        anything reads it. With ``keeps`` the folder stays, for its logs. ``begun_at`` is
-        when the command began, on the monotonic clock.
+        anything reads it. With ``keeps`` the folder stays, for its logs. ``begun_at``
+        is when the command began, on the monotonic clock.
         """
         self.project = project
         self.name = name
@@ -147,7 +147,9 @@ class LocalEnvironment(EnvironmentClient):
         authority = Authority(self.folder / "ca")
         version = airflow_image.airflow_version(self.project)
         airflow_image.check(self.parameters["Image"], version)
-        self._image_deviation = airflow_image.deviation(self.parameters["Image"], version)
+        self._image_deviation = airflow_image.deviation(
+            self.parameters["Image"], version
+        )
         image = in_thread(self._image, "image")
         port = free_port()
         self._start_emulator(port)
@@ -169,7 +171,10 @@ class LocalEnvironment(EnvironmentClient):
         # At once, and not at its next round: two workers may have to be there.
         self.agent.autoscaler.take(time.time())
         self._waiting.until(
-            self._is_healthy, STEADY_SECONDS, "every service to be healthy", self._unhealthy
+            self._is_healthy,
+            STEADY_SECONDS,
+            "every service to be healthy",
+            self._unhealthy,
         )
         self._finish_phase(HEALTHY)
 
@@ -338,9 +343,8 @@ class LocalEnvironment(EnvironmentClient):
         """Return the differences from AWS, a sentence each."""
         return [
             self._image_deviation,
-            f"The health check of a container that is not healthy yet runs every "
-            f"{PROBE_SECONDS:g} s.",
-            "Aurora has no reader and the cache no replica, whatever the parameters say.",
+            f"Until a container is healthy, its check runs every {PROBE_SECONDS:g} s.",
+            "Aurora has no reader and the cache no replica, whatever the parameters.",
             *(
                 f"{name} is {value!r}, not the environment's own value."
                 for name, value in self._overrides.items()

@@ -36,7 +36,7 @@ class LaunchResult:
 
 
 class Launcher:
-    """Creates and updates one stack from ``dist`` and the parameters of an environment."""
+    """Creates and updates one stack from ``dist`` and an environment's parameters."""
 
     def __init__(self, aws: Aws, dist: Dist) -> None:
         self.aws, self.dist = aws, dist
@@ -59,7 +59,9 @@ class Launcher:
             launch.execute(aws, plan)
         return self._follow(environment, Watch(aws, plan.stack_id, known), pace)
 
-    def _follow(self, environment: Environment, watch: Watch, pace: Pace) -> LaunchResult:
+    def _follow(
+        self, environment: Environment, watch: Watch, pace: Pace
+    ) -> LaunchResult:
         detective = Detective(self.aws, self.dist)
         events: list[Seen] = []
         for seen in watch.follow(pace):

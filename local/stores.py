@@ -24,8 +24,8 @@ BROKER = "CeleryLogin"
 
 CONNECTIONS_PER_UNIT, RESERVED = 211.4, 22
 MAXIMUM, MAXIMUM_WHEN_SMALL = 5000, 2000
-"""How Aurora computes max_connections from its capacity, as in templates/checks/aurora.py;
-a test holds the two equal."""
+"""How Aurora computes max_connections from its capacity, as in
+templates/checks/aurora.py; a test holds the two equal."""
 
 
 def max_connections(parameters: Mapping[str, str]) -> int:

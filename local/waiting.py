@@ -38,7 +38,7 @@ class Waiting:
         what: str,
         why: Callable[[], str] = lambda: "",
     ) -> T:
-        """Return what ``look`` finds. Raises LocalEnvironmentError after some seconds."""
+        """Return what ``look`` finds. Raises LocalEnvironmentError after that time."""
         deadline = time.monotonic() + seconds
         while not (found := look()):
             if time.monotonic() > deadline:

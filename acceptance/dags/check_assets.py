@@ -1,10 +1,10 @@
-"""A DAG that writes an asset, and one that runs whenever somebody did."""
+"""A DAG that writes an asset, and one that runs when the asset was written."""
 
 from __future__ import annotations
 
 from airflow.sdk import Asset, dag, task
 
-WRITTEN = Asset("s3://rehearsal/check")
+WRITTEN = Asset("s3://acceptance/check")
 
 
 @dag(schedule=None, is_paused_upon_creation=False)

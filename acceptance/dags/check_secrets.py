@@ -1,4 +1,4 @@
-"""Reads a connection and a variable, and tells only their digests."""
+"""Reads a connection and a variable, and returns only their digests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def check_secrets() -> None:
 
     @task
     def read() -> dict[str, str]:
-        found = {
+        values = {
             "connection": Connection.get(NAME).password or "",
             "variable": str(Variable.get(NAME)),
         }
         return {
-            kind: sha256(value.encode()).hexdigest() for kind, value in found.items()
+            kind: sha256(value.encode()).hexdigest() for kind, value in values.items()
         }
 
     read()

@@ -1,9 +1,10 @@
 """Compares the executions that tasks recorded with what Airflow says of the tasks.
 
-Every task of ``fault_dags`` appends an entry as its code starts and one as it succeeds,
-to a file that no fault reaches. The rule: each task of the run ended in success, its
-last try started once and ended once, and no try started twice. An earlier try is allowed
-only where its worker was killed under it: it started once, there, and never ended.
+Every task of ``fault_dags`` appends an entry as its code starts and one as it
+succeeds, to a file that no fault reaches. The rule: each task of the run ended in
+success, its last try started once and ended once, and no try started twice. An earlier
+try is allowed only where its worker was killed under it: it started once, there, and
+never ended.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ workers, and one in the triggerer, while what they need is killed around them.
 Airflow notices a killed worker by the age of its tasks' heartbeats, which takes longer
 than the kills and launches that come next. The scheduler's kill comes after that: a
 scheduler looks after its own tasks alone, and after another's once it finds that one
-dead. Where ECS was quick to replace it, that may take ``orphaned_tasks_check_interval``.
+dead. Where ECS was quick to replace it, that may take
+``orphaned_tasks_check_interval``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Launches of the same stack over running tasks: the same, bad ones, and a new version."""
+"""Launches of a stack under running tasks: unchanged, failing, and a new version."""
 
 from __future__ import annotations
 
@@ -49,17 +49,21 @@ def same(environment: LocalEnvironment) -> str:
 
 def newer_tables(environment: LocalEnvironment) -> str:
     """Launch a version whose Airflow is older than the tables: the update fails."""
-    with _unchanged(environment, "The failed update"):
-        with sabotage.schema_revision(environment):
-            launched = environment.launch(_other_version(environment))
+    with (
+        _unchanged(environment, "The failed update"),
+        sabotage.schema_revision(environment),
+    ):
+        launched = environment.launch(_other_version(environment))
     return refused(launched, "a newer Airflow than the image's has migrated")
 
 
 def bad_secret(environment: LocalEnvironment) -> str:
     """Launch with a secret that is no JSON: ECS cannot start the migration job."""
-    with _unchanged(environment, "The failed update"):
-        with sabotage.admin_login(environment, "no JSON"):
-            launched = environment.launch(_other_version(environment))
+    with (
+        _unchanged(environment, "The failed update"),
+        sabotage.admin_login(environment, "no JSON"),
+    ):
+        launched = environment.launch(_other_version(environment))
     return refused(launched, "did not contain json key")
 
 

@@ -33,7 +33,7 @@ def schema_revision(environment: LocalEnvironment) -> Iterator[None]:
 
 @contextlib.contextmanager
 def admin_login(environment: LocalEnvironment, text: str) -> Iterator[None]:
-    """Give the secret of the first administrator, which the job reads, another value."""
+    """Give the first administrator's secret, which the job reads, another value."""
     client = environment.client("secretsmanager")
     arn = environment.admin_secret_arn
     before = client.get_secret_value(SecretId=arn)["SecretString"]

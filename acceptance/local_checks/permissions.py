@@ -9,9 +9,9 @@ from local.environment import LocalEnvironment
 def sufficient(environment: LocalEnvironment) -> str:
     """See that each call of a container or a function was allowed by its role.
 
-    The local ECS agent decides by the policies and writes a line a call: time, decision,
-    role, action, resource. A refusal counts unless the same call was allowed later: new
-    policies take a moment, as on AWS, and callers try again.
+    The local ECS agent decides by the policies and writes a line a call: time,
+    decision, role, action, resource. A refusal counts unless the same call was allowed
+    later: new policies take a moment, as on AWS, and callers try again.
     """
     record = environment.agent.roles.record
     calls = [line.split(maxsplit=2)[1:] for line in record.read_text().splitlines()]

@@ -31,8 +31,8 @@ def start_up_cost(environment: LocalEnvironment) -> str:
     if max(cost.cpu for cost in costs.values()) > RUNTIME_SECONDS:
         raise CheckFailed(
             f"{text}; {RUNTIME_SECONDS * 1000:.0f} ms are allowed.",
-            "Look at fargate_runtime/bootstrap.py, fargate_runtime/start.py and what the "
-            "commands of settings import.",
+            "Look at fargate_runtime/bootstrap.py, fargate_runtime/start.py and the "
+            "imports of the commands of settings.",
         )
     return text
 

@@ -1,4 +1,4 @@
-"""Many short tasks at once, and a few that run until they are told to end."""
+"""Many short tasks at once, and a few that run until a file is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def work(number: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not Path(conf["end"]).exists():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody made {conf['end']}")
+            raise TimeoutError(f"{conf['end']} was not made")
         time.sleep(0.5)
 
 

@@ -12,17 +12,17 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from acceptance import faults, suites
-from acceptance.check import NotProven, Proof
+from acceptance import faults, scaling, suites
+from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
 from cli.local import commands
-from local import environment as stages
+from local import environment as environments
 from local import interrupts, waiting
 from local.errors import LocalEnvironmentError
 from tests.deploy.fakes import template, write
 
 
-class FakeStage:
+class FakeEnvironment:
     """A stage that comes up at once, or not at all."""
 
     fails: BaseException | None = None
@@ -30,14 +30,14 @@ class FakeStage:
     def __init__(
         self,
         _project: Path,
-        environment: str,
+        name: str,
         *,
         tell: Callable[[str], None],
         **told: Any,
     ) -> None:
-        self.environment, self.told, self.is_up = environment, told, False
+        self.name, self.told, self.is_up = name, told, False
         self.url, self.admin = "http://127.0.0.1:1", ("admin", "secret")
-        self.folder = Path("folder")
+        self.folder = self.logs_folder = Path("folder")
         self.seconds: Mapping[str, float] = {"all healthy": 38.0}
         self.peak_mebibytes = 1800.0
         self.outputs = {"AdminLoginCommand": "aws secretsmanager"}
@@ -63,12 +63,12 @@ class FakeStage:
         return ["Aurora is not Aurora."]
 
 
-MADE: list[FakeStage] = []
+MADE: list[FakeEnvironment] = []
 """The last one."""
 
 
 def fails(_stage: object) -> str:
-    raise NotProven("It was not so.")
+    raise CheckFailed("It was not so.")
 
 
 def interrupted(*_: object) -> str:
@@ -93,11 +93,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         "parameters/dev/codepipeline.json": {"Parameters": {}},
     }
     write(tmp_path / "dist", own)
-    monkeypatch.setattr(stages, "Stage", FakeStage)
-    monkeypatch.setattr(FakeStage, "fails", None)
-    monkeypatch.setattr(suites, "PROOFS", (Proof("It is", lambda _: "so it is"),))
-    monkeypatch.setattr(suites, "SCALING", (Proof("It grows", fails),))
-    monkeypatch.setattr(faults, "FAULTS", (Proof("It lives", lambda _: "yes"),))
+    monkeypatch.setattr(environments, "LocalEnvironment", FakeEnvironment)
+    monkeypatch.setattr(FakeEnvironment, "fails", None)
+    monkeypatch.setattr(suites, "CHECKS", (Check("It is", lambda _: "so it is"),))
+    monkeypatch.setattr(scaling, "CHECKS", (Check("It grows", fails),))
+    fault = Check[object]("It lives", lambda _: "yes")
+    monkeypatch.setattr(faults, "checks", lambda _: ([fault], [fault]))
 
     def do(*words: str) -> Result:
         group = click.Group(commands=commands(tmp_path, lambda: None))
@@ -111,7 +112,7 @@ def test_what_is_left_out_is_said_and_not_run(run: Callable[..., Result]) -> Non
     assert seen.exit_code == 0, seen.output
     assert "so it is" in seen.output
     assert "--no-scaling was given." in seen.output
-    assert "2 proven, 0 failed." in seen.output
+    assert "\n3 passed, 0 failed, 1 skipped\n" in seen.output
 
 
 def test_one_proof_that_fails_is_a_rehearsal_that_failed(
@@ -150,7 +151,7 @@ def test_a_stage_that_does_not_come_up_is_told_in_its_words(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = LocalEnvironmentError("The launch failed.", "Because.", "Mend it.")
-    monkeypatch.setattr(FakeStage, "fails", error)
+    monkeypatch.setattr(FakeEnvironment, "fails", error)
     for command in ("local", "rehearse"):
         seen = run(command, "dev")
         assert seen.exit_code == 1
@@ -186,7 +187,7 @@ def test_unsupported_system_is_refused_before_anything_is_installed(
 def test_an_interrupted_rehearsal_is_stopped(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeStage, "fails", KeyboardInterrupt())
+    monkeypatch.setattr(FakeEnvironment, "fails", KeyboardInterrupt())
     seen = run("rehearse", "dev")
     assert seen.exit_code == 130
     assert "Nothing of it runs." in seen.output

@@ -1,4 +1,4 @@
-"""Launches by the delivery code, against an emulator."""
+"""Launches of one stack, against an emulator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.aws import Aws
-from deploy.aws import Emulator as Reached
+from deploy.aws import Emulator as EmulatorAccess
 from deploy.dist import Dist, Environment
 from local.emulator import control_client
 from local.emulator.process import EmulatorProcess
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
-    """Give an emulator of the test's own."""
-    with EmulatorProcess(ROOT, tmp_path / "emulator") as running:
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """Give a running emulator."""
+    with Emulator(ROOT, tmp_path / "emulator") as running:
         yield running
     running.erase()
 
@@ -34,7 +34,7 @@ def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
 def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environment]:
     options = emulator.client_options
     aws = Aws(
-        emulator=Reached(
+        emulator=EmulatorAccess(
             endpoint=options["endpoint_url"],
             region=options["region_name"],
             access_key_id=options["aws_access_key_id"],
@@ -57,26 +57,28 @@ def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environ
     return Launcher(aws, dist), replace(dist.environment("dev"), is_protected=False)
 
 
-def test_a_stack_is_launched_changed_and_left_alone(
-    emulator: EmulatorProcess, tmp_path: Path
+def test_stack_is_created_updated_and_left_unchanged(
+    emulator: Emulator, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
-    made = launcher.launch(environment, time.sleep)
-    assert (made.status, made.is_good, made.text) == ("CREATE_COMPLETE", True, "")
+    created = launcher.launch(environment, time.sleep)
+    assert (created.status, created.is_good, created.text) == (
+        "CREATE_COMPLETE",
+        True,
+        "",
+    )
 
-    changed = launcher.launch(
+    updated = launcher.launch(
         replace(environment, parameters={"Name": "two"}), time.sleep
     )
-    assert changed.status == "UPDATE_COMPLETE"
-    assert {"Topic"} <= {seen.event.logical_id for seen in changed.events}
+    assert updated.status == "UPDATE_COMPLETE"
+    assert {"Topic"} <= {entry.event.logical_id for entry in updated.events}
 
     same = launcher.launch(replace(environment, parameters={"Name": "two"}), time.sleep)
     assert (same.status, same.events) == ("UPDATE_COMPLETE", ())
 
 
-def test_a_launch_that_fails_says_so_as_diagnose_does(
-    emulator: EmulatorProcess, tmp_path: Path
-) -> None:
+def test_failed_launch_has_the_diagnosis(emulator: Emulator, tmp_path: Path) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
     control_client.inject_faults(
         emulator.endpoint_url, resources={"Topic": "No topics today."}
