@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
@@ -27,6 +27,8 @@ OVER = frozenset({"success", "failed"})
 """States of a DAG run that do not change any more."""
 
 Document = dict[str, Any]
+
+T = TypeVar("T")
 
 
 class ApiError(Exception):
@@ -167,7 +169,8 @@ class Api:
             return Pending(f"{run['state']}, tasks {self._states(dag_id, run_id)}")
 
         what = f"run {run_id} of {dag_id} to end"
-        run = until(what, look, seconds=seconds, remedy=remedy)
+        # A fault check may have killed the API server.
+        run = until(what, lambda: patiently(look), seconds=seconds, remedy=remedy)
         if run["state"] != "success":
             states = self._states(dag_id, run_id)
             raise CheckFailed(
@@ -198,6 +201,14 @@ class Api:
                 f"{method} {path} was answered {response.status_code}: {text}",
             )
         return response
+
+
+def patiently(look: Callable[[], T | Pending]) -> T | Pending:
+    """Look by way of an API server that may be away or broken for a moment."""
+    try:
+        return look()
+    except (ApiError, requests.RequestException) as error:
+        return Pending(f"the API: {error}")
 
 
 _apis: weakref.WeakKeyDictionary[Environment, Api] = weakref.WeakKeyDictionary()

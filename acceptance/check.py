@@ -8,10 +8,11 @@ ends with the process.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -23,6 +24,7 @@ Tell = Callable[[str], None]
 MAXIMUM_SECONDS = 600.0
 POLL_SECONDS = 0.5
 
+E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
 """The environment that a check needs."""
 
@@ -57,10 +59,16 @@ class Check(Generic[E_contra]):
     title: str
     run: Callable[[E_contra], str]
     is_alone: bool = True
-    """Whether nothing else may run meanwhile. Neighbours that need not be alone run
+    """Whether no neighbour may run meanwhile. Neighbours that need not be alone run
     together."""
+    is_background: bool = False
+    """Whether the next checks run while this one does."""
+    needs: str = ""
+    """Title of a background check that must have ended before this one starts."""
     seconds: float = MAXIMUM_SECONDS
     """After which it has failed, whatever it waits for."""
+    skipped_by: str = ""
+    """The option that skips it."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +87,68 @@ class CheckResult:
         return f"{outcome} {self.seconds:6.1f} s  {self.title}: {self.detail}"
 
 
-def run_checks(
-    environment: E_contra, checks: Iterable[Check[E_contra]], tell: Tell
-) -> list[CheckResult]:
-    """Run checks in their order and return their results in the same order.
+class CheckRunner(Generic[E]):
+    """Runs checks in their order; ``tell`` gets a line as each one ends."""
 
-    ``tell`` gets a line as each one ends.
-    """
-    return [
-        result
-        for batch in _batches(checks)
-        for result in _run_together(environment, batch, tell)
-    ]
+    def __init__(self, environment: E, tell: Tell) -> None:
+        self._environment, self._tell = environment, tell
+        self._runs: list[_Run[E]] = []
+        self._lock = threading.Lock()
+
+    def run(self, checks: Iterable[Check[E]]) -> None:
+        """Return when all of them have ended but those in the background."""
+        for batch in _batches(checks):
+            runs = [self._start(check) for check in batch]
+            for run in runs:
+                if not run.check.is_background:
+                    self._wait(run)
+
+    def results(self) -> list[CheckResult]:
+        """Wait for those in the background; return all results in order."""
+        return [self._wait(run) for run in self._runs]
+
+    def _start(self, check: Check[E]) -> _Run[E]:
+        for run in self._runs:
+            if run.check.title == check.needs:
+                self._wait(run)
+        run = _Run(check)
+        self._runs.append(run)
+        if check.skipped_by:
+            why = f"{check.skipped_by} was given."
+            run.result = CheckResult(check.title, Outcome.SKIPPED, 0.0, why)
+        else:
+            run.thread = threading.Thread(
+                target=lambda: self._end(run, _result(self._environment, check)),
+                name=check.title,
+                daemon=True,
+            )
+            run.thread.start()
+        return run
+
+    def _wait(self, run: _Run[E]) -> CheckResult:
+        seconds = run.check.seconds
+        if run.thread:
+            run.thread.join(max(0.0, run.started + seconds - time.monotonic()))
+        why = f"It was not over after {seconds:.0f} s and was given up."
+        return run.result or self._end(
+            run, CheckResult(run.check.title, Outcome.FAILED, seconds, why)
+        )
+
+    def _end(self, run: _Run[E], result: CheckResult) -> CheckResult:
+        with self._lock:
+            # The first result counts: a check that was given up may still end.
+            if run.result is None:
+                run.result = result
+                self._tell(str(result))
+            return run.result
+
+
+@dataclass
+class _Run(Generic[E]):
+    check: Check[E]
+    started: float = field(default_factory=time.monotonic)
+    thread: threading.Thread | None = None
+    result: CheckResult | None = None
 
 
 def count(results: Iterable[CheckResult], outcome: Outcome) -> int:
@@ -152,53 +210,16 @@ def until(
     return found
 
 
-def _batches(checks: Iterable[Check[E_contra]]) -> Iterator[list[Check[E_contra]]]:
-    together: list[Check[E_contra]] = []
-    for check in checks:
-        if not check.is_alone:
-            together.append(check)
-            continue
-        if together:
-            yield together
-            together = []
-        yield [check]
-    if together:
-        yield together
+def _batches(checks: Iterable[Check[E]]) -> Iterator[list[Check[E]]]:
+    """Yield neighbours that need not be alone together, and every other check alone."""
+    for _, group in itertools.groupby(
+        enumerate(checks),
+        lambda pair: pair[0] if pair[1].is_alone or pair[1].is_background else -1,
+    ):
+        yield [check for _, check in group]
 
 
-def _run_together(
-    environment: E_contra, checks: Sequence[Check[E_contra]], tell: Tell
-) -> list[CheckResult]:
-    results: dict[int, CheckResult] = {}
-    lock = threading.Lock()
-    started = time.monotonic()
-
-    def finish(number: int, result: CheckResult) -> None:
-        with lock:
-            # The first result counts: a check that was given up may still end.
-            if number in results:
-                return
-            results[number] = result
-            tell(str(result))
-
-    def run(number: int, check: Check[E_contra]) -> None:
-        finish(number, _result(environment, check))
-
-    threads = [
-        threading.Thread(target=run, args=pair, name=pair[1].title, daemon=True)
-        for pair in enumerate(checks)
-    ]
-    for thread in threads:
-        thread.start()
-    for number, (check, thread) in enumerate(zip(checks, threads, strict=True)):
-        thread.join(max(0.0, started + check.seconds - time.monotonic()))
-        if thread.is_alive():
-            why = f"It was not over after {check.seconds:.0f} s and was given up."
-            finish(number, CheckResult(check.title, Outcome.FAILED, check.seconds, why))
-    return [results[number] for number in range(len(checks))]
-
-
-def _result(environment: E_contra, check: Check[E_contra]) -> CheckResult:
+def _result(environment: E, check: Check[E]) -> CheckResult:
     started = time.monotonic()
     try:
         detail, outcome = check.run(environment), Outcome.PASSED

@@ -1,8 +1,8 @@
 """Scaling of real workers with the tasks: from none to many and back.
 
-The autoscaler, the compiled alarms and the step policies do it. The checks share one
-environment, in their order. They set no desired count; every change of it must come
-from an alarm.
+The autoscaler, the compiled alarms and the step policies do it. The checks set no desired
+count; every change of it must come from an alarm. Their pool is not the default one, so
+that other checks run beside them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.api import api
-from acceptance.check import Check, CheckFailed, Pending, until
+from acceptance.check import CheckFailed, Pending, until
 from acceptance.pool import Pool, killed
 from acceptance.scaling_runs import (
     BURST_DAG,
@@ -25,6 +25,7 @@ from acceptance.scaling_runs import (
     TASKS,
     ScalingRun,
 )
+from acceptance.shared_launch import SharedLaunch
 from acceptance.simulation_check import (
     TRACE,
     PoolHistory,
@@ -38,25 +39,27 @@ from local.environment import LocalEnvironment
 
 DAGS = Path(__file__).with_name("scaling_dags")
 
-QUEUE = "default"
+POOL = "spot"
+"""Its name and its queue, as in ``templates/airflow/pools.py`` and ``scaling_dags``."""
+
 CONCURRENCY, MAXIMUM = 4, 3
 """A worker takes half a gigabyte, and three of them all of two cores."""
 
 SCALE_IN_DELAY_SECONDS = 10
 PARAMETERS = {
-    "DefaultWorkersMinimum": "0",
-    "DefaultWorkersMaximum": str(MAXIMUM),
-    "DefaultWorkersConcurrency": str(CONCURRENCY),
-    "DefaultWorkersScaleInDelaySeconds": str(SCALE_IN_DELAY_SECONDS),
+    "SpotWorkersMinimum": "0",
+    "SpotWorkersMaximum": str(MAXIMUM),
+    "SpotWorkersConcurrency": str(CONCURRENCY),
+    "SpotWorkersScaleInDelaySeconds": str(SCALE_IN_DELAY_SECONDS),
 }
-"""What the checks need of the default pool. An environment that has others is launched
-again with them."""
+"""What the checks need of the pool."""
 
-MEMORY = "DefaultWorkersMemory"
+MEMORY = "SpotWorkersMemory"
 OTHER_MEMORY = {"4096": "3072"}
 """A change that concerns the workers' task definition alone; else 4096."""
 
-READ_SECONDS = 3.0
+BURST = "200 tasks: 0 -> N -> 0, long tasks outlive it"
+
 KNOWN_SECONDS = 150.0
 STEADY_SECONDS = 240.0
 REST_SECONDS = 180.0
@@ -77,20 +80,25 @@ _bursts: weakref.WeakKeyDictionary[LocalEnvironment, Burst] = (
 )
 
 
+def other_memory(environment: LocalEnvironment) -> dict[str, str]:
+    """Return a parameter whose change deploys new workers of the pool."""
+    return {MEMORY: OTHER_MEMORY.get(environment.parameters.get(MEMORY, ""), "4096")}
+
+
 def at_rest(environment: LocalEnvironment) -> str:
-    """See the pool scale in to no worker when there are no tasks."""
-    if any(environment.parameters.get(name) != PARAMETERS[name] for name in PARAMETERS):
-        _launch(environment, PARAMETERS)
-        _wait_until_steady(environment)
+    """See the pool without a worker while there are no tasks for it."""
+    parameters = environment.parameters
+    if wrong := [name for name in PARAMETERS if parameters[name] != PARAMETERS[name]]:
+        raise CheckFailed(f"{', '.join(wrong)} must be as in {PARAMETERS}.")
     remedy = environment.logs("dag-processor")
     api(environment).wait_for_dag(BURST_DAG, seconds=KNOWN_SECONDS, remedy=remedy)
-    _wait_for_rest(Pool(environment, QUEUE), time.time())
-    return "no worker runs and none is desired: a pool with the minimum 0 sleeps"
+    _wait_for_rest(Pool(environment, POOL), time.time())
+    return "no worker runs and none is desired"
 
 
 def burst(environment: LocalEnvironment) -> str:
     """Start two hundred tasks at once; see the pool grow, shrink and sleep."""
-    pool = Pool(environment, QUEUE)
+    pool = Pool(environment, POOL)
     run = ScalingRun.start(environment, BURST_DAG)
     _wait(pool, "the pool to grow", lambda: pool.desired == MAXIMUM, GROWTH_SECONDS)
     run.wait_for(
@@ -125,7 +133,7 @@ def prediction(environment: LocalEnvironment) -> str:
     observed_burst = _bursts.get(environment)
     if observed_burst is None:
         raise CheckFailed("There was no burst to compare with.")
-    pool, started = Pool(environment, QUEUE), observed_burst.run.started
+    pool, started = Pool(environment, POOL), observed_burst.run.started
     workers = [
         task for task in pool.since(started) if task.created < observed_burst.at_rest
     ]
@@ -169,15 +177,14 @@ def _mean_start_seconds(workers: list[Task], tasks: list[TaskRecord]) -> float:
     return sum(seconds) / len(seconds)
 
 
-def deployment(environment: LocalEnvironment) -> str:
+def deployment(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     """Deploy under long tasks; see new workers take new tasks, and the old ones end."""
-    pool = Pool(environment, QUEUE)
+    pool = Pool(environment, POOL)
     run = ScalingRun.start(environment, FEW_DAG)
     run.wait_for("the long tasks to start", GROWTH_SECONDS, running=FEW)
     old = pool.alive()
     before = old[0].definition.revision
-    memory = environment.parameters.get(MEMORY, "")
-    _launch(environment, {MEMORY: OTHER_MEMORY.get(memory, "4096")})
+    launch(environment)
 
     def new() -> list[Task]:
         return [task for task in pool.alive() if task.definition.revision != before]
@@ -252,29 +259,3 @@ def _raise_if_killed(pool: Pool, since: float) -> None:
             f"{len(workers)} workers were killed: {'; '.join(workers)}.",
             pool.environment.logs(*REMEDY),
         )
-
-
-def _launch(environment: LocalEnvironment, changes: dict[str, str]) -> None:
-    launched = environment.launch(changes)
-    if not launched.is_good:
-        raise CheckFailed(f"The launch with {changes} failed: {launched.text}")
-
-
-def _wait_until_steady(environment: LocalEnvironment) -> None:
-    # The agent reads twice a second what was launched.
-    time.sleep(READ_SECONDS)
-    until(
-        "every service to be steady",
-        lambda: environment.agent.is_steady() or Pending("not yet"),
-        seconds=STEADY_SECONDS,
-        remedy=environment.logs(*REMEDY),
-    )
-
-
-CHECKS: tuple[Check[LocalEnvironment], ...] = (
-    Check("A pool with the minimum 0 falls asleep", at_rest),
-    Check("200 tasks: 0 -> N -> 0, long tasks outlive it", burst, seconds=900.0),
-    Check("The simulation predicts what was observed", prediction),
-    Check("Long tasks outlive a deployment", deployment),
-)
-"""In the order in which they share the environment."""

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from acceptance.api import api
+from acceptance.api import api, patiently
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.pool import WORKER
 from acceptance.simulation_check import TRACE, TaskRecord, history
@@ -21,7 +21,10 @@ REMEDY = ("autoscaler", WORKER)
 """Whose logs tell why."""
 
 RUN_SECONDS = 420.0
-"""Two hundred tasks of Airflow take two cores about as many seconds."""
+"""Two hundred tasks of Airflow and the checks beside them, on two busy cores."""
+
+API_SECONDS = 60.0
+"""For a restart of the API server."""
 
 
 @dataclass
@@ -56,8 +59,18 @@ class ScalingRun:
 
     def states(self) -> Counter[str]:
         """Return how many tasks are in which state."""
-        tasks = api(self.environment).tasks(self.dag_id, self.run_id)
-        return Counter(str(task["state"] or "waiting") for task in tasks)
+
+        def look() -> Counter[str]:
+            tasks = api(self.environment).tasks(self.dag_id, self.run_id)
+            return Counter(str(task["state"] or "waiting") for task in tasks)
+
+        # A fault check may have killed the API server.
+        return until(
+            "the states of tasks",
+            lambda: patiently(look),
+            seconds=API_SECONDS,
+            remedy=self.remedy,
+        )
 
     def wait_for(self, what: str, seconds: float, **counts: int) -> None:
         """Wait until as many tasks are in each of the states named."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from acceptance import faults, scaling
-from acceptance.check import Check, CheckResult, Outcome, Tell, run_checks
+from acceptance.check import Check, CheckResult, CheckRunner, Tell
 from acceptance.checks import dags, first_run, login, task_logs
+from acceptance.faults import failing_migrations, launches, outages
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
+from acceptance.faults.kills import Kills
 from acceptance.local_checks import (
     connections,
     encryption,
@@ -20,8 +23,11 @@ from acceptance.local_checks import (
     secret_matrix,
     start_up,
 )
+from acceptance.shared_launch import SharedLaunch
 from deploy.dist import Environment
 from local.environment import LocalEnvironment
+
+LocalCheck = Check[LocalEnvironment]
 
 MINIMUM_WORKERS = "DefaultWorkersMinimum"
 
@@ -30,12 +36,15 @@ WITHOUT_FAULTS = "all checks without faults"
 
 FIRST_RUN = "The first DAG run is over within 20 s"
 
-CHECKS: tuple[Check[LocalEnvironment], ...] = (
-    # These are alone because they measure.
+MEASURING: tuple[LocalCheck, ...] = (
     Check("Every component is healthy", health.components),
     Check(FIRST_RUN, first_run.first_run),
     Check("The runtime adds at most 300 ms to a start", start_up.start_up_cost),
-    # These run together: each waits for something else, and two cores are enough.
+)
+"""These are alone, and first."""
+
+CHECKS: tuple[LocalCheck, ...] = (
+    # These run together: each waits for something else.
     *(
         Check(title, run, is_alone=False)
         for title, run in (
@@ -58,35 +67,71 @@ CHECKS: tuple[Check[LocalEnvironment], ...] = (
     ),
     # This one takes a worker away.
     Check("Logs outlive their worker", task_logs.after_its_worker),
-    # After everything else, as it looks at every call.
+    # After these, as it looks at every call.
     Check("The permissions of every role suffice", permissions.sufficient),
 )
 
+SCALING: tuple[LocalCheck, ...] = (
+    Check("A pool with the minimum 0 sleeps", scaling.at_rest),
+    Check(
+        scaling.BURST,
+        scaling.burst,
+        is_background=True,
+        seconds=900.0,
+    ),
+)
+"""The pool that scales is not the one of the other checks, so they run meanwhile."""
+
+PREDICTION: LocalCheck = Check(
+    "The simulation predicts what was observed",
+    scaling.prediction,
+    needs=scaling.BURST,
+)
+
+
+def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
+    """Return the faults that neither stop the autoscaler nor a datastore."""
+    together = partial(Check[LocalEnvironment], is_alone=False)
+    return (
+        Check("kill -9 of a worker with tasks: healthy again", kills.kill_worker),
+        # The next ones fill the time until the killed worker is noticed.
+        *(kills.check(name) for name in ("dag-processor", "triggerer", "api-server")),
+        Check("second launch of the same version: nothing happens", launches.same),
+        Check("update to an Airflow older than the tables", launches.newer_tables),
+        Check("update with a secret that is not JSON", launches.bad_secret),
+        together(
+            "failing migration: wrong digest of the runtime",
+            failing_migrations.wrong_digest,
+        ),
+        together(
+            "failing migration: an unsupported Airflow",
+            failing_migrations.other_airflow,
+        ),
+        together("kill -9: tasks of a killed worker are tried again", kills.retried),
+    )
+
+
+def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
+    """Return the faults that would disturb the scaling."""
+    return (
+        replace(kills.check("scheduler"), needs=scaling.BURST),
+        Check(
+            "scale-in: a worker that is told to stop lets its tasks end",
+            kills.stop_worker,
+        ),
+        Check("kills and scale-in: nothing lost, nothing twice", kills.settle),
+        Check("PostgreSQL stopped and started under tasks", outages.postgres),
+        Check("Valkey stopped and started under tasks", outages.valkey),
+    )
+
 
 @dataclass(frozen=True)
-class Suite:
-    """Checks that are run or skipped together."""
+class Selection:
+    """Suites of checks in their order, and the environment that they need."""
 
-    title: str
-    checks: Sequence[Check[LocalEnvironment]]
-    skipped_by: str = ""
-    """The option that skips it."""
-
-    def run(self, environment: LocalEnvironment, tell: Tell) -> list[CheckResult]:
-        """Return a result for each check."""
-        if not self.skipped_by:
-            return run_checks(environment, self.checks, tell)
-        why = f"{self.skipped_by} was given."
-        return [
-            CheckResult(check.title, Outcome.SKIPPED, 0.0, why) for check in self.checks
-        ]
-
-
-@dataclass(frozen=True)
-class Suites:
-    """Suites in their order, and the environment that they need."""
-
-    suites: Sequence[Suite]
+    suites: Mapping[str, Sequence[LocalCheck]]
+    overrides: Mapping[str, str]
+    """Parameters that must differ from the environment's own."""
     extra_environment: Mapping[str, str]
     """Variables of every container beyond its task definition."""
     dags: Sequence[Path]
@@ -99,17 +144,82 @@ class Suites:
 
         ``started`` is on the monotonic clock.
         """
-        results: list[CheckResult] = []
+        runner = CheckRunner(environment, tell)
         ends: dict[str, float] = {}
-        for suite in self.suites:
-            results += suite.run(environment, tell)
-            if not suite.skipped_by:
-                ends[suite.title] = time.monotonic() - started
-        return results, ends
+        for title, checks in self.suites.items():
+            runner.run(checks)
+            ends[title] = time.monotonic() - started
+        results = runner.results()
+        return results, {**ends, "all checks": time.monotonic() - started}
+
+
+def select(
+    environment: Environment, *, has_faults: bool = True, has_scaling: bool = True
+) -> Selection:
+    """Return the checks; those that are not wanted name the option that skips them."""
+    kills = Kills()
+
+    def changes(running: LocalEnvironment) -> dict[str, str]:
+        return {
+            **(launches.other_version(running) if has_faults else {}),
+            **(scaling.other_memory(running) if has_scaling else {}),
+        }
+
+    launch = SharedLaunch(changes, observers=has_faults + has_scaling)
+
+    def mark(option: str, *checks: LocalCheck) -> list[LocalCheck]:
+        return [replace(check, skipped_by=option) for check in checks]
+
+    no_faults = partial(mark, "" if has_faults else "--no-faults")
+    no_scaling = partial(mark, "" if has_scaling else "--no-scaling")
+    first = [
+        *MEASURING,
+        *no_scaling(*SCALING),
+        *no_faults(
+            Check(
+                "failing migration: a database that never comes up",
+                failing_migrations.no_database,
+                is_background=True,
+            )
+        ),
+        *CHECKS,
+    ]
+    second = [
+        *no_faults(*faults_beside_scaling(kills)),
+        *no_scaling(PREDICTION),
+        *no_faults(*faults_alone(kills)),
+        *no_faults(
+            Check(
+                "update to another version under tasks",
+                partial(launches.update, launch=launch),
+                is_alone=False,
+            )
+        ),
+        *no_scaling(
+            Check(
+                "Long tasks outlive a deployment",
+                partial(scaling.deployment, launch=launch),
+                is_alone=False,
+            )
+        ),
+    ]
+    return Selection(
+        {WITHOUT_FAULTS: first, "faults and scaling": second},
+        {
+            **overrides(environment),
+            **(scaling.PARAMETERS if has_scaling else {}),
+        },
+        faults.ENVIRONMENT if has_faults else {},
+        (
+            dags.DAGS,
+            *((FAULT_DAGS,) if has_faults else ()),
+            *((scaling.DAGS,) if has_scaling else ()),
+        ),
+    )
 
 
 def overrides(environment: Environment) -> dict[str, str]:
-    """Return the parameters that must differ from an environment's own for the checks.
+    """Return the parameters that the checks without faults need.
 
     Flower, which costs a small container; and a worker that does not sleep, because a
     first run is timed from when all is healthy, and waking one up takes longer.
@@ -119,25 +229,3 @@ def overrides(environment: Environment) -> dict[str, str]:
     if own.get(MINIMUM_WORKERS) == "0":
         needed[MINIMUM_WORKERS] = "1"
     return {name: text for name, text in needed.items() if own.get(name) != text}
-
-
-def select(*, has_faults: bool, has_scaling: bool) -> Suites:
-    """Return the suites; one that is not wanted names the option."""
-    no_faults = "" if has_faults else "--no-faults"
-    # One update for both suites: it takes a minute.
-    parameters = scaling.PARAMETERS if has_scaling else {}
-    fault_checks, late_fault_checks = faults.checks(parameters)
-    return Suites(
-        (
-            Suite(WITHOUT_FAULTS, CHECKS),
-            Suite("faults", fault_checks, no_faults),
-            Suite("scaling", scaling.CHECKS, "" if has_scaling else "--no-scaling"),
-            Suite("faults that take minutes", late_fault_checks, no_faults),
-        ),
-        faults.ENVIRONMENT if has_faults else {},
-        (
-            dags.DAGS,
-            *((FAULT_DAGS,) if has_faults else ()),
-            *((scaling.DAGS,) if has_scaling else ()),
-        ),
-    )

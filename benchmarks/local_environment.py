@@ -37,11 +37,15 @@ def measure() -> list[Figure]:
         for _ in range(2)
     )
     started = time.monotonic()
-    selected = suites.select(has_faults=False, has_scaling=False)
+    selected = suites.select(
+        Dist.read(ROOT / "dist").environment(ENVIRONMENT),
+        has_faults=False,
+        has_scaling=False,
+    )
     environment = LocalEnvironment(
         ROOT,
         ENVIRONMENT,
-        overrides=suites.overrides(Dist.read(ROOT / "dist").environment(ENVIRONMENT)),
+        overrides=selected.overrides,
         dags=selected.dags,
         begun_at=started,
     )

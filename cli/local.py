@@ -207,12 +207,14 @@ def _rehearse(
     from local.environment import LocalEnvironment
 
     shown = progress.console()
-    selected = suites.select(has_faults=has_faults, has_scaling=has_scaling)
     environment = Dist.read(project / "dist").environment(wanted.environment)
+    selected = suites.select(
+        environment, has_faults=has_faults, has_scaling=has_scaling
+    )
     running = LocalEnvironment(
         project,
         wanted.environment,
-        overrides={**suites.overrides(environment), **wanted.overrides},
+        overrides={**selected.overrides, **wanted.overrides},
         extra_environment=selected.extra_environment,
         dags=selected.dags,
         keeps=wanted.keeps,

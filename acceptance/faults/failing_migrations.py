@@ -8,9 +8,7 @@ shows; so the reason is read by the custom resource's own code.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from acceptance.check import CheckFailed, Pending, until
@@ -30,26 +28,11 @@ GIVEN_UP_SECONDS = databases.WAIT_SECONDS + 60.0
 """Until a job no longer waits for a database."""
 
 
-@dataclass
-class FailingMigrations:
-    """Jobs that were started, to be looked at later."""
-
-    jobs: dict[str, Task] = field(default_factory=dict)
-
-    def start_without_database(self, environment: LocalEnvironment) -> str:
-        """Start a job whose database never comes up."""
-        variables = {"METADATA_PORT": str(free_port())}
-        self.jobs["database"] = _start(environment, variables)
-        return f"started; it may wait for {databases.WAIT_SECONDS} s"
-
-    def gave_up(self, environment: LocalEnvironment) -> str:
-        """See that the job does not wait for ever."""
-        if "database" not in self.jobs:
-            raise CheckFailed("That job did not start; see the first of these.")
-        job = self.jobs["database"]
-        left = GIVEN_UP_SECONDS - (time.time() - job.created)
-        reason = _failure(environment, job, "no connection as", seconds=max(left, 0))
-        return f"after {job.stopped - job.created:.0f} s: {reason}"
+def no_database(environment: LocalEnvironment) -> str:
+    """Start a job whose database never comes up; it does not wait for ever."""
+    job = _start(environment, {"METADATA_PORT": str(free_port())})
+    reason = _failure(environment, job, "no connection as", GIVEN_UP_SECONDS)
+    return f"after {job.stopped - job.created:.0f} s: {reason}"
 
 
 def wrong_digest(environment: LocalEnvironment) -> str:

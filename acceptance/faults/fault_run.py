@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import requests
-
-from acceptance.api import OVER, ApiError, Document, api
+from acceptance.api import OVER, Document, api, patiently
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.faults.execution_record import (
     Entry,
@@ -40,8 +37,6 @@ END_SECONDS = 240.0
 """Until a run that may end has ended: a second or two of CPU for each task."""
 
 UNDER_WAY = frozenset({"running", "deferred"})
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,14 +135,6 @@ class FaultRun:
             if instance.state != "success"
         )
         return f"{state}; {', '.join(tasks)}"
-
-
-def patiently(look: Callable[[], T | Pending]) -> T | Pending:
-    """Look by way of an API server that may be away or broken for a moment."""
-    try:
-        return look()
-    except (ApiError, requests.RequestException) as error:
-        return Pending(f"the API: {error}")
 
 
 def _instance(task: Document) -> TaskInstance:

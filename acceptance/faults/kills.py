@@ -65,6 +65,13 @@ class Kills:
         seconds = _kill_and_wait(environment, victim)
         return f"healthy after {seconds:.0f} s; {len(self.orphans)} tasks ran on it"
 
+    def check(self, component: str) -> Check[LocalEnvironment]:
+        """Return the check that kills a component."""
+        return Check(
+            f"kill -9 of the {component}: healthy again",
+            partial(self.kill, component=component),
+        )
+
     def kill(self, environment: LocalEnvironment, component: str) -> str:
         """Kill every task of a component; others take their places."""
         self._run()
@@ -166,11 +173,3 @@ def _kill_and_wait(environment: LocalEnvironment, *victims: Task) -> float:
     components.wait_until_stopped(environment, victims, seconds=10)
     components.wait_until_healthy(environment)
     return time.monotonic() - started
-
-
-def kill(kills: Kills, component: str) -> Check[LocalEnvironment]:
-    """Return the check that kills a component."""
-    return Check(
-        f"kill -9 of the {component}: healthy again",
-        partial(kills.kill, component=component),
-    )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.faults import components, sabotage
 from acceptance.faults.fault_run import FaultRun
+from acceptance.shared_launch import SharedLaunch
 from local.environment import LocalEnvironment
 from local.launcher import LaunchResult
 
@@ -53,7 +54,7 @@ def newer_tables(environment: LocalEnvironment) -> str:
         _unchanged(environment, "The failed update"),
         sabotage.schema_revision(environment),
     ):
-        launched = environment.launch(_other_version(environment))
+        launched = environment.launch(other_version(environment))
     return refused(launched, "a newer Airflow than the image's has migrated")
 
 
@@ -63,24 +64,28 @@ def bad_secret(environment: LocalEnvironment) -> str:
         _unchanged(environment, "The failed update"),
         sabotage.admin_login(environment, "no JSON"),
     ):
-        launched = environment.launch(_other_version(environment))
+        launched = environment.launch(other_version(environment))
     return refused(launched, "did not contain json key")
 
 
-def update(environment: LocalEnvironment, also: Mapping[str, str]) -> str:
+def update(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     """Launch a new version under tasks: migrate, roll, and the tasks end well.
 
     Tasks that wait in an old worker end there, and those that follow run in a new one.
-    ``also`` are parameters to change by the way.
     """
     run = FaultRun.start(environment, width=WIDTH)
     before, secrets = components.main_processes(environment), _digests(environment)
+    known = len(components.migration_jobs(environment))
     started = time.monotonic()
     try:
-        version = _other_version(environment)
-        _migrate(environment, {**version, **also})
+        launch(environment)
         migrated = time.monotonic() - started
-        _wait_for_version(environment, version[IMAGE])
+        jobs = components.migration_jobs(environment)[known:]
+        if [task.containers[0].exit_code for task in jobs] != [0]:
+            raise CheckFailed(
+                f"The migration job ran {len(jobs)} times, not once and well."
+            )
+        _wait_for_version(environment, environment.parameters[IMAGE])
     finally:
         # Whatever became of it: what waits now would be in the way later.
         run.go()
@@ -112,22 +117,10 @@ def refused(launched: LaunchResult, reason: str) -> str:
     return f"diagnose: {line}"
 
 
-def _other_version(environment: LocalEnvironment) -> dict[str, str]:
+def other_version(environment: LocalEnvironment) -> dict[str, str]:
     """Return the parameters of the new version. A failed launch has set them, too."""
     image = environment.parameters[IMAGE]
     return {IMAGE: image if image.endswith(OTHER_TAG) else image + OTHER_TAG}
-
-
-def _migrate(environment: LocalEnvironment, changes: Mapping[str, str]) -> None:
-    known = len(components.migration_jobs(environment))
-    launched = environment.launch(changes)
-    if not launched.is_good:
-        raise CheckFailed(f"It ended as {launched.status}. {launched.text}")
-    jobs = components.migration_jobs(environment)[known:]
-    if [task.containers[0].exit_code for task in jobs] != [0]:
-        raise CheckFailed(
-            f"The migration job ran {len(jobs)} times, not once and well."
-        )
 
 
 def _wait_for_version(environment: LocalEnvironment, image: str) -> None:
