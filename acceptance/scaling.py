@@ -1,8 +1,8 @@
 """Scaling of real workers with the tasks: from none to many and back.
 
-The autoscaler, the compiled alarms and the step policies do it. The checks set no desired
-count; every change of it must come from an alarm. Their pool is not the default one, so
-that other checks run beside them.
+The autoscaler, the compiled alarms and the step policies do it. The checks set no
+desired count; every change of it must come from an alarm. Their pool is not the default
+one, so that other checks run beside them.
 """
 
 from __future__ import annotations

@@ -15,17 +15,19 @@ from acceptance.check import (
     Check,
     CheckFailed,
     CheckResult,
+    CheckRunner,
     Outcome,
     Pending,
     Skipped,
-    run_checks,
     until,
 )
 from tests.acceptance.fakes import raising
 
 
 def run(*checks: Check[Any]) -> list[CheckResult]:
-    return run_checks(None, checks, lambda _: None)
+    runner = CheckRunner(None, lambda _: None)
+    runner.run(checks)
+    return runner.results()
 
 
 def test_outcome_comes_with_detail() -> None:
@@ -91,6 +93,56 @@ def test_check_that_is_alone_waits_for_its_neighbours() -> None:
     assert order == [*["together"] * 2, "alone", *["together"] * 2]
 
 
+def test_background_check_ends_before_the_check_that_needs_it() -> None:
+    order: list[str] = []
+    other = threading.Event()
+
+    def background(_: object) -> str:
+        assert other.wait(5)
+        order.append("background")
+        return ""
+
+    def foreground(_: object) -> str:
+        order.append("other")
+        other.set()
+        return ""
+
+    def last(_: object) -> str:
+        order.append("last")
+        return ""
+
+    results = run(
+        Check("b", background, is_background=True),
+        Check("o", foreground),
+        Check("l", last, needs="b"),
+    )
+
+    assert order == ["other", "background", "last"]
+    assert [result.title for result in results] == ["b", "o", "l"]
+
+
+def test_background_check_ends_before_the_results() -> None:
+    release = threading.Event()
+
+    def background(_: object) -> str:
+        assert release.wait(5)
+        return "ended"
+
+    checks = [Check("b", background, is_background=True)]
+    runner = CheckRunner(None, lambda _: None)
+    runner.run(checks)
+    release.set()
+
+    assert [result.detail for result in runner.results()] == ["ended"]
+
+
+def test_skipped_check_names_the_option() -> None:
+    (result,) = run(Check("a", raising(KeyError()), skipped_by="--no-faults"))
+
+    assert result.outcome is Outcome.SKIPPED
+    assert result.detail == "--no-faults was given."
+
+
 def test_check_that_hangs_is_given_up() -> None:
     release = threading.Event()
 
@@ -101,7 +153,9 @@ def test_check_that_hangs_is_given_up() -> None:
     lines: list[str] = []
     started = time.monotonic()
     checks = [Check("a", hang, seconds=0.05), Check("b", lambda _: "next")]
-    results = run_checks(None, checks, lines.append)
+    runner = CheckRunner(None, lines.append)
+    runner.run(checks)
+    results = runner.results()
     release.set()
 
     assert time.monotonic() - started < 5
@@ -113,7 +167,7 @@ def test_check_that_hangs_is_given_up() -> None:
 def test_each_result_is_a_line_when_it_ends() -> None:
     lines: list[str] = []
 
-    run_checks(None, [Check("The web page", lambda _: "200")], lines.append)
+    CheckRunner(None, lines.append).run([Check("The web page", lambda _: "200")])
 
     assert [line.split() for line in lines] == [
         ["passed", "0.0", "s", "The", "web", "page:", "200"]

@@ -1,14 +1,14 @@
-"""Suites: their checks, what they skip, and the parameters that they need."""
+"""The selection of checks, what it skips, and the parameters that it needs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from acceptance import suites
-from acceptance.check import Check, Outcome
+from acceptance import faults, scaling, suites
+from acceptance.checks.dags import DAGS
 from deploy.dist import Environment
+
+DEV = Environment("dev", "airflow-dev", {"DefaultWorkersMinimum": "0"})
 
 
 @pytest.mark.parametrize(
@@ -26,30 +26,48 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
     own: dict[str, str], overrides: dict[str, str]
 ) -> None:
     environment = Environment("dev", "airflow-dev", own)
+    selected = suites.select(environment, has_faults=True, has_scaling=False)
 
-    assert suites.overrides(environment) == overrides
-
-
-def test_titles_are_unique() -> None:
-    selected = suites.select(has_faults=True, has_scaling=True)
-    titles = [check.title for suite in selected.suites for check in suite.checks]
-
-    assert len(set(titles)) == len(titles) > 30
+    assert selected.overrides == overrides
+    assert suites.select(environment).overrides == overrides | scaling.PARAMETERS
 
 
-def test_skipped_suite_has_a_result_for_each_check() -> None:
-    selected = suites.select(has_faults=False, has_scaling=True)
-    passes = [Check[object]("a", lambda _: "")]
-    selected = replace(
-        selected,
-        suites=[
-            suite if suite.skipped_by else replace(suite, checks=passes)
-            for suite in selected.suites
-        ],
+def test_titles_are_unique_and_needs_are_earlier() -> None:
+    titles: list[str] = []
+    for checks in suites.select(DEV).suites.values():
+        for check in checks:
+            assert not check.skipped_by
+            assert check.needs in {"", *titles}
+            titles.append(check.title)
+
+    assert len(set(titles)) == len(titles) > 35
+
+
+@pytest.mark.parametrize(
+    ("has_faults", "has_scaling", "options"),
+    [
+        (False, True, {"", "--no-faults"}),
+        (True, False, {"", "--no-scaling"}),
+        (False, False, {"", "--no-faults", "--no-scaling"}),
+    ],
+)
+def test_checks_that_are_not_wanted_name_their_option(
+    *, has_faults: bool, has_scaling: bool, options: set[str]
+) -> None:
+    selected = suites.select(DEV, has_faults=has_faults, has_scaling=has_scaling)
+    checks = [check for suite in selected.suites.values() for check in suite]
+
+    assert {check.skipped_by for check in checks} == options
+    assert selected.extra_environment == (faults.ENVIRONMENT if has_faults else {})
+    assert (selected.dags == (DAGS,)) is (
+        options == {"", "--no-faults", "--no-scaling"}
     )
-    results, ends = selected.run(None, lambda _: None, 0)  # type: ignore[arg-type] # not used
 
-    skipped = [result for result in results if result.outcome is Outcome.SKIPPED]
-    assert {result.detail for result in skipped} == {"--no-faults was given."}
-    assert len(skipped) == len(results) - 2 > 10
-    assert list(ends) == [suites.WITHOUT_FAULTS, "scaling"]
+
+def test_every_component_is_killed() -> None:
+    # A component that joins the table must not be forgotten here.
+    suite = suites.select(DEV).suites.values()
+    titles = " ".join(check.title for checks in suite for check in checks)
+    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        assert f"kill -9 of the {component}" in titles
+    assert "kill -9 of a worker" in titles
