@@ -112,26 +112,14 @@ class Api:
             if len(tasks) >= page["total_entries"] or not page["task_instances"]:
                 return tasks
 
-    def returned(
-        self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1
-    ) -> Any:
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what a task returned: its XCom."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        return self.get(f"{path}/xcomEntries/return_value", map_index=map_index)[
-            "value"
-        ]
+        return self.get(f"{path}/xcomEntries/return_value")["value"]
 
-    def log(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        *,
-        attempt: int = 1,
-        map_index: int = -1,
-    ) -> str:
-        """Return the log of one attempt of a task, an event a line."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+    def log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int) -> str:
+        """Return the log of the first try of a task, an event a line."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
         events = self.get(path, map_index=map_index, full_content=True)["content"]
         return "\n".join(
             str(event["event"]) if isinstance(event, dict) else str(event)

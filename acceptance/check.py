@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
@@ -108,47 +109,44 @@ class CheckRunner(Generic[E]):
         return [self._wait(run) for run in self._runs]
 
     def _start(self, check: Check[E]) -> _Run[E]:
-        for run in self._runs:
-            if run.check.title == check.needs:
-                self._wait(run)
+        needed = [run for run in self._runs if run.check.title == check.needs]
         run = _Run(check)
         self._runs.append(run)
-        if check.skipped_by:
-            why = f"{check.skipped_by} was given."
-            run.result = CheckResult(check.title, Outcome.SKIPPED, 0.0, why)
-        else:
-            run.thread = threading.Thread(
-                target=lambda: self._end(run, _result(self._environment, check)),
-                name=check.title,
-                daemon=True,
-            )
-            run.thread.start()
+
+        def work() -> None:
+            for other in needed:
+                self._wait(other)
+            run.started.set_result(time.monotonic())
+            self._end(run, _result(self._environment, check))
+
+        threading.Thread(target=work, name=check.title, daemon=True).start()
         return run
 
     def _wait(self, run: _Run[E]) -> CheckResult:
         seconds = run.check.seconds
-        if run.thread:
-            run.thread.join(max(0.0, run.started + seconds - time.monotonic()))
-        why = f"It was not over after {seconds:.0f} s and was given up."
-        return run.result or self._end(
-            run, CheckResult(run.check.title, Outcome.FAILED, seconds, why)
-        )
+        deadline = run.started.result() + seconds
+        try:
+            return run.result.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            why = f"It was not over after {seconds:.0f} s and was given up."
+            late = CheckResult(run.check.title, Outcome.FAILED, seconds, why)
+            return self._end(run, late)
 
     def _end(self, run: _Run[E], result: CheckResult) -> CheckResult:
         with self._lock:
             # The first result counts: a check that was given up may still end.
-            if run.result is None:
-                run.result = result
-                self._tell(str(result))
-            return run.result
+            if not run.result.done():
+                run.result.set_result(result)
+                if not run.check.skipped_by:
+                    self._tell(str(result))
+            return run.result.result()
 
 
 @dataclass
 class _Run(Generic[E]):
     check: Check[E]
-    started: float = field(default_factory=time.monotonic)
-    thread: threading.Thread | None = None
-    result: CheckResult | None = None
+    started: Future[float] = field(default_factory=Future)
+    result: Future[CheckResult] = field(default_factory=Future)
 
 
 def count(results: Iterable[CheckResult], outcome: Outcome) -> int:
@@ -220,6 +218,9 @@ def _batches(checks: Iterable[Check[E]]) -> Iterator[list[Check[E]]]:
 
 
 def _result(environment: E, check: Check[E]) -> CheckResult:
+    if check.skipped_by:
+        why = f"{check.skipped_by} was given."
+        return CheckResult(check.title, Outcome.SKIPPED, 0.0, why)
     started = time.monotonic()
     try:
         detail, outcome = check.run(environment), Outcome.PASSED

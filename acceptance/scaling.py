@@ -58,6 +58,7 @@ MEMORY = "SpotWorkersMemory"
 OTHER_MEMORY = {"4096": "3072"}
 """A change that concerns the workers' task definition alone; else 4096."""
 
+AT_REST = "A pool with the minimum 0 sleeps"
 BURST = "200 tasks: 0 -> N -> 0, long tasks outlive it"
 
 KNOWN_SECONDS = 150.0
@@ -100,6 +101,14 @@ def burst(environment: LocalEnvironment) -> str:
     """Start two hundred tasks at once; see the pool grow, shrink and sleep."""
     pool = Pool(environment, POOL)
     run = ScalingRun.start(environment, BURST_DAG)
+    try:
+        return _burst(pool, run)
+    finally:
+        # Whatever became of it: what waits now would be in the way later.
+        run.end.touch()
+
+
+def _burst(pool: Pool, run: ScalingRun) -> str:
     _wait(pool, "the pool to grow", lambda: pool.desired == MAXIMUM, GROWTH_SECONDS)
     run.wait_for(
         "the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW
@@ -116,7 +125,7 @@ def burst(environment: LocalEnvironment) -> str:
         raise CheckFailed("A scale-in hit a long task.", run.remedy)
     run.end.touch()
     tasks = run.succeed()
-    _bursts[environment] = Burst(run, tasks, _wait_for_rest(pool, run.started))
+    _bursts[pool.environment] = Burst(run, tasks, _wait_for_rest(pool, run.started))
     changes = pool.changes(run.started)
     if any(not change.cause.startswith("alarm ") for change in changes):
         raise CheckFailed(f"The desired count changed without an alarm: {changes}.")
@@ -181,6 +190,14 @@ def deployment(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     """Deploy under long tasks; see new workers take new tasks, and the old ones end."""
     pool = Pool(environment, POOL)
     run = ScalingRun.start(environment, FEW_DAG)
+    try:
+        return _deployment(pool, run, launch)
+    finally:
+        run.end.touch()
+
+
+def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
+    environment = pool.environment
     run.wait_for("the long tasks to start", GROWTH_SECONDS, running=FEW)
     old = pool.alive()
     before = old[0].definition.revision

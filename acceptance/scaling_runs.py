@@ -23,7 +23,7 @@ REMEDY = ("autoscaler", WORKER)
 RUN_SECONDS = 420.0
 """Two hundred tasks of Airflow and the checks beside them, on two busy cores."""
 
-API_SECONDS = 60.0
+API_SECONDS = 120.0
 """For a restart of the API server."""
 
 

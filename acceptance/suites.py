@@ -72,11 +72,12 @@ CHECKS: tuple[LocalCheck, ...] = (
 )
 
 SCALING: tuple[LocalCheck, ...] = (
-    Check("A pool with the minimum 0 sleeps", scaling.at_rest),
+    Check(scaling.AT_REST, scaling.at_rest, is_background=True),
     Check(
         scaling.BURST,
         scaling.burst,
         is_background=True,
+        needs=scaling.AT_REST,
         seconds=900.0,
     ),
 )
@@ -90,12 +91,13 @@ PREDICTION: LocalCheck = Check(
 
 
 def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
-    """Return the faults that neither stop the autoscaler nor a datastore."""
+    """Return the faults that stop nothing that the pool that scales needs."""
     together = partial(Check[LocalEnvironment], is_alone=False)
     return (
         Check("kill -9 of a worker with tasks: healthy again", kills.kill_worker),
         # The next ones fill the time until the killed worker is noticed.
-        *(kills.check(name) for name in ("dag-processor", "triggerer", "api-server")),
+        kills.check("dag-processor"),
+        kills.check("triggerer"),
         Check("second launch of the same version: nothing happens", launches.same),
         Check("update to an Airflow older than the tables", launches.newer_tables),
         Check("update with a secret that is not JSON", launches.bad_secret),
@@ -112,9 +114,14 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
 
 
 def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
-    """Return the faults that would disturb the scaling."""
+    """Return the faults that would disturb the scaling.
+
+    While the API server restarts, tasks cannot report. With two cores full of tasks,
+    that may take longer than ``kills.HEARTBEAT_SECONDS``.
+    """
     return (
-        replace(kills.check("scheduler"), needs=scaling.BURST),
+        replace(kills.check("api-server"), needs=scaling.BURST),
+        kills.check("scheduler"),
         Check(
             "scale-in: a worker that is told to stop lets its tasks end",
             kills.stop_worker,

@@ -17,6 +17,7 @@ from local.errors import LocalEnvironmentError
 
 REGION = "eu-central-1"
 HTTPS, HTTP = 443, 80
+TEXT = "SecretString"
 
 
 class EnvironmentClient:
@@ -91,6 +92,18 @@ class EnvironmentClient:
                 f"No secret has {words} in its name or description."
             )
         return secret
+
+    def all_secrets(self) -> dict[str, str]:
+        """Return the text of every secret of the stack, by name."""
+        client = self.client("secretsmanager")
+        pages = client.get_paginator("list_secrets").paginate()
+        return {
+            entry["Name"]: client.get_secret_value(SecretId=entry["ARN"])[
+                "SecretString"
+            ]
+            for page in pages
+            for entry in page["SecretList"]
+        }
 
     def put_dags(self, folder: Path) -> None:
         """Upload every file of a folder to the DAG bucket."""

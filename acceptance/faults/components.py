@@ -8,12 +8,12 @@ import time
 from collections.abc import Collection, Mapping
 
 from acceptance.check import CheckFailed, Pending, until
+from acceptance.checks import workers
 from local.ecs.services import SCHEDULER
 from local.ecs.task import Task
 from local.environment import LocalEnvironment
 
 WORKER, MIGRATION = "worker", "migration"
-DEFAULT_QUEUE = "default"
 
 HEALTHY_SECONDS = 60.0
 """Until everything is healthy again. On two cores that do nothing else a component took
@@ -113,13 +113,8 @@ def wait_until_stopped(
         running = [component_of(task) for task in tasks if not task.is_over]
         return not running or Pending(f"{', '.join(running)} still runs")
 
-    until(
-        "tasks to stop",
-        look,
-        seconds=seconds,
-        remedy=environment.logs(*{component_of(task) for task in tasks}),
-        pause=POLL_SECONDS,
-    )
+    remedy = environment.logs(*{component_of(task) for task in tasks})
+    until("tasks to stop", look, seconds=seconds, remedy=remedy, pause=POLL_SECONDS)
 
 
 def wait_until_healthy(
@@ -137,32 +132,16 @@ def wait_until_healthy(
     return time.monotonic() - started
 
 
-def ensure_workers(environment: LocalEnvironment, least: int) -> None:
-    """Give the default pool as many workers as ``least``.
+def ensure_two_workers(environment: LocalEnvironment) -> None:
+    """Give the default pool two workers: a fault must not touch the tasks of one."""
+    workers.ask_for_two(environment)
 
-    With one alone there would be none whose tasks a fault must not touch.
-    """
+    def look() -> bool | Pending:
+        count = len(tasks_of(environment, WORKER, queue=workers.QUEUE))
+        return count >= workers.TWO or Pending(f"{count}")
 
-    def pool() -> list[Task]:
-        return tasks_of(environment, WORKER, queue=DEFAULT_QUEUE)
-
-    name = pool()[0].service_name
-    with environment.agent.lock:
-        service = next(
-            kept.service
-            for kept in environment.agent.services.kept.values()
-            if kept.service.name == name
-        )
-    if service.desired < least:
-        environment.client("ecs").update_service(
-            cluster=service.cluster_arn, service=service.name, desiredCount=least
-        )
-    until(
-        f"{least} workers",
-        lambda: len(pool()) >= least or Pending(f"{len(pool())}"),
-        seconds=HEALTHY_SECONDS,
-        remedy=environment.logs(WORKER),
-    )
+    remedy = environment.logs(WORKER)
+    until("two workers", look, seconds=HEALTHY_SECONDS, remedy=remedy)
     wait_until_healthy(environment)
 
 

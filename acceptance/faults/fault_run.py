@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +146,6 @@ def _instance(task: Document) -> TaskInstance:
 
 
 def _new_folder(parent: Path) -> Path:
-    for number in itertools.count(1):
-        folder = parent / str(number)
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            return folder
-    raise AssertionError  # there is always another number
+    folder = parent / str(time.time_ns())
+    folder.mkdir(parents=True)
+    return folder

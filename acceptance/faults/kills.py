@@ -54,7 +54,7 @@ class Kills:
 
     def kill_worker(self, environment: LocalEnvironment) -> str:
         """Kill a worker with tasks running; another takes its place."""
-        components.ensure_workers(environment, 2)
+        components.ensure_two_workers(environment)
         self.run = FaultRun.start(environment, width=WIDTH)
         victim = self._busiest_worker(environment)
         address = victim.place.address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 
@@ -74,7 +73,7 @@ def update(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     Tasks that wait in an old worker end there, and those that follow run in a new one.
     """
     run = FaultRun.start(environment, width=WIDTH)
-    before, secrets = components.main_processes(environment), _digests(environment)
+    before, secrets = components.main_processes(environment), environment.all_secrets()
     known = len(components.migration_jobs(environment))
     started = time.monotonic()
     try:
@@ -92,7 +91,7 @@ def update(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     run.finish()
     _wait_for_old_tasks(environment, before)
     rolled = time.monotonic() - started
-    if _digests(environment) != secrets:
+    if environment.all_secrets() != secrets:
         raise CheckFailed("The update has changed a secret.")
     return (
         f"migrated after {migrated:.0f} s, all rolled after {rolled:.0f} s; "
@@ -158,22 +157,11 @@ def _wait_for_old_tasks(
 def _unchanged(environment: LocalEnvironment, what: str) -> Iterator[None]:
     """Raise CheckFailed unless every process and every secret is what it was."""
     processes = components.main_processes(environment)
-    secrets = _digests(environment)
+    secrets = environment.all_secrets()
     yield
     if tasks := components.restarted(environment, processes):
         raise CheckFailed(
             f"{what} restarted {len(tasks)} running tasks.", environment.logs()
         )
-    if _digests(environment) != secrets:
+    if environment.all_secrets() != secrets:
         raise CheckFailed(f"{what} has changed a secret.")
-
-
-def _digests(environment: LocalEnvironment) -> dict[str, str]:
-    """Return every secret of the stack, by ARN, as a digest of its value."""
-    client = environment.client("secretsmanager")
-    digests: dict[str, str] = {}
-    for page in client.get_paginator("list_secrets").paginate():
-        for secret in page["SecretList"]:
-            value = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-            digests[secret["ARN"]] = hashlib.sha256(value.encode()).hexdigest()
-    return digests

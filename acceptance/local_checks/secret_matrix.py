@@ -112,16 +112,13 @@ def metadata_closed(environment: LocalEnvironment) -> str:
 
 
 def _secrets(environment: LocalEnvironment) -> dict[str, str]:
-    """Return the name of the secret for every secret text of the environment."""
-    client = environment.client("secretsmanager")
+    """Return the name of the secret for every password and text of a secret."""
     names: dict[str, str] = {}
-    for page in client.get_paginator("list_secrets").paginate():
-        for secret in page["SecretList"]:
-            text = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-            try:
-                names[json.loads(text)["password"]] = secret["Name"]
-            except (ValueError, TypeError, KeyError):
-                names[text] = secret["Name"]
+    for name, text in environment.all_secrets().items():
+        try:
+            names[json.loads(text)["password"]] = name
+        except (ValueError, TypeError, KeyError):
+            names[text] = name
     return names
 
 

@@ -126,7 +126,7 @@ def test_log_has_a_line_for_each_event(api: Api, airflow: FakeAirflow) -> None:
         {"content": [{"event": "started", "level": "info"}, "a plain line"]}
     ]
 
-    assert api.log("a", "r", "t") == "started\na plain line"
+    assert api.log("a", "r", "t", map_index=-1) == "started\na plain line"
 
 
 def test_wait_for_run_returns_it_after_success(

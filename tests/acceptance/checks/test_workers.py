@@ -4,116 +4,81 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from acceptance.check import CheckFailed
 from acceptance.checks import workers
-from local.environment import LocalEnvironment
 from tests.acceptance.fakes import environment
 
-NAMES = [*(f"service-{number}" for number in range(10)), "default", "spot"]
+COMMANDS = {f"api-{number}": "api" for number in range(10)} | {"w": "default"}
+"""Service -> the last word of its command; more than one call describes."""
 
 
-class FakeEcs:
-    """Twelve services, of which the last two run workers, and two tasks of one."""
+def ecs(commands: dict[str, str] = COMMANDS) -> Mock:
+    """Return an ECS with these services and two running tasks."""
 
-    def __init__(self, queue: str = "default") -> None:
-        self.queue, self.updates, self.stopped = queue, [], ""  # type: ignore[var-annotated]
+    def service(name: str) -> dict[str, Any]:
+        known = {"serviceName": name, "taskDefinition": name, "desiredCount": 1}
+        return {"clusterArn": "cluster", **known}
 
-    def get_paginator(self, _: str) -> Any:
-        return SimpleNamespace(paginate=lambda **_: [{"serviceArns": NAMES}])
-
-    def describe_services(self, *, cluster: str, services: list[str]) -> Any:
-        assert len(services) <= 10
-        return {
-            "services": [
-                {
-                    "serviceName": name,
-                    "clusterArn": cluster,
-                    "taskDefinition": name,
-                    "desiredCount": 1,
-                }
-                for name in services
-            ]
-        }
-
-    def describe_task_definition(self, *, taskDefinition: str) -> Any:  # noqa: N803 - boto3's word
-        name = "worker" if taskDefinition in {"default", "spot"} else "api-server"
-        queue = self.queue if taskDefinition == "default" else taskDefinition
-        container = {"name": name, "command": ["start", queue]}
+    def definition(name: str) -> dict[str, Any]:
+        component = "worker" if name == "w" else "api-server"
+        container = {"name": component, "command": ["start", commands[name]]}
         return {"taskDefinition": {"containerDefinitions": [container]}}
 
-    def update_service(self, **update: Any) -> None:
-        self.updates.append(update)
+    def task(arn: str, status: str) -> dict[str, Any]:
+        details = [{"name": "privateIPv4Address", "value": f"10.0.0.{arn}"}]
+        attachments = [{"details": [{"name": "subnetId", "value": "s"}, *details]}]
+        return {"taskArn": arn, "lastStatus": status, "attachments": attachments}
 
-    def list_tasks(self, *, cluster: str, serviceName: str) -> Any:  # noqa: N803 - as above
-        assert (cluster, serviceName) == ("cluster", "default")
-        return {"taskArns": ["a", "b"]}
-
-    def describe_tasks(self, *, cluster: str, tasks: list[str]) -> Any:
-        assert cluster == "cluster"
-        return {
-            "tasks": [
-                {
-                    "taskArn": arn,
-                    "lastStatus": "STOPPED" if arn == self.stopped else "RUNNING",
-                    "attachments": [
-                        {
-                            "details": [
-                                {"name": "subnetId", "value": "s"},
-                                {
-                                    "name": "privateIPv4Address",
-                                    "value": f"10.0.0.{arn}",
-                                },
-                            ]
-                        }
-                    ],
-                }
-                for arn in tasks
-            ]
-        }
-
-    def stop_task(self, *, cluster: str, task: str, reason: str) -> None:
-        assert cluster
-        assert reason
-        self.stopped = task
+    client = Mock()
+    pages = [{"serviceArns": list(commands)}]
+    client.get_paginator.return_value = SimpleNamespace(paginate=lambda **_: pages)
+    client.describe_services.side_effect = lambda cluster, services: {  # noqa: ARG005
+        "services": [service(name) for name in services]
+    }
+    client.describe_task_definition.side_effect = lambda **named: definition(
+        *named.values()
+    )
+    client.list_tasks.return_value = {"taskArns": ["1", "2"]}
+    client.describe_tasks.side_effect = lambda cluster, tasks: {  # noqa: ARG005
+        "tasks": [
+            task(arn, "STOPPED" if client.stop_task.called else "RUNNING")
+            for arn in tasks
+        ]
+    }
+    return client
 
 
-def details(arn: str) -> list[dict[str, str]]:
-    return [
-        {"name": "subnetId", "value": "s"},
-        {"name": "privateIPv4Address", "value": f"10.0.0.{arn}"},
-    ]
-
-
-def fake(ecs: FakeEcs) -> LocalEnvironment:
-    return environment(outputs={"ClusterName": "cluster"}, client=lambda _: ecs)
+def local(client: Mock) -> Any:
+    return environment(outputs={"ClusterName": "cluster"}, client=lambda _: client)
 
 
 def test_two_workers_are_asked_for() -> None:
-    ecs = FakeEcs()
-    workers.ask_for_two(fake(ecs))
+    client = ecs()
+    workers.ask_for_two(local(client))
 
-    assert ecs.updates == [
-        {"cluster": "cluster", "service": "default", "desiredCount": 2}
-    ]
+    client.update_service.assert_called_once_with(
+        cluster="cluster", service="w", desiredCount=2
+    )
 
 
 def test_without_the_default_queue_it_fails() -> None:
     with pytest.raises(CheckFailed, match="No service runs workers"):
-        workers.ask_for_two(fake(FakeEcs(queue="other")))
+        workers.ask_for_two(local(ecs({"w": "other"})))
 
 
 def test_worker_that_is_gone_already_is_taken() -> None:
-    ecs = FakeEcs()
+    client = ecs()
 
-    assert workers.take_one_away(fake(ecs), ["10.0.0.a", "10.0.0.z"]) == "10.0.0.z"
-    assert not ecs.stopped
+    assert workers.take_one_away(local(client), ["10.0.0.2", "10.0.0.9"]) == "10.0.0.9"
+    client.stop_task.assert_not_called()
 
 
 def test_worker_is_stopped_where_all_run() -> None:
-    ecs = FakeEcs()
+    client = ecs()
 
-    assert workers.take_one_away(fake(ecs), ["10.0.0.b"]) == "10.0.0.b"
-    assert ecs.stopped == "b"
+    assert workers.take_one_away(local(client), ["10.0.0.2"]) == "10.0.0.2"
+    assert client.stop_task.call_args.kwargs["task"] == "2"
