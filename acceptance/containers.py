@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.check import Pending, until
-from local.ecs.model import Service
-from local.ecs.task import Task
+from local.ecs.model import EcsService
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 from local.processes import descendants
 
@@ -49,13 +49,13 @@ def running_containers(
         return [
             RunningContainer(
                 name=container.definition.name,
-                address=task.place.address,
+                address=task.sandbox.address,
                 pid=pid,
                 command=container.definition.command,
                 secrets=container.definition.secrets,
             )
             for task in environment.agent.tasks.values()
-            if task.is_wanted
+            if task.should_run
             for container in task.containers
             if container.processes and not container.is_over
             if (pid := container.processes.main)
@@ -91,7 +91,7 @@ def first_container(environment: LocalEnvironment, name: str) -> RunningContaine
     )
 
 
-def services(environment: LocalEnvironment) -> list[tuple[Service, list[Task]]]:
+def services(environment: LocalEnvironment) -> list[tuple[EcsService, list[EcsTask]]]:
     """Return every service with all tasks it ever had, those that ended too."""
     with environment.agent.lock:
         return [
@@ -104,7 +104,7 @@ def services(environment: LocalEnvironment) -> list[tuple[Service, list[Task]]]:
                     and task.cluster_arn == kept.service.cluster_arn
                 ],
             )
-            for kept in environment.agent.services.kept.values()
+            for kept in environment.agent.registry.services.values()
         ]
 
 

@@ -9,8 +9,8 @@ from acceptance.check import CheckFailed
 from acceptance.containers import services
 from local.ecs.application_autoscaling import ScalingActivity
 from local.ecs.metrics import Metric
-from local.ecs.model import Service
-from local.ecs.task import Task
+from local.ecs.model import EcsService
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 WORKER = "worker"

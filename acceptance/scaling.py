@@ -33,8 +33,8 @@ from acceptance.simulation_check import (
     compare,
     predict,
 )
-from local.ecs.scheduler import Rollout
-from local.ecs.task import Task
+from local.ecs.scheduler import RolloutState
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 DAGS = Path(__file__).with_name("scaling_dags")
@@ -154,7 +154,7 @@ def prediction(environment: LocalEnvironment) -> str:
             "concurrency": CONCURRENCY,
             "minimum": 0,
             "maximum": MAXIMUM,
-            "hold": SCALE_IN_DELAY_SECONDS,
+            "scale-in-delay-seconds": SCALE_IN_DELAY_SECONDS,
             "start-seconds": round(start_seconds, 1),
         },
     )
@@ -176,11 +176,13 @@ def prediction(environment: LocalEnvironment) -> str:
     return f"{text}; workers start in {start_seconds:.0f} s"
 
 
-def _mean_start_seconds(workers: list[Task], tasks: list[TaskRecord]) -> float:
+def _mean_start_seconds(workers: list[EcsTask], tasks: list[TaskRecord]) -> float:
     """Return how long workers took from their creation to their first task."""
     seconds = []
     for worker in workers:
-        started = [task.started for task in tasks if task.host == worker.place.address]
+        started = [
+            task.started for task in tasks if task.host == worker.sandbox.address
+        ]
         if started:
             seconds.append(min(started) - worker.created)
     return sum(seconds) / len(seconds)
@@ -203,7 +205,7 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
     before = old[0].definition.revision
     launch(environment)
 
-    def new() -> list[Task]:
+    def new() -> list[EcsTask]:
         return [task for task in pool.alive() if task.definition.revision != before]
 
     _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
@@ -227,8 +229,8 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
     )
     _wait_for_rest(pool, run.started)
     service, tasks = pool.service()
-    primary = environment.agent.services.kept[service.arn].primary
-    if primary.rollout is not Rollout.COMPLETED:
+    primary = environment.agent.registry.services[service.arn].primary
+    if primary.rollout is not RolloutState.COMPLETED:
         raise CheckFailed(f"The deployment is {primary.rollout.value}.", run.remedy)
     _raise_if_killed(pool, run.started)
     after = {task.definition.revision for task in tasks if task.created > run.started}
@@ -239,12 +241,12 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
 
 
 def _taken_by(
-    environment: LocalEnvironment, workers: Callable[[], list[Task]]
+    environment: LocalEnvironment, workers: Callable[[], list[EcsTask]]
 ) -> bool | Pending:
     """Run a few tasks that end at once; return whether these workers ran all."""
     tasks = ScalingRun.start(environment, FEW_DAG, is_long=False).succeed()
     others = {task.host for task in tasks} - {
-        worker.place.address for worker in workers()
+        worker.sandbox.address for worker in workers()
     }
     return not others or Pending(f"{', '.join(others)} took tasks")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from acceptance.check import CheckFailed
 from acceptance.containers import running_containers
-from acceptance.store_probe import rows
+from acceptance.store_probe import probe
 from local.environment import LocalEnvironment
 
 SECONDS = 60.0
@@ -138,11 +138,10 @@ def history(
 ) -> list[TaskRecord]:
     """Return every task instance of a run that is over."""
     scheduler = running_containers(environment, "scheduler")[0]
+    (rows,) = probe(("rows", scheduler.environ, [HISTORY, [dag_id, run_id]]))
     return [
         TaskRecord(tuple(map(str, columns)), queued, started, ended, host, state, tries)
-        for *columns, queued, started, ended, host, state, tries in rows(
-            scheduler.environ, HISTORY, dag_id, run_id
-        )
+        for *columns, queued, started, ended, host, state, tries in rows
     ]
 
 

@@ -1,7 +1,8 @@
 """Queries the datastores with the packages of the image; run by Airflow's own Python.
 
-Reads ``[function, environ, *arguments]`` as JSON and writes the result as JSON. When a
-datastore or TLS refuses, it ends with status 1 and the error, which holds no password.
+Reads calls as JSON, each ``[function, environ, arguments]``, and writes their results.
+When a datastore or TLS refuses, it ends with status 1 and the error, which holds no
+password.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Environ = dict[str, str]
 
 
 def rows(environ: Environ, query: str, values: Sequence[Any]) -> list[list[Any]]:
-    """Query the metadata database."""
+    """Return the rows of a query to the metadata database."""
     connection = databases.connect(_login(environ, "METADATA"))
     try:
         with connection.cursor() as cursor:
@@ -45,7 +46,7 @@ def rows(environ: Environ, query: str, values: Sequence[Any]) -> list[list[Any]]
 def logins(
     environ: Environ, database: str, pairs: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Try each user and password; return the error of each."""
+    """Return the error of the results server for each login, empty for a success."""
     server = _login(environ, "RESULTS")
     errors = []
     for user, password in pairs:
@@ -60,7 +61,10 @@ def logins(
 
 
 def login_as(environ: Environ, master: dict[str, str], password: str) -> dict[str, str]:
-    """Make a role with this password, and connect by every URL of the runtime."""
+    """Return the user that each datastore reports, by every URL of the runtime.
+
+    ``master`` makes a role with this password, and its database; both are dropped.
+    """
     server = _login(environ, "METADATA")
     administrator = databases.connect(
         server._replace(
@@ -140,20 +144,18 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def main() -> int:
-    """Call one function."""
-    name, environ, *arguments = json.load(sys.stdin)
-    # What libpq, asyncpg and Celery read themselves.
-    os.environ |= {
-        key: environ[key]
-        for key in ("PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE")
-        if key in environ
-    }
+    """Make every call."""
+    results = []
     try:
-        result = FUNCTIONS[name](environ, *arguments)
+        for name, environ, arguments in json.load(sys.stdin):
+            # What libpq, asyncpg and Celery read themselves.
+            for key in ("PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE"):
+                os.environ[key] = environ[key]
+            results.append(FUNCTIONS[name](environ, *arguments))
     except (psycopg2.Error, redis.RedisError, sqlalchemy.exc.SQLAlchemyError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
-    sys.stdout.write(json.dumps(result))
+    sys.stdout.write(json.dumps(results))
     return 0
 
 

@@ -24,7 +24,7 @@ class EnvironmentClient:
     """What an administrator can reach of a stack that runs here."""
 
     folder: Path
-    agent: Agent
+    agent: EcsAgent
     _aws: Aws
     _stack_name: str
 

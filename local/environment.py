@@ -169,7 +169,7 @@ class LocalEnvironment(EnvironmentClient):
             self.put_dags(folder)
         self._finish_phase("migration job passed")
         # At once, and not at its next round: two workers may have to be there.
-        self.agent.autoscaler.take(time.time())
+        self.agent.autoscaler.update(time.time())
         self._waiting.until(
             self._is_healthy,
             STEADY_SECONDS,

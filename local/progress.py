@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from local.ecs.agent import Row
+from local.ecs.agent import TaskRow
 from local.environment import LocalEnvironment
 
 LOOK_SECONDS = 0.5
@@ -92,7 +92,7 @@ class ProgressTable:
         words = row.name.removeprefix(f"airflow-{self.environment.name}-").split("-")
         return f"{words[0]}/{words[-1]}"
 
-    def _why(self, row: Row) -> str:
+    def _why(self, row: TaskRow) -> str:
         codes = ", ".join(f"exit code {code}" for code in row.exit_codes)
         return " ".join(text for text in (row.reason, codes) if text)
 

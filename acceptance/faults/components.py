@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.checks import workers
 from local.ecs.services import SCHEDULER
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 WORKER, MIGRATION = "worker", "migration"
@@ -22,14 +22,14 @@ HEALTHY_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
 
-def component_of(task: Task) -> str:
+def component_of(task: EcsTask) -> str:
     """Return the component of a task: the name of its first container."""
     return task.containers[0].definition.name
 
 
 def tasks_of(
     environment: LocalEnvironment, component: str, *, queue: str = ""
-) -> list[Task]:
+) -> list[EcsTask]:
     """Return the tasks of a component that run and are to go on.
 
     With ``queue``, only those whose command ends in its name: a pool's workers.
@@ -54,7 +54,7 @@ def main_processes(environment: LocalEnvironment) -> dict[str, int]:
         return {
             task.id: pid
             for task in environment.agent.tasks.values()
-            if task.service_name and task.status == "RUNNING" and task.is_wanted
+            if task.service_name and task.status == "RUNNING" and task.should_run
             if (processes := task.containers[0].processes) and (pid := processes.main)
         }
 
@@ -67,7 +67,9 @@ def restarted(environment: LocalEnvironment, before: Mapping[str, int]) -> list[
     """
     now = main_processes(environment)
     with environment.agent.lock:
-        present = {kept.primary.id for kept in environment.agent.services.kept.values()}
+        present = {
+            kept.primary.id for kept in environment.agent.registry.services.values()
+        }
         return [
             task_id
             for task_id, pid in before.items()
@@ -85,7 +87,7 @@ def _was_scaled_in(task: EcsTask, present: Collection[str]) -> bool:
     )
 
 
-def migration_jobs(environment: LocalEnvironment) -> list[Task]:
+def migration_jobs(environment: LocalEnvironment) -> list[EcsTask]:
     """Return every run of the migration job, the oldest first."""
     with environment.agent.lock:
         return [
@@ -95,7 +97,7 @@ def migration_jobs(environment: LocalEnvironment) -> list[Task]:
         ]
 
 
-def kill(task: Task) -> None:
+def kill(task: EcsTask) -> None:
     """Kill the first process of a container, and so the container."""
     processes = task.containers[0].processes
     pid = processes.main if processes else None
@@ -105,7 +107,7 @@ def kill(task: Task) -> None:
 
 
 def wait_until_stopped(
-    environment: LocalEnvironment, tasks: Collection[Task], seconds: float
+    environment: LocalEnvironment, tasks: Collection[EcsTask], seconds: float
 ) -> None:
     """Return when nothing of these tasks runs any more."""
 
@@ -148,7 +150,7 @@ def ensure_two_workers(environment: LocalEnvironment) -> None:
 def _unhealthy(environment: LocalEnvironment) -> str:
     return "; ".join(
         f"{row.name} {row.status} {row.health} {row.reason}".strip()
-        for row in environment.agent.rows()
+        for row in environment.agent.task_rows()
         if row.health != "HEALTHY" and row.status != "STOPPED"
     )
 
@@ -158,7 +160,7 @@ def services_without_image(environment: LocalEnvironment, image: str) -> list[st
     with environment.agent.lock:
         return sorted(
             kept.service.name
-            for kept in environment.agent.services.kept.values()
+            for kept in environment.agent.registry.services.values()
             if kept.service.desired
             and not any(
                 task.is_healthy

@@ -13,10 +13,10 @@ from typing import Any
 
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.faults import components
-from fargate_runtime import airflow_version
-from fargate_runtime.migration import custom_resource, databases
+from fargate_runtime import contract
+from fargate_runtime.migration import custom_resource
 from local.datastores.processes import free_port
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 OTHER_AIRFLOW = "3.9.0"
@@ -24,7 +24,7 @@ OTHER_AIRFLOW = "3.9.0"
 REFUSED_SECONDS = 60.0
 """Until a task that cannot start has said so; the bootstrap tries for 15 s."""
 
-GIVEN_UP_SECONDS = databases.WAIT_SECONDS + 60.0
+GIVEN_UP_SECONDS = contract.DATABASE_WAIT_SECONDS + 60.0
 """Until a job no longer waits for a database."""
 
 
@@ -47,19 +47,19 @@ def other_airflow(environment: LocalEnvironment) -> str:
     package = folder / f"apache_airflow_core-{OTHER_AIRFLOW}.dist-info"
     package.mkdir(parents=True, exist_ok=True)
     (package / "METADATA").write_text(
-        f"Metadata-Version: 2.4\nName: {airflow_version.PACKAGE}\n"
+        f"Metadata-Version: 2.4\nName: {contract.AIRFLOW_DISTRIBUTION}\n"
         f"Version: {OTHER_AIRFLOW}\n"
     )
     before = _last_success(environment)
     archive = before.containers[0].definition.environment["RUNTIME_PATH"]
     # Relative: as a whole path it might begin like one inside the container.
-    home = before.place.folders.outside(environment.agent.settings.image.home)
+    home = before.sandbox.folders.outside(environment.agent.settings.image.home)
     path = f"{os.path.relpath(folder, home)}:{archive}"
     job = _start(environment, {"PYTHONPATH": path})
     return _failure(environment, job, f"holds Airflow {OTHER_AIRFLOW}", REFUSED_SECONDS)
 
 
-def _start(environment: LocalEnvironment, variables: Mapping[str, str]) -> Task:
+def _start(environment: LocalEnvironment, variables: Mapping[str, str]) -> EcsTask:
     """Run the migration job with some variables changed."""
     before = _last_success(environment)
     overrides = {
@@ -78,7 +78,7 @@ def _start(environment: LocalEnvironment, variables: Mapping[str, str]) -> Task:
         return environment.agent.tasks[task_id]
 
 
-def _last_success(environment: LocalEnvironment) -> Task:
+def _last_success(environment: LocalEnvironment) -> EcsTask:
     return next(
         task
         for task in reversed(components.migration_jobs(environment))
@@ -87,7 +87,7 @@ def _last_success(environment: LocalEnvironment) -> Task:
 
 
 def _failure(
-    environment: LocalEnvironment, job: Task, words: str, seconds: float
+    environment: LocalEnvironment, job: EcsTask, words: str, seconds: float
 ) -> str:
     """Return the reason of a job that had to fail with ``words``."""
     remedy = environment.logs(components.MIGRATION)
@@ -106,7 +106,7 @@ def _failure(
     return reason
 
 
-def _reason(environment: LocalEnvironment, job: Task) -> str:
+def _reason(environment: LocalEnvironment, job: EcsTask) -> str:
     """Return the reason that the custom resource finds, nothing for a success."""
     container = job.containers[0]
     log = container.definition.log
@@ -116,15 +116,15 @@ def _reason(environment: LocalEnvironment, job: Task) -> str:
         "LogGroup": log.group if log else "",
         "LogStreamPrefix": log.prefix if log else "",
     }
-    clients = custom_resource.Clients(
+    clients = custom_resource.AwsClients(
         ecs=environment.client("ecs"),
         logs=environment.client("logs"),
         functions=None,
         stacks=None,
     )
-    state: dict[str, Any] = custom_resource.describe(job.arn, properties, clients)
+    state: dict[str, Any] = custom_resource.describe_task(job.arn, properties, clients)
     try:
-        custom_resource.judge(state, properties, clients)
-    except custom_resource.GateError as error:
+        custom_resource.check_result(state, properties, clients)
+    except custom_resource.MigrationFailedError as error:
         return str(error)
     return ""

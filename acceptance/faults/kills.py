@@ -21,7 +21,7 @@ from acceptance.check import Check, CheckFailed, Pending, until
 from acceptance.faults import components
 from acceptance.faults.execution_record import TaskKey, label
 from acceptance.faults.fault_run import FaultRun
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 WIDTH = 6
@@ -57,7 +57,7 @@ class Kills:
         components.ensure_two_workers(environment)
         self.run = FaultRun.start(environment, width=WIDTH)
         victim = self._busiest_worker(environment)
-        address = victim.place.address
+        address = victim.sandbox.address
         self.orphans = {
             entry.task for entry in self.run.held() if entry.host == address
         }
@@ -107,7 +107,7 @@ class Kills:
         """Stop a worker as a scale-in does; its tasks end well and then it goes."""
         run, remedy = self._run(), environment.logs(components.WORKER)
         victim = self._busiest_worker(environment)
-        address = victim.place.address
+        address = victim.sandbox.address
 
         def tasks() -> set[TaskKey]:
             return {entry.task for entry in run.held() if entry.host == address}
@@ -152,12 +152,12 @@ class Kills:
             raise CheckFailed("The run of tasks did not start; see the first kill.")
         return self.run
 
-    def _busiest_worker(self, environment: LocalEnvironment) -> Task:
+    def _busiest_worker(self, environment: LocalEnvironment) -> EcsTask:
         """Return the worker on which most of the waiting tasks are."""
         hosts = [entry.host for entry in self._run().held()]
         workers = components.tasks_of(environment, components.WORKER)
-        busiest = max(workers, key=lambda worker: hosts.count(worker.place.address))
-        if busiest.place.address not in hosts:
+        busiest = max(workers, key=lambda worker: hosts.count(worker.sandbox.address))
+        if busiest.sandbox.address not in hosts:
             raise CheckFailed("No worker runs a task.", environment.logs("worker"))
         return busiest
 
@@ -166,7 +166,7 @@ def _names(tasks: Iterable[TaskKey]) -> str:
     return ", ".join(map(label, sorted(tasks))) or "none"
 
 
-def _kill_and_wait(environment: LocalEnvironment, *victims: Task) -> float:
+def _kill_and_wait(environment: LocalEnvironment, *victims: EcsTask) -> float:
     started = time.monotonic()
     for task in victims:
         components.kill(task)

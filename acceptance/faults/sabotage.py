@@ -47,7 +47,7 @@ def admin_login(environment: LocalEnvironment, text: str) -> Iterator[None]:
 def _execute(environment: LocalEnvironment, statement: str) -> None:
     """Execute SQL as the master user in Airflow's database. Raises CheckFailed."""
     master = environment.secret(stores.MASTER)
-    address = environment.agent.settings.stand_ins
+    address = environment.agent.settings.replaced_variables
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
         [
             *(str(postgres_programs() / "psql"), "--no-psqlrc", "--quiet"),

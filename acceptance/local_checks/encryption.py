@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from hashlib import sha256
 
-from acceptance import store_probe
 from acceptance.api import ApiError, api
 from acceptance.check import CheckFailed
 from acceptance.checks.dags import RUN_SECONDS
 from acceptance.containers import first_container
+from acceptance.store_probe import probe
 from local.environment import LocalEnvironment
 
 NAME = "check_secret"
@@ -44,8 +44,8 @@ def at_rest(environment: LocalEnvironment) -> str:
     airflow.post("/variables", {"key": NAME, "value": plain["variable"]})
     run_id = airflow.trigger(DAG_ID)
     environ = first_container(environment, "scheduler").environ
-    for kind, query in AT_REST.items():
-        stored, is_encrypted = store_probe.rows(environ, query, NAME)[0]
+    rows = probe(*(("rows", environ, [query, [NAME]]) for query in AT_REST.values()))
+    for kind, ((stored, is_encrypted),) in zip(AT_REST, rows, strict=True):
         if not is_encrypted or not stored.startswith(FERNET_TOKEN):
             raise CheckFailed(
                 f"The {kind} lies in the database unencrypted: is_encrypted is "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acceptance.check import CheckFailed
 from acceptance.containers import services
-from local.ecs.task import Task
+from local.ecs.task import EcsTask
 from local.environment import LocalEnvironment
 
 
@@ -18,7 +18,7 @@ def components(environment: LocalEnvironment) -> str:
     counts: list[str] = []
     restarts = behind_a_target = 0
     for service, tasks in services(environment):
-        running = [task for task in tasks if task.is_wanted and not task.is_over]
+        running = [task for task in tasks if task.should_run and not task.is_over]
         name = _name(running[0]) if running else service.name
         healthy = [task for task in running if task.health.value == "HEALTHY"]
         in_service = [task for task in healthy if task.is_in_service]
@@ -40,7 +40,7 @@ def components(environment: LocalEnvironment) -> str:
     )
 
 
-def _name(task: Task) -> str:
+def _name(task: EcsTask) -> str:
     """Return the component, and for a worker its queue."""
     first = task.containers[0].definition
     return f"worker of {first.command[-1]}" if first.name == "worker" else first.name

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 import string
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from acceptance import store_probe
 from acceptance.check import CheckFailed
 from acceptance.containers import first_container
+from acceptance.store_probe import Call, probe
 from local.datastores import Authority, Valkey, broker_access, broker_settings
 from local.environment import LocalEnvironment
 from local.stores import MASTER
@@ -31,14 +32,13 @@ ROLE = "check_passwords"
 def every_character(environment: LocalEnvironment) -> str:
     """Connect with such passwords by every URL that the runtime builds."""
     environ = first_container(environment, "scheduler").environ
-    master = environment.secret(MASTER)
-    dist = environment.folder / "dist"
-    expected: dict[str, str] = {}
-    for password in PASSWORDS:
-        with tempfile.TemporaryDirectory(prefix="check-") as path:
-            folder = Path(path)
-            authority = Authority(folder / "ca")
-            access = broker_access(dist)
+    master, dist = environment.secret(MASTER), environment.folder / "dist"
+    access = broker_access(dist)
+    calls: list[Call] = []
+    with ExitStack() as cleanup:
+        folder = Path(cleanup.enter_context(TemporaryDirectory(prefix="check-")))
+        authority = Authority(folder / "ca")
+        for number, password in enumerate(PASSWORDS):
             broker = Valkey(
                 authority=authority,
                 access=access,
@@ -46,24 +46,23 @@ def every_character(environment: LocalEnvironment) -> str:
                 settings=broker_settings(dist),
                 memory_mebibytes=MEBIBYTES,
             )
-            server = broker.start(folder / "broker")
-            try:
-                broker_environ = {
-                    "BROKER_HOST": server.host,
-                    "BROKER_PORT": str(server.port),
-                    "BROKER_USER": access.user,
-                    "BROKER_PASSWORD": password,
-                    "SSL_CERT_FILE": str(server.ca_path),
-                }
-                users = store_probe.login_as(environ | broker_environ, master, password)
-            finally:
-                broker.stop()
-        expected = {
-            **dict.fromkeys(("metadata", "metadata, asynchronous", "results"), ROLE),
-            "broker": access.user,
-        }
-        if users != expected:
-            raise CheckFailed(f"The stores say {users}, not {expected}.")
+            cleanup.callback(broker.stop)
+            server = broker.start(folder / f"broker-{number}")
+            broker_environ = {
+                "BROKER_HOST": server.host,
+                "BROKER_PORT": str(server.port),
+                "BROKER_USER": access.user,
+                "BROKER_PASSWORD": password,
+                "SSL_CERT_FILE": str(server.ca_path),
+            }
+            calls.append(("login_as", environ | broker_environ, [master, password]))
+        results = probe(*calls)
+    expected = {
+        **dict.fromkeys(("metadata", "metadata, asynchronous", "results"), ROLE),
+        "broker": access.user,
+    }
+    if any(users != expected for users in results):
+        raise CheckFailed(f"The datastores report {results}, not {expected} each time.")
     return (
         f"{len(PASSWORDS)} passwords of up to {max(map(len, PASSWORDS))} characters at "
         f"{', '.join(expected)} (a second broker)"

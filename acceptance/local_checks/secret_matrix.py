@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from acceptance import store_probe
 from acceptance.check import CheckFailed
 from acceptance.containers import first_container, process_environ, with_environ
+from acceptance.store_probe import probe
 from local.environment import LocalEnvironment
 from local.stores import MASTER
 
@@ -90,15 +90,15 @@ def metadata_closed(environment: LocalEnvironment) -> str:
     # The two that must get in show that address, TLS and database are the right ones.
     own = environ["RESULTS_USER"], environ["RESULTS_PASSWORD"]
     airflow = scheduler["METADATA_USER"], scheduler["METADATA_PASSWORD"]
-    tls = {name: scheduler[name] for name in ("PGSSLMODE", "PGSSLROOTCERT")}
-    errors = [
-        *store_probe.logins(environ | tls, environ["RESULTS_NAME"], [own]),
-        *store_probe.logins(environ | tls, METADATA_DATABASE, [airflow]),
-    ]
-    if any(errors):
-        raise CheckFailed(f"A login that must work was refused: {errors}.")
     pairs = [(user, password) for user in sorted(users) for password in passwords]
-    errors = store_probe.logins(environ | tls, METADATA_DATABASE, pairs)
+    environ |= {name: scheduler[name] for name in ("PGSSLMODE", "PGSSLROOTCERT")}
+    *expected, errors = probe(
+        ("logins", environ, [environ["RESULTS_NAME"], [own]]),
+        ("logins", environ, [METADATA_DATABASE, [airflow]]),
+        ("logins", environ, [METADATA_DATABASE, pairs]),
+    )
+    if any(error for (error,) in expected):
+        raise CheckFailed(f"A login that must work was refused: {expected}.")
     admitted = {
         user for (user, _), error in zip(pairs, errors, strict=True) if not error
     }

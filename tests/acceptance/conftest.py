@@ -8,7 +8,7 @@ import pytest
 
 from local.datastores import Authority
 from local.datastores.certificates import Certificate
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +27,13 @@ def issued(authority: Authority) -> Certificate:
 
 
 @pytest.fixture
-def serve(issued: Certificate) -> Iterator[Callable[..., Server]]:
+def serve(issued: Certificate) -> Iterator[Callable[..., HttpServer]]:
     """Give a function that starts an HTTPS server, by its handler."""
-    servers: list[Server] = []
+    servers: list[HttpServer] = []
 
-    def start(handle: Callable[[Request], Answer]) -> Server:
+    def start(handle: Callable[[HttpRequest], HttpResponse]) -> HttpServer:
         certificate = (issued.certificate_path, issued.key_path)
-        servers.append(Server(handle, certificate=certificate))
+        servers.append(HttpServer(handle, certificate=certificate))
         return servers[-1]
 
     yield start

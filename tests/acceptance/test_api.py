@@ -12,7 +12,7 @@ from acceptance.api import Api, ApiError
 from acceptance.api import api as api_of
 from acceptance.check import CheckFailed
 from local.datastores import Authority
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from tests.acceptance.fakes import environment
 
 PASSWORD = "a:b/c?"  # noqa: S105 - of this test's own server
@@ -52,7 +52,7 @@ def airflow() -> FakeAirflow:
 
 
 @pytest.fixture
-def url(airflow: FakeAirflow, serve: Callable[..., Server]) -> str:
+def url(airflow: FakeAirflow, serve: Callable[..., HttpServer]) -> str:
     return serve(airflow.handle).url
 
 

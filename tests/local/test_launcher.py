@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[Emulator]:
+def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
     """Give a running emulator."""
-    with Emulator(ROOT, tmp_path / "emulator") as running:
+    with EmulatorProcess(ROOT, tmp_path / "emulator") as running:
         yield running
     running.erase()
 
@@ -58,7 +58,7 @@ def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environ
 
 
 def test_stack_is_created_updated_and_left_unchanged(
-    emulator: Emulator, tmp_path: Path
+    emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
     created = launcher.launch(environment, time.sleep)
@@ -78,7 +78,9 @@ def test_stack_is_created_updated_and_left_unchanged(
     assert (same.status, same.events) == ("UPDATE_COMPLETE", ())
 
 
-def test_failed_launch_has_the_diagnosis(emulator: Emulator, tmp_path: Path) -> None:
+def test_failed_launch_has_the_diagnosis(
+    emulator: EmulatorProcess, tmp_path: Path
+) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
     control_client.inject_faults(
         emulator.endpoint_url, resources={"Topic": "No topics today."}

@@ -15,7 +15,7 @@ from rich.console import Console
 from acceptance import report, suites
 from acceptance.check import CheckResult, Outcome
 from local import progress
-from local.ecs.agent import Row
+from local.ecs.agent import TaskRow
 from local.environment import LocalEnvironment
 
 
@@ -32,7 +32,7 @@ def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
     )
 
 
-def environment(*rows: Row) -> LocalEnvironment:
+def environment(*rows: TaskRow) -> LocalEnvironment:
     """Return what is shown of an environment."""
     fake = SimpleNamespace(
         name="dev",
@@ -61,7 +61,7 @@ def text(shown: Console) -> str:
     return cast(io.StringIO, shown.file).getvalue()
 
 
-def show(shown: Console, *rows: Row) -> str:
+def show(shown: Console, *rows: TaskRow) -> str:
     shown.print(progress.ProgressTable(environment(*rows), shown).table())
     return text(shown)
 
@@ -105,7 +105,7 @@ def test_pipe_gets_a_line_for_each_change_and_no_other(
     shown = console(is_terminal=False)
     health, looks = ["UNKNOWN"], []
 
-    def rows() -> list[Row]:
+    def rows() -> list[TaskRow]:
         looks.append(health[0])
         return [row("Api", "RUNNING", health[0])]
 

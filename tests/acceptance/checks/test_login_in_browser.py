@@ -19,7 +19,7 @@ from acceptance.check import CheckFailed, Skipped
 from acceptance.checks import login
 from local.datastores import Authority
 from local.datastores.certificates import Certificate
-from local.ecs.web import Answer, Server
+from local.ecs.web import HttpResponse, HttpServer
 from tests.acceptance.fakes import environment
 
 
@@ -44,12 +44,12 @@ def test_first_browser_of_the_path_is_used(
 
 
 def test_key_is_trusted_only_if_the_authority_has_signed_for_it(
-    serve: Callable[..., Server],
+    serve: Callable[..., HttpServer],
     issued: Certificate,
     authority: Authority,
     other_authority: Authority,
 ) -> None:
-    server = serve(lambda _: Answer(200))
+    server = serve(lambda _: HttpResponse(200))
     key = browser._key(server.url, authority.ca_path)
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         browser._key(server.url, other_authority.ca_path)
@@ -70,7 +70,7 @@ def test_plain_http_needs_no_key(tmp_path: Path) -> None:
 def test_page_that_is_not_airflow_fails_with_a_picture(tmp_path: Path) -> None:
     program = browser.installed()
     assert program
-    server = Server(lambda _: Answer(200, b"<h1>nothing to log in to</h1>"))
+    server = HttpServer(lambda _: HttpResponse(200, b"<h1>nothing to log in to</h1>"))
     picture = tmp_path / "page.png"
     try:
         with pytest.raises(CheckFailed, match=r"Username.* Picture: .*page\.png"):

@@ -10,7 +10,7 @@ import pytest
 from acceptance.check import CheckFailed, Skipped
 from acceptance.local_checks import connections
 from local.datastores import Authority
-from local.ecs.web import Answer, Request, Server
+from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from local.environment import LocalEnvironment
 from tests.acceptance.fakes import environment
 
@@ -24,9 +24,9 @@ class Listener:
         self.open = {connections.OPEN, INSIDE}
         self.targets: list[str] = []
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: HttpRequest) -> HttpResponse:
         self.targets.append(request.target)
-        return Answer(200 if request.target in self.open else 404)
+        return HttpResponse(200 if request.target in self.open else 404)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def listener() -> Listener:
 def served(
     listener: Listener,
     authority: Authority,
-    serve: Callable[..., Server],
+    serve: Callable[..., HttpServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> LocalEnvironment:
     server = serve(listener.handle)

@@ -22,7 +22,7 @@ PREDICTED = PoolHistory(
     first_deficit=STARTED + 6,
     at_rest=STARTED + 400,
 )
-OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "hold": 10}
+OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "scale-in-delay-seconds": 10}
 
 
 def test_equal_numbers_are_close() -> None:
