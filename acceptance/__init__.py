@@ -1,6 +1,5 @@
-"""The rehearsal: what was built, launched and run for real on this machine, and proven.
+"""Acceptance checks of a running environment, on this machine or on AWS.
 
-``stage`` brings an environment up and takes it down again. Launching goes through
-``delivery``, as on AWS; only the endpoint differs. No other part of ``local`` knows
-how anything is delivered.
+``checks`` need HTTP and the APIs of AWS alone; ``local_checks``, ``faults`` and
+``scaling`` need a local environment. ``suites`` has all of them in their order.
 """

@@ -1,6 +1,6 @@
-"""Airflow's REST API, asked as a person or a program outside would: by the listener.
+"""Client of Airflow's REST API, through the public listener.
 
-A login gives a token; every call carries it. An answer that is no success is an
+A login gives a token; every call carries it. A response that is no success is an
 ``ApiError`` with the words of the server.
 """
 
@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
-from acceptance.check import NotProven, Pending, until
-from local.environment import Stage
+from acceptance.check import CheckFailed, Pending, until
+from acceptance.environment import Environment
 
 SECONDS = 60.0
-"""For one answer. The API server is busy while it starts and while tasks report."""
+"""For one response. The API server is busy while it starts and while tasks report."""
 
 SHOWN_CHARACTERS = 300
-"""Of the body of an answer that is no success."""
+"""Of the body of a response that is no success."""
 
 OVER = frozenset({"success", "failed"})
 """States of a DAG run that do not change any more."""
 
 Document = dict[str, Any]
+
+T = TypeVar("T")
 
 
 class ApiError(Exception):
@@ -38,19 +40,19 @@ class ApiError(Exception):
 
 
 def session(ca_path: Path) -> requests.Session:
-    """Return a session that trusts the stage's authority, and no proxy."""
-    one = requests.Session()
-    # A proxy, or a login kept in a file, has no business with this machine.
-    one.trust_env = False
-    one.verify = str(ca_path)
-    return one
+    """Return a session that trusts these authorities, and uses no proxy."""
+    new = requests.Session()
+    # Neither a proxy nor a login kept in a file applies to this machine.
+    new.trust_env = False
+    new.verify = str(ca_path)
+    return new
 
 
 class Api:
-    """One user's way to one environment. Safe to use from several threads."""
+    """One user's access to one environment. Safe to use from several threads."""
 
     def __init__(self, url: str, user: str, password: str, *, ca_path: Path) -> None:
-        """Describe the way; the first call logs in."""
+        """Make no call yet; the first one logs in."""
         self.url = url
         self._login = {"username": user, "password": password}
         self._ca_path = ca_path
@@ -61,22 +63,22 @@ class Api:
         """Return a token; log in for it once."""
         with self._lock:
             if not self._token:
-                answer = self._ask("POST", "/auth/token", json=self._login)
-                self._token = str(answer.json()["access_token"])
+                response = self._request("POST", "/auth/token", json=self._login)
+                self._token = str(response.json()["access_token"])
             return self._token
 
     def get(self, path: str, **query: Any) -> Document:
-        """Return what lies at a path below ``/api/v2``."""
-        found: Document = self._call("GET", path, params=query).json()
-        return found
+        """Return the document at a path below ``/api/v2``."""
+        document: Document = self._call("GET", path, params=query).json()
+        return document
 
     def post(self, path: str, body: Mapping[str, Any]) -> Document:
         """Create something at a path below ``/api/v2`` and return it."""
-        made: Document = self._call("POST", path, json=body).json()
-        return made
+        document: Document = self._call("POST", path, json=body).json()
+        return document
 
     def delete(self, path: str) -> None:
-        """Delete what lies at a path below ``/api/v2``."""
+        """Delete the resource at a path below ``/api/v2``."""
         self._call("DELETE", path)
 
     # DAGs and their runs.
@@ -97,38 +99,27 @@ class Api:
     def runs(self, dag_id: str) -> list[Document]:
         """Return the newest hundred runs of a DAG, the newest first."""
         query = {"order_by": "-run_after", "limit": 100}
-        found: list[Document] = self.get(f"/dags/{dag_id}/dagRuns", **query)["dag_runs"]
-        return found
+        runs: list[Document] = self.get(f"/dags/{dag_id}/dagRuns", **query)["dag_runs"]
+        return runs
 
     def tasks(self, dag_id: str, run_id: str) -> list[Document]:
         """Return every task instance of a run, mapped ones each."""
-        found: list[Document] = []
+        tasks: list[Document] = []
         while True:
             path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-            answer = self.get(path, limit=100, offset=len(found))
-            found += answer["task_instances"]
-            if len(found) >= answer["total_entries"] or not answer["task_instances"]:
-                return found
+            page = self.get(path, limit=100, offset=len(tasks))
+            tasks += page["task_instances"]
+            if len(tasks) >= page["total_entries"] or not page["task_instances"]:
+                return tasks
 
-    def returned(
-        self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1
-    ) -> Any:
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what a task returned: its XCom."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        found = self.get(f"{path}/xcomEntries/return_value", map_index=map_index)
-        return found["value"]
+        return self.get(f"{path}/xcomEntries/return_value")["value"]
 
-    def log(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        *,
-        attempt: int = 1,
-        map_index: int = -1,
-    ) -> str:
-        """Return the log of one attempt of a task, an event a line."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+    def log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int) -> str:
+        """Return the log of the first try of a task, an event a line."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
         events = self.get(path, map_index=map_index, full_content=True)["content"]
         return "\n".join(
             str(event["event"]) if isinstance(event, dict) else str(event)
@@ -136,13 +127,9 @@ class Api:
         )
 
     def import_errors(self) -> list[Document]:
-        """Return what could not be imported, a file each."""
-        found: list[Document] = self.get("/importErrors", limit=100)["import_errors"]
-        return found
-
-    def health(self) -> Document:
-        """Return what Airflow says of its own parts."""
-        return self.get("/monitor/health")
+        """Return an entry for each file that could not be imported."""
+        errors: list[Document] = self.get("/importErrors", limit=100)["import_errors"]
+        return errors
 
     # Waiting.
 
@@ -161,23 +148,24 @@ class Api:
     def wait_for_run(
         self, dag_id: str, run_id: str, *, seconds: float, remedy: str
     ) -> Document:
-        """Return a run when it has succeeded; raise NotProven when it has not."""
+        """Return a run when it has succeeded; raise CheckFailed when it has not."""
 
         def look() -> Document | Pending:
-            found = self.run(dag_id, run_id)
-            if found["state"] in OVER:
-                return found
-            return Pending(f"{found['state']}, tasks {self._states(dag_id, run_id)}")
+            run = self.run(dag_id, run_id)
+            if run["state"] in OVER:
+                return run
+            return Pending(f"{run['state']}, tasks {self._states(dag_id, run_id)}")
 
         what = f"run {run_id} of {dag_id} to end"
-        found = until(what, look, seconds=seconds, remedy=remedy)
-        if found["state"] != "success":
+        # A fault check may have killed the API server.
+        run = until(what, lambda: patiently(look), seconds=seconds, remedy=remedy)
+        if run["state"] != "success":
             states = self._states(dag_id, run_id)
-            raise NotProven(
-                f"Run {run_id} of {dag_id} ended as {found['state']}, tasks {states}.",
+            raise CheckFailed(
+                f"Run {run_id} of {dag_id} ended as {run['state']}, tasks {states}.",
                 remedy,
             )
-        return found
+        return run
 
     def _states(self, dag_id: str, run_id: str) -> str:
         counts: dict[str, int] = {}
@@ -186,30 +174,39 @@ class Api:
             counts[state] = counts.get(state, 0) + 1
         return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
-    def _call(self, method: str, path: str, **what: Any) -> requests.Response:
+    def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token()}"}
-        return self._ask(method, f"/api/v2{path}", headers=headers, **what)
+        return self._request(method, f"/api/v2{path}", headers=headers, **options)
 
-    def _ask(self, method: str, path: str, **what: Any) -> requests.Response:
-        with session(self._ca_path) as one:
-            answer = one.request(method, f"{self.url}{path}", timeout=SECONDS, **what)
-        if not answer.ok:
-            said = " ".join(answer.text.split())[:SHOWN_CHARACTERS]
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        url = f"{self.url}{path}"
+        with session(self._ca_path) as http:
+            response = http.request(method, url, timeout=SECONDS, **options)
+        if not response.ok:
+            text = " ".join(response.text.split())[:SHOWN_CHARACTERS]
             raise ApiError(
-                answer.status_code,
-                f"{method} {path} was answered {answer.status_code}: {said}",
+                response.status_code,
+                f"{method} {path} was answered {response.status_code}: {text}",
             )
-        return answer
+        return response
 
 
-_known: weakref.WeakKeyDictionary[Stage, Api] = weakref.WeakKeyDictionary()
+def patiently(look: Callable[[], T | Pending]) -> T | Pending:
+    """Look by way of an API server that may be away or broken for a moment."""
+    try:
+        return look()
+    except (ApiError, requests.RequestException) as error:
+        return Pending(f"the API: {error}")
 
 
-def api(stage: Stage) -> Api:
-    """Return the first administrator's way to a stage, the same one every time."""
-    known = _known.get(stage)
-    if known is None or known.url != stage.url:
-        user, password = stage.admin
-        ca_path = stage.folder / "ca" / "ca.pem"
-        known = _known[stage] = Api(stage.url, user, password, ca_path=ca_path)
+_apis: weakref.WeakKeyDictionary[Environment, Api] = weakref.WeakKeyDictionary()
+
+
+def api(environment: Environment) -> Api:
+    """Return the first administrator's client, the same one every time."""
+    known = _apis.get(environment)
+    if known is None or known.url != environment.url:
+        user, password = environment.admin
+        known = Api(environment.url, user, password, ca_path=environment.ca_path)
+        _apis[environment] = known
     return known

@@ -1,204 +1,233 @@
-"""Proofs: one line each in the table of a rehearsal, and how they are run.
+"""Checks of a running environment: how they run, and what becomes of each.
 
-A proof looks at the running stage and returns in a few words what it saw. It fails by
-any exception; ``NotProven`` says besides what to do. ``LeftOut`` says that there was
-nothing to prove. Nothing hangs: a proof that outlasts its ``seconds`` has failed, and
-its thread goes with the process.
+A check returns in a few words what it observed. It fails by any exception;
+``CheckFailed`` also says what to do. ``Skipped`` says that there was nothing to
+check. Nothing hangs: a check that outlasts its ``seconds`` has failed, and its thread
+ends with the process.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from rich.table import Table
 from rich.text import Text
 
-from local.environment import Stage
-
 Tell = Callable[[str], None]
 
-LONGEST_SECONDS = 600.0
+MAXIMUM_SECONDS = 600.0
 POLL_SECONDS = 0.5
 
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
+"""The environment that a check needs."""
 
-class NotProven(Exception):  # noqa: N818 - what became of a proof, not an error in it
-    """What was to be proven is not so; says what was seen, and what to do."""
+
+class CheckFailed(Exception):  # noqa: N818 - an outcome, not an error
+    """The environment is not as it should be; says what was observed and what to do."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(" ".join(part for part in (what, remedy) if part))
         self.what, self.remedy = what, remedy
 
 
-class LeftOut(Exception):  # noqa: N818 - as above
-    """There is nothing here to prove it by; the message says why."""
+class Skipped(Exception):  # noqa: N818 - as above
+    """There is nothing to check here; the message says why."""
 
 
-class Verdict(Enum):
-    """How a proof ended."""
+class Outcome(Enum):
+    """How a check ended."""
 
-    PROVEN = "proven"
+    PASSED = "passed"
     FAILED = "FAILED"
-    LEFT_OUT = "left out"
+    SKIPPED = "skipped"
+
+
+STYLES = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.SKIPPED: "dim"}
 
 
 @dataclass(frozen=True)
-class Proof:
-    """A line of the table."""
+class Check(Generic[E_contra]):
+    """A line of the report."""
 
     title: str
-    prove: Callable[[Stage], str]
+    run: Callable[[E_contra], str]
     is_alone: bool = True
-    """Whether nothing else may run meanwhile. Neighbours that need not be alone run
+    """Whether no neighbour may run meanwhile. Neighbours that need not be alone run
     together."""
-    seconds: float = LONGEST_SECONDS
+    is_background: bool = False
+    """Whether the next checks run while this one does."""
+    needs: str = ""
+    """Title of a background check that must have ended before this one starts."""
+    seconds: float = MAXIMUM_SECONDS
     """After which it has failed, whatever it waits for."""
+    skipped_by: str = ""
+    """The option that skips it."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of a proof."""
+class CheckResult:
+    """The outcome of a check."""
 
     title: str
-    verdict: Verdict
+    outcome: Outcome
     seconds: float
-    seen: str
-    """What was seen, or why it failed, or why it was left out."""
+    detail: str
+    """What was observed, or why it failed or was skipped."""
 
-    @property
-    def passed(self) -> bool:
-        """Whether it was proven, or there was nothing to prove."""
-        return self.verdict is not Verdict.FAILED
-
-
-def run(stage: Stage, proofs: Iterable[Proof], tell: Tell) -> list[Result]:
-    """Run proofs in their order and return what became of each, in the same order.
-
-    ``tell`` gets a line as each one ends.
-    """
-    results: list[Result] = []
-    for batch in _batches(proofs):
-        results += _together(stage, batch, tell)
-    return results
+    def __str__(self) -> str:
+        """Return it as a line of a log."""
+        outcome = f"{self.outcome.value:<8}"
+        return f"{outcome} {self.seconds:6.1f} s  {self.title}: {self.detail}"
 
 
-def exit_code(results: Iterable[Result]) -> int:
-    """Return 0 if everything was proven or had nothing to prove, else 1."""
-    return int(not all(result.passed for result in results))
+class CheckRunner(Generic[E]):
+    """Runs checks in their order; ``tell`` gets a line as each one ends."""
+
+    def __init__(self, environment: E, tell: Tell) -> None:
+        self._environment, self._tell = environment, tell
+        self._runs: list[_Run[E]] = []
+        self._lock = threading.Lock()
+
+    def run(self, checks: Iterable[Check[E]]) -> None:
+        """Return when all of them have ended but those in the background."""
+        for batch in _batches(checks):
+            runs = [self._start(check) for check in batch]
+            for run in runs:
+                if not run.check.is_background:
+                    self._wait(run)
+
+    def results(self) -> list[CheckResult]:
+        """Wait for those in the background; return all results in order."""
+        return [self._wait(run) for run in self._runs]
+
+    def _start(self, check: Check[E]) -> _Run[E]:
+        needed = [run for run in self._runs if run.check.title == check.needs]
+        run = _Run(check)
+        self._runs.append(run)
+
+        def work() -> None:
+            for other in needed:
+                self._wait(other)
+            run.started.set_result(time.monotonic())
+            self._end(run, _result(self._environment, check))
+
+        threading.Thread(target=work, name=check.title, daemon=True).start()
+        return run
+
+    def _wait(self, run: _Run[E]) -> CheckResult:
+        seconds = run.check.seconds
+        deadline = run.started.result() + seconds
+        try:
+            return run.result.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            why = f"It was not over after {seconds:.0f} s and was given up."
+            late = CheckResult(run.check.title, Outcome.FAILED, seconds, why)
+            return self._end(run, late)
+
+    def _end(self, run: _Run[E], result: CheckResult) -> CheckResult:
+        with self._lock:
+            # The first result counts: a check that was given up may still end.
+            if not run.result.done():
+                run.result.set_result(result)
+                if not run.check.skipped_by:
+                    self._tell(str(result))
+            return run.result.result()
 
 
-def table(results: Iterable[Result]) -> Table:
+@dataclass
+class _Run(Generic[E]):
+    check: Check[E]
+    started: Future[float] = field(default_factory=Future)
+    result: Future[CheckResult] = field(default_factory=Future)
+
+
+def count(results: Iterable[CheckResult], outcome: Outcome) -> int:
+    """Return how many checks ended so."""
+    return sum(result.outcome is outcome for result in results)
+
+
+def exit_code(results: Iterable[CheckResult]) -> int:
+    """Return 1 if a check failed, else 0."""
+    return int(count(results, Outcome.FAILED) > 0)
+
+
+def table(results: Iterable[CheckResult]) -> Table:
     """Return the results for a terminal or a file."""
     shown = Table(expand=False)
-    shown.add_column("What is proven", overflow="fold", ratio=2)
+    shown.add_column("Check", overflow="fold", ratio=2)
     shown.add_column("", no_wrap=True)
     shown.add_column("Seconds", justify="right", no_wrap=True)
-    shown.add_column("What was seen", overflow="fold", ratio=3)
-    styles = {Verdict.PROVEN: "green", Verdict.FAILED: "red", Verdict.LEFT_OUT: "dim"}
+    shown.add_column("Observed", overflow="fold", ratio=3)
     for result in results:
         shown.add_row(
             Text(result.title),
-            Text(result.verdict.value, style=styles[result.verdict]),
+            Text(result.outcome.value, style=STYLES[result.outcome]),
             f"{result.seconds:.1f}",
-            Text(result.seen),
+            Text(result.detail),
         )
     return shown
 
 
-_Found = TypeVar("_Found")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Not there yet; ``seen`` is how it stands, for the message of a wait in vain."""
+    """Not there yet; ``state`` is for the message of a wait that ends in vain."""
 
-    seen: str
+    state: str
 
 
 def until(
     what: str,
-    look: Callable[[], _Found | Pending],
+    look: Callable[[], T | Pending],
     *,
     seconds: float,
     remedy: str,
     pause: float = POLL_SECONDS,
-) -> _Found:
-    """Return what ``look`` finds; raise NotProven when it is pending for too long.
+) -> T:
+    """Return what ``look`` finds; raise CheckFailed when it is pending for too long.
 
-    ``remedy`` says where to read on: the log that would tell why.
+    ``remedy`` names the log that would tell why.
     """
     deadline = time.monotonic() + seconds
     while isinstance(found := look(), Pending):
         if time.monotonic() > deadline:
-            raise NotProven(
-                f"Waited {seconds:.0f} s for {what}; last seen: {found.seen}.", remedy
+            raise CheckFailed(
+                f"Waited {seconds:.0f} s for {what}; last state: {found.state}.", remedy
             )
         time.sleep(pause)
     return found
 
 
-def _batches(proofs: Iterable[Proof]) -> Iterator[list[Proof]]:
-    together: list[Proof] = []
-    for proof in proofs:
-        if not proof.is_alone:
-            together.append(proof)
-            continue
-        if together:
-            yield together
-            together = []
-        yield [proof]
-    if together:
-        yield together
+def _batches(checks: Iterable[Check[E]]) -> Iterator[list[Check[E]]]:
+    """Yield neighbours that need not be alone together, and every other check alone."""
+    for _, group in itertools.groupby(
+        enumerate(checks),
+        lambda pair: pair[0] if pair[1].is_alone or pair[1].is_background else -1,
+    ):
+        yield [check for _, check in group]
 
 
-def _together(stage: Stage, proofs: Sequence[Proof], tell: Tell) -> list[Result]:
-    results: dict[int, Result] = {}
-    over = threading.Lock()
-    begun = time.monotonic()
-
-    def finish(number: int, result: Result) -> None:
-        with over:
-            # The first word counts: late is late.
-            if number in results:
-                return
-            results[number] = result
-            tell(line(result))
-
-    def prove(number: int, proof: Proof) -> None:
-        finish(number, _result(stage, proof))
-
-    threads = [
-        threading.Thread(target=prove, args=pair, name=pair[1].title, daemon=True)
-        for pair in enumerate(proofs)
-    ]
-    for thread in threads:
-        thread.start()
-    for number, (proof, thread) in enumerate(zip(proofs, threads, strict=True)):
-        thread.join(max(0.0, begun + proof.seconds - time.monotonic()))
-        if thread.is_alive():
-            why = f"It was not over after {proof.seconds:.0f} s and was given up."
-            finish(number, Result(proof.title, Verdict.FAILED, proof.seconds, why))
-    return [results[number] for number in range(len(proofs))]
-
-
-def _result(stage: Stage, proof: Proof) -> Result:
-    begun = time.monotonic()
+def _result(environment: E, check: Check[E]) -> CheckResult:
+    if check.skipped_by:
+        why = f"{check.skipped_by} was given."
+        return CheckResult(check.title, Outcome.SKIPPED, 0.0, why)
+    started = time.monotonic()
     try:
-        seen, verdict = proof.prove(stage), Verdict.PROVEN
-    except LeftOut as reason:
-        seen, verdict = str(reason), Verdict.LEFT_OUT
-    except NotProven as reason:
-        seen, verdict = str(reason), Verdict.FAILED
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is no proof
-        seen, verdict = f"{type(error).__name__}: {error}", Verdict.FAILED
-    return Result(proof.title, verdict, time.monotonic() - begun, seen)
-
-
-def line(result: Result) -> str:
-    """Return a result on one line, for a log."""
-    verdict = f"{result.verdict.value:<8}"
-    return f"{verdict} {result.seconds:6.1f} s  {result.title}: {result.seen}"
+        detail, outcome = check.run(environment), Outcome.PASSED
+    except Skipped as reason:
+        detail, outcome = str(reason), Outcome.SKIPPED
+    except CheckFailed as reason:
+        detail, outcome = str(reason), Outcome.FAILED
+    except Exception as error:  # noqa: BLE001 - any other error is a failure as well
+        detail, outcome = f"{type(error).__name__}: {error}", Outcome.FAILED
+    return CheckResult(check.title, outcome, time.monotonic() - started, detail)

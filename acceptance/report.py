@@ -1,4 +1,4 @@
-"""What a rehearsal prints: how to log in, what was proven, and what it took."""
+"""The report: how to log in, the table of checks, and the time and memory they took."""
 
 from __future__ import annotations
 
@@ -8,73 +8,70 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acceptance import check
-from acceptance.check import Result, Verdict
-from local.environment import HEALTHY, Stage
+from acceptance.check import CheckResult, Outcome, count, table
+from acceptance.suites import WITHOUT_FAULTS
+from local.environment import HEALTHY, LocalEnvironment
 
-PROVEN = "all proofs without faults"
-LIMITS = {HEALTHY: 60, PROVEN: 240}
+LIMITS = {HEALTHY: 60, WITHOUT_FAULTS: 240}
 """Seconds from the command on."""
 
 MEBIBYTES = 6 * 1024
 
-QUIET = "for two cores that do nothing else"
 
+def print_login(environment: LocalEnvironment, console: Console) -> None:
+    """Print the address of the UI and how to log in.
 
-def door(stage: Stage, console: Console) -> None:
-    """Say where the web page is and how to log in.
-
-    The password is shown at a terminal alone: it opens nothing but this stage and goes
-    with it, yet a log stays.
+    The password is shown at a terminal alone: it is only good for this environment, yet
+    a log stays.
     """
-    user, password = stage.admin
-    lines = [f"Web page  {stage.url}", f"User      {user}"]
+    user, password = environment.admin
+    lines = [f"Web page  {environment.url}", f"User      {user}"]
     if console.is_terminal:
         lines.append(f"Password  {password}")
     else:
-        command = stage.outputs["AdminLoginCommand"].replace(
-            "aws ", f"aws --endpoint-url {stage.agent.url} ", 1
+        command = environment.outputs["AdminLoginCommand"].replace(
+            "aws ", f"aws --endpoint-url {environment.agent.url} ", 1
         )
-        account = stage.agent.settings.account
+        account = environment.agent.settings.account
         keys = f"AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=local"
         lines.append(f"Password  {keys} {command}")
-    if stage.url.startswith("https:"):
-        lines.append(f"Signed by {stage.folder / 'ca' / 'ca.pem'}")
-    lines += [f"Logs      {stage.folder / 'a' / 'logs'}", "Ctrl-C ends it.", ""]
+    if environment.url.startswith("https:"):
+        lines.append(f"Signed by {environment.ca_path}")
+    lines += [f"Logs      {environment.logs_folder}", "Ctrl-C ends it.", ""]
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 
 
-def left_out(title: str, option: str) -> Result:
-    """Return the line of a part that was not wanted."""
-    return Result(title, Verdict.LEFT_OUT, 0.0, f"{option} was given.")
-
-
-def whole(
-    stage: Stage, results: Sequence[Result], ends: Mapping[str, float], console: Console
+def print_report(
+    environment: LocalEnvironment,
+    results: Sequence[CheckResult],
+    ends: Mapping[str, float],
+    console: Console,
 ) -> None:
-    """Print everything that was seen, and what it was seen by.
+    """Print every result, the time and memory that it took, and what differs from AWS.
 
-    ``ends`` has the seconds from the command to the end of each part of the proof.
+    ``ends`` has the seconds from the command to the end of each suite.
     """
-    console.print(check.table(results))
-    console.print(_costs(stage, ends))
-    console.print(Text("What differs from AWS", style="bold"))
-    for sentence in stage.deviations():
+    console.print(table(results))
+    console.print(_costs(environment, ends))
+    console.print(Text("Differences from AWS", style="bold"))
+    for sentence in environment.deviations():
         console.print(Text(f"  {sentence}"), soft_wrap=True)
-    failed = sum(not result.passed for result in results)
-    proven = sum(result.verdict is Verdict.PROVEN for result in results)
+    passed, failed, skipped = (count(results, outcome) for outcome in Outcome)
     console.print(
-        Text(f"\n{proven} proven, {failed} failed.", style="red" if failed else "green")
+        Text(
+            f"\n{passed} passed, {failed} failed, {skipped} skipped",
+            style="red" if failed else "green",
+        )
     )
 
 
-def _costs(stage: Stage, ends: Mapping[str, float]) -> Table:
+def _costs(environment: LocalEnvironment, ends: Mapping[str, float]) -> Table:
     shown = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    shown.add_column("What it took")
+    shown.add_column("Time and memory")
     shown.add_column("", justify="right")
-    shown.add_column(f"Limit {QUIET}")
-    for what, value, limit, unit in _figures(stage, ends):
+    shown.add_column("Limit for two cores that do nothing else")
+    for what, value, limit, unit in _figures(environment, ends):
         is_over = limit is not None and value > limit
         shown.add_row(
             what,
@@ -85,8 +82,8 @@ def _costs(stage: Stage, ends: Mapping[str, float]) -> Table:
 
 
 def _figures(
-    stage: Stage, ends: Mapping[str, float]
+    environment: LocalEnvironment, ends: Mapping[str, float]
 ) -> Iterator[tuple[str, float, int | None, str]]:
-    for what, seconds in {**stage.seconds, **ends}.items():
+    for what, seconds in {**environment.seconds, **ends}.items():
         yield f"from the command to: {what}", seconds, LIMITS.get(what), "s"
-    yield "memory of all processes, at most", stage.peak_mebibytes, MEBIBYTES, "MiB"
+    yield "memory of all processes, peak", environment.peak_mebibytes, MEBIBYTES, "MiB"

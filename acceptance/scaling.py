@@ -1,8 +1,8 @@
-"""Workers that come and go with the tasks, for real, from none to many and back.
+"""Scaling of real workers with the tasks: from none to many and back.
 
-The autoscaler, the compiled alarms and the step policies do it. The proofs share one burst,
-in their order. Nothing here sets a desired count; what changed it is what the alarms
-did, and a change without an alarm is a failure.
+The autoscaler, the compiled alarms and the step policies do it. The checks set no
+desired count; every change of it must come from an alarm. Their pool is not the default
+one, so that other checks run beside them.
 """
 
 from __future__ import annotations
@@ -14,45 +14,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.api import api
-from acceptance.check import NotProven, Pending, Proof, until
-from acceptance.containers import logs
+from acceptance.check import CheckFailed, Pending, until
 from acceptance.pool import Pool, killed
 from acceptance.scaling_runs import (
     BURST_DAG,
-    DAG_FILE,
     FEW,
     FEW_DAG,
     REMEDY,
     RUN_SECONDS,
     TASKS,
-    Run,
+    ScalingRun,
 )
-from acceptance.simulation_check import TRACE, Ran, Seen, compare, predict
+from acceptance.shared_launch import SharedLaunch
+from acceptance.simulation_check import (
+    TRACE,
+    PoolHistory,
+    TaskRecord,
+    compare,
+    predict,
+)
 from local.ecs.scheduler import RolloutState
 from local.ecs.task import EcsTask
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 DAGS = Path(__file__).with_name("scaling_dags")
 
-QUEUE = "default"
-CONCURRENCY, MOST = 4, 3
+POOL = "spot"
+"""Its name and its queue, as in ``templates/airflow/pools.py`` and ``scaling_dags``."""
+
+CONCURRENCY, MAXIMUM = 4, 3
 """A worker takes half a gigabyte, and three of them all of two cores."""
 
-HOLD_SECONDS = 10
+SCALE_IN_DELAY_SECONDS = 10
 PARAMETERS = {
-    "DefaultWorkersMinimum": "0",
-    "DefaultWorkersMaximum": str(MOST),
-    "DefaultWorkersConcurrency": str(CONCURRENCY),
-    "DefaultWorkersScaleInDelaySeconds": str(HOLD_SECONDS),
+    "SpotWorkersMinimum": "0",
+    "SpotWorkersMaximum": str(MAXIMUM),
+    "SpotWorkersConcurrency": str(CONCURRENCY),
+    "SpotWorkersScaleInDelaySeconds": str(SCALE_IN_DELAY_SECONDS),
 }
-"""What the proofs need of the default pool. A stage that is otherwise is launched
-again with them, which takes a minute: give them as overrides where nothing forbids."""
+"""What the checks need of the pool."""
 
-MEMORY = "DefaultWorkersMemory"
+MEMORY = "SpotWorkersMemory"
 OTHER_MEMORY = {"4096": "3072"}
 """A change that concerns the workers' task definition alone; else 4096."""
 
-READ_SECONDS = 3.0
+AT_REST = "A pool with the minimum 0 sleeps"
+BURST = "200 tasks: 0 -> N -> 0, long tasks outlive it"
+
 KNOWN_SECONDS = 150.0
 STEADY_SECONDS = 240.0
 REST_SECONDS = 180.0
@@ -60,168 +68,199 @@ GROWTH_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Done:
+class Burst:
     """The burst, when it is over."""
 
-    run: Run
-    ran: list[Ran]
+    run: ScalingRun
+    tasks: list[TaskRecord]
     at_rest: float
 
 
-_done: weakref.WeakKeyDictionary[Stage, Done] = weakref.WeakKeyDictionary()
+_bursts: weakref.WeakKeyDictionary[LocalEnvironment, Burst] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def at_rest(stage: Stage) -> str:
-    """See the pool fall asleep when nothing is to be done."""
-    if any(stage.parameters.get(name) != PARAMETERS[name] for name in PARAMETERS):
-        _launch(stage, PARAMETERS)
-        _wait_until_steady(stage)
-    if DAG_FILE not in _uploaded(stage):
-        stage.put_dags(DAGS)
-    remedy = logs(stage, "dag-processor")
-    api(stage).wait_for_dag(BURST_DAG, seconds=KNOWN_SECONDS, remedy=remedy)
-    _rest(Pool(stage, QUEUE), time.time())
-    return "no worker runs and none is desired: a pool with the minimum 0 sleeps"
+def other_memory(environment: LocalEnvironment) -> dict[str, str]:
+    """Return a parameter whose change deploys new workers of the pool."""
+    return {MEMORY: OTHER_MEMORY.get(environment.parameters.get(MEMORY, ""), "4096")}
 
 
-def burst(stage: Stage) -> str:
+def at_rest(environment: LocalEnvironment) -> str:
+    """See the pool without a worker while there are no tasks for it."""
+    parameters = environment.parameters
+    if wrong := [name for name in PARAMETERS if parameters[name] != PARAMETERS[name]]:
+        raise CheckFailed(f"{', '.join(wrong)} must be as in {PARAMETERS}.")
+    remedy = environment.logs("dag-processor")
+    api(environment).wait_for_dag(BURST_DAG, seconds=KNOWN_SECONDS, remedy=remedy)
+    _wait_for_rest(Pool(environment, POOL), time.time())
+    return "no worker runs and none is desired"
+
+
+def burst(environment: LocalEnvironment) -> str:
     """Start two hundred tasks at once; see the pool grow, shrink and sleep."""
-    pool = Pool(stage, QUEUE)
-    run = Run.begin(stage, BURST_DAG)
-    _wait(pool, "the pool to grow", lambda: pool.desired == MOST, GROWTH_SECONDS)
-    run.reach("the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW)
+    pool = Pool(environment, POOL)
+    run = ScalingRun.start(environment, BURST_DAG)
+    try:
+        return _burst(pool, run)
+    finally:
+        # Whatever became of it: what waits now would be in the way later.
+        run.end.touch()
+
+
+def _burst(pool: Pool, run: ScalingRun) -> str:
+    _wait(pool, "the pool to grow", lambda: pool.desired == MAXIMUM, GROWTH_SECONDS)
+    run.wait_for(
+        "the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW
+    )
 
     def has_shrunk() -> bool:
-        changes = pool.changes(run.begun)
+        changes = pool.changes(run.started)
         is_less = any(change.after < change.before for change in changes)
-        return is_less and len(pool.alive()) < MOST
+        return is_less and len(pool.alive()) < MAXIMUM
 
-    _wait(pool, "a worker to leave the long tasks", has_shrunk, REST_SECONDS)
+    _wait(pool, "a worker without a long task to stop", has_shrunk, REST_SECONDS)
     left = len(pool.alive())
     if run.states()["running"] != FEW:
-        raise NotProven("A scale-in hit a long task.", logs(stage, *REMEDY))
+        raise CheckFailed("A scale-in hit a long task.", run.remedy)
     run.end.touch()
-    ran = run.succeed()
-    _done[stage] = Done(run, ran, _rest(pool, run.begun))
-    changes = pool.changes(run.begun)
+    tasks = run.succeed()
+    _bursts[pool.environment] = Burst(run, tasks, _wait_for_rest(pool, run.started))
+    changes = pool.changes(run.started)
     if any(not change.cause.startswith("alarm ") for change in changes):
-        raise NotProven(f"Somebody else changed the desired count: {changes}.")
-    _nobody_killed(pool, run.begun)
+        raise CheckFailed(f"The desired count changed without an alarm: {changes}.")
+    _raise_if_killed(pool, run.started)
     counts = [changes[0].before, *(change.after for change in changes)]
     return (
         f"{TASKS} tasks once each; desired {' -> '.join(map(str, counts))} by alarms "
-        f"alone; {left} of {MOST} workers stayed for {FEW} long tasks; 0 killed"
+        f"alone; {left} of {MAXIMUM} workers stayed for {FEW} long tasks; 0 killed"
     )
 
 
-def prediction(stage: Stage) -> str:
-    """Hold what the burst did against what the simulation makes of the same tasks."""
-    done = _done.get(stage)
-    if done is None:
-        raise NotProven("There was no burst to compare with.")
-    pool, begun = Pool(stage, QUEUE), done.run.begun
-    workers = [task for task in pool.since(begun) if task.created < done.at_rest]
-    starts = [
-        min(first) - task.created
-        for task in workers
-        if (
-            first := [
-                one.started for one in done.ran if one.host == task.sandbox.address
-            ]
-        )
+def prediction(environment: LocalEnvironment) -> str:
+    """Compare the burst with what the simulation predicts for the same tasks."""
+    observed_burst = _bursts.get(environment)
+    if observed_burst is None:
+        raise CheckFailed("There was no burst to compare with.")
+    pool, started = Pool(environment, POOL), observed_burst.run.started
+    workers = [
+        task for task in pool.since(started) if task.created < observed_burst.at_rest
     ]
-    start_seconds = sum(starts) / len(starts)
-    foreseen = predict(
-        stage,
-        done.ran,
+    start_seconds = _mean_start_seconds(workers, observed_burst.tasks)
+    predicted = predict(
+        environment,
+        observed_burst.tasks,
         {
             "concurrency": CONCURRENCY,
             "minimum": 0,
-            "maximum": MOST,
-            "scale-in-delay-seconds": HOLD_SECONDS,
+            "maximum": MAXIMUM,
+            "scale-in-delay-seconds": SCALE_IN_DELAY_SECONDS,
             "start-seconds": round(start_seconds, 1),
         },
     )
-    orders = [at for at, value in pool.published("WorkerDeficit", begun) if value]
-    seen = Seen(
-        peak=max(change.after for change in pool.changes(begun)),
+    deficits = [at for at, value in pool.published("WorkerDeficit", started) if value]
+    observed = PoolHistory(
+        peak=max(change.after for change in pool.changes(started)),
         workers=len(workers),
         worker_seconds=sum(task.stopped - task.created for task in workers),
-        first_order=orders[0],
-        at_rest=done.at_rest,
+        first_deficit=deficits[0],
+        at_rest=observed_burst.at_rest,
     )
-    compared = compare(seen, Seen.of(foreseen), begun)
-    text = "; ".join(map(str, compared))
-    if not all(pair.is_alike for pair in compared):
-        raise NotProven(
+    comparisons = compare(observed, PoolHistory.of(predicted), started)
+    text = "; ".join(map(str, comparisons))
+    if not all(comparison.is_close for comparison in comparisons):
+        raise CheckFailed(
             f"It differs: {text}.",
-            f"The trace is {stage.folder / TRACE}; ask python -m simulation.trace.",
+            f"Run python -m simulation.trace {environment.folder / TRACE}.",
         )
     return f"{text}; workers start in {start_seconds:.0f} s"
 
 
-def deployment(stage: Stage) -> str:
+def _mean_start_seconds(workers: list[EcsTask], tasks: list[TaskRecord]) -> float:
+    """Return how long workers took from their creation to their first task."""
+    seconds = []
+    for worker in workers:
+        started = [
+            task.started for task in tasks if task.host == worker.sandbox.address
+        ]
+        if started:
+            seconds.append(min(started) - worker.created)
+    return sum(seconds) / len(seconds)
+
+
+def deployment(environment: LocalEnvironment, launch: SharedLaunch) -> str:
     """Deploy under long tasks; see new workers take new tasks, and the old ones end."""
-    pool, remedy = Pool(stage, QUEUE), logs(stage, *REMEDY)
-    long = Run.begin(stage, FEW_DAG)
-    long.reach("the long tasks to begin", GROWTH_SECONDS, running=FEW)
+    pool = Pool(environment, POOL)
+    run = ScalingRun.start(environment, FEW_DAG)
+    try:
+        return _deployment(pool, run, launch)
+    finally:
+        run.end.touch()
+
+
+def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
+    environment = pool.environment
+    run.wait_for("the long tasks to start", GROWTH_SECONDS, running=FEW)
     old = pool.alive()
     before = old[0].definition.revision
-    now = stage.parameters.get(MEMORY, "")
-    _launch(stage, {MEMORY: OTHER_MEMORY.get(now, "4096")})
+    launch(environment)
 
     def new() -> list[EcsTask]:
-        return [one for one in pool.alive() if one.definition.revision != before]
+        return [task for task in pool.alive() if task.definition.revision != before]
 
     _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
     # The old ones work until a new one stands beside them. ECS protects that one only
-    # when more are desired, and it is the autoscaler who asks for it.
+    # when more are desired, and it is the autoscaler that asks for it.
     until(
         "the new workers to take new tasks",
-        lambda: _taken_by(stage, new),
+        lambda: _taken_by(environment, new),
         seconds=STEADY_SECONDS,
-        remedy=remedy,
+        remedy=run.remedy,
     )
-    if long.states()["running"] != FEW or any(task.is_over for task in old):
-        raise NotProven("The deployment hit the long tasks.", remedy)
-    long.end.touch()
-    long.succeed()
+    if run.states()["running"] != FEW or any(task.is_over for task in old):
+        raise CheckFailed("The deployment hit the long tasks.", run.remedy)
+    run.end.touch()
+    run.succeed()
     _wait(
         pool,
         "the old workers to end",
         lambda: all(task.is_over for task in old),
         STEADY_SECONDS,
     )
-    _rest(pool, long.begun)
+    _wait_for_rest(pool, run.started)
     service, tasks = pool.service()
-    primary = stage.agent.registry.services[service.arn].primary
+    primary = environment.agent.registry.services[service.arn].primary
     if primary.rollout is not RolloutState.COMPLETED:
-        raise NotProven(f"The deployment is {primary.rollout.value}.", remedy)
-    _nobody_killed(pool, long.begun)
-    after = {task.definition.revision for task in tasks if task.created > long.begun}
+        raise CheckFailed(f"The deployment is {primary.rollout.value}.", run.remedy)
+    _raise_if_killed(pool, run.started)
+    after = {task.definition.revision for task in tasks if task.created > run.started}
     return (
         f"new tasks ran on revision {max(after, key=int)} while revision {before} "
         f"finished {FEW} long ones and ended; then the pool slept; 0 killed"
     )
 
 
-def _taken_by(stage: Stage, workers: Callable[[], list[EcsTask]]) -> bool | Pending:
+def _taken_by(
+    environment: LocalEnvironment, workers: Callable[[], list[EcsTask]]
+) -> bool | Pending:
     """Run a few tasks that end at once; return whether these workers ran all."""
-    hosts = {one.host for one in Run.begin(stage, FEW_DAG, is_long=False).succeed()}
-    others = hosts - {task.sandbox.address for task in workers()}
+    tasks = ScalingRun.start(environment, FEW_DAG, is_long=False).succeed()
+    others = {task.host for task in tasks} - {
+        worker.sandbox.address for worker in workers()
+    }
     return not others or Pending(f"{', '.join(others)} took tasks")
 
 
 def _wait(pool: Pool, what: str, look: Callable[[], bool], seconds: float) -> None:
-    def seen() -> bool | Pending:
-        if look():
-            return True
-        return Pending(f"{pool.desired} desired, {len(pool.alive())} alive")
+    until(
+        what,
+        lambda: look() or Pending(f"{pool.desired} desired, {len(pool.alive())} alive"),
+        seconds=seconds,
+        remedy=pool.environment.logs(*REMEDY),
+    )
 
-    until(what, seen, seconds=seconds, remedy=logs(pool.stage, *REMEDY))
 
-
-def _rest(pool: Pool, since: float) -> float:
+def _wait_for_rest(pool: Pool, since: float) -> float:
     """Return when the pool was empty, and more exactly when none was desired."""
     _wait(
         pool,
@@ -233,41 +272,9 @@ def _rest(pool: Pool, since: float) -> float:
     return changes[-1].at if changes else since
 
 
-def _nobody_killed(pool: Pool, since: float) -> None:
-    if bad := killed(pool.since(since)):
-        raise NotProven(
-            f"{len(bad)} workers were killed: {'; '.join(bad)}.",
-            logs(pool.stage, *REMEDY),
+def _raise_if_killed(pool: Pool, since: float) -> None:
+    if workers := killed(pool.since(since)):
+        raise CheckFailed(
+            f"{len(workers)} workers were killed: {'; '.join(workers)}.",
+            pool.environment.logs(*REMEDY),
         )
-
-
-def _uploaded(stage: Stage) -> set[str]:
-    bucket = stage.outputs["DagBucketName"]
-    found = stage.client("s3").list_objects_v2(Bucket=bucket)
-    return {str(one["Key"]) for one in found.get("Contents", ())}
-
-
-def _launch(stage: Stage, changes: dict[str, str]) -> None:
-    launched = stage.launch(changes)
-    if not launched.is_good:
-        raise NotProven(f"The launch with {changes} failed: {launched.text}")
-
-
-def _wait_until_steady(stage: Stage) -> None:
-    # The agent reads twice a second what was launched.
-    time.sleep(READ_SECONDS)
-    until(
-        "every service to be steady",
-        lambda: stage.agent.is_steady() or Pending("not yet"),
-        seconds=STEADY_SECONDS,
-        remedy=logs(stage, *REMEDY),
-    )
-
-
-SCALING = (
-    Proof("A pool with the minimum 0 falls asleep", at_rest),
-    Proof("200 tasks: 0 -> N -> 0, long tasks outlive it", burst, seconds=900.0),
-    Proof("The simulation foresees what was seen", prediction),
-    Proof("Long tasks outlive a deployment", deployment),
-)
-"""In the order in which they share the stage."""

@@ -7,14 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from acceptance.api import api
-from acceptance.check import NotProven, Pending, until
-from acceptance.containers import logs
+from acceptance.api import api, patiently
+from acceptance.check import CheckFailed, Pending, until
 from acceptance.pool import WORKER
-from acceptance.simulation_check import TRACE, Ran, history
-from local.environment import Stage
+from acceptance.simulation_check import TRACE, TaskRecord, history
+from local.environment import LocalEnvironment
 
-DAG_FILE = "scaling.py"
 BURST_DAG, FEW_DAG = "scaling_burst", "scaling_few"
 TASKS, FEW = 200, 2
 """Of the one and of the other; the burst has the few among its tasks."""
@@ -23,61 +21,79 @@ REMEDY = ("autoscaler", WORKER)
 """Whose logs tell why."""
 
 RUN_SECONDS = 420.0
-"""Two hundred tasks of Airflow take two cores about as many seconds."""
+"""Two hundred tasks of Airflow and the checks beside them, on two busy cores."""
+
+API_SECONDS = 120.0
+"""For a restart of the API server."""
 
 
 @dataclass
-class Run:
-    """One run of a DAG of ours."""
+class ScalingRun:
+    """One run of a scaling DAG."""
 
-    stage: Stage
+    environment: LocalEnvironment
     dag_id: str
     end: Path
     """The file that ends its long tasks."""
     run_id: str
-    begun: float
+    started: float
 
     @classmethod
-    def begin(cls, stage: Stage, dag_id: str, *, is_long: bool = True) -> Run:
-        """Start a run; its first tasks are long ones or end at once."""
-        folder = (stage.folder / TRACE).parent
+    def start(
+        cls, environment: LocalEnvironment, dag_id: str, *, is_long: bool = True
+    ) -> ScalingRun:
+        """Start a run; its first tasks wait for ``end``, or end at once."""
+        folder = (environment.folder / TRACE).parent
         folder.mkdir(exist_ok=True)
         end = folder / f"end-{time.time_ns()}"
         if not is_long:
             end.touch()
-        begun = time.time()
-        run_id = api(stage).trigger(dag_id, {"end": str(end)})
-        return cls(stage, dag_id, end, run_id, begun)
+        started = time.time()
+        run_id = api(environment).trigger(dag_id, {"end": str(end)})
+        return cls(environment, dag_id, end, run_id, started)
+
+    @property
+    def remedy(self) -> str:
+        """Where to read on."""
+        return self.environment.logs(*REMEDY)
 
     def states(self) -> Counter[str]:
         """Return how many tasks are in which state."""
-        tasks = api(self.stage).tasks(self.dag_id, self.run_id)
-        return Counter(str(task["state"] or "waiting") for task in tasks)
 
-    def reach(self, what: str, seconds: float, **wanted: int) -> None:
+        def look() -> Counter[str]:
+            tasks = api(self.environment).tasks(self.dag_id, self.run_id)
+            return Counter(str(task["state"] or "waiting") for task in tasks)
+
+        # A fault check may have killed the API server.
+        return until(
+            "the states of tasks",
+            lambda: patiently(look),
+            seconds=API_SECONDS,
+            remedy=self.remedy,
+        )
+
+    def wait_for(self, what: str, seconds: float, **counts: int) -> None:
         """Wait until as many tasks are in each of the states named."""
-        remedy = logs(self.stage, *REMEDY)
 
         def look() -> bool | Pending:
             states = self.states()
             if states["failed"]:
-                raise NotProven(f"Tasks failed: {dict(states)}.", remedy)
-            is_so = all(states[name] == number for name, number in wanted.items())
+                raise CheckFailed(f"Tasks failed: {dict(states)}.", self.remedy)
+            is_so = all(states[name] == number for name, number in counts.items())
             return is_so or Pending(str(dict(states)))
 
-        until(what, look, seconds=seconds, remedy=remedy)
+        until(what, look, seconds=seconds, remedy=self.remedy)
 
-    def succeed(self) -> list[Ran]:
+    def succeed(self) -> list[TaskRecord]:
         """Return the tasks when all have succeeded at the first try."""
-        remedy = logs(self.stage, *REMEDY)
-        api(self.stage).wait_for_run(
-            self.dag_id, self.run_id, seconds=RUN_SECONDS, remedy=remedy
+        api(self.environment).wait_for_run(
+            self.dag_id, self.run_id, seconds=RUN_SECONDS, remedy=self.remedy
         )
-        ran = history(self.stage, self.dag_id, self.run_id)
-        wrong = [one for one in ran if one.state != "success" or one.tries != 1]
+        records = history(self.environment, self.dag_id, self.run_id)
+        wrong = [task for task in records if task.state != "success" or task.tries != 1]
         if wrong:
-            raise NotProven(
-                f"{len(wrong)} of {len(ran)} tasks were not done at the first try.",
-                remedy,
+            raise CheckFailed(
+                f"{len(wrong)} of {len(records)} tasks were not done at the first try.",
+                self.remedy,
             )
-        return ran
+        return records

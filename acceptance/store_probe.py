@@ -1,7 +1,7 @@
-"""Questions to the stores, asked with the packages of the image.
+"""Queries and logins to the datastores, with the packages of the container image.
 
-``asking_inside`` answers them in a process of Airflow's own Python. The logins go
-there through a pipe: an argument would be seen by everybody on this machine.
+``store_probe_main`` makes them in a process of Airflow's own Python. The logins go
+there through a pipe: every user of this machine can see an argument.
 """
 
 from __future__ import annotations
@@ -9,59 +9,34 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from local.airflow_environment import airflow_environment
 
 ROOT = Path(__file__).resolve().parents[1]
-INSIDE = Path(__file__).with_name("asking_inside.py")
+MAIN = Path(__file__).with_name("store_probe_main.py")
 SECONDS = 90.0
 
-
-def rows(environ: Mapping[str, str], question: str, *values: Any) -> list[list[Any]]:
-    """Return what the metadata database answers to a container with ``environ``."""
-    found: list[list[Any]] = _ask("rows", environ, question, values)
-    return found
+Call = tuple[str, Mapping[str, str], list[Any]]
+"""A function of ``store_probe_main``, a container's environ, and further arguments."""
 
 
-def logins(
-    environ: Mapping[str, str], database: str, pairs: Sequence[tuple[str, str]]
-) -> list[str]:
-    """Return for each user and password what the server said: nothing if it let in.
-
-    Asked at ``RESULTS_HOST`` and ``RESULTS_PORT``.
-    """
-    found: list[str] = _ask("logins", environ, database, pairs)
-    return found
-
-
-def whoever(
-    environ: Mapping[str, str], master: Mapping[str, str], password: str
-) -> dict[str, str]:
-    """Return as whom each store takes the URLs of a role with this password.
-
-    The role and its database are made by ``master`` and gone afterwards. Stores:
-    ``metadata``, ``metadata, asynchronous``, ``results``, ``broker``.
-    """
-    found: dict[str, str] = _ask("whoever", environ, master, password)
-    return found
-
-
-def _ask(function: str, environ: Mapping[str, str], *arguments: Any) -> Any:
-    """Ask one question. Raises NotProven with what the store or TLS said."""
-    asked = subprocess.run(  # noqa: S603 - our own script
-        [airflow_environment().python, INSIDE],
+def probe(*calls: Call) -> list[Any]:
+    """Return the result of each call. Raises CheckFailed with an error of a server."""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [airflow_environment().python, MAIN],
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
-        input=json.dumps([function, dict(environ), *arguments]),
+        input=json.dumps(calls),
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )
-    if asked.returncode:
-        said = asked.stderr.strip().splitlines()
-        raise NotProven(said[-1] if said else f"{INSIDE.name} said nothing.")
-    return json.loads(asked.stdout)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote no error.")
+    results: list[Any] = json.loads(done.stdout)
+    return results

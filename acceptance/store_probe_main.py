@@ -1,7 +1,8 @@
-"""Asks the stores with the packages of the image; run by Airflow's own Python.
+"""Queries the datastores with the packages of the image; run by Airflow's own Python.
 
-Reads ``[function, environ, *arguments]`` as JSON and writes the answer as JSON. When a
-store or TLS refuses, it ends with status 1 and their words, which hold no password.
+Reads calls as JSON, each ``[function, environ, arguments]``, and writes their results.
+When a datastore or TLS refuses, it ends with status 1 and the error, which holds no
+password.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ redis: Any = import_module("redis")
 sqlalchemy: Any = import_module("sqlalchemy")
 asynchronous: Any = import_module("sqlalchemy.ext.asyncio")
 
-ROLE = "proof_of_passwords"
+ROLE = "check_passwords"
 
 Environ = dict[str, str]
 
 
-def rows(environ: Environ, question: str, values: Sequence[Any]) -> list[list[Any]]:
-    """Ask the metadata database."""
+def rows(environ: Environ, query: str, values: Sequence[Any]) -> list[list[Any]]:
+    """Return the rows of a query to the metadata database."""
     connection = databases.connect(_login(environ, "METADATA"))
     try:
         with connection.cursor() as cursor:
-            cursor.execute(question, tuple(values))
+            cursor.execute(query, tuple(values))
             return [list(row) for row in cursor.fetchall()]
     finally:
         connection.close()
@@ -45,22 +46,25 @@ def rows(environ: Environ, question: str, values: Sequence[Any]) -> list[list[An
 def logins(
     environ: Environ, database: str, pairs: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Try each user and password; say why each was refused."""
+    """Return the error of the results server for each login, empty for a success."""
     server = _login(environ, "RESULTS")
-    found = []
+    errors = []
     for user, password in pairs:
-        tried = server._replace(name=database, user=user, password=password)
+        login = server._replace(name=database, user=user, password=password)
         try:
-            databases.connect(tried).close()
+            databases.connect(login).close()
         except psycopg2.Error as error:
-            found.append(" ".join(str(error).split()))
+            errors.append(" ".join(str(error).split()))
         else:
-            found.append("")
-    return found
+            errors.append("")
+    return errors
 
 
-def whoever(environ: Environ, master: dict[str, str], password: str) -> dict[str, str]:
-    """Make a role with this password, and connect by every URL of the runtime."""
+def login_as(environ: Environ, master: dict[str, str], password: str) -> dict[str, str]:
+    """Return the user that each datastore reports, by every URL of the runtime.
+
+    ``master`` makes a role with this password, and its database; both are dropped.
+    """
     server = _login(environ, "METADATA")
     administrator = databases.connect(
         server._replace(
@@ -70,10 +74,10 @@ def whoever(environ: Environ, master: dict[str, str], password: str) -> dict[str
     own = server._replace(name=ROLE, user=ROLE, password=password)
     try:
         databases.provide(administrator, own)
-        told = environ | {
-            f"{store}_{part}": value
+        role_environ = environ | {
+            f"{store}_{field}": value
             for store in ("METADATA", "RESULTS")
-            for part, value in (
+            for field, value in (
                 ("NAME", ROLE),
                 ("USER", ROLE),
                 ("PASSWORD", password),
@@ -81,12 +85,14 @@ def whoever(environ: Environ, master: dict[str, str], password: str) -> dict[str
                 ("PORT", str(server.port)),
             )
         }
-        metadata = connections.metadata(told)
+        metadata = connections.metadata(role_environ)
         return {
-            "metadata": _who(metadata),
-            "metadata, asynchronous": asyncio.run(_who_later(metadata)),
-            "results": _who(connections.results(told).removeprefix("db+")),
-            "broker": _broker(connections.broker(told)),
+            "metadata": _current_user(metadata),
+            "metadata, asynchronous": asyncio.run(_current_user_async(metadata)),
+            "results": _current_user(
+                connections.results(role_environ).removeprefix("db+")
+            ),
+            "broker": _broker_user(connections.broker(role_environ)),
         }
     finally:
         with administrator.cursor() as cursor:
@@ -105,26 +111,26 @@ def _login(environ: Environ, store: str) -> DatabaseLogin:
     )
 
 
-def _who(url: str) -> str:
+def _current_user(url: str) -> str:
     engine = sqlalchemy.create_engine(url, connect_args=connections.CONNECT_ARGS)
     with engine.connect() as connection:
-        found: str = connection.execute(sqlalchemy.text("SELECT current_user")).scalar()
+        user: str = connection.execute(sqlalchemy.text("SELECT current_user")).scalar()
     engine.dispose()
-    return found
+    return user
 
 
-async def _who_later(url: str) -> str:
+async def _current_user_async(url: str) -> str:
     engine = asynchronous.create_async_engine(
         url.replace("psycopg2", "asyncpg"), connect_args=connections.CONNECT_ARGS_ASYNC
     )
     async with engine.connect() as connection:
-        answer = await connection.execute(sqlalchemy.text("SELECT current_user"))
-        found: str = answer.scalar()
+        result = await connection.execute(sqlalchemy.text("SELECT current_user"))
+        user: str = result.scalar()
     await engine.dispose()
-    return found
+    return user
 
 
-def _broker(url: str) -> str:
+def _broker_user(url: str) -> str:
     with kombu.Connection(url, ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED}) as connection:
         user: bytes = connection.default_channel.client.execute_command("ACL", "WHOAMI")
         return user.decode()
@@ -133,25 +139,23 @@ def _broker(url: str) -> str:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rows": rows,
     "logins": logins,
-    "whoever": whoever,
+    "login_as": login_as,
 }
 
 
 def main() -> int:
-    """Answer one question."""
-    name, environ, *arguments = json.load(sys.stdin)
-    # What libpq, asyncpg and Celery read themselves.
-    os.environ |= {
-        key: environ[key]
-        for key in ("PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE")
-        if key in environ
-    }
+    """Make every call."""
+    results = []
     try:
-        answer = FUNCTIONS[name](environ, *arguments)
+        for name, environ, arguments in json.load(sys.stdin):
+            # What libpq, asyncpg and Celery read themselves.
+            for key in ("PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE"):
+                os.environ[key] = environ[key]
+            results.append(FUNCTIONS[name](environ, *arguments))
     except (psycopg2.Error, redis.RedisError, sqlalchemy.exc.SQLAlchemyError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.write(json.dumps(results))
     return 0
 
 

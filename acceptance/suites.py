@@ -1,70 +1,238 @@
-"""The parts of a rehearsal, in their order, and what they need of the stage."""
+"""The acceptance checks in their order, and what they need of the local environment."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from acceptance import faults
-from acceptance.check import Proof
-from acceptance.checks import PROOFS
-from acceptance.checks.dags import DAGS
-from acceptance.faults.load import DAGS as FAULT_DAGS
-from acceptance.report import PROVEN
-from acceptance.scaling import DAGS as SCALING_DAGS
-from acceptance.scaling import SCALING
+from acceptance import faults, scaling
+from acceptance.check import Check, CheckResult, CheckRunner, Tell
+from acceptance.checks import dags, first_run, login, task_logs
+from acceptance.faults import failing_migrations, launches, outages
+from acceptance.faults.fault_run import DAGS as FAULT_DAGS
+from acceptance.faults.kills import Kills
+from acceptance.local_checks import (
+    connections,
+    encryption,
+    health,
+    passwords,
+    permissions,
+    secret_matrix,
+    start_up,
+)
+from acceptance.shared_launch import SharedLaunch
 from deploy.dist import Environment
+from local.environment import LocalEnvironment
 
-FEWEST_WORKERS = "DefaultWorkersMinimum"
+LocalCheck = Check[LocalEnvironment]
+
+MINIMUM_WORKERS = "DefaultWorkersMinimum"
+
+WITHOUT_FAULTS = "all checks without faults"
+"""The first suite. Its end has a limit."""
+
+FIRST_RUN = "The first DAG run is over within 20 s"
+
+MEASURING: tuple[LocalCheck, ...] = (
+    Check("Every component is healthy", health.components),
+    Check(FIRST_RUN, first_run.first_run),
+    Check("The runtime adds at most 300 ms to a start", start_up.start_up_cost),
+)
+"""These are alone, and first."""
+
+CHECKS: tuple[LocalCheck, ...] = (
+    # These run together: each waits for something else.
+    *(
+        Check(title, run, is_alone=False)
+        for title, run in (
+            ("Fifty mapped tasks, and XComs between workers", dags.fan_out),
+            ("Plain tasks", dags.plain),
+            ("A deferrable sensor waits in the triggerer", dags.deferred),
+            ("An asset starts the DAG that waits for it", dags.assets),
+            ("A new DAG file in the bucket is picked up", dags.late),
+            ("A DAG with a syntax error is reported", dags.broken),
+            ("Connection and variable are encrypted", encryption.at_rest),
+            ("Login over the API", login.token),
+            ("Login by the web form", login.form),
+            ("Login in a real browser, with a finished run", login.in_browser),
+            ("Flower answers behind its login", connections.flower),
+            ("The tasks' API is closed to the public", connections.execution_api),
+            ("Each process holds its own secrets only", secret_matrix.exact),
+            ("A worker cannot enter the metadata", secret_matrix.metadata_closed),
+            ("Passwords of every printable character", passwords.every_character),
+        )
+    ),
+    # This one takes a worker away.
+    Check("Logs outlive their worker", task_logs.after_its_worker),
+    # After these, as it looks at every call.
+    Check("The permissions of every role suffice", permissions.sufficient),
+)
+
+SCALING: tuple[LocalCheck, ...] = (
+    Check(scaling.AT_REST, scaling.at_rest, is_background=True),
+    Check(
+        scaling.BURST,
+        scaling.burst,
+        is_background=True,
+        needs=scaling.AT_REST,
+        seconds=900.0,
+    ),
+)
+"""The pool that scales is not the one of the other checks, so they run meanwhile."""
+
+PREDICTION: LocalCheck = Check(
+    "The simulation predicts what was observed",
+    scaling.prediction,
+    needs=scaling.BURST,
+)
+
+
+def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
+    """Return the faults that stop nothing that the pool that scales needs."""
+    together = partial(Check[LocalEnvironment], is_alone=False)
+    return (
+        Check("kill -9 of a worker with tasks: healthy again", kills.kill_worker),
+        # The next ones fill the time until the killed worker is noticed.
+        kills.check("dag-processor"),
+        kills.check("triggerer"),
+        Check("second launch of the same version: nothing happens", launches.same),
+        Check("update to an Airflow older than the tables", launches.newer_tables),
+        Check("update with a secret that is not JSON", launches.bad_secret),
+        together(
+            "failing migration: wrong digest of the runtime",
+            failing_migrations.wrong_digest,
+        ),
+        together(
+            "failing migration: an unsupported Airflow",
+            failing_migrations.other_airflow,
+        ),
+        together("kill -9: tasks of a killed worker are tried again", kills.retried),
+    )
+
+
+def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
+    """Return the faults that would disturb the scaling.
+
+    While the API server restarts, tasks cannot report. With two cores full of tasks,
+    that may take longer than ``kills.HEARTBEAT_SECONDS``.
+    """
+    return (
+        replace(kills.check("api-server"), needs=scaling.BURST),
+        kills.check("scheduler"),
+        Check(
+            "scale-in: a worker that is told to stop lets its tasks end",
+            kills.stop_worker,
+        ),
+        Check("kills and scale-in: nothing lost, nothing twice", kills.settle),
+        Check("PostgreSQL stopped and started under tasks", outages.postgres),
+        Check("Valkey stopped and started under tasks", outages.valkey),
+    )
 
 
 @dataclass(frozen=True)
-class Part:
-    """Proofs that are wanted or left out together."""
+class Selection:
+    """Suites of checks in their order, and the environment that they need."""
 
-    title: str
-    proofs: Sequence[Proof]
-    option: str = ""
-    """What left it out."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What one rehearsal does."""
-
-    parts: Sequence[Part]
-    environment: Mapping[str, str]
-    """What every container is told for it."""
+    suites: Mapping[str, Sequence[LocalCheck]]
+    overrides: Mapping[str, str]
+    """Parameters that must differ from the environment's own."""
+    extra_environment: Mapping[str, str]
+    """Variables of every container beyond its task definition."""
     dags: Sequence[Path]
-    """Folders of DAG files that lie in the bucket from the beginning."""
+    """Folders of DAG files that are in the bucket from the beginning."""
+
+    def run(
+        self, environment: LocalEnvironment, tell: Tell, started: float
+    ) -> tuple[list[CheckResult], dict[str, float]]:
+        """Return all results, and the seconds from ``started`` to each suite's end.
+
+        ``started`` is on the monotonic clock.
+        """
+        runner = CheckRunner(environment, tell)
+        ends: dict[str, float] = {}
+        for title, checks in self.suites.items():
+            runner.run(checks)
+            ends[title] = time.monotonic() - started
+        results = runner.results()
+        return results, {**ends, "all checks": time.monotonic() - started}
+
+
+def select(
+    environment: Environment, *, has_faults: bool = True, has_scaling: bool = True
+) -> Selection:
+    """Return the checks; those that are not wanted name the option that skips them."""
+    kills = Kills()
+
+    def changes(running: LocalEnvironment) -> dict[str, str]:
+        return {
+            **(launches.other_version(running) if has_faults else {}),
+            **(scaling.other_memory(running) if has_scaling else {}),
+        }
+
+    launch = SharedLaunch(changes, observers=has_faults + has_scaling)
+
+    def mark(option: str, *checks: LocalCheck) -> list[LocalCheck]:
+        return [replace(check, skipped_by=option) for check in checks]
+
+    no_faults = partial(mark, "" if has_faults else "--no-faults")
+    no_scaling = partial(mark, "" if has_scaling else "--no-scaling")
+    first = [
+        *MEASURING,
+        *no_scaling(*SCALING),
+        *no_faults(
+            Check(
+                "failing migration: a database that never comes up",
+                failing_migrations.no_database,
+                is_background=True,
+            )
+        ),
+        *CHECKS,
+    ]
+    second = [
+        *no_faults(*faults_beside_scaling(kills)),
+        *no_scaling(PREDICTION),
+        *no_faults(*faults_alone(kills)),
+        *no_faults(
+            Check(
+                "update to another version under tasks",
+                partial(launches.update, launch=launch),
+                is_alone=False,
+            )
+        ),
+        *no_scaling(
+            Check(
+                "Long tasks outlive a deployment",
+                partial(scaling.deployment, launch=launch),
+                is_alone=False,
+            )
+        ),
+    ]
+    return Selection(
+        {WITHOUT_FAULTS: first, "faults and scaling": second},
+        {
+            **overrides(environment),
+            **(scaling.PARAMETERS if has_scaling else {}),
+        },
+        faults.ENVIRONMENT if has_faults else {},
+        (
+            dags.DAGS,
+            *((FAULT_DAGS,) if has_faults else ()),
+            *((scaling.DAGS,) if has_scaling else ()),
+        ),
+    )
 
 
 def overrides(environment: Environment) -> dict[str, str]:
-    """Return what is launched otherwise than an environment says, to be proven at all.
+    """Return the parameters that the checks without faults need.
 
     Flower, which costs a small container; and a worker that does not sleep, because a
     first run is timed from when all is healthy, and waking one up takes longer.
     """
     own = environment.parameters
-    wanted = {"EnableFlower": "true"}
-    if own.get(FEWEST_WORKERS) == "0":
-        wanted[FEWEST_WORKERS] = "1"
-    return {name: text for name, text in wanted.items() if own.get(name) != text}
-
-
-def parts(*, has_faults: bool, has_scaling: bool) -> Parts:
-    """Return the parts; one that is not wanted says by which option."""
-    return Parts(
-        (
-            Part(PROVEN, PROOFS),
-            Part("faults", faults.FAULTS, "" if has_faults else "--no-faults"),
-            Part("scaling", SCALING, "" if has_scaling else "--no-scaling"),
-        ),
-        faults.ENVIRONMENT if has_faults else {},
-        (
-            DAGS,
-            *((FAULT_DAGS,) if has_faults else ()),
-            *((SCALING_DAGS,) if has_scaling else ()),
-        ),
-    )
+    needed = {"EnableFlower": "true"}
+    if own.get(MINIMUM_WORKERS) == "0":
+        needed[MINIMUM_WORKERS] = "1"
+    return {name: text for name, text in needed.items() if own.get(name) != text}

@@ -1,8 +1,8 @@
-"""How long an environment takes to come up on this machine, and to be proven.
+"""Time until a local environment is up and has passed its checks, and its memory.
 
-A rehearsal of ``dev`` without faults and scaling. Everything is installed and
-``dist/`` built before the clock starts. The limits are those of a machine with two
-cores that does nothing else.
+``verify dev --local`` without faults and scaling. Everything is installed and
+``dist/`` built before the clock starts. The limits are those of two cores
+that do nothing else.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from __future__ import annotations
 import sys
 import time
 
-from acceptance import check
-from acceptance.checks import FIRST_RUN, PROOFS
-from acceptance.checks.start import FIRST_RUN_SECONDS, RUNTIME_SECONDS, start_up_costs
-from acceptance.report import LIMITS, MEBIBYTES, PROVEN
-from acceptance.suites import overrides, parts
+from acceptance import suites
+from acceptance.check import Outcome
+from acceptance.checks import first_run
+from acceptance.local_checks.start_up import RUNTIME_SECONDS, start_up_costs
+from acceptance.report import LIMITS, MEBIBYTES
 from benchmarks.figures import ROOT, Figure, spent
 from cli import product
 from deploy.dist import Dist
 from local.airflow_environment import airflow_environment
 from local.datastores.venvs import installed
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 ENVIRONMENT = "dev"
 MILLISECONDS = 1000
 
 
 def measure() -> list[Figure]:
-    """Bring the environment up, prove it once, and return what that took."""
+    """Bring the environment up, run its checks once, and return what that took."""
     product.build_if_changed()
     installed("datastores")
     python = str(airflow_environment().python)
@@ -36,23 +36,30 @@ def measure() -> list[Figure]:
         spent((python, "-m", "airflow", "version"), cwd=ROOT).wall
         for _ in range(2)
     )
-    begun_at = time.monotonic()
-    stage = Stage(
+    started = time.monotonic()
+    selected = suites.select(
+        Dist.read(ROOT / "dist").environment(ENVIRONMENT),
+        has_faults=False,
+        has_scaling=False,
+    )
+    environment = LocalEnvironment(
         ROOT,
         ENVIRONMENT,
-        overrides=overrides(Dist.read(ROOT / "dist").environment(ENVIRONMENT)),
-        dags=parts(has_faults=False, has_scaling=False).dags,
-        begun_at=begun_at,
+        overrides=selected.overrides,
+        dags=selected.dags,
+        begun_at=started,
     )
-    with stage:
-        ends = dict(stage.seconds)
-        results = check.run(stage, PROOFS, lambda _line: None)
-        ends[PROVEN] = time.monotonic() - begun_at
-        slowest = max(cost.worked for cost in start_up_costs(stage).values())
-        peak = stage.peak_mebibytes
-    for failed in (result for result in results if not result.passed):
-        sys.stderr.write(f"{check.line(failed)}\n")
-    (first,) = (result.seconds for result in results if result.title == FIRST_RUN)
+    with environment:
+        phases = dict(environment.seconds)
+        results, ends = selected.run(environment, lambda _line: None, started)
+        slowest = max(cost.cpu for cost in start_up_costs(environment).values())
+        peak = environment.peak_mebibytes
+    for result in results:
+        if result.outcome is Outcome.FAILED:
+            sys.stderr.write(f"{result}\n")
+    (first,) = (
+        result.seconds for result in results if result.title == suites.FIRST_RUN
+    )
     return [
         *(
             Figure(
@@ -62,23 +69,23 @@ def measure() -> list[Figure]:
                 floor=floor,
                 floor_is="`airflow version`: loading Airflow once",
             )
-            for phase, seconds in ends.items()
+            for phase, seconds in (phases | ends).items()
         ),
         Figure(
             what="First DAG run from then on",
             seconds=first,
-            limit=FIRST_RUN_SECONDS,
+            limit=first_run.MAXIMUM_SECONDS,
             floor=floor,
             floor_is="as above",
         ),
         Figure(
-            what="Our part of a container's start, milliseconds of CPU",
+            what="The runtime's part of a container's start, milliseconds of CPU",
             seconds=slowest * MILLISECONDS,
             limit=RUNTIME_SECONDS * MILLISECONDS,
             floor=floor * MILLISECONDS,
             floor_is="as above",
         ),
         Figure(
-            what="Memory of all processes at most, MiB", seconds=peak, limit=MEBIBYTES
+            what="Memory of all processes, peak, MiB", seconds=peak, limit=MEBIBYTES
         ),
     ]

@@ -22,7 +22,9 @@ from local.system import unsupported_system
 INTERRUPTED = "Interrupted. All processes of the environment are stopped."
 
 KEEP = click.option(
-    "--keep", is_flag=True, help="Keep the folder in .local/rehearsal, with the logs."
+    "--keep",
+    is_flag=True,
+    help="Keep the folder in .local/environments, with the logs.",
 )
 ENVIRONMENT = click.argument("environment", metavar="ENV")
 SET = click.option(
@@ -126,7 +128,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         Examples
           build.py verify dev --local
           build.py verify prod --local --no-faults --no-scaling
-          build.py verify dev --local --keep      keeps the logs in .local/rehearsal
+          build.py verify dev --local --keep      keeps the logs in .local/environments
         """
         if not is_local:
             raise UsageError(
@@ -188,11 +190,11 @@ def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
 def _local(project: Path, options: LocalOptions) -> ExitCode:
     from acceptance import report
     from local import progress
-    from local.environment import Stage
+    from local.environment import LocalEnvironment
     from local.waiting import for_ever
 
     shown = console.stdout()
-    stage = Stage(
+    running = LocalEnvironment(
         project,
         options.environment,
         overrides=options.overrides,
@@ -200,8 +202,8 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
         begun_at=options.begun_at,
         tell=console.result,
     )
-    with progress.Board(stage, shown).showing(), stage:
-        report.door(stage, shown)
+    with progress.ProgressTable(running, shown).showing(), running:
+        report.print_login(running, shown)
         try:
             for_ever()
         except KeyboardInterrupt:
@@ -213,32 +215,26 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
 def _verify(
     project: Path, options: LocalOptions, *, has_faults: bool, has_scaling: bool
 ) -> ExitCode:
-    from acceptance import check, report
-    from acceptance.suites import overrides, parts
+    from acceptance import check, report, suites
     from deploy.dist import Dist
-    from local.environment import Stage
+    from local.environment import LocalEnvironment
 
     shown = console.stdout()
-    chosen = parts(has_faults=has_faults, has_scaling=has_scaling)
     environment = Dist.read(project / "dist").environment(options.environment)
-    stage = Stage(
+    selected = suites.select(
+        environment, has_faults=has_faults, has_scaling=has_scaling
+    )
+    running = LocalEnvironment(
         project,
         options.environment,
-        overrides={**overrides(environment), **options.overrides},
-        extra_environment=chosen.environment,
-        dags=chosen.dags,
+        overrides={**selected.overrides, **options.overrides},
+        extra_environment=selected.extra_environment,
+        dags=selected.dags,
         keeps=options.keeps,
         begun_at=options.begun_at,
         tell=console.result,
     )
-    results: list[check.Result] = []
-    ends: dict[str, float] = {}
-    with stage:
-        for part in chosen.parts:
-            if part.option:
-                results.append(report.left_out(part.title, part.option))
-                continue
-            results += check.run(stage, part.proofs, console.result)
-            ends[part.title] = time.monotonic() - options.begun_at
-        report.whole(stage, results, ends, shown)
+    with running:
+        results, ends = selected.run(running, console.result, options.begun_at)
+        report.print_report(running, results, ends, shown)
     return ExitCode(check.exit_code(results))

@@ -1,8 +1,8 @@
-"""A real Airflow with the packages of the stock image, without the image.
+"""A virtual environment with the packages of the stock Airflow image.
 
-The pins are in ``requirements/airflow.txt``. It stands in for the container image:
-the file system, the user and the entrypoint of the image are not here, only its
-``dumb-init``. Fargate runs the image's own Python, which may be another version.
+The pins are in ``requirements/airflow.txt``. It replaces the container image: the file
+system, the user and the entrypoint of the image are not here, only its ``dumb-init``.
+Fargate runs the image's own Python, which may be another version.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def airflow_environment(
 ) -> AirflowEnvironment:
     """Return the environment, installed on the first call: ten seconds, 310 MB.
 
-    ``tell`` gets the installer's words as they come. Raises
-    ``local.datastores.DatastoreError`` with them.
+    ``tell`` gets the installer's output line by line. Raises
+    ``local.errors.DatastoreError`` with it.
     """
     return AirflowEnvironment(installed("airflow", tell))

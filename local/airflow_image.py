@@ -1,4 +1,4 @@
-"""What runs in place of the image that the environment names, and whether it may."""
+"""The Airflow that runs in place of the container image, and images it may replace."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ OFFICIAL = re.compile(r"(^|/)apache/airflow:(?P<version>\d+(\.\d+)+)")
 
 
 def airflow_version(project: Path) -> str:
-    """Return the version of Airflow that the rehearsal runs."""
+    """Return the version of Airflow that local environments run."""
     pins = (project / "requirements" / "airflow.txt").read_text()
-    found = PIN.search(pins)
-    if found is None:
+    pin = PIN.search(pins)
+    if pin is None:
         raise LocalEnvironmentError(
             "requirements/airflow.txt pins no Airflow.",
             remedy="Take it from the repository.",
         )
-    return found["version"]
+    return pin["version"]
 
 
 def check(image: str, version: str) -> None:
     """Raise LocalEnvironmentError if an image says that it holds another Airflow."""
-    found = OFFICIAL.search(image)
-    if found and found["version"] != version:
+    tag = OFFICIAL.search(image)
+    if tag and tag["version"] != version:
         raise LocalEnvironmentError(
-            f"Image is {image}, and the rehearsal runs Airflow {version}.",
-            "What it proves of one version it does not prove of another.",
-            f"Rehearse with an image of Airflow {version}, or pin the other version in "
+            f"Image is {image}, and a local environment runs Airflow {version}.",
+            "A check that passes with one version says nothing of another.",
+            f"Use an image of Airflow {version}, or pin the other version in "
             "requirements/airflow.in and run make pins.",
         )
 

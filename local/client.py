@@ -1,4 +1,4 @@
-"""What can be asked of a running stage from outside, as an administrator would."""
+"""Client of a local environment: addresses, AWS clients, outputs and secrets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from local.errors import LocalEnvironmentError
 
 REGION = "eu-central-1"
 HTTPS, HTTP = 443, 80
+TEXT = "SecretString"
 
 
-class Reach:
-    """Addresses, clients, outputs and secrets of one stack that runs here."""
+class EnvironmentClient:
+    """What an administrator can reach of a stack that runs here."""
 
+    folder: Path
     agent: EcsAgent
     _aws: Aws
     _stack_name: str
@@ -32,8 +34,27 @@ class Reach:
         doors = self.agent.listener_urls()
         return doors.get(HTTPS) or doors[HTTP]
 
+    @property
+    def ca_path(self) -> Path:
+        """The certificate authority of this environment alone."""
+        return self.folder / "ca" / "ca.pem"
+
+    @property
+    def logs_folder(self) -> Path:
+        """The folder of all container logs."""
+        return self.agent.settings.folder / "logs"
+
+    def logs(self, *components: str) -> str:
+        """Return a sentence that names the logs of components, as a remedy."""
+        paths = sorted(
+            str(path)
+            for component in components
+            for path in self.logs_folder.glob(f"{component}-*.log")
+        )
+        return f"Read {', '.join(paths or [str(self.logs_folder)])}."
+
     def client(self, service: str) -> Any:
-        """Return a client of boto3, with every right, as an administrator has."""
+        """Return a client of boto3 with an administrator's permissions."""
         return boto3.client(
             service,
             endpoint_url=self.agent.url,
@@ -44,33 +65,50 @@ class Reach:
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """What the parent gives, by name."""
+        """Outputs of the parent stack, by name."""
         return stacks.existing(self._aws, self._stack_name).outputs
+
+    @property
+    def admin_secret_arn(self) -> str:
+        """The secret with the login of the first administrator."""
+        words = self.outputs["AdminLoginCommand"].split()
+        return words[words.index("--secret-id") + 1]
 
     @property
     def admin(self) -> tuple[str, str]:
         """User and password of the first administrator."""
-        words = self.outputs["AdminLoginCommand"].split()
-        arn = words[words.index("--secret-id") + 1]
-        held = self.secret(arn.rpartition(":")[2].rpartition("-")[0])
-        return held["username"], held["password"]
+        name = self.admin_secret_arn.rpartition(":")[2].rpartition("-")[0]
+        login = self.secret(name)
+        return login["username"], login["password"]
 
     def secret(self, words: str) -> dict[str, str]:
         """Return a secret by a part of its name or its description.
 
         Raises LocalEnvironmentError when none has these words.
         """
-        found = stores.login(self.client("secretsmanager"), words)
-        if found is None:
+        secret = stores.login(self.client("secretsmanager"), words)
+        if secret is None:
             raise LocalEnvironmentError(
                 f"No secret has {words} in its name or description."
             )
-        return found
+        return secret
+
+    def all_secrets(self) -> dict[str, str]:
+        """Return the text of every secret of the stack, by name."""
+        client = self.client("secretsmanager")
+        pages = client.get_paginator("list_secrets").paginate()
+        return {
+            entry["Name"]: client.get_secret_value(SecretId=entry["ARN"])[
+                "SecretString"
+            ]
+            for page in pages
+            for entry in page["SecretList"]
+        }
 
     def put_dags(self, folder: Path) -> None:
-        """Upload every file of a folder to where DAGs are read."""
-        bucket, store = self.outputs["DagBucketName"], self.client("s3")
+        """Upload every file of a folder to the DAG bucket."""
+        bucket, s3 = self.outputs["DagBucketName"], self.client("s3")
         for file in sorted(folder.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 key = file.relative_to(folder).as_posix()
-                store.upload_file(str(file), bucket, key)
+                s3.upload_file(str(file), bucket, key)

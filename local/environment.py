@@ -1,10 +1,10 @@
-"""One environment, launched in an emulator of its own and run for real.
+"""One environment, launched in an emulator of its own, with the real Airflow.
 
-The order is what the pieces need of each other: the emulator has to know where the
-agent's gateway is, because the migration job's function calls AWS through it; the stores
-need the logins that the stack makes; the migration job needs the stores. So the launch
-runs in a thread, and the stores start as soon as their logins exist, while the gate's
-task already waits for the agent.
+The order is what the pieces need of each other: the emulator has to know the address of
+the local ECS agent's AWS proxy, because the migration job's function calls AWS through
+it; the datastores need the logins that the stack makes; the migration job needs the
+datastores. So the launch runs in a thread, and the datastores start as soon as their
+logins exist, while the migration job already waits for the agent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deploy.dist import MANIFEST, Dist, Environment
 from deploy.dist import ROOT as PARENT
 from local import airflow_image, folders, interrupts, memory, stores
 from local.airflow_environment import airflow_environment
-from local.client import REGION, Reach
+from local.client import REGION, EnvironmentClient
 from local.datastores import Authority, Postgres, Valkey
 from local.datastores.processes import free_port
 from local.datastores.venvs import installed
@@ -33,21 +33,21 @@ from local.ecs.agent import TaskRow
 from local.ecs.scheduler import RolloutState
 from local.emulator.process import SECRET_ACCESS_KEY, EmulatorProcess
 from local.errors import EnvironmentStopped, LocalEnvironmentError
-from local.launcher import Launched, Launcher
-from local.waiting import Waiting, begun
+from local.launcher import Launcher, LaunchResult
+from local.waiting import Waiting, in_thread
 
-FOLDER = Path(".local/rehearsal")
+FOLDER = Path(".local/environments")
 CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
 
 PROBE_SECONDS = 2.0
-"""How often a container that is not healthy yet is asked; its interval is longer. More
-often would cost more than it saves: a check starts a Python."""
+"""How often the health check of a container that is not healthy yet runs; its interval
+is longer. More often would cost more than it saves: a check starts a Python."""
 
 LOGIN_SECONDS = 120.0
 LAUNCH_SECONDS = 15 * 60.0
 STEADY_SECONDS = 10 * 60.0
 STOP_SECONDS = 4.0
-"""For what still runs at the end; then it is killed, as nobody needs it any more."""
+"""For tasks that still run at the end; then they are killed."""
 
 MEMORY_SECONDS = 5.0
 """How often memory is measured for its peak."""
@@ -58,7 +58,7 @@ HEALTHY = "all healthy"
 Tell = Callable[[str], None]
 
 
-class Stage(Reach):
+class LocalEnvironment(EnvironmentClient):
     """One environment, running on this machine as it would on AWS."""
 
     emulator: EmulatorProcess
@@ -68,7 +68,7 @@ class Stage(Reach):
     def __init__(
         self,
         project: Path,
-        environment: str,
+        name: str,
         *,
         folder: Path | None = None,
         overrides: Mapping[str, str] | None = None,
@@ -78,16 +78,16 @@ class Stage(Reach):
         begun_at: float | None = None,
         tell: Tell = lambda _text: None,
     ) -> None:
-        """Describe the stage; nothing happens before ``start``.
+        """Nothing happens before ``start``.
 
-        ``overrides`` are parameters of the parent that are to be others than in the
-        environment's file, ``extra_environment`` what every container is told beyond
-        its task definition. ``dags`` are folders of DAG files to put into the bucket
-        before anything reads it. With ``keeps`` the folder stays, for its logs.
-        ``begun_at`` is when the command began, on the monotonic clock.
+        ``name`` is a file of ``parameters/``; ``overrides`` are parameters that replace
+        those of the file, ``extra_environment`` variables of every container beyond its
+        task definition. ``dags`` are folders of DAG files to put into the bucket before
+        anything reads it. With ``keeps`` the folder stays, for its logs. ``begun_at``
+        is when the command began, on the monotonic clock.
         """
         self.project = project
-        self.environment = environment
+        self.name = name
         self.folder = folder or project / FOLDER
         self.parameters: Mapping[str, str] = {}
         self.seconds: dict[str, float] = {}
@@ -101,7 +101,7 @@ class Stage(Reach):
         self._begun_at = begun_at
         self._tell = tell
         self._waiting = Waiting()
-        self._ends = ExitStack()
+        self._cleanup = ExitStack()
         self._stand_ins: dict[str, str] = {}
 
     # Up and down.
@@ -126,65 +126,71 @@ class Stage(Reach):
         if self._begun_at is None:
             self._begun_at = time.monotonic()
         else:
-            self._passed("dist/ built")
+            self._finish_phase("dist/ built")
         try:
             self._bring_up()
         except BaseException as error:
             self.stop()
-            if (told := _told(error)) is not error:
-                raise told from error
+            if isinstance(error, OSError):
+                raise _as_failure(error) from error
             raise
 
     def stop(self) -> None:
-        """End everything; nothing is left but, if it is to be kept, the folder."""
+        """Stop everything; nothing is left but, if it is to be kept, the folder."""
         with interrupts.none():
             self._waiting.end()
-            self._ends.close()
+            self._cleanup.close()
 
     def _bring_up(self) -> None:
-        dist = self._prepared()
+        dist = self._prepare()
         authority = Authority(self.folder / "ca")
         version = airflow_image.airflow_version(self.project)
         airflow_image.check(self.parameters["Image"], version)
-        self._instead = airflow_image.deviation(self.parameters["Image"], version)
-        image = begun(self._image, "image")
+        self._image_deviation = airflow_image.deviation(
+            self.parameters["Image"], version
+        )
+        image = in_thread(self._image, "image")
         port = free_port()
         self._start_emulator(port)
-        self._passed("emulator up")
+        self._finish_phase("emulator up")
         self._make_agent(port, authority, image.result())
-        self._aws = self._reached()
+        self._aws = self._access()
         self._launcher = Launcher(self._aws, dist)
-        launch = begun(lambda: self.launch({}), "launch")
+        launch = in_thread(lambda: self.launch({}), "launch")
         self._start_stores(dist.folder, authority, launch)
-        self._passed("stores up")
+        self._finish_phase("datastores up")
         self.agent.start()
-        begun(self._measure, "memory")
+        in_thread(self._measure, "memory")
         self._waiting.until(launch.done, LAUNCH_SECONDS, "the launch of the stack")
         self._conclude(launch.result())
         # The DAG processor has only been started: it needs seconds before it looks.
         for folder in self._dags:
             self.put_dags(folder)
-        self._passed("migration job passed")
-        # Now, and not only when it looks next: two workers may have to be there.
+        self._finish_phase("migration job passed")
+        # At once, and not at its next round: two workers may have to be there.
         self.agent.autoscaler.update(time.time())
         self._waiting.until(
-            self._is_well, STEADY_SECONDS, "every service to be healthy", self._unwell
+            self._is_healthy,
+            STEADY_SECONDS,
+            "every service to be healthy",
+            self._unhealthy,
         )
-        self._passed(HEALTHY)
+        self._finish_phase(HEALTHY)
 
     # The pieces, in their order.
 
-    def _prepared(self) -> Dist:
-        """Resolve what is launched, and write down what a build must not change."""
+    def _prepare(self) -> Dist:
+        """Resolve the parameters, and copy ``dist/``, which a build may change."""
         built = Dist.read(self.project / "dist")
-        found = built.environment(self.environment)
-        given = {**found.parameters, **self._overrides}
-        self._given: Environment = replace(found, parameters=given)
-        self._stack_name = found.stack_name
+        launched = built.environment(self.name)
+        own = {**launched.parameters, **self._overrides}
+        self._launched: Environment = replace(launched, parameters=own)
+        self._stack_name = launched.stack_name
         declared = built.templates[PARENT]["Parameters"]
         self.parameters = {
-            name: str(one.get("Default", "")) for name, one in declared.items()
-        } | given
+            name: str(parameter.get("Default", ""))
+            for name, parameter in declared.items()
+        } | own
         self._take_folder()
         copy = self.folder / "dist"
         files = dict(built.files)
@@ -198,14 +204,14 @@ class Stage(Reach):
         claim = (
             folders.claim_this(self.folder)
             if self._is_named
-            else folders.claim(self.project / FOLDER, self.environment)
+            else folders.claim(self.project / FOLDER, self.name)
         )
         if claim is None:
             raise LocalEnvironmentError(
-                f"{self.folder} is another rehearsal's.",
-                remedy="Name another folder, or let that one end.",
+                f"{self.folder} is used by another local environment.",
+                remedy="Name another folder, or stop that environment.",
             )
-        self._ends.callback(claim.keep if self._keeps else claim.give_up)
+        self._cleanup.callback(claim.keep if self._keeps else claim.give_up)
         self.folder = claim.folder.resolve()
         # A crash may have left its emulator running.
         EmulatorProcess(self.project, self.folder / "aws").erase()
@@ -225,7 +231,7 @@ class Stage(Reach):
             functions_endpoint=f"http://127.0.0.1:{port}",
             tell=self._tell,
         )
-        self._ends.callback(self.emulator.stop)
+        self._cleanup.callback(self.emulator.stop)
         self.emulator.start()
 
     def _make_agent(
@@ -249,29 +255,29 @@ class Stage(Reach):
                 listener_certificate=(door.certificate_path, door.key_path),
             )
         )
-        self._ends.callback(self.agent.stop, STOP_SECONDS)
+        self._cleanup.callback(self.agent.stop, STOP_SECONDS)
 
     def _start_stores(
-        self, dist: Path, authority: Authority, launch: Future[Launched]
+        self, dist: Path, authority: Authority, launch: Future[LaunchResult]
     ) -> None:
         secrets = self.client("secretsmanager")
         most = stores.max_connections(self.parameters)
         master = self._login(secrets, stores.MASTER, launch)
         self.postgres = stores.database(dist, authority, master, most)
-        self._ends.callback(self.postgres.stop)
+        self._cleanup.callback(self.postgres.stop)
         at = self.postgres.start(self.folder / "db")
         for store in ("METADATA", "RESULTS"):
             self._stand_ins[f"{store}_HOST"] = at.host
             self._stand_ins[f"{store}_PORT"] = str(at.port)
         login = self._login(secrets, stores.BROKER, launch)
         self.valkey = stores.broker(dist, authority, login["password"])
-        self._ends.callback(self.valkey.stop)
+        self._cleanup.callback(self.valkey.stop)
         at = self.valkey.start(self.folder / "mq")
         self._stand_ins["BROKER_HOST"] = at.host
         self._stand_ins["BROKER_PORT"] = str(at.port)
 
     def _login(
-        self, secrets: Any, words: str, launch: Future[Launched]
+        self, secrets: Any, words: str, launch: Future[LaunchResult]
     ) -> dict[str, str]:
         def look() -> dict[str, str] | None:
             if launch.done():
@@ -280,17 +286,17 @@ class Stage(Reach):
 
         return self._waiting.until(look, LOGIN_SECONDS, f"the stack's secret {words}")
 
-    # How it goes.
+    # Progress.
 
-    def _conclude(self, launched: Launched) -> None:
+    def _conclude(self, launched: LaunchResult) -> None:
         if not launched.is_good:
             raise LocalEnvironmentError(
-                f"The launch of {self.environment} failed.",
+                f"The launch of {self.name} failed.",
                 launched.text,
                 "Correct what the cause names, run make templates, then this again.",
             )
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
         failed = [
             f"{kept.service.name}: {kept.primary.reason}"
             for kept in list(self.agent.registry.services.values())
@@ -299,22 +305,22 @@ class Stage(Reach):
         if failed:
             raise LocalEnvironmentError(
                 "A service does not start.",
-                "\n".join([*failed, self._unwell()]),
+                "\n".join([*failed, self._unhealthy()]),
                 f"Read its log below {self.folder / 'a' / 'logs'}, which --keep keeps.",
             )
         return self.agent.is_steady()
 
-    def _unwell(self) -> str:
-        """Return what is not well, and why, as far as it is known."""
-        told = [
+    def _unhealthy(self) -> str:
+        """Return the tasks that are not healthy, and the reasons that are known."""
+        lines = [
             f"{row.name} {row.task_id[:8]}: {row.status}, {row.health} after "
             f"{row.seconds:.0f} s {row.reason}".rstrip()
             for row in self.agent.task_rows()
             if row.health != "HEALTHY" or row.status != "RUNNING"
         ]
-        return "\n".join([*told, *self.agent.problems, *self.agent.roles.refused])
+        return "\n".join([*lines, *self.agent.problems, *self.agent.roles.refused])
 
-    def _passed(self, phase: str) -> None:
+    def _finish_phase(self, phase: str) -> None:
         self.seconds[phase] = time.monotonic() - (self._begun_at or 0)
         self._tell(f"{self.seconds[phase]:6.1f} s  {phase}")
 
@@ -326,41 +332,41 @@ class Stage(Reach):
             except EnvironmentStopped:
                 return
 
-    # What runs.
+    # The running environment.
 
     def rows(self) -> list[TaskRow]:
         """Return how every task is; none before anything runs."""
         return self.agent.task_rows() if "agent" in vars(self) else []
 
     def deviations(self) -> list[str]:
-        """Return what differs from AWS, a sentence each."""
+        """Return the differences from AWS, a sentence each."""
         return [
-            self._instead,
-            f"A container that is not healthy yet is asked every {PROBE_SECONDS:g} s.",
-            "Aurora has no reader and the cache no replica, whatever was asked for.",
+            self._image_deviation,
+            f"Until a container is healthy, its check runs every {PROBE_SECONDS:g} s.",
+            "Aurora has no reader and the cache no replica, whatever the parameters.",
             *(
-                f"{name} is {value!r}, which is not the environment's own value."
+                f"{name} is {value!r}, not the environment's own value."
                 for name, value in self._overrides.items()
             ),
             *self.agent.deviations(),
         ]
 
     def memory_mebibytes(self) -> float:
-        """Return what every process of this stage takes, this one included."""
+        """Return the memory of every process of this environment, this one included."""
         emulator = self.emulator.running()
         return memory.mebibytes([os.getpid(), *([emulator.pid] if emulator else [])])
 
-    def launch(self, changes: Mapping[str, str]) -> Launched:
+    def launch(self, changes: Mapping[str, str]) -> LaunchResult:
         """Launch the same stack with some parameters changed; follow it to the end.
 
         The parameters stay changed. Raises Failure when it cannot begin.
         """
-        given = {**self._given.parameters, **changes}
-        self._given = replace(self._given, parameters=given)
+        own = {**self._launched.parameters, **changes}
+        self._launched = replace(self._launched, parameters=own)
         self.parameters = {**self.parameters, **changes}
-        return self._launcher.launch(self._given, self._waiting.sleep)
+        return self._launcher.launch(self._launched, self._waiting.sleep)
 
-    def _reached(self) -> Aws:
+    def _access(self) -> Aws:
         return Aws(
             emulator=EmulatorEndpoint(
                 endpoint=self.agent.url,
@@ -372,10 +378,7 @@ class Stage(Reach):
         )
 
 
-def _told(error: BaseException) -> BaseException:
-    """Return an error of the operating system as a failure with a remedy."""
-    if not isinstance(error, OSError):
-        return error
+def _as_failure(error: OSError) -> LocalEnvironmentError:
     return LocalEnvironmentError(
         f"{error.strerror or error}.",
         remedy="Free disk space, or correct the permissions; then run this again.",

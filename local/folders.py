@@ -1,7 +1,7 @@
-"""A folder for each rehearsal, so that any number of them run side by side.
+"""A folder for each local environment, so that any number of them run side by side.
 
-Who holds the lock of a folder owns it. The lock goes with its process, however that
-ends, so a folder without one is a crash's leftover, or was kept for somebody to read.
+The process that holds the lock of a folder owns it. The lock goes with its process,
+however that ends, so a folder without one was left by a crash, or kept for its logs.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import IO
 
 LOCK = "lock"
 KEPT = "kept"
-"""Says that what is left is to be read, not cleared away."""
+"""Marks a folder that is kept."""
 
 
 @dataclass
 class Claim:
-    """A folder that nobody else uses until it is given up."""
+    """A folder that no other process uses until it is given up."""
 
     folder: Path
     _lock: IO[str]
 
     def clear(self) -> None:
-        """Delete what somebody before left."""
-        for left in self.folder.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left)
-            elif left.name != LOCK:
-                left.unlink()
+        """Delete the contents of the folder."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
 
     def keep(self) -> None:
-        """Leave everything for somebody to read."""
+        """Leave everything in place."""
         (self.folder / KEPT).touch()
         self._lock.close()
 
@@ -48,22 +48,22 @@ class Claim:
 def claim(parent: Path, name: str) -> Claim:
     """Return the first of ``name-1``, ``name-2`` and so on that is free.
 
-    What a crash left there is for the caller to clear: the folder comes as it is.
+    The folder comes as it is: the caller clears what a crash has left in it.
     """
     for number in itertools.count(1):
         folder = parent / f"{name}-{number}"
-        if not (folder / KEPT).exists() and (found := _taken(folder)):
-            return found
+        if not (folder / KEPT).exists() and (claimed := _lock(folder)):
+            return claimed
     raise AssertionError  # there is always another number
 
 
 def claim_this(folder: Path) -> Claim | None:
-    """Return the folder that somebody named, unless another rehearsal runs in it."""
+    """Return a folder by its path, unless another environment runs in it."""
     (folder / KEPT).unlink(missing_ok=True)
-    return _taken(folder)
+    return _lock(folder)
 
 
-def _taken(folder: Path) -> Claim | None:
+def _lock(folder: Path) -> Claim | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = (folder / LOCK).open("a")
     try:

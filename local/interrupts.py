@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: every one ends a rehearsal, and none interrupts the ending."""
+"""SIGINT, SIGTERM and SIGHUP: each stops the environment, none interrupts the stop."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, whoever asks politely, and a terminal that is closed."""
 
 
 def raise_on_all() -> None:
-    """Let each of them raise KeyboardInterrupt, also where it was ignored."""
+    """Have each of them raise KeyboardInterrupt, also where it was ignored."""
     for number in ENDS:
         signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def none() -> Iterator[None]:
-    """Let none of them through: what ends must end."""
+    """Ignore all of them, so that a stop is complete."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

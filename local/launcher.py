@@ -1,7 +1,7 @@
-"""Launches of one stack by the delivery code, followed to their end.
+"""Launches of one stack with the code of ``deploy``, followed to their end.
 
-The steps are those of ``deploy.launch``; nobody is asked, nothing is printed, and
-whoever waits may give up in between.
+The steps are those of ``deploy.launch``, without questions and without output. The
+caller may give up in between.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from deploy.publishing import publish
 
 
 @dataclass(frozen=True)
-class Launched:
+class LaunchResult:
     """How a launch ended."""
 
     status: str
-    """The stack's; the one before when there was nothing to change."""
+    """Of the stack; the one before when there was nothing to change."""
     text: str
-    """Nothing after a success; else why, as ``diagnose`` tells it."""
+    """Empty after a success; else the diagnosis, as ``diagnose`` prints it."""
     events: tuple[TreeEvent, ...] = ()
     """Oldest first; none when there was nothing to change."""
 
     @property
     def is_good(self) -> bool:
-        """Whether the stack is as it was asked for."""
+        """Whether the stack has the parameters that were launched."""
         return self.status in launch.SUCCEEDED
 
 
 class Launcher:
-    """Brings one stack to what ``dist`` and an environment say, again and again."""
+    """Creates and updates one stack from ``dist`` and an environment's parameters."""
 
     def __init__(self, aws: Aws, dist: Dist) -> None:
         self.aws, self.dist = aws, dist
 
     def launch(
         self, environment: Environment, sleep: Callable[[float], None]
-    ) -> Launched:
+    ) -> LaunchResult:
         """Launch and follow; ``sleep`` may raise to give up.
 
         Raises ``cli.errors.Failure`` when it cannot even begin.
@@ -54,33 +54,33 @@ class Launcher:
         with proposed(aws, dist, done.publication, environment) as plan:
             if plan.is_empty:
                 launch.protect(aws, environment)
-                return Launched(stacks.existing(aws, plan.stack_id).status, "")
+                return LaunchResult(stacks.existing(aws, plan.stack_id).status, "")
             known = known_events(aws, plan.stack_id)
             launch.execute(aws, plan)
         return self._follow(environment, StackWatcher(aws, plan.stack_id, known), pace)
 
     def _follow(
         self, environment: Environment, watch: StackWatcher, pace: PollInterval
-    ) -> Launched:
-        detective = Diagnoser(self.aws, self.dist)
+    ) -> LaunchResult:
+        diagnoser = Diagnoser(self.aws, self.dist)
         events: list[TreeEvent] = []
         for seen in watch.follow(pace):
             events += seen
-            for one in seen:
-                if one.event.is_failure and not one.event.is_nested_stack:
-                    detective.record_evidence(one.event)
+            for entry in seen:
+                if entry.event.is_failure and not entry.event.is_nested_stack:
+                    diagnoser.record_evidence(entry.event)
         stack = stacks.existing(self.aws, watch.root.stack_id)
         if stack.status not in launch.SUCCEEDED:
-            told = as_text(detective.diagnose(stack))
-            return Launched(stack.status, told, tuple(events))
+            text = as_text(diagnoser.diagnose(stack))
+            return LaunchResult(stack.status, text, tuple(events))
         launch.finish(self.aws, environment)
-        return Launched(stack.status, "", tuple(events))
+        return LaunchResult(stack.status, "", tuple(events))
 
 
-def as_text(found: Diagnosis) -> str:
+def as_text(diagnosis: Diagnosis) -> str:
     """Return a diagnosis as ``diagnose`` prints it."""
-    lines = [f"Stack {found.stack_name} is {found.status}."]
-    for index, cause in enumerate(found.causes):
+    lines = [f"Stack {diagnosis.stack_name} is {diagnosis.status}."]
+    for index, cause in enumerate(diagnosis.causes):
         title = "Root cause" if index == 0 else "Failed as well"
         lines += [
             f"{title}: {cause.name}",

@@ -1,4 +1,4 @@
-"""How every task of a stage is: a live table at a terminal, else a line a change."""
+"""Progress of every task: a live table at a terminal, else a line for each change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from local.ecs.agent import TaskRow
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 LOOK_SECONDS = 0.5
 PIPED_WIDTH = 10_000
-"""Whoever reads from a pipe wants lines, not a guess at the width of a screen."""
+"""A pipe has no width: its lines are not wrapped."""
 
 STOPPED_SHOWN = 5
 """Tasks that have ended; the rest of them are in the logs."""
@@ -30,7 +30,7 @@ STYLES = {"HEALTHY": "green", "UNHEALTHY": "red"}
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return where to write; a pipe gets whole lines."""
+    """Return a console; a pipe gets whole lines."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         stderr=stderr,
@@ -40,11 +40,11 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-class Board:
-    """Shows a stage while it comes up and for as long as it runs."""
+class ProgressTable:
+    """Shows an environment while it comes up and for as long as it runs."""
 
-    def __init__(self, stage: Stage, shown: Console) -> None:
-        self.stage, self.console = stage, shown
+    def __init__(self, environment: LocalEnvironment, shown: Console) -> None:
+        self.environment, self.console = environment, shown
         self._seen: dict[str, str] = {}
 
     @contextmanager
@@ -57,17 +57,17 @@ class Board:
                 yield
             return
         over = threading.Event()
-        teller = threading.Thread(target=self._tell, args=(over,), daemon=True)
-        teller.start()
+        printer = threading.Thread(target=self._print, args=(over,), daemon=True)
+        printer.start()
         try:
             yield
         finally:
             over.set()
-            teller.join()
+            printer.join()
 
     def table(self) -> Table:
         """Return every task that runs, and the last ones that ended."""
-        rows = self._rows()
+        rows = self.environment.rows()
         ended = [row for row in rows if row.status == "STOPPED"][-STOPPED_SHOWN:]
         shown = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
         for heading in COLUMNS:
@@ -89,19 +89,16 @@ class Board:
 
     def name(self, row: TaskRow) -> str:
         """Return a task's name without what CloudFormation puts around it."""
-        words = row.name.removeprefix(f"airflow-{self.stage.environment}-").split("-")
+        words = row.name.removeprefix(f"airflow-{self.environment.name}-").split("-")
         return f"{words[0]}/{words[-1]}"
-
-    def _rows(self) -> list[TaskRow]:
-        return self.stage.rows()
 
     def _why(self, row: TaskRow) -> str:
         codes = ", ".join(f"exit code {code}" for code in row.exit_codes)
         return " ".join(text for text in (row.reason, codes) if text)
 
-    def _tell(self, over: threading.Event) -> None:
+    def _print(self, over: threading.Event) -> None:
         while not over.wait(LOOK_SECONDS):
-            for row in self._rows():
+            for row in self.environment.rows():
                 now = f"{row.status:<14}{row.health:<10}"
                 if self._seen.get(row.task_id) != now:
                     self._seen[row.task_id] = now

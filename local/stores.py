@@ -1,8 +1,4 @@
-"""The database and the broker of a stage, with the logins that its stack made.
-
-What takes time is done before there is a login: the database's files are laid out
-while the emulator starts.
-"""
+"""The database and the broker of a local environment, with the logins of its stack."""
 
 from __future__ import annotations
 
@@ -26,18 +22,18 @@ MASTER = "rds!cluster"
 BROKER = "CeleryLogin"
 """The logical ID of the broker's login, which its secret's name holds."""
 
-CONNECTIONS_PER_UNIT, KEPT_BACK = 211.4, 22
-MOST, MOST_WHEN_SMALL = 5000, 2000
-"""How Aurora computes max_connections from its capacity, as in templates/checks/aurora.py;
-a test holds the two equal."""
+CONNECTIONS_PER_UNIT, RESERVED = 211.4, 22
+MAXIMUM, MAXIMUM_WHEN_SMALL = 5000, 2000
+"""How Aurora computes max_connections from its capacity, as in
+templates/checks/aurora.py; a test holds the two equal."""
 
 
 def max_connections(parameters: Mapping[str, str]) -> int:
     """Return how many connections Aurora would admit with these capacities."""
     low = float(parameters["DatabaseMinCapacity"])
     high = float(parameters["DatabaseMaxCapacity"])
-    limit = MOST if low >= 1 else MOST_WHEN_SMALL
-    return min(limit, int(CONNECTIONS_PER_UNIT * high - KEPT_BACK))
+    limit = MAXIMUM if low >= 1 else MAXIMUM_WHEN_SMALL
+    return min(limit, int(CONNECTIONS_PER_UNIT * high - RESERVED))
 
 
 def login(secrets: Any, words: str) -> dict[str, str] | None:
@@ -45,34 +41,34 @@ def login(secrets: Any, words: str) -> dict[str, str] | None:
 
     ``secrets`` is a client of Secrets Manager.
     """
-    found = [
-        one
+    entries = [
+        entry
         for page in secrets.get_paginator("list_secrets").paginate()
-        for one in page["SecretList"]
-        if words in one["Name"] or words in one.get("Description", "")
+        for entry in page["SecretList"]
+        if words in entry["Name"] or words in entry.get("Description", "")
     ]
-    if not found:
+    if not entries:
         return None
-    value = secrets.get_secret_value(SecretId=found[-1]["ARN"])["SecretString"]
-    held: dict[str, str] = json.loads(value)
-    return held
+    value = secrets.get_secret_value(SecretId=entries[-1]["ARN"])["SecretString"]
+    secret: dict[str, str] = json.loads(value)
+    return secret
 
 
 def database(
-    dist: Path, authority: Authority, master: Mapping[str, str], most: int
+    dist: Path, authority: Authority, master: Mapping[str, str], connections: int
 ) -> Postgres:
-    """Return the database that stands in for Aurora, not started."""
+    """Return the database that replaces Aurora, not started."""
     return Postgres(
         authority=authority,
         master_user=master["username"],
         master_password=master["password"],
         settings=database_settings(dist),
-        max_connections=most,
+        max_connections=connections,
     )
 
 
 def broker(dist: Path, authority: Authority, password: str) -> Valkey:
-    """Return the broker that stands in for ElastiCache, not started."""
+    """Return the broker that replaces ElastiCache, not started."""
     return Valkey(
         authority=authority,
         access=broker_access(dist),

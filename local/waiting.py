@@ -1,4 +1,4 @@
-"""Waits that have a bound, say what they waited for, and end with the stage."""
+"""Waits that have a bound, name what they waited for, and end with the environment."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from local.errors import EnvironmentStopped, LocalEnvironmentError
 
 POLL_SECONDS = 0.1
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 class Waiting:
-    """Waits of one stage, until it is over."""
+    """Waits of one environment, until it is over."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
 
     def end(self) -> None:
-        """Let everybody who waits give up."""
+        """End every wait."""
         self._over.set()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raises EnvironmentStopped when the stage stops meanwhile."""
+        """Wait; raises EnvironmentStopped when the environment stops meanwhile."""
         if self._over.wait(seconds):
             raise EnvironmentStopped
 
     def until(
         self,
-        look: Callable[[], Found | None],
+        look: Callable[[], T | None],
         seconds: float,
         what: str,
         why: Callable[[], str] = lambda: "",
-    ) -> Found:
-        """Return what ``look`` finds. Raises LocalEnvironmentError after some seconds."""
+    ) -> T:
+        """Return what ``look`` finds. Raises LocalEnvironmentError after that time."""
         deadline = time.monotonic() + seconds
         while not (found := look()):
             if time.monotonic() > deadline:
@@ -51,14 +51,14 @@ class Waiting:
         return found
 
 
-def begun(work: Callable[[], Found], name: str) -> Future[Found]:
-    """Begin work in a thread that nobody has to wait for at the end."""
-    future: Future[Found] = Future()
+def in_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Start work in a thread that does not outlive the process."""
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - who asks for the result gets it
+        except BaseException as error:  # noqa: BLE001 - raised by result()
             future.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
@@ -66,6 +66,6 @@ def begun(work: Callable[[], Found], name: str) -> Future[Found]:
 
 
 def for_ever() -> None:
-    """Return never; a signal ends it."""
+    """Wait until a signal raises KeyboardInterrupt."""
     while True:
         signal.pause()

@@ -24,6 +24,7 @@ FORBIDDEN = (
     ("local reads what was built", "local", "simulation"),
     ("only a whole local environment deploys", "local.ecs", "deploy"),
     ("only a whole local environment deploys", "local.datastores", "acceptance"),
+    ("acceptance.checks suit any environment", "acceptance.checks", "local.client"),
     ("the simulation runs what is shipped", "simulation", "templates"),
     ("alarms and step policies are pure", "local.step_scaling", "fargate_runtime"),
     ("commands are on top", "simulation", "cli.main"),

@@ -1,19 +1,18 @@
-"""What DAGs need of the environment: every part has its share in running these."""
+"""DAGs that every component has to work together to run."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from acceptance.api import Api, ApiError, Document, api
-from acceptance.check import NotProven, Pending, until
+from acceptance.api import OVER, Api, ApiError, Document, api
+from acceptance.check import CheckFailed, Pending, until
 from acceptance.checks import workers
-from acceptance.containers import logs
-from local.environment import Stage
+from acceptance.environment import Environment
 
 DAGS = Path(__file__).parents[1] / "dags"
+PLAIN, FAN_OUT, DEFERRED = "check_plain", "check_fan_out", "check_deferred"
+ASSET_READER = "check_asset_reader"
 
 RUN_SECONDS = 300.0
 """For a run among all the others, on two cores."""
@@ -31,16 +30,16 @@ ATTEMPTS = 2
 """Of the fan-out: during the first one a sleeping pool grows."""
 
 WIDTH = 50
-"""Mapped tasks of proof_fan_out."""
+"""Mapped tasks of check_fan_out."""
 
-LATE_ID = "proof_late"
+LATE_ID = "check_late"
 LATE = '''"""A DAG that came later."""
 
 from airflow.sdk import dag, task
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
-def proof_late():
+def check_late():
     @task
     def run():
         return "late"
@@ -48,178 +47,179 @@ def proof_late():
     run()
 
 
-proof_late()
+check_late()
 '''
 
-BROKEN_FILE = "proof_broken.py"
-BROKEN = '''"""A DAG for Airflow that somebody saved half-way."""
+BROKEN_ID = "check_broken"
+BROKEN = '''"""A DAG for Airflow with a syntax error."""
 
 from airflow.sdk import dag
 
 
 @dag(schedule=None
-def proof_broken():
+def check_broken():
     pass
 '''
 
 
-def plain(stage: Stage) -> str:
+def plain(environment: Environment) -> str:
     """Run three plain tasks, each on what the one before returned."""
-    airflow, run_id = _succeeded(stage, "proof_plain")
-    found = airflow.returned("proof_plain", run_id, "third")
-    if found != "one two three":
-        raise NotProven(f"The third task returned {found!r}.", _remedy(stage))
+    airflow, run_id = _succeeded(environment, PLAIN)
+    value = airflow.returned(PLAIN, run_id, "third")
+    if value != "one two three":
+        raise CheckFailed(f"The third task returned {value!r}.", _remedy(environment))
     return "three tasks in a row passed on what they returned"
 
 
-def fan_out(stage: Stage) -> str:
+def fan_out(environment: Environment) -> str:
     """Run fifty mapped tasks on two workers, and one that takes in what they return.
 
     Where one worker did all before there was a second one, they run once more.
     """
-    workers.ask_for_two(stage)
+    workers.ask_for_two(environment)
     expected = sum(number * number for number in range(WIDTH))
     for _ in range(ATTEMPTS):
-        airflow, run_id = _succeeded(stage, "proof_fan_out")
-        tasks = airflow.tasks("proof_fan_out", run_id)
+        airflow, run_id = _succeeded(environment, FAN_OUT)
+        tasks = airflow.tasks(FAN_OUT, run_id)
         hosts = [task["hostname"] for task in tasks if task["task_id"] == "square"]
         if len(hosts) != WIDTH or any(task["try_number"] != 1 for task in tasks):
-            raise NotProven(f"{len(hosts)} mapped tasks, not {WIDTH} once each.")
-        total = airflow.returned("proof_fan_out", run_id, "total")
+            raise CheckFailed(f"{len(hosts)} mapped tasks, not {WIDTH} once each.")
+        total = airflow.returned(FAN_OUT, run_id, "total")
         if total != expected:
-            raise NotProven(f"They add up to {total}, not {expected}.", _remedy(stage))
+            raise CheckFailed(
+                f"They add up to {total}, not {expected}.", _remedy(environment)
+            )
         reader = next(task for task in tasks if task["task_id"] == "total")["hostname"]
         if elsewhere := sum(host != reader for host in hosts):
             return (
                 f"{WIDTH} mapped tasks once each on {len(set(hosts))} workers; "
                 f"{elsewhere} XComs crossed from another worker"
             )
-    raise NotProven("One worker ran all of them, twice.", _remedy(stage))
+    raise CheckFailed("One worker ran all of them, twice.", _remedy(environment))
 
 
-def deferred(stage: Stage) -> str:
+def deferred(environment: Environment) -> str:
     """See a deferrable sensor wait in the triggerer, and succeed."""
-    airflow = api(stage)
-    run_id = airflow.trigger("proof_deferred")
-    remedy = logs(stage, "triggerer", "scheduler", "worker")
+    airflow = api(environment)
+    run_id = airflow.trigger(DEFERRED)
+    remedy = environment.logs("triggerer", "scheduler", "worker")
 
-    def look() -> Document | Pending:
-        tasks = airflow.tasks("proof_deferred", run_id)
+    def waiting_task() -> Document | Pending:
+        tasks = airflow.tasks(DEFERRED, run_id)
         state = str(tasks[0]["state"]) if tasks else "no task"
         if state == "deferred" and tasks[0]["trigger"]["triggerer_id"]:
-            found: Document = tasks[0]
-            return found
-        if state in {"success", "failed"}:
-            raise NotProven(f"The sensor was {state} and never deferred.", remedy)
+            task: Document = tasks[0]
+            return task
+        if state in OVER:
+            raise CheckFailed(f"The sensor was {state} and never deferred.", remedy)
         return Pending(state)
 
-    waiting = until(
+    task = until(
         "the sensor to be taken by a triggerer",
-        look,
+        waiting_task,
         seconds=RUN_SECONDS,
         remedy=remedy,
     )
-    trigger = waiting["trigger"]
-    airflow.wait_for_run("proof_deferred", run_id, seconds=RUN_SECONDS, remedy=remedy)
-    bucket, store = stage.outputs["LogBucketName"], stage.client("s3")
-    prefix = f"logs/dag_id=proof_deferred/run_id={run_id}/"
+    airflow.wait_for_run(DEFERRED, run_id, seconds=RUN_SECONDS, remedy=remedy)
+    bucket, s3 = environment.outputs["LogBucketName"], environment.client("s3")
+    prefix = f"logs/dag_id={DEFERRED}/run_id={run_id}/"
 
-    def kept() -> str | Pending:
-        found = store.list_objects_v2(Bucket=bucket, Prefix=prefix)
-        keys = [one["Key"].rpartition("/")[2] for one in found.get("Contents", ())]
-        own = (key for key in keys if TRIGGER_LOG in key)
-        return next(own, None) or Pending(f"{keys}")
+    def triggerer_log() -> str | Pending:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        names = [
+            entry["Key"].rpartition("/")[2] for entry in listed.get("Contents", ())
+        ]
+        log = next((name for name in names if TRIGGER_LOG in name), None)
+        return log or Pending(f"{names}")
 
     log = until(
         "the triggerer's log in the bucket",
-        kept,
+        triggerer_log,
         seconds=UPLOAD_SECONDS,
-        remedy=logs(stage, "triggerer"),
+        remedy=environment.logs("triggerer"),
     )
-    kind = trigger["classpath"].rpartition(".")[2]
+    trigger = task["trigger"]
+    trigger_class = trigger["classpath"].rpartition(".")[2]
     return (
-        f"{kind} in triggerer job {trigger['triggerer_id']}, then success; {log} kept"
+        f"{trigger_class} in triggerer job {trigger['triggerer_id']}, then success; "
+        f"{log} in the bucket"
     )
 
 
-def assets(stage: Stage) -> str:
+def assets(environment: Environment) -> str:
     """See the DAG that waits for an asset run when another one has written it."""
-    airflow, _ = _succeeded(stage, "proof_asset_writer")
-    remedy = logs(stage, "scheduler", "worker")
+    airflow, _ = _succeeded(environment, "check_asset_writer")
+    remedy = _remedy(environment)
 
-    def look() -> Document | Pending:
-        runs = airflow.runs("proof_asset_reader")
+    def newest_run() -> Document | Pending:
+        runs = airflow.runs(ASSET_READER)
         return runs[0] if runs else Pending("no run")
 
     run = until(
-        "the asset to start proof_asset_reader",
-        look,
+        f"the asset to start {ASSET_READER}",
+        newest_run,
         seconds=RUN_SECONDS,
         remedy=remedy,
     )
     airflow.wait_for_run(
-        "proof_asset_reader", run["dag_run_id"], seconds=RUN_SECONDS, remedy=remedy
+        ASSET_READER, run["dag_run_id"], seconds=RUN_SECONDS, remedy=remedy
     )
     if run["run_type"] != "asset_triggered":
-        raise NotProven(f"The run is of type {run['run_type']}.", remedy)
+        raise CheckFailed(f"The run is of type {run['run_type']}.", remedy)
     return "the reader's run is of type asset_triggered and succeeded"
 
 
-def late(stage: Stage) -> str:
+def late(environment: Environment) -> str:
     """Put a file into the bucket while everything runs, and run its DAG."""
-    with _file("proof_late.py", LATE) as folder:
-        stage.put_dags(folder)
-    airflow = api(stage)
-    remedy = logs(stage, "dag-processor")
-    airflow.wait_for_dag(LATE_ID, seconds=PICKUP_SECONDS, remedy=remedy)
-    _succeeded(stage, LATE_ID)
+    _put(environment, f"{LATE_ID}.py", LATE)
+    remedy = environment.logs("dag-processor")
+    api(environment).wait_for_dag(LATE_ID, seconds=PICKUP_SECONDS, remedy=remedy)
+    _succeeded(environment, LATE_ID)
     return "picked up from the bucket while everything ran, and run"
 
 
-def broken(stage: Stage) -> str:
-    """Put in a file with a syntax error, and find it told by name."""
-    with _file(BROKEN_FILE, BROKEN) as folder:
-        stage.put_dags(folder)
-    airflow = api(stage)
+def broken(environment: Environment) -> str:
+    """Put in a file with a syntax error, and find its name among the import errors."""
+    _put(environment, f"{BROKEN_ID}.py", BROKEN)
+    airflow = api(environment)
 
-    def look() -> Document | Pending:
+    def import_error() -> Document | Pending:
         errors = airflow.import_errors()
-        found = (one for one in errors if one["filename"].endswith(BROKEN_FILE))
-        return next(found, None) or Pending(f"{len(errors)} import errors")
+        own = (error for error in errors if f"{BROKEN_ID}.py" in error["filename"])
+        return next(own, None) or Pending(f"{len(errors)} import errors")
 
-    remedy = logs(stage, "dag-processor")
+    remedy = environment.logs("dag-processor")
     error = until(
-        f"the import error of {BROKEN_FILE}",
-        look,
+        f"the import error of {BROKEN_ID}.py",
+        import_error,
         seconds=PICKUP_SECONDS,
         remedy=remedy,
     )
-    said = error["stack_trace"].strip().splitlines()
+    lines = error["stack_trace"].strip().splitlines()
     if "SyntaxError" not in error["stack_trace"]:
-        raise NotProven(f"The import error says {said[-1:]}.", remedy)
+        raise CheckFailed(f"The import error says {lines[-1:]}.", remedy)
     try:
-        airflow.dag("proof_broken")
+        airflow.dag(BROKEN_ID)
     except ApiError:
-        return f"import error of {error['filename']}: {said[-1]}"
-    raise NotProven("The broken file made a DAG all the same.", remedy)
+        return f"import error of {error['filename']}: {lines[-1]}"
+    raise CheckFailed("The broken file made a DAG all the same.", remedy)
 
 
-def _succeeded(stage: Stage, dag_id: str) -> tuple[Api, str]:
+def _succeeded(environment: Environment, dag_id: str) -> tuple[Api, str]:
     """Run a DAG to its success; return the API and the run's id."""
-    airflow = api(stage)
+    airflow = api(environment)
     run_id = airflow.trigger(dag_id)
-    airflow.wait_for_run(dag_id, run_id, seconds=RUN_SECONDS, remedy=_remedy(stage))
+    remedy = _remedy(environment)
+    airflow.wait_for_run(dag_id, run_id, seconds=RUN_SECONDS, remedy=remedy)
     return airflow, run_id
 
 
-def _remedy(stage: Stage) -> str:
-    return logs(stage, "scheduler", "worker")
+def _remedy(environment: Environment) -> str:
+    return environment.logs("scheduler", "worker")
 
 
-@contextmanager
-def _file(name: str, text: str) -> Iterator[Path]:
-    """Give a folder with one file in it."""
-    with tempfile.TemporaryDirectory(prefix="proof-") as made:
-        folder = Path(made)
-        (folder / name).write_text(text)
-        yield folder
+def _put(environment: Environment, name: str, text: str) -> None:
+    """Upload one DAG file."""
+    with tempfile.TemporaryDirectory(prefix="check-") as folder:
+        (Path(folder) / name).write_text(text)
+        environment.put_dags(Path(folder))

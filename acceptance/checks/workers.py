@@ -1,58 +1,87 @@
-"""The workers of the default queue: two of them, and one that goes away."""
+"""The workers of the default queue, by the API of ECS."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from acceptance.check import NotProven, Pending, until
-from acceptance.containers import Running, running, services
-from local.environment import Stage
+from acceptance.check import CheckFailed, Pending, until
+from acceptance.environment import Environment
 
 QUEUE = "default"
 TWO = 2
+
+SERVICES_AT_ONCE = 10
+"""What DescribeServices takes."""
 
 STOP_SECONDS = 150.0
 """A worker ends what it runs first; ECS gives it 120 s."""
 
 
-def ask_for_two(stage: Stage) -> None:
-    """Have ECS run two workers, whatever the scaling thinks of it, and do not wait."""
-    for service, _ in services(stage):
-        definition = stage.agent.definition(service.definition_arn).containers[0]
-        if definition.name != "worker" or definition.command[-1] != QUEUE:
-            continue
-        if service.desired < TWO:
-            stage.client("ecs").update_service(
-                cluster=service.cluster_arn, service=service.name, desiredCount=TWO
-            )
-        return
-    raise NotProven("No service runs workers of the default queue.")
+def ask_for_two(environment: Environment) -> None:
+    """Have ECS run two workers, whatever the scaling asks for, and do not wait."""
+    service = _service(environment)
+    if service["desiredCount"] < TWO:
+        environment.client("ecs").update_service(
+            cluster=service["clusterArn"],
+            service=service["serviceName"],
+            desiredCount=TWO,
+        )
 
 
-def take_away_one_of(stage: Stage, addresses: Collection[str]) -> str:
+def take_one_away(environment: Environment, addresses: Collection[str]) -> str:
     """Return the address of a worker that is gone, one of these.
 
     When the scaling has taken none of them away yet, an operator stops one.
     """
-    here = {one.address: one for one in running(stage, "worker")}
+    ecs, service = environment.client("ecs"), _service(environment)
+    cluster = service["clusterArn"]
+    arns = ecs.list_tasks(cluster=cluster, serviceName=service["serviceName"])
+    tasks = ecs.describe_tasks(cluster=cluster, tasks=arns["taskArns"])["tasks"]
+    arn_of = {_address(task): task["taskArn"] for task in tasks}
     for address in addresses:
-        if address not in here:
+        if address not in arn_of:
             return address
-    leaving = next(here[address] for address in addresses)
-    stage.client("ecs").stop_task(
-        cluster=leaving.cluster_arn,
-        task=leaving.task_arn,
-        reason="The rehearsal takes a worker away.",
-    )
+    leaving = next(iter(addresses))
+    arn = arn_of[leaving]
+    ecs.stop_task(cluster=cluster, task=arn, reason="An acceptance check stops it.")
+
+    def has_ended() -> bool | Pending:
+        (task,) = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
+        return task["lastStatus"] == "STOPPED" or Pending(task["lastStatus"])
+
     until(
-        f"the worker {leaving.task_id[:8]} to end",
-        lambda: _is_over(stage, leaving),
+        f"the worker at {leaving} to end",
+        has_ended,
         seconds=STOP_SECONDS,
-        remedy=f"Read {leaving.log}.",
+        remedy=environment.logs("worker"),
     )
-    return leaving.address
+    return leaving
 
 
-def _is_over(stage: Stage, worker: Running) -> bool | Pending:
-    task = stage.agent.tasks[worker.task_id]
-    return task.is_over or Pending(task.status)
+def _service(environment: Environment) -> dict[str, Any]:
+    """Return the service of the default queue's workers."""
+    ecs, cluster = environment.client("ecs"), environment.outputs["ClusterName"]
+    pages = ecs.get_paginator("list_services").paginate(cluster=cluster)
+    arns = [arn for page in pages for arn in page["serviceArns"]]
+    for start in range(0, len(arns), SERVICES_AT_ONCE):
+        chosen = arns[start : start + SERVICES_AT_ONCE]
+        answer = ecs.describe_services(cluster=cluster, services=chosen)
+        for service in answer["services"]:
+            definition = ecs.describe_task_definition(
+                taskDefinition=service["taskDefinition"]
+            )["taskDefinition"]
+            container = definition["containerDefinitions"][0]
+            if container["name"] == "worker" and container["command"][-1] == QUEUE:
+                found: dict[str, Any] = service
+                return found
+    raise CheckFailed("No service runs workers of the default queue.")
+
+
+def _address(task: dict[str, Any]) -> str:
+    return next(
+        str(detail["value"])
+        for attachment in task["attachments"]
+        for detail in attachment["details"]
+        if detail["name"] == "privateIPv4Address"
+    )

@@ -1,12 +1,13 @@
-"""Components killed in turn, and a worker asked to stop, under one run of tasks.
+"""Components killed in turn, and a worker stopped, under one run of tasks.
 
 The run goes on from before the first kill until after the last: its tasks wait in the
 workers, and one in the triggerer, while what they need is killed around them.
 
-What a killed worker ran is noticed by the age of its heartbeats, which takes longer
-than the kills that come next. The scheduler's comes after that: Airflow has a scheduler
-look after its own tasks alone, and after another's once it finds that one dead. Where
-ECS was quick to replace it, that may take ``orphaned_tasks_check_interval``.
+Airflow notices a killed worker by the age of its tasks' heartbeats, which takes longer
+than the kills and launches that come next. The scheduler's kill comes after that: a
+scheduler looks after its own tasks alone, and after another's once it finds that one
+dead. Where ECS was quick to replace it, that may take
+``orphaned_tasks_check_interval``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from acceptance.check import NotProven, Pending, Proof, until
-from acceptance.containers import logs
+from acceptance.check import Check, CheckFailed, Pending, until
 from acceptance.faults import components
-from acceptance.faults.ledger import Name, label
-from acceptance.faults.load import Run
+from acceptance.faults.execution_record import TaskKey, label
+from acceptance.faults.fault_run import FaultRun
 from local.ecs.task import EcsTask
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 WIDTH = 6
 
@@ -30,161 +30,146 @@ HEARTBEAT_TIMEOUT = "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"
 HEARTBEAT_SECONDS = 75
 """Instead of 300. Well above the time without heartbeats while the API server restarts:
 15 s on two idle cores, and it must not be longer than this on busy ones, or tasks that
-are well are given up."""
+run well are given up."""
 
 NOTICED_SECONDS = HEARTBEAT_SECONDS + 45.0
-"""Airflow looks every 10 s; then the task is queued and begins."""
+"""Airflow looks every 10 s; then the task is queued and starts."""
 
 CALM_SECONDS = 5.0
-"""How long a worker that was asked to stop must leave its tasks alone, to count."""
+"""How long a worker that is told to stop must leave its tasks alone, to count."""
 
 STOP_SECONDS = 110.0
 """Until a worker whose tasks are over is gone. On Fargate it has 120 s in all."""
 
-MEANWHILE = ("dag-processor", "triggerer", "api-server")
-"""Killed while the heartbeats of the killed worker grow old."""
-
 
 @dataclass
 class Kills:
-    """What the proofs of this page share."""
+    """State that these checks share."""
 
-    run: Run | None = None
+    run: FaultRun | None = None
     killed: dict[str, float] = field(default_factory=dict)
     """Address of a killed worker -> when it was killed."""
-    orphans: set[Name] = field(default_factory=set)
-    """What ran on killed workers."""
+    orphans: set[TaskKey] = field(default_factory=set)
+    """Tasks that ran on killed workers."""
 
-    def kill_worker(self, stage: Stage) -> str:
+    def kill_worker(self, environment: LocalEnvironment) -> str:
         """Kill a worker with tasks running; another takes its place."""
-        components.have_workers(stage, 2)
-        self.run = Run.begin(stage, width=WIDTH)
-        victim = self._busiest(stage)
+        components.ensure_two_workers(environment)
+        self.run = FaultRun.start(environment, width=WIDTH)
+        victim = self._busiest_worker(environment)
         address = victim.sandbox.address
-        self.orphans = {one.name for one in self.run.held() if one.host == address}
+        self.orphans = {
+            entry.task for entry in self.run.held() if entry.host == address
+        }
         self.killed[address] = time.time()
-        seconds = _kill_and_wait(stage, victim)
+        seconds = _kill_and_wait(environment, victim)
         return f"healthy after {seconds:.0f} s; {len(self.orphans)} tasks ran on it"
 
-    def kill(self, stage: Stage, component: str) -> str:
+    def check(self, component: str) -> Check[LocalEnvironment]:
+        """Return the check that kills a component."""
+        return Check(
+            f"kill -9 of the {component}: healthy again",
+            partial(self.kill, component=component),
+        )
+
+    def kill(self, environment: LocalEnvironment, component: str) -> str:
         """Kill every task of a component; others take their places."""
         self._run()
-        victims = components.tasks_of(stage, component)
+        victims = components.tasks_of(environment, component)
         if not victims:
-            raise NotProven(f"No {component} runs.", logs(stage, component))
-        seconds = _kill_and_wait(stage, *victims)
+            raise CheckFailed(f"No {component} runs.", environment.logs(component))
+        seconds = _kill_and_wait(environment, *victims)
         return f"healthy after {seconds:.0f} s"
 
-    def tried_again(self, stage: Stage) -> str:
-        """Wait until what the killed worker ran has begun again elsewhere."""
+    def retried(self, environment: LocalEnvironment) -> str:
+        """Wait until the killed worker's tasks have started again elsewhere."""
         run = self._run()
 
         def look() -> float | Pending:
-            again = {one.name: one.at for one in run.held() if one.attempt > 1}
+            again = {entry.task: entry.at for entry in run.held() if entry.attempt > 1}
             if set(again) != self.orphans:
                 return Pending(f"{_names(again)}, not {_names(self.orphans)}")
             return max(again.values())
 
-        began = until(
-            "the killed worker's tasks to begin again",
+        started = until(
+            "the killed worker's tasks to start again",
             look,
             seconds=NOTICED_SECONDS,
-            remedy=logs(stage, "scheduler"),
+            remedy=environment.logs("scheduler"),
         )
-        seconds = began - min(self.killed.values())
+        seconds = started - min(self.killed.values())
         return (
-            f"{_names(self.orphans)} began again {seconds:.0f} s after the kill "
+            f"{_names(self.orphans)} started again {seconds:.0f} s after the kill "
             f"(heartbeat timeout {HEARTBEAT_SECONDS} s here, 300 s in the templates)"
         )
 
-    def stop_worker(self, stage: Stage) -> str:
+    def stop_worker(self, environment: LocalEnvironment) -> str:
         """Stop a worker as a scale-in does; its tasks end well and then it goes."""
-        run = self._run()
-        victim = self._busiest(stage)
-        own = {one.name for one in run.held() if one.host == victim.sandbox.address}
-        stage.client("ecs").stop_task(
-            cluster=victim.cluster_arn, task=victim.arn, reason="Scale-in, rehearsed"
+        run, remedy = self._run(), environment.logs(components.WORKER)
+        victim = self._busiest_worker(environment)
+        address = victim.sandbox.address
+
+        def tasks() -> set[TaskKey]:
+            return {entry.task for entry in run.held() if entry.host == address}
+
+        before = tasks()
+        environment.client("ecs").stop_task(
+            cluster=victim.cluster_arn, task=victim.arn, reason="As a scale-in does"
         )
         time.sleep(CALM_SECONDS)
-        left = {one.name for one in run.held() if one.host == victim.sandbox.address}
-        if victim.is_over or left != own:
-            raise NotProven(
-                f"The worker gave up {_names(own - left)}.",
-                logs(stage, components.WORKER),
-            )
+        if victim.is_over or tasks() != before:
+            raise CheckFailed(f"The worker gave up {_names(before - tasks())}.", remedy)
         run.go()
-        components.wait_until_over(stage, [victim], STOP_SECONDS)
+        components.wait_until_stopped(environment, [victim], STOP_SECONDS)
         container = victim.containers[0]
         if container.exit_code != 0:
-            raise NotProven(
+            raise CheckFailed(
                 f"It ended with exit code {container.exit_code} {container.reason}",
-                logs(stage, components.WORKER),
+                remedy,
             )
-        return f"{len(own)} tasks ran on and ended well; exit code 0"
+        return f"{len(before)} tasks ran on and ended well; exit code 0"
 
-    def settle(self, stage: Stage) -> str:
-        """Hold the ledger against Airflow once everything has ended."""
+    def settle(self, environment: LocalEnvironment) -> str:
+        """Compare the record with Airflow once everything has ended."""
         run = self._run()
-        # A fault before may have failed, and what waits would wait on.
+        # An earlier check may have failed, and what waits would wait on.
         run.go()
         again = run.finish(self.killed)
         if set(again) != self.orphans:
-            raise NotProven(
+            raise CheckFailed(
                 f"Tried again: {_names(again)}; on the killed worker: "
                 f"{_names(self.orphans)}.",
-                logs(stage, "scheduler"),
+                environment.logs("scheduler"),
             )
-        components.wait_until_well(stage)
+        components.wait_until_healthy(environment)
         return (
             f"{2 * WIDTH + 3} tasks succeeded, each once; a second try only for the "
             f"{len(again)} of the killed worker"
         )
 
-    def _run(self) -> Run:
+    def _run(self) -> FaultRun:
         if self.run is None:
-            raise NotProven("The run of tasks did not begin; see the first of these.")
+            raise CheckFailed("The run of tasks did not start; see the first kill.")
         return self.run
 
-    def _busiest(self, stage: Stage) -> EcsTask:
+    def _busiest_worker(self, environment: LocalEnvironment) -> EcsTask:
         """Return the worker on which most of the waiting tasks are."""
-        hosts = [one.host for one in self._run().held()]
-        workers = components.tasks_of(stage, components.WORKER)
-        found = max(workers, key=lambda one: hosts.count(one.sandbox.address))
-        if found.sandbox.address not in hosts:
-            raise NotProven("No worker runs a task.", logs(stage, "worker"))
-        return found
+        hosts = [entry.host for entry in self._run().held()]
+        workers = components.tasks_of(environment, components.WORKER)
+        busiest = max(workers, key=lambda worker: hosts.count(worker.sandbox.address))
+        if busiest.sandbox.address not in hosts:
+            raise CheckFailed("No worker runs a task.", environment.logs("worker"))
+        return busiest
 
 
-def _names(tasks: Iterable[Name]) -> str:
+def _names(tasks: Iterable[TaskKey]) -> str:
     return ", ".join(map(label, sorted(tasks))) or "none"
 
 
-def _kill_and_wait(stage: Stage, *victims: EcsTask) -> float:
-    began = time.monotonic()
-    for one in victims:
-        components.kill(one)
-    components.wait_until_over(stage, victims, seconds=10)
-    components.wait_until_well(stage)
-    return time.monotonic() - began
-
-
-def proofs() -> tuple[Proof, ...]:
-    """Return the lines of this page, in their order."""
-    shared = Kills()
-
-    def of(component: str) -> Proof:
-        return Proof(
-            f"kill -9 of the {component}: healthy again",
-            partial(shared.kill, component=component),
-        )
-
-    again = "what a killed worker ran is tried again"
-    stopped = "a worker that is told to stop lets its tasks end"
-    return (
-        Proof("kill -9 of a worker with tasks: healthy again", shared.kill_worker),
-        *(of(component) for component in MEANWHILE),
-        Proof(f"kill -9: {again}", shared.tried_again),
-        of("scheduler"),
-        Proof(f"scale-in: {stopped}", shared.stop_worker),
-        Proof("kills and scale-in: nothing lost, nothing twice", shared.settle),
-    )
+def _kill_and_wait(environment: LocalEnvironment, *victims: EcsTask) -> float:
+    started = time.monotonic()
+    for task in victims:
+        components.kill(task)
+    components.wait_until_stopped(environment, victims, seconds=10)
+    components.wait_until_healthy(environment)
+    return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""What a person may have done to a stack: spoiled for a moment, and put right again."""
+"""Damages part of an environment for the duration of a block, then restores it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from local import stores
 from local.datastores.venvs import postgres_programs
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 STATEMENT_SECONDS = 30
 
-TABLES = "airflow"
+DATABASE = "airflow"
 """Airflow's database, as in ``templates/airflow/environment.py``."""
 
 OTHER_REVISION = "UPDATE alembic_version SET version_num = reverse(version_num)"
@@ -22,21 +22,20 @@ OTHER_REVISION = "UPDATE alembic_version SET version_num = reverse(version_num)"
 
 
 @contextlib.contextmanager
-def tables(stage: Stage) -> Iterator[None]:
+def schema_revision(environment: LocalEnvironment) -> Iterator[None]:
     """Make the tables look as if a later Airflow had migrated them."""
-    ask(stage, OTHER_REVISION)
+    _execute(environment, OTHER_REVISION)
     try:
         yield
     finally:
-        ask(stage, OTHER_REVISION)
+        _execute(environment, OTHER_REVISION)
 
 
 @contextlib.contextmanager
-def admin_login(stage: Stage, text: str) -> Iterator[None]:
-    """Give the secret of the first administrator, which set-up reads, another value."""
-    client = stage.client("secretsmanager")
-    command = stage.outputs["AdminLoginCommand"].split()
-    arn = command[command.index("--secret-id") + 1]
+def admin_login(environment: LocalEnvironment, text: str) -> Iterator[None]:
+    """Give the first administrator's secret, which the job reads, another value."""
+    client = environment.client("secretsmanager")
+    arn = environment.admin_secret_arn
     before = client.get_secret_value(SecretId=arn)["SecretString"]
     client.put_secret_value(SecretId=arn, SecretString=text)
     try:
@@ -45,25 +44,25 @@ def admin_login(stage: Stage, text: str) -> Iterator[None]:
         client.put_secret_value(SecretId=arn, SecretString=before)
 
 
-def ask(stage: Stage, statement: str) -> str:
-    """Return what Airflow's database answers the master user. Raises NotProven."""
-    master = stage.secret(stores.MASTER)
-    at = stage.agent.settings.replaced_variables
-    done = subprocess.run(  # noqa: S603 - the engine's own program
+def _execute(environment: LocalEnvironment, statement: str) -> None:
+    """Execute SQL as the master user in Airflow's database. Raises CheckFailed."""
+    master = environment.secret(stores.MASTER)
+    address = environment.agent.settings.replaced_variables
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
         [
             *(str(postgres_programs() / "psql"), "--no-psqlrc", "--quiet"),
-            *("--tuples-only", "--no-align", "--command", statement),
+            *("--command", statement),
         ],
-        # Not as arguments: those are seen by everybody.
+        # Not as arguments: every user of this machine can see those.
         env={
             "PATH": os.defpath,
-            "PGHOST": at["METADATA_HOST"],
-            "PGPORT": at["METADATA_PORT"],
-            "PGDATABASE": TABLES,
+            "PGHOST": address["METADATA_HOST"],
+            "PGPORT": address["METADATA_PORT"],
+            "PGDATABASE": DATABASE,
             "PGUSER": master["username"],
             "PGPASSWORD": master["password"],
             "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": str(stage.folder / "ca" / "ca.pem"),
+            "PGSSLROOTCERT": str(environment.ca_path),
         },
         capture_output=True,
         text=True,
@@ -71,5 +70,4 @@ def ask(stage: Stage, statement: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise NotProven(f"psql: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()
+        raise CheckFailed(f"psql: {' '.join(done.stderr.split())}")

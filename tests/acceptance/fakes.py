@@ -1,19 +1,33 @@
-"""A stage that runs nothing, for proofs that look at little of one."""
+"""Environments that run nothing, for checks that use little of one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 
-class FakeStage:
-    """Has what a test gives it, and nothing else."""
+class FakeEnvironment(SimpleNamespace):
+    """Has the attributes that a test gives it."""
 
-    def __init__(self, **given: Any) -> None:
-        vars(self).update(given)
+    __hash__ = object.__hash__  # type: ignore[assignment] # a key of a weak dictionary
+
+    def logs(self, *components: str) -> str:
+        """Return a remedy that names the components."""
+        return f"Read {', '.join(components)}."
 
 
-def stage(**given: Any) -> Stage:
-    """Return one that passes for the real thing."""
-    return cast(Stage, FakeStage(**given))
+def environment(**attributes: Any) -> LocalEnvironment:
+    """Return a fake that passes for a local environment."""
+    return cast(LocalEnvironment, FakeEnvironment(**attributes))
+
+
+def raising(error: BaseException) -> Callable[[object], str]:
+    """Return the function of a check that raises an error."""
+
+    def run(_: object) -> str:
+        raise error
+
+    return run

@@ -1,33 +1,34 @@
-"""The client of Airflow's API, against a server that plays Airflow."""
+"""The client of Airflow's API, against a server with scripted responses."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from acceptance.api import Api, ApiError
-from acceptance.check import NotProven
+from acceptance.api import api as api_of
+from acceptance.check import CheckFailed
 from local.datastores import Authority
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
+from tests.acceptance.fakes import environment
 
-PASSWORD = "a:b/c?"  # noqa: S105 - of a server of our own
+PASSWORD = "a:b/c?"  # noqa: S105 - of this test's own server
 
 
-class Airflow:
-    """Answers as told; keeps what it was asked."""
+class FakeAirflow:
+    """Answers as scripted; keeps the requests."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.answers: dict[str, list[Any]] = {}
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request; the last of several answers stays."""
         body = json.loads(request.body) if request.body else None
-        self.asked.append((request.method, request.target, body))
+        self.requests.append((request.method, request.target, body))
         path = request.target.partition("?")[0]
         if path == "/auth/token":
             if body != {"username": "admin", "password": PASSWORD}:
@@ -46,23 +47,13 @@ def _json(status: int, document: object) -> HttpResponse:
 
 
 @pytest.fixture
-def airflow() -> Airflow:
-    return Airflow()
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
+def airflow() -> FakeAirflow:
+    return FakeAirflow()
 
 
 @pytest.fixture
-def url(airflow: Airflow, authority: Authority) -> Iterator[str]:
-    issued = authority.issue("door")
-    server = HttpServer(
-        airflow.handle, certificate=(issued.certificate_path, issued.key_path)
-    )
-    yield server.url
-    server.close()
+def url(airflow: FakeAirflow, serve: Callable[..., HttpServer]) -> str:
+    return serve(airflow.handle).url
 
 
 @pytest.fixture
@@ -70,48 +61,56 @@ def api(url: str, authority: Authority) -> Api:
     return Api(url, "admin", PASSWORD, ca_path=authority.ca_path)
 
 
-def test_one_login_serves_many_calls(api: Api, airflow: Airflow) -> None:
+def test_one_login_serves_many_calls(api: Api, airflow: FakeAirflow) -> None:
     airflow.answers["/api/v2/dags/a"] = [{"dag_id": "a"}]
 
     assert api.dag("a") == api.dag("a") == {"dag_id": "a"}
 
-    logins = [target for _, target, _ in airflow.asked if target == "/auth/token"]
-    assert len(logins) == 1
+    targets = [target for _, target, _ in airflow.requests]
+    assert targets.count("/auth/token") == 1
 
 
-def test_a_wrong_password_is_refused(url: str, authority: Authority) -> None:
+def test_environment_has_one_client(url: str, authority: Authority) -> None:
+    admin = ("admin", PASSWORD)
+    local = environment(url=url, admin=admin, ca_path=authority.ca_path)
+
+    assert api_of(local) is api_of(local)
+    assert api_of(local).token() == "t"
+
+
+def test_wrong_password_is_refused(url: str, authority: Authority) -> None:
     with pytest.raises(ApiError, match="/auth/token was answered 401") as refused:
         Api(url, "admin", "other", ca_path=authority.ca_path).dag("a")
 
     assert refused.value.status == 401
 
 
-def test_a_server_that_nobody_vouches_for_is_not_asked(
-    url: str, tmp_path: Path, airflow: Airflow
+def test_server_of_another_authority_is_not_called(
+    url: str, other_authority: Authority, airflow: FakeAirflow
 ) -> None:
-    stranger = Authority(tmp_path)
-
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        Api(url, "admin", PASSWORD, ca_path=stranger.ca_path).dag("a")
+        Api(url, "admin", PASSWORD, ca_path=other_authority.ca_path).dag("a")
 
-    assert not airflow.asked
+    assert not airflow.requests
 
 
-def test_what_is_not_there_is_told_with_the_words_of_the_server(api: Api) -> None:
+def test_error_has_status_and_words_of_the_server(api: Api) -> None:
     with pytest.raises(ApiError, match=r"404: .*no such thing") as missing:
         api.dag("a")
 
     assert missing.value.status == 404
 
 
-def test_a_run_begins_now_and_is_named(api: Api, airflow: Airflow) -> None:
+def test_trigger_starts_a_run_now_and_returns_its_id(
+    api: Api, airflow: FakeAirflow
+) -> None:
     airflow.answers["/api/v2/dags/a/dagRuns"] = [{"dag_run_id": "manual__1"}]
 
     assert api.trigger("a", {"x": 1}) == "manual__1"
-    assert airflow.asked[-1][2] == {"logical_date": None, "conf": {"x": 1}}
+    assert airflow.requests[-1][2] == {"logical_date": None, "conf": {"x": 1}}
 
 
-def test_task_instances_come_from_every_page(api: Api, airflow: Airflow) -> None:
+def test_task_instances_come_from_every_page(api: Api, airflow: FakeAirflow) -> None:
     path = "/api/v2/dags/a/dagRuns/r/taskInstances"
     airflow.answers[path] = [
         {"task_instances": [{"map_index": 0}], "total_entries": 2},
@@ -119,18 +118,21 @@ def test_task_instances_come_from_every_page(api: Api, airflow: Airflow) -> None
     ]
 
     assert [task["map_index"] for task in api.tasks("a", "r")] == [0, 1]
-    assert airflow.asked[-1][1].endswith("limit=100&offset=1")
+    assert airflow.requests[-1][1].endswith("limit=100&offset=1")
 
 
-def test_a_log_is_a_line_an_event(api: Api, airflow: Airflow) -> None:
+def test_log_has_a_line_for_each_event(api: Api, airflow: FakeAirflow) -> None:
     airflow.answers["/api/v2/dags/a/dagRuns/r/taskInstances/t/logs/1"] = [
-        {"content": [{"event": "begun", "level": "info"}, "a plain line"]}
+        {"content": [{"event": "started", "level": "info"}, "a plain line"]}
     ]
 
-    assert api.log("a", "r", "t") == "begun\na plain line"
+    assert api.log("a", "r", "t", map_index=-1) == "started\na plain line"
 
 
-def test_a_run_is_waited_for(api: Api, airflow: Airflow) -> None:
+def test_wait_for_run_returns_it_after_success(
+    api: Api, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acceptance.check.time.sleep", lambda _: None)
     airflow.answers |= {
         "/api/v2/dags/a/dagRuns/r": [{"state": "queued"}, {"state": "success"}],
         "/api/v2/dags/a/dagRuns/r/taskInstances": [
@@ -145,11 +147,11 @@ def test_a_run_is_waited_for(api: Api, airflow: Airflow) -> None:
     ("state", "words"),
     [
         ("failed", "ended as failed, tasks 1 failed, 1 waiting"),
-        ("running", "last seen: running, tasks 1 failed, 1 waiting"),
+        ("running", "last state: running, tasks 1 failed, 1 waiting"),
     ],
 )
-def test_a_run_without_success_is_no_proof(
-    api: Api, airflow: Airflow, state: str, words: str
+def test_wait_for_run_fails_without_success(
+    api: Api, airflow: FakeAirflow, state: str, words: str
 ) -> None:
     tasks = [{"state": "failed"}, {"state": None}]
     airflow.answers |= {
@@ -159,13 +161,15 @@ def test_a_run_without_success_is_no_proof(
         ],
     }
 
-    with pytest.raises(NotProven, match=rf"{words}.* Read worker\.log\."):
-        api.wait_for_run("a", "r", seconds=0.1, remedy="Read worker.log.")
+    with pytest.raises(CheckFailed, match=rf"{words}.* Read worker\.log\."):
+        api.wait_for_run("a", "r", seconds=-1, remedy="Read worker.log.")
 
 
-def test_a_dag_is_waited_for_and_missed(api: Api, airflow: Airflow) -> None:
-    with pytest.raises(NotProven, match=r"Waited 0 s for the DAG a; .*404"):
-        api.wait_for_dag("a", seconds=0.05, remedy="")
+def test_wait_for_dag_fails_until_airflow_knows_it(
+    api: Api, airflow: FakeAirflow
+) -> None:
+    with pytest.raises(CheckFailed, match=r"Waited -1 s for the DAG a; .*404"):
+        api.wait_for_dag("a", seconds=-1, remedy="")
 
     airflow.answers["/api/v2/dags/a"] = [{"dag_id": "a"}]
     api.wait_for_dag("a", seconds=5, remedy="")

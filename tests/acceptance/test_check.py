@@ -1,163 +1,202 @@
-"""How proofs are run, told and counted."""
+"""Checks are run, reported and counted."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from acceptance import check
 from acceptance.check import (
-    LeftOut,
-    NotProven,
+    Check,
+    CheckFailed,
+    CheckResult,
+    CheckRunner,
+    Outcome,
     Pending,
-    Proof,
-    Result,
-    Verdict,
-    run,
+    Skipped,
     until,
 )
-from local.environment import Stage
-from tests.acceptance.fakes import stage
-
-STAGE = stage()
+from tests.acceptance.fakes import raising
 
 
-def raising(error: Exception) -> Callable[[Stage], str]:
-    def prove(_: Stage) -> str:
-        raise error
-
-    return prove
-
-
-def proven(*proofs: Proof) -> list[Result]:
-    return run(STAGE, proofs, lambda _: None)
+def run(*checks: Check[Any]) -> list[CheckResult]:
+    runner = CheckRunner(None, lambda _: None)
+    runner.run(checks)
+    return runner.results()
 
 
-def test_each_verdict_comes_with_what_was_seen() -> None:
-    results = proven(
-        Proof("a", lambda _: "all of it"),
-        Proof("b", raising(NotProven("it is not so.", "Read the log."))),
-        Proof("c", raising(KeyError("hostname"))),
-        Proof("d", raising(LeftOut("there is no Flower"))),
+def test_outcome_comes_with_detail() -> None:
+    results = run(
+        Check("a", lambda _: "all of it"),
+        Check("b", raising(CheckFailed("it is not so.", "Read the log."))),
+        Check("c", raising(KeyError("hostname"))),
+        Check("d", raising(Skipped("there is no Flower"))),
     )
 
-    assert [(one.title, one.verdict.value, one.seen) for one in results] == [
-        ("a", "proven", "all of it"),
+    assert [
+        (result.title, result.outcome.value, result.detail) for result in results
+    ] == [
+        ("a", "passed", "all of it"),
         ("b", "FAILED", "it is not so. Read the log."),
         ("c", "FAILED", "KeyError: 'hostname'"),
-        ("d", "left out", "there is no Flower"),
+        ("d", "skipped", "there is no Flower"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "code"),
+    ("outcomes", "code"),
     [
-        ([Verdict.PROVEN, Verdict.LEFT_OUT], 0),
-        ([Verdict.PROVEN, Verdict.FAILED], 1),
+        ([Outcome.PASSED, Outcome.SKIPPED], 0),
+        ([Outcome.PASSED, Outcome.FAILED], 1),
         ([], 0),
     ],
 )
-def test_one_failure_fails_all(verdicts: list[Verdict], code: int) -> None:
-    results = [Result("a", verdict, 1, "") for verdict in verdicts]
+def test_exit_code_is_one_after_a_failure(outcomes: list[Outcome], code: int) -> None:
+    results = [CheckResult("a", outcome, 1, "") for outcome in outcomes]
 
     assert check.exit_code(results) == code
 
 
-def test_proofs_that_need_not_be_alone_run_together() -> None:
+def test_neighbours_that_need_not_be_alone_run_together() -> None:
     both = threading.Barrier(2, timeout=5)
 
-    def meet(_: Stage) -> str:
+    def meet(_: object) -> str:
         both.wait()
         return "met"
 
-    results = proven(Proof("a", meet, is_alone=False), Proof("b", meet, is_alone=False))
+    results = run(Check("a", meet, is_alone=False), Check("b", meet, is_alone=False))
 
-    assert [one.seen for one in results] == ["met", "met"]
+    assert [result.detail for result in results] == ["met", "met"]
 
 
-def test_one_that_is_alone_waits_for_those_before_it_and_is_waited_for() -> None:
+def test_check_that_is_alone_waits_for_its_neighbours() -> None:
     order: list[str] = []
+    both = threading.Barrier(2, timeout=5)
 
-    def slowly(_: Stage) -> str:
-        time.sleep(0.05)
+    def together(_: object) -> str:
+        both.wait()
         order.append("together")
         return ""
 
-    def alone(_: Stage) -> str:
+    def alone(_: object) -> str:
         order.append("alone")
         return ""
 
-    together = Proof("t", slowly, is_alone=False)
-    proven(together, together, Proof("a", alone), together)
+    pair = [Check("t", together, is_alone=False)] * 2
+    run(*pair, Check("a", alone), *pair)
 
-    assert order == ["together", "together", "alone", "together"]
+    assert order == [*["together"] * 2, "alone", *["together"] * 2]
 
 
-def test_a_proof_that_hangs_is_given_up_and_the_next_one_runs() -> None:
+def test_background_check_ends_before_the_check_that_needs_it() -> None:
+    order: list[str] = []
+    other = threading.Event()
+
+    def background(_: object) -> str:
+        assert other.wait(5)
+        order.append("background")
+        return ""
+
+    def foreground(_: object) -> str:
+        order.append("other")
+        other.set()
+        return ""
+
+    def last(_: object) -> str:
+        order.append("last")
+        return ""
+
+    results = run(
+        Check("b", background, is_background=True),
+        Check("o", foreground),
+        Check("l", last, needs="b"),
+    )
+
+    assert order == ["other", "background", "last"]
+    assert [result.title for result in results] == ["b", "o", "l"]
+
+
+def test_background_check_ends_before_the_results() -> None:
     release = threading.Event()
 
-    def hang(_: Stage) -> str:
+    def background(_: object) -> str:
+        assert release.wait(5)
+        return "ended"
+
+    checks = [Check("b", background, is_background=True)]
+    runner = CheckRunner(None, lambda _: None)
+    runner.run(checks)
+    release.set()
+
+    assert [result.detail for result in runner.results()] == ["ended"]
+
+
+def test_skipped_check_names_the_option() -> None:
+    (result,) = run(Check("a", raising(KeyError()), skipped_by="--no-faults"))
+
+    assert result.outcome is Outcome.SKIPPED
+    assert result.detail == "--no-faults was given."
+
+
+def test_check_that_hangs_is_given_up() -> None:
+    release = threading.Event()
+
+    def hang(_: object) -> str:
         release.wait(10)
         return "too late"
 
-    told: list[str] = []
-    begun = time.monotonic()
-    results = run(
-        STAGE,
-        [Proof("a", hang, seconds=0.05), Proof("b", lambda _: "seen")],
-        told.append,
-    )
+    lines: list[str] = []
+    started = time.monotonic()
+    checks = [Check("a", hang, seconds=0.05), Check("b", lambda _: "next")]
+    runner = CheckRunner(None, lines.append)
+    runner.run(checks)
+    results = runner.results()
     release.set()
 
-    assert time.monotonic() - begun < 5
-    assert [one.verdict for one in results] == [Verdict.FAILED, Verdict.PROVEN]
-    assert "was given up" in results[0].seen
-    assert len(told) == 2
+    assert time.monotonic() - started < 5
+    assert [result.outcome for result in results] == [Outcome.FAILED, Outcome.PASSED]
+    assert "was given up" in results[0].detail
+    assert len(lines) == 2
 
 
-def test_every_result_is_told_as_it_comes() -> None:
-    told: list[str] = []
+def test_each_result_is_a_line_when_it_ends() -> None:
+    lines: list[str] = []
 
-    run(STAGE, [Proof("The web page", lambda _: "200")], told.append)
+    CheckRunner(None, lines.append).run([Check("The web page", lambda _: "200")])
 
-    assert [line.split() for line in told] == [
-        ["proven", "0.0", "s", "The", "web", "page:", "200"]
+    assert [line.split() for line in lines] == [
+        ["passed", "0.0", "s", "The", "web", "page:", "200"]
     ]
 
 
-def test_the_table_has_a_line_each() -> None:
+def test_table_shows_text_as_it_is() -> None:
     console = Console(file=StringIO(), width=100)
-    console.print(
-        check.table(
-            [
-                Result("The web page", Verdict.PROVEN, 1.25, "200"),
-                Result("Flower", Verdict.LEFT_OUT, 0, "[not] enabled"),
-            ]
-        )
-    )
+    results = [
+        CheckResult("The web page", Outcome.PASSED, 1.25, "200"),
+        CheckResult("Flower", Outcome.SKIPPED, 0, "[not] enabled"),
+    ]
+    console.print(check.table(results))
 
     assert isinstance(console.file, StringIO)
     shown = console.file.getvalue()
-    assert "The web page" in shown
-    assert "1.2" in shown
-    assert "left out" in shown
-    assert "[not] enabled" in shown
+    for words in ("The web page", "1.2", "skipped", "[not] enabled"):
+        assert words in shown
 
 
-def test_a_wait_returns_what_was_found() -> None:
+def test_until_returns_the_first_value_that_is_not_pending() -> None:
     answers = iter([Pending("queued"), Pending("running"), 42])
 
     assert until("it", lambda: next(answers), seconds=5, remedy="", pause=0) == 42
 
 
-def test_a_wait_in_vain_says_what_it_saw_and_where_to_read_on() -> None:
+def test_until_names_the_last_state_and_the_remedy() -> None:
     with pytest.raises(
-        NotProven, match=r"Waited 0 s for the run; last seen: queued\. Read x\.log\."
+        CheckFailed, match=r"Waited 0 s for the run; last state: queued\. Read x\.log\."
     ):
         until(
             "the run",

@@ -1,63 +1,62 @@
-"""The DAG files are read by the real Airflow as the proofs expect them to be."""
+"""The DAG files, as the real Airflow reads them."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from acceptance import scaling
 from acceptance.checks import dags
+from acceptance.faults import fault_run
 from local.airflow_environment import airflow_environment
-
-pytestmark = pytest.mark.slow
 
 READ = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
-print(json.dumps([sorted(bag.dags), sorted(bag.import_errors.values())]))
+tasks = {id: sorted(task.task_id for task in dag.tasks) for id, dag in bag.dags.items()}
+print(json.dumps([tasks, bag.import_errors]))
 """
 
 
-def read(folder: Path, home: Path) -> tuple[list[str], list[str]]:
-    """Return the DAGs of a folder, and the import errors."""
-    seen = subprocess.run(  # noqa: S603 - our own text
+@pytest.mark.slow
+def test_airflow_reads_every_dag_file(tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    for source in (dags.DAGS, fault_run.DAGS, scaling.DAGS):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    (folder / f"{dags.LATE_ID}.py").write_text(dags.LATE)
+    (folder / f"{dags.BROKEN_ID}.py").write_text(dags.BROKEN)
+    done = subprocess.run(  # noqa: S603 - our own text
         [airflow_environment().python, "-c", READ, folder],
         env={
             "PATH": os.defpath,
-            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_HOME": str(tmp_path),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
-    found, errors = json.loads(seen.stdout.splitlines()[-1])
-    return found, errors
+    tasks, errors = json.loads(done.stdout.splitlines()[-1])
 
-
-def test_every_file_makes_its_dags(tmp_path: Path) -> None:
-    found, errors = read(dags.DAGS, tmp_path)
-
-    assert not errors
-    assert found == [
-        *("proof_asset_reader", "proof_asset_writer", "proof_deferred"),
-        *("proof_fan_out", "proof_plain", "proof_secrets"),
-    ]
-
-
-def test_the_late_file_makes_a_dag_and_the_broken_one_an_error(tmp_path: Path) -> None:
-    folder = tmp_path / "dags"
-    folder.mkdir()
-    (folder / "proof_late.py").write_text(dags.LATE)
-    (folder / dags.BROKEN_FILE).write_text(dags.BROKEN)
-
-    found, errors = read(folder, tmp_path)
-
-    assert found == [dags.LATE_ID]
-    assert len(errors) == 1
-    assert "SyntaxError" in errors[0]
+    assert tasks == {
+        "check_asset_reader": ["read"],
+        "check_asset_writer": ["write"],
+        dags.DEFERRED: ["wait"],
+        dags.FAN_OUT: ["square", "total"],
+        dags.LATE_ID: ["run"],
+        dags.PLAIN: ["first", "second", "third"],
+        "check_secrets": ["read"],
+        "faults": ["deferred", "double", "hold", "numbers", "total"],
+        "scaling_burst": ["work"],
+        "scaling_few": ["work"],
+    }
+    (file,) = errors
+    assert f"{dags.BROKEN_ID}.py" in file
+    assert "SyntaxError" in errors[file]

@@ -1,18 +1,18 @@
-"""What a rehearsal launches otherwise than the environment says."""
+"""The selection of checks, what it skips, and the parameters that it needs."""
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
-from acceptance.suites import overrides
+from acceptance import faults, scaling, suites
+from acceptance.checks.dags import DAGS
 from deploy.dist import Environment
-from tests.acceptance.fakes import FakeStage
+
+DEV = Environment("dev", "airflow-dev", {"DefaultWorkersMinimum": "0"})
 
 
 @pytest.mark.parametrize(
-    ("own", "changed"),
+    ("own", "overrides"),
     [
         (
             {"DefaultWorkersMinimum": "0"},
@@ -22,9 +22,52 @@ from tests.acceptance.fakes import FakeStage
         ({"DefaultWorkersMinimum": "2", "EnableFlower": "true"}, {}),
     ],
 )
-def test_only_what_could_not_be_proven_is_launched_otherwise(
-    own: dict[str, str], changed: dict[str, str]
+def test_only_parameters_that_prevent_a_check_are_overridden(
+    own: dict[str, str], overrides: dict[str, str]
 ) -> None:
-    environment = cast(Environment, FakeStage(parameters=own))
+    environment = Environment("dev", "airflow-dev", own)
+    selected = suites.select(environment, has_faults=True, has_scaling=False)
 
-    assert overrides(environment) == changed
+    assert selected.overrides == overrides
+    assert suites.select(environment).overrides == overrides | scaling.PARAMETERS
+
+
+def test_titles_are_unique_and_needs_are_earlier() -> None:
+    titles: list[str] = []
+    for checks in suites.select(DEV).suites.values():
+        for check in checks:
+            assert not check.skipped_by
+            assert check.needs in {"", *titles}
+            titles.append(check.title)
+
+    assert len(set(titles)) == len(titles) > 35
+
+
+@pytest.mark.parametrize(
+    ("has_faults", "has_scaling", "options"),
+    [
+        (False, True, {"", "--no-faults"}),
+        (True, False, {"", "--no-scaling"}),
+        (False, False, {"", "--no-faults", "--no-scaling"}),
+    ],
+)
+def test_checks_that_are_not_wanted_name_their_option(
+    *, has_faults: bool, has_scaling: bool, options: set[str]
+) -> None:
+    selected = suites.select(DEV, has_faults=has_faults, has_scaling=has_scaling)
+    checks = [check for suite in selected.suites.values() for check in suite]
+
+    assert {check.skipped_by for check in checks} == options
+    assert selected.extra_environment == (faults.ENVIRONMENT if has_faults else {})
+    assert (selected.dags == (DAGS,)) is (
+        options == {"", "--no-faults", "--no-scaling"}
+    )
+
+
+def test_every_component_is_killed() -> None:
+    # A component that joins the table must not be forgotten here.
+    suite = suites.select(DEV).suites.values()
+    titles = " ".join(check.title for checks in suite for check in checks)
+    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        assert f"kill -9 of the {component}" in titles
+    assert "kill -9 of a worker" in titles

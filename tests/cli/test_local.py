@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,18 +13,19 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from acceptance import faults, suites
-from acceptance.check import NotProven, Proof
+from acceptance import suites
+from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
 from cli.errors import ExitCode
 from cli.local import commands
-from local import environment as stages
+from deploy.dist import Environment
+from local import environment as environments
 from local import interrupts, waiting
 from local.errors import LocalEnvironmentError
 from tests.deploy.fakes import template, write
 
 
-class FakeStage:
+class FakeEnvironment:
     """A stage that comes up at once, or not at all."""
 
     fails: BaseException | None = None
@@ -31,14 +33,14 @@ class FakeStage:
     def __init__(
         self,
         _project: Path,
-        environment: str,
+        name: str,
         *,
         tell: Callable[[str], None],
         **told: Any,
     ) -> None:
-        self.environment, self.told, self.is_up = environment, told, False
+        self.name, self.told, self.is_up = name, told, False
         self.url, self.admin = "http://127.0.0.1:1", ("admin", "secret")
-        self.folder = Path("folder")
+        self.folder = self.logs_folder = Path("folder")
         self.seconds: Mapping[str, float] = {"all healthy": 38.0}
         self.peak_mebibytes = 1800.0
         self.outputs = {"AdminLoginCommand": "aws secretsmanager"}
@@ -64,12 +66,12 @@ class FakeStage:
         return ["Aurora is not Aurora."]
 
 
-MADE: list[FakeStage] = []
+MADE: list[FakeEnvironment] = []
 """The last one."""
 
 
 def fails(_stage: object) -> str:
-    raise NotProven("It was not so.")
+    raise CheckFailed("It was not so.")
 
 
 def interrupted(*_: object) -> str:
@@ -85,6 +87,24 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+SELECT = suites.select
+
+
+def select(
+    environment: Environment, *, has_faults: bool, has_scaling: bool
+) -> suites.Selection:
+    """Return a selection with three easy checks, one of which fails."""
+    no_faults = "" if has_faults else "--no-faults"
+    no_scaling = "" if has_scaling else "--no-scaling"
+    checks: list[Check[Any]] = [
+        Check("It is", lambda _: "so it is"),
+        Check("It lives", lambda _: "yes", skipped_by=no_faults),
+        Check("It grows", fails, skipped_by=no_scaling),
+    ]
+    selected = SELECT(environment, has_faults=has_faults, has_scaling=has_scaling)
+    return replace(selected, suites={"checks": checks})
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Give a command line with a stage that is none and proofs that are easy."""
@@ -94,11 +114,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         "parameters/dev/codepipeline.json": {"Parameters": {}},
     }
     write(tmp_path / "dist", own)
-    monkeypatch.setattr(stages, "Stage", FakeStage)
-    monkeypatch.setattr(FakeStage, "fails", None)
-    monkeypatch.setattr(suites, "PROOFS", (Proof("It is", lambda _: "so it is"),))
-    monkeypatch.setattr(suites, "SCALING", (Proof("It grows", fails),))
-    monkeypatch.setattr(faults, "FAULTS", (Proof("It lives", lambda _: "yes"),))
+    monkeypatch.setattr(environments, "LocalEnvironment", FakeEnvironment)
+    monkeypatch.setattr(FakeEnvironment, "fails", None)
+    monkeypatch.setattr(suites, "select", select)
 
     def do(*words: str) -> Result:
         group = click.Group(commands=commands(tmp_path, lambda: None))
@@ -112,7 +130,7 @@ def test_skipped_checks_are_listed_and_not_run(run: Callable[..., Result]) -> No
     assert seen.exit_code == 0, seen.output
     assert "so it is" in seen.output
     assert "--no-scaling was given." in seen.output
-    assert "2 proven, 0 failed." in seen.output
+    assert "\n2 passed, 0 failed, 1 skipped\n" in seen.output
 
 
 def test_verify_without_local_is_not_implemented(run: Callable[..., Result]) -> None:
@@ -160,7 +178,7 @@ def test_problem_of_an_environment_that_does_not_start_is_printed(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = LocalEnvironmentError("The launch failed.", "Because.", "Mend it.")
-    monkeypatch.setattr(FakeStage, "fails", error)
+    monkeypatch.setattr(FakeEnvironment, "fails", error)
     for words in (("local", "dev"), ("verify", "dev", "--local")):
         seen = run(*words)
         assert seen.exit_code == ExitCode.FAILED
@@ -196,7 +214,7 @@ def test_unsupported_system_is_refused_before_anything_is_installed(
 def test_interrupted_verify_is_stopped(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeStage, "fails", KeyboardInterrupt())
+    monkeypatch.setattr(FakeEnvironment, "fails", KeyboardInterrupt())
     seen = run("verify", "dev", "--local")
     assert seen.exit_code == ExitCode.INTERRUPTED
     assert "All processes of the environment are stopped." in seen.output

@@ -1,4 +1,4 @@
-"""Stages that do not come up: what is said, and that nothing is left of them."""
+"""Environments that do not come up: what is reported, and that nothing is left."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from cli import product
-from cli.errors import ExitCode
+from cli.errors import Failure, Unable, UsageError
 from local import folders
-from local.environment import Stage
+from local.environment import LocalEnvironment
 from local.errors import LocalEnvironmentError
 from tests.deploy.fakes import template, write
 
@@ -22,19 +22,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def alive(folder: Path) -> list[int]:
-    """Return the processes that know a folder, by command line or environment."""
-    found = []
+    """Return the processes with a folder in their command line, environ or cwd."""
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "cmdline").read_bytes() + (
-                process / "environ"
-            ).read_bytes()
+            text = (process / "cmdline").read_bytes()
+            text += (process / "environ").read_bytes()
             is_there = (process / "cwd").readlink().is_relative_to(folder)
         except OSError:
             continue
-        if str(folder).encode() in told or is_there:
-            found.append(int(process.name))
-    return found
+        if str(folder).encode() in text or is_there:
+            pids.append(int(process.name))
+    return pids
 
 
 @pytest.fixture(scope="session")
@@ -58,65 +57,63 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_environment_that_nobody_wrote_is_wrong_use(small: Path) -> None:
-    with pytest.raises(LocalEnvironmentError) as caught:
-        Stage(small, "tset").start()
-    assert caught.value.exit_code is ExitCode.USAGE
-    assert "It holds: dev." in str(caught.value)
+def test_unknown_environment_is_wrong_use(small: Path) -> None:
+    with pytest.raises(UsageError, match=r"It holds: dev\."):
+        LocalEnvironment(small, "tset").start()
     assert not (small / ".local").exists()
 
 
-def test_without_a_build_it_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(LocalEnvironmentError, match="Run make templates"):
-        Stage(tmp_path, "dev").start()
+def test_missing_build_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(Unable, match="Run make templates"):
+        LocalEnvironment(tmp_path, "dev").start()
 
 
-def test_an_image_of_another_airflow_does_not_come_up(small: Path) -> None:
+def test_image_of_another_airflow_does_not_start(small: Path) -> None:
     with pytest.raises(LocalEnvironmentError, match=r"is apache/airflow:2\.10\.5, and"):
-        Stage(small, "dev").start()
-    assert not list((small / ".local" / "rehearsal").iterdir())
+        LocalEnvironment(small, "dev").start()
+    assert not list((small / ".local" / "environments").iterdir())
 
 
-def test_a_folder_of_another_rehearsal_is_left_to_it(small: Path) -> None:
+def test_folder_of_another_environment_is_not_used(small: Path) -> None:
     other = folders.claim_this(small / "mine")
     assert other
-    with pytest.raises(LocalEnvironmentError, match="is another rehearsal's"):
-        Stage(small, "dev", folder=small / "mine").start()
+    with pytest.raises(LocalEnvironmentError, match="is used by another"):
+        LocalEnvironment(small, "dev", folder=small / "mine").start()
     assert (small / "mine").exists()
     other.give_up()
 
 
 @pytest.mark.slow
-def test_a_launch_that_is_refused_is_told_and_leaves_nothing(
+def test_refused_launch_is_reported_and_leaves_nothing(
     built: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "stage"
-    with pytest.raises(LocalEnvironmentError) as caught:
-        Stage(built, "dev", folder=folder, overrides={"ZoneCount": "nine"}).start()
-    assert "ZoneCount" in str(caught.value)
+    folder = tmp_path / "running"
+    overrides = {"ZoneCount": "nine"}
+    with pytest.raises(Failure, match="ZoneCount"):
+        LocalEnvironment(built, "dev", folder=folder, overrides=overrides).start()
     assert not folder.exists()
     assert alive(folder) == []
 
 
 @pytest.mark.slow
-def test_one_that_is_told_to_end_leaves_nothing(built: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "stage"
+def test_sigterm_leaves_nothing(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "running"
     program = (
-        "from acceptance import interrupts\n"
-        "from local.environment import Stage\n"
+        "from local import interrupts\n"
+        "from local.environment import LocalEnvironment\n"
         "import pathlib; interrupts.raise_on_all()\n"
         f"folder = pathlib.Path({str(folder)!r})\n"
-        f"stage = Stage(pathlib.Path({str(built)!r}), 'dev', folder=folder,\n"
+        f"project = pathlib.Path({str(built)!r})\n"
+        "environment = LocalEnvironment(project, 'dev', folder=folder,\n"
         "    tell=lambda text: print(text, flush=True))\n"
-        "try: stage.start()\n"
+        "try: environment.start()\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)\n"
     )
     with subprocess.Popen(  # noqa: S603 - ours
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        said = next(line for line in process.stdout if "stores up" in line)
-        assert said
+        assert any("datastores up" in line for line in process.stdout)
         deadline = time.monotonic() + 30
         while not list(folder.glob("a/logs/*")) and time.monotonic() < deadline:
             time.sleep(0.05)  # the migration job begins

@@ -1,4 +1,4 @@
-"""Folders of rehearsals that run side by side, crash, or are kept."""
+"""Folders of local environments that run side by side, crash, or are kept."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from local import folders
 ROOT = Path(__file__).parents[2]
 
 
-def test_two_rehearsals_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
-    one, other = folders.claim(tmp_path, "dev"), folders.claim(tmp_path, "dev")
-    assert [one.folder.name, other.folder.name] == ["dev-1", "dev-2"]
-    one.give_up()
-    other.give_up()
+def test_two_environments_have_folders_of_their_own(tmp_path: Path) -> None:
+    claims = [folders.claim(tmp_path, "dev") for _ in range(2)]
+    assert [claim.folder.name for claim in claims] == ["dev-1", "dev-2"]
+    for claim in claims:
+        claim.give_up()
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_crash_left_is_taken_over_and_cleared(tmp_path: Path) -> None:
-    crash = "from acceptance import folders; import pathlib, os, signal\n"
-    crash += f"one = folders.claim(pathlib.Path({str(tmp_path)!r}), 'dev')\n"
-    crash += "(one.folder / 'aws').mkdir()\n(one.folder / 'log').touch()\n"
+def test_folder_of_a_crash_is_taken_over_and_cleared(tmp_path: Path) -> None:
+    crash = "from local import folders; import pathlib, os, signal\n"
+    crash += f"claim = folders.claim(pathlib.Path({str(tmp_path)!r}), 'dev')\n"
+    crash += "(claim.folder / 'aws').mkdir()\n(claim.folder / 'log').touch()\n"
     crash += "os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", crash], cwd=ROOT, check=False)  # noqa: S603 - ours
 
-    found = folders.claim(tmp_path, "dev")
-    assert found.folder.name == "dev-1"
-    assert (found.folder / "log").exists()
-    found.clear()
-    assert [path.name for path in found.folder.iterdir()] == [folders.LOCK]
-    found.give_up()
+    claim = folders.claim(tmp_path, "dev")
+    assert claim.folder.name == "dev-1"
+    assert (claim.folder / "log").exists()
+    claim.clear()
+    assert [path.name for path in claim.folder.iterdir()] == [folders.LOCK]
+    claim.give_up()
 
 
-def test_what_is_kept_stays_until_it_is_named(tmp_path: Path) -> None:
+def test_kept_folder_stays_until_it_is_named(tmp_path: Path) -> None:
     kept = folders.claim(tmp_path, "dev")
     kept.keep()
     other = folders.claim(tmp_path, "dev")

@@ -1,4 +1,4 @@
-"""Launches by the delivery code, against an emulator."""
+"""Launches of one stack, against an emulator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
-    """Give an emulator of the test's own."""
+    """Give a running emulator."""
     with EmulatorProcess(ROOT, tmp_path / "emulator") as running:
         yield running
     running.erase()
@@ -56,24 +56,28 @@ def launched(emulator: EmulatorProcess, folder: Path) -> tuple[Launcher, Environ
     return Launcher(aws, dist), replace(dist.environment("dev"), is_protected=False)
 
 
-def test_a_stack_is_launched_changed_and_left_alone(
+def test_stack_is_created_updated_and_left_unchanged(
     emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")
-    made = launcher.launch(environment, time.sleep)
-    assert (made.status, made.is_good, made.text) == ("CREATE_COMPLETE", True, "")
+    created = launcher.launch(environment, time.sleep)
+    assert (created.status, created.is_good, created.text) == (
+        "CREATE_COMPLETE",
+        True,
+        "",
+    )
 
-    changed = launcher.launch(
+    updated = launcher.launch(
         replace(environment, parameters={"Name": "two"}), time.sleep
     )
-    assert changed.status == "UPDATE_COMPLETE"
-    assert {"Topic"} <= {seen.event.logical_id for seen in changed.events}
+    assert updated.status == "UPDATE_COMPLETE"
+    assert {"Topic"} <= {entry.event.logical_id for entry in updated.events}
 
     same = launcher.launch(replace(environment, parameters={"Name": "two"}), time.sleep)
     assert (same.status, same.events) == ("UPDATE_COMPLETE", ())
 
 
-def test_a_launch_that_fails_says_so_as_diagnose_does(
+def test_failed_launch_has_the_diagnosis(
     emulator: EmulatorProcess, tmp_path: Path
 ) -> None:
     launcher, environment = launched(emulator, tmp_path / "dist")

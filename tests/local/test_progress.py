@@ -1,9 +1,10 @@
-"""What a person sees of a stage, at a terminal and through a pipe."""
+"""The progress table and the report, at a terminal and through a pipe."""
 
 from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,11 +12,11 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from acceptance import report
-from acceptance.check import Result, Verdict
+from acceptance import report, suites
+from acceptance.check import CheckResult, Outcome
 from local import progress
 from local.ecs.agent import TaskRow
-from local.environment import Stage
+from local.environment import LocalEnvironment
 
 
 def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
@@ -31,37 +32,28 @@ def row(name: str, status: str, health: str, reason: str = "") -> TaskRow:
     )
 
 
-class Running:
-    """A stage as far as it is shown."""
-
-    environment = "dev"
-    folder = Path("folder")
-    url = "http://127.0.0.1:8080"
-    admin = ("admin", "not-for-logs")
-    outputs = {"AdminLoginCommand": "aws secretsmanager get-secret-value"}  # noqa: RUF012 - a stand-in
-    agent = SimpleNamespace(
-        url="http://127.0.0.1:1", settings=SimpleNamespace(account="123456789012")
+def environment(*rows: TaskRow) -> LocalEnvironment:
+    """Return what is shown of an environment."""
+    fake = SimpleNamespace(
+        name="dev",
+        logs_folder=Path("folder"),
+        url="http://127.0.0.1:8080",
+        admin=("admin", "not-for-logs"),
+        outputs={"AdminLoginCommand": "aws secretsmanager get-secret-value"},
+        agent=SimpleNamespace(
+            url="http://127.0.0.1:1", settings=SimpleNamespace(account="123456789012")
+        ),
+        seconds={"emulator up": 1.0, "all healthy": 61.0},
+        peak_mebibytes=1800.0,
+        rows=lambda: list(rows),
+        deviations=lambda: ["Aurora is not Aurora."],
     )
-    seconds = {"emulator up": 1.0, "all healthy": 61.0}  # noqa: RUF012 - as above
-    peak_mebibytes = 1800.0
-
-    def __init__(self, *rows: TaskRow) -> None:
-        self.shown = list(rows)
-
-    def rows(self) -> list[TaskRow]:
-        return self.shown
-
-    def deviations(self) -> list[str]:
-        return ["Aurora is not Aurora."]
+    return cast(LocalEnvironment, fake)
 
 
-def stage(*rows: TaskRow) -> Stage:
-    return cast(Stage, Running(*rows))
-
-
-def console(*, is_terminal: bool) -> Console:
+def console(*, is_terminal: bool, width: int = 200) -> Console:
     return Console(
-        file=io.StringIO(), force_terminal=is_terminal, width=200, no_color=True
+        file=io.StringIO(), force_terminal=is_terminal, width=width, no_color=True
     )
 
 
@@ -69,76 +61,82 @@ def text(shown: Console) -> str:
     return cast(io.StringIO, shown.file).getvalue()
 
 
-def test_the_table_names_components_and_says_why_one_ended() -> None:
-    shown = console(is_terminal=True)
-    board = progress.Board(
-        stage(
-            row("Migration-ABC-MigrationDefinition", "STOPPED", "UNKNOWN", "it ended"),
-            row("DefaultWorkers-ABC-Worker", "RUNNING", "HEALTHY"),
-        ),
-        shown,
+def show(shown: Console, *rows: TaskRow) -> str:
+    shown.print(progress.ProgressTable(environment(*rows), shown).table())
+    return text(shown)
+
+
+def test_table_has_component_reason_and_exit_code() -> None:
+    shown = show(
+        console(is_terminal=True),
+        row("Migration-ABC-MigrationDefinition", "STOPPED", "UNKNOWN", "it ended"),
+        row("DefaultWorkers-ABC-Worker", "RUNNING", "HEALTHY"),
     )
-    shown.print(board.table())
-    seen = text(shown)
-    assert "Migration/MigrationDefinition" in seen
-    assert "it ended exit code 1" in seen
-    assert "DefaultWorkers/Worker" in seen
+    assert "Migration/MigrationDefinition" in shown
+    assert "it ended exit code 1" in shown
+    assert "DefaultWorkers/Worker" in shown
 
 
-def test_on_eighty_columns_only_the_reason_gives_way() -> None:
-    """It once gave way evenly, and health was an ellipsis."""
-    shown = Console(file=io.StringIO(), width=80, no_color=True)
+def test_reason_alone_is_shortened_on_eighty_columns() -> None:
+    """Every column was once shortened alike, and health was an ellipsis."""
     reason = "Essential container in task exited, and this says at length why it did"
-    board = progress.Board(
-        stage(
-            row("AirflowServices-ABC-DagProcessor", "RUNNING", "UNHEALTHY", reason),
-        ),
-        shown,
+    shown = show(
+        console(is_terminal=False, width=80),
+        row("AirflowServices-ABC-DagProcessor", "RUNNING", "UNHEALTHY", reason),
     )
-    shown.print(board.table())
-    (_, line) = text(shown).splitlines()
+    (_, line) = shown.splitlines()
     assert line.startswith("AirflowServices/DagProcessor")
-    assert "RUNNING" in line
-    assert "UNHEALTHY" in line
-    assert "7 s" in line
+    for words in ("RUNNING", "UNHEALTHY", "7 s"):
+        assert words in line
     assert line.rstrip().endswith("…")
 
 
-def test_a_pipe_gets_a_line_for_each_change_and_no_other(
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_pipe_gets_a_line_for_each_change_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.01)
     shown = console(is_terminal=False)
-    running = Running(row("Api", "RUNNING", "UNKNOWN"))
-    with progress.Board(cast(Stage, running), shown).showing():
-        time.sleep(0.3)
-        running.shown = [row("Api", "RUNNING", "HEALTHY")]
-        time.sleep(0.3)
+    health, looks = ["UNKNOWN"], []
+
+    def rows() -> list[TaskRow]:
+        looks.append(health[0])
+        return [row("Api", "RUNNING", health[0])]
+
+    running: Any = SimpleNamespace(name="dev", rows=rows)
+    with progress.ProgressTable(running, shown).showing():
+        wait_for(lambda: len(looks) > 3)
+        health[0] = "HEALTHY"
+        wait_for(lambda: looks.count("HEALTHY") > 3)
     lines = text(shown).splitlines()
     assert ["UNKNOWN" in lines[0], "HEALTHY" in lines[1]] == [True, True]
     assert len(lines) == 2
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_the_password_is_shown_at_a_terminal_alone(*, is_terminal: bool) -> None:
+def test_password_is_shown_at_a_terminal_alone(*, is_terminal: bool) -> None:
     shown = console(is_terminal=is_terminal)
-    report.door(stage(), shown)
+    report.print_login(environment(), shown)
     assert ("not-for-logs" in text(shown)) is is_terminal
     assert ("get-secret-value" in text(shown)) is not is_terminal
 
 
-def results() -> list[Result]:
-    return [
-        Result("Login", Verdict.PROVEN, 1.0, "a token"),
-        Result("Logs", Verdict.FAILED, 2.0, "none was there"),
-        report.left_out("faults", "--no-faults"),
-    ]
+RESULTS = [
+    CheckResult("Login", Outcome.PASSED, 1.0, "a token"),
+    CheckResult("Logs", Outcome.FAILED, 2.0, "none was there"),
+    CheckResult("Kill", Outcome.SKIPPED, 0.0, "--no-faults was given."),
+]
 
 
-def test_the_report_has_what_was_seen_left_out_and_spent() -> None:
+def test_report_has_results_costs_and_deviations() -> None:
     shown = console(is_terminal=False)
-    report.whole(stage(), results(), {report.PROVEN: 100.0}, shown)
-    seen = text(shown)
+    report.print_report(environment(), RESULTS, {suites.WITHOUT_FAULTS: 100.0}, shown)
     for words in (
         "none was there",
         "--no-faults was given.",
@@ -146,14 +144,14 @@ def test_the_report_has_what_was_seen_left_out_and_spent() -> None:
         "1,800 MiB",
         "6,144 MiB",
         "Aurora is not Aurora.",
-        "1 proven, 1 failed.",
     ):
-        assert words in seen
+        assert words in text(shown)
+    assert text(shown).splitlines()[-1] == "1 passed, 1 failed, 1 skipped"
 
 
-def test_a_figure_above_its_limit_is_marked() -> None:
+def test_figure_above_its_limit_is_marked() -> None:
     shown: Any = Console(file=io.StringIO(), force_terminal=True, width=200)
-    report.whole(stage(), results(), {report.PROVEN: 100.0}, shown)
+    report.print_report(environment(), RESULTS, {suites.WITHOUT_FAULTS: 100.0}, shown)
     marked = [line for line in text(shown).splitlines() if "\x1b[1;31m" in line]
     assert ["61 s" in line for line in marked if "command to" in line] == [True]
 
@@ -161,9 +159,9 @@ def test_a_figure_above_its_limit_is_marked() -> None:
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
 
 
-def test_the_arn_of_a_secret_is_shown_as_it_is(
+def test_arn_of_a_secret_is_shown_as_it_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its middle is the code of a pictograph, which a rehearsal once showed instead."""
+    """Its middle is the code of a pictograph, which was once shown instead."""
     progress.console().print(ARN, markup=False)
     assert ARN in capsys.readouterr().out

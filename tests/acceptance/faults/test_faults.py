@@ -1,57 +1,29 @@
-"""The faults as the rehearsal takes them, without a stage."""
+"""Bounds of the faults, and how a refused update is recognised."""
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
-from acceptance.check import NotProven
-from acceptance.faults import ENVIRONMENT, FAULTS, kills, launches, ledger, load
-from local.launcher import Launched
-
-ROOT = Path(__file__).parents[3]
-
-
-def test_every_fault_is_a_line_of_its_own() -> None:
-    titles = [fault.title for fault in FAULTS]
-    assert len(set(titles)) == len(titles)
+from acceptance import faults
+from acceptance.check import CheckFailed
+from acceptance.faults import execution_record, kills, launches
+from local.launcher import LaunchResult
 
 
-def test_each_component_that_can_be_killed_is() -> None:
-    # A component that joins the table must not be forgotten here.
-    told = " ".join(fault.title for fault in FAULTS)
-    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
-        assert f"kill -9 of the {component}" in told
-    assert "kill -9 of a worker" in told
-
-
-def test_a_killed_worker_is_noticed_later_than_a_restart_takes() -> None:
-    # Otherwise tasks that are well would be given up while the API server restarts.
-    timeout = int(ENVIRONMENT[kills.HEARTBEAT_TIMEOUT])
+def test_killed_worker_is_noticed_later_than_a_restart_takes() -> None:
+    # Otherwise tasks that run well would be given up while the API server restarts.
+    timeout = int(faults.ENVIRONMENT[kills.HEARTBEAT_TIMEOUT])
     assert 45 <= timeout < 300
     assert timeout < kills.NOTICED_SECONDS
 
 
-def test_the_ledger_knows_the_tasks_of_the_dag() -> None:
-    text = (load.DAGS / "faults_ledger.py").read_text()
-    found = {
-        node.name
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef)
-        and any(isinstance(one, ast.Name) and one.id == "task" for one in _marks(node))
-    }
-    assert found | {"deferred"} == {*ledger.SINGLE, *ledger.MAPPED}
-    assert f'task_id="{load.DEFERRED}"' in text
-    assert f"def {load.DAG}()" in text
+def test_record_knows_the_tasks_of_the_dag() -> None:
+    """Those that test_dag_files reads from the file."""
+    names = {name for name, _ in execution_record.expected_tasks(1)}
+    assert names == {"deferred", "double", "hold", "numbers", "total"}
 
 
-def _marks(node: ast.FunctionDef) -> list[ast.expr]:
-    return node.decorator_list
-
-
-GATE = (
+DIAGNOSIS = (
     "Stack airflow is UPDATE_ROLLBACK_COMPLETE.\n"
     "Root cause: Migration/Migration\n"
     "  Custom::Migration  UPDATE_FAILED\n"
@@ -59,27 +31,27 @@ GATE = (
 )
 
 
-def test_a_refused_update_is_proven_by_what_diagnose_says() -> None:
-    launched = Launched("UPDATE_ROLLBACK_COMPLETE", GATE)
-    seen = launches.refused(launched, "the reason")
-    assert seen.startswith("diagnose: migration job failed: the reason; exit code 1.")
+def test_refused_update_is_recognised_by_its_diagnosis() -> None:
+    launched = LaunchResult("UPDATE_ROLLBACK_COMPLETE", DIAGNOSIS)
+    line = launches.refused(launched, "the reason")
+    assert line.startswith("diagnose: set-up failed: the reason; exit code 1.")
 
 
 @pytest.mark.parametrize(
     ("status", "text", "words"),
     [
         ("UPDATE_COMPLETE", "", "ended as UPDATE_COMPLETE"),
-        ("UPDATE_ROLLBACK_COMPLETE", GATE.replace("the reason", "?"), "the cause"),
+        ("UPDATE_ROLLBACK_COMPLETE", DIAGNOSIS.replace("the reason", "?"), "the cause"),
         (
             "UPDATE_ROLLBACK_COMPLETE",
-            GATE.replace("Migration/Migration", "Web"),
+            DIAGNOSIS.replace("Migration/Migration", "Web"),
             "the cause",
         ),
-        ("UPDATE_ROLLBACK_COMPLETE", GATE.replace("Log:", ""), "name the log"),
+        ("UPDATE_ROLLBACK_COMPLETE", DIAGNOSIS.replace("Log:", ""), "name the log"),
     ],
 )
-def test_an_update_that_passes_or_fails_without_a_word_is_not_proven(
+def test_update_that_passes_or_fails_for_another_reason_is_a_failure(
     status: str, text: str, words: str
 ) -> None:
-    with pytest.raises(NotProven, match=words):
-        launches.refused(Launched(status, text), "the reason")
+    with pytest.raises(CheckFailed, match=words):
+        launches.refused(LaunchResult(status, text), "the reason")

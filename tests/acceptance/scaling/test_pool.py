@@ -1,4 +1,4 @@
-"""Which workers of a pool were killed, and for how long they ran."""
+"""Workers of a pool that were killed, and those since a moment."""
 
 from __future__ import annotations
 
@@ -28,21 +28,23 @@ def worker(
     )
 
 
-def test_a_worker_that_ended_by_itself_was_not_killed() -> None:
+def test_worker_that_ended_by_itself_was_not_killed() -> None:
     assert killed([worker(stopped=200), worker(None)]) == []
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "reason", "told"),
+    ("exit_code", "reason", "why"),
     [(137, "", "exit code 137"), (0, "killed after 120 s", "killed after 120 s")],
 )
-def test_every_other_end_is_told(exit_code: int, reason: str, told: str) -> None:
-    (found,) = killed([worker(exit_code, reason, stopped=200)])
-    assert found == f"worker 01234567 (Scaling activity): {told}"
+def test_every_other_end_is_a_kill(exit_code: int, reason: str, why: str) -> None:
+    (line,) = killed([worker(exit_code, reason, stopped=200)])
+    assert line == f"worker 01234567 (Scaling activity): {why}"
 
 
-def test_workers_are_counted_from_a_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_ended_before_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tasks = [worker(stopped=140), worker(stopped=200), worker(created=190, stopped=210)]
     monkeypatch.setattr(Pool, "service", lambda _pool: (None, tasks))
-    pool = Pool(SimpleNamespace(), "default")  # type: ignore[arg-type] # it is not asked
+    pool = Pool(SimpleNamespace(), "default")  # type: ignore[arg-type] # not used
     assert pool.since(150) == tasks[1:]

@@ -1,4 +1,4 @@
-"""What was seen is held against what the simulation foresees, and may differ."""
+"""Observations are compared with the prediction of the simulation, within margins."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from typing import Any
 
 import pytest
 
-from acceptance.check import NotProven
-from acceptance.simulation_check import Ran, Seen, compare, predict
+from acceptance.check import CheckFailed
+from acceptance.simulation_check import PoolHistory, TaskRecord, compare, predict
 from cli import product
 
 ROOT = Path(__file__).parents[3]
-BEGUN = 1_795_473_000.0
-FORESEEN = Seen(
-    peak=3, workers=3, worker_seconds=1000, first_order=BEGUN + 6, at_rest=BEGUN + 400
+STARTED = 1_795_473_000.0
+PREDICTED = PoolHistory(
+    peak=3,
+    workers=3,
+    worker_seconds=1000,
+    first_deficit=STARTED + 6,
+    at_rest=STARTED + 400,
 )
 OPTIONS = {"concurrency": 4, "minimum": 0, "maximum": 3, "scale-in-delay-seconds": 10}
 
 
-def test_equal_numbers_are_alike() -> None:
-    compared = compare(FORESEEN, FORESEEN, BEGUN)
-    assert all(pair.is_alike for pair in compared)
-    assert [str(pair) for pair in compared] == [
-        "most workers 3, foreseen 3",
-        "workers 3, foreseen 3 (+-1)",
-        "worker-seconds 1000, foreseen 1000 (+-295)",
-        "first order after 6, foreseen 6 (+-45)",
-        "asleep after 400, foreseen 400 (+-45)",
+def test_equal_numbers_are_close() -> None:
+    comparisons = compare(PREDICTED, PREDICTED, STARTED)
+    assert all(pair.is_close for pair in comparisons)
+    assert [str(pair) for pair in comparisons] == [
+        "most workers 3, predicted 3",
+        "workers 3, predicted 3 (+-1)",
+        "worker-seconds 1000, predicted 1000 (+-295)",
+        "first deficit after 6, predicted 6 (+-45)",
+        "at rest after 400, predicted 400 (+-45)",
     ]
 
 
@@ -39,46 +43,51 @@ def test_equal_numbers_are_alike() -> None:
         {"peak": 2},
         {"workers": 5},
         {"worker_seconds": 700.0},
-        {"first_order": BEGUN + 60},
-        {"at_rest": BEGUN + 500},
+        {"first_deficit": STARTED + 60},
+        {"at_rest": STARTED + 500},
         {"at_rest": float("inf")},
     ],
 )
-def test_each_number_that_is_too_far_away_is_told(change: dict[str, Any]) -> None:
-    compared = compare(replace(FORESEEN, **change), FORESEEN, BEGUN)
-    assert [pair.is_alike for pair in compared].count(False) == 1
+def test_each_number_that_is_too_far_away_is_found(change: dict[str, Any]) -> None:
+    comparisons = compare(replace(PREDICTED, **change), PREDICTED, STARTED)
+    assert [pair.is_close for pair in comparisons].count(False) == 1
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Any:
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    tmp_path = tmp_path_factory.mktemp("environment")
     (tmp_path / "dist").mkdir()
-    (page,) = (
-        page
-        for page in product.compile_templates()
-        if page.path == "scaling.template.json"
+    (scaling,) = (
+        template
+        for template in product.compile_templates()
+        if template.path == "scaling.template.json"
     )
-    (tmp_path / "dist" / page.path).write_text(page.text())
+    (tmp_path / "dist" / scaling.path).write_text(scaling.text())
     return SimpleNamespace(folder=tmp_path, project=ROOT)
 
 
-def burst(count: int) -> list[Ran]:
-    words = ("scaling_burst", "work", "run", "default", "manual")
+def burst(count: int) -> list[TaskRecord]:
+    columns = ("scaling_burst", "work", "run", "default", "manual")
     return [
-        Ran(words, BEGUN, BEGUN + 30, BEGUN + 30 + number, "host", "success", 1)
+        TaskRecord(
+            columns, STARTED, STARTED + 30, STARTED + 30 + number, "host", "success", 1
+        )
         for number in range(1, count)
     ]
 
 
 @pytest.mark.slow
-def test_the_simulation_takes_the_tasks_and_tells_what_is_compared(stage: Any) -> None:
-    seen = Seen.of(predict(stage, burst(60), {**OPTIONS, "start-seconds": 25.0}))
-    assert seen.peak == 3
-    assert 3 <= seen.workers <= 4
-    assert BEGUN <= seen.first_order <= BEGUN + 20
-    assert seen.at_rest > BEGUN + 60
+def test_simulation_predicts_from_the_tasks(environment: Any) -> None:
+    predicted = PoolHistory.of(
+        predict(environment, burst(60), {**OPTIONS, "start-seconds": 25.0})
+    )
+    assert predicted.peak == 3
+    assert 3 <= predicted.workers <= 4
+    assert STARTED <= predicted.first_deficit <= STARTED + 20
+    assert predicted.at_rest > STARTED + 60
 
 
 @pytest.mark.slow
-def test_a_simulation_that_refuses_says_why(stage: Any) -> None:
-    with pytest.raises(NotProven, match="has no queue 'other'"):
-        predict(stage, burst(3), {**OPTIONS, "maximum": "other=1"})
+def test_error_of_the_simulation_is_reported(environment: Any) -> None:
+    with pytest.raises(CheckFailed, match="has no queue 'other'"):
+        predict(environment, burst(3), {**OPTIONS, "maximum": "other=1"})

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from hashlib import sha256
 
-from acceptance import store_probe
 from acceptance.api import ApiError, api
-from acceptance.check import NotProven
+from acceptance.check import CheckFailed
 from acceptance.checks.dags import RUN_SECONDS
-from acceptance.containers import first, logs
-from local.environment import Stage
+from acceptance.containers import first_container
+from acceptance.store_probe import probe
+from local.environment import LocalEnvironment
 
-NAME = "proof_secret"
+NAME = "check_secret"
+DAG_ID = "check_secrets"
 NOT_FOUND = 404
-FERNET_TOKEN = "gAAAA"  # noqa: S105 - how every Fernet token begins: version and time
+FERNET_TOKEN = "gAAAA"  # noqa: S105 - the start of every Fernet token: version and time
 
 AT_REST = {
     "connection": "SELECT password, is_encrypted FROM connection WHERE conn_id = %s",
@@ -22,9 +23,9 @@ AT_REST = {
 }
 
 
-def at_rest(stage: Stage) -> str:
+def at_rest(environment: LocalEnvironment) -> str:
     """Make both by the API, look at them in the database, read them in a task."""
-    airflow = api(stage)
+    airflow = api(environment)
     plain = {kind: secrets.token_urlsafe(24) for kind in AT_REST}
     for path in ("/connections", "/variables"):
         try:
@@ -41,21 +42,21 @@ def at_rest(stage: Stage) -> str:
         },
     )
     airflow.post("/variables", {"key": NAME, "value": plain["variable"]})
-    run_id = airflow.trigger("proof_secrets")
-    environ = first(stage, "scheduler").environment
-    for kind, question in AT_REST.items():
-        stored, is_encrypted = store_probe.rows(environ, question, NAME)[0]
+    run_id = airflow.trigger(DAG_ID)
+    environ = first_container(environment, "scheduler").environ
+    rows = probe(*(("rows", environ, [query, [NAME]]) for query in AT_REST.values()))
+    for kind, ((stored, is_encrypted),) in zip(AT_REST, rows, strict=True):
         if not is_encrypted or not stored.startswith(FERNET_TOKEN):
-            raise NotProven(
+            raise CheckFailed(
                 f"The {kind} lies in the database unencrypted: is_encrypted is "
                 f"{is_encrypted}.",
                 "Look at AIRFLOW__CORE__FERNET_KEY_CMD of the API server.",
             )
-    remedy = logs(stage, "worker", "api-server")
-    airflow.wait_for_run("proof_secrets", run_id, seconds=RUN_SECONDS, remedy=remedy)
-    read = airflow.returned("proof_secrets", run_id, "read")
+    remedy = environment.logs("worker", "api-server")
+    airflow.wait_for_run(DAG_ID, run_id, seconds=RUN_SECONDS, remedy=remedy)
+    read = airflow.returned(DAG_ID, run_id, "read")
     digests = {kind: sha256(text.encode()).hexdigest() for kind, text in plain.items()}
     if read != digests:
         wrong = [kind for kind in digests if read.get(kind) != digests[kind]]
-        raise NotProven(f"A task read another {' and '.join(wrong)}.", remedy)
-    return "Fernet tokens in the database, is_encrypted; a task read both as given"
+        raise CheckFailed(f"A task read another {' and '.join(wrong)}.", remedy)
+    return "Fernet tokens in the database, is_encrypted; a task read both back"

@@ -1,10 +1,10 @@
-"""An Airflow DAG whose tasks write down that they run, and wait to be told to end.
+"""A DAG whose tasks record each of their executions, and wait until they may end.
 
-Each task appends a line to a file as its own code begins and another as it ends. The
-file is beside Airflow, on the machine of the rehearsal, so neither a store that is away
-nor an Airflow that forgets can change it. Who triggers the DAG gives in ``conf``:
+Each task appends a line to a file as its own code starts and another as it ends. The
+file is beside Airflow, on this machine, so neither a datastore that is away nor an
+Airflow that forgets can change it. The run's ``conf`` has:
 
-* ``folder``: where ``ledger`` is written, and where a file ``go`` ends the waiting;
+* ``folder``: where ``executions`` is written, and where a file ``go`` ends the waiting;
 * ``width``: how many tasks wait, in parallel;
 * ``seconds``: how long they wait for ``go`` before they fail.
 """
@@ -32,12 +32,12 @@ AGAIN = {"retries": 2, "retry_delay": timedelta(seconds=1)}
 
 
 def folder_of(context: Context) -> Path:
-    """Return where the run that this task belongs to keeps its files."""
+    """Return the folder of this task's run."""
     return Path(context["dag_run"].conf["folder"])
 
 
-def note(context: Context, event: str) -> None:
-    """Append a line; short enough for the system to write it in one piece."""
+def record(context: Context, event: str) -> None:
+    """Append a line; short enough to be written in one piece."""
     instance = context["ti"]
     entry = {
         "task": instance.task_id,
@@ -48,24 +48,24 @@ def note(context: Context, event: str) -> None:
         "at": time.time(),
     }
     line = f"{json.dumps(entry)}\n".encode()
-    place = folder_of(context) / "ledger"
-    file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    path = folder_of(context) / "executions"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line)
     finally:
         os.close(file)
 
 
-def noted(work: Callable[P, R]) -> Callable[P, R]:
-    """Write down when a task's code begins and when it has succeeded."""
+def recorded(work: Callable[P, R]) -> Callable[P, R]:
+    """Record when a task's code starts and when it has succeeded."""
 
     @functools.wraps(work)
-    def run(*given: P.args, **named: P.kwargs) -> R:
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
         context = get_current_context()
-        note(context, "start")
-        found = work(*given, **named)
-        note(context, "end")
-        return found
+        record(context, "start")
+        result = work(*args, **kwargs)
+        record(context, "end")
+        return result
 
     return run
 
@@ -74,8 +74,8 @@ class Deferred(BaseOperator):
     """Waits in the triggerer instead of in a worker."""
 
     def execute(self, context: Context) -> None:
-        """Hand the waiting over."""
-        note(context, "start")
+        """Wait in the triggerer."""
+        record(context, "start")
         self.defer(
             trigger=FileTrigger(
                 filepath=str(folder_of(context) / "go"), poke_interval=LOOK_SECONDS
@@ -87,8 +87,8 @@ class Deferred(BaseOperator):
     def resume(self, context: Context, event: Any) -> None:
         """Go on after the waiting."""
         if event is not True:
-            raise RuntimeError(f"the trigger said {event}")
-        note(context, "end")
+            raise RuntimeError(f"the trigger returned {event}")
+        record(context, "end")
 
 
 @dag(
@@ -103,32 +103,32 @@ def faults() -> None:
     """Numbers, each held and then doubled by another task, and their sum."""
 
     @task
-    @noted
+    @recorded
     def numbers() -> list[int]:
         return list(range(get_current_context()["dag_run"].conf["width"]))
 
     @task
-    @noted
+    @recorded
     def hold(number: int) -> int:
         context = get_current_context()
         end = time.monotonic() + context["dag_run"].conf["seconds"]
         while not (folder_of(context) / "go").exists():
             if time.monotonic() > end:
-                raise TimeoutError("nobody said go")
+                raise TimeoutError("the file go was not made")
             time.sleep(LOOK_SECONDS)
         return number
 
     @task
-    @noted
+    @recorded
     def double(number: int) -> int:
         return 2 * number
 
     @task
-    @noted
+    @recorded
     def total(doubled: list[int]) -> None:
         width = get_current_context()["dag_run"].conf["width"]
         if sorted(doubled) != list(range(0, 2 * width, 2)):
-            raise ValueError(f"lost or double on the way: {doubled}")
+            raise ValueError(f"lost or twice: {doubled}")
 
     total(double.expand(number=hold.expand(number=numbers())))
     Deferred(task_id="deferred")

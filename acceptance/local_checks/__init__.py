@@ -1,0 +1,1 @@
+"""Checks that need the processes, files and datastores of a local environment."""
