@@ -58,7 +58,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_unknown_environment_is_wrong_use(small: Path) -> None:
-    with pytest.raises(UsageError, match=r"It holds: dev\."):
+    with pytest.raises(UsageError, match=r"It has: dev\."):
         LocalEnvironment(small, "tset").start()
     assert not (small / ".local").exists()
 
