@@ -34,7 +34,7 @@ DIAGNOSIS = (
 def test_refused_update_is_recognised_by_its_diagnosis() -> None:
     launched = LaunchResult("UPDATE_ROLLBACK_COMPLETE", DIAGNOSIS)
     line = launches.refused(launched, "the reason")
-    assert line.startswith("diagnose: set-up failed: the reason; exit code 1.")
+    assert line.startswith("diagnose: migration job failed: the reason; exit code 1.")
 
 
 @pytest.mark.parametrize(
