@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -193,6 +194,7 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
     from local.environment import LocalEnvironment
     from local.waiting import for_ever
 
+    # One console: lines are printed above its live table.
     shown = console.stdout()
     running = LocalEnvironment(
         project,
@@ -200,7 +202,7 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
         overrides=options.overrides,
         keeps=options.keeps,
         begun_at=options.begun_at,
-        tell=console.result,
+        tell=partial(shown.print, markup=False, soft_wrap=True),
     )
     with progress.ProgressTable(running, shown).showing(), running:
         report.print_login(running, shown)
@@ -208,7 +210,7 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
             for_ever()
         except KeyboardInterrupt:
             shown.print("\nStopping ...")
-    shown.print("Stopped; nothing of it runs.")
+    shown.print("Stopped.")
     return ExitCode.OK
 
 
@@ -220,6 +222,7 @@ def _verify(
     from local.environment import LocalEnvironment
 
     shown = console.stdout()
+    tell = partial(shown.print, markup=False, soft_wrap=True)
     environment = Dist.read(project / "dist").environment(options.environment)
     selected = suites.select(
         environment, has_faults=has_faults, has_scaling=has_scaling
@@ -232,9 +235,9 @@ def _verify(
         dags=selected.dags,
         keeps=options.keeps,
         begun_at=options.begun_at,
-        tell=console.result,
+        tell=tell,
     )
     with running:
-        results, ends = selected.run(running, console.result, options.begun_at)
+        results, ends = selected.run(running, tell, options.begun_at)
         report.print_report(running, results, ends, shown)
     return ExitCode(check.exit_code(results))

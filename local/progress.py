@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,9 +16,6 @@ from local.ecs.agent import TaskRow
 from local.environment import LocalEnvironment
 
 LOOK_SECONDS = 0.5
-PIPED_WIDTH = 10_000
-"""A pipe has no width: its lines are not wrapped."""
-
 STOPPED_SHOWN = 5
 """Tasks that have ended; the rest of them are in the logs."""
 
@@ -27,17 +23,6 @@ COLUMNS = ("Component", "Task", "State", "Health", "Age")
 """Beside the reason, which alone gives way where a terminal is narrow."""
 
 STYLES = {"HEALTHY": "green", "UNHEALTHY": "red"}
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return a console; a pipe gets whole lines."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr,
-        highlight=False,
-        emoji=False,  # ARNs of secrets hold one of its codes
-        width=None if stream.isatty() else PIPED_WIDTH,
-    )
 
 
 class ProgressTable:

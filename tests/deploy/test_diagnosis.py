@@ -230,8 +230,8 @@ def test_reason_of_the_migration_job_has_its_log() -> None:
             "CREATE_FAILED",
             type="Custom::Setup",
             reason="Received response status [FAILED] from custom resource. Message "
-            "returned: migration job failed: the database refuses TLS; exit code 1. Log: "
-            "/airflow/setup setup/setup/0123 (RequestId: 1-2-3)",
+            "returned: migration job failed: the database refuses TLS; exit code 1. "
+            "Log: /airflow/setup setup/setup/0123 (RequestId: 1-2-3)",
         ),
         get_log_events={"events": [{"message": "MIGRATION FAILED: refuses TLS"}]},
     )

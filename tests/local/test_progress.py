@@ -154,14 +154,3 @@ def test_figure_above_its_limit_is_marked() -> None:
     report.print_report(environment(), RESULTS, {suites.WITHOUT_FAULTS: 100.0}, shown)
     marked = [line for line in text(shown).splitlines() if "\x1b[1;31m" in line]
     assert ["61 s" in line for line in marked if "command to" in line] == [True]
-
-
-ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Admin-a1b2c3"
-
-
-def test_arn_of_a_secret_is_shown_as_it_is(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Its middle is the code of a pictograph, which was once shown instead."""
-    progress.console().print(ARN, markup=False)
-    assert ARN in capsys.readouterr().out
