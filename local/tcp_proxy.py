@@ -17,12 +17,19 @@ CHUNK = 65536
 
 Streams = tuple[StreamReader, StreamWriter]
 
+_forwarding: set[asyncio.Task[None] | None] = set()
+"""Tasks that forward. Once a client has left, asyncio itself refers to its task weakly,
+and the garbage collector would end it before the server has seen the end."""
+
 
 async def forward(client: Streams, server: Streams) -> None:
     """Copy bytes in both directions until both sides have ended."""
+    task = asyncio.current_task()
+    _forwarding.add(task)
     try:
         await asyncio.gather(_copy(client[0], server[1]), _copy(server[0], client[1]))
     finally:
+        _forwarding.discard(task)
         client[1].close()
         server[1].close()
 

@@ -297,7 +297,7 @@ def log_stream(task: str, properties: dict[str, Any]) -> str:
 
 def log_location(task: str, properties: dict[str, Any]) -> str:
     """Return where the whole log is."""
-    return f"RedactedLog: {properties['LogGroup']} {log_stream(task, properties)}"
+    return f"Log: {properties['LogGroup']} {log_stream(task, properties)}"
 
 
 def respond(request: dict[str, Any], reason: str) -> None:

@@ -64,7 +64,9 @@ class ServiceConnectProxy:
         if server is None:
             writer.close()
             return
-        await forward((reader, writer), server)
+        # The end of the runner; Python 3.11 logs a connection that is cancelled.
+        with contextlib.suppress(asyncio.CancelledError):
+            await forward((reader, writer), server)
 
     async def _connect(self) -> Streams | None:
         targets = self._targets

@@ -18,7 +18,7 @@ from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:migration"
-LOG = "RedactedLog: /airflow/migration migration/migration/0123456789abcdef"
+LOG = "Log: /airflow/migration migration/migration/0123456789abcdef"
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/airflow-Migration/1"
 PROPERTIES = {
     "Cluster": "airflow",
