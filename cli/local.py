@@ -129,7 +129,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
         Examples
           build.py verify dev --local
           build.py verify prod --local --no-faults --no-scaling
-          build.py verify dev --local --keep      keeps the logs in .local/environments
+          build.py verify dev --local --keep   keeps the logs in .local/environments
         """
         if not is_local:
             raise UsageError(
