@@ -25,8 +25,8 @@ class EnvironmentClient:
 
     folder: Path
     agent: EcsAgent
-    _aws: Aws
-    _stack_name: str
+    aws: Aws
+    stack_name: str
 
     @property
     def url(self) -> str:
@@ -66,7 +66,7 @@ class EnvironmentClient:
     @property
     def outputs(self) -> Mapping[str, str]:
         """Outputs of the parent stack, by name."""
-        return stacks.existing(self._aws, self._stack_name).outputs
+        return stacks.existing(self.aws, self.stack_name).outputs
 
     @property
     def admin_secret_arn(self) -> str:

@@ -154,8 +154,8 @@ class LocalEnvironment(EnvironmentClient):
         self._start_emulator(port)
         self._finish_phase("emulator up")
         self._make_agent(port, authority, image.result())
-        self._aws = self._access()
-        self._launcher = Launcher(self._aws, dist)
+        self.aws = self._access()
+        self._launcher = Launcher(self.aws, dist)
         launch = in_thread(lambda: self.launch({}), "launch")
         self._start_stores(dist.folder, authority, launch)
         self._finish_phase("datastores up")
@@ -185,7 +185,7 @@ class LocalEnvironment(EnvironmentClient):
         launched = built.environment(self.name)
         own = {**launched.parameters, **self._overrides}
         self._launched: Environment = replace(launched, parameters=own)
-        self._stack_name = launched.stack_name
+        self.stack_name = launched.stack_name
         declared = built.templates[PARENT]["Parameters"]
         self.parameters = {
             name: str(parameter.get("Default", ""))
