@@ -18,43 +18,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compiler.iam_scopes import HandlerPermissions, further_actions
 from compiler.values import WiringError
 
 REGION = "us-east-1"
 """Permissions do not differ between regions; this one has every type."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HandlerPermissions:
-    """Actions that the providers of resource types call."""
-
-    source: Path
-    """The file that they are from."""
-
-    always: Mapping[str, frozenset[str]]
-    """By type: to create, read, update and list, and maybe to delete."""
-    only_to_delete: Mapping[str, frozenset[str]]
-    """By type: only to delete."""
-    without_resource: frozenset[str]
-    """Actions that IAM can allow on ``*`` only, unlisted permissions included."""
-
-    @classmethod
-    def read(cls, file: Path) -> HandlerPermissions:
-        """Return the content of a file."""
-        data = json.loads(file.read_text())
-        types = data["types"].items()
-        return cls(
-            source=file,
-            always={name: frozenset(of["always"]) for name, of in types},
-            only_to_delete={
-                name: frozenset(of["only_to_delete"]) for name, of in types
-            },
-            without_resource=frozenset(data["without_resource"]),
-        )
 
 
 def collect(types: Iterable[str], further: Iterable[str]) -> dict[str, Any]:
@@ -128,7 +99,6 @@ def _capitalized(action: str) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Rewrite the file, with more types or with fewer."""
     # Imported here: that module needs this one.
-    from compiler.iam_scopes import further_actions  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="python -m compiler.handler_permissions",

@@ -13,14 +13,43 @@ key is absent and would deny everything.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from compiler.handler_permissions import HandlerPermissions
+from pathlib import Path
 
 HERE = "${AWS::Region}:${AWS::AccountId}"
 ACCOUNT = ":${AWS::AccountId}"
 """Region and account in the ARN of a service without regions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerPermissions:
+    """Actions that the providers of resource types call."""
+
+    source: Path
+    """The file that they are from."""
+
+    always: Mapping[str, frozenset[str]]
+    """By type: to create, read, update and list, and maybe to delete."""
+    only_to_delete: Mapping[str, frozenset[str]]
+    """By type: only to delete."""
+    without_resource: frozenset[str]
+    """Actions that IAM can allow on ``*`` only, unlisted permissions included."""
+
+    @classmethod
+    def read(cls, file: Path) -> HandlerPermissions:
+        """Return the content of a file."""
+        data = json.loads(file.read_text())
+        types = data["types"].items()
+        return cls(
+            source=file,
+            always={name: frozenset(of["always"]) for name, of in types},
+            only_to_delete={
+                name: frozenset(of["only_to_delete"]) for name, of in types
+            },
+            without_resource=frozenset(data["without_resource"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,9 +26,9 @@ from troposphere import (
 )
 
 from compiler.wiring import Interface, Template, about
-from templates.airflow.ports import VALKEY
 from templates.resources.conditions import boolean
 from templates.resources.generated_login import login
+from templates.resources.ports import VALKEY
 from templates.types import (
     Boolean,
     Broker,

@@ -27,11 +27,11 @@ from troposphere import (
 )
 
 from compiler.wiring import Interface, Template, about
-from templates.airflow.ports import POSTGRESQL
 from templates.checks.aurora import SMALLEST_FOR_INSIGHTS, halves_below
 from templates.resources.assume_role import trust
 from templates.resources.conditions import boolean
 from templates.resources.generated_login import login
+from templates.resources.ports import POSTGRESQL
 from templates.types import (
     AuroraCapacity,
     AuroraVersion,

@@ -17,8 +17,8 @@ from troposphere.route53 import RecordSetType
 from troposphere.validators.route53 import AliasTarget
 
 from compiler.wiring import Interface, Template, about
-from templates.airflow import ports
 from templates.airflow.routes import API, FLOWER, ROUTES, TARGETS, Route
+from templates.resources import ports
 from templates.types import (
     Boolean,
     BucketName,

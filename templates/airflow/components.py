@@ -14,7 +14,6 @@ from typing import Generic, TypeVar
 
 from compiler.wiring import title
 from fargate_runtime.contract import Env
-from templates.airflow import ports
 from templates.airflow.contexts import (
     AutoscalerInputs,
     ServiceInputs,
@@ -22,6 +21,7 @@ from templates.airflow.contexts import (
     WorkerInputs,
 )
 from templates.airflow.routes import FLOWER_PATH
+from templates.resources import ports
 from templates.types import CpuUnits, Mebibytes, TaskSize
 
 Context = TypeVar("Context", bound=TaskInputs)

@@ -24,7 +24,6 @@ from troposphere import AWSHelperFn, If, Join, NoValue, Region, Sub, ecs
 from compiler.wiring import ConditionName, Value
 from fargate_runtime import contract
 from fargate_runtime.contract import Env
-from templates.airflow import ports
 from templates.airflow.components import (
     AFTER_MIGRATION,
     ALL,
@@ -48,6 +47,7 @@ from templates.airflow.components import (
 from templates.airflow.contexts import TaskInputs
 from templates.airflow.platform import Platform
 from templates.airflow.routes import FLOWER_PATH
+from templates.resources import ports
 from templates.types import SecretArn
 
 RECYCLE_SECONDS = 1200

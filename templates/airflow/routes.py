@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from templates.airflow import ports
+from templates.resources import ports
 
 FLOWER_PATH = "/flower"
 """Path of Flower: its ``url_prefix``, and the path of its route."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from templates.airflow.ports import (
+from templates.resources.ports import (
     API_SERVER,
     FLOWER,
     HTTP,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compiler.handler_permissions import HandlerPermissions
 from compiler.iam_scopes import (
     ACCOUNT,
     HERE,
+    HandlerPermissions,
     LaunchScopes,
     NamedResource,
     ServiceScope,

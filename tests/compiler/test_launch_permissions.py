@@ -29,9 +29,10 @@ from troposphere import (
 
 from cli import product
 from compiler import handler_permissions
-from compiler.handler_permissions import HandlerPermissions, collect, text
+from compiler.handler_permissions import collect, text
 from compiler.iam_scopes import (
     UNLISTED_PERMISSIONS,
+    HandlerPermissions,
     LaunchScopes,
     further_actions,
 )

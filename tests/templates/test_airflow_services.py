@@ -10,9 +10,10 @@ from pathlib import Path
 
 from compiler.interfaces import leaves
 from compiler.wiring import title
-from templates.airflow import metrics, ports
+from templates.airflow import metrics
 from templates.airflow.components import API_SERVER, COMMAND, FLOWER
 from templates.parameters import Parameters
+from templates.resources import ports
 from tests.templates.tasks import (
     SERVICES,
     container,

@@ -9,8 +9,8 @@ import pytest
 
 from compiler.wiring import Build, title
 from templates import security
-from templates.airflow.ports import API_SERVER, FLOWER, HTTPS
 from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS, TASKS
+from templates.resources.ports import API_SERVER, FLOWER, HTTPS
 from tests.resolver import deploy
 
 GIVEN = {

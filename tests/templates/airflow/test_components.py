@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from fargate_runtime import health
-from templates.airflow import ports
 from templates.airflow.components import (
     API_SERVER,
     AUTOSCALER,
@@ -21,6 +20,7 @@ from templates.airflow.components import (
     Secret,
     containers_of,
 )
+from templates.resources import ports
 from tests.templates.tasks import (
     container,
     definition,
