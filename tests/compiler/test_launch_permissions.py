@@ -81,8 +81,8 @@ def granted(pages: list[Template]) -> Policy:
 def reference() -> dict[str, Any]:
     """IAM's own list of actions, and of the resources each is checked against."""
     folder = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs"
-    found: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
-    return found
+    specification: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
+    return specification
 
 
 def launched(templates: list[Template]) -> LaunchedTemplates:
@@ -91,11 +91,11 @@ def launched(templates: list[Template]) -> LaunchedTemplates:
 
 def page(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
-    made = Template("example", "An example.", "", Build(), is_root=True)
+    template = Template("example", "An example.", "", Build(), is_root=True)
     for resource in resources:
-        made.add(resource, "Part of an example.")
-    made.document = made.to_dict()
-    return made
+        template.add(resource, "Part of an example.")
+    template.document = template.to_dict()
+    return template
 
 
 def documents(statements: list[Statement]) -> Policy:
@@ -310,11 +310,11 @@ def test_changes_are_limited_to_names_of_the_stack(granted: Policy) -> None:
 
 
 def test_retained_types_cannot_be_deleted() -> None:
-    kept = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
+    retained = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
     replaced = kms.Key("Replaced", DeletionPolicy="Retain")
 
-    assert not allowing("kms:ScheduleKeyDeletion", of([kept]))
-    assert allowing("kms:ScheduleKeyDeletion", of([kept, replaced]))
+    assert not allowing("kms:ScheduleKeyDeletion", of([retained]))
+    assert allowing("kms:ScheduleKeyDeletion", of([retained, replaced]))
 
 
 def test_the_key_and_the_buckets_of_the_product_cannot_be_deleted(
@@ -342,7 +342,7 @@ def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> 
 
 def test_no_policy_is_attached_that_no_template_names() -> None:
     # Otherwise a launch could make itself an administrator.
-    made = of(
+    launch = of(
         [
             role(
                 "lambda.amazonaws.com",
@@ -354,7 +354,7 @@ def test_no_policy_is_attached_that_no_template_names() -> None:
             )
         ]
     )
-    (statement,) = allowing("iam:AttachRolePolicy", made)
+    (statement,) = allowing("iam:AttachRolePolicy", launch)
     assert statement["Condition"]["ArnLike"]["iam:PolicyARN"] == [
         "arn:aws:iam::123456789012:policy/SC-123456789012-pp-*",
         "arn:aws:iam::aws:policy/Other",
@@ -399,7 +399,7 @@ def test_a_secret_is_read_and_changed_only_by_its_own_stacks(granted: Policy) ->
 
 
 def test_a_name_that_a_template_gives_is_reached_too() -> None:
-    made = of(
+    launch = of(
         [
             logs.LogGroup("Waf", LogGroupName=Sub("aws-waf-logs-${AWS::StackName}")),
             logs.LogGroup(
@@ -407,7 +407,7 @@ def test_a_name_that_a_template_gives_is_reached_too() -> None:
             ),
         ]
     )
-    (statement,) = allowing("logs:CreateLogGroup", made)
+    (statement,) = allowing("logs:CreateLogGroup", launch)
     assert [arn.partition(":log-group:")[2] for arn in statement["Resource"]] == [
         "SC-123456789012-pp-*",
         "aws-waf-logs-SC-123456789012-pp-*",
