@@ -108,16 +108,16 @@ def execute(cloud: Cloud, stack: Stack, change_set: Mapping[str, Any]) -> Stack:
 def root_causes(cloud: Cloud, stack_id: str) -> dict[str, str]:
     """Walk nested stacks down to what failed by itself."""
     family = cloud.family(stack_id)
-    found: dict[str, str] = {}
+    causes: dict[str, str] = {}
     for name, reason in cloud.failures(stack_id).items():
         if name in family:
-            found |= {
+            causes |= {
                 f"{name}/{path}": cause
                 for path, cause in root_causes(cloud, family[name]).items()
             }
         else:
-            found[name] = reason
-    return found
+            causes[name] = reason
+    return causes
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
