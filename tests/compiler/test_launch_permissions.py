@@ -67,14 +67,14 @@ EXAMPLE = {
 
 
 @pytest.fixture(scope="module")
-def pages() -> list[Template]:
+def compiled_templates() -> list[Template]:
     """Everything that a launch nests."""
     return list(Build(product.assets()).root(parent.define).walk())
 
 
 @pytest.fixture(scope="module")
-def granted(pages: list[Template]) -> Policy:
-    return documents(required_permissions(pages, LAUNCH_SCOPES))
+def granted(compiled_templates: list[Template]) -> Policy:
+    return documents(required_permissions(compiled_templates, LAUNCH_SCOPES))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def launched(templates: list[Template]) -> LaunchedTemplates:
     return LaunchedTemplates([t.document for t in templates], LAUNCH_SCOPES)
 
 
-def page(*resources: AWSObject) -> Template:
+def template_of(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
     template = Template("example", "An example.", "", Build(), is_root=True)
     for resource in resources:
@@ -118,7 +118,7 @@ def filled(value: Any) -> Any:
 
 
 def of(resources: list[AWSObject], scopes: LaunchScopes = LAUNCH_SCOPES) -> Policy:
-    return documents(required_permissions([page(*resources)], scopes))
+    return documents(required_permissions([template_of(*resources)], scopes))
 
 
 def allowing(action: str, policy: Policy) -> Policy:
@@ -151,9 +151,9 @@ def test_file_agrees_with_the_schemas() -> None:
 
 
 def test_file_has_exactly_the_types_of_the_templates(
-    pages: list[Template],
+    compiled_templates: list[Template],
 ) -> None:
-    used = launched(pages).types
+    used = launched(compiled_templates).types
     assert sorted(HANDLERS.always) == list(used)
 
 
@@ -193,11 +193,11 @@ def test_a_misspelt_action_is_refused() -> None:
 
 
 def test_every_action_of_a_provider_is_allowed_or_listed_as_never_called(
-    pages: list[Template], granted: Policy
+    compiled_templates: list[Template], granted: Policy
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
-    templates = launched(pages)
+    templates = launched(compiled_templates)
     called = {
         action for name in templates.types for action in templates.actions_of(name)
     }
@@ -340,7 +340,7 @@ def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> 
     ]
 
 
-def test_no_policy_is_attached_that_no_template_names() -> None:
+def test_only_policies_that_a_template_names_are_attached() -> None:
     # Otherwise a launch could make itself an administrator.
     launch = of(
         [
@@ -398,7 +398,7 @@ def test_a_secret_is_read_and_changed_only_by_its_own_stacks(granted: Policy) ->
         }
 
 
-def test_a_name_that_a_template_gives_is_reached_too() -> None:
+def test_explicitly_named_resources_are_covered() -> None:
     launch = of(
         [
             logs.LogGroup("Waf", LogGroupName=Sub("aws-waf-logs-${AWS::StackName}")),
@@ -416,11 +416,13 @@ def test_a_name_that_a_template_gives_is_reached_too() -> None:
 
 
 def test_stacks_of_another_name_have_permissions_of_their_own(
-    pages: list[Template],
+    compiled_templates: list[Template],
 ) -> None:
     # For a CloudFormation service role, which Service Catalog has no part in.
     policy = json.dumps(
-        documents(required_permissions(pages, LAUNCH_SCOPES, "Airflow-prod"))
+        documents(
+            required_permissions(compiled_templates, LAUNCH_SCOPES, "Airflow-prod")
+        )
     )
     assert "SC-" not in policy
     assert ":role/Airflow-prod*" in policy
@@ -431,8 +433,8 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 # Room.
 
 
-def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
-    policies = permissions_by_policy_group(pages, LAUNCH_SCOPES)
+def test_every_policy_fits_its_quota(compiled_templates: list[Template]) -> None:
+    policies = permissions_by_policy_group(compiled_templates, LAUNCH_SCOPES)
     for policy_group, statements in policies.items():
         assert characters(statements) <= POLICY_CHARACTERS, policy_group
 
@@ -462,7 +464,7 @@ def test_a_policy_over_its_quota_stops_the_build() -> None:
 
 
 def test_no_row_of_the_tables_is_without_use(
-    pages: list[Template], granted: Policy
+    compiled_templates: list[Template], granted: Policy
 ) -> None:
     allowed = {action for action, _ in each_action(granted)}
     listed = {
@@ -477,7 +479,7 @@ def test_no_row_of_the_tables_is_without_use(
     assert {owner_of(action) for action in allowed} == PREFIXES
     groups = {service.policy_group for service in scopes.services}
     assert groups == scopes.policy_groups.keys()
-    markers = json.dumps([page.document for page in pages])
+    markers = json.dumps([template.document for template in compiled_templates])
     assert [
         need.marker for need in UNLISTED_PERMISSIONS if need.marker not in markers
     ] == []

@@ -176,7 +176,7 @@ def test_policies_that_add_to_running_tasks_kill_nothing(
         assert (simulation.left, sum(task.kills for task in day.tasks())) == (0, 0)
 
 
-def test_elasticity_is_what_the_definitions_say() -> None:
+def test_elasticity_scores_follow_their_definitions() -> None:
     """A fixed worker, and two hours in which two would be needed."""
     tasks = [SimTask(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
     shape = PoolShape(concurrency=8, minimum=1, maximum=1)
