@@ -179,9 +179,9 @@ def test_one_template_is_nested_several_times_under_different_names(load: Load) 
         "t.nest(service.define, service.Inputs(vpc_id=net.vpc_id, "
         'subnet_ids=net.subnet_ids), name="Second")\nreturn',
     )
-    *_, parent = pages = list(compiled(load, body).walk())
+    *_, parent = templates = list(compiled(load, body).walk())
 
-    assert len(pages) == 3
+    assert len(templates) == 3
     resources = parent.document["Resources"]
     assert (
         resources["Second"]["Properties"]["TemplateURL"]

@@ -338,7 +338,10 @@ def test_events_are_those_of_all_stacks(shell: Shell) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the real dist/, without its lint."""
     folder = tmp_path_factory.mktemp("dist")
-    files = {page.path: page.text().encode() for page in shipped.compile_templates()}
+    files = {
+        template.path: template.text().encode()
+        for template in shipped.compile_templates()
+    }
     files |= {asset.path: asset.content for asset in shipped.assets().values()}
     for path in (ROOT / "parameters").glob("*.json"):
         files[f"parameters/{path.stem}/codepipeline.json"] = path.read_bytes()

@@ -43,7 +43,7 @@ def templates(compiled: Mapping[str, str]) -> Mapping[str, str]:
 def smaller() -> Mapping[str, str]:
     """The product with one pool of workers fewer."""
     product = Build(shipped.assets()).root(parent.define_with(POOLS[:1]))
-    return {page.path: page.text() for page in product.walk()}
+    return {template.path: template.text() for template in product.walk()}
 
 
 def publish(cloud: Cloud, templates: Mapping[str, str]) -> str:
