@@ -199,13 +199,14 @@ def until(
     ``remedy`` names the log that would tell why.
     """
     deadline = time.monotonic() + seconds
-    while isinstance(found := look(), Pending):
+    while isinstance(result := look(), Pending):
         if time.monotonic() > deadline:
             raise CheckFailed(
-                f"Waited {seconds:.0f} s for {what}; last state: {found.state}.", remedy
+                f"Waited {seconds:.0f} s for {what}; last state: {result.state}.",
+                remedy,
             )
         time.sleep(pause)
-    return found
+    return result
 
 
 def _batches(checks: Iterable[Check[E]]) -> Iterator[list[Check[E]]]:

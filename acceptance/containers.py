@@ -96,15 +96,15 @@ def services(environment: LocalEnvironment) -> list[tuple[EcsService, list[EcsTa
     with environment.agent.lock:
         return [
             (
-                kept.service,
+                state.service,
                 [
                     task
                     for task in environment.agent.tasks.values()
-                    if task.service_name == kept.service.name
-                    and task.cluster_arn == kept.service.cluster_arn
+                    if task.service_name == state.service.name
+                    and task.cluster_arn == state.service.cluster_arn
                 ],
             )
-            for kept in environment.agent.registry.services.values()
+            for state in environment.agent.registry.services.values()
         ]
 
 

@@ -64,9 +64,9 @@ def deliver(folder: Path, command: list[str]) -> None:
         return emulator.endpoint_url, options, emulator.resource_kinds
 
     name, *options = command
-    for one in commands(folder / "dist", connect):
-        if one.name == name:
-            one.main([*options, "--emulator"])
+    for subcommand in commands(folder / "dist", connect):
+        if subcommand.name == name:
+            subcommand.main([*options, "--emulator"])
 
 
 def control_emulator(folder: Path, action: str) -> None:
@@ -86,7 +86,7 @@ def name_libraries() -> None:
     names = sorted(
         name
         for name, module in sys.modules.items()
-        # Some extension modules register names that nobody can import.
+        # Some extension modules register names that cannot be imported.
         if getattr(module, "__file__", None) and not name.startswith(OURS)
     )
     sys.stdout.write(f"import {', '.join(names)}")

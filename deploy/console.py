@@ -226,12 +226,12 @@ def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> No
     if change.certainty is Certainty.MAY_CHANGE:
         line.append("  may change", style="cyan")
     if change.keeps:
-        kept = (
+        retention = (
             "a snapshot is taken"
             if change.keeps == "Snapshot"
             else "the old one is kept"
         )
-        line.append(f"  ({kept})")
+        line.append(f"  ({retention})")
     purpose = dist.purpose(change.path, change.logical_id)
     if purpose:
         line.append(f"  {purpose}", style="dim")

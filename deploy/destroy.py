@@ -46,7 +46,7 @@ class DeletionPlan:
     lost: tuple[StackResource, ...] = ()
     """Hold data and are deleted with their stack."""
     snapshot: tuple[StackResource, ...] = ()
-    kept: tuple[StackResource, ...] = ()
+    retained: tuple[StackResource, ...] = ()
     protected: tuple[StackResource, ...] = ()
     full: tuple[StackResource, ...] = ()
     """Buckets that would be deleted with their stack but are not empty, which fails."""
@@ -99,7 +99,7 @@ def destroy(
     if (
         deletes_data
         and plan.snapshot
-        and any(resource.type == KEY for resource in plan.kept)
+        and any(resource.type == KEY for resource in plan.retained)
     ):
         console.note(
             f"The key is deleted in {KEY_DAYS} days: from then on the final snapshots "
@@ -135,7 +135,7 @@ def deletion_plan(aws: Aws, resources: Sequence[StackResource]) -> DeletionPlan:
         snapshot=tuple(
             resource for resource in data if resource.deletion_policy == "Snapshot"
         ),
-        kept=tuple(resource for resource in resources if resource.stays),
+        retained=tuple(resource for resource in resources if resource.stays),
         protected=tuple(
             resource for resource in resources if _is_protected(aws, resource)
         ),
@@ -160,7 +160,7 @@ def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
             "bold",
             plan.snapshot,
         ),
-        ("Stay in the account", "bold", plan.kept),
+        ("Stay in the account", "bold", plan.retained),
         ("Protected from deletion", "bold yellow", plan.protected),
         ("Not empty, so CloudFormation cannot delete them", "bold yellow", plan.full),
     ):
@@ -168,7 +168,9 @@ def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
             console.result(title, style=style)
         for resource in group:
             costs = (
-                "  still billed" if resource in plan.kept and resource.is_billed else ""
+                "  still billed"
+                if resource in plan.retained and resource.is_billed
+                else ""
             )
             console.result(
                 f"  {resource.name}  {resource.type}  {resource.physical_id}{costs}"
@@ -185,7 +187,7 @@ def _deletes_data(
     """Return whether retained resources are deleted as well."""
     if options.deletes_data is not None:
         return options.deletes_data
-    if not (plan.kept or plan.full):
+    if not (plan.retained or plan.full):
         return False
     raise Refused(
         Problem(
@@ -285,7 +287,7 @@ def _retained(
 def _clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
     """Delete retained resources, or print that they stay."""
     report = CleanupReport()
-    for resource in plan.kept:
+    for resource in plan.retained:
         remove = REMOVALS.get(resource.type) if deletes_data else None
         if not remove or not resource.physical_id:
             report.left.append(

@@ -31,8 +31,8 @@ class EnvironmentClient:
     @property
     def url(self) -> str:
         """Address of the public listener: HTTPS where there is one."""
-        doors = self.agent.listener_urls()
-        return doors.get(HTTPS) or doors[HTTP]
+        urls = self.agent.listener_urls()
+        return urls.get(HTTPS) or urls[HTTP]
 
     @property
     def ca_path(self) -> Path:

@@ -102,7 +102,7 @@ class LocalEnvironment(EnvironmentClient):
         self._tell = tell
         self._waiting = Waiting()
         self._cleanup = ExitStack()
-        self._stand_ins: dict[str, str] = {}
+        self._store_addresses: dict[str, str] = {}
 
     # Up and down.
 
@@ -238,7 +238,7 @@ class LocalEnvironment(EnvironmentClient):
         self, port: int, authority: Authority, image: ContainerImage
     ) -> None:
         name = self.parameters.get("DomainName", "")
-        door = authority.issue("door", [name] if name else [])
+        listener = authority.issue("listener", [name] if name else [])
         trusted = {"SSL_CERT_FILE": str(authority.ca_path)}
         self.agent = EcsAgent(
             AgentSettings(
@@ -249,10 +249,10 @@ class LocalEnvironment(EnvironmentClient):
                 region=REGION,
                 account=self.emulator.account,
                 extra_environment=trusted | self._extra,
-                replaced_variables=self._stand_ins,
+                replaced_variables=self._store_addresses,
                 files={CERTIFICATES: authority.ca_path},
                 probe_seconds=PROBE_SECONDS,
-                listener_certificate=(door.certificate_path, door.key_path),
+                listener_certificate=(listener.certificate_path, listener.key_path),
             )
         )
         self._cleanup.callback(self.agent.stop, STOP_SECONDS)
@@ -267,14 +267,14 @@ class LocalEnvironment(EnvironmentClient):
         self._cleanup.callback(self.postgres.stop)
         at = self.postgres.start(self.folder / "db")
         for store in ("METADATA", "RESULTS"):
-            self._stand_ins[f"{store}_HOST"] = at.host
-            self._stand_ins[f"{store}_PORT"] = str(at.port)
+            self._store_addresses[f"{store}_HOST"] = at.host
+            self._store_addresses[f"{store}_PORT"] = str(at.port)
         login = self._login(secrets, stores.BROKER, launch)
         self.valkey = stores.broker(dist, authority, login["password"])
         self._cleanup.callback(self.valkey.stop)
         at = self.valkey.start(self.folder / "mq")
-        self._stand_ins["BROKER_HOST"] = at.host
-        self._stand_ins["BROKER_PORT"] = str(at.port)
+        self._store_addresses["BROKER_HOST"] = at.host
+        self._store_addresses["BROKER_PORT"] = str(at.port)
 
     def _login(
         self, secrets: Any, words: str, launch: Future[LaunchResult]
@@ -298,9 +298,9 @@ class LocalEnvironment(EnvironmentClient):
 
     def _is_healthy(self) -> bool:
         failed = [
-            f"{kept.service.name}: {kept.primary.reason}"
-            for kept in list(self.agent.registry.services.values())
-            if kept.primary.rollout is RolloutState.FAILED
+            f"{state.service.name}: {state.primary.reason}"
+            for state in list(self.agent.registry.services.values())
+            if state.primary.rollout is RolloutState.FAILED
         ]
         if failed:
             raise LocalEnvironmentError(

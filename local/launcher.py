@@ -64,9 +64,9 @@ class Launcher:
     ) -> LaunchResult:
         diagnoser = Diagnoser(self.aws, self.dist)
         events: list[TreeEvent] = []
-        for seen in watch.follow(pace):
-            events += seen
-            for entry in seen:
+        for new_events in watch.follow(pace):
+            events += new_events
+            for entry in new_events:
                 if entry.event.is_failure and not entry.event.is_nested_stack:
                     diagnoser.record_evidence(entry.event)
         stack = stacks.existing(self.aws, watch.root.stack_id)

@@ -20,7 +20,7 @@ def mebibytes(roots: Iterable[int]) -> float:
 
 def _pss(pid: int) -> int:
     try:
-        found = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        match = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
     except OSError:
         return 0
-    return int(found[1]) if found else 0
+    return int(match[1]) if match else 0

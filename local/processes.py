@@ -25,15 +25,15 @@ def started(pid: int) -> str | None:
         if not fields or fields[AFTER_NAME["state"]] == ZOMBIE:
             return None
         return fields[AFTER_NAME["started"]]
-    seen = subprocess.run(  # noqa: S603 - a fixed command and a number
+    columns = subprocess.run(  # noqa: S603 - a fixed command and a number
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split(maxsplit=1)
-    if not seen or seen[0].startswith(ZOMBIE):
+    if not columns or columns[0].startswith(ZOMBIE):
         return None
-    return seen[1].strip()
+    return columns[1].strip()
 
 
 def command(pid: int) -> str:
@@ -57,11 +57,11 @@ def is_alive(pid: int, since: str) -> bool:
 
 def end(pid: int, since: str, *, grace: float) -> None:
     """End a process and wait for it: asked first, forced when it does not listen."""
-    for asked, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+    for signal_number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
         if not is_alive(pid, since):
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, asked)
+            os.kill(pid, signal_number)
         deadline = time.monotonic() + seconds
         while is_alive(pid, since) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -78,23 +78,23 @@ def start_ticks(pid: int) -> int:
 
 def children(pid: int) -> list[int]:
     """Return the processes whose parent this one is; none when it has ended."""
-    found: list[int] = []
+    pids: list[int] = []
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_text().split())
-    return found
+            pids += map(int, (thread / "children").read_text().split())
+    return pids
 
 
 def descendants(pid: int) -> list[int]:
     """Return every process below one, a parent before its children."""
-    found: dict[int, None] = {}
+    pids: dict[int, None] = {}
     waiting = children(pid)
     while waiting:
         child = waiting.pop(0)
-        if child not in found:
-            found[child] = None
+        if child not in pids:
+            pids[child] = None
             waiting += children(child)
-    return list(found)
+    return list(pids)
 
 
 def kill_group(leader: int) -> None:

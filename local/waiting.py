@@ -40,7 +40,7 @@ class Waiting:
     ) -> T:
         """Return what ``look`` finds. Raises LocalEnvironmentError after that time."""
         deadline = time.monotonic() + seconds
-        while not (found := look()):
+        while not (value := look()):
             if time.monotonic() > deadline:
                 raise LocalEnvironmentError(
                     f"Waited {seconds:.0f} s for {what}.",
@@ -48,7 +48,7 @@ class Waiting:
                     "Try again when this machine is less busy.",
                 )
             self.sleep(POLL_SECONDS)
-        return found
+        return value
 
 
 def in_thread(work: Callable[[], T], name: str) -> Future[T]:

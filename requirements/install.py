@@ -119,9 +119,9 @@ def dotted(version: tuple[int, ...]) -> str:
 def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
     """Install the pins into a new environment, unless they are installed."""
     stamp = environment / STAMP
-    wanted = hashlib.sha256(pins.read_bytes()).hexdigest()
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()
     program = (UV_PROGRAM, "--version") if by_pip else (python_of(environment), "-S")
-    if stamp.exists() and stamp.read_text() == wanted and succeeds(*program):
+    if stamp.exists() and stamp.read_text() == digest and succeeds(*program):
         stamp.touch()
         return 0
     stamp.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
             "Correct the cause, most often the network or a proxy, and run make again. "
             "PIP_INDEX_URL names another package index, PIP_CERT its certificates.",
         )
-    stamp.write_text(wanted)
+    stamp.write_text(digest)
     say(f"Installed in {time.monotonic() - started:.0f} s.")
     return 0
 

@@ -52,7 +52,7 @@ class Simulation:
 
     At each time of ``deployments`` every pool gets a new revision. ``grace`` is how
     long a worker may finish its tasks after SIGTERM, in seconds. ``interruptions`` is
-    how often AWS takes a worker back as it does with Spot capacity, a worker-hour.
+    how often AWS reclaims a worker, as it does with Spot capacity, a worker-hour.
     """
 
     def __init__(

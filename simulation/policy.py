@@ -30,7 +30,7 @@ from simulation.model import Simulation
 from simulation.pool import Discipline, SimPool
 from simulation.step_scaling import StepScalingRule
 
-LOOKAHEAD_SECONDS = 300.0
+FORECAST_SECONDS = 300.0
 """How far ahead cron runs are put into the snapshot: beyond what decide looks at."""
 
 Changes = list[tuple[float, int]]
@@ -156,14 +156,14 @@ class ShippedPolicy:
         announced: dict[str, list[Batch]] = {name: [] for name in simulation.pools}
         coming: dict[str, list[Batch]] = {name: [] for name in simulation.pools}
         for run in simulation.day.runs[simulation.next_run :]:
-            if run.at > simulation.now + LOOKAHEAD_SECONDS:
+            if run.at > simulation.now + FORECAST_SECONDS:
                 break
             if run.announced:
                 for queue, batch in self._announced(run):
                     announced[queue].append(batch)
         for run in simulation.active:
             for queue, batch in forecast(
-                self._nodes(run), simulation.now, simulation.now + LOOKAHEAD_SECONDS
+                self._nodes(run), simulation.now, simulation.now + FORECAST_SECONDS
             ):
                 coming[queue].append(batch)
         return Snapshot(
@@ -192,7 +192,7 @@ class ShippedPolicy:
                 )
                 for node in self._nodes(run)
             ]
-            until = run.at + LOOKAHEAD_SECONDS
+            until = run.at + FORECAST_SECONDS
             self._expected[run] = forecast(nodes, run.at, until, begins=run.at)
         return self._expected[run]
 
@@ -243,7 +243,7 @@ def _queued(now: float, pool: SimPool) -> Sequence[Batch]:
     return compact(
         ((task.queued_at, task.estimate, 1) for task in pool.queue),
         now,
-        LOOKAHEAD_SECONDS,
+        FORECAST_SECONDS,
     )
 
 

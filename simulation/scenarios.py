@@ -51,16 +51,16 @@ SCENARIOS: Mapping[str, Scenario] = {
     "c=2": Scenario("2 tasks a worker", slots=2),
     "c=4": Scenario("4 tasks a worker", slots=4),
     "c=16": Scenario("16 tasks a worker", slots=16),
-    "minimum 0": Scenario("pools sleep when nothing is to do", minimum=0),
+    "minimum 0": Scenario("minimum 0", minimum=0),
     "grace 0": Scenario(
         "SIGTERM ends tasks at once (DUMB_INIT_SETSID=1)", simulation={"grace": 0.0}
     ),
     "spot": Scenario(
-        "AWS takes a worker back once in 20 worker-hours",
+        "Fargate Spot reclaims a worker once in 20 worker-hours",
         simulation={"interruptions": 0.05},
     ),
     "deployments": Scenario(
-        "three deployments by day",
+        "three deployments a day",
         simulation={"deployments": (9.3 * HOUR, 13 * HOUR, 17.1 * HOUR)},
     ),
     "from running": Scenario(

@@ -14,10 +14,6 @@ threshold, which a missing heartbeat does not have; an exact capacity would also
 a larger pool under its running tasks.
 
 With the minimum equal to the maximum all this remains and has no effect.
-
-What it costs a month in us-east-1: $2.59 for publishing and $0.70 for what all pools
-have in common, however many there are, and $2.20 a pool (four metrics $1.20, two alarms
-on ten seconds $0.60, two others $0.20, the expression $0.20).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """The web ACL of an internet-facing load balancer.
 
 It uses AWS's own rule groups. A few rules of the common group block legitimate requests
-to Airflow; here they only label a request, and a rule of ours decides. Operators write
-connections, variables and run configurations of any size, with addresses, paths and
-markup, through ``/api/v2/`` and ``/ui/``, and the UI requests fifty DAGs by name in one
-query string. On other paths the same text is blocked. There is no group against SQL
-injection: variables often hold SQL, and Airflow binds its parameters.
+to Airflow; here they only label a request, and a rule of this template decides.
+Operators write connections, variables and run configurations of any size, with
+addresses, paths and markup, through ``/api/v2/`` and ``/ui/``, and the UI requests
+fifty DAGs by name in one query string. On other paths the same text is blocked. There
+is no group against SQL injection: variables often hold SQL, and Airflow binds its
+parameters.
 
 Flower's login has no rate limit: its pages poll, and its password is random.
 """

@@ -364,8 +364,8 @@ def test_pins_are_exact_hashed_and_name_no_registry(name: str) -> None:
     assert not re.search(r"^--", text, re.MULTILINE)
     blocks = [block for block in re.split(r"\n(?=\S)", text) if "==" in block]
     assert all("--hash=sha256:" in block for block in blocks)
-    wanted = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
-    for line in (line for line in wanted if line and line[0] not in "#-"):
+    requirements = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+    for line in (line for line in requirements if line and line[0] not in "#-"):
         assert re.search(r"==\d", line), f"{line} is no exact version"
         pin = re.sub(r"\[.*\]", "", line).partition(" ")[0]
         assert f"\n{pin} " in f"\n{text}", f"run `make pins` for {line}"

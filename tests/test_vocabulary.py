@@ -102,6 +102,11 @@ PARTICIPLES = frozenset(
 # Where a word may stand all the same: path, word, and the reason.
 EXCEPTIONS = (
     (
+        "local/datastores/processes.py",
+        "nobody",
+        "The name of a Unix user.",
+    ),
+    (
         "templates/airflow/routes.py",
         "look ahead",
         "The regular expressions of a load balancer have none.",

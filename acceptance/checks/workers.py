@@ -65,16 +65,16 @@ def _service(environment: Environment) -> dict[str, Any]:
     pages = ecs.get_paginator("list_services").paginate(cluster=cluster)
     arns = [arn for page in pages for arn in page["serviceArns"]]
     for start in range(0, len(arns), SERVICES_AT_ONCE):
-        chosen = arns[start : start + SERVICES_AT_ONCE]
-        answer = ecs.describe_services(cluster=cluster, services=chosen)
+        batch = arns[start : start + SERVICES_AT_ONCE]
+        answer = ecs.describe_services(cluster=cluster, services=batch)
         for service in answer["services"]:
             definition = ecs.describe_task_definition(
                 taskDefinition=service["taskDefinition"]
             )["taskDefinition"]
             container = definition["containerDefinitions"][0]
             if container["name"] == "worker" and container["command"][-1] == QUEUE:
-                found: dict[str, Any] = service
-                return found
+                worker_service: dict[str, Any] = service
+                return worker_service
     raise CheckFailed("No service runs workers of the default queue.")
 
 

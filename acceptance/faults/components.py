@@ -68,7 +68,7 @@ def restarted(environment: LocalEnvironment, before: Mapping[str, int]) -> list[
     now = main_processes(environment)
     with environment.agent.lock:
         present = {
-            kept.primary.id for kept in environment.agent.registry.services.values()
+            state.primary.id for state in environment.agent.registry.services.values()
         }
         return [
             task_id
@@ -159,12 +159,12 @@ def services_without_image(environment: LocalEnvironment, image: str) -> list[st
     """Return the services that have no healthy task of an image."""
     with environment.agent.lock:
         return sorted(
-            kept.service.name
-            for kept in environment.agent.registry.services.values()
-            if kept.service.desired
+            state.service.name
+            for state in environment.agent.registry.services.values()
+            if state.service.desired
             and not any(
                 task.is_healthy
-                and task.service_name == kept.service.name
+                and task.service_name == state.service.name
                 and task.containers[0].definition.image == image
                 for task in environment.agent.tasks.values()
             )

@@ -271,12 +271,12 @@ def _recent(
     The first entry is their minimum or maximum.
     """
     sign = 1 if is_minimum else -1
-    kept = (
+    entries = (
         entry
         for entry in history
         if sign * entry[1] < sign * number and entry[0] >= now - seconds
     )
-    return (*kept, (now, number))
+    return (*entries, (now, number))
 
 
 def _burst_variance(

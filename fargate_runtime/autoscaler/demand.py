@@ -18,7 +18,7 @@ from fargate_runtime.autoscaler.dag_metadata import (
     DagTask,
 )
 from fargate_runtime.autoscaler.forecast import TaskCount, TaskNode, forecast
-from fargate_runtime.autoscaler.queries import LOOKAHEAD_SECONDS, Observation
+from fargate_runtime.autoscaler.queries import FORECAST_SECONDS, Observation
 from fargate_runtime.autoscaler.scheduling import compact
 from fargate_runtime.autoscaler.state import Batch, QueueDemand, RunningTask
 
@@ -72,9 +72,9 @@ class DemandEstimator:
         announced = _by_queue(self._announced(observed))
         return {
             queue: QueueDemand(
-                queued=compact(queued[queue], now, LOOKAHEAD_SECONDS),
-                announced=compact(announced[queue], now, LOOKAHEAD_SECONDS),
-                coming=compact(coming[queue], now, LOOKAHEAD_SECONDS),
+                queued=compact(queued[queue], now, FORECAST_SECONDS),
+                announced=compact(announced[queue], now, FORECAST_SECONDS),
+                coming=compact(coming[queue], now, FORECAST_SECONDS),
             )
             for queue in {*queued, *coming, *announced}
         }
@@ -90,14 +90,14 @@ class DemandEstimator:
 
     def _coming(self, observed: Observation) -> Iterator[tuple[str, Batch]]:
         before, self._ready = self._ready, {}
-        until = observed.now + LOOKAHEAD_SECONDS
+        until = observed.now + FORECAST_SECONDS
         for (dag_id, run_id), run in _runs(observed).items():
             nodes = self._nodes(observed, dag_id, run_id, run, before)
             yield from forecast(nodes, observed.now, until)
 
     def _announced(self, observed: Observation) -> Iterator[tuple[str, Batch]]:
         room = Counter(observed.active_runs)
-        until = observed.now + LOOKAHEAD_SECONDS
+        until = observed.now + FORECAST_SECONDS
         for entry in observed.announced:
             runs = max(0, min(entry.runs, entry.max_active_runs - room[entry.dag_id]))
             room[entry.dag_id] += runs

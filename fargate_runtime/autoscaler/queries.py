@@ -21,7 +21,7 @@ TABLES = (
 GROWING = ("dag_run", "task_instance", "dag_version", "serialized_dag")
 """Those of them that grow with every run or every change of a DAG."""
 
-LOOKAHEAD_SECONDS = 300
+FORECAST_SECONDS = 300
 """How far ahead to look; ``decide`` looks no further than a worker takes to start."""
 
 MAX_GROUPS = 5_000
@@ -48,7 +48,7 @@ QUEUED = f"""
 WITH counted AS (
     SELECT coalesce(ti.queue, %s) AS queue, ti.dag_id, ti.task_id,
         date_bin('5 s', greatest(
-            coalesce(ti.queued_dttm, now()), now() - interval '{LOOKAHEAD_SECONDS} s'
+            coalesce(ti.queued_dttm, now()), now() - interval '{FORECAST_SECONDS} s'
         ), 'epoch'::timestamptz) AS since, count(*) AS tasks
     FROM task_instance ti WHERE ti.state = 'queued' AND {CELERY}
     GROUP BY 1, 2, 3, 4
@@ -99,7 +99,7 @@ SELECT dag_id, extract(epoch FROM next_dagrun_create_after)::float8, 1,
     coalesce(max_active_runs, 1)
 FROM dag
 WHERE next_dagrun_create_after
-        BETWEEN now() - interval '60 s' AND now() + interval '{LOOKAHEAD_SECONDS} s'
+        BETWEEN now() - interval '60 s' AND now() + interval '{FORECAST_SECONDS} s'
     AND NOT is_paused AND NOT is_stale AND NOT coalesce(has_import_errors, false)
     AND NOT exceeds_max_non_backfill
 UNION ALL

@@ -3,9 +3,10 @@
 ``AIRFLOW__CELERY__EXTRA_CELERY_CONFIG`` names this module under ``imports``, and Celery
 imports it before it builds a worker. The bootstep wraps the method by which Celery's
 consumer begins to consume. Celery calls it at the start, after each reconnection to the
-broker, and when an operator adds a queue; while the gate is closed, it has no effect.
+broker, and when an operator adds a queue; it has no effect while tasks must not be
+consumed.
 
-Messages that the broker had delivered when the gate closed are run: with late
+Messages that the broker had delivered when consumption stopped are run: with late
 acknowledgement and a prefetch of one, a worker holds no more messages than it has
 processes. One that is in flight goes back to the queue; kombu sees to that.
 
@@ -44,11 +45,11 @@ tasks then must not look idle. A page has room for 4,096 processes.
 """
 
 
-class ConsumerGate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
+class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
     """Starts and stops the consumption of tasks, across reconnections."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    of_this_worker: ConsumerGate | None = None
+    of_this_worker: ConsumptionControl | None = None
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
@@ -65,7 +66,7 @@ class ConsumerGate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         self._is_open = False
         self._protection = ProtectionThread(settings, log)
         self._is_started = False
-        ConsumerGate.of_this_worker = self
+        ConsumptionControl.of_this_worker = self
 
     def start(self, consumer: Any) -> None:
         """Wrap a new connection's consumer, before it consumes."""
@@ -114,7 +115,7 @@ class ConsumerGate(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         return report.reply() if report else {"error": "task identity not known yet"}
 
     def _tick(self) -> None:
-        # While the pool empties, Celery calls this from a thread; the gate is gone.
+        # While the pool empties, Celery calls this from a thread; the consumer is gone.
         if self._tasks is None:
             return
         if not self._protection.may_consume():
@@ -154,7 +155,7 @@ def _restore_busy_processes(pool: Any) -> None:
 
 def _install(sender: Any, **_: Any) -> None:
     """Add the bootstep to a worker that is about to be built."""
-    sender.app.steps["consumer"].add(ConsumerGate)
+    sender.app.steps["consumer"].add(ConsumptionControl)
 
 
 def _mark(*, is_busy: bool) -> Callable[..., None]:
@@ -167,14 +168,14 @@ def _mark(*, is_busy: bool) -> Callable[..., None]:
 
 
 def _command(
-    act: Callable[[ConsumerGate], dict[str, Any]],
+    act: Callable[[ConsumptionControl], dict[str, Any]],
 ) -> Callable[..., dict[str, Any]]:
     """Return a handler of a remote control command."""
 
     def answer(_state: Any, **_: Any) -> dict[str, Any]:
-        if ConsumerGate.of_this_worker is None:
+        if ConsumptionControl.of_this_worker is None:
             return {"error": "the worker is not built yet"}
-        return act(ConsumerGate.of_this_worker)
+        return act(ConsumptionControl.of_this_worker)
 
     return answer
 
@@ -191,6 +192,6 @@ for signal, is_busy in (
 ):
     signal.connect(_mark(is_busy=is_busy), weak=False)
 
-inspect_command(name=scaling_protocol.STATE)(_command(ConsumerGate.report))
-control_command(name=scaling_protocol.DRAIN)(_command(ConsumerGate.drain))
-control_command(name=scaling_protocol.REVIVE)(_command(ConsumerGate.revive))
+inspect_command(name=scaling_protocol.STATE)(_command(ConsumptionControl.report))
+control_command(name=scaling_protocol.DRAIN)(_command(ConsumptionControl.drain))
+control_command(name=scaling_protocol.REVIVE)(_command(ConsumptionControl.revive))

@@ -30,7 +30,7 @@ class Certificate:
 class Authority:
     """Signs the certificates of one local environment."""
 
-    def __init__(self, folder: Path, name: str = "Rehearsal CA") -> None:
+    def __init__(self, folder: Path, name: str = "Local CA") -> None:
         """Make an authority; its certificate is ``folder/ca.pem``."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder

@@ -162,7 +162,7 @@ WORKER = Component(
     label="worker",
     purpose="Runs the tasks of one queue.",
     # The template adds the queue. DAG code connects to databases of its own and must
-    # not inherit the certificate authorities of ours, which the bootstrap needs.
+    # not inherit this project's certificate authorities, which the bootstrap needs.
     command=(
         *("env", f"--unset={Env.PGSSLROOTCERT}"),
         *("airflow", "celery", "worker", "--queues"),

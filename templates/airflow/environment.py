@@ -56,9 +56,9 @@ RECYCLE_SECONDS = 1200
 VISIBILITY_SECONDS = (contract.LONGEST_PROTECTION_MINUTES + 180) * 60
 """When the broker redelivers a message that no worker acknowledged.
 
-Never under a running task: above the longest that ECS protects a worker and the three
-hours that a deployment may then take. Being late costs nothing: Airflow itself notices
-a dead worker after 300 seconds, and a task that no worker takes after 30 minutes.
+Never under a running task: above the longest that ECS protects a worker, with three
+hours to spare for a deployment. Being late costs nothing: Airflow itself notices a dead
+worker after 300 seconds, and a task that no worker takes after 30 minutes.
 """
 
 EXTRA_CELERY_CONFIG = {

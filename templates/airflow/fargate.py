@@ -296,7 +296,7 @@ class Fargate:
             ),
             f"Keeps the {component.label} running.",
             why="Without a circuit breaker a release that never starts would block the "
-            "stack for three hours.",
+            "stack for hours.",
         )
         return EcsService(
             service_name=ServiceName(GetAtt(service, "Name")),

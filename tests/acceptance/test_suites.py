@@ -51,7 +51,7 @@ def test_titles_are_unique_and_needs_are_earlier() -> None:
         (False, False, {"", "--no-faults", "--no-scaling"}),
     ],
 )
-def test_checks_that_are_not_wanted_name_their_option(
+def test_skipped_checks_name_their_option(
     *, has_faults: bool, has_scaling: bool, options: set[str]
 ) -> None:
     selected = suites.select(DEV, has_faults=has_faults, has_scaling=has_scaling)

@@ -99,12 +99,14 @@ def test_every_command_exists(folder: Path) -> None:
 @pytest.mark.parametrize("name", EXIT_CODES)
 def test_help_keeps_its_lines_and_lists_the_exit_codes(folder: Path, name: str) -> None:
     """click rewraps a paragraph without ``\\b``, and examples become one line."""
-    told = run(folder, name, "--help").output
-    assert "\n  Examples\n    build.py " in told
-    assert "\\b" not in told
-    codes = {int(code) for code in re.findall(r"^ {4}(\d+) +[a-z]", told, re.MULTILINE)}
+    output = run(folder, name, "--help").output
+    assert "\n  Examples\n    build.py " in output
+    assert "\\b" not in output
+    codes = {
+        int(code) for code in re.findall(r"^ {4}(\d+) +[a-z]", output, re.MULTILINE)
+    }
     assert codes == {*ALWAYS, *EXIT_CODES[name]}
-    assert max(map(len, told.splitlines())) <= 80
+    assert max(map(len, output.splitlines())) <= 80
 
 
 def test_unknown_environment_is_a_usage_error(
@@ -142,8 +144,8 @@ def test_commands_in_messages_have_the_arguments_of_this_command(
 ) -> None:
     busy = described("other", "UPDATE_ROLLBACK_IN_PROGRESS")
     use_account(monkeypatch, describe_stacks=busy)
-    told = run(folder, "recover", "dev", "--emulator", "--stack-name", "other").output
-    assert "build.py events dev --stack-name other --emulator --follow" in told
+    output = run(folder, "recover", "dev", "--emulator", "--stack-name", "other").output
+    assert "build.py events dev --stack-name other --emulator --follow" in output
 
 
 def test_outputs_of_a_stack_need_no_build(
@@ -187,8 +189,8 @@ def test_status_in_the_emulator_lists_the_kind_of_every_resource(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **STATUS)
-    told = run(folder, "status", "dev", "--emulator").output
-    assert "1 emulated, 1 not listed" in told
+    output = run(folder, "status", "dev", "--emulator").output
+    assert "1 emulated, 1 not listed" in output
     data = json.loads(run(folder, "status", "dev", "--emulator", "--json").output)
     assert [r["Here"] for r in data["Resources"]] == ["emulated", "not listed"]
 
@@ -306,18 +308,18 @@ def test_plan_is_printed_as_json(monkeypatch: pytest.MonkeyPatch, folder: Path) 
         },
         delete_change_set={},
     )
-    told = json.loads(run(folder, "plan", "dev", "--json").output)
-    assert told["Changes"][0]["Name"] == "Topic"
-    assert told["Changes"][0]["EndangersData"] is False
+    data = json.loads(run(folder, "plan", "dev", "--json").output)
+    assert data["Changes"][0]["Name"] == "Topic"
+    assert data["Changes"][0]["EndangersData"] is False
 
 
 def test_publish_prints_urls_as_json(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
-    told = json.loads(run(folder, "publish", "dev", "--json").output)
-    assert told["Parent"] == told["Files"]["parent.template.json"]
-    assert told["Uploaded"] == []
+    data = json.loads(run(folder, "publish", "dev", "--json").output)
+    assert data["Parent"] == data["Files"]["parent.template.json"]
+    assert data["Uploaded"] == []
 
 
 def test_link_fills_in_the_console_form_of_its_region(
@@ -346,8 +348,8 @@ def test_badge_is_a_markdown_button(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
-    told = run(folder, "link", "dev", "--badge").output
-    assert told.startswith("[![Launch airflow-dev](https://")
+    output = run(folder, "link", "dev", "--badge").output
+    assert output.startswith("[![Launch airflow-dev](https://")
 
 
 @pytest.mark.parametrize(

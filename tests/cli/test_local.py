@@ -36,9 +36,9 @@ class FakeEnvironment:
         name: str,
         *,
         tell: Callable[[str], None],
-        **told: Any,
+        **options: Any,
     ) -> None:
-        self.name, self.told, self.is_up = name, told, False
+        self.name, self.options, self.is_up = name, options, False
         self.url, self.admin = "http://127.0.0.1:1", ("admin", "secret")
         self.folder = self.logs_folder = Path("folder")
         self.seconds: Mapping[str, float] = {"all healthy": 38.0}
@@ -107,7 +107,7 @@ def select(
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Give a command line with a stage that is none and proofs that are easy."""
+    """Give a command line with a fake environment and trivial checks."""
     image = {"Type": "String", "Default": "x"}
     own = {
         "parent.template.json": {"Parameters": {"Image": image}, **template()},
@@ -126,11 +126,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 
 def test_skipped_checks_are_listed_and_not_run(run: Callable[..., Result]) -> None:
-    seen = run("verify", "dev", "--local", "--no-scaling")
-    assert seen.exit_code == 0, seen.output
-    assert "so it is" in seen.output
-    assert "--no-scaling was given." in seen.output
-    assert "\n2 passed, 0 failed, 1 skipped\n" in seen.output
+    result = run("verify", "dev", "--local", "--no-scaling")
+    assert result.exit_code == 0, result.output
+    assert "so it is" in result.output
+    assert "--no-scaling was given." in result.output
+    assert "\n2 passed, 0 failed, 1 skipped\n" in result.output
 
 
 def test_verify_without_local_is_not_implemented(run: Callable[..., Result]) -> None:
@@ -144,9 +144,9 @@ def test_verify_without_local_is_not_implemented(run: Callable[..., Result]) -> 
 def test_failed_check_fails_the_command(
     run: Callable[..., Result],
 ) -> None:
-    seen = run("verify", "dev", "--local")
-    assert seen.exit_code == ExitCode.FAILED
-    assert "It was not so." in seen.output
+    result = run("verify", "dev", "--local")
+    assert result.exit_code == ExitCode.FAILED
+    assert "It was not so." in result.output
     assert not MADE[0].is_up
 
 
@@ -163,15 +163,15 @@ def test_set_takes_precedence_over_parameters_of_the_checks(
         "--set",
         "A=b=c",
     )
-    assert MADE[0].told["overrides"] == {"EnableFlower": "false", "A": "b=c"}
+    assert MADE[0].options["overrides"] == {"EnableFlower": "false", "A": "b=c"}
 
 
 def test_containers_have_no_fault_settings_without_faults(
     run: Callable[..., Result],
 ) -> None:
     run("verify", "dev", "--local", "--no-faults", "--no-scaling")
-    assert MADE[0].told["extra_environment"] == {}
-    assert MADE[0].told["dags"] == (DAGS,)
+    assert MADE[0].options["extra_environment"] == {}
+    assert MADE[0].options["dags"] == (DAGS,)
 
 
 def test_problem_of_an_environment_that_does_not_start_is_printed(
@@ -180,11 +180,11 @@ def test_problem_of_an_environment_that_does_not_start_is_printed(
     error = LocalEnvironmentError("The launch failed.", "Because.", "Mend it.")
     monkeypatch.setattr(FakeEnvironment, "fails", error)
     for words in (("local", "dev"), ("verify", "dev", "--local")):
-        seen = run(*words)
-        assert seen.exit_code == ExitCode.FAILED
+        result = run(*words)
+        assert result.exit_code == ExitCode.FAILED
         for text in ("The launch failed.", "Because.", "Mend it."):
-            assert text in seen.output
-        assert "Traceback" not in seen.output
+            assert text in result.output
+        assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ def test_unsupported_system_is_refused_before_anything_is_installed(
     monkeypatch.setattr(platform, "release", lambda: release)
     MADE.clear()
     for words in (("local", "dev"), ("verify", "dev", "--local")):
-        seen = run(*words)
-        assert seen.exit_code == ExitCode.UNABLE
-        assert reason in seen.output
+        result = run(*words)
+        assert result.exit_code == ExitCode.UNABLE
+        assert reason in result.output
     assert not MADE
 
 
@@ -215,17 +215,17 @@ def test_interrupted_verify_is_stopped(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeEnvironment, "fails", KeyboardInterrupt())
-    seen = run("verify", "dev", "--local")
-    assert seen.exit_code == ExitCode.INTERRUPTED
-    assert "All processes of the environment are stopped." in seen.output
+    result = run("verify", "dev", "--local")
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert "All processes of the environment are stopped." in result.output
 
 
 def test_ctrl_c_stops_a_local_environment(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "for_ever", interrupted)
-    seen = run("local", "dev")
-    assert seen.exit_code == 0, seen.output
-    assert "Web page  http://127.0.0.1:1" in seen.output
-    assert "Stopped" in seen.output
+    result = run("local", "dev")
+    assert result.exit_code == 0, result.output
+    assert "Web page  http://127.0.0.1:1" in result.output
+    assert "Stopped" in result.output
     assert not MADE[0].is_up

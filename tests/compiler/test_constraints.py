@@ -72,9 +72,9 @@ def test_value_that_cloudformation_accepts_is_accepted(
 def test_value_that_cloudformation_refuses_has_a_remedy(
     definition: dict[str, Any], value: str, words: str
 ) -> None:
-    (found,) = said(definition, value)
+    (message,) = said(definition, value)
 
-    assert words in found
+    assert words in message
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_value_that_cloudformation_refuses_has_a_remedy(
     ],
 )
 def test_number_in_another_notation_gets_the_plain_one(value: str, plain: str) -> None:
-    (found,) = said({"Type": "Number"}, value)
+    (message,) = said({"Type": "Number"}, value)
 
-    assert f"Write {plain}" in found
+    assert f"Write {plain}" in message
 
 
 @pytest.mark.parametrize(

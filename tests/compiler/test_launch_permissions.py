@@ -68,35 +68,35 @@ EXAMPLE = {
 
 
 @pytest.fixture(scope="module")
-def pages() -> list[Template]:
+def compiled_templates() -> list[Template]:
     """Everything that a launch nests."""
     return list(Build(product.assets()).root(parent.define).walk())
 
 
 @pytest.fixture(scope="module")
-def granted(pages: list[Template]) -> Policy:
-    return documents(required_permissions(pages, LAUNCH_SCOPES))
+def granted(compiled_templates: list[Template]) -> Policy:
+    return documents(required_permissions(compiled_templates, LAUNCH_SCOPES))
 
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, Any]:
     """IAM's own list of actions, and of the resources each is checked against."""
     folder = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs"
-    found: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
-    return found
+    specification: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
+    return specification
 
 
 def launched(templates: list[Template]) -> LaunchedTemplates:
     return LaunchedTemplates([t.document for t in templates], LAUNCH_SCOPES)
 
 
-def page(*resources: AWSObject) -> Template:
+def template_of(*resources: AWSObject) -> Template:
     """Return a compiled template of these resources."""
-    made = Template("example", "An example.", "", Build(), is_root=True)
+    template = Template("example", "An example.", "", Build(), is_root=True)
     for resource in resources:
-        made.add(resource, "Part of an example.")
-    made.document = made.to_dict()
-    return made
+        template.add(resource, "Part of an example.")
+    template.document = template.to_dict()
+    return template
 
 
 def documents(statements: list[Statement]) -> Policy:
@@ -119,7 +119,7 @@ def filled(value: Any) -> Any:
 
 
 def of(resources: list[AWSObject], scopes: LaunchScopes = LAUNCH_SCOPES) -> Policy:
-    return documents(required_permissions([page(*resources)], scopes))
+    return documents(required_permissions([template_of(*resources)], scopes))
 
 
 def allowing(action: str, policy: Policy) -> Policy:
@@ -152,9 +152,9 @@ def test_file_agrees_with_the_schemas() -> None:
 
 
 def test_file_has_exactly_the_types_of_the_templates(
-    pages: list[Template],
+    compiled_templates: list[Template],
 ) -> None:
-    used = launched(pages).types
+    used = launched(compiled_templates).types
     assert sorted(HANDLERS.always) == list(used)
 
 
@@ -194,11 +194,11 @@ def test_a_misspelt_action_is_refused() -> None:
 
 
 def test_every_action_of_a_provider_is_allowed_or_listed_as_never_called(
-    pages: list[Template], granted: Policy
+    compiled_templates: list[Template], granted: Policy
 ) -> None:
     # A launch that lacks one action fails after half an hour, and rolls back.
     allowed = {action for action, _ in each_action(granted)}
-    templates = launched(pages)
+    templates = launched(compiled_templates)
     called = {
         action for name in templates.types for action in templates.actions_of(name)
     }
@@ -311,11 +311,11 @@ def test_changes_are_limited_to_names_of_the_stack(granted: Policy) -> None:
 
 
 def test_retained_types_cannot_be_deleted() -> None:
-    kept = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
+    retained = kms.Key("Kept", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
     replaced = kms.Key("Replaced", DeletionPolicy="Retain")
 
-    assert not allowing("kms:ScheduleKeyDeletion", of([kept]))
-    assert allowing("kms:ScheduleKeyDeletion", of([kept, replaced]))
+    assert not allowing("kms:ScheduleKeyDeletion", of([retained]))
+    assert allowing("kms:ScheduleKeyDeletion", of([retained, replaced]))
 
 
 def test_the_key_and_the_buckets_of_the_product_cannot_be_deleted(
@@ -341,9 +341,9 @@ def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> 
     ]
 
 
-def test_no_policy_is_attached_that_no_template_names() -> None:
+def test_only_policies_that_a_template_names_are_attached() -> None:
     # Otherwise a launch could make itself an administrator.
-    made = of(
+    launch = of(
         [
             role(
                 "lambda.amazonaws.com",
@@ -355,7 +355,7 @@ def test_no_policy_is_attached_that_no_template_names() -> None:
             )
         ]
     )
-    (statement,) = allowing("iam:AttachRolePolicy", made)
+    (statement,) = allowing("iam:AttachRolePolicy", launch)
     assert statement["Condition"]["ArnLike"]["iam:PolicyARN"] == [
         "arn:aws:iam::123456789012:policy/SC-123456789012-pp-*",
         "arn:aws:iam::aws:policy/Other",
@@ -399,8 +399,8 @@ def test_a_secret_is_read_and_changed_only_by_its_own_stacks(granted: Policy) ->
         }
 
 
-def test_a_name_that_a_template_gives_is_reached_too() -> None:
-    made = of(
+def test_explicitly_named_resources_are_covered() -> None:
+    launch = of(
         [
             logs.LogGroup("Waf", LogGroupName=Sub("aws-waf-logs-${AWS::StackName}")),
             logs.LogGroup(
@@ -408,7 +408,7 @@ def test_a_name_that_a_template_gives_is_reached_too() -> None:
             ),
         ]
     )
-    (statement,) = allowing("logs:CreateLogGroup", made)
+    (statement,) = allowing("logs:CreateLogGroup", launch)
     assert [arn.partition(":log-group:")[2] for arn in statement["Resource"]] == [
         "SC-123456789012-pp-*",
         "aws-waf-logs-SC-123456789012-pp-*",
@@ -417,11 +417,13 @@ def test_a_name_that_a_template_gives_is_reached_too() -> None:
 
 
 def test_stacks_of_another_name_have_permissions_of_their_own(
-    pages: list[Template],
+    compiled_templates: list[Template],
 ) -> None:
     # For a CloudFormation service role, which Service Catalog has no part in.
     policy = json.dumps(
-        documents(required_permissions(pages, LAUNCH_SCOPES, "Airflow-prod"))
+        documents(
+            required_permissions(compiled_templates, LAUNCH_SCOPES, "Airflow-prod")
+        )
     )
     assert "SC-" not in policy
     assert ":role/Airflow-prod*" in policy
@@ -432,8 +434,8 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 # Room.
 
 
-def test_every_policy_fits_its_quota(pages: list[Template]) -> None:
-    policies = permissions_by_policy_group(pages, LAUNCH_SCOPES)
+def test_every_policy_fits_its_quota(compiled_templates: list[Template]) -> None:
+    policies = permissions_by_policy_group(compiled_templates, LAUNCH_SCOPES)
     for policy_group, statements in policies.items():
         assert characters(statements) <= POLICY_CHARACTERS, policy_group
 
@@ -463,7 +465,7 @@ def test_a_policy_over_its_quota_stops_the_build() -> None:
 
 
 def test_no_row_of_the_tables_is_without_use(
-    pages: list[Template], granted: Policy
+    compiled_templates: list[Template], granted: Policy
 ) -> None:
     allowed = {action for action, _ in each_action(granted)}
     listed = {
@@ -478,7 +480,7 @@ def test_no_row_of_the_tables_is_without_use(
     assert {owner_of(action) for action in allowed} == PREFIXES
     groups = {service.policy_group for service in scopes.services}
     assert groups == scopes.policy_groups.keys()
-    markers = json.dumps([page.document for page in pages])
+    markers = json.dumps([template.document for template in compiled_templates])
     assert [
         need.marker for need in UNLISTED_PERMISSIONS if need.marker not in markers
     ] == []

@@ -159,18 +159,20 @@ def test_cfn_lint_reports_a_broken_connection(
     # With an absolute TemplateURL, or run from another folder, cfn-lint checks no
     # wire and says nothing about it.
     break_a_wire(templates)
-    found = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
-    assert expected <= {rule for rule, _ in found}
+    findings = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
+    assert expected <= {rule for rule, _ in findings}
 
 
 def test_cloudformation_validate_sees_a_property_that_does_not_exist(
     templates: dict[str, Any], tmp_path: Path
 ) -> None:
     templates["child"]["Resources"]["Topic"]["Properties"]["Colour"] = "blue"
-    found = unanswered(lint.validate(stage(tmp_path, templates), TASKS))
-    assert {f.template for f in found} == {"child.template.json"}
-    assert {f.place.split(".")[:2] == ["Resources", "Topic"] for f in found} == {True}
-    assert any("Colour" in f.message for f in found)
+    findings = unanswered(lint.validate(stage(tmp_path, templates), TASKS))
+    assert {f.template for f in findings} == {"child.template.json"}
+    assert {f.place.split(".")[:2] == ["Resources", "Topic"] for f in findings} == {
+        True
+    }
+    assert any("Colour" in f.message for f in findings)
 
 
 def test_values_of_an_environment_are_linted(
@@ -179,8 +181,8 @@ def test_values_of_an_environment_are_linted(
     task = replace(
         TASKS[0], environments={"dev": {"Size": "small"}, "prod": {"Size": "huge"}}
     )
-    found = unanswered(cfn_lint.run(stage(tmp_path, templates), [task]))
-    assert {(f.rule, f.environment) for f in found} == {("E2900", "prod")}
+    findings = unanswered(cfn_lint.run(stage(tmp_path, templates), [task]))
+    assert {(f.rule, f.environment) for f in findings} == {("E2900", "prod")}
 
 
 def test_value_that_breaks_a_resource_names_its_environment(
@@ -204,8 +206,8 @@ def test_value_that_breaks_a_resource_names_its_environment(
     said = [f.message for f in unanswered(cfn_lint.run(folder, [task]))]
     assert any("prod" in message for message in said)
     assert not any("dev" in message for message in said)
-    found = unanswered(lint.validate(folder, [task]))
-    assert {f.environment for f in found} == {"prod"}
+    findings = unanswered(lint.validate(folder, [task]))
+    assert {f.environment for f in findings} == {"prod"}
 
 
 def test_informational_rules_are_on(
@@ -216,8 +218,8 @@ def test_informational_rules_are_on(
         "Metadata": WHY,
         "Properties": {"RetentionInDays": 7},
     }
-    found = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
-    assert found == {("I3011", "Resources.Log")}
+    findings = rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
+    assert findings == {("I3011", "Resources.Log")}
 
 
 def test_configuration_of_the_home_folder_is_ignored(
@@ -298,12 +300,14 @@ def test_messages_do_not_depend_on_the_order_of_findings(tmp_path: Path) -> None
         for line in (12, 3)
         for environment in ("prod", "dev")
     ]
-    told = lint.problems(findings, (), tmp_path)
-    assert told == lint.problems(findings[::-1], (), tmp_path)
-    assert [problem.where.split()[0].rsplit(":")[1] for problem in told] == [
+    problems = lint.problems(findings, (), tmp_path)
+    assert problems == lint.problems(findings[::-1], (), tmp_path)
+    assert [problem.where.split()[0].rsplit(":")[1] for problem in problems] == [
         *("3", "3", "12", "12")
     ]
-    assert {problem.what.partition(", with ")[2] for problem in told} == {"dev, prod)."}
+    assert {problem.what.partition(", with ")[2] for problem in problems} == {
+        "dev, prod)."
+    }
 
 
 @pytest.mark.parametrize(
@@ -320,10 +324,10 @@ def test_messages_do_not_depend_on_the_order_of_findings(tmp_path: Path) -> None
 def test_exception_applies_only_to_its_place(
     exception: dict[str, Any], *, holds: bool
 ) -> None:
-    made = LintException(
+    lint_exception = LintException(
         **{"linter": "cfn-lint", "rule": "E3030", "reason": "Why not.", **exception}
     )
-    assert made.excuses(FINDING) is holds
+    assert lint_exception.excuses(FINDING) is holds
 
 
 def test_every_exception_has_a_reason() -> None:

@@ -22,7 +22,7 @@ ENVIRONMENTS = [
 def findings(tmp_path_factory: pytest.TempPathFactory) -> list[LintFinding]:
     """All findings of both linters, before any exception."""
     stage = tmp_path_factory.mktemp("stage")
-    files = {page.path: page.text() for page in product.compile_templates()}
+    files = {template.path: template.text() for template in product.compile_templates()}
     for path, text in files.items():
         (stage / path).write_text(text)
     tasks = list(pipeline.lint_tasks(files, ENVIRONMENTS, product.ROOT_TEMPLATE))

@@ -47,10 +47,10 @@ def read(files: dict[str, str], name: str) -> Any:
     return yaml.safe_load(text) if name.endswith("yaml") else json.loads(text)
 
 
-def pairs(found: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
-    assert all(pair.keys() == {key, value} for pair in found)
-    assert len({pair[key] for pair in found}) == len(found)
-    return {pair[key]: pair[value] for pair in found}
+def pairs(entries: list[dict[str, str]], key: str, value: str) -> dict[str, str]:
+    assert all(pair.keys() == {key, value} for pair in entries)
+    assert len({pair[key] for pair in entries}) == len(entries)
+    return {pair[key]: pair[value] for pair in entries}
 
 
 @given(
@@ -83,22 +83,22 @@ def test_accepted_values_round_trip_through_files(
     template = {"Parameters": {name: {"Type": "String"} for name in parameters}}
     path = tmp_path_factory.mktemp("parameters") / "dev.json"
     path.write_text(json.dumps({"Parameters": parameters}))
-    found = load(path)
-    assert validate(found, template).problems == ()
+    environment_file = load(path)
+    assert validate(environment_file, template).problems == ()
 
-    files = formats(found, root_template="parent.template.json")
+    files = formats(environment_file, root_template="parent.template.json")
     path.write_text(files["parameters/dev/codepipeline.json"])
 
-    assert load(path).parameters == found.parameters == parameters
+    assert load(path).parameters == environment_file.parameters == parameters
 
 
 def test_same_file_gives_the_same_bytes() -> None:
-    one = formats(environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p")
+    files = formats(environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p")
 
-    assert one == formats(
+    assert files == formats(
         environment({"B": "2", "A": "1"}, {"t": "x"}), root_template="p"
     )
-    assert one["parameters/dev/git-sync.yaml"].splitlines()[2:] == [
+    assert files["parameters/dev/git-sync.yaml"].splitlines()[2:] == [
         'template-file-path: "published/p"',
         "parameters:",
         '  "B": "2"',
@@ -106,7 +106,7 @@ def test_same_file_gives_the_same_bytes() -> None:
         "tags:",
         '  "t": "x"',
     ]
-    assert all(text.endswith("\n") and "\r" not in text for text in one.values())
+    assert all(text.endswith("\n") and "\r" not in text for text in files.values())
 
 
 def test_only_codepipeline_has_the_stack_policy() -> None:

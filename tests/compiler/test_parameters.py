@@ -88,7 +88,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
     }"""
     )
 
-    found = said(environment)
+    messages = said(environment)
     for line, name, words in (
         (3, "Number", "is the number 12, not a string. CloudFormation takes every"),
         (3, "Number", 'Write "12".'),
@@ -106,7 +106,11 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
         (14, "", 'Move it into "Parameters".'),
     ):
         where = f"parameters/dev.json:{line} {name}".rstrip() + ": "
-        assert [one for one in found if one.startswith(where) and words in one], words
+        assert [
+            message
+            for message in messages
+            if message.startswith(where) and words in message
+        ], words
     assert environment.parameters == {"Twice": "1"}
 
 
@@ -168,7 +172,7 @@ def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None
 def test_a_section_of_the_wrong_shape_is_named(
     read: Read, content: str, words: str
 ) -> None:
-    assert any(words in one for one in said(read(content)))
+    assert any(words in message for message in said(read(content)))
 
 
 def test_byte_order_mark_is_accepted(read: Read) -> None:

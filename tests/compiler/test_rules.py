@@ -151,7 +151,7 @@ def test_every_assertion_of_a_rule_is_judged_by_itself() -> None:
     }
     verdict = evaluate({"Rules": {"R": rule}}, VALUES, "parent")
 
-    assert [(one.message, one.reads) for one in verdict.broken] == [
+    assert [(violation.message, violation.reads) for violation in verdict.broken] == [
         ("first", ("Days",)),
         ("third", ("Profile",)),
     ]
@@ -215,7 +215,7 @@ def test_a_rule_of_the_wrong_shape_is_an_error(rule: object, what: str) -> None:
 EXPRESSIONS = st.recursive(
     st.sampled_from([TRUE, FALSE, UNKNOWN]),
     lambda inner: st.one_of(
-        inner.map(lambda one: {"Fn::Not": [one]}),
+        inner.map(lambda condition: {"Fn::Not": [condition]}),
         st.lists(inner, min_size=2, max_size=4).map(lambda all_: {"Fn::And": all_}),
         st.lists(inner, min_size=2, max_size=4).map(lambda all_: {"Fn::Or": all_}),
     ),

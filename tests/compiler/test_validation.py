@@ -93,9 +93,9 @@ def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
         ),
         (4, "Maximum: 1 is above 0. Swap them."),
     ):
-        assert any(f"dev.json:{line} " in one and words in one for one in findings), (
-            words
-        )
+        assert any(
+            f"dev.json:{line} " in finding and words in finding for finding in findings
+        ), words
     assert len(findings) == 4
 
 
@@ -237,7 +237,7 @@ def test_checking_a_file_loads_nothing_heavy() -> None:
         "heavy = {'boto3', 'botocore', 'cfnlint', 'templates', 'troposphere', 'yaml'}; "
         "print(*sorted(heavy & set(sys.modules)))"
     )
-    seen = subprocess.run(  # noqa: S603 - our own program
+    process = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
@@ -245,7 +245,7 @@ def test_checking_a_file_loads_nothing_heavy() -> None:
         check=True,
     )
 
-    assert seen.stdout.strip() == ""
+    assert process.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("kind", ["String", "Number", "CommaDelimitedList"])

@@ -43,7 +43,7 @@ class Count(Value, type="Number", MinValue=1):
 """
 
 NETWORK = """
-from toy_kinds import Name, SubnetIds, VpcId
+from demo_kinds import Name, SubnetIds, VpcId
 
 class Inputs(Interface):
     name: Name = about("What the network is called.")
@@ -58,7 +58,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 """
 
 SERVICE = """
-from toy_kinds import Count, Name, SubnetIds, VpcId
+from demo_kinds import Count, Name, SubnetIds, VpcId
 
 class Inputs(Interface):
     vpc_id: VpcId = about("Where it runs.")
@@ -76,12 +76,12 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 """
 
 PARENT_HEAD = """
-import toy_network as network
-import toy_service as service
-from toy_kinds import Count, Name, SubnetIds, VpcId
+import demo_network as network
+import demo_service as service
+from demo_kinds import Count, Name, SubnetIds, VpcId
 
 class Inputs(Interface):
-    name: Name = about("A name.", group="General", label="Name", Default="toy")
+    name: Name = about("A name.", group="General", label="Name", Default="demo")
 
 class Outputs(Interface):
     vpc_id: VpcId = about("The network.")
@@ -96,7 +96,7 @@ return Outputs(vpc_id=net.vpc_id)
 """
 
 
-def source(body: str, doc: str = "A toy.") -> str:
+def source(body: str, doc: str = "A demo.") -> str:
     return f'"""{doc}"""\n{HEADER}\n{body}'
 
 
@@ -118,26 +118,26 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
         module.__doc__ = module.__dict__.get("__doc__")
         return module
 
-    loader("toy_kinds", source(KINDS))
-    loader("toy_network", source(NETWORK))
-    loader("toy_service", source(SERVICE))
+    loader("demo_kinds", source(KINDS))
+    loader("demo_network", source(NETWORK))
+    loader("demo_service", source(SERVICE))
     return loader
 
 
 def compiled(load: Load, body: str) -> Template:
-    return Build().root(load("toy_parent", parent_source(body)).define)
+    return Build().root(load("demo_parent", parent_source(body)).define)
 
 
 def test_a_nested_stack_takes_arguments_and_returns_outputs(load: Load) -> None:
     network, service, parent = compiled(load, GOOD).walk()
 
-    assert parent.document["Resources"]["ToyNetwork"]["Properties"] == {
-        "TemplateURL": "toy-network.template.json",
+    assert parent.document["Resources"]["DemoNetwork"]["Properties"] == {
+        "TemplateURL": "demo-network.template.json",
         "Parameters": {"Name": {"Ref": "Name"}},
     }
-    assert parent.document["Resources"]["ToyService"]["Properties"]["Parameters"] == {
-        "VpcId": {"Fn::GetAtt": ["ToyNetwork", "Outputs.VpcId"]},
-        "SubnetIds": {"Fn::GetAtt": ["ToyNetwork", "Outputs.SubnetIds"]},
+    assert parent.document["Resources"]["DemoService"]["Properties"]["Parameters"] == {
+        "VpcId": {"Fn::GetAtt": ["DemoNetwork", "Outputs.VpcId"]},
+        "SubnetIds": {"Fn::GetAtt": ["DemoNetwork", "Outputs.SubnetIds"]},
     }
     assert network.document["Outputs"]["VpcId"]["Value"] == {"Ref": "Vpc"}
     assert service.document["Parameters"]["VpcId"]["Type"] == "String"
@@ -158,7 +158,7 @@ def test_only_the_root_has_constraints_and_defaults(load: Load) -> None:
     network, _, parent = compiled(load, GOOD).walk()
 
     assert parent.document["Parameters"]["Name"]["AllowedPattern"] == "^[a-z]+$"
-    assert parent.document["Parameters"]["Name"]["Default"] == "toy"
+    assert parent.document["Parameters"]["Name"]["Default"] == "demo"
     assert network.document["Parameters"]["Name"].keys() == {"Type", "Description"}
 
 
@@ -169,7 +169,7 @@ def test_resources_have_a_purpose_and_a_reason(load: Load) -> None:
         "Purpose": "The network.",
         CONTEXT: {"why": "It must."},
     }
-    stack = parent.document["Resources"]["ToyNetwork"]
+    stack = parent.document["Resources"]["DemoNetwork"]
     assert stack["Metadata"]["Purpose"] == network.document["Description"]
 
 
@@ -179,13 +179,13 @@ def test_one_template_is_nested_several_times_under_different_names(load: Load) 
         "t.nest(service.define, service.Inputs(vpc_id=net.vpc_id, "
         'subnet_ids=net.subnet_ids), name="Second")\nreturn',
     )
-    *_, parent = pages = list(compiled(load, body).walk())
+    *_, parent = templates = list(compiled(load, body).walk())
 
-    assert len(pages) == 3
+    assert len(templates) == 3
     resources = parent.document["Resources"]
     assert (
         resources["Second"]["Properties"]["TemplateURL"]
-        == resources["ToyService"]["Properties"]["TemplateURL"]
+        == resources["DemoService"]["Properties"]["TemplateURL"]
     )
 
 
@@ -208,19 +208,19 @@ def test_outputs_of_an_optional_stack_follow_its_condition(
     *_, parent = compiled(load, OPTIONAL).walk()
     resources = parent.document["Resources"]
 
-    assert resources["ToyNetwork"]["Condition"] == "IsNew"
-    assert resources["ToyService"]["Properties"]["Parameters"] == {
+    assert resources["DemoNetwork"]["Condition"] == "IsNew"
+    assert resources["DemoService"]["Properties"]["Parameters"] == {
         "VpcId": {
             "Fn::If": [
                 "IsNew",
-                {"Fn::GetAtt": ["ToyNetwork", "Outputs.VpcId"]},
+                {"Fn::GetAtt": ["DemoNetwork", "Outputs.VpcId"]},
                 "vpc-1",
             ]
         },
         "SubnetIds": {
             "Fn::If": [
                 "IsNew",
-                {"Fn::GetAtt": ["ToyNetwork", "Outputs.SubnetIds"]},
+                {"Fn::GetAtt": ["DemoNetwork", "Outputs.SubnetIds"]},
                 {"Fn::Join": [",", ["a", "b"]]},
             ]
         },
@@ -228,7 +228,7 @@ def test_outputs_of_an_optional_stack_follow_its_condition(
 
 
 RECORDS = """
-from toy_kinds import Count, Name
+from demo_kinds import Count, Name
 
 class Both(Record):
     first: Name = about("The first.")
@@ -249,15 +249,15 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 def test_a_child_declares_only_the_used_members_of_a_record(
     load: Load,
 ) -> None:
-    load("toy_records", source(RECORDS))
+    load("demo_records", source(RECORDS))
     child, parent = (
         Build()
         .root(
             load(
-                "toy_parent",
+                "demo_parent",
                 source("""
-import toy_records as records
-from toy_kinds import Name
+import demo_records as records
+from demo_kinds import Name
 
 class Inputs(Interface):
     name: Name = about("A name.", group="General", label="Name")
@@ -277,13 +277,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     )
 
     assert list(child.document["Parameters"]) == ["BothSecond"]
-    assert parent.document["Resources"]["ToyRecords"]["Properties"]["Parameters"] == {
+    assert parent.document["Resources"]["DemoRecords"]["Properties"]["Parameters"] == {
         "BothSecond": "b"
     }
 
 
 SETTINGS = """
-from toy_kinds import Count, Name
+from demo_kinds import Count, Name
 
 class Settings(Record):
     name: Name = about("A name.", group="General", label="Name", Default="a")
@@ -300,9 +300,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     return Outputs()
 """
 SETTINGS_PARENT = """
-import toy_settings
-from toy_settings import Settings
-from toy_kinds import Count, Name
+import demo_settings
+from demo_settings import Settings
+from demo_kinds import Count, Name
 
 class Inputs(Interface):
     settings: Settings = about("Settings.", flat=True)
@@ -311,7 +311,7 @@ class Outputs(Interface):
     pass
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    t.nest(toy_settings.define, toy_settings.Inputs(settings=inputs.settings))
+    t.nest(demo_settings.define, demo_settings.Inputs(settings=inputs.settings))
     one = t.settings(
         Settings,
         **dict(prefix="one_", group="One", where="one"),
@@ -326,10 +326,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 def settings_parent(
     load: Load, used: str, defaults: dict[str, object], fixed: dict[str, object]
 ) -> Template:
-    load("toy_settings", source(SETTINGS))
+    load("demo_settings", source(SETTINGS))
     text = SETTINGS_PARENT.replace("USED", used)
     text = text.replace("DEFAULTS", repr(defaults)).replace("FIXED", repr(fixed))
-    return Build().root(load("toy_parent", source(text)).define)
+    return Build().root(load("demo_parent", source(text)).define)
 
 
 def test_settings_are_root_parameters_and_child_inputs(
@@ -356,9 +356,9 @@ def test_settings_are_root_parameters_and_child_inputs(
 @pytest.mark.parametrize(
     ("used", "defaults", "fixed", "message"),
     [
-        ("1", {}, {"count": 3}, "toy_parent.Inputs.settings.count: no resource, con"),
-        ("inputs.settings.count", {}, {}, "toy_parent.Inputs.one_count: no resource"),
-        ("one.count", {"nam": "b"}, {}, "one: nam: toy_settings.Settings has no such"),
+        ("1", {}, {"count": 3}, "demo_parent.Inputs.settings.count: no resource, con"),
+        ("inputs.settings.count", {}, {}, "demo_parent.Inputs.one_count: no resource"),
+        ("one.count", {"nam": "b"}, {}, "one: nam: demo_settings.Settings has no such"),
         ("one.count", {"name": "B"}, {}, 'one: name: "B" '),
         ("one.count", {}, {"count": 10}, "one: count: 10 is too large. Write 9 or"),
         ("one.count", {"count": 3}, {"count": 3}, "one: count: a fixed setting has no"),
@@ -381,12 +381,12 @@ def test_flat_names_are_unique(load: Load) -> None:
         "class Outputs", '    name: Name = about("Another.")\n\nclass Outputs'
     )
     with pytest.raises(WiringError, match="2 values of the interface have this name"):
-        Build().template(load("toy_settings", source(clash)).define)
+        Build().template(load("demo_settings", source(clash)).define)
 
 
 def test_numbers_and_booleans_cross_as_strings(load: Load) -> None:
     # A stack's Parameters are strings; a bare number or boolean is refused.
-    kinds = load("toy_kinds", source(KINDS))
+    kinds = load("demo_kinds", source(KINDS))
     assert kinds.Count(2).crossing() == "2"
     assert kinds.Name(True).crossing() == "true"  # noqa: FBT003 - the value under test
 
@@ -394,7 +394,7 @@ def test_numbers_and_booleans_cross_as_strings(load: Load) -> None:
 def test_assets_are_relative_paths_with_their_digest(load: Load) -> None:
     runtime = AssetFile(path="assets/runtime.zip", content=b"zip", sha256="ab" * 32)
     module = load(
-        "toy_parent",
+        "demo_parent",
         source("""
 class Inputs(Interface):
     pass
@@ -440,27 +440,27 @@ MISTAKES = (
         GOOD.replace(
             "return Outputs(vpc_id=net.vpc_id)", "return Outputs(vpc_id=net.vcp_id)"
         ),
-        "toy_network.Outputs.vcp_id: there is no such field. Did you mean vpc_id?",
+        "demo_network.Outputs.vcp_id: there is no such field. Did you mean vpc_id?",
         'has no attribute "vcp_id"',
     ),
     Mistake(
         "a missing input",
         GOOD.replace(", subnet_ids=net.subnet_ids", ""),
-        "toy_service.Inputs.subnet_ids: it has no value. "
+        "demo_service.Inputs.subnet_ids: it has no value. "
         "Write subnet_ids=... with a SubnetIds",
         'Missing named argument "subnet_ids"',
     ),
     Mistake(
         "an unknown input",
         GOOD.replace("subnet_ids=net", "subnets_ids=net"),
-        "toy_service.Inputs.subnets_ids: there is no such field. "
+        "demo_service.Inputs.subnets_ids: there is no such field. "
         "Did you mean subnet_ids?",
         'Unexpected keyword argument "subnets_ids"',
     ),
     Mistake(
         "a wrong kind of value",
         GOOD.replace("vpc_id=net.vpc_id, subnet", "vpc_id=net.subnet_ids, subnet"),
-        "toy_service.Inputs.vpc_id: a VpcId belongs here, not a SubnetIds",
+        "demo_service.Inputs.vpc_id: a VpcId belongs here, not a SubnetIds",
         'has incompatible type "SubnetIds"; expected "VpcId"',
     ),
     Mistake(
@@ -469,26 +469,26 @@ MISTAKES = (
             "nest(service.define, service.Inputs(",
             "nest(network.define, service.Inputs(",
         ),
-        "toy-parent nests toy-network: its inputs are not toy_service.Inputs. "
-        "Write toy_network.Inputs(...)",
+        "demo-parent nests demo-network: its inputs are not demo_service.Inputs. "
+        "Write demo_network.Inputs(...)",
         "incompatible type",
     ),
     Mistake(
         "an output never returned",
         GOOD.replace("Outputs(vpc_id=net.vpc_id)", "Outputs()"),
-        "toy_parent.Outputs.vpc_id: it has no value",
+        "demo_parent.Outputs.vpc_id: it has no value",
         'Missing named argument "vpc_id"',
     ),
     Mistake(
         "a return that is not this template's",
         GOOD.replace("return Outputs(vpc_id=net.vpc_id)", "return net"),
-        "toy-parent.define: it returned a toy_network.Outputs",
+        "demo-parent.define: it returned a demo_network.Outputs",
         "Incompatible return value type",
     ),
     Mistake(
         "an alternative of another kind",
         OPTIONAL.replace('vpc_id=VpcId("vpc-1")', 'vpc_id=Name("vpc-1")'),
-        "toy_network.Outputs.vpc_id: a VpcId belongs here, not a Name",
+        "demo_network.Outputs.vpc_id: a VpcId belongs here, not a Name",
         'has incompatible type "Name"; expected "VpcId"',
     ),
     Mistake(
@@ -515,9 +515,9 @@ def test_the_build_refuses(mistake: Mistake, load: Load) -> None:
 def mypy_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What mypy --strict says of each mistake, by module; the good one included."""
     folder = tmp_path_factory.mktemp("typed")
-    (folder / "toy_kinds.py").write_text(source(KINDS))
-    (folder / "toy_network.py").write_text(source(NETWORK))
-    (folder / "toy_service.py").write_text(source(SERVICE))
+    (folder / "demo_kinds.py").write_text(source(KINDS))
+    (folder / "demo_network.py").write_text(source(NETWORK))
+    (folder / "demo_service.py").write_text(source(SERVICE))
     (folder / "case_good.py").write_text(parent_source(GOOD))
     for number, mistake in enumerate(MISTAKES):
         (folder / f"case_{number}.py").write_text(parent_source(mistake.body))
@@ -537,7 +537,7 @@ def mypy_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     assert not run.stderr, run.stderr
     lines = sorted(run.stdout.splitlines(), key=_module)
     return {
-        module: "\n".join(found) for module, found in itertools.groupby(lines, _module)
+        module: "\n".join(group) for module, group in itertools.groupby(lines, _module)
     }
 
 
@@ -556,7 +556,7 @@ def test_mypy_refuses(number: int, mypy_reports: dict[str, str]) -> None:
 
 def test_an_input_never_used_is_refused(load: Load) -> None:
     load(
-        "toy_service",
+        "demo_service",
         source(
             SERVICE.replace(
                 'about("In which subnets.")',
@@ -572,23 +572,23 @@ def test_an_input_never_used_is_refused(load: Load) -> None:
             ),
         )
     assert (
-        "toy_service.Inputs.size: no resource, condition or output of toy-service "
+        "demo_service.Inputs.size: no resource, condition or output of demo-service "
         "uses it. Use it or delete the field"
     ) in str(refused.value)
 
 
 def test_an_unread_output_is_refused_unless_public(load: Load) -> None:
-    load("toy_service", source(SERVICE.replace(", public=True", "")))
+    load("demo_service", source(SERVICE.replace(", public=True", "")))
     with pytest.raises(WiringError) as refused:
         compiled(load, GOOD)
-    assert "toy_service.Outputs.name: nothing in toy-parent reads it" in str(
+    assert "demo_service.Outputs.name: nothing in demo-parent reads it" in str(
         refused.value
     )
 
 
 def test_a_default_in_a_nested_template_is_refused(load: Load) -> None:
     text = NETWORK.replace('is called.")', 'is called.", Default="x")')
-    load("toy_network", source(text))
+    load("demo_network", source(text))
     with pytest.raises(WiringError, match="its own Default"):
         compiled(load, GOOD)
 
@@ -602,18 +602,19 @@ def test_two_nested_stacks_of_one_name_are_refused(load: Load) -> None:
 def test_a_root_parameter_has_a_place_in_the_form(load: Load) -> None:
     text = parent_source(GOOD).replace('group="General", ', "")
     with pytest.raises(WiringError, match="its place in the console's form"):
-        Build().root(load("toy_parent", text).define)
+        Build().root(load("demo_parent", text).define)
 
 
 def test_value_types_accept_unresolved_values(load: Load) -> None:
     with pytest.raises(WiringError, match="not a type that every stack can take"):
         load(
-            "toy_more", source('class Zone(Value, type="AWS::EC2::VPC::Id"):\n    pass')
+            "demo_more",
+            source('class Zone(Value, type="AWS::EC2::VPC::Id"):\n    pass'),
         )
 
 
 @pytest.mark.parametrize(
-    ("document", "found"),
+    ("document", "expected"),
     [
         ({"Ref": "A"}, [("A", "")]),
         ({"Fn::GetAtt": ["A", "Outputs.B"]}, [("A", "Outputs.B")]),
@@ -622,8 +623,8 @@ def test_value_types_accept_unresolved_values(load: Load) -> None:
         ([{"a": {"Ref": "A"}}, "Ref", 1, None], [("A", "")]),
     ],
 )
-def test_references_are_found_in_every_form(document: Any, found: Any) -> None:
-    assert list(references(document)) == found
+def test_references_are_found_in_every_form(document: Any, expected: Any) -> None:
+    assert list(references(document)) == expected
 
 
 def test_the_same_input_gives_the_same_bytes(load: Load) -> None:

@@ -29,7 +29,7 @@ class FakeAws(Aws):
     def __init__(self, **answers: Answer | Sequence[Answer]) -> None:
         super().__init__(region=REGION)
         self.answers: dict[str, Any] = dict(answers)
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self._identity = {
             "Account": ACCOUNT,
             "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Operator/me",
@@ -39,7 +39,7 @@ class FakeAws(Aws):
         self, service: str, operation: str, _resource: str = "", /, **parameters: Any
     ) -> dict[str, Any]:
         self.calls[f"{service}:{operation}"] += 1
-        self.asked.append((operation, parameters))
+        self.requests.append((operation, parameters))
         answer = self.answers[operation]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
@@ -51,7 +51,7 @@ class FakeAws(Aws):
         return result
 
     def parameters(self, operation: str) -> list[dict[str, Any]]:
-        return [given for name, given in self.asked if name == operation]
+        return [parameters for name, parameters in self.requests if name == operation]
 
 
 def error(code: str, message: str) -> AwsError:
@@ -74,7 +74,7 @@ def row(
 ) -> dict[str, Any]:
     """One row of DescribeStackEvents; the stack's own when it names the stack."""
     own = logical_id == stack
-    told = {
+    event = {
         "StackId": stack_id(stack),
         "StackName": stack,
         "EventId": f"{stack}-{logical_id}-{status}-{second}",
@@ -84,7 +84,7 @@ def row(
         "ResourceStatus": status,
         "Timestamp": BEGINNING + timedelta(seconds=second),
     }
-    return {**told, "ResourceStatusReason": reason} if reason else told
+    return {**event, "ResourceStatusReason": reason} if reason else event
 
 
 def nested(

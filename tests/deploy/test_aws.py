@@ -37,12 +37,12 @@ def bad(code: str, message: str) -> str:
 @contextmanager
 def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
     """Answer each request with the next of ``answers``, then with the last."""
-    left, seen = list(answers), []
+    left, requests = list(answers), []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            seen.append(self.rfile.read(length).decode())
+            requests.append(self.rfile.read(length).decode())
             status, body = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -55,7 +55,7 @@ def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield account(f"http://127.0.0.1:{server.server_address[1]}"), seen
+        yield account(f"http://127.0.0.1:{server.server_address[1]}"), requests
     finally:
         server.shutdown()
         server.server_close()
@@ -67,14 +67,14 @@ def account(endpoint: str) -> Aws:
             endpoint=endpoint,
             region="eu-central-1",
             access_key_id="111122223333",
-            secret_access_key="testing",  # noqa: S106 - nobody's
+            secret_access_key="testing",  # noqa: S106 - no real key
         )
     )
 
 
 @pytest.fixture(autouse=True)
 def _as_patient_as_with_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on the loopback stands in for AWS here, not for an emulator."""
+    """A server on the loopback is treated like AWS here, not like an emulator."""
     monkeypatch.setattr(module, "LOCAL_ATTEMPTS", module.ATTEMPTS)
 
 
@@ -94,24 +94,24 @@ def ask(aws: Aws) -> dict[str, Any]:
 
 def test_throttled_call_is_retried() -> None:
     busy = (400, bad("Throttling", "Rate exceeded"))
-    with serving(busy, busy, (200, GOOD)) as (aws, seen):
+    with serving(busy, busy, (200, GOOD)) as (aws, requests):
         assert ask(aws)["Stacks"] == []
-    assert len(seen) == 3
+    assert len(requests) == 3
 
 
 def test_endless_throttling_is_reported() -> None:
     with (
-        serving((400, bad("Throttling", "Rate exceeded"))) as (aws, seen),
+        serving((400, bad("Throttling", "Rate exceeded"))) as (aws, requests),
         pytest.raises(Throttled, match="Wait a minute"),
     ):
         ask(aws)
-    assert len(seen) == module.ATTEMPTS
+    assert len(requests) == module.ATTEMPTS
 
 
 def test_server_error_is_retried() -> None:
-    with serving((503, bad("ServiceUnavailable", "")), (200, GOOD)) as (aws, seen):
+    with serving((503, bad("ServiceUnavailable", "")), (200, GOOD)) as (aws, requests):
         ask(aws)
-    assert len(seen) == 2
+    assert len(requests) == 2
 
 
 def test_message_of_expired_credentials_names_the_login_command() -> None:
@@ -124,13 +124,13 @@ def test_message_of_expired_credentials_names_the_login_command() -> None:
 
 
 def test_denied_message_names_action_and_resource() -> None:
-    told = (
+    message = (
         "User: arn:aws:iam::111122223333:user/me is not authorized to perform: "
         "cloudformation:DescribeStacks on resource: arn:aws:cloudformation:eu-central-1"
         ":111122223333:stack/x/* because no identity-based policy allows it"
     )
     with (
-        serving((403, bad("AccessDenied", told))) as (aws, _),
+        serving((403, bad("AccessDenied", message))) as (aws, _),
         pytest.raises(Denied) as caught,
     ):
         ask(aws)
@@ -213,8 +213,8 @@ def test_message_of_missing_region_names_where_to_set_it(
 
 
 def test_an_unknown_profile_is_named() -> None:
-    with pytest.raises(Unable, match="nobody"):
-        ask(Aws(profile="nobody", region="eu-central-1"))
+    with pytest.raises(Unable, match="no-such-profile"):
+        ask(Aws(profile="no-such-profile", region="eu-central-1"))
 
 
 def test_unknown_region_is_named() -> None:

@@ -81,9 +81,9 @@ def account(*versions: dict[str, Any], is_new: bool = False, **more: Any) -> Fak
         }
     )
 
-    def history(**given: Any) -> dict[str, Any]:
+    def history(**options: Any) -> dict[str, Any]:
         is_begun = aws.parameters("execute_change_set")
-        return histories(*begun, *(ended if is_begun else ()))(**given)
+        return histories(*begun, *(ended if is_begun else ()))(**options)
 
     aws.answers["describe_stack_events"] = history
     return aws
@@ -135,19 +135,19 @@ def test_no_version_is_ever_edited_or_deleted() -> None:
     aws = account(version(9), *(version(n) for n in range(1, 6)))
     offered(aws)
     assert aws.parameters("create_provisioning_artifact") == []
-    for given in aws.parameters("update_provisioning_artifact"):
-        assert set(given) == {"ProductId", "ProvisioningArtifactId", "Guidance"}
-    assert "delete_provisioning_artifact" not in {name for name, _ in aws.asked}
+    for update in aws.parameters("update_provisioning_artifact"):
+        assert set(update) == {"ProductId", "ProvisioningArtifactId", "Guidance"}
+    assert "delete_provisioning_artifact" not in {name for name, _ in aws.requests}
 
 
 def test_first_release_creates_the_product_with_its_version() -> None:
     aws = account(is_new=True)
     assert offered(aws) is ExitCode.OK
-    given = aws.parameters("create_change_set")[0]
-    assert given["Parameters"] == [
+    parameters = aws.parameters("create_change_set")[0]
+    assert parameters["Parameters"] == [
         {"ParameterKey": "FirstVersionName", "ParameterValue": "v9"}
     ]
-    assert "service-catalog" in given["TemplateURL"]
+    assert "service-catalog" in parameters["TemplateURL"]
     assert aws.parameters("create_provisioning_artifact") == []
 
 
@@ -189,11 +189,11 @@ def test_unknown_parameter_of_the_portfolio_is_a_usage_error(name: str) -> None:
 def test_a_dry_run_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     aws = account(*(version(n) for n in (1, 2, 3)))
     offered(aws, dry_run=True)
-    told = capsys.readouterr().err
-    assert "Would add version v9" in told
-    assert "Would deprecate version v1" in told
+    output = capsys.readouterr().err
+    assert "Would add version v9" in output
+    assert "Would deprecate version v1" in output
     changing = ("execute", "create_prov", "update_prov", "put_")
-    assert not [n for n, _ in aws.asked if n.startswith(changing)]
+    assert not [n for n, _ in aws.requests if n.startswith(changing)]
 
 
 def test_a_dry_run_of_a_first_release_leaves_nothing() -> None:
@@ -208,7 +208,7 @@ def test_the_stack_is_updated_before_a_version_is_added() -> None:
     """The launch role has to be able to do what the new version takes."""
     aws = account(version(1))
     offered(aws)
-    order = [name for name, _ in aws.asked]
+    order = [name for name, _ in aws.requests]
     assert order.index("create_change_set") < order.index(
         "create_provisioning_artifact"
     )

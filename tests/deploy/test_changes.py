@@ -86,47 +86,47 @@ def changes_of(
 def test_stack_with_unchanged_inputs_cannot_change() -> None:
     """A nested change set lists every child with an input from another child."""
     same = urls("n1", "s1")
-    found = changes_of(
+    changes = changes_of(
         same, same, {}, Storage=[entry("Data", Details=[detail("Dynamic")])]
     )
-    assert found["Storage/Data"].certainty is Certainty.UNFOUNDED
+    assert changes["Storage/Data"].certainty is Certainty.UNFOUNDED
 
 
 def test_stack_with_an_output_of_a_changed_stack_may_change() -> None:
-    found = changes_of(
+    changes = changes_of(
         urls("n1", "s1"),
         urls("n2", "s1"),
         {},
         Network=[entry("Vpc", "AWS::EC2::VPC", Details=[detail("Static")])],
         Storage=[entry("Data", Details=[detail("Static", "Always")])],
     )
-    assert found["Network/Vpc"].certainty is Certainty.CERTAIN
-    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
+    assert changes["Network/Vpc"].certainty is Certainty.CERTAIN
+    assert changes["Storage/Data"].certainty is Certainty.MAY_CHANGE
 
 
 def test_a_changed_parameter_makes_its_stack_certain() -> None:
     same = urls("n1", "s1")
-    found = changes_of(
+    changes = changes_of(
         same, same, {"Size": "1 -> 2"}, Storage=[entry("Data", Details=[])]
     )
-    assert found["Storage/Data"].certainty is Certainty.CERTAIN
+    assert changes["Storage/Data"].certainty is Certainty.CERTAIN
 
 
 def test_a_value_known_only_later_may_change() -> None:
     same = urls("n1", "s1")
-    found = changes_of(
+    changes = changes_of(
         same,
         same,
         {"Size": "1 -> 2"},
         Storage=[entry("Data", Details=[detail("Static", AfterValue=UNKNOWN)])],
     )
-    assert found["Storage/Data"].certainty is Certainty.MAY_CHANGE
-    assert "known only during the update" in found["Storage/Data"].details[0]
+    assert changes["Storage/Data"].certainty is Certainty.MAY_CHANGE
+    assert "known only during the update" in changes["Storage/Data"].details[0]
 
 
 def test_certain_replacement_is_not_hidden_by_an_uncertain_detail() -> None:
     same = urls("n1", "s1")
-    found = changes_of(
+    changes = changes_of(
         same,
         same,
         {"Size": "1 -> 2"},
@@ -138,9 +138,9 @@ def test_certain_replacement_is_not_hidden_by_an_uncertain_detail() -> None:
             )
         ],
     )
-    assert found["Storage/Data"].kind is ChangeKind.REPLACE
-    assert found["Storage/Data"].certainty is Certainty.CERTAIN
-    assert found["Storage/Data"].endangers_data
+    assert changes["Storage/Data"].kind is ChangeKind.REPLACE
+    assert changes["Storage/Data"].certainty is Certainty.CERTAIN
+    assert changes["Storage/Data"].endangers_data
 
 
 def test_condition_on_a_changed_parameter_is_certain() -> None:
@@ -207,13 +207,13 @@ def test_changes_that_endanger_data_come_first() -> None:
 def test_stateful_resources_are_recognized_by_type_or_policy(
     resource: dict[str, Any], *, expected: bool
 ) -> None:
-    found = compared((), template(X=resource), template())
-    assert found[0].endangers_data is expected
+    changes = compared((), template(X=resource), template())
+    assert changes[0].endangers_data is expected
 
 
 def test_deletion_reports_what_is_retained() -> None:
-    found = compared(("Storage",), template(Data=bucket()), template())
-    assert (found[0].kind, found[0].keeps) == (ChangeKind.DELETE, "Retain")
+    changes = compared(("Storage",), template(Data=bucket()), template())
+    assert (changes[0].kind, changes[0].keeps) == (ChangeKind.DELETE, "Retain")
 
 
 def test_removed_stack_endangers_its_data() -> None:
@@ -224,18 +224,18 @@ def test_removed_stack_endangers_its_data() -> None:
         (entry("Storage", STACK, "Remove"),),
         {"Storage": ChangeSet((entry("Data", action="Remove"),))},
     )
-    found = read(change_set, before, after, {}, {(): after, ("Storage",): STORAGE})
-    assert [c.name for c in found if c.endangers_data] == ["Storage/Data"]
+    changes = read(change_set, before, after, {}, {(): after, ("Storage",): STORAGE})
+    assert [c.name for c in changes if c.endangers_data] == ["Storage/Data"]
 
 
 def test_templates_are_compared_without_nested_change_sets() -> None:
-    found = compared(
+    changes = compared(
         ("Storage",),
         template(Old=bucket(), Same=bucket(), Data=bucket(Properties={"A": 1})),
         template(New=bucket(), Same=bucket(), Data=bucket(Properties={"A": 2})),
     )
-    told = {c.logical_id: (c.kind, c.certainty) for c in found}
-    assert told == {
+    kinds = {c.logical_id: (c.kind, c.certainty) for c in changes}
+    assert kinds == {
         "Old": (ChangeKind.DELETE, Certainty.CERTAIN),
         "New": (ChangeKind.ADD, Certainty.CERTAIN),
         "Data": (ChangeKind.MODIFY, Certainty.MAY_CHANGE),

@@ -80,7 +80,7 @@ def shown(
 def test_changes_that_endanger_data_have_a_heading(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = shown(
+    output = shown(
         capsys,
         Change((), "Topic", "AWS::SNS::Topic", ChangeKind.ADD),
         Change(
@@ -93,25 +93,25 @@ def test_changes_that_endanger_data_have_a_heading(
             details=("BucketName: a -> b",),
         ),
     )
-    assert told.index(
+    assert output.index(
         "Resources with data that would be deleted or replaced"
-    ) < told.index("Data")
-    assert told.index("Storage/Data") < told.index("Topic")
-    assert "(the old one is kept)" in told
-    assert "BucketName: a -> b" in told
+    ) < output.index("Data")
+    assert output.index("Storage/Data") < output.index("Topic")
+    assert "(the old one is kept)" in output
+    assert "BucketName: a -> b" in output
 
 
 def test_uncertain_changes_are_labelled_and_impossible_ones_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = shown(
+    output = shown(
         capsys,
         Change((), "Gateway", "AWS::EC2::VPC", ChangeKind.MODIFY, Certainty.MAY_CHANGE),
         Change((), "Ghost", "AWS::EC2::VPC", ChangeKind.REPLACE, Certainty.UNFOUNDED),
     )
-    assert "Gateway  AWS::EC2::VPC  may change" in told
-    assert "Ghost" not in told
-    assert "1 more entries of the change set cannot happen" in told
+    assert "Gateway  AWS::EC2::VPC  may change" in output
+    assert "Ghost" not in output
+    assert "1 more entries of the change set cannot happen" in output
 
 
 def test_resources_of_a_new_stack_are_counted_or_listed(

@@ -101,13 +101,13 @@ def account(
         }
     )
 
-    def history(**given: Any) -> dict[str, Any]:
+    def history(**options: Any) -> dict[str, Any]:
         done = [
             row(8, NAME, NAME, "DELETE_IN_PROGRESS"),
             row(9, NAME, NAME, ends),
         ]
-        is_begun = set(CHANGING[:4]) & {name for name, _ in aws.asked}
-        return histories(*begun, *(done if is_begun else ()))(**given)
+        is_begun = set(CHANGING[:4]) & {name for name, _ in aws.requests}
+        return histories(*begun, *(done if is_begun else ()))(**options)
 
     aws.answers["describe_stack_events"] = history
     return aws
@@ -139,7 +139,7 @@ def done(aws: FakeAws) -> set[str]:
     """Return the operations that change something."""
     return {
         name
-        for name, _ in aws.asked
+        for name, _ in aws.requests
         if not name.startswith(("describe_", "list_", "get_"))
     }
 
@@ -151,8 +151,8 @@ def test_deleted_and_retained_resources_are_listed_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     destroyed(account(), deletes_data=False)
-    told = capsys.readouterr().out
-    deleted, _, rest = told.partition("Deleted after a final snapshot")
+    output = capsys.readouterr().out
+    deleted, _, rest = output.partition("Deleted after a final snapshot")
     assert "Storage/Login" in deleted
     assert "Storage/Cluster" in rest
     assert "Storage/Data  AWS::S3::Bucket  data-bucket  still billed" in rest
@@ -177,7 +177,7 @@ def test_deleted_data_is_deleted_after_its_stack(
 ) -> None:
     aws = account()
     assert destroyed(aws, deletes_data=True) is ExitCode.OK
-    order = [name for name, _ in aws.asked if name.startswith("delete_")]
+    order = [name for name, _ in aws.requests if name.startswith("delete_")]
     assert order == ["delete_stack", "delete_bucket", "delete_log_group"]
     assert "the final snapshot of Storage/Cluster" in capsys.readouterr().out
 
@@ -278,9 +278,9 @@ def test_every_version_is_deleted_page_by_page() -> None:
     aws = FakeAws(list_object_versions=left, delete_objects={})
     empty_bucket(aws, "data-bucket")
     gone = [
-        one["VersionId"]
-        for given in aws.parameters("delete_objects")
-        for one in given["Delete"]["Objects"]
+        version["VersionId"]
+        for request in aws.parameters("delete_objects")
+        for version in request["Delete"]["Objects"]
     ]
     assert gone == ["1", "2", "3"]
 
@@ -325,17 +325,17 @@ def test_recovery_prints_what_will_happen(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(Refused, match="not a terminal"):
         recovered(aws, yes=False)
     assert done(aws) == set()
-    told = capsys.readouterr().err
-    assert "It never ran, so it is deleted." in told
-    assert "stays: Storage/Data  data-bucket" in told
+    output = capsys.readouterr().err
+    assert "It never ran, so it is deleted." in output
+    assert "stays: Storage/Data  data-bucket" in output
 
 
 def test_skipped_resource_has_the_name_that_cloudformation_expects() -> None:
     """ResourcesToSkip takes the real name of the nested stack, not its logical ID."""
     aws = account("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE")
     recovered(aws, skip=["Storage/Cluster"])
-    given = aws.parameters("continue_update_rollback")[0]
-    assert given["ResourcesToSkip"] == ["sto.Cluster"]
+    parameters = aws.parameters("continue_update_rollback")[0]
+    assert parameters["ResourcesToSkip"] == ["sto.Cluster"]
 
 
 def test_only_failed_resources_can_be_skipped() -> None:

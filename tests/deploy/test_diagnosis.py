@@ -59,11 +59,11 @@ def diagnosed(
 
 def test_cause_is_found_in_a_deleted_nested_stack() -> None:
     """The parent knows only that a nested stack failed, and the rollback deleted it."""
-    found = diagnosed(*FAILED_CREATE)
-    assert [(c.name, c.reason) for c in found.causes] == [
+    diagnosis = diagnosed(*FAILED_CREATE)
+    assert [(c.name, c.reason) for c in diagnosis.causes] == [
         ("Storage/Data", "name already exists")
     ]
-    assert found.causes[0].purpose == "Holds the data."
+    assert diagnosis.causes[0].purpose == "Holds the data."
 
 
 def test_next_command_follows_from_the_status() -> None:
@@ -73,16 +73,16 @@ def test_next_command_follows_from_the_status() -> None:
 
 
 def test_failures_are_in_order_of_time() -> None:
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
         row(7, ROOT, "Late", "UPDATE_FAILED", reason="second"),
         row(3, ROOT, "Early", "UPDATE_FAILED", reason="first"),
     )
-    assert [c.reason for c in found.causes] == ["first", "second"]
+    assert [c.reason for c in diagnosis.causes] == ["first", "second"]
 
 
 def test_an_old_failure_is_not_the_cause_of_a_new_one() -> None:
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(2, ROOT, "Old", "CREATE_FAILED", reason="long ago"),
         row(3, ROOT, ROOT, "CREATE_COMPLETE"),
@@ -92,11 +92,11 @@ def test_an_old_failure_is_not_the_cause_of_a_new_one() -> None:
         row(12, "net", "net", "UPDATE_IN_PROGRESS"),
         row(13, "net", "Subnet", "UPDATE_FAILED", reason="today"),
     )
-    assert [c.reason for c in found.causes] == ["today"]
+    assert [c.reason for c in diagnosis.causes] == ["today"]
 
 
 def test_nested_stack_that_never_began_is_the_cause() -> None:
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(
             2,
@@ -107,25 +107,25 @@ def test_nested_stack_that_never_began_is_the_cause() -> None:
             reason="S3 error: Access Denied",
         ),
     )
-    assert found.causes[0].name == "Storage"
-    assert "Access Denied" in found.causes[0].reason
+    assert diagnosis.causes[0].name == "Storage"
+    assert "Access Denied" in diagnosis.causes[0].reason
 
 
 def test_failure_of_the_stack_itself_is_a_cause() -> None:
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "UPDATE_IN_PROGRESS"),
         row(2, ROOT, ROOT, "UPDATE_FAILED", reason="The stack policy denies it"),
     )
-    assert found.causes[0].reason == "The stack policy denies it"
+    assert diagnosis.causes[0].reason == "The stack policy denies it"
 
 
 def test_a_healthy_stack_has_no_cause() -> None:
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(2, ROOT, ROOT, "CREATE_COMPLETE"),
         status="CREATE_COMPLETE",
     )
-    assert found.is_healthy
+    assert diagnosis.is_healthy
 
 
 def service(**task: Any) -> dict[str, Any]:
@@ -215,31 +215,31 @@ def test_evidence_is_read_before_the_rollback() -> None:
     diagnoser = Diagnoser(aws)
     diagnoser.record_evidence(stacks.last_operation(aws, stack_id(ROOT))[-1])
     aws.answers["list_tasks"] = error("ClusterNotFoundException", "gone")
-    found = diagnoser.diagnose(stacks.existing(aws, ROOT))
-    assert "exit code 3" in str(found.causes[0].evidence)
+    diagnosis = diagnoser.diagnose(stacks.existing(aws, ROOT))
+    assert "exit code 3" in str(diagnosis.causes[0].evidence)
 
 
 def test_reason_of_the_migration_job_has_its_log() -> None:
     """The migration job ends its reason with the place of the whole log."""
-    found = diagnosed(
+    diagnosis = diagnosed(
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
         row(
             2,
             ROOT,
             "Migration",
             "CREATE_FAILED",
-            type="Custom::Setup",
+            type="Custom::Migration",
             reason="Received response status [FAILED] from custom resource. Message "
             "returned: migration job failed: the database refuses TLS; exit code 1. "
-            "Log: /airflow/setup setup/setup/0123 (RequestId: 1-2-3)",
+            "Log: /airflow/migration migration/migration/0123 (RequestId: 1-2-3)",
         ),
         get_log_events={"events": [{"message": "MIGRATION FAILED: refuses TLS"}]},
     )
-    assert found.causes[0].evidence == (
-        "Log /airflow/setup setup/setup/0123",
+    assert diagnosis.causes[0].evidence == (
+        "Log /airflow/migration migration/migration/0123",
         "  MIGRATION FAILED: refuses TLS",
     )
-    assert "database migration failed" in found.next_steps[0]
+    assert "database migration failed" in diagnosis.next_steps[0]
 
 
 def test_diagnosis_is_printed_as_json() -> None:
@@ -262,5 +262,5 @@ def test_start_of_an_operation_can_be_on_a_later_page() -> None:
         describe_stack_events=pages,
         describe_stacks=described(ROOT, "UPDATE_ROLLBACK_COMPLETE"),
     )
-    found = Diagnoser(aws).diagnose(stacks.existing(aws, ROOT))
-    assert [c.reason for c in found.causes] == ["today"]
+    diagnosis = Diagnoser(aws).diagnose(stacks.existing(aws, ROOT))
+    assert [c.reason for c in diagnosis.causes] == ["today"]

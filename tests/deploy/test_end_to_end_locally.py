@@ -102,21 +102,21 @@ class Shell:
     ) -> tuple[str, Mapping[str, str], deployment.ResourceKinds]:
         self.emulator.start()
         options = self.emulator.client_options
-        told = {name: str(value) for name, value in options.items()}
-        return self.emulator.endpoint_url, told, self.emulator.resource_kinds
+        texts = {name: str(value) for name, value in options.items()}
+        return self.emulator.endpoint_url, texts, self.emulator.resource_kinds
 
     def run(self, name: str, *words: str, environment: str = "dev") -> Result:
         group = click.Group(commands=deployment.commands(self.folder, self.connect))
         return CliRunner().invoke(group, [name, environment, "--emulator", *words])
 
     def aws(self) -> Aws:
-        endpoint, told, _ = self.connect(None)
+        endpoint, options, _ = self.connect(None)
         return Aws(
             emulator=EmulatorEndpoint(
                 endpoint=endpoint,
-                region=told["region_name"],
-                access_key_id=told["aws_access_key_id"],
-                secret_access_key=told["aws_secret_access_key"],
+                region=options["region_name"],
+                access_key_id=options["aws_access_key_id"],
+                secret_access_key=options["aws_secret_access_key"],
             )
         )
 
@@ -151,9 +151,9 @@ def stack_status(aws: Aws) -> str:
 
 
 def statuses(shell: Shell) -> dict[str, str]:
-    told = json.loads(shell.run("status", "--json").output)
-    return {r["Name"]: r["Status"] for r in told["Resources"]} | {
-        "": str(told["Status"])
+    data = json.loads(shell.run("status", "--json").output)
+    return {r["Name"]: r["Status"] for r in data["Resources"]} | {
+        "": str(data["Status"])
     }
 
 
@@ -172,8 +172,8 @@ def test_second_launch_and_plan_find_nothing_to_change(shell: Shell) -> None:
 
 def test_status_has_the_kind_of_every_resource(shell: Shell) -> None:
     shell.run("launch", "--yes")
-    told = json.loads(shell.run("status", "--json").output)["Resources"]
-    here = {r["Here"] for r in told if "Here" in r}
+    resources = json.loads(shell.run("status", "--json").output)["Resources"]
+    here = {r["Here"] for r in resources if "Here" in r}
     assert here <= {"real", "emulated", "stub"}
     assert here
 
@@ -248,8 +248,8 @@ def test_kept_data_outlives_its_stack(shell: Shell) -> None:
     data = json.loads(shell.run("outputs", "--json").output)["DagBucketName"]
     aws = shell.aws()
     aws.call("s3", "put_object", Bucket=data, Key="dag.py", Body=b"x")
-    kept = shell.run("destroy", "--keep-data", "--yes")
-    assert kept.exit_code == ExitCode.OK, kept.output
+    result = shell.run("destroy", "--keep-data", "--yes")
+    assert result.exit_code == ExitCode.OK, result.output
     assert aws.call("s3", "get_object", Bucket=data, Key="dag.py")["ContentLength"] == 1
 
 
@@ -326,9 +326,9 @@ def test_a_stack_name_of_128_characters_works(shell: Shell) -> None:
 
 def test_events_are_those_of_all_stacks(shell: Shell) -> None:
     shell.run("launch", "--yes")
-    told = shell.run("events").output
-    assert "CREATE_COMPLETE" in told
-    assert "Storage/Data" in told
+    output = shell.run("events").output
+    assert "CREATE_COMPLETE" in output
+    assert "Storage/Data" in output
     aws = shell.aws()
     times = [e.event.time for e in status.operation(aws, stacks.existing(aws, NAME).id)]
     assert times == sorted(times)
@@ -338,10 +338,13 @@ def test_events_are_those_of_all_stacks(shell: Shell) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the real dist/, without its lint."""
     folder = tmp_path_factory.mktemp("dist")
-    files = {page.path: page.text().encode() for page in shipped.compile_templates()}
+    files = {
+        template.path: template.text().encode()
+        for template in shipped.compile_templates()
+    }
     files |= {asset.path: asset.content for asset in shipped.assets().values()}
-    for given in (ROOT / "parameters").glob("*.json"):
-        files[f"parameters/{given.stem}/codepipeline.json"] = given.read_bytes()
+    for path in (ROOT / "parameters").glob("*.json"):
+        files[f"parameters/{path.stem}/codepipeline.json"] = path.read_bytes()
     output.write(folder, files, "no lint")
     return folder
 

@@ -55,19 +55,19 @@ class Unfolding(FakeAws):
 
 def followed(aws: FakeAws, known: frozenset[str] = frozenset()) -> list[TreeEvent]:
     watch = StackWatcher(aws, stack_id(ROOT), known)
-    return [seen for new in watch.follow(AT_ONCE) for seen in new]
+    return [event for new in watch.follow(AT_ONCE) for event in new]
 
 
-def names(seen: list[TreeEvent]) -> list[str]:
-    return [f"{'/'.join(s.path)}:{s.event.logical_id}:{s.event.status}" for s in seen]
+def names(events: list[TreeEvent]) -> list[str]:
+    return [f"{'/'.join(s.path)}:{s.event.logical_id}:{s.event.status}" for s in events]
 
 
 def test_every_event_of_every_stack_is_returned_once() -> None:
-    seen = followed(
+    events = followed(
         Unfolding(*CREATED), known_events(Unfolding(*CREATED[:1]), stack_id(ROOT))
     )
-    assert len(seen) == len({s.event.id for s in seen}) == len(CREATED) - 1
-    assert "Storage:Data:CREATE_COMPLETE" in names(seen)
+    assert len(events) == len({s.event.id for s in events}) == len(CREATED) - 1
+    assert "Storage:Data:CREATE_COMPLETE" in names(events)
 
 
 def test_poll_makes_one_request_per_stack_in_progress() -> None:
@@ -140,8 +140,8 @@ def test_events_out_of_order_give_the_latest_state() -> None:
     watch = StackWatcher(
         FakeAws(describe_stack_events=histories(*rows)), stack_id(ROOT)
     )
-    seen = [s for new in watch.follow(AT_ONCE) for s in new]
-    assert [s.event.time for s in seen] == sorted(s.event.time for s in seen)
+    events = [s for new in watch.follow(AT_ONCE) for s in new]
+    assert [s.event.time for s in events] == sorted(s.event.time for s in events)
     assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
     assert watch.status == "CREATE_COMPLETE"
 
@@ -176,9 +176,9 @@ def test_rolled_back_stack_is_followed_again() -> None:
         nested(12, ROOT, "Network", "UPDATE_COMPLETE", child="net"),
         row(13, ROOT, ROOT, "UPDATE_ROLLBACK_COMPLETE"),
     )
-    seen = names(followed(Unfolding(*rows)))
-    assert "Network:Vpc:UPDATE_COMPLETE" in seen
-    assert "Network:net:UPDATE_ROLLBACK_COMPLETE" in seen
+    events = names(followed(Unfolding(*rows)))
+    assert "Network:Vpc:UPDATE_COMPLETE" in events
+    assert "Network:net:UPDATE_ROLLBACK_COMPLETE" in events
 
 
 def test_throttling_delays_events() -> None:
@@ -214,8 +214,8 @@ def test_resources_waited_for_are_in_progress() -> None:
 
 
 def test_event_is_printed_as_one_line() -> None:
-    told = StackEvent.of(
+    event = StackEvent.of(
         row(1, ROOT, "Data", "CREATE_FAILED", reason="Resource creation cancelled")
     )
-    assert not told.is_failure
+    assert not event.is_failure
     assert StackEvent.of(row(1, ROOT, "Data", "CREATE_FAILED", reason="no")).is_failure

@@ -92,10 +92,10 @@ def account(
         }
     )
 
-    def history(**given: Any) -> dict[str, Any]:
+    def history(**options: Any) -> dict[str, Any]:
         # Before it is executed there is only the shell.
         shown = rows if aws.calls["cloudformation:execute_change_set"] else rows[:1]
-        return histories(*shown)(**given)
+        return histories(*shown)(**options)
 
     aws.answers["describe_stack_events"] = history
     return aws
@@ -115,10 +115,10 @@ def test_launch_ends_with_outputs_and_next_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert launched(account(*ENDS_WELL)) is ExitCode.OK
-    told = capsys.readouterr()
-    assert "https://x" in told.out
-    assert "WebUrl  Template." in told.out
-    assert "build.py status" in told.err
+    output = capsys.readouterr()
+    assert "https://x" in output.out
+    assert "WebUrl  Template." in output.out
+    assert "build.py status" in output.err
 
 
 def test_an_executed_change_set_is_not_cleaned_up() -> None:
@@ -141,10 +141,10 @@ def test_failed_launch_prints_cause_and_next_command(
 ) -> None:
     aws = account(*ENDS_BADLY, ends="ROLLBACK_COMPLETE")
     assert launched(aws) is ExitCode.FAILED
-    told = capsys.readouterr().out
-    assert "Root cause: Storage/Data" in told
-    assert "the planted cause" in told
-    assert "build.py recover" in told
+    output = capsys.readouterr().out
+    assert "Root cause: Storage/Data" in output
+    assert "the planted cause" in output
+    assert "build.py recover" in output
 
 
 def test_a_first_launch_that_fails_leaves_no_retained_resource() -> None:
@@ -228,7 +228,7 @@ def test_ctrl_c_detaches_and_names_the_follow_command(
     code = launched(aws, interval=dataclasses.replace(AT_ONCE, sleep=interrupt))
     assert code is ExitCode.INTERRUPTED
     assert "events ENV --follow" in capsys.readouterr().err
-    assert "cancel_update_stack" not in {name for name, _ in aws.asked}
+    assert "cancel_update_stack" not in {name for name, _ in aws.requests}
 
 
 @pytest.mark.parametrize(
@@ -242,10 +242,10 @@ def test_launch_that_cannot_be_followed_any_more_continues(fault: Failure) -> No
     aws = account(*ENDS_WELL[:3])
     usual = aws.answers["describe_stack_events"]
 
-    def failing(**given: Any) -> dict[str, Any]:
+    def failing(**options: Any) -> dict[str, Any]:
         if aws.calls["cloudformation:describe_stack_events"] > 3:
             raise fault
-        result: dict[str, Any] = usual(**given)
+        result: dict[str, Any] = usual(**options)
         return result
 
     aws.answers["describe_stack_events"] = failing

@@ -106,8 +106,8 @@ def plan(aws: Aws, built: Dist | None = None, **options: Any) -> ChangePlan:
     publication = build_publication(built.files, PLACE)
     with proposed(
         aws, built, publication, built.environment("dev"), interval=AT_ONCE, **options
-    ) as found:
-        return found
+    ) as proposal:
+        return proposal
 
 
 def old_parent(storage: dict[str, Any] = STORAGE) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def test_plan_of_a_new_stack_leaves_nothing() -> None:
         )
         cleans_up(stub)
         leaves_no_shell(stub)
-        found = plan(aws)
-    assert found.is_new
-    assert found.changes[0].kind is ChangeKind.ADD
+        proposal = plan(aws)
+    assert proposal.is_new
+    assert proposal.changes[0].kind is ChangeKind.ADD
 
 
 def test_empty_stack_with_other_change_sets_is_kept() -> None:
@@ -251,11 +251,11 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
         stub.add_response("describe_change_set", settled(replaced))
         stub.add_response("list_change_sets", {"Summaries": []})
         cleans_up(stub)
-        found = plan(aws)
-    assert [c.name for c in found.dangers] == ["Storage/Data"]
-    assert found.dangers[0].details == ("BucketName: old -> new",)
-    assert found.dangers[0].keeps == "Retain"
-    assert "Storage/Code" in [c.name for c in found.relevant]
+        proposal = plan(aws)
+    assert [c.name for c in proposal.dangers] == ["Storage/Data"]
+    assert proposal.dangers[0].details == ("BucketName: old -> new",)
+    assert proposal.dangers[0].keeps == "Retain"
+    assert "Storage/Code" in [c.name for c in proposal.relevant]
 
 
 def test_nothing_to_change_is_no_failure() -> None:
@@ -401,9 +401,9 @@ def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
         stub.add_response("get_template", body(before))
         cleans_up(stub)
         cleans_up(stub)
-        found = plan(aws)
-    assert "refused to look into the nested stacks" in found.notes[0]
-    assert [(c.name, c.kind) for c in found.dangers] == [
+        proposal = plan(aws)
+    assert "refused to look into the nested stacks" in proposal.notes[0]
+    assert [(c.name, c.kind) for c in proposal.dangers] == [
         ("Storage/Gone", ChangeKind.DELETE)
     ]
 
@@ -451,9 +451,9 @@ def test_unfounded_entries_of_an_unchanged_stack_are_left_out() -> None:
             ),
         )
         cleans_up(stub)
-        found = plan(aws)
-    assert found.dangers == []
-    assert {c.certainty for c in found.changes} == {Certainty.UNFOUNDED}
+        proposal = plan(aws)
+    assert proposal.dangers == []
+    assert {c.certainty for c in proposal.changes} == {Certainty.UNFOUNDED}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def their_bucket(aws: Aws) -> str:
 
 def objects(name: str) -> dict[str, int]:
     listed = boto3.client("s3", region_name=REGION).list_object_versions(Bucket=name)
-    keys = [one["Key"] for one in listed.get("Versions", ())]
+    keys = [version["Key"] for version in listed.get("Versions", ())]
     return {key: keys.count(key) for key in keys}
 
 
@@ -82,7 +82,7 @@ def test_parent_is_uploaded_last() -> None:
 
     aws = FakeAws(head_bucket={"BucketRegion": REGION}, head_object=head, put_object={})
     done = publish(aws, dist(), "b")
-    order = [given["Key"] for given in aws.parameters("put_object")]
+    order = [request["Key"] for request in aws.parameters("put_object")]
     for parent, child in (
         ("parent.template.json", "network.template.json"),
         ("storage.template.json", "assets/runtime.zip"),
@@ -101,8 +101,8 @@ def test_every_upload_is_for_this_account_only_and_checked_on_arrival() -> None:
 
     aws = FakeAws(head_bucket={"BucketRegion": REGION}, head_object=head, put_object={})
     publish(aws, dist(), "b")
-    for given in aws.parameters("put_object") + aws.parameters("head_object"):
-        assert given["ExpectedBucketOwner"] == "111122223333"
+    for request in aws.parameters("put_object") + aws.parameters("head_object"):
+        assert request["ExpectedBucketOwner"] == "111122223333"
     assert {g["ChecksumAlgorithm"] for g in aws.parameters("put_object")} == {"SHA256"}
 
 

@@ -44,4 +44,4 @@ def own_emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
 @pytest.fixture(scope="session")
 def compiled() -> Mapping[str, str]:
     """Every template, by file name, a nested one before those that nest it."""
-    return {page.path: page.text() for page in product.compile_templates()}
+    return {template.path: template.text() for template in product.compile_templates()}

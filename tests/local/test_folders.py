@@ -35,11 +35,11 @@ def test_folder_of_a_crash_is_taken_over_and_cleared(tmp_path: Path) -> None:
 
 
 def test_kept_folder_stays_until_it_is_named(tmp_path: Path) -> None:
-    kept = folders.claim(tmp_path, "dev")
-    kept.keep()
+    claim = folders.claim(tmp_path, "dev")
+    claim.keep()
     other = folders.claim(tmp_path, "dev")
     assert other.folder.name == "dev-2"
 
-    named = folders.claim_this(kept.folder)
+    named = folders.claim_this(claim.folder)
     assert named
-    assert folders.claim_this(kept.folder) is None
+    assert folders.claim_this(claim.folder) is None

@@ -43,10 +43,10 @@ def test_exported_histories_are_compared(
         assert "history: 480 tasks a day" in table
         return next(line.split() for line in table.splitlines() if "shipped" in line)
 
-    blind = row("--no-predictive-scaling")
-    foreseen = row()
-    assert foreseen[6:8] == ["0", "0"], "killed and left"
-    assert float(foreseen[1]) <= 15 < float(blind[1]), "the median of the waits"
+    reactive = row("--no-predictive-scaling")
+    predictive = row()
+    assert predictive[6:8] == ["0", "0"], "killed and left"
+    assert float(predictive[1]) <= 15 < float(reactive[1]), "the median of the waits"
 
     drawing = ET.parse(tmp_path / "c" / "history-shipped-balanced.svg")  # noqa: S314 - our own
     assert drawing.getroot().tag.endswith("svg")

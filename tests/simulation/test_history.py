@@ -27,12 +27,12 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_history_tasks_keep_their_times_and_durations(tmp_path: Path) -> None:
     day = read(written(tmp_path, GOOD), {"big": PoolShape(concurrency=2)})
-    seen = {
+    tasks = {
         (run.at, task.pool, task.duration)
         for run in day.runs
         for task in run.stages[0].tasks
     }
-    assert seen == {
+    assert tasks == {
         (300.0, "default", 60.0),
         (600.0, "default", 20.0),
         (402.0, "big", 400.0),

@@ -110,13 +110,13 @@ def test_query_exports_what_the_reader_accepts(
     assert tuple(exported.read_text().splitlines()[0].split(",")) == history.COLUMNS
     day = history.read(exported)
     assert set(day.pools) == {"big"}
-    seen = {
+    tasks = {
         (run.at, bool(run.announced), task.duration)
         for run in day.runs
         for task in run.stages[0].tasks
     }
     # An earlier try came half a minute before; what it was queued with came then.
-    assert seen == {
+    assert tasks == {
         (0.0, False, 10.0),
         (3571.0, True, 20.0),
         (3600.0, False, 60.0),

@@ -110,7 +110,7 @@ def test_every_task_ends_once_and_after_its_parents_within_the_maximum(
 def test_draining_kills_nothing(
     kind: str, image: ImageStartUp, alarms: tuple[StepScalingRule, ...]
 ) -> None:
-    """Revived after it let go, a worker would be taken away at its work."""
+    """ECS would stop a worker that is revived after its release, with its tasks."""
     for scaling_profile in ScalingProfile:
         day = part_of_day(kind, 13)
         simulation = Simulation(
@@ -176,18 +176,18 @@ def test_policies_that_add_to_running_tasks_kill_nothing(
         assert (simulation.left, sum(task.kills for task in day.tasks())) == (0, 0)
 
 
-def test_elasticity_is_what_the_definitions_say() -> None:
+def test_elasticity_scores_follow_their_definitions() -> None:
     """A fixed worker, and two hours in which two would be needed."""
     tasks = [SimTask(7200.0, 7200.0, 0.04, "default") for _ in range(16)]
     shape = PoolShape(concurrency=8, minimum=1, maximum=1)
     day = Day("two", 0, [SimRun(3600.0, [SimStage(tasks)])], {"default": shape})
     simulation = Simulation(day, baselines.Fixed(), seconds=4 * 3600.0).run()
-    seen = scores.score(simulation, 1.0)
+    score = scores.score(simulation, 1.0)
     samples = len(simulation.pools["default"].supply)
-    assert seen.under_time == pytest.approx(720 / samples, rel=0.01)
-    assert seen.under == pytest.approx(0.5 * 720 / samples, rel=0.01)
-    assert (seen.over, seen.over_time) == (0, 0)
-    assert seen.instability == pytest.approx(2 / (samples - 1))
+    assert score.under_time == pytest.approx(720 / samples, rel=0.01)
+    assert score.under == pytest.approx(0.5 * 720 / samples, rel=0.01)
+    assert (score.over, score.over_time) == (0, 0)
+    assert score.instability == pytest.approx(2 / (samples - 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -214,11 +214,11 @@ def test_pools_that_never_scale_out_are_scored_by_their_waits() -> None:
     """No cost and no delays would look like the best policy of all."""
     day = part_of_day("quiet-nights", 18)
     simulation = Simulation(day, baselines.cpu_tracking(), seed=18, seconds=HOURS).run()
-    seen = scores.mean([scores.score(simulation, plan(day).seconds)] * 2)
-    assert seen.unfinished == 2 * len(day.tasks())
-    assert seen.p50 > 6 * 3600
-    assert seen.late == 1
-    assert math.isnan(seen.ratio)
+    score = scores.mean([scores.score(simulation, plan(day).seconds)] * 2)
+    assert score.unfinished == 2 * len(day.tasks())
+    assert score.p50 > 6 * 3600
+    assert score.late == 1
+    assert math.isnan(score.ratio)
 
 
 def test_same_seeds_give_the_same_day(alarms: tuple[StepScalingRule, ...]) -> None:

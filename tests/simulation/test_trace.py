@@ -34,16 +34,18 @@ def predicted(
     arguments = [str(burst), "--template", str(template), "--json"]
     arguments += ["--start-seconds", str(START), *more]
     assert main(arguments) == 0
-    seen: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return seen
+    prediction: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return prediction
 
 
 def test_burst_scales_an_empty_pool_out_and_in(
     burst: Path, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = predicted(burst, template, capsys, "--concurrency", "4", "--maximum", "5")
-    (pool,) = seen["pools"].values()
-    assert (seen["killed"], seen["unfinished"]) == (0, 0)
+    prediction = predicted(
+        burst, template, capsys, "--concurrency", "4", "--maximum", "5"
+    )
+    (pool,) = prediction["pools"].values()
+    assert (prediction["killed"], prediction["unfinished"]) == (0, 0)
     counts = [count for _, count in pool["desired"]]
     assert counts[0] == counts[-1] == 0
     assert max(counts) == pool["peak"] == 5
@@ -56,8 +58,8 @@ def test_times_are_those_of_the_trace(
     burst: Path, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The autoscaler decides at second 6 of ten, alarms act 9 seconds later."""
-    seen = predicted(burst, template, capsys, "--concurrency", "4")
-    (pool,) = seen["pools"].values()
+    prediction = predicted(burst, template, capsys, "--concurrency", "4")
+    (pool,) = prediction["pools"].values()
     (published,) = [at for at, count in pool["deficit"] if count]
     grown = next(at for at, count in pool["desired"] if count)
     assert published % 10 == 6

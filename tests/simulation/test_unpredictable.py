@@ -1,4 +1,4 @@
-"""What comes unannounced is late for everybody who keeps nothing free."""
+"""Unannounced tasks are late when no capacity is kept free."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def burst(tasks: int, seconds: float, announced: float = 0.0) -> Day:
 
 
 def test_unannounced_burst_is_late_except_in_free_slots() -> None:
-    seen = unannounced_load(burst(40, 600))
-    assert (seen.share, seen.batch) == (1.0, 40.0)
-    assert seen.late == tuple((40 - 8 * free) / 40 for free in FREE_WORKERS)
+    load = unannounced_load(burst(40, 600))
+    assert (load.share, load.batch) == (1.0, 40.0)
+    assert load.late == tuple((40 - 8 * free) / 40 for free in FREE_WORKERS)
 
 
 def test_short_tasks_share_a_slot() -> None:
@@ -36,9 +36,9 @@ def test_short_tasks_share_a_slot() -> None:
 
 
 def test_announced_tasks_are_not_unpredictable() -> None:
-    seen = unannounced_load(burst(40, 600, announced=1.0))
-    assert seen.late == (0.0,) * len(FREE_WORKERS)
-    assert sentence([(seen, 1.0)]) == "All of it is announced."
+    load = unannounced_load(burst(40, 600, announced=1.0))
+    assert load.late == (0.0,) * len(FREE_WORKERS)
+    assert sentence([(load, 1.0)]) == "All of it is announced."
 
 
 def test_cost_of_free_workers_is_reported() -> None:

@@ -55,8 +55,8 @@ def resolved(name: str, **changes: str) -> Template:
 @cache
 def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
     template, changes = document(name), dict(changed)
-    given = {key: f"given-{key}" for key in template["Parameters"]}
-    given |= {k: v for k, v in {**DISABLED, **changes}.items() if k in given}
+    parameters = {key: f"given-{key}" for key in template["Parameters"]}
+    parameters |= {k: v for k, v in {**DISABLED, **changes}.items() if k in parameters}
     return Template(
         path=(name,),
         document=template,
@@ -64,7 +64,7 @@ def _resolved(name: str, changed: tuple[tuple[str, str], ...]) -> Template:
             key: value.split(",")
             if template["Parameters"][key]["Type"] == "CommaDelimitedList"
             else value
-            for key, value in given.items()
+            for key, value in parameters.items()
         },
         library={},
         root_name="airflow",

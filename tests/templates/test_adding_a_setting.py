@@ -76,8 +76,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     (folder / "fargate_runtime").symlink_to(ROOT / "fargate_runtime")
     for path, anchor, text in INSERTIONS:
         file = folder / "templates" / path
-        before, found, after = file.read_text().partition(anchor)
-        assert found, anchor
+        before, separator, after = file.read_text().partition(anchor)
+        assert separator, anchor
         is_row = anchor.endswith("\n")
         file.write_text(before + (anchor + text if is_row else text + anchor) + after)
     compiled = subprocess.run(  # noqa: S603 - our own compiler

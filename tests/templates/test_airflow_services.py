@@ -92,14 +92,14 @@ def words(command: str) -> list[str]:
 def test_the_airflow_command_is_valid_in_a_shell() -> None:
     pasted = words(resolved("AirflowServices").outputs["RunCommand"])
     assert pasted[:3] == ["aws", "ecs", "run-task"]
-    given = dict(zip(pasted[3::2], pasted[4::2], strict=True))
-    assert given["--task-definition"] == "<AirflowServices.CommandDefinition>"
-    assert given["--cluster"] == "given-ClusterName"
-    assert given["--network-configuration"] == (
+    options = dict(zip(pasted[3::2], pasted[4::2], strict=True))
+    assert options["--task-definition"] == "<AirflowServices.CommandDefinition>"
+    assert options["--cluster"] == "given-ClusterName"
+    assert options["--network-configuration"] == (
         "awsvpcConfiguration={subnets=[subnet-1,subnet-2],"
         "securityGroups=[given-SchedulerGroupId],assignPublicIp=DISABLED}"
     )
-    (override,) = json.loads(given["--overrides"])["containerOverrides"]
+    (override,) = json.loads(options["--overrides"])["containerOverrides"]
     assert override["name"] == container(COMMAND)["Name"]
     (variable,) = override["environment"]
     assert variable["name"] in environment(COMMAND)

@@ -47,8 +47,8 @@ def test_the_function_reads_the_custom_resources_properties() -> None:
     properties = resolved("Migration").resources["Migration"]["Properties"]
     call: dict[str, Any] = {}
 
-    def run_task(**given: Any) -> dict[str, Any]:
-        call.update(given)
+    def run_task(**request: Any) -> dict[str, Any]:
+        call.update(request)
         return {"tasks": [{"taskArn": "arn:aws:ecs:r:1:task/airflow/f00"}]}
 
     request = dict.fromkeys(("StackId", "LogicalResourceId", "RequestId"), "x")

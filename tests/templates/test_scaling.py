@@ -52,14 +52,14 @@ def of_type(resources: Resources, kind: str) -> dict[str, dict[str, Any]]:
 
 def change(policy: dict[str, Any], metric: float, threshold: float = 0.5) -> int:
     """By how much a step policy changes capacity when its alarm rings at a value."""
-    found = [
+    adjustments = [
         band["ScalingAdjustment"]
         for band in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
         if band["MetricIntervalLowerBound"] <= metric - threshold
         and metric - threshold < band.get("MetricIntervalUpperBound", float("inf"))
     ]
-    assert len(found) == 1, f"{metric}: {found}"
-    return int(found[0])
+    assert len(adjustments) == 1, f"{metric}: {adjustments}"
+    return int(adjustments[0])
 
 
 def scaling_alarms(
@@ -112,8 +112,8 @@ def test_one_actor_owns_the_desired_count(resources: Resources) -> None:
     assert target["ScalableDimension"] == "ecs:service:DesiredCount"
     assert (target["MinCapacity"], target["MaxCapacity"]) == ("0", "25")
     policies = of_type(resources, "ScalingPolicy")
-    assert {one["PolicyType"] for one in policies.values()} == {"StepScaling"}
-    assert {one["ScalingTargetId"] for one in policies.values()} == {"<Workers>"}
+    assert {policy["PolicyType"] for policy in policies.values()} == {"StepScaling"}
+    assert {policy["ScalingTargetId"] for policy in policies.values()} == {"<Workers>"}
     assert {id(policy) for _, policy in scaling_alarms(resources)} == set(
         map(id, policies.values())
     ), "a policy that no alarm sets off"

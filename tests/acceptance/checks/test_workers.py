@@ -56,7 +56,7 @@ def local(client: Mock) -> Any:
     return environment(outputs={"ClusterName": "cluster"}, client=lambda _: client)
 
 
-def test_two_workers_are_asked_for() -> None:
+def test_two_workers_are_requested() -> None:
     client = ecs()
     workers.ask_for_two(local(client))
 

@@ -119,7 +119,7 @@ def fill(rows: int) -> None:
 def plans() -> dict[str, list[str]]:
     """Return the plan of every statement of the loop."""
     database = DatabaseSession(autoscaler_login(os.environ))
-    found = {}
+    explained = {}
     dags = [f"dag_{number}" for number in range(25)]
     for name, values in {
         "NOW": (),
@@ -136,8 +136,8 @@ def plans() -> dict[str, list[str]]:
     }.items():
         statement = getattr(queries, name)
         rows = database.rows(f"EXPLAIN (COSTS OFF) {statement}", values)
-        found[name] = [row[0] for row in rows]
-    return found
+        explained[name] = [row[0] for row in rows]
+    return explained
 
 
 def observe() -> Any:

@@ -268,14 +268,14 @@ def test_task_cycles_are_left_out() -> None:
 
 
 class SourceStub:
-    """A database that counts for how many DAGs it was asked."""
+    """A database that counts the DAGs of each request."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.requests: list[int] = []
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         if "jsonb_array_elements" in statement:
-            self.asked.append(len(values[1]))
+            self.requests.append(len(values[1]))
         return []
 
 
@@ -284,7 +284,7 @@ def test_dags_are_read_in_portions_and_reread_later() -> None:
     queued = [QueuedTasks("q", f"dag{number}", "t", NOW, 1) for number in range(60)]
     for seconds in (0, 10, 20, 30, REFRESH_SECONDS + 1):
         metadata.refresh(source, observed(queued=queued, now=NOW + seconds))
-    assert source.asked == [DAGS_PER_ROUND, DAGS_PER_ROUND, 10, DAGS_PER_ROUND]
+    assert source.requests == [DAGS_PER_ROUND, DAGS_PER_ROUND, 10, DAGS_PER_ROUND]
 
 
 def test_dags_are_reread_when_the_clock_is_set_back() -> None:
@@ -292,4 +292,4 @@ def test_dags_are_reread_when_the_clock_is_set_back() -> None:
     queued = [QueuedTasks("q", "dag", "t", NOW, 1)]
     for seconds in (0, -86_400):
         metadata.refresh(source, observed(queued=queued, now=NOW + seconds))
-    assert source.asked == [1, 1]
+    assert source.requests == [1, 1]

@@ -54,8 +54,8 @@ def test_runs_queue_their_first_tasks_when_they_begin() -> None:
         TaskNode("q", waiting=[TaskCount(60, 3)]),
         TaskNode("q", [0], waiting=[TaskCount(60, 9)]),
     ]
-    found = forecast(nodes, NOW, NOW + 110, begins=NOW + 100)
-    assert found == [("q", Batch(NOW + 100, 60, 3))], "the second lies too far ahead"
+    batches = forecast(nodes, NOW, NOW + 110, begins=NOW + 100)
+    assert batches == [("q", Batch(NOW + 100, 60, 3))], "the second lies too far ahead"
 
 
 def test_overdue_tasks_are_expected_to_continue() -> None:

@@ -194,12 +194,12 @@ workers = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 40), workers, st.integers(0, 12), st.integers(1, 40))
 def test_deployments_progress_within_bounds(
-    desired: int, seen: list[Worker], starting: int, maximum: int
+    desired: int, pool_workers: list[Worker], starting: int, maximum: int
 ) -> None:
     pool = replace(POOL, maximum=maximum)
-    status = PoolStatus(desired, seen, starting=[NOW - 30] * starting)
+    status = PoolStatus(desired, pool_workers, starting=[NOW - 30] * starting)
     decision = run(status, full(maximum), pool=pool, memory=needs(maximum))
-    old = {worker.identity: worker.state for worker in seen if worker.outdated}
+    old = {worker.identity: worker.state for worker in pool_workers if worker.outdated}
     assert 0 <= decision.deficit <= max(0, maximum - desired)
     assert all(state is READY for name, state in old.items() if name in decision.drain)
     assert not old.keys() & set(decision.revive)
@@ -207,7 +207,7 @@ def test_deployments_progress_within_bounds(
         assert decision.surplus == 0
         assert set(decision.drain) <= old.keys()
     # Where nothing else can make room, an old worker is on its way.
-    here = sum(not w.outdated and w.state in (READY, WAITING) for w in seen)
+    here = sum(not w.outdated and w.state in (READY, WAITING) for w in pool_workers)
     held = sum(state in (READY, DRAINING) for state in old.values())
     if held and here > max(0, maximum - held):
         assert decision.drain or DRAINING in old.values()

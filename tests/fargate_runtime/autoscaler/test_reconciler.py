@@ -87,27 +87,27 @@ class FakeServices:
 
     def paginate(self, **_: Any) -> Iterator[Any]:
         self._call("list")
-        yield {"serviceArns": [one["serviceArn"] for one in self.services]}
+        yield {"serviceArns": [service["serviceArn"] for service in self.services]}
 
     def describe_services(self, *, services: Sequence[str], **_: Any) -> Any:
         self._call("ECS")
         assert len(services) <= 10
-        by_arn = {one["serviceArn"]: one for one in self.services}
+        by_arn = {service["serviceArn"]: service for service in self.services}
         return {
             "services": [by_arn[arn] for arn in services if arn in by_arn],
             "failures": [{"arn": arn} for arn in services if arn not in by_arn],
         }
 
-    def put_metric_data(self, **given: Any) -> None:
+    def put_metric_data(self, **request: Any) -> None:
         self._call("CloudWatch")
-        assert given["Namespace"] == METRIC_NAMESPACE
+        assert request["Namespace"] == METRIC_NAMESPACE
         values = {}
-        for one in given["MetricData"]:
-            assert one["StorageResolution"] == 1
-            assert "Timestamp" not in one
-            names = {each["Name"]: each["Value"] for each in one["Dimensions"]}
+        for metric in request["MetricData"]:
+            assert metric["StorageResolution"] == 1
+            assert "Timestamp" not in metric
+            names = {each["Name"]: each["Value"] for each in metric["Dimensions"]}
             assert names["ClusterName"] == "cluster"
-            values[one["MetricName"], names.get("Pool", "")] = one["Value"]
+            values[metric["MetricName"], names.get("Pool", "")] = metric["Value"]
         self.published.append(values)
 
     def queue(self, queue: str, tasks: int) -> None:
@@ -133,10 +133,10 @@ def reconciler(services: FakeServices) -> Reconciler:
         reports = staticmethod(services.ask)
         send = staticmethod(services.send)
 
-    given: Any = Workers()
+    workers: Any = Workers()
     clients = AutoscalerClients(
         database=services,
-        workers=given,
+        workers=workers,
         services=PoolServices(services, "cluster"),
         cloudwatch=services,
         cluster="cluster",

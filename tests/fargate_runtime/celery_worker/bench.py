@@ -184,14 +184,14 @@ class Bench:
         )
         ecs_task = self.ecs.tasks[name]
         named = node or f"celery@{name}"
-        made = Worker(name, log, process, ecs_task, self.client, named)
-        self.workers.append(made)
-        return made
+        worker = Worker(name, log, process, ecs_task, self.client, named)
+        self.workers.append(worker)
+        return worker
 
     def send(self, *runs: tuple[str, float], task: str = "hold") -> None:
         """Queue runs of a task: a name, and how many seconds it takes."""
         folder = str(self.folder)
-        self.client.ask("send", self.queue, task, *([folder, *one] for one in runs))
+        self.client.ask("send", self.queue, task, *([folder, *run] for run in runs))
 
     def end(self, *names: str) -> None:
         """Have every run of these tasks end now, and every later one at once."""

@@ -57,7 +57,9 @@ def patiently(name: str, arguments: list[Any]) -> Any:
     raise TimeoutError(f"the broker is away, and {name} needs it")
 
 
-FUNCTIONS = {one.__name__: one for one in (send, control, consume_from, left)}
+FUNCTIONS = {
+    function.__name__: function for function in (send, control, consume_from, left)
+}
 
 
 def main() -> None:

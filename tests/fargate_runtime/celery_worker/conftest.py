@@ -50,9 +50,9 @@ def bench(
     valkey, environment, client = broker
     ecs = FakeEcs()
     queue = re.sub(r"\W+", "_", request.node.name)
-    made = Bench(valkey, environment, client, ecs, tmp_path, queue)
+    bench = Bench(valkey, environment, client, ecs, tmp_path, queue)
     try:
-        yield made
+        yield bench
     finally:
-        made.close()
+        bench.close()
         ecs.close()

@@ -19,10 +19,10 @@ STARTED = "2026-11-23T20:00:00.123456789Z"
 
 @dataclass
 class FakeTask:
-    """One task, and what it asked for."""
+    """One task and its requests."""
 
     protection: TaskProtection = field(default_factory=TaskProtection)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_protected(self) -> bool:
@@ -73,15 +73,17 @@ class FakeEcs:
             )
         assert (kind, what) == ("api", "task-protection/v1/state")
         assert request.method == "PUT"
-        wanted = json.loads(request.body)
-        task.asked.append(wanted)
+        body = json.loads(request.body)
+        task.requests.append(body)
         others = sum(
-            one.is_protected for other, one in self.tasks.items() if other != name
+            other.is_protected
+            for other_name, other in self.tasks.items()
+            if other_name != name
         )
         try:
             task.protection.change(
-                is_enabled=wanted["ProtectionEnabled"],
-                minutes=wanted.get("ExpiresInMinutes"),
+                is_enabled=body["ProtectionEnabled"],
+                minutes=body.get("ExpiresInMinutes"),
                 now=time.time(),
                 is_of_service=True,
                 others=others,

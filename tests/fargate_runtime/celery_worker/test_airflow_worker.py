@@ -21,13 +21,13 @@ EXTRA = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
 
 
 def start(bench: Bench) -> Worker:
-    """Start it as the template says, with a task of ours instead of Airflow's."""
-    told = {
-        one.name: one.value
-        for one in ENVIRONMENT
-        if WORKER in one.components and isinstance(one.value, str)
+    """Start it as the template says, with a task of the tests instead of Airflow's."""
+    environment = {
+        variable.name: variable.value
+        for variable in ENVIRONMENT
+        if WORKER in variable.components and isinstance(variable.value, str)
     }
-    extra = json.loads(told[EXTRA])
+    extra = json.loads(environment[EXTRA])
     extra["imports"].append("tests.fargate_runtime.celery_worker.tasks")
     results = f"db+sqlite:///{bench.folder}/results"
     airflow = airflow_environment().programs / "airflow"
@@ -35,7 +35,7 @@ def start(bench: Bench) -> Worker:
         command=[str(airflow), "celery", "worker", "--queues", bench.queue],
         node=f"celery@{socket.gethostname()}",
         environment={
-            **told,
+            **environment,
             EXTRA: json.dumps(extra),
             "PYTHONPATH": bench.environment["PYTHONPATH"],
             "HOME": str(bench.folder),

@@ -40,7 +40,7 @@ def test_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
     worker = bench.worker()
     worker.wait_for("waiting")
     worker.wait_for_log("DEPLOYMENT_BLOCKED")
-    until(lambda: len(worker.ecs_task.asked) > 2, "further requests")
+    until(lambda: len(worker.ecs_task.requests) > 2, "further requests")
     assert bench.left() == (1, 0)
     assert not worker.ecs_task.is_protected
 
@@ -53,7 +53,7 @@ def test_worker_takes_tasks_only_once_it_is_protected(bench: Bench) -> None:
     assert report.revision == "workers:7"
     assert report.created == pytest.approx(1795464000.1, abs=0.1)
     assert worker.ecs_task.is_protected
-    assert worker.ecs_task.asked[-1] == {
+    assert worker.ecs_task.requests[-1] == {
         "ProtectionEnabled": True,
         "ExpiresInMinutes": 20 + PROTECTION_MARGIN_MINUTES,
     }
@@ -87,7 +87,7 @@ def test_drained_workers_finish_their_tasks_and_accept_no_others(
     bench.end(second)
 
     worker.wait_for("released")
-    requests = len(worker.ecs_task.asked)
+    requests = len(worker.ecs_task.requests)
     assert not worker.ecs_task.is_protected
     assert "protection already released" in worker.control(REVIVE)["error"]
     bench.client.ask("consume_from", bench.queue, worker.node)
@@ -97,7 +97,7 @@ def test_drained_workers_finish_their_tasks_and_accept_no_others(
     assert bench.left() == (4, 0)
     # It stays until ECS stops it, and answers.
     assert worker.control("ping") == {"ok": "pong"}
-    assert len(worker.ecs_task.asked) == requests
+    assert len(worker.ecs_task.requests) == requests
 
 
 def test_draining_workers_can_be_revived(bench: Bench) -> None:
@@ -208,7 +208,7 @@ def test_protection_is_requested_while_the_broker_is_unavailable(bench: Bench) -
 def test_only_a_signal_to_the_main_process_lets_tasks_finish(
     bench: Bench, task: str, setsid: str, survivors: int
 ) -> None:
-    # With the image's default every process gets it; that it kills proves the test.
+    # With the image's default every process gets it: the test can see a killed task.
     # Airflow's supervisor would hand it on to the task, which has its own group.
     worker = bench.worker(environment={"DUMB_INIT_SETSID": setsid})
     worker.wait_for("ready")
@@ -231,7 +231,7 @@ def test_only_a_signal_to_the_main_process_lets_tasks_finish(
 def test_running_task_is_not_delivered_again(
     bench: Bench, seconds: int, runs: int
 ) -> None:
-    # A timeout below the task's time proves the test; the template's is above the
+    # A timeout below the task's time shows the effect; the template's is above the
     # longest task that it allows.
     options = json.dumps(TRANSPORT_OPTIONS | {"visibility_timeout": seconds})
     first = bench.worker(environment={"TRANSPORT_OPTIONS": options})
@@ -277,8 +277,8 @@ def test_refused_releases_keep_the_worker_draining(
     worker.wait_for_log("Cannot release task protection (DEPLOYMENT_BLOCKED")
     assert "error" in worker.control(REVIVE)
     bench.send(("task", 0))
-    requests = len(worker.ecs_task.asked)
-    until(lambda: len(worker.ecs_task.asked) > requests + 1, "further requests")
+    requests = len(worker.ecs_task.requests)
+    until(lambda: len(worker.ecs_task.requests) > requests + 1, "further requests")
     assert worker.state() == "draining"
     assert bench.left() == (1, 0)
     bench.ecs.desired = 1
@@ -295,7 +295,7 @@ def test_worker_that_stops_keeps_its_protection(bench: Bench) -> None:
     bench.settle()
     assert worker.ecs_task.is_protected
     bench.end("long")
-    assert all(asked["ProtectionEnabled"] for asked in worker.ecs_task.asked)
+    assert all(request["ProtectionEnabled"] for request in worker.ecs_task.requests)
     until(lambda: not worker.process.is_running, "the worker to end")
     assert bench.runs("ended")["long"] == 1
 

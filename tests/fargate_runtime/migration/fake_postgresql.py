@@ -57,11 +57,11 @@ class Server:
     errors: dict[str, str] = field(default_factory=dict)
     """What PostgreSQL says instead, by a word of the statement."""
 
-    def connect(self, **given: Any) -> Connection:
+    def connect(self, **options: Any) -> Connection:
         if self.refusals:
             raise OperationalError(self.refusals.pop(0))
-        user, name = given["user"], given["dbname"]
-        if self.verifiers.get(user) != verifier(given["password"]):
+        user, name = options["user"], options["dbname"]
+        if self.verifiers.get(user) != verifier(options["password"]):
             raise OperationalError(f'password authentication failed for "{user}"')
         if not self.may_connect(user, name):
             raise OperationalError(f'permission denied for database "{name}"')
@@ -100,12 +100,12 @@ class Server:
             (REPLACE_RIGHTS, self._let_read),
         )
         for pattern, method in (*known, *of_owner):
-            if found := re.fullmatch(pattern, text.strip()):
+            if match := re.fullmatch(pattern, text.strip()):
                 is_owner = user in self.owners.values() and user != self.master
                 assert (
                     is_owner if (pattern, method) in of_owner else user == self.master
                 )
-                return method(*found.groups(), *values)
+                return method(*match.groups(), *values)
         for word, row in self.answers.items():
             if word in text:
                 return row

@@ -50,13 +50,13 @@ class FakeEcs:
     stopped: list[str] = field(default_factory=list)
     looks: int = 0
 
-    def run_task(self, **given: Any) -> dict[str, Any]:
+    def run_task(self, **request: Any) -> dict[str, Any]:
         if self.refusals:
             refusal = self.refusals.pop(0)
             if isinstance(refusal, ClientError):
                 raise refusal
             return {"tasks": [], "failures": [{"reason": refusal}]}
-        self.tokens.append(given["clientToken"])
+        self.tokens.append(request["clientToken"])
         return {"tasks": [{"taskArn": TASK}], "failures": []}
 
     def describe_tasks(self, cluster: str, tasks: list[str]) -> dict[str, Any]:
@@ -89,9 +89,9 @@ class FakeLogs:
     lines: list[str] = field(default_factory=list)
     late: int = 0
 
-    def get_log_events(self, **given: Any) -> dict[str, Any]:
-        assert given["logGroupName"] == "/airflow/migration"
-        assert given["logStreamName"] == "migration/migration/0123456789abcdef"
+    def get_log_events(self, **request: Any) -> dict[str, Any]:
+        assert request["logGroupName"] == "/airflow/migration"
+        assert request["logStreamName"] == "migration/migration/0123456789abcdef"
         if self.late:
             self.late -= 1
             raise client_error("ResourceNotFoundException", "no stream")
@@ -104,10 +104,10 @@ class FakeLambda:
 
     invoked: list[dict[str, Any]] = field(default_factory=list)
 
-    def invoke(self, **given: Any) -> None:
-        assert given["FunctionName"] == FUNCTION
-        assert given["InvocationType"] == "Event"
-        self.invoked.append(json.loads(given["Payload"]))
+    def invoke(self, **request: Any) -> None:
+        assert request["FunctionName"] == FUNCTION
+        assert request["InvocationType"] == "Event"
+        self.invoked.append(json.loads(request["Payload"]))
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Invocation:
 
 @dataclass
 class Bench:
-    """The gate's surroundings."""
+    """All that the migration custom resource calls."""
 
     ecs: FakeEcs = field(default_factory=FakeEcs)
     logs: FakeLogs = field(default_factory=FakeLogs)

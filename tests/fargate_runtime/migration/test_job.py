@@ -84,8 +84,8 @@ class FakeImage:
     def calls(self) -> list[dict[str, Any]]:
         if not self.record.exists():
             return []
-        found: list[dict[str, Any]] = json.loads(self.record.read_text())
-        return found
+        runs: list[dict[str, Any]] = json.loads(self.record.read_text())
+        return runs
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_command_that_hangs_is_stopped(
 
 
 @pytest.mark.parametrize(
-    ("package", "found", "words"),
+    ("package", "installed", "words"),
     [
         ("apache-airflow-core", None, "the image holds no Airflow 3"),
         ("apache-airflow-core", "3.2.1", "holds Airflow 3.2.1; these templates run"),
@@ -187,12 +187,12 @@ def test_unsupported_image_migrates_nothing(
     image: FakeImage,
     capsys: pytest.CaptureFixture[str],
     package: str,
-    found: str | None,
+    installed: str | None,
     words: str,
 ) -> None:
     del image.versions[package]
-    if found:
-        image.versions[package] = found
+    if installed:
+        image.versions[package] = installed
     assert job.main() == 1
     assert words in last_line(capsys)
     assert image.calls == []

@@ -1,4 +1,4 @@
-"""When a worker takes tasks and how it lets go, by a clock of the test's own."""
+"""When a worker takes tasks and releases protection, by a clock of the test's own."""
 
 from __future__ import annotations
 

@@ -162,7 +162,9 @@ def test_fork_waits_until_the_thread_holds_no_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks: dict[str, Callable[[], Any]] = {}
-    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
+    monkeypatch.setattr(
+        os, "register_at_fork", lambda **callbacks: hooks.update(callbacks)
+    )
     thread = ProtectionThread(
         ProtectionSettings.from_environ({"WORKER_POOL": "default"}), LOG
     )

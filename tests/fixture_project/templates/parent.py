@@ -16,8 +16,10 @@ class Size(Value, AllowedValues=["small", "large"]):
 class Inputs(Interface):
     """The parameters."""
 
-    size: Size = about("How large it is.", group="Toy", label="Size", Default="small")
-    owner: topic.Name = about("Whose it is.", group="Toy", label="Owner")
+    size: Size = about(
+        "How large it is.", group="Fixture", label="Size", Default="small"
+    )
+    owner: topic.Name = about("Whose it is.", group="Fixture", label="Owner")
 
 
 class Outputs(Interface):

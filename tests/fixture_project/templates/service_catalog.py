@@ -14,7 +14,7 @@ from templates import topic
 class Inputs(Interface):
     """What an operator chooses."""
 
-    owner: topic.Name = about("Whose it is.", group="Toy", label="Owner")
+    owner: topic.Name = about("Whose it is.", group="Fixture", label="Owner")
 
 
 class Outputs(Interface):
@@ -29,11 +29,11 @@ def define_for(product: Template) -> Define[Inputs, Outputs]:
     def define(t: Template, inputs: Inputs) -> Outputs:
         """Write the topic."""
         parameters = len(product.document["Parameters"])
-        made = t.add(
+        product_topic = t.add(
             sns.Topic("Product", DisplayName=inputs.owner),
             f"Stands for a product of {parameters} parameters.",
             why="A root has to have a resource.",
         )
-        return Outputs(topic_arn=topic.TopicArn(Ref(made)))
+        return Outputs(topic_arn=topic.TopicArn(Ref(product_topic)))
 
     return define

@@ -84,9 +84,9 @@ def stores(environ: dict[str, str]) -> list[str]:
 def _who(url: str) -> str:
     engine = sqlalchemy.create_engine(url, connect_args=connections.CONNECT_ARGS)
     with engine.connect() as connection:
-        found: str = connection.execute(sqlalchemy.text("SELECT current_user")).scalar()
+        user: str = connection.execute(sqlalchemy.text("SELECT current_user")).scalar()
     engine.dispose()
-    return found
+    return user
 
 
 async def _who_async(url: str) -> str:
@@ -95,9 +95,9 @@ async def _who_async(url: str) -> str:
     )
     async with engine.connect() as connection:
         answer = await connection.execute(sqlalchemy.text("SELECT current_user"))
-        found: str = answer.scalar()
+        user: str = answer.scalar()
     await engine.dispose()
-    return found
+    return user
 
 
 def _broker_user(url: str) -> str:

@@ -27,7 +27,7 @@ EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
 
 
-def arn(number: int, family: str = "toy") -> str:
+def arn(number: int, family: str = "demo") -> str:
     return f"arn:aws:ecs:eu-central-1:000000000000:task-definition/{family}:{number}"
 
 
@@ -200,7 +200,9 @@ def run(
 
 def run_again(agent: EcsAgent, definition_arn: str) -> EcsTask:
     """Run another one-off task of a definition."""
-    return agent.host.run(CLUSTER, agent.definition(definition_arn), group="family:toy")
+    return agent.host.run(
+        CLUSTER, agent.definition(definition_arn), group="family:demo"
+    )
 
 
 def ended(task: EcsTask) -> EcsTask:

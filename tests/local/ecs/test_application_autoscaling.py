@@ -144,7 +144,7 @@ class Pool:
 
     def __init__(self, desired: int = 0, **bounds: int) -> None:
         self.emulator = FakeEmulator()
-        self.emulator.serve("toy:1", desired)
+        self.emulator.serve("demo:1", desired)
         self.emulator.records = [*launched(**bounds)]
         self.is_deploying = False
         self.scaler = ApplicationAutoscaling(

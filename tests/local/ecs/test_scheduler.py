@@ -25,14 +25,14 @@ def service(desired: int) -> EcsService:
         name="web",
         cluster_arn="cluster",
         desired=desired,
-        definition_arn="toy:2",
+        definition_arn="demo:2",
         deployment_id=NEW,
         has_breaker=True,
     )
 
 
 def deployment() -> ServiceDeployment:
-    return ServiceDeployment(id=NEW, definition_arn="toy:2", created=0)
+    return ServiceDeployment(id=NEW, definition_arn="demo:2", created=0)
 
 
 def first(tasks: Sequence[TaskCandidate], count: int) -> Sequence[TaskCandidate]:

@@ -67,7 +67,7 @@ def test_metadata_describes_container_and_task(
     assert container["Name"] == "app"
     assert container["Networks"][0]["IPv4Addresses"] == [task.sandbox.address]
     assert task_document["TaskARN"] == task.arn
-    assert (task_document["Family"], task_document["Revision"]) == ("toy", "1")
+    assert (task_document["Family"], task_document["Revision"]) == ("demo", "1")
 
 
 def test_credentials_are_those_of_the_task_role(

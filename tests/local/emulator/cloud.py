@@ -115,12 +115,12 @@ class Cloud:
     def events(self, stack_id: str) -> list[dict[str, Any]]:
         """Return what happened to a stack, the first event first."""
         pages = self.cloudformation.get_paginator("describe_stack_events")
-        found = [
+        events = [
             event
             for page in pages.paginate(StackName=stack_id)
             for event in page["StackEvents"]
         ]
-        return found[::-1]
+        return events[::-1]
 
     def story(self, stack_id: str) -> list[tuple[str, str]]:
         """Return logical ID and status of each event, the first event first."""

@@ -43,7 +43,7 @@ def templates(compiled: Mapping[str, str]) -> Mapping[str, str]:
 def smaller() -> Mapping[str, str]:
     """The product with one pool of workers fewer."""
     product = Build(shipped.assets()).root(parent.define_with(POOLS[:1]))
-    return {page.path: page.text() for page in product.walk()}
+    return {template.path: template.text() for template in product.walk()}
 
 
 def publish(cloud: Cloud, templates: Mapping[str, str]) -> str:
@@ -108,16 +108,16 @@ def execute(cloud: Cloud, stack: Stack, change_set: Mapping[str, Any]) -> Stack:
 def root_causes(cloud: Cloud, stack_id: str) -> dict[str, str]:
     """Walk nested stacks down to what failed by itself."""
     family = cloud.family(stack_id)
-    found: dict[str, str] = {}
+    causes: dict[str, str] = {}
     for name, reason in cloud.failures(stack_id).items():
         if name in family:
-            found |= {
+            causes |= {
                 f"{name}/{path}": cause
                 for path, cause in root_causes(cloud, family[name]).items()
             }
         else:
-            found[name] = reason
-    return found
+            causes[name] = reason
+    return causes
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -231,7 +231,7 @@ def test_snapshot_policy_takes_a_snapshot(cloud: Cloud) -> None:
 
 def test_dynamic_reference_resolves_in_a_child(cloud: Cloud) -> None:
     secret = cloud.client("secretsmanager").create_secret(
-        Name="login-of-nobody", SecretString='{"username": "nobody"}'
+        Name="login-of-a-user", SecretString='{"username": "a-user"}'
     )
     child = {
         "Parameters": {"Secret": {"Type": "String"}},
@@ -255,7 +255,7 @@ def test_dynamic_reference_resolves_in_a_child(cloud: Cloud) -> None:
         }
     )
     topic = cloud.client("sns").get_topic_attributes(TopicArn=stack.outputs["Arn"])
-    assert topic["Attributes"]["DisplayName"] == "nobody"
+    assert topic["Attributes"]["DisplayName"] == "a-user"
 
 
 def test_rules_apply_to_children(cloud: Cloud) -> None:

@@ -36,8 +36,10 @@ def bucket(name: str) -> dict[str, Any]:
 
 
 def snapshots(cloud: Cloud) -> set[str]:
-    found = cloud.client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
-    return {snapshot["DBClusterIdentifier"] for snapshot in found}
+    cluster_snapshots = cloud.client("rds").describe_db_cluster_snapshots()[
+        "DBClusterSnapshots"
+    ]
+    return {snapshot["DBClusterIdentifier"] for snapshot in cluster_snapshots}
 
 
 def buckets(cloud: Cloud) -> set[str]:

@@ -24,16 +24,18 @@ ZONE = {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "example.com.
 @pytest.fixture(scope="session")
 def used(compiled: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
     """The attributes that compiled templates read, by resource type."""
-    found: dict[str, set[str]] = {}
+    attributes_by_type: dict[str, set[str]] = {}
     for text in compiled.values():
         document = json.loads(text)
         resources = document["Resources"]
         for resource in resources.values():
-            found.setdefault(resource["Type"], set())
+            attributes_by_type.setdefault(resource["Type"], set())
         for name, attribute in attributes_read(document):
             if name in resources:
-                found[resources[name]["Type"]].add(attribute)
-    return {name: frozenset(attributes) for name, attributes in found.items()}
+                attributes_by_type[resources[name]["Type"]].add(attribute)
+    return {
+        name: frozenset(attributes) for name, attributes in attributes_by_type.items()
+    }
 
 
 def test_every_type_has_a_contract(used: Mapping[str, frozenset[str]]) -> None:
@@ -96,8 +98,8 @@ def template(
         resources[name] = definition
         for needed in sorted(names_in(definition)):
             if needed not in resources and not needed.startswith("AWS::"):
-                found = ZONE if needed == "Zone" else SUPPORT[needed]
-                pending.append((needed, dict(found)))
+                resource = ZONE if needed == "Zone" else SUPPORT[needed]
+                pending.append((needed, dict(resource)))
     outputs = {"Ref": {"Value": {"Ref": "It"}}} | {
         f"Attribute{number}": {"Value": {"Fn::GetAtt": ["It", attribute]}}
         for number, attribute in enumerate(contract.attributes)

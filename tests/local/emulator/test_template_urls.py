@@ -34,8 +34,8 @@ def test_every_style_names_the_same_object(url: str) -> None:
 
 
 def test_url_may_name_a_version() -> None:
-    found = location("https://my.bucket.s3.eu-central-1.amazonaws.com/a?versionId=7")
-    assert found == TemplateLocation(bucket="my.bucket", key="a", version="7")
+    address = location("https://my.bucket.s3.eu-central-1.amazonaws.com/a?versionId=7")
+    assert address == TemplateLocation(bucket="my.bucket", key="a", version="7")
 
 
 @pytest.mark.parametrize(

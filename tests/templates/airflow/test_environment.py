@@ -203,7 +203,7 @@ def test_a_variable_is_set_for_exactly_its_components(
 
 @each_component
 def test_no_variable_is_set_twice(component: AnyComponent) -> None:
-    # ECS takes the last of two, and nobody sees which that is.
+    # ECS takes the last of two and does not report it.
     names = [e["Name"] for e in container(component)["Environment"]]
     names += [s["Name"] for s in container(component)["Secrets"]]
     assert len(names) == len(set(names))
@@ -329,8 +329,8 @@ def test_dag_code_does_not_inherit_tls_variables() -> None:
 
 
 def test_visibility_timeout_exceeds_the_longest_task() -> None:
-    # A4 and D8. Protection from scale-in ends after 2,880 minutes at the latest, and
-    # a deployment may take three hours more.
+    # A4 and D8. Protection from scale-in ends after 2,880 minutes at the latest;
+    # three hours are to spare for a deployment.
     seconds = int(environment(WORKER)[f"{TRANSPORT}VISIBILITY_TIMEOUT"])
     (longest,) = [
         field.metadata["properties"]["MaxValue"]

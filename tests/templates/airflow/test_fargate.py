@@ -133,7 +133,7 @@ def test_scaled_services_have_no_desired_count() -> None:
 def test_a_template_has_the_inputs_of_its_components() -> None:
     # mypy refuses a variable that reads what its components' context lacks; the build
     # refuses a component in a template that lacks its context.
-    t = Template("toy", "A toy.", "", Build(), is_root=False)
+    t = Template("example", "An example.", "", Build(), is_root=False)
     for inputs, component, message in (
         (migration.Inputs, WORKER, "the worker needs contexts.WorkerInputs"),
         (migration.Inputs, SCHEDULER, "the scheduler needs contexts.ServiceInputs"),

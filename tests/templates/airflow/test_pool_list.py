@@ -43,7 +43,7 @@ EVERY_FIELD = frozenset(PoolSettings.__dataclass_fields__)
 @cache
 def library(pools: tuple[Pool, ...]) -> dict[str, Any]:
     root = Build(product.assets()).root(parent.define_with(pools))
-    return {page.path: json.loads(page.text()) for page in root.walk()}
+    return {template.path: json.loads(template.text()) for template in root.walk()}
 
 
 def airflow_services(pools: tuple[Pool, ...] = POOLS, /, **values: str) -> Stack:

@@ -350,7 +350,8 @@ def test_a_renamed_parameter_fails_its_checks(name: str) -> None:
     assert name in definitions
     renamed = parent() | {
         "Parameters": {
-            (f"{one}2" if one == name else one): d for one, d in definitions.items()
+            (f"{parameter}2" if parameter == name else parameter): d
+            for parameter, d in definitions.items()
         },
         "Rules": {},
     }
@@ -466,7 +467,7 @@ def test_accepted_values_round_trip_through_every_format(
 
 def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     if "AllowedValues" in definition:
-        return st.sampled_from([str(one) for one in definition["AllowedValues"]])
+        return st.sampled_from([str(value) for value in definition["AllowedValues"]])
     if definition["Type"] == "Number":
         least = int(definition.get("MinValue", 0))
         return st.integers(least, int(definition.get("MaxValue", 99999))).map(str)
@@ -485,17 +486,17 @@ def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
 @given(st.data())
 def test_a_value_outside_its_bounds_is_always_refused(data: st.DataObject) -> None:
     definitions = {
-        name: one
-        for name, one in parent()["Parameters"].items()
-        if "MinValue" in one or "MaxValue" in one
+        name: definition
+        for name, definition in parent()["Parameters"].items()
+        if "MinValue" in definition or "MaxValue" in definition
     }
     name = data.draw(st.sampled_from(sorted(definitions)))
-    one = definitions[name]
+    definition = definitions[name]
     outside = []
-    if "MinValue" in one:
-        outside.append(st.integers(max_value=int(one["MinValue"]) - 1))
-    if "MaxValue" in one:
-        outside.append(st.integers(min_value=int(one["MaxValue"]) + 1))
+    if "MinValue" in definition:
+        outside.append(st.integers(max_value=int(definition["MinValue"]) - 1))
+    if "MaxValue" in definition:
+        outside.append(st.integers(min_value=int(definition["MaxValue"]) + 1))
     value = str(data.draw(st.one_of(outside)))
 
     report = problems(**{name: value})
