@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,8 @@ OTHER_MEMORY = {"4096": "3072"}
 """A change that concerns the workers' task definition alone; else 4096."""
 
 AT_REST = "A pool with the minimum 0 sleeps"
-BURST = "200 tasks: 0 -> N -> 0, long tasks outlive it"
+GROWTH = "200 tasks: 0 -> N, each runs once"
+SHRINKAGE = "200 tasks: N -> 0, long tasks outlive it"
 
 KNOWN_SECONDS = 150.0
 STEADY_SECONDS = 240.0
@@ -67,13 +68,13 @@ REST_SECONDS = 180.0
 GROWTH_SECONDS = 120.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Burst:
-    """The burst, when it is over."""
+    """The burst of one environment, as far as it has come."""
 
     run: ScalingRun
-    tasks: list[TaskRecord]
-    at_rest: float
+    tasks: Sequence[TaskRecord] = ()
+    at_rest: float = 0.0
 
 
 _bursts: weakref.WeakKeyDictionary[LocalEnvironment, Burst] = (
@@ -97,35 +98,42 @@ def at_rest(environment: LocalEnvironment) -> str:
     return "no worker runs and none is desired"
 
 
-def burst(environment: LocalEnvironment) -> str:
-    """Start two hundred tasks at once; see the pool grow, shrink and sleep."""
+def growth(environment: LocalEnvironment) -> str:
+    """Start two hundred tasks at once; see the pool grow and the short tasks end."""
     pool = Pool(environment, POOL)
     run = ScalingRun.start(environment, BURST_DAG)
     try:
-        return _burst(pool, run)
-    finally:
-        # Whatever became of it: what waits now would be in the way later.
+        _wait(pool, "the pool to grow", lambda: pool.desired == MAXIMUM, GROWTH_SECONDS)
+        run.wait_for(
+            "the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW
+        )
+    except CheckFailed:
+        # What waits now would be in the way later.
         run.end.touch()
+        raise
+    _bursts[environment] = Burst(run)
+    return f"{MAXIMUM} workers; {TASKS - FEW} tasks succeeded, {FEW} long ones run on"
 
 
-def _burst(pool: Pool, run: ScalingRun) -> str:
-    _wait(pool, "the pool to grow", lambda: pool.desired == MAXIMUM, GROWTH_SECONDS)
-    run.wait_for(
-        "the short tasks to end", RUN_SECONDS, success=TASKS - FEW, running=FEW
-    )
+def shrinkage(environment: LocalEnvironment) -> str:
+    """See the pool shrink to the workers of the long tasks, and then sleep."""
+    pool, burst = Pool(environment, POOL), _burst(environment)
+    run = burst.run
 
     def has_shrunk() -> bool:
         changes = pool.changes(run.started)
         is_less = any(change.after < change.before for change in changes)
         return is_less and len(pool.alive()) < MAXIMUM
 
-    _wait(pool, "a worker without a long task to stop", has_shrunk, REST_SECONDS)
-    left = len(pool.alive())
-    if run.states()["running"] != FEW:
-        raise CheckFailed("A scale-in hit a long task.", run.remedy)
-    run.end.touch()
-    tasks = run.succeed()
-    _bursts[pool.environment] = Burst(run, tasks, _wait_for_rest(pool, run.started))
+    try:
+        _wait(pool, "a worker without a long task to stop", has_shrunk, REST_SECONDS)
+        left = len(pool.alive())
+        if run.states()["running"] != FEW:
+            raise CheckFailed("A scale-in hit a long task.", run.remedy)
+    finally:
+        run.end.touch()
+    burst.tasks = run.succeed()
+    burst.at_rest = _wait_for_rest(pool, run.started)
     changes = pool.changes(run.started)
     if any(not change.cause.startswith("alarm ") for change in changes):
         raise CheckFailed(f"The desired count changed without an alarm: {changes}.")
@@ -137,19 +145,23 @@ def _burst(pool: Pool, run: ScalingRun) -> str:
     )
 
 
+def _burst(environment: LocalEnvironment) -> Burst:
+    if environment not in _bursts:
+        raise CheckFailed("The burst did not get so far.")
+    return _bursts[environment]
+
+
 def prediction(environment: LocalEnvironment) -> str:
     """Compare the burst with what the simulation predicts for the same tasks."""
-    observed_burst = _bursts.get(environment)
-    if observed_burst is None:
-        raise CheckFailed("There was no burst to compare with.")
-    pool, started = Pool(environment, POOL), observed_burst.run.started
-    workers = [
-        task for task in pool.since(started) if task.created < observed_burst.at_rest
-    ]
-    start_seconds = _mean_start_seconds(workers, observed_burst.tasks)
+    burst = _burst(environment)
+    if not burst.at_rest:
+        raise CheckFailed("The pool did not come to rest.")
+    pool, started = Pool(environment, POOL), burst.run.started
+    workers = [task for task in pool.since(started) if task.created < burst.at_rest]
+    start_seconds = _mean_start_seconds(workers, burst.tasks)
     predicted = predict(
         environment,
-        observed_burst.tasks,
+        burst.tasks,
         {
             "concurrency": CONCURRENCY,
             "minimum": 0,
@@ -164,7 +176,7 @@ def prediction(environment: LocalEnvironment) -> str:
         workers=len(workers),
         worker_seconds=sum(task.stopped - task.created for task in workers),
         first_deficit=deficits[0],
-        at_rest=observed_burst.at_rest,
+        at_rest=burst.at_rest,
     )
     comparisons = compare(observed, PoolHistory.of(predicted), started)
     text = "; ".join(map(str, comparisons))
@@ -176,7 +188,7 @@ def prediction(environment: LocalEnvironment) -> str:
     return f"{text}; workers start in {start_seconds:.0f} s"
 
 
-def _mean_start_seconds(workers: list[EcsTask], tasks: list[TaskRecord]) -> float:
+def _mean_start_seconds(workers: list[EcsTask], tasks: Sequence[TaskRecord]) -> float:
     """Return how long workers took from their creation to their first task."""
     seconds = []
     for worker in workers:

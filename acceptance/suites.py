@@ -73,12 +73,9 @@ CHECKS: tuple[LocalCheck, ...] = (
 
 SCALING: tuple[LocalCheck, ...] = (
     Check(scaling.AT_REST, scaling.at_rest, is_background=True),
+    Check(scaling.GROWTH, scaling.growth, is_background=True, needs=scaling.AT_REST),
     Check(
-        scaling.BURST,
-        scaling.burst,
-        is_background=True,
-        needs=scaling.AT_REST,
-        seconds=900.0,
+        scaling.SHRINKAGE, scaling.shrinkage, is_background=True, needs=scaling.GROWTH
     ),
 )
 """The pool that scales is not the one of the other checks, so they run meanwhile."""
@@ -86,7 +83,7 @@ SCALING: tuple[LocalCheck, ...] = (
 PREDICTION: LocalCheck = Check(
     "The simulation predicts what was observed",
     scaling.prediction,
-    needs=scaling.BURST,
+    needs=scaling.SHRINKAGE,
 )
 
 
@@ -94,7 +91,12 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
     """Return the faults that stop nothing that the pool that scales needs."""
     together = partial(Check[LocalEnvironment], is_alone=False)
     return (
-        Check("kill -9 of a worker with tasks: healthy again", kills.kill_worker),
+        # While two hundred tasks take both cores, a component starts too slowly.
+        Check(
+            "kill -9 of a worker with tasks: healthy again",
+            kills.kill_worker,
+            needs=scaling.GROWTH,
+        ),
         # The next ones fill the time until the killed worker is noticed.
         kills.check("dag-processor"),
         kills.check("triggerer"),
@@ -120,7 +122,7 @@ def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
     that may take longer than ``kills.HEARTBEAT_SECONDS``.
     """
     return (
-        replace(kills.check("api-server"), needs=scaling.BURST),
+        replace(kills.check("api-server"), needs=scaling.SHRINKAGE),
         kills.check("scheduler"),
         Check(
             "scale-in: a worker that is told to stop lets its tasks end",
