@@ -51,8 +51,10 @@ PARAMETERS = {
     "SpotWorkersMaximum": str(MAXIMUM),
     "SpotWorkersConcurrency": str(CONCURRENCY),
     "SpotWorkersScaleInDelaySeconds": str(SCALE_IN_DELAY_SECONDS),
+    "Parallelism": "256",
 }
-"""What the checks need of the pool."""
+"""What the checks need of the pool; and parallelism for all tasks of the burst, which
+would leave none to the checks that run meanwhile."""
 
 MEMORY = "SpotWorkersMemory"
 OTHER_MEMORY = {"4096": "3072"}
