@@ -73,7 +73,12 @@ CHECKS: tuple[LocalCheck, ...] = (
 
 SCALING: tuple[LocalCheck, ...] = (
     Check(scaling.AT_REST, scaling.at_rest, is_background=True),
-    Check(scaling.GROWTH, scaling.growth, is_background=True, needs=scaling.AT_REST),
+    Check(
+        *(scaling.GROWTH, scaling.growth),
+        is_background=True,
+        needs=scaling.AT_REST,
+        seconds=900.0,
+    ),
     Check(
         scaling.SHRINKAGE, scaling.shrinkage, is_background=True, needs=scaling.GROWTH
     ),
