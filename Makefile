@@ -101,6 +101,10 @@ check: $(DEV) ## Check style, types and the fast tests; write nothing.
 test: $(DEV) ## Run every test.
 	@$(RUN) pytest --quiet --numprocesses auto
 
+.PHONY: coverage
+coverage: $(DEV) ## Run the fast tests and list the lines that none of them runs.
+	@$(RUN) pytest --quiet --numprocesses auto -m 'not slow' --cov --cov-report=term-missing:skip-covered
+
 .PHONY: bench
 bench: $(DEV) ## Measure compiling, linting and rebuilding against their floors.
 	@$(RUN) benchmarks
@@ -130,7 +134,7 @@ pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
 .PHONY: clean
 clean: ## Delete generated files, but not the virtual environments.
 	@rm -rf dist .dist.staged .dist.previous .cache .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis
+		.pytest_cache .hypothesis .coverage
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # An upgrade of Python can leave an environment without one.
