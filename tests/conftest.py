@@ -1,13 +1,24 @@
-"""Fixtures of several test folders: checkouts of the fixture project."""
+"""The order and number of parallel tests; checkouts of the fixture project."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.checkout import Checkout
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two workers per processor: slow tests wait for half of their time."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first, so that no worker ends with one alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture
