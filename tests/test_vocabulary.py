@@ -11,6 +11,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -174,16 +175,18 @@ def names(text: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def occurrences(path: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the word of each hit in a file; line 0 is its path."""
+@cache
+def occurrences(path: str) -> tuple[tuple[int, str], ...]:
+    """Return the line and the word of each hit in a file; line 0 is its path."""
     text = (ROOT / path).read_text()
-    for match in replaced_words(separated(path)):
-        yield 0, match[0]
+    hits = [(0, match[0]) for match in replaced_words(separated(path))]
     words = separated(text)
-    for match in replaced_words(words):
-        yield line_of(words, match.start()), match[0]
+    hits += [
+        (line_of(words, match.start()), match[0]) for match in replaced_words(words)
+    ]
     if path.endswith(".py"):
-        yield from names(text)
+        hits += names(text)
+    return tuple(hits)
 
 
 def hits() -> Iterator[tuple[str, int, str]]:
