@@ -83,7 +83,11 @@ SCALING: tuple[LocalCheck, ...] = (
         scaling.SHRINKAGE, scaling.shrinkage, is_background=True, needs=scaling.GROWTH
     ),
 )
-"""The pool that scales is not the one of the other checks, so they run meanwhile."""
+"""The pool that scales is not the one of the faults, which run while it scales in.
+
+Not beside the checks without faults: together they took 858 s instead of 745 on two
+cores, and 7,958 MiB at most instead of 4,812.
+"""
 
 PREDICTION: LocalCheck = Check(
     "The simulation predicts what was observed",
@@ -188,7 +192,6 @@ def select(
     no_scaling = partial(mark, "" if has_scaling else "--no-scaling")
     first = [
         *MEASURING,
-        *no_scaling(*SCALING),
         *no_faults(
             Check(
                 "failing migration: a database that never comes up",
@@ -199,6 +202,7 @@ def select(
         *CHECKS,
     ]
     second = [
+        *no_scaling(*SCALING),
         *no_faults(*faults_beside_scaling(kills)),
         *no_scaling(PREDICTION),
         *no_faults(*faults_alone(kills)),
