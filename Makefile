@@ -99,7 +99,7 @@ check: $(DEV) ## Check style, types and the fast tests; write nothing.
 
 .PHONY: test
 test: $(DEV) ## Run every test.
-	@$(RUN) pytest --quiet --numprocesses auto
+	@$(RUN) pytest --quiet --numprocesses auto --dist worksteal
 
 .PHONY: coverage
 coverage: $(DEV) ## Run the fast tests and list the lines that none of them runs.

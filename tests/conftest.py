@@ -10,6 +10,9 @@ import pytest
 
 from tests.checkout import Checkout
 
+PARTS = 4
+"""Of the tests, each of which has as many slow ones."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return two workers per processor: slow tests wait for half of their time."""
@@ -17,8 +20,25 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests first, so that no worker ends with one alone."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Deal the modules with slow tests out in front of equal parts of the others.
+
+    Each parallel worker begins with one part (``--dist worksteal``), so that none has
+    all the slow tests, and a module's fixtures are made once.
+    """
+    slow: dict[Path, list[pytest.Item]] = {}
+    fast: list[pytest.Item] = []
+    for item in items:
+        if item.get_closest_marker("slow"):
+            slow.setdefault(item.path, []).append(item)
+        else:
+            fast.append(item)
+    parts: list[list[pytest.Item]] = [[] for _ in range(PARTS)]
+    for module in sorted(slow.values(), key=len, reverse=True):
+        min(parts, key=len).extend(module)
+    size = -(-len(fast) // PARTS)
+    for number, part in enumerate(parts):
+        part.extend(fast[number * size : (number + 1) * size])
+    items[:] = [item for part in parts for item in part]
 
 
 @pytest.fixture
