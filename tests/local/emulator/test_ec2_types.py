@@ -109,9 +109,12 @@ def test_internet_access_is_known_to_the_api_until_it_is_deleted(cloud: Cloud) -
         ),
     }
     stack = cloud.create(template)
-    (address,) = ec2.describe_addresses(PublicIps=[stack.outputs["Address"]])[
-        "Addresses"
-    ]
+    # The emulator does not filter by PublicIps, and other tests have addresses too.
+    (address,) = (
+        address
+        for address in ec2.describe_addresses()["Addresses"]
+        if address["PublicIp"] == stack.outputs["Address"]
+    )
     (nat,) = ec2.describe_nat_gateways(NatGatewayIds=[stack.outputs["Nat"]])[
         "NatGateways"
     ]
