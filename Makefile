@@ -99,7 +99,7 @@ check: $(DEV) ## Check style, types and the fast tests; write nothing.
 
 .PHONY: test
 test: $(DEV) ## Run every test.
-	@$(RUN) pytest --quiet --numprocesses auto --dist worksteal
+	@$(RUN) pytest --quiet --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: coverage
 coverage: $(DEV) ## Run the fast tests and list the lines that none of them runs.

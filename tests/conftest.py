@@ -10,8 +10,8 @@ import pytest
 
 from tests.checkout import Checkout
 
-PARTS = 4
-"""Of the tests, each of which has as many slow ones."""
+LONGEST = ("test_worker.py", "test_process.py", "test_airflow_worker.py")
+"""Modules that wait for real workers and autoscalers for minutes."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -20,25 +20,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the modules with slow tests out in front of equal parts of the others.
+    """Run the longest modules first, then those with slow tests, each in its order.
 
-    Each parallel worker begins with one part (``--dist worksteal``), so that none has
-    all the slow tests, and a module's fixtures are made once.
+    A parallel worker takes whole modules (``--dist loadfile``): a fixture is made once,
+    and no test depends on what another worker has run.
     """
-    slow: dict[Path, list[pytest.Item]] = {}
-    fast: list[pytest.Item] = []
-    for item in items:
-        if item.get_closest_marker("slow"):
-            slow.setdefault(item.path, []).append(item)
-        else:
-            fast.append(item)
-    parts: list[list[pytest.Item]] = [[] for _ in range(PARTS)]
-    for module in sorted(slow.values(), key=len, reverse=True):
-        min(parts, key=len).extend(module)
-    size = -(-len(fast) // PARTS)
-    for number, part in enumerate(parts):
-        part.extend(fast[number * size : (number + 1) * size])
-    items[:] = [item for part in parts for item in part]
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.name not in LONGEST, item.path not in slow))
 
 
 @pytest.fixture
