@@ -32,10 +32,6 @@ pytestmark = pytest.mark.slow
 ROOT = shipped.ROOT
 NAME = "airflow-dev"
 
-LONGEST_LAUNCH = 5.0
-LONGEST_PLAN = 2.0
-"""Seconds; documented for operators."""
-
 PATIENCE = 60
 """Seconds to wait for another thread on a busy machine."""
 
@@ -354,14 +350,10 @@ def test_product_is_launched_planned_and_destroyed(
     whole: Path, running: process.EmulatorProcess, environment: str
 ) -> None:
     shell = Shell(whole, running)
-    begun = time.monotonic()
     first = shell.run("launch", "--yes", environment=environment)
-    launched = time.monotonic() - begun
     assert first.exit_code == ExitCode.OK, first.output[-3000:]
 
-    begun = time.monotonic()
     planned = shell.run("plan", environment=environment)
-    took = time.monotonic() - begun
     assert planned.exit_code == ExitCode.UNCHANGED, planned.output
 
     refused = shell.run("destroy", "--delete-data", "--yes", environment=environment)
@@ -371,5 +363,3 @@ def test_product_is_launched_planned_and_destroyed(
             "destroy", "--delete-data", "--yes", "--unprotect", environment=environment
         )
     assert refused.exit_code == ExitCode.OK, refused.output[-3000:]
-    assert launched < LONGEST_LAUNCH
-    assert took < LONGEST_PLAN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +17,6 @@ from local.emulator.process import ClientOptions, EmulatorProcess
 PATIENCE = 120.0
 """Seconds; for a busy machine."""
 IAM = ("CAPABILITY_NAMED_IAM",)
-
-
-def quickest(action: Callable[[int], object], *, limit: float, tries: int = 3) -> float:
-    """Return the seconds of the best of some tries: other tests share the machine."""
-    best = float("inf")
-    for number in range(tries):
-        began = time.monotonic()
-        action(number)
-        best = min(best, time.monotonic() - began)
-        if best < limit:
-            break
-    return best
 
 
 @dataclass(frozen=True)

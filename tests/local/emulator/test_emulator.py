@@ -18,14 +18,11 @@ from local import processes
 from local.emulator import venv
 from local.emulator.process import HOST, EmulatorProcess
 from local.errors import EmulatorError
-from tests.local.emulator.cloud import Cloud, quickest
+from tests.local.emulator.cloud import Cloud
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-LONGEST_START = 3.0
-"""Seconds."""
-
 TOPIC = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
 
 ELSEWHERE = """
@@ -52,16 +49,6 @@ def kill(emulator: EmulatorProcess) -> None:
     os.kill(record.pid, signal.SIGKILL)
     while processes.is_alive(record.pid, record.started):
         time.sleep(0.01)
-
-
-def test_start_takes_three_seconds(own_emulator: EmulatorProcess) -> None:
-    venv.python(ROOT, print)
-
-    def start(_number: int) -> None:
-        own_emulator.erase()
-        own_emulator.start()
-
-    assert quickest(start, limit=LONGEST_START) < LONGEST_START
 
 
 def test_emulator_listens_on_the_loopback_alone(own_emulator: EmulatorProcess) -> None:

@@ -19,7 +19,7 @@ from local.emulator import control_client
 from local.emulator.process import EmulatorProcess
 from templates import parent
 from templates.airflow.pools import POOLS
-from tests.local.emulator.cloud import Cloud, Stack, quickest
+from tests.local.emulator.cloud import Cloud, Stack
 
 pytestmark = pytest.mark.slow
 
@@ -27,10 +27,6 @@ ROOT = shipped.ROOT
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "parameters").glob("*.json"))
 CATALOG = "service-catalog.template.json"
 STACK = "AWS::CloudFormation::Stack"
-
-LONGEST_LAUNCH = 5.0
-LONGEST_PLAN = 2.0
-"""Seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +117,10 @@ def root_causes(cloud: Cloud, stack_id: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_environment_launches_quickly(
+def test_every_environment_launches(
     environment: str, cloud: Cloud, templates: Mapping[str, str]
 ) -> None:
-    launched: list[Stack] = []
-
-    def publish_and_launch(number: int) -> None:
-        url = publish(cloud, templates)
-        launched.append(launch(cloud, url, environment, f"{environment}-{number}"))
-
-    took = quickest(publish_and_launch, limit=LONGEST_LAUNCH)
-
-    assert took < LONGEST_LAUNCH
-    stack = launched[-1]
+    stack = launch(cloud, publish(cloud, templates), environment, f"{environment}-0")
     assert stack.status == "CREATE_COMPLETE", root_causes(cloud, stack.id)
     assert stack.outputs["WebUrl"].startswith("http")
     statuses = {
@@ -142,16 +129,14 @@ def test_every_environment_launches_quickly(
     assert statuses == {"CREATE_COMPLETE"}
 
 
-def test_unchanged_plan_is_quick(cloud: Cloud, templates: Mapping[str, str]) -> None:
+def test_unchanged_plan_is_empty(cloud: Cloud, templates: Mapping[str, str]) -> None:
     url = publish(cloud, templates)
     stack = launch(cloud, url, "dev", "unchanged")
 
-    def plan(_number: int) -> None:
-        change_set = change(cloud, stack, url)
-        assert change_set["Status"] == "FAILED"
-        assert "didn't contain changes" in change_set["StatusReason"]
+    change_set = change(cloud, stack, url)
 
-    assert quickest(plan, limit=LONGEST_PLAN) < LONGEST_PLAN
+    assert change_set["Status"] == "FAILED"
+    assert "didn't contain changes" in change_set["StatusReason"]
 
 
 def test_pool_of_workers_is_added(
