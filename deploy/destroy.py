@@ -8,10 +8,15 @@ for deletion with the longest waiting period. Snapshots are never deleted here.
 Three protections prevent a deletion: termination protection of the stack, and deletion
 protection of the database and of the load balancer. They are listed, and disabled only
 with ``--unprotect`` or after the name of the stack was typed.
+
+The decision about the data is remembered in the ClientRequestToken of the deletion,
+which every event of the stack carries. When the command is interrupted before the
+retained resources are deleted, the next ``destroy`` reads it and deletes them.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +42,15 @@ KEY_DAYS = 30
 SECRET_DAYS = 30
 
 ALB_PROTECTION = "deletion_protection.enabled"
+
+DELETE_DATA = "DeleteData-"
+KEEP_DATA = "KeepData-"
+"""How the ClientRequestToken of a deletion begins."""
+
+CONTINUES = (
+    "The deletion of stack {stack} continues. `build.py destroy ENV` follows it, and "
+    "deletes the retained resources afterwards."
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,7 @@ def destroy(
     """Delete a stack, after a list of what is deleted and what stays."""
     stack = stacks.find(aws, environment.stack_name)
     if stack is None:
-        console.result(f"There is no stack {environment.stack_name}.")
-        return ExitCode.UNCHANGED
+        return _finish(aws, environment.stack_name, options)
     if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
         raise Refused(
             Problem(
@@ -95,7 +108,7 @@ def destroy(
     plan = deletion_plan(aws, resources)
     parameters = _retained(stack, resources, options.retains)
     _print_plan(stack, plan)
-    deletes_data = _deletes_data(stack, plan, options)
+    deletes_data = _deletes_data(aws, stack, plan, options)
     if (
         deletes_data
         and plan.snapshot
@@ -110,6 +123,7 @@ def destroy(
     if deletes_data:
         for bucket in plan.full:
             empty_bucket(aws, bucket.physical_id)
+    decision = DELETE_DATA if deletes_data else KEEP_DATA
     exit_code, status = operate(
         aws,
         dist,
@@ -117,14 +131,53 @@ def destroy(
         stack,
         "delete_stack",
         interval=interval,
-        options=parameters,
+        options={**parameters, "ClientRequestToken": f"{decision}{uuid.uuid4().hex}"},
     )
     if exit_code is ExitCode.INTERRUPTED:
+        if deletes_data:
+            console.message(CONTINUES.format(stack=stack.name))
         return exit_code
     if status != "DELETE_COMPLETE":
         return ExitCode.FAILED
     console.result(f"Stack {stack.name} is deleted.")
     return _clean_up(aws, plan, deletes_data=deletes_data)
+
+
+def _finish(aws: Aws, name: str, options: DestroyOptions) -> ExitCode:
+    """Delete what an interrupted deletion was to delete after the stack."""
+    stack_id = stacks.deleted(aws, name)
+    left = [
+        resource
+        for resource in (inventory.retained(aws, stack_id) if stack_id else ())
+        if _exists(aws, resource)
+    ]
+    console.result(f"There is no stack {name}.")
+    if not left:
+        return ExitCode.UNCHANGED
+    console.result("\nIts deletion left in the account", style="bold")
+    for resource in left:
+        console.result(f"  {resource.name}  {resource.type}  {resource.physical_id}")
+    if options.deletes_data is False or not _was_to_delete_data(aws, stack_id):
+        return ExitCode.UNCHANGED
+    if not options.yes:
+        prompts.type_name(
+            name,
+            where=f"Stack {name}",
+            question="The deletion of the stack was to delete these, and was "
+            "interrupted. Deletes them permanently.",
+            remedy="Confirm with --yes.",
+        )
+    return _clean_up(aws, DeletionPlan(retained=tuple(left)), deletes_data=True)
+
+
+def _was_to_delete_data(aws: Aws, stack_id: str) -> bool:
+    """Whether the last deletion of a stack was started with --delete-data."""
+    tokens = [
+        event.token
+        for event in stacks.deletion_events(aws, stack_id)
+        if event.is_of_the_stack and event.token
+    ]
+    return bool(tokens) and tokens[-1].startswith(DELETE_DATA)
 
 
 def deletion_plan(aws: Aws, resources: Sequence[StackResource]) -> DeletionPlan:
@@ -182,11 +235,13 @@ def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
 
 
 def _deletes_data(
-    stack: StackSummary, plan: DeletionPlan, options: DestroyOptions
+    aws: Aws, stack: StackSummary, plan: DeletionPlan, options: DestroyOptions
 ) -> bool:
     """Return whether retained resources are deleted as well."""
     if options.deletes_data is not None:
         return options.deletes_data
+    if stack.status.startswith("DELETE_") and _was_to_delete_data(aws, stack.id):
+        return True
     if not (plan.retained or plan.full):
         return False
     raise Refused(
@@ -433,6 +488,43 @@ def _remove_vault(aws: Aws, name: str) -> str:
     return name
 
 
+def _exists(aws: Aws, resource: StackResource) -> bool:
+    """Whether a retained resource is there, and is not scheduled for deletion."""
+    try:
+        return resource.type not in PRESENCE or PRESENCE[resource.type](
+            aws, resource.physical_id
+        )
+    except AwsError as error:
+        if is_missing(error):
+            return False
+        raise
+
+
+def _has_bucket(aws: Aws, name: str) -> bool:
+    aws.call("s3", "head_bucket", name, Bucket=name, ExpectedBucketOwner=aws.account)
+    return True
+
+
+def _has_log(aws: Aws, name: str) -> bool:
+    groups = aws.call("logs", "describe_log_groups", name, logGroupNamePrefix=name)
+    return any(group["logGroupName"] == name for group in groups["logGroups"])
+
+
+def _has_key(aws: Aws, key: str) -> bool:
+    metadata = aws.call("kms", "describe_key", key, KeyId=key)["KeyMetadata"]
+    return bool(metadata.get("KeyState") != "PendingDeletion")
+
+
+def _has_secret(aws: Aws, arn: str) -> bool:
+    secret = aws.call("secretsmanager", "describe_secret", arn, SecretId=arn)
+    return "DeletedDate" not in secret
+
+
+def _has_vault(aws: Aws, name: str) -> bool:
+    aws.call("backup", "describe_backup_vault", name, BackupVaultName=name)
+    return True
+
+
 REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     BUCKET: _remove_bucket,
     "AWS::Logs::LogGroup": _remove_log,
@@ -441,3 +533,12 @@ REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     "AWS::Backup::BackupVault": _remove_vault,
 }
 """How each type that the templates retain is deleted."""
+
+PRESENCE: Mapping[str, Callable[[Aws, str], bool]] = {
+    BUCKET: _has_bucket,
+    "AWS::Logs::LogGroup": _has_log,
+    KEY: _has_key,
+    "AWS::SecretsManager::Secret": _has_secret,
+    "AWS::Backup::BackupVault": _has_vault,
+}
+"""How to see whether a retained resource of each type still exists."""

@@ -90,3 +90,22 @@ def take(
         yield resource
         if resource.is_stack and resource.physical_id:
             yield from take(aws, resource.physical_id, (*path, resource.logical_id))
+
+
+def retained(
+    aws: Aws, stack_id: str, path: tuple[str, ...] = ()
+) -> Iterator[StackResource]:
+    """Yield what a deleted stack and its nested stacks have left in the account."""
+    for event in stacks.deletion_events(aws, stack_id):
+        if event.is_nested_stack and event.status == "DELETE_COMPLETE":
+            yield from retained(aws, event.physical_id, (*path, event.logical_id))
+        elif event.status == "DELETE_SKIPPED" and event.physical_id:
+            yield StackResource(
+                path=path,
+                stack_id=stack_id,
+                logical_id=event.logical_id,
+                physical_id=event.physical_id,
+                type=event.type,
+                status=event.status,
+                deletion_policy="Retain",
+            )

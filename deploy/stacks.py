@@ -70,6 +70,8 @@ class StackEvent:
     status: str
     reason: str
     time: datetime
+    token: str = ""
+    """ClientRequestToken of the operation."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> StackEvent:
@@ -83,6 +85,7 @@ class StackEvent:
             status=row.get("ResourceStatus", ""),
             reason=row.get("ResourceStatusReason", ""),
             time=row["Timestamp"],
+            token=row.get("ClientRequestToken", ""),
         )
 
     @property
@@ -143,6 +146,44 @@ def existing(aws: Aws, name: str) -> StackSummary:
             )
         )
     return stack
+
+
+def deleted(aws: Aws, name: str) -> str:
+    """Return the ID of the last deleted stack of a name, or nothing.
+
+    CloudFormation lists a deleted stack for 90 days, and describes its events by ID.
+    """
+    rows = [
+        row
+        for page in aws.pages(
+            "cloudformation",
+            "list_stacks",
+            f"Stack {name}",
+            StackStatusFilter=["DELETE_COMPLETE"],
+        )
+        for row in page["StackSummaries"]
+        if row["StackName"] == name
+    ]
+    newest = max(
+        rows,
+        key=lambda row: row.get("DeletionTime") or row["CreationTime"],
+        default={"StackId": ""},
+    )
+    return str(newest["StackId"])
+
+
+def deletion_events(aws: Aws, stack_id: str) -> list[StackEvent]:
+    """Return the events since the deletion of a stack began, the oldest first.
+
+    A deletion that failed and was repeated is one deletion.
+    """
+    ordered = in_order(list(events(aws, stack_id)))
+    starts = (
+        place
+        for place, event in enumerate(ordered)
+        if event.is_of_the_stack and event.status == "DELETE_IN_PROGRESS"
+    )
+    return ordered[next(starts, len(ordered)) :]
 
 
 def events(aws: Aws, stack: str) -> Iterator[StackEvent]:

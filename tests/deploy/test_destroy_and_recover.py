@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from deploy.destroy import DestroyOptions, destroy, empty_bucket
 from deploy.recover import recover
 from tests.deploy.fakes import (
     AT_ONCE,
+    BEGINNING,
     FakeAws,
     described,
     dist,
     error,
     histories,
+    nested,
     row,
     stack_id,
     template,
@@ -109,7 +112,7 @@ def account(
         is_begun = set(CHANGING[:4]) & {name for name, _ in aws.requests}
         return histories(*begun, *(done if is_begun else ()))(**options)
 
-    aws.answers["describe_stack_events"] = history
+    aws.answers.setdefault("describe_stack_events", history)
     return aws
 
 
@@ -121,6 +124,45 @@ def destroyed(aws: FakeAws, **wishes: Any) -> ExitCode:
         built.environment("dev"),
         DestroyOptions(**{"yes": True, **wishes}),
         interval=AT_ONCE,
+    )
+
+
+def account_after_deletion(token: str) -> FakeAws:
+    """An account whose stack is deleted, and whose retained resources are not."""
+    gone = error("ValidationError", f"Stack with id {NAME} does not exist")
+    deletion = row(9, NAME, NAME, "DELETE_IN_PROGRESS")
+    return account(
+        describe_stacks=gone,
+        list_stacks={
+            "StackSummaries": [
+                {
+                    "StackName": name,
+                    "StackId": stack_id(name),
+                    "CreationTime": BEGINNING + timedelta(days=day),
+                }
+                for day, name in enumerate((NAME, "airflow-other"))
+            ]
+        },
+        head_bucket={},
+        describe_log_groups={"logGroups": []},
+        describe_stack_events=histories(
+            row(0, NAME, NAME, "CREATE_IN_PROGRESS"),
+            # An update has replaced it, long before.
+            row(1, NAME, "Old", "DELETE_SKIPPED", physical_id="old-bucket"),
+            {**deletion, "ClientRequestToken": token},
+            nested(10, NAME, "Storage", "DELETE_COMPLETE", child="sto"),
+            row(11, NAME, NAME, "DELETE_COMPLETE"),
+            row(9, "sto", "sto", "DELETE_IN_PROGRESS"),
+            row(10, "sto", "Data", "DELETE_SKIPPED", physical_id="data-bucket"),
+            row(
+                10,
+                "sto",
+                "Log",
+                "DELETE_SKIPPED",
+                type="AWS::Logs::LogGroup",
+                physical_id="/airflow/log",
+            ),
+        ),
     )
 
 
@@ -140,7 +182,7 @@ def done(aws: FakeAws) -> set[str]:
     return {
         name
         for name, _ in aws.requests
-        if not name.startswith(("describe_", "list_", "get_"))
+        if not name.startswith(("describe_", "list_", "get_", "head_"))
     }
 
 
@@ -228,7 +270,31 @@ def test_deletion_needs_the_typed_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_stack_is_nothing_to_destroy() -> None:
     gone = error("ValidationError", f"Stack with id {NAME} does not exist")
-    assert destroyed(account(describe_stacks=gone)) is ExitCode.UNCHANGED
+    aws = account(describe_stacks=gone, list_stacks={"StackSummaries": []})
+    assert destroyed(aws) is ExitCode.UNCHANGED
+
+
+def test_interrupted_deletion_of_data_is_finished_by_the_next_destroy() -> None:
+    """Ctrl-C while the stack went left its buckets, and the stack was gone."""
+    before = account()
+    destroyed(before, deletes_data=True)
+    token = before.parameters("delete_stack")[0]["ClientRequestToken"]
+    aws = account_after_deletion(token)
+    assert destroyed(aws) is ExitCode.OK
+    assert [p["Bucket"] for p in aws.parameters("delete_bucket")] == ["data-bucket"]
+    assert "delete_log_group" not in done(aws), "it does not exist any more"
+
+
+def test_data_that_was_kept_by_choice_is_only_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = account()
+    destroyed(before, deletes_data=False)
+    token = before.parameters("delete_stack")[0]["ClientRequestToken"]
+    aws = account_after_deletion(token)
+    assert destroyed(aws, deletes_data=True) is ExitCode.UNCHANGED
+    assert "Storage/Data  AWS::S3::Bucket  data-bucket" in capsys.readouterr().out
+    assert done(aws) == set()
 
 
 def test_busy_stack_is_not_destroyed() -> None:

@@ -23,6 +23,7 @@ from deploy import launch as launch_module
 from deploy import stacks, status
 from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist
+from deploy.events import StackWatcher
 from local.emulator import control_client, process
 from tests.deploy.fakes import bucket, nest, template, write
 
@@ -237,6 +238,32 @@ def test_destroy_leaves_nothing(shell: Shell) -> None:
     left = [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
     assert data not in left
     assert "There is no stack of that name" in shell.run("status").output
+
+
+def test_destroy_that_was_interrupted_is_finished_by_the_next(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: Any) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    shell.run("launch", "--yes")
+    data = json.loads(shell.run("outputs", "--json").output)["DagBucketName"]
+    with monkeypatch.context() as patch:
+        patch.setattr(StackWatcher, "follow", interrupted)
+        first = shell.run("destroy", "--delete-data", "--yes")
+    assert first.exit_code == ExitCode.INTERRUPTED
+    assert "build.py destroy dev --emulator` follows it" in first.output
+    aws = shell.aws()
+    until = time.monotonic() + PATIENCE
+    while stack_status(aws):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert data in [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
+
+    second = shell.run("destroy", "--yes")
+    assert second.exit_code == ExitCode.OK, second.output
+    assert data not in [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
+    assert shell.run("destroy", "--yes").exit_code == ExitCode.UNCHANGED
 
 
 def test_kept_data_outlives_its_stack(shell: Shell) -> None:
