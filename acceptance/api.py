@@ -6,16 +6,19 @@ A login gives a token; every call carries it. A response that is no success is a
 
 from __future__ import annotations
 
+import ssl
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.environment import Environment
+from acceptance.relay import RelayAdapter
 
 SECONDS = 60.0
 """For one response. The API server is busy while it starts and while tasks report."""
@@ -39,23 +42,43 @@ class ApiError(Exception):
         self.status = status
 
 
-def session(ca_path: Path) -> requests.Session:
-    """Return a session that trusts these authorities, and uses no proxy."""
+def session(environment: Environment) -> requests.Session:
+    """Return a session that reaches an environment and uses no proxy."""
     new = requests.Session()
     # Neither a proxy nor a login kept in a file applies to this machine.
     new.trust_env = False
-    new.verify = str(ca_path)
+    new.verify = str(environment.ca_path)
+    if relay := environment.relay:
+        new.mount(environment.url, RelayAdapter(relay))
     return new
+
+
+def status(environment: Environment, target: str) -> int:
+    """Return the status of a request line that no client library has normalised."""
+    if relay := environment.relay:
+        return relay.send("GET", target, (), b"").status
+    address = urlsplit(environment.url)
+    host, port = str(address.hostname), address.port
+    connection = HTTPConnection(host, port, timeout=SECONDS)
+    if address.scheme == "https":
+        context = ssl.create_default_context(cafile=environment.ca_path)
+        connection = HTTPSConnection(host, port, timeout=SECONDS, context=context)
+    try:
+        connection.putrequest("GET", target)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 class Api:
     """One user's access to one environment. Safe to use from several threads."""
 
-    def __init__(self, url: str, user: str, password: str, *, ca_path: Path) -> None:
+    def __init__(self, environment: Environment, user: str, password: str) -> None:
         """Make no call yet; the first one logs in."""
-        self.url = url
+        self.url = environment.url
+        self._environment = environment
         self._login = {"username": user, "password": password}
-        self._ca_path = ca_path
         self._token = ""
         self._lock = threading.Lock()
 
@@ -180,7 +203,7 @@ class Api:
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         url = f"{self.url}{path}"
-        with session(self._ca_path) as http:
+        with session(self._environment) as http:
             response = http.request(method, url, timeout=SECONDS, **options)
         if not response.ok:
             text = " ".join(response.text.split())[:SHOWN_CHARACTERS]
@@ -207,6 +230,6 @@ def api(environment: Environment) -> Api:
     known = _apis.get(environment)
     if known is None or known.url != environment.url:
         user, password = environment.admin
-        known = Api(environment.url, user, password, ca_path=environment.ca_path)
+        known = Api(environment, user, password)
         _apis[environment] = known
     return known

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class RelayedResponse:
+    """An HTTP response that a relay has received."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class Relay(Protocol):
+    """Sends HTTP requests from inside the network of an environment."""
+
+    def send(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> RelayedResponse:
+        """Send a request to the public listener, its target as it is."""
 
 
 class Environment(Protocol):
@@ -18,6 +37,10 @@ class Environment(Protocol):
     name: str
     project: Path
     """The folder of the project, for reports."""
+
+    @property
+    def relay(self) -> Relay | None:
+        """What sends requests where this machine cannot reach ``url``; else None."""
 
     @property
     def url(self) -> str:

@@ -76,6 +76,12 @@ class Env:
 
     CLUSTER_NAME = "CLUSTER_NAME"
 
+    RELAY_URL = "RELAY_URL"
+    RELAY_BUCKET = "RELAY_BUCKET"
+    RELAY_RUN = "RELAY_RUN"
+    """The verification relay: where it sends requests, where it finds them, and the
+    name of the run, which ``verify`` sets when it starts the task."""
+
 
 # Files in a container.
 
@@ -121,6 +127,17 @@ MIGRATION_FAILED = "MIGRATION FAILED: "
 
 MIGRATION_JOB_FAILED = "migration job failed"
 """Begins the reason of the stack event; ``diagnose`` looks for it."""
+
+# Verification relay.
+
+RELAY_FOLDER = "verification"
+"""Prefix in the log bucket; below it each run has a folder of its name."""
+
+RELAY_IDLE_SECONDS = 120
+"""Without a request for so long, the relay ends: ``verify`` was killed."""
+
+RELAY_LIMIT_SECONDS = 45 * 60
+"""The relay ends in any case."""
 
 # Task protection.
 

@@ -28,6 +28,9 @@ class EnvironmentClient:
     aws: Aws
     stack_name: str
 
+    relay = None
+    """This machine reaches the listener."""
+
     @property
     def url(self) -> str:
         """Address of the public listener: HTTPS where there is one."""

@@ -23,6 +23,7 @@ from templates.airflow.components import (
     FLOWER,
     SCHEDULER,
     TRIGGERER,
+    VERIFICATION,
 )
 from templates.airflow.contexts import AutoscalerInputs
 from templates.airflow.fargate import Fargate
@@ -69,6 +70,9 @@ class Outputs(Interface):
     command_log_group_name: LogGroupName = about("Log of commands.", public=True)
     command_task_definition_arn: TaskDefinitionArn = about(
         "Task definition of single Airflow commands.", public=True
+    )
+    verification_task_definition_arn: TaskDefinitionArn = about(
+        "Task definition of the relay of build.py verify.", public=True
     )
     run_command: Text = about("Runs one Airflow command.", public=True)
     port_forwarding_command: Text = about(
@@ -123,6 +127,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         count=1,
     )
     command = fargate.task(COMMAND)
+    verification = fargate.task(VERIFICATION)
 
     return Outputs(
         execution_api_url=Url(f"http://{API_SERVER.name}:{API_SERVER.port}/execution/"),
@@ -132,6 +137,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         triggerer=triggerer,
         command_log_group_name=LogGroupName(Ref(command.log)),
         command_task_definition_arn=TaskDefinitionArn(Ref(command.definition)),
+        verification_task_definition_arn=TaskDefinitionArn(
+            Ref(verification.definition)
+        ),
         run_command=Text(
             operator_commands.run_command(
                 inputs.platform.cluster,

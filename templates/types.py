@@ -336,6 +336,9 @@ class TaskSecurityGroups(Record):
     worker_group_id: SecurityGroupId = about("Security group of all workers.")
     flower_group_id: SecurityGroupId = about("Security group of Flower.")
     migration_group_id: SecurityGroupId = about("Security group of the migration job.")
+    verification_group_id: SecurityGroupId = about(
+        "Security group of the verification relay.", public=True
+    )
 
 
 class Cluster(Record):

@@ -24,7 +24,7 @@ SHOWN_TASK = "third"
 def token(environment: Environment) -> str:
     """Ask for a token with the right password and a wrong one, and use it."""
     remedy, url = environment.logs("api-server"), environment.url
-    with session(environment.ca_path) as http:
+    with session(environment) as http:
         status = http.get(f"{url}/api/v2/dags", timeout=SECONDS).status_code
     if status != UNAUTHORISED:
         raise CheckFailed(
@@ -32,7 +32,7 @@ def token(environment: Environment) -> str:
         )
     user, _ = environment.admin
     try:
-        Api(url, user, WRONG, ca_path=environment.ca_path).token()
+        Api(environment, user, WRONG).token()
     except ApiError as error:
         if error.status != UNAUTHORISED:
             raise
@@ -46,7 +46,7 @@ def form(environment: Environment) -> str:
     """Log in by the form, through the load balancer, and follow where it leads."""
     remedy, url = environment.logs("api-server"), environment.url
     user, password = environment.admin
-    with session(environment.ca_path) as http:
+    with session(environment) as http:
         refusal = _submit(http, url, user, WRONG)
         if "_token" in http.cookies:
             raise CheckFailed(f"The form lets {user} in with a wrong password.", remedy)

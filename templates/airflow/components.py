@@ -216,13 +216,25 @@ COMMAND = Component(
     size=TaskSize(cpu=CpuUnits(512), memory=Mebibytes(2048)),
     is_service=False,
 )
+VERIFICATION = Component(
+    name="verification",
+    inputs=TaskInputs,
+    label="verification relay",
+    purpose="Sends the requests of build.py verify to a load balancer inside the VPC.",
+    command=("python", "-m", "fargate_runtime.relay"),
+    # Both ends derive the key of their messages from it.
+    secrets=frozenset({Secret.ADMIN}),
+    # The smallest that Fargate has.
+    size=TaskSize(cpu=CpuUnits(256), memory=Mebibytes(512)),
+    is_service=False,
+)
 
 AnyComponent = Component[TaskInputs]
 """Every component is one; its own context may require more inputs."""
 
 COMPONENTS: tuple[AnyComponent, ...] = (
     *(API_SERVER, SCHEDULER, AUTOSCALER, DAG_PROCESSOR, TRIGGERER, WORKER),
-    *(FLOWER, MIGRATION, COMMAND),
+    *(FLOWER, MIGRATION, COMMAND, VERIFICATION),
 )
 
 

@@ -36,6 +36,7 @@ from templates.airflow.components import (
     MIGRATION,
     SCHEDULER,
     TRIGGERER,
+    VERIFICATION,
     WORKER,
     AnyComponent,
     Component,
@@ -78,8 +79,8 @@ EXTRA_CELERY_CONFIG = {
 LOG_FOLDER = "logs"
 """Prefix of task logs in the log bucket."""
 
-USES_AIRFLOW = ALL - only(AUTOSCALER)
-"""Every command of Airflow's; the autoscaler does not even import it."""
+USES_AIRFLOW = ALL - only(AUTOSCALER, VERIFICATION)
+"""Every command of Airflow's; the others do not even import it."""
 
 AIRFLOW = USES_AIRFLOW - only(FLOWER)
 SERVICES = frozenset(component for component in COMPONENTS if component.is_service)
@@ -195,6 +196,18 @@ _ROWS = (
         "version",
         only(COMMAND),
         "Arguments of the airflow command; operators override them.",
+    ),
+    EnvVar(
+        Env.RELAY_URL,
+        lambda inputs: inputs.platform.url,
+        only(VERIFICATION),
+        "The one address that the verification relay sends requests to.",
+    ),
+    EnvVar(
+        Env.RELAY_BUCKET,
+        lambda inputs: inputs.platform.buckets.log_bucket_name,
+        only(VERIFICATION),
+        "It finds the requests there, below a prefix that no other component reads.",
     ),
     # Settings of all components.
     EnvVar(

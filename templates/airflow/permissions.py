@@ -44,6 +44,7 @@ from templates.airflow.components import (
     COMMAND,
     DAG_PROCESSOR,
     TRIGGERER,
+    VERIFICATION,
     WORKER,
     AnyComponent,
     Component,
@@ -138,16 +139,33 @@ _ROWS = (
         "A log is uploaded when its task or trigger ends.",
     ),
     Grant(
+        (awacs.s3.ListBucket,),
+        lambda inputs: [_bucket(inputs.platform.buckets.log_bucket_name)],
+        only(VERIFICATION),
+        "The relay looks for new requests, below its own prefix.",
+        condition=lambda _: StringLike("s3:prefix", f"{contract.RELAY_FOLDER}/*"),
+    ),
+    Grant(
+        (awacs.s3.GetObject, awacs.s3.PutObject),
+        lambda inputs: [
+            _objects(
+                inputs.platform.buckets.log_bucket_name, f"{contract.RELAY_FOLDER}/"
+            )
+        ],
+        only(VERIFICATION),
+        "It reads requests and writes responses; it deletes none.",
+    ),
+    Grant(
         (awacs.kms.Decrypt,),
         lambda inputs: [inputs.platform.key_arn],
-        READS_DAGS | READS_LOGS,
+        READS_DAGS | READS_LOGS | only(VERIFICATION),
         "The objects are encrypted.",
         kms_via="s3",
     ),
     Grant(
         (awacs.kms.GenerateDataKey,),
         lambda inputs: [inputs.platform.key_arn],
-        WRITES_LOGS,
+        WRITES_LOGS | only(VERIFICATION),
         "New objects are encrypted too.",
         kms_via="s3",
     ),

@@ -26,6 +26,7 @@ TASKS = (
     "worker",
     "flower",
     "migration",
+    "verification",
 )
 """The security groups of tasks on Fargate."""
 
@@ -38,6 +39,7 @@ SECURITY_GROUPS = {
     "worker": "Airflow Celery workers",
     "flower": "Celery monitor Flower",
     "migration": "Migration job, which prepares the database for each new version",
+    "verification": "Verification relay, a task that build.py verify runs",
     "database": "Aurora PostgreSQL",
     "cache": "Valkey, the Celery broker",
     "endpoints": "Interface endpoints of AWS services",
@@ -71,6 +73,15 @@ CONNECTIONS = (
         target="load_balancer",
         port=HTTP,
         why="Browsers that are redirected to HTTPS, or served where there is none",
+    ),
+    *(
+        Connection(
+            source="verification",
+            target="load_balancer",
+            port=port,
+            why="Requests of build.py verify to an internal load balancer",
+        )
+        for port in (HTTPS, HTTP)
     ),
     Connection(
         source="load_balancer",

@@ -11,6 +11,7 @@ import pytest
 from acceptance.api import Api, ApiError
 from acceptance.api import api as api_of
 from acceptance.check import CheckFailed
+from acceptance.environment import Environment
 from local.datastores import Authority
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
 from tests.acceptance.fakes import environment
@@ -56,9 +57,13 @@ def url(airflow: FakeAirflow, serve: Callable[..., HttpServer]) -> str:
     return serve(airflow.handle).url
 
 
+def served(url: str, authority: Authority) -> Environment:
+    return environment(url=url, ca_path=authority.ca_path, relay=None)
+
+
 @pytest.fixture
 def api(url: str, authority: Authority) -> Api:
-    return Api(url, "admin", PASSWORD, ca_path=authority.ca_path)
+    return Api(served(url, authority), "admin", PASSWORD)
 
 
 def test_one_login_serves_many_calls(api: Api, airflow: FakeAirflow) -> None:
@@ -72,7 +77,7 @@ def test_one_login_serves_many_calls(api: Api, airflow: FakeAirflow) -> None:
 
 def test_environment_has_one_client(url: str, authority: Authority) -> None:
     admin = ("admin", PASSWORD)
-    local = environment(url=url, admin=admin, ca_path=authority.ca_path)
+    local = environment(url=url, admin=admin, ca_path=authority.ca_path, relay=None)
 
     assert api_of(local) is api_of(local)
     assert api_of(local).token() == "t"
@@ -80,7 +85,7 @@ def test_environment_has_one_client(url: str, authority: Authority) -> None:
 
 def test_wrong_password_is_refused(url: str, authority: Authority) -> None:
     with pytest.raises(ApiError, match="/auth/token was answered 401") as refused:
-        Api(url, "admin", "other", ca_path=authority.ca_path).dag("a")
+        Api(served(url, authority), "admin", "other").dag("a")
 
     assert refused.value.status == 401
 
@@ -89,7 +94,7 @@ def test_server_of_another_authority_is_not_called(
     url: str, other_authority: Authority, airflow: FakeAirflow
 ) -> None:
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        Api(url, "admin", PASSWORD, ca_path=other_authority.ca_path).dag("a")
+        Api(served(url, other_authority), "admin", PASSWORD).dag("a")
 
     assert not airflow.requests
 

@@ -20,6 +20,7 @@ HOSTS = {
     "fargate_runtime.autoscaler.__main__": {"boto3", "botocore"},
     "fargate_runtime.autoscaler.services": {"botocore"},
     "fargate_runtime.migration.custom_resource": {"boto3", "botocore"},
+    "fargate_runtime.relay": {"boto3", "cryptography"},
     "fargate_runtime.worker.bootsteps": {"billiard", "celery"},
 }
 """Modules that import more, and what the program that loads them has loaded already.

@@ -139,7 +139,10 @@ def test_a_platform_setting_is_one_field_and_one_row(templates: Templates) -> No
     assert levels == {
         **{f"AirflowServices.{name}": "DEBUG" for name in services},
         **{f"{pool}Workers.worker": "DEBUG" for pool in ("Default", "Spot")},
-        **dict.fromkeys(("AirflowServices.autoscaler", "AirflowServices.command")),
+        **{
+            f"AirflowServices.{name}": None
+            for name in ("autoscaler", "command", "verification")
+        },
         "Migration.migration": None,
     }
 

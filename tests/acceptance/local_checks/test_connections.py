@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from acceptance.check import CheckFailed, Skipped
+from acceptance.checks import listener as listener_check
 from acceptance.local_checks import connections
 from local.datastores import Authority
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
@@ -21,7 +22,7 @@ class Listener:
     """Answers 200 on open paths and 404 on the rest; keeps the requests."""
 
     def __init__(self) -> None:
-        self.open = {connections.OPEN, INSIDE}
+        self.open = {listener_check.OPEN, INSIDE}
         self.targets: list[str] = []
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -45,19 +46,19 @@ def served(
     environ = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{server.url}/inside/"}
     worker = SimpleNamespace(environ=environ)
     monkeypatch.setattr(connections, "first_container", lambda *_: worker)
-    return environment(url=server.url, ca_path=authority.ca_path)
+    return environment(url=server.url, ca_path=authority.ca_path, relay=None)
 
 
 def test_every_spelling_is_requested_as_it_is_written(
     served: LocalEnvironment, listener: Listener
 ) -> None:
     assert connections.execution_api(served).startswith("7 spellings refused")
-    assert [path for path in listener.targets if path in connections.CLOSED] == [
-        *connections.CLOSED
+    assert [path for path in listener.targets if path in listener_check.CLOSED] == [
+        *listener_check.CLOSED
     ]
 
 
-@pytest.mark.parametrize("path", connections.CLOSED)
+@pytest.mark.parametrize("path", listener_check.CLOSED)
 def test_one_spelling_that_is_answered_fails(
     served: LocalEnvironment, listener: Listener, path: str
 ) -> None:

@@ -15,6 +15,7 @@ from templates.airflow.components import (
     MIGRATION,
     SCHEDULER,
     TRIGGERER,
+    VERIFICATION,
     WORKER,
     AnyComponent,
     Secret,
@@ -51,7 +52,8 @@ MATRIX: dict[Secret, set[AnyComponent]] = {
     Secret.SCALING: {AUTOSCALER, MIGRATION},
     Secret.FLOWER: {FLOWER},
     Secret.MASTER: {MIGRATION},
-    Secret.ADMIN: {MIGRATION},
+    # Both ends of the relay derive a key from it.
+    Secret.ADMIN: {MIGRATION, VERIFICATION},
 }
 
 # The variables of each in a container, and the parameter with the ARN.

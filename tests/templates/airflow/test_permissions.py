@@ -19,6 +19,7 @@ from templates.airflow.components import (
     MIGRATION,
     SCHEDULER,
     TRIGGERER,
+    VERIFICATION,
     WORKER,
     AnyComponent,
 )
@@ -47,6 +48,13 @@ SCALES = {
     ("ecs:ListServices", "*"),
     ("ecs:DescribeServices", SERVICES_OF_ECS),
 }
+RELAYS = {
+    ("s3:ListBucket", LOG_BUCKET),
+    ("s3:GetObject", f"{LOG_BUCKET}/verification/*"),
+    ("s3:PutObject", f"{LOG_BUCKET}/verification/*"),
+    ("kms:Decrypt", KEY),
+    ("kms:GenerateDataKey", KEY),
+}
 PROTECTS = {("ecs:UpdateTaskProtection", TASKS)}
 
 MAY = {
@@ -60,6 +68,7 @@ MAY = {
     FLOWER: set(),
     MIGRATION: set(),
     COMMAND: READS_DAGS,
+    VERIFICATION: RELAYS,
 }
 
 EXEC = {"EnableExecuteCommand": "true"}
@@ -120,6 +129,15 @@ def test_the_autoscaler_reads_services_of_its_own_cluster() -> None:
         if any(action.startswith("ecs:") for action in statement["Action"]):
             condition = {"ArnEquals": {"ecs:cluster": "given-ClusterArn"}}
             assert statement["Condition"] == condition
+
+
+def test_the_relay_lists_its_own_prefix_only() -> None:
+    (statement,) = (
+        statement
+        for statement in statements(VERIFICATION, "Task")
+        if "s3:ListBucket" in statement["Action"]
+    )
+    assert statement["Condition"] == {"StringLike": {"s3:prefix": "verification/*"}}
 
 
 def test_the_kms_key_is_used_only_via_services_or_sessions() -> None:
