@@ -7,8 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.checkout import Checkout
+
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("project")  # a busy machine is no fault of a strategy
 
 LONGEST = ("test_worker.py", "test_process.py", "test_airflow_worker.py")
 """Modules that wait for real workers and autoscalers for minutes."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cfnlint
 import pytest
 from awacs.aws import Action, Allow, Statement
 from troposphere import (
@@ -50,6 +49,7 @@ from compiler.launch_permissions import (
 from compiler.wiring import Build, Template, WiringError
 from templates import parent
 from templates.resources.launch_scopes import LAUNCH_SCOPES
+from tests.linter_data import linter_data
 
 Policy = list[dict[str, Any]]
 
@@ -81,9 +81,7 @@ def granted(compiled_templates: list[Template]) -> Policy:
 @pytest.fixture(scope="module")
 def reference() -> dict[str, Any]:
     """IAM's own list of actions, and of the resources each is checked against."""
-    folder = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs"
-    specification: dict[str, Any] = json.loads((folder / "Policies.json").read_text())
-    return specification
+    return linter_data("AdditionalSpecs/Policies.json")
 
 
 def launched(templates: list[Template]) -> LaunchedTemplates:
@@ -144,6 +142,7 @@ def role(service: str, **properties: Any) -> iam.Role:
 # The file of permissions.
 
 
+@pytest.mark.slow
 def test_file_agrees_with_the_schemas() -> None:
     # Run python -m compiler.handler_permissions, and read the diff.
     content = HANDLERS.source.read_text()

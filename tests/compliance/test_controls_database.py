@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 
 import pytest
-from cfnlint.data.schemas.extensions import aws_rds_dbcluster as lint_knowledge
 
 from tests.compliance.environments import Environments, variables
+from tests.linter_data import linter_data
 from tests.maintenance_windows import minutes
 
 KEY = "<Encryption.Key.Arn>"
@@ -121,10 +120,10 @@ def test_database_capacity_suffices_for_insights(environments: Environments) -> 
 
 def versions(file: str) -> set[str]:
     """Return the versions of Aurora PostgreSQL that the linter's table names."""
-    text = importlib.resources.files(lint_knowledge).joinpath(file).read_text()
+    table = linter_data(f"schemas/extensions/aws_rds_dbcluster/{file}")
     return {
         version
-        for rule in json.loads(text)["allOf"]
+        for rule in table["allOf"]
         if "aurora-postgresql" in json.dumps(rule["if"])
         for version in re.findall(r'"(\d[\d.]*)"', json.dumps(rule))
     }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-from cfnlint.data import AdditionalSpecs
 
 from compiler.references import references
 from tests.compliance.environments import (
@@ -19,6 +16,7 @@ from tests.compliance.environments import (
     as_list,
     condition_keys,
 )
+from tests.linter_data import linter_data
 
 NO_SOURCE_ARN = ("backup.amazonaws.com", "lambda.amazonaws.com")
 """Services that document no ``aws:SourceArn`` for a role, only the account."""
@@ -173,13 +171,6 @@ def test_metrics_are_published_to_one_namespace(environments: Environments) -> N
         assert count
 
 
-@cache
-def actions_of_aws() -> dict[str, Any]:
-    """Return every action of every service, in lower case, as the linter knows them."""
-    file = importlib.resources.files(AdditionalSpecs).joinpath("Policies.json")
-    return dict(json.loads(file.read_text()))
-
-
 def documents(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every policy document in a resource's properties."""
     if isinstance(value, dict):
@@ -203,7 +194,9 @@ def unknown(document: dict[str, Any]) -> set[str]:
     unknown_actions = set()
     for action in actions:
         service, _, verb = action.partition(":")
-        known = actions_of_aws().get(service, {"Actions": {}})["Actions"]
+        known = linter_data("AdditionalSpecs/Policies.json").get(
+            service, {"Actions": {}}
+        )["Actions"]
         pattern = re.compile(re.escape(verb.lower()).replace(r"\*", ".*"))
         if not any(pattern.fullmatch(each) for each in known):
             unknown_actions.add(action)

@@ -152,7 +152,7 @@ SPELLINGS = st.tuples(
 ).map("".join)
 
 
-@settings(derandomize=True, database=None, max_examples=500, deadline=None)
+@settings(derandomize=True, database=None, max_examples=500)
 @given(SPELLINGS, st.sampled_from(["search", "fullmatch"]))
 def test_generated_spellings_of_the_execution_api_are_refused(
     path: str, semantics: Semantics

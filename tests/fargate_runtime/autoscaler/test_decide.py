@@ -340,7 +340,7 @@ demands = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     pools,
     demands,

@@ -191,7 +191,7 @@ workers = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 40), workers, st.integers(0, 12), st.integers(1, 40))
 def test_deployments_progress_within_bounds(
     desired: int, pool_workers: list[Worker], starting: int, maximum: int

@@ -32,7 +32,7 @@ from fargate_runtime.scaling_protocol import WorkerState
 START, SLOTS = 90, 4
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.dictionaries(st.integers(0, 200), st.integers(1, 9), max_size=5),
     st.lists(

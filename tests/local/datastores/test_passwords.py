@@ -18,7 +18,6 @@ PASSWORDS = st.text(PRINTABLE, min_size=1, max_size=40)
 
 @settings(
     max_examples=8,
-    deadline=None,
     # Every example uses the same datastores and sets its own password.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -78,7 +78,7 @@ def accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_the_autoscaler_parses_every_accepted_value(
     data: st.DataObject,

@@ -6,12 +6,11 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from troposphere import Ref
 
@@ -27,6 +26,7 @@ from templates.airflow.pools import POOLS, Pool, all_but
 from templates.checks.rules import add_rules
 from templates.checks.table import checks
 from templates.parameters import Parameters
+from tests.linter_data import linter_data
 
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
@@ -365,12 +365,10 @@ def test_a_renamed_parameter_fails_its_checks(name: str) -> None:
 
 
 def test_fargate_sizes_match_the_linters() -> None:
-    # Its table is kept by AWS; reading the file spares us importing the linter.
-    spec = importlib.util.find_spec("cfnlint")
-    assert spec
-    assert spec.submodule_search_locations
-    path = "data/schemas/extensions/aws_ecs_taskdefinition/fargate_cpu_memory.json"
-    schema = json.loads((Path(spec.submodule_search_locations[0]) / path).read_text())
+    # Its table is kept by AWS.
+    schema = linter_data(
+        "schemas/extensions/aws_ecs_taskdefinition/fargate_cpu_memory.json"
+    )
     known = {}
     for pair in schema["then"]["anyOf"]:
         (cpu,) = pair["properties"]["Cpu"]["then"]["enum"]
@@ -438,7 +436,6 @@ def test_fifty_pools_are_checked() -> None:
     assert any("P49WorkersMaximum" in problem.where for problem in report.problems)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(st.data())
 def test_accepted_values_round_trip_through_every_format(
     data: st.DataObject,
@@ -482,7 +479,6 @@ def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(st.data())
 def test_a_value_outside_its_bounds_is_always_refused(data: st.DataObject) -> None:
     definitions = {
