@@ -20,9 +20,10 @@ LONGEST = ("test_worker.py", "test_process.py", "test_airflow_worker.py")
 """Modules that wait for real workers and autoscalers for minutes."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers per processor: slow tests wait for half of their time."""
-    return 2 * (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return a worker per processor, or two: slow tests wait for half of their time."""
+    processors = os.cpu_count() or 1
+    return processors if config.option.markexpr == "not slow" else 2 * processors
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

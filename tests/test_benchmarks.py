@@ -21,11 +21,13 @@ def output(*arguments: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_fifty_pools_stay_inside_every_quota() -> None:
     # Parameters were what ran out first: fifty pools cannot each ask for everything.
     assert output("pools", str(max(POOLS))) == ""
 
 
+@pytest.mark.slow
 def test_pools_beyond_a_quota_are_refused() -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         output("pools", "150")

@@ -161,6 +161,7 @@ def test_failed_install_leaves_no_stamp_and_is_taken_up_again(project: Project) 
     assert not (project.environment / "left-behind").exists()
 
 
+@pytest.mark.slow
 def test_package_of_another_hash_is_refused(project: Project) -> None:
     pin = wheel(project.packages)
     project.pins.write_text(re.sub("sha256:.*", f"sha256:{'0' * 64}", pin))
@@ -186,6 +187,7 @@ def test_interrupted_install_leaves_no_stamp(
     assert not project.stamp.exists()
 
 
+@pytest.mark.slow
 def test_second_make_waits_for_the_first(project: Project) -> None:
     project.pins.write_text(wheel(project.packages))
     with (project.root / "requirements" / "install.py").open() as first:
@@ -245,6 +247,7 @@ def test_index_of_pip_and_of_uv_is_used(
     assert project.has_package
 
 
+@pytest.mark.slow
 def test_settings_of_pip_become_those_of_uv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

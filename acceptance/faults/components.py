@@ -148,11 +148,12 @@ def ensure_two_workers(environment: LocalEnvironment) -> None:
 
 
 def _unhealthy(environment: LocalEnvironment) -> str:
-    return "; ".join(
+    tasks = (
         f"{row.name} {row.status} {row.health} {row.reason}".strip()
         for row in environment.agent.task_rows()
         if row.health != "HEALTHY" and row.status != "STOPPED"
     )
+    return "; ".join([*environment.agent.unsteady_services(), *tasks])
 
 
 def services_without_image(environment: LocalEnvironment, image: str) -> list[str]:

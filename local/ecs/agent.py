@@ -191,6 +191,10 @@ class EcsAgent:
         """Return whether every service runs its desired count of healthy tasks."""
         return self.registry.is_steady()
 
+    def unsteady_services(self) -> list[str]:
+        """Return what each service lacks that does not run what is desired."""
+        return self.registry.unsteady_services()
+
     def definition(self, reference: str) -> TaskDefinition:
         """Return a task definition by ARN, family:revision or family."""
         return self.host.definition(reference)

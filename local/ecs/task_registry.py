@@ -112,15 +112,25 @@ class TaskRegistry:
     def is_steady(self) -> bool:
         """Return whether every service runs its desired count of healthy tasks."""
         with self.lock:
-            return bool(self.services) and all(
-                state.primary.rollout is RolloutState.COMPLETED
-                and sum(
+            return bool(self.services) and not self.unsteady_services()
+
+    def unsteady_services(self) -> list[str]:
+        """Return what each service lacks that does not run what is desired."""
+        lacks = []
+        with self.lock:
+            for state in self.services.values():
+                desired = state.service.desired
+                healthy = sum(
                     task.is_healthy and task.should_run
                     for task in self.tasks_of(state.service)
                 )
-                == state.service.desired
-                for state in self.services.values()
-            )
+                rollout = state.primary.rollout
+                if rollout is not RolloutState.COMPLETED or healthy != desired:
+                    lacks.append(
+                        f"{state.service.name}: {healthy} of {desired} tasks healthy, "
+                        f"deployment {rollout.value}"
+                    )
+        return lacks
 
     def protect(self, task: EcsTask, *, is_enabled: bool, minutes: int | None) -> None:
         """Set or end a task's protection.

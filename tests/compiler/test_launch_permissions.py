@@ -166,6 +166,7 @@ def test_type_missing_in_the_file_stops_the_build() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_type_is_added_and_dropped_by_command(tmp_path: Path) -> None:
     file = tmp_path / "permissions.json"
 
@@ -179,6 +180,7 @@ def test_a_type_is_added_and_dropped_by_command(tmp_path: Path) -> None:
     assert set(HandlerPermissions.read(file).always) == {"AWS::SNS::Topic"}
 
 
+@pytest.mark.slow
 def test_a_type_without_known_permissions_is_refused() -> None:
     with pytest.raises(WiringError, match="lists no permissions"):
         collect(["AWS::CloudFormation::CustomResource"], [])

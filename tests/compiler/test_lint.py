@@ -149,6 +149,7 @@ def forget_parameter(templates: dict[str, Any]) -> None:
         (forget_parameter, {"E3043"}),
     ],
 )
+@pytest.mark.slow
 def test_cfn_lint_reports_a_broken_connection(
     break_a_wire: Callable[[dict[str, Any]], None],
     expected: set[str],
@@ -163,6 +164,7 @@ def test_cfn_lint_reports_a_broken_connection(
     assert expected <= {rule for rule, _ in findings}
 
 
+@pytest.mark.slow
 def test_cloudformation_validate_sees_a_property_that_does_not_exist(
     templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -175,6 +177,7 @@ def test_cloudformation_validate_sees_a_property_that_does_not_exist(
     assert any("Colour" in f.message for f in findings)
 
 
+@pytest.mark.slow
 def test_values_of_an_environment_are_linted(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -185,6 +188,7 @@ def test_values_of_an_environment_are_linted(
     assert {(f.rule, f.environment) for f in findings} == {("E2900", "prod")}
 
 
+@pytest.mark.slow
 def test_value_that_breaks_a_resource_names_its_environment(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -210,6 +214,7 @@ def test_value_that_breaks_a_resource_names_its_environment(
     assert {f.environment for f in findings} == {"prod"}
 
 
+@pytest.mark.slow
 def test_informational_rules_are_on(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -222,6 +227,7 @@ def test_informational_rules_are_on(
     assert findings == {("I3011", "Resources.Log")}
 
 
+@pytest.mark.slow
 def test_configuration_of_the_home_folder_is_ignored(
     cfn_lint: lint.CfnLint, templates: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -230,6 +236,7 @@ def test_configuration_of_the_home_folder_is_ignored(
     assert rules(cfn_lint.run(stage(tmp_path, templates), TASKS))
 
 
+@pytest.mark.slow
 def test_failure_of_the_linter_is_reported(
     cfn_lint: lint.CfnLint, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_deployment_waits_for_protected_tasks(
     agent.registry.protect(old, is_enabled=True, minutes=5)
     emulator.serve(emulator.define(2, STEADY), 1)
     until(lambda: sorted(releases(agent)) == ["1", "2"])
+    assert agent.unsteady_services()
     assert not agent.is_steady()
     agent.registry.protect(old, is_enabled=False, minutes=None)
     until(agent.is_steady)

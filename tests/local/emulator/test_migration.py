@@ -118,6 +118,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     yield from start(tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_migration_function_decides(real: Cloud) -> None:
     passed = real.create(migrating("good"))
     assert passed.status == "CREATE_COMPLETE", real.failures(passed.id)
