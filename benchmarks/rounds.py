@@ -16,7 +16,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -82,7 +82,6 @@ class Answering:
                     WorkerReport(
                         pool=f"queue_{number % POOLS}",
                         task=f"{number:032x}",
-                        revision="workers:1",
                         host=f"10.0.{number % POOLS}.1",
                         state=WorkerState.READY,
                         running=0,
@@ -98,9 +97,13 @@ class Answering:
         """Return what ECS would say."""
         each = WORKERS // POOLS
         service = PoolService(
-            desired=each, running=each, pending=0, revision="workers:1"
+            desired=each, running=each, pending=0, deployment="ecs-svc/1"
         )
         return {f"queue_{number}": service for number in range(POOLS)}, []
+
+    def deployments(self, tasks: Iterable[str]) -> dict[str, str]:
+        """Return the only deployment for each task."""
+        return dict.fromkeys(tasks, "ecs-svc/1")
 
     def send(self, *_: object) -> None:
         """Take a command."""

@@ -46,9 +46,6 @@ class WorkerReport:
     task: str
     """The ID of its ECS task."""
 
-    revision: str
-    """Its task definition, as ``family:revision``."""
-
     host: str
     """Its address, as Airflow writes it into ``task_instance.hostname``."""
 
@@ -79,7 +76,7 @@ class WorkerReport:
         values = {name: reply[name] for name in known & reply.keys()}
         if missing := known - values.keys() - {"created"}:
             raise ValueError(f"the report lacks {', '.join(sorted(missing))}")
-        for name in ("pool", "task", "revision", "host"):
+        for name in ("pool", "task", "host"):
             if not isinstance(values[name], str) or not values[name]:
                 raise ValueError(f"{name} is {values[name]!r}, not a name")
         if type(values["running"]) is not int or values["running"] < 0:

@@ -50,7 +50,7 @@ class ScalingPolicy(Protocol):
 class Simulation:
     """One day under one policy.
 
-    At each time of ``deployments`` every pool gets a new revision. ``grace`` is how
+    At each time of ``deployments`` every pool gets a new deployment. ``grace`` is how
     long a worker may finish its tasks after SIGTERM, in seconds. ``interruptions`` is
     how often AWS reclaims a worker, as it does with Spot capacity, a worker-hour.
     """
@@ -263,7 +263,7 @@ class Simulation:
     # Workers.
 
     def _add_warm(self, pool: SimPool) -> None:
-        worker = SimWorker(self._name(pool), 0.0, pool.revision, billed_from=0.0)
+        worker = SimWorker(self._name(pool), 0.0, pool.deployment, billed_from=0.0)
         worker.booted = worker.ready = True
         pool.workers.append(worker)
         self._await_interruption(pool, worker)
@@ -275,7 +275,7 @@ class Simulation:
         return f"{pool.name}-{pool.launches:05}"
 
     def _launch(self, pool: SimPool) -> None:
-        worker = SimWorker(self._name(pool), self.now, pool.revision)
+        worker = SimWorker(self._name(pool), self.now, pool.deployment)
         pool.workers.append(worker)
         placed, started = self.image.seconds(self.random)
         self.at(self.now + placed, self._pull, pool, worker, started)
@@ -385,7 +385,7 @@ class Simulation:
 
     def _deploy(self) -> None:
         for pool in self.pools.values():
-            pool.revision += 1
+            pool.deployment += 1
             pool.deployments.append((self.now, math.inf))
 
     def _reconcile(self, pool: SimPool) -> None:

@@ -252,7 +252,7 @@ def _report(pool: SimPool) -> PoolStatus:
     reports = []
     starting = []
     for worker in pool.workers:
-        outdated = worker.revision != pool.revision
+        outdated = worker.deployment != pool.deployment
         if not worker.booted:
             if not outdated:
                 starting.append(worker.launched_at)

@@ -63,7 +63,8 @@ class SimWorker:
 
     name: str
     launched_at: float
-    revision: int
+    deployment: int
+    """Number of the deployment that started it, of whatever revision."""
     booted: bool = False
     billed_from: float = math.inf
     running: dict[SimTask, RunningTask] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class SimPool:
         self.name = name
         self.shape = shape
         self.desired = shape.minimum
-        self.revision = 0
+        self.deployment = 0
         self.workers: list[SimWorker] = []
         """Those that exist and are not being stopped."""
 
@@ -119,8 +120,10 @@ class SimPool:
 
     @property
     def outdated(self) -> list[SimWorker]:
-        """Workers of an earlier revision."""
-        return [worker for worker in self.workers if worker.revision != self.revision]
+        """Workers of an earlier deployment."""
+        return [
+            worker for worker in self.workers if worker.deployment != self.deployment
+        ]
 
     @property
     def deploying(self) -> bool:

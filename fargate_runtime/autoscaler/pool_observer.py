@@ -48,8 +48,15 @@ class PoolObserver:
         services: Mapping[str, PoolService],
         reports: Sequence[NodeReport],
         running: Mapping[str, Sequence[RunningTask]],
+        deployments: Mapping[str, str],
     ) -> tuple[dict[str, PoolStatus], list[str]]:
-        """Return the status of each pool that has a service, and problems."""
+        """Return the status of each pool that has a service, and problems.
+
+        ``running`` is by the worker's host, ``deployments`` by its task. A worker is
+        outdated if another deployment started it than the service's primary one: a
+        new deployment may have the same revision. One whose deployment is unknown is
+        not: a worker that is drained by mistake does not come back.
+        """
         by_pool: dict[str, list[NodeReport]] = defaultdict(list)
         for node, report in reports:
             by_pool[report.pool].append((node, report))
@@ -76,7 +83,8 @@ class PoolObserver:
                         identity=node,
                         state=report.state,
                         running=running.get(report.host, ()),
-                        outdated=report.revision != service.revision,
+                        outdated=deployments.get(report.task, service.deployment)
+                        != service.deployment,
                     )
                     for node, report in (*by_pool[name], *silent)
                 ],

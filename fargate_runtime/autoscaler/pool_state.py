@@ -1,6 +1,7 @@
 """The workers of a pool by what they can still do, and their replacement.
 
-In a deployment ECS launches the workers of a new revision beside the old ones, but
+In a deployment ECS launches new workers beside the old ones, whose revision may be
+the same, but
 refuses to protect any while the protected ones are as many as the desired count, and
 stops no old one that is protected. So old workers accept tasks until new ones run
 beside them, and are drained then. Workers that long tasks occupy are requested once
@@ -132,7 +133,7 @@ class PoolCapacity:
         starting = status.starting
         ordered = max(0, status.desired - alive)
         if outdated:
-            # ECS protects as many as are desired, whatever their revision.
+            # ECS protects as many as are desired, whatever their deployment.
             protected = sum(len(by_state[state]) for state in PROTECTED)
             room = max(0, status.desired - protected - len(outdated_ready) - held)
             waiting = min(waiting, room)

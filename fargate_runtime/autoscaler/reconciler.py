@@ -107,9 +107,13 @@ class Reconciler:
                 partial(self.clients.workers.reports, expected),
                 BrokerUnavailableError,
             )
+            tasks = [report.task for _, report in replies.reports]
+            deployments = self._call(
+                "ECS", partial(self.clients.services.deployments, tasks), *AWS_ERRORS
+            )
         except Unavailable:
             return
-        decision, problems = self._decide(observed, replies, services)
+        decision, problems = self._decide(observed, replies, services, deployments)
         self._notices.log([*service_problems, *replies.problems, *problems])
 
         _check_fresh(is_leader, began)
@@ -140,9 +144,14 @@ class Reconciler:
         observed: Observation,
         replies: WorkerReplies,
         services: Mapping[str, PoolService],
+        deployments: Mapping[str, str],
     ) -> tuple[Decision, list[str]]:
         pools, problems = self._observer.observe(
-            observed.now, services, replies.reports, self._demand.running(observed)
+            observed.now,
+            services,
+            replies.reports,
+            self._demand.running(observed),
+            deployments,
         )
         decision = decide(
             Snapshot(

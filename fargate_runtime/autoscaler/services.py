@@ -1,11 +1,12 @@
-"""The ECS services of the pools: desired, running and pending workers."""
+"""The ECS services of the pools, and the deployment of each worker."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +15,15 @@ from fargate_runtime.contract import POOL_TAG
 
 SERVICES_PER_CALL = 10
 """Limit of DescribeServices."""
+
+TASKS_PER_CALL = 100
+"""Limit of DescribeTasks."""
+
+TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
+"""ECS refuses a whole call for one ID of another form, which a report may contain."""
+
+KNOWN_TASKS = 20_000
+"""Deployments to remember: those of all workers, with some that have ended."""
 
 DISCOVERY_SECONDS = 300.0
 """How often to list services, to find new ones and changed tags."""
@@ -27,8 +37,8 @@ class PoolService(NamedTuple):
     desired: int
     running: int
     pending: int
-    revision: str
-    """The task definition that it deploys, as ``family:revision``."""
+    deployment: str
+    """ID of its primary deployment."""
 
 
 class PoolServices:
@@ -39,6 +49,8 @@ class PoolServices:
         self._cluster = cluster
         self._arns: list[str] = []
         self._listed_at = -math.inf
+        self._deployments: dict[str, str] = {}
+        """ID of the deployment by task ID, the last requested at the end."""
 
     def pools(self, names: Iterable[str]) -> tuple[dict[str, PoolService], list[str]]:
         """Return each pool's service, and problems.
@@ -72,6 +84,31 @@ class PoolServices:
         }
         return pools, problems
 
+    def deployments(self, tasks: Iterable[str]) -> Mapping[str, str]:
+        """Return the ID of the deployment that started each task, by task ID.
+
+        Raises one of ``AWS_ERRORS``. A task that ECS does not show, as it may be with
+        a new one, is missing. The answers never change, so each task is read once.
+        """
+        requested = [task for task in tasks if TASK_ID.fullmatch(task)]
+        unknown = [task for task in requested if task not in self._deployments]
+        for start in range(0, len(unknown), TASKS_PER_CALL):
+            response = self._ecs.describe_tasks(
+                cluster=self._cluster, tasks=unknown[start : start + TASKS_PER_CALL]
+            )
+            for task in response["tasks"]:
+                task_id = task["taskArn"].rpartition("/")[2]
+                self._deployments[task_id] = task.get("startedBy", "")
+        deployments = {
+            task: self._deployments.pop(task)
+            for task in requested
+            if task in self._deployments
+        }
+        self._deployments |= deployments
+        for task in [*self._deployments][:-KNOWN_TASKS]:
+            del self._deployments[task]
+        return self._deployments
+
     def _list(self) -> Iterator[str]:
         pages = self._ecs.get_paginator("list_services").paginate(
             cluster=self._cluster, PaginationConfig={"PageSize": 100}
@@ -95,15 +132,13 @@ def _pool(service: Any) -> str:
 
 
 def _service(described: Any) -> PoolService:
-    primary = [
-        deployment["taskDefinition"]
-        for deployment in described.get("deployments", ())
-        if deployment.get("status") == "PRIMARY"
-    ]
-    definition = primary[0] if primary else described["taskDefinition"]
     return PoolService(
         desired=described["desiredCount"],
         running=described["runningCount"],
         pending=described["pendingCount"],
-        revision=definition.rpartition("/")[2],
+        deployment=next(
+            deployment["id"]
+            for deployment in described["deployments"]
+            if deployment["status"] == "PRIMARY"
+        ),
     )

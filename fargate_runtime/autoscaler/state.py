@@ -34,7 +34,7 @@ class RunningTask(NamedTuple):
 class Worker(NamedTuple):
     """A worker that has reported; the others are the pool's ``starting``.
 
-    It is ``outdated`` when its revision is not the one that its service deploys.
+    It is ``outdated`` when another deployment than its service's primary started it.
     """
 
     identity: str

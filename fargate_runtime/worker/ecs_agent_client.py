@@ -40,9 +40,6 @@ class TaskIdentity:
     task: str
     """The ID of the task, the last part of its ARN."""
 
-    revision: str
-    """Its task definition, as ``family:revision``."""
-
     created: float | None
     """The earliest time in the metadata, which lack the creation itself."""
 
@@ -72,7 +69,6 @@ def task_identity(metadata_uri: str) -> TaskIdentity:
         ]
         return TaskIdentity(
             task=metadata["TaskARN"].rpartition("/")[2],
-            revision=f"{metadata['Family']}:{metadata['Revision']}",
             created=min(map(_epoch, filter(None, times)), default=None),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -35,9 +35,6 @@ from fargate_runtime.worker.protection_state import ProtectionState
 AGENT_URI = "ECS_AGENT_URI"
 METADATA_URI = "ECS_CONTAINER_METADATA_URI_V4"
 
-LOCAL_REVISION = "local:0"
-"""The revision of a worker that ECS does not run."""
-
 ERROR_RETRY_SECONDS = 5
 """The pause after an unexpected error."""
 
@@ -136,7 +133,6 @@ class ProtectionThread:
             return WorkerReport(
                 pool=self._settings.pool,
                 task=self._identity.task,
-                revision=self._identity.revision,
                 host=self._address,
                 state=state,
                 running=self._state.running,
@@ -164,7 +160,7 @@ class ProtectionThread:
             identity = (
                 ecs_agent_client.task_identity(self._settings.metadata_uri)
                 if self._settings.metadata_uri
-                else TaskIdentity(task=address, revision=LOCAL_REVISION, created=None)
+                else TaskIdentity(task=address, created=None)
             )
         except (EcsAgentError, OSError) as error:
             with self._lock:

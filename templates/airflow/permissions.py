@@ -71,16 +71,14 @@ class Grant(Generic[Context]):
     why: str
     kms_via: str = ""
     """The one service through which a KMS key may be used."""
-    condition: Callable[[Context], ConditionElement] | None = None
-    """A further restriction, or the only one where the action has no resource."""
+    conditions: tuple[Callable[[Context], ConditionElement], ...] = ()
+    """Further restrictions, or the only ones where the action has no resource."""
 
     def statement(self, inputs: Context) -> Statement:
         """Return the grant in a template with these inputs."""
-        conditions: list[ConditionElement] = []
+        conditions = [condition(inputs) for condition in self.conditions]
         if self.kms_via:
             conditions.append(_via(self.kms_via))
-        if self.condition:
-            conditions.append(self.condition(inputs))
         return _allow(*self.actions, on=self.resources(inputs), when=conditions)
 
 
@@ -143,7 +141,7 @@ _ROWS = (
         lambda inputs: [_bucket(inputs.platform.buckets.log_bucket_name)],
         only(VERIFICATION),
         "The relay looks for new requests, below its own prefix.",
-        condition=lambda _: StringLike("s3:prefix", f"{contract.RELAY_FOLDER}/*"),
+        conditions=(lambda _: StringLike("s3:prefix", f"{contract.RELAY_FOLDER}/*"),),
     ),
     Grant(
         (awacs.s3.GetObject, awacs.s3.PutObject),
@@ -173,15 +171,23 @@ _ROWS = (
         (awacs.ecs.UpdateTaskProtection,),
         lambda inputs: [_tasks_of(inputs.platform)],
         only(WORKER),
-        "A worker protects itself from scale-in, and ends that when it is drained.",
+        "A worker protects itself from scale-in, and ends that when it is drained. DAG "
+        "code has this role too: it reaches no task but those of the own pool, which "
+        "carry the tag of their service.",
+        conditions=(
+            _in_cluster,
+            lambda inputs: StringEquals(
+                f"aws:ResourceTag/{contract.POOL_TAG}", inputs.pool.name
+            ),
+        ),
     ),
     Grant(
         (awacs.cloudwatch.PutMetricData,),
         lambda _: ["*"],
         only(AUTOSCALER),
         "It publishes the metrics that pools scale by, in one namespace.",
-        condition=lambda _: StringEquals(
-            "cloudwatch:namespace", contract.METRIC_NAMESPACE
+        conditions=(
+            lambda _: StringEquals("cloudwatch:namespace", contract.METRIC_NAMESPACE),
         ),
     ),
     Grant(
@@ -189,14 +195,21 @@ _ROWS = (
         lambda _: ["*"],
         only(AUTOSCALER),
         "It finds the pools' services by their tag; the action has no resource.",
-        condition=_in_cluster,
+        conditions=(_in_cluster,),
     ),
     Grant(
         (awacs.ecs.DescribeServices,),
         lambda inputs: [_services_of(inputs.platform)],
         only(AUTOSCALER),
-        "It reads the desired and running counts of workers, and their revision.",
-        condition=_in_cluster,
+        "It reads the desired and running counts of workers, and their deployment.",
+        conditions=(_in_cluster,),
+    ),
+    Grant(
+        (awacs.ecs.DescribeTasks,),
+        lambda inputs: [_tasks_of(inputs.platform)],
+        only(AUTOSCALER),
+        "It reads which deployment started a worker: older ones are replaced.",
+        conditions=(_in_cluster,),
     ),
 )
 GRANTS: tuple[Grant[Any], ...] = _ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +20,9 @@ def service(
     desired: int = 0,
     running: int = 0,
     pending: int = 0,
-    revision: int = 1,
+    deployment: str = "ecs-svc/1",
 ) -> dict[str, Any]:
     """Return a service as DescribeServices tells it."""
-    definition = f"{ARN}:task-definition/{pool}:{revision}"
     return {
         "serviceArn": f"{ARN}:service/cluster/{pool}",
         "serviceName": pool,
@@ -30,9 +30,18 @@ def service(
         "desiredCount": desired,
         "runningCount": running,
         "pendingCount": pending,
-        "taskDefinition": definition,
-        "deployments": [{"status": "PRIMARY", "taskDefinition": definition}],
+        "deployments": [{"id": deployment, "status": "PRIMARY"}],
         "tags": [{"key": "Pool", "value": pool}],
+    }
+
+
+def described_tasks(started_by: Mapping[str, str]) -> dict[str, Any]:
+    """Return tasks as DescribeTasks tells them, by the deployment that started each."""
+    return {
+        "tasks": [
+            {"taskArn": f"{ARN}:task/cluster/{task}", "startedBy": deployment}
+            for task, deployment in started_by.items()
+        ]
     }
 
 
@@ -83,6 +92,8 @@ class FakeAws:
                 "services": services,
                 "failures": [{"arn": arn, "reason": "MISSING"} for arn in gone],
             }
+        if call == "DescribeTasks":
+            return 200, described_tasks(dict.fromkeys(body["tasks"], "ecs-svc/1"))
         assert call == "PutMetricData", call
         assert body["Namespace"] == "AirflowOnFargate"
         values = {}

@@ -214,8 +214,7 @@ def report(name: str = "default", **changes: Any) -> dict[str, Any]:
     """Return what a worker of a pool says of itself."""
     return {
         "pool": name,
-        "task": "0123456789abcdef",
-        "revision": f"{name}:1",
+        "task": "0123456789abcdef0123456789abcdef",
         "host": "10.0.0.1",
         "state": "ready",
         "running": 0,

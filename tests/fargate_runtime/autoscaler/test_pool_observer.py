@@ -12,13 +12,13 @@ from fargate_runtime.autoscaler.state import PoolStatus, RunningTask
 from fargate_runtime.scaling_protocol import WorkerReport, WorkerState
 
 NOW = 1_000_000.0
+PRIMARY, OLDER = "ecs-svc/2", "ecs-svc/1"
 
 
 def reported(node: str, **changes: Any) -> tuple[str, WorkerReport]:
     fields: dict[str, Any] = {
         "pool": "p",
         "task": node,
-        "revision": "p:1",
         "host": node,
         "state": WorkerState.READY,
         "running": 0,
@@ -28,7 +28,7 @@ def reported(node: str, **changes: Any) -> tuple[str, WorkerReport]:
 
 
 def service(desired: int, running: int, pending: int = 0) -> PoolService:
-    return PoolService(desired, running, pending, "p:1")
+    return PoolService(desired, running, pending, PRIMARY)
 
 
 def look(
@@ -37,7 +37,7 @@ def look(
     counted: PoolService,
     *reports: tuple[str, WorkerReport],
 ) -> PoolStatus:
-    statuses, _ = observer.observe(NOW + now, {"p": counted}, reports, {})
+    statuses, _ = observer.observe(NOW + now, {"p": counted}, reports, {}, {})
     return statuses["p"]
 
 
@@ -106,7 +106,7 @@ def test_workers_that_ecs_no_longer_counts_are_dropped() -> None:
 def test_silent_workers_are_reported() -> None:
     observer = PoolObserver()
     look(observer, 0, service(1, 1), reported("a"))
-    _, problems = observer.observe(NOW + 10, {"p": service(1, 1)}, (), {})
+    _, problems = observer.observe(NOW + 10, {"p": service(1, 1)}, (), {}, {})
     assert problems == ["Worker a does not reply."]
 
 
@@ -123,9 +123,9 @@ def test_reported_states_reach_the_decision(
     phase: WorkerState, state: WorkerState
 ) -> None:
     running = [RunningTask(NOW, 5.0)]
-    reports = [reported("a", state=phase, revision="p:0", host="10.0.0.9")]
+    reports = [reported("a", state=phase, task="t1", host="10.0.0.9")]
     statuses, _ = PoolObserver().observe(
-        NOW, {"p": service(1, 1)}, reports, {"10.0.0.9": running}
+        NOW, {"p": service(1, 1)}, reports, {"10.0.0.9": running}, {"t1": OLDER}
     )
     (worker,) = statuses["p"].workers
     assert worker.state is state
@@ -135,7 +135,7 @@ def test_reported_states_reach_the_decision(
 
 def test_workers_of_a_pool_without_service_are_reported() -> None:
     statuses, problems = PoolObserver().observe(
-        NOW, {}, [reported("a", pool="gone")], {}
+        NOW, {}, [reported("a", pool="gone")], {}, {}
     )
     assert statuses == {}
     assert problems == ["Worker a belongs to pool 'gone', which has no service."]

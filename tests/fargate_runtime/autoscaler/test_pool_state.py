@@ -102,7 +102,7 @@ def test_places_of_short_tasks_are_not_requested_again() -> None:
     assert run(status, full(4), memory=needs(4)).deficit == 0
 
 
-def test_old_worker_is_revived_only_when_its_revision_comes_back() -> None:
+def test_old_worker_is_revived_only_when_its_deployment_comes_back() -> None:
     draining = group("old", 1, DRAINING, old=True, seconds=5000)
     status = PoolStatus(1, [*draining, *group("new", 1)])
     assert run(status, full(2)).revive == ()

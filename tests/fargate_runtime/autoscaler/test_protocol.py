@@ -11,7 +11,6 @@ from fargate_runtime.scaling_protocol import WorkerReport, WorkerState
 REPLY: dict[str, Any] = {
     "pool": "p",
     "task": "0123",
-    "revision": "family:3",
     "host": "10.0.0.1",
     "state": "ready",
     "running": 2,

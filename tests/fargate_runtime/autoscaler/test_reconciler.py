@@ -32,7 +32,7 @@ from fargate_runtime.autoscaler.services import PoolServices
 from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
 from fargate_runtime.contract import METRIC_NAMESPACE, ROUND_SECONDS
 from fargate_runtime.scaling_protocol import WorkerReport
-from tests.fargate_runtime.autoscaler.fake_aws import service
+from tests.fargate_runtime.autoscaler.fake_aws import described_tasks, service
 
 NODE = "celery@a"
 
@@ -58,6 +58,7 @@ class FakeServices:
     calls: list[str] = field(default_factory=list)
     published: list[dict[tuple[str, str], float]] = field(default_factory=list)
     sent: list[tuple[str, list[str]]] = field(default_factory=list)
+    started_by: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
     slow: float = 0.0
@@ -97,6 +98,12 @@ class FakeServices:
             "services": [by_arn[arn] for arn in services if arn in by_arn],
             "failures": [{"arn": arn} for arn in services if arn not in by_arn],
         }
+
+    def describe_tasks(self, *, tasks: Sequence[str], **_: Any) -> Any:
+        self._call("tasks")
+        assert 0 < len(tasks) <= 100
+        known = [task for task in tasks if task in self.started_by]
+        return described_tasks({task: self.started_by[task] for task in known})
 
     def put_metric_data(self, **request: Any) -> None:
         self._call("CloudWatch")
@@ -235,8 +242,7 @@ def test_workers_are_commanded_without_cloudwatch(
 
 REPLY = {
     "pool": "a",
-    "task": "t",
-    "revision": "a:1",
+    "task": f"{0:032x}",
     "host": "10.0.0.1",
     "state": "ready",
     "running": 0,
@@ -315,6 +321,70 @@ def test_slow_rounds_publish_nothing(
     with pytest.raises(StaleRoundError):
         reconciler.reconcile(lambda: True)
     assert services.published == []
+
+
+def redeploy(services: FakeServices, *, old: int, new: int) -> set[str]:
+    """Run busy workers, and new ones of the same revision; return the busy nodes.
+
+    ECS keeps the old workers, which are protected, and protects no new ones while as
+    many are protected as desired.
+    """
+    services.services[0] |= {"desiredCount": new, "runningCount": old + new}
+    services.services[0]["deployments"] = [
+        {"id": "ecs-svc/2", "status": "PRIMARY"},
+        {"id": "ecs-svc/1", "status": "ACTIVE"},
+    ]
+    busy = []
+    for number in range(old + new):
+        task, host = f"{number:032x}", f"10.0.0.{number}"
+        state = "ready" if number < old else "waiting"
+        reply = REPLY | {"task": task, "host": host, "state": state}
+        services.reports.append((f"celery@{number}", WorkerReport.parse(reply)))
+        services.started_by[task] = "ecs-svc/1" if number < old else "ecs-svc/2"
+        if number < old:
+            busy += [("qa", host, "dag", "r", "t", services.clock.now + 1e9)] * 4
+    services.tables[queries.RUNNING] = busy
+    services.queue("qa", 40)
+    return {f"celery@{number}" for number in range(old)}
+
+
+def test_a_deployment_of_the_same_revision_requests_places_for_its_workers(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    redeploy(services, old=2, new=2)
+    run_rounds(reconciler, services)
+    assert services.published[0]["WorkerDeficit", "a"] == 3
+
+
+@pytest.mark.parametrize(("old", "drained"), [(2, 1), (5, 3)])
+def test_a_deployment_of_the_same_revision_drains_old_workers_at_the_maximum(
+    old: int, drained: int, reconciler: Reconciler, services: FakeServices
+) -> None:
+    nodes = redeploy(services, old=old, new=POOLS[0].maximum)
+    run_rounds(reconciler, services)
+    ((command, sent),) = services.sent
+    assert command == "scaling_drain"
+    assert set(sent) < nodes
+    assert len(sent) == drained
+
+
+def test_workers_of_an_unknown_deployment_are_not_drained(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    redeploy(services, old=2, new=5)
+    services.started_by.clear()
+    run_rounds(reconciler, services, 2)
+    assert services.sent == []
+    assert services.calls.count("tasks") == 2
+
+
+def test_deployments_of_tasks_are_read_once(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    redeploy(services, old=2, new=5)
+    services.reports[0] = (NODE, WorkerReport.parse(REPLY | {"task": "not-a-task"}))
+    run_rounds(reconciler, services, 5)
+    assert services.calls.count("tasks") == 1
 
 
 def settings(**changes: Any) -> str:

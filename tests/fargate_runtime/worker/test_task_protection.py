@@ -20,7 +20,6 @@ from fargate_runtime.worker.ecs_agent_client import (
     TaskIdentity,
 )
 from fargate_runtime.worker.task_protection import (
-    LOCAL_REVISION,
     ProtectionSettings,
     ProtectionThread,
 )
@@ -56,7 +55,7 @@ class AgentClient:
     def identity(self, uri: str) -> TaskIdentity:
         assert uri == ON_ECS["ECS_CONTAINER_METADATA_URI_V4"]
         self.fail()
-        return TaskIdentity(task="0123", revision="workers:3", created=7.5)
+        return TaskIdentity(task="0123", created=7.5)
 
     def fail(self) -> None:
         if self.error:
@@ -101,11 +100,7 @@ def test_worker_is_identified_and_protected_before_it_may_consume(
     thread.observe(3)
     report = thread.report()
     assert report is not None
-    assert (report.pool, report.task, report.revision) == (
-        "default",
-        "0123",
-        "workers:3",
-    )
+    assert (report.pool, report.task) == ("default", "0123")
     assert (report.state, report.running, report.created) == (WorkerState.READY, 3, 7.5)
     assert report.host
     assert report.since == pytest.approx(time.time(), abs=5)
@@ -143,7 +138,6 @@ def test_workers_without_ecs_are_ready(ecs: AgentClient) -> None:
     until(thread.may_consume)
     report = thread.report()
     assert report is not None
-    assert report.revision == LOCAL_REVISION
     assert report.state is WorkerState.READY
     assert ecs.requests == []
 

@@ -23,7 +23,14 @@ from templates.airflow.components import (
     WORKER,
     AnyComponent,
 )
-from tests.templates.tasks import TEMPLATES, host, resolved, statements, template_of
+from tests.templates.tasks import (
+    TEMPLATES,
+    host,
+    resolved,
+    service,
+    statements,
+    template_of,
+)
 
 ARCHIVE = ("s3:GetObject", "arn:aws:s3:::given-RuntimeBucket/given-RuntimeKey")
 LOG_BUCKET = "arn:aws:s3:::given-LogBucketName"
@@ -47,6 +54,7 @@ SCALES = {
     ("cloudwatch:PutMetricData", "*"),
     ("ecs:ListServices", "*"),
     ("ecs:DescribeServices", SERVICES_OF_ECS),
+    ("ecs:DescribeTasks", TASKS),
 }
 RELAYS = {
     ("s3:ListBucket", LOG_BUCKET),
@@ -138,6 +146,22 @@ def test_the_relay_lists_its_own_prefix_only() -> None:
         if "s3:ListBucket" in statement["Action"]
     )
     assert statement["Condition"] == {"StringLike": {"s3:prefix": "verification/*"}}
+
+
+def test_workers_protect_tasks_of_their_own_pool_only() -> None:
+    # DAG code has this role: it could unprotect the workers of another pool, or protect
+    # the tasks of a service for two days and so stop its deployments.
+    (statement,) = (
+        s
+        for s in statements(WORKER, "Task")
+        if "ecs:UpdateTaskProtection" in s["Action"]
+    )
+    assert statement["Condition"] == {
+        "ArnEquals": {"ecs:cluster": "given-ClusterArn"},
+        "StringEquals": {"aws:ResourceTag/Pool": "given-PoolName"},
+    }
+    assert service(WORKER)["Tags"] == [{"Key": "Pool", "Value": "given-PoolName"}]
+    assert service(WORKER)["PropagateTags"] == "SERVICE"
 
 
 def test_the_kms_key_is_used_only_via_services_or_sessions() -> None:
