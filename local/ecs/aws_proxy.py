@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
 from http.client import HTTPException
@@ -33,7 +33,7 @@ from local.ecs.credentials import (
 from local.ecs.ecs_api import EcsApi, EcsApiError
 from local.ecs.emulator_client import AWS_ERRORS
 from local.ecs.metrics import MetricStore
-from local.ecs.policy import ApiCall, kms_context
+from local.ecs.policy import ApiCall, kms_context, tag_context
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer, forward
 
@@ -116,7 +116,7 @@ class AwsProxy:
         return self._forward(http, caller)
 
     def _check(self, request: AwsRequest, role_arn: str) -> None:
-        for call in aws_calls.calls(request):
+        for call in self._calls(request):
             self._roles.check(role_arn, call)
             if call.action in KEY_USES and request.http.method != "HEAD":
                 self._check_key(call, role_arn)
@@ -125,6 +125,14 @@ class AwsProxy:
                 context = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
                 call = ApiCall(action="iam:PassRole", resource=passed, context=context)
                 self._roles.check(role_arn, call)
+
+    def _calls(self, request: AwsRequest) -> Iterator[ApiCall]:
+        """Yield every permission that a request needs, with the tags of tasks."""
+        for call in aws_calls.calls(request):
+            tags = (
+                self._ecs.task_tags(call.resource) if request.service == "ecs" else {}
+            )
+            yield replace(call, context={**call.context, **tag_context(tags)})
 
     def _roles_of(self, reference: str) -> list[str]:
         try:

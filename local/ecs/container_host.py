@@ -120,6 +120,7 @@ class ContainerHost:
             deployment_id=deployment_id,
             overrides=overrides or {},
             token=secrets.token_hex(16),
+            tags=service.task_tags if service else {},
             settled_seconds=self._settings.settled_seconds,
         )
         return self._registry.add(task)

@@ -57,6 +57,11 @@ class EcsApi:
         """Return a task definition by ARN, family:revision or family."""
         return self._host.definition(reference)
 
+    def task_tags(self, arn: str) -> Mapping[str, str]:
+        """Return the tags of a task, none if there is no such task."""
+        task = self._registry.find(arn)
+        return task.tags if task else {}
+
     def knows(self, action: str) -> bool:
         """Return whether the action is answered here."""
         return action in self._actions
@@ -273,7 +278,7 @@ def described(task: EcsTask) -> dict[str, Any]:
         "memory": task.definition.memory,
         "overrides": dict(task.overrides),
         "version": task.version,
-        "tags": [],
+        "tags": [{"key": key, "value": value} for key, value in task.tags.items()],
         "attachments": [
             {
                 "id": task.id,

@@ -104,7 +104,9 @@ class EmulatorClient:
                 arns += page["serviceArns"]
             for start in range(0, len(arns), DESCRIBE_AT_ONCE):
                 batch = arns[start : start + DESCRIBE_AT_ONCE]
-                answer = self.ecs.describe_services(cluster=cluster, services=batch)
+                answer = self.ecs.describe_services(
+                    cluster=cluster, services=batch, include=["TAGS"]
+                )
                 services += [
                     EcsService.of(description)
                     for description in answer["services"]

@@ -201,6 +201,8 @@ class EcsService:
     namespace: str = ""
     """The Service Connect namespace, if the service is in one."""
     endpoints: tuple[ServiceConnectEndpoint, ...] = ()
+    task_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that its tasks get from it."""
 
     @classmethod
     def of(cls, document: Document) -> EcsService:
@@ -243,4 +245,9 @@ class EcsService:
                 for alias in entry.get("clientAliases") or ()
                 if is_connected
             ),
+            task_tags={
+                tag["key"]: tag["value"]
+                for tag in document.get("tags") or ()
+                if document.get("propagateTags") == "SERVICE"
+            },
         )

@@ -56,6 +56,11 @@ def kms_context(service: str, region: str) -> dict[str, str]:
     return {"kms:viaservice": f"{service}.{region}.{suffix}"}
 
 
+def tag_context(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the ``aws:ResourceTag`` keys of a resource with these tags."""
+    return {f"aws:resourcetag/{key.lower()}": value for key, value in tags.items()}
+
+
 def statements(documents: Iterable[Mapping[str, Any]]) -> tuple[Statement, ...]:
     """Return all statements of some policy documents."""
     return tuple(

@@ -2,7 +2,7 @@
 
 It takes over what the emulator's primary deployment says, and carries out what
 ``scheduler.plan`` decides. When a deployment fails and the service rolls back, it also
-updates the emulator's service, as ECS does.
+updates the emulator's service: a rollback is a new deployment, with tasks of its own.
 """
 
 from __future__ import annotations
@@ -127,7 +127,6 @@ class ServiceScheduler:
         if not state.service.has_rollback or previous is None:
             return
         state.add_event(f"rolling back to deployment {previous.id}.")
-        state.rollback_target = previous
         try:
             self._emulator.go_back(state.service, previous.definition_arn)
         except AWS_ERRORS as error:

@@ -119,6 +119,7 @@ class EcsTask:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     token: str = ""
     """In the task's credential and agent URLs."""
+    tags: Mapping[str, str] = field(default_factory=dict)
     created: float = field(default_factory=time.time)
     started: float = 0
     stopping: float = 0

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.ecs.credentials import RoleCredentials
-from local.ecs.policy import ApiCall
+from local.ecs.policy import ApiCall, tag_context
 from local.ecs.protection import ProtectionRefusedError
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.task import EcsTask, TaskContainer
@@ -93,7 +93,7 @@ class TaskMetadataServer:
         call = ApiCall(
             action=f"ecs:{action}",
             resource=task.arn,
-            context={"ecs:cluster": task.cluster_arn},
+            context={"ecs:cluster": task.cluster_arn, **tag_context(task.tags)},
         )
         try:
             self._roles.check(task.definition.task_role_arn, call)

@@ -24,10 +24,6 @@ class ServiceState:
     """The primary one first."""
     events: list[tuple[float, str]] = field(default_factory=list)
     """Newest first."""
-    rollback_target: ServiceDeployment | None = None
-    """Which deployment the emulator's next one of this definition means."""
-    aliases: dict[str, str] = field(default_factory=dict)
-    """The emulator's name of a rollback -> the deployment that it went back to."""
 
     @property
     def primary(self) -> ServiceDeployment:
@@ -37,22 +33,16 @@ class ServiceState:
     def adopt(self) -> None:
         """Take over the emulator's primary deployment, when it is a new one."""
         new_id = self.service.deployment_id
-        known_id = self.aliases.get(new_id, new_id)
-        if any(deployment.id == known_id for deployment in self.deployments):
+        if any(deployment.id == new_id for deployment in self.deployments):
             return
-        target, self.rollback_target = self.rollback_target, None
-        if target and target.definition_arn == self.service.definition_arn:
-            self.aliases[new_id] = target.id
-            target.rollout = RolloutState.IN_PROGRESS
-            target.reason = "ECS deployment rollback in progress."
-            self.deployments.remove(target)
-        else:
-            target = ServiceDeployment(
+        self.deployments.insert(
+            0,
+            ServiceDeployment(
                 id=new_id,
                 definition_arn=self.service.definition_arn,
                 created=time.time(),
-            )
-        self.deployments.insert(0, target)
+            ),
+        )
 
     def add_event(self, text: str) -> None:
         """Record an event, as ECS shows it."""

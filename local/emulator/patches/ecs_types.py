@@ -2,7 +2,8 @@
 
 Its task definitions lose the properties that its own scheduler does not read, and keep
 secrets and health checks in CloudFormation's spelling, which no ECS client reads. Its
-services lose Service Connect and the grace period. The local ECS agent needs all of it.
+services lose Service Connect and the grace period, and ignore ``ForceNewDeployment``.
+The local ECS agent needs all of it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,34 @@ def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
     """Return the handlers of both types, with every property."""
     return {
         TASK_DEFINITION: completed(handlers[TASK_DEFINITION], _task_definition),
-        SERVICE: completed(handlers[SERVICE], _service),
+        SERVICE: completed(_redeployed(handlers[SERVICE]), _service),
     }
+
+
+def _redeployed(native: Handlers) -> Handlers:
+    """Return handlers whose update starts a deployment when the nonce has changed."""
+
+    def update(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], *more: Any
+    ) -> CreateResult:
+        result: CreateResult = native["update"](physical_id, old, new, *more)
+        force = new.get("ForceNewDeployment", {})
+        is_deployed = new.get("TaskDefinition") != old.get("TaskDefinition")
+        if (
+            str(force.get("EnableForceNewDeployment")).lower() == "true"
+            and force != old.get("ForceNewDeployment")
+            and not is_deployed
+        ):
+            ECS["_update_service"](
+                {
+                    "cluster": new.get("Cluster", "default"),
+                    "service": result[1]["Name"],
+                    "forceNewDeployment": True,
+                }
+            )
+        return result
+
+    return {**native, "update": update}
 
 
 def api_form(value: Any) -> Any:

@@ -80,6 +80,7 @@ class FakeEmulator(EmulatorClient):
         endpoints: tuple[ServiceConnectEndpoint, ...] = (),
         namespace: str = "",
         has_breaker: bool = False,
+        task_tags: Mapping[str, str] | None = None,
     ) -> None:
         self._releases += 1
         self.desired_services[name] = EcsService(
@@ -94,6 +95,7 @@ class FakeEmulator(EmulatorClient):
             namespace=namespace,
             has_breaker=has_breaker,
             has_rollback=has_breaker,
+            task_tags=task_tags or {},
         )
 
     def scale(self, desired: int, name: str = "web") -> None:

@@ -278,6 +278,26 @@ def test_protection_by_the_ecs_api(guarded: EcsAgent, emulator: FakeEmulator) ->
     assert task.protection.is_on(answer["expirationDate"].timestamp() - 1)
 
 
+def test_protection_of_another_pools_task_is_refused(
+    guarded: EcsAgent, emulator: FakeEmulator
+) -> None:
+    # A DAG has its worker's role, and calls the API instead of the task's endpoint.
+    own = {"StringEquals": {"aws:ResourceTag/Pool": "a"}}
+    emulator.roles["dag"] = allow(("ecs:UpdateTaskProtection", "*"), Condition=own)
+    ecs = client(guarded, "ecs", "dag")
+
+    def unprotect(pool: str) -> None:
+        emulator.serve(emulator.define(1, app()), name=pool, task_tags={"Pool": pool})
+        (task,) = until(lambda: tasks(guarded, name=pool))
+        ecs.update_task_protection(
+            cluster=CLUSTER, tasks=[task.arn], protectionEnabled=False
+        )
+
+    unprotect("a")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        unprotect("b")
+
+
 SEEN = [
     {
         "MetricName": "Deficit",

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from fargate_runtime.autoscaler.services import PoolServices
 from local.ecs import AgentSettings, ContainerImage, EcsAgent
 from local.ecs.metrics import Metric
 from local.ecs.task import EcsTask
@@ -44,17 +45,19 @@ print("released", flush=True)
 time.sleep(600)
 """
 IN_CLUSTER = {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": ["Cluster", "Arn"]}}}
+OF_POOL = {"StringEquals": {"aws:ResourceTag/Pool": "default"}}
 
 
-def template(release: str) -> dict[str, Any]:
+def template(release: str, nonce: str = "1") -> dict[str, Any]:
     """Return a pool as the templates define it: no desired count, a tag, protection."""
     allowed = [
-        {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": IN_CLUSTER}
-        for action in (
-            "ecs:ListServices",
-            "ecs:DescribeServices",
-            "ecs:UpdateTaskProtection",
-            "ecs:GetTaskProtection",
+        {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
+        for action, condition in (
+            ("ecs:ListServices", IN_CLUSTER),
+            ("ecs:DescribeServices", IN_CLUSTER),
+            ("ecs:DescribeTasks", IN_CLUSTER),
+            ("ecs:UpdateTaskProtection", IN_CLUSTER | OF_POOL),
+            ("ecs:GetTaskProtection", IN_CLUSTER),
         )
     ]
     publishing = {
@@ -99,6 +102,11 @@ def template(release: str) -> dict[str, Any]:
                 "Cluster": {"Ref": "Cluster"},
                 "TaskDefinition": {"Ref": "Definition"},
                 "Tags": [{"Key": "Pool", "Value": "default"}],
+                "PropagateTags": "SERVICE",
+                "ForceNewDeployment": {
+                    "EnableForceNewDeployment": True,
+                    "ForceNewDeploymentNonce": nonce,
+                },
                 "DeploymentConfiguration": {
                     "MinimumHealthyPercent": 100,
                     "MaximumPercent": 200,
@@ -149,9 +157,9 @@ class WorkerPool:
             desiredCount=desired,
         )
 
-    def release(self) -> None:
-        """Deploy another task definition."""
-        updated = self.cloud.update(self.stack, template("second"))
+    def release(self, name: str = "second", nonce: str = "1") -> None:
+        """Deploy a task definition, which may be the same with another nonce."""
+        updated = self.cloud.update(self.stack, template(name, nonce))
         assert updated.status == "UPDATE_COMPLETE", self.cloud.failures(self.stack.id)
 
     def of(
@@ -290,3 +298,22 @@ def test_the_restart_policy_survives_the_launch(pool: WorkerPool) -> None:
     restart = task.definition.containers[0].restart
     assert restart is not None
     assert restart.least_seconds == 60
+
+
+def test_deployment_of_the_same_revision_is_told_by_its_id(pool: WorkerPool) -> None:
+    until(count(pool, ("first", "protected", 1)))
+    (old,) = pool.of("first")
+    pool.release("first", nonce="2")
+    until(count(pool, ("first", "protected", 1), ("first", "DEPLOYMENT_BLOCKED", 1)))
+    (new,) = pool.of("first", "DEPLOYMENT_BLOCKED")
+    assert new.definition == old.definition
+    services = PoolServices(pool.ecs, pool.cluster)
+    service = services.pools(["default"])[0]["default"]
+    assert services.deployments([old.id, new.id]) == {
+        old.id: old.deployment_id,
+        new.id: service.deployment,
+    }
+    make_idle([old])
+    until(count(pool, ("first", "protected", 1)))
+    until(lambda: len(pool.described()["deployments"]) == 1)
+    assert not old.should_run

@@ -117,9 +117,11 @@ def test_failed_deployment_is_rolled_back(
     until(lambda: any("rolling back" in text for _, text in state.events), 60)
     until(lambda: emulator.desired_services["web"].definition_arn == arn(1))
     until(agent.is_steady)
-    # The task of the last completed deployment kept running.
-    assert tasks(agent) == [old]
-    failed = tasks(agent, "STOPPED")
+    # A rollback is a new deployment: its own task replaces that of the first one.
+    (task,) = tasks(agent)
+    assert task.definition is old.definition
+    assert task.started_by == state.primary.id != old.started_by
+    failed = [task for task in tasks(agent, "STOPPED") if task is not old]
     assert len(failed) == 3
     assert {task.definition.revision for task in failed} == {"2"}
 

@@ -13,6 +13,7 @@ from local.ecs import EcsAgent
 from local.ecs.policy import RolePermissions
 from local.ecs.task import EcsTask
 from tests.local.ecs.fakes import (
+    EVERYTHING,
     TASK_ROLE,
     FakeEmulator,
     app,
@@ -150,6 +151,18 @@ def test_a_role_without_the_right_cannot_protect(
     status, answer = protection(agent, task, {"ProtectionEnabled": True})
     assert (status, answer["error"]["Code"]) == (400, "AccessDeniedException")
     assert "ecs:UpdateTaskProtection" in agent.roles.refused[0]
+
+
+@pytest.mark.parametrize(("pool", "status"), [("a", 200), ("b", 400)])
+def test_a_role_protects_tasks_of_its_pool_only(
+    agent: EcsAgent, emulator: FakeEmulator, pool: str, status: int
+) -> None:
+    emulator.roles[TASK_ROLE] = RolePermissions(
+        (EVERYTHING | {"Condition": {"StringEquals": {"aws:ResourceTag/Pool": "a"}}},)
+    )
+    emulator.serve(emulator.define(1, STEADY), 1, task_tags={"Pool": pool})
+    (task,) = until(lambda: tasks(agent))
+    assert protection(agent, task, {"ProtectionEnabled": True})[0] == status
 
 
 def test_another_tasks_token_is_needed_to_speak_for_it(agent: EcsAgent) -> None:
