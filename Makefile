@@ -123,8 +123,9 @@ golden: $(DEV) ## Rewrite the golden templates, for review.
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/compliance/test_golden.py
 
 .PHONY: reference
-reference: $(READY) ## Write docs/parameters.md from the templates.
+reference: $(READY) ## Write docs/parameters.md and docs/refused-changes.md.
 	@.venv/bin/python build.py reference
+	@.venv/bin/python -m cloudformation.transitions docs/refused-changes.md
 
 .PHONY: pins
 pins: ## Pin requirements/*.in, with hashes, for every Python and platform.

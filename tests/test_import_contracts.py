@@ -22,6 +22,7 @@ FORBIDDEN = (
     ("the runtime is the code in a container", "fargate_runtime", "compiler"),
     ("local reads what was built", "local", "templates"),
     ("local reads what was built", "local", "simulation"),
+    ("cloudformation is pure", "cloudformation", "deploy"),
     ("only a whole local environment deploys", "local.ecs", "deploy"),
     ("only a whole local environment deploys", "local.datastores", "acceptance"),
     ("acceptance.checks suit any environment", "acceptance.checks", "local.client"),

@@ -6,9 +6,9 @@ MiniStack pins botocore; its dependencies must not mix with those that deploy to
 from __future__ import annotations
 
 import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 
+from cloudformation.schemas import installed
 from local.errors import EmulatorError
 from local.venvs import Tell, install
 
@@ -41,10 +41,10 @@ def python(project: Path, tell: Tell) -> Path:
 
 def schemas() -> Path:
     """Return cfn-lint's folder of resource schemas, without importing cfn-lint."""
-    spec = find_spec("cfnlint")
-    if spec is None or spec.origin is None:
+    registry = installed()
+    if registry is None:
         raise EmulatorError(
             "cfn-lint is not installed; the emulator needs its resource schemas.",
             "Run make templates, which installs it.",
         )
-    return Path(spec.origin).parent / "data" / "schemas"
+    return registry.folder

@@ -21,6 +21,7 @@ def main() -> None:
     # Lambda functions that the emulator runs must not import the project.
     os.environ.pop("PYTHONPATH", None)
 
+    from cloudformation.schemas import SchemaRegistry  # noqa: PLC0415
     from local.emulator.patches import (  # noqa: PLC0415
         control,
         deletions,
@@ -31,12 +32,12 @@ def main() -> None:
         handlers,
         nested_stacks,
         operations,
+        refusals,
         service_catalog,
         states,
         validation_patches,
     )
     from local.emulator.patches.ministack import APP  # noqa: PLC0415
-    from local.emulator.patches.schemas import SchemaRegistry  # noqa: PLC0415
 
     registry = SchemaRegistry(arguments.schemas)
     operations.install()
@@ -48,6 +49,7 @@ def main() -> None:
     nested_stacks.install()
     events.install()
     deletions.install()
+    refusals.install(registry)
     states.install()
     validation_patches.install(registry)
 

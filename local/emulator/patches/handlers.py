@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cloudformation.schemas import Schema, SchemaRegistry
 from local.emulator.patches import (
     corrections,
     deletions,
@@ -33,7 +34,6 @@ from local.emulator.patches.ministack import (
     stack_named,
 )
 from local.emulator.patches.partitions import partition_of
-from local.emulator.patches.schemas import Schema, SchemaRegistry
 from local.emulator.patches.service_catalog import Catalog
 from local.emulator.patches.stubs import Stub, stub_where
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from local.emulator.patches.schemas import Schema
+from cloudformation.schemas import Schema
 
 BRANCHES = ("allOf", "anyOf", "oneOf")
 

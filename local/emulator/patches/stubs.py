@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from local.emulator.patches.schemas import Schema
+from cloudformation.schemas import Schema
 
 Scope = Callable[[], tuple[str, str, str]]
 """Returns partition, region and account of the running operation."""

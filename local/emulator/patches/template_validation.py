@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.emulator.patches.schemas import Schema
+from cloudformation.schemas import Schema
 
 PSEUDO = "AWS::"
 VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cloudformation.schemas import SchemaRegistry
 from local.emulator.patches import (
     conditions,
     partitions,
@@ -22,7 +23,6 @@ from local.emulator.patches.ministack import (
     region,
     replace,
 )
-from local.emulator.patches.schemas import SchemaRegistry
 
 S3 = names("services.s3")
 

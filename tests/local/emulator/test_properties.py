@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cloudformation.schemas import Schema
 from local.emulator.patches.properties import PropertiesError, checked
-from local.emulator.patches.schemas import Schema
 from local.emulator.patches.stubs import MARK, Stub
 
 SCHEMA = Schema(
