@@ -2,24 +2,28 @@
 
 A nested change set lists changes that cannot happen: every resource of a nested stack
 that takes another stack's output appears as modified or replaced, because the output
-"may" change. So each entry gets a certainty:
+"may" change. So each entry gets a certainty, from a comparison of the templates and
+parameters of the whole tree of stacks:
 
-CERTAIN     CloudFormation knows the new value, and it differs.
+CERTAIN     The new value is known, and it differs.
 MAY_CHANGE  It depends on a value that is known only while the stack is updated.
-UNFOUNDED   The nested template and its inputs stay the same: listed by
-            CloudFormation, but it cannot happen.
+UNFOUNDED   Template and inputs stay the same: listed by CloudFormation, but it cannot
+            happen.
 
-Pure: everything here works on answers and templates that were fetched elsewhere.
+Without nested change sets the comparison alone is the plan. Pure: everything here works
+on answers and comparisons that were made elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from cloudformation.evaluation import is_known
+from cloudformation.updates import Action, PropertyUpdate, Update, Updates
 from deploy.dist import STACK
 
 STATEFUL_TYPES = frozenset(
@@ -188,118 +192,62 @@ class ChangeSet:
 
 
 def read(
-    change_set: ChangeSet,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    changed_parameters: Mapping[str, str],
-    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
+    change_set: ChangeSet, updates: Updates, path: tuple[str, ...] = ()
 ) -> tuple[Change, ...]:
-    """Return every change of a root change set with its certainty.
+    """Return every change of a change set and those nested in it, with its certainty.
 
-    ``changed_parameters`` are those of the root, each with its old and new value.
-
-    ``before`` and ``after`` are the root templates as published; ``templates`` are
-    those of the stacks by their path, the old one where a stack goes.
+    ``updates`` are what the templates say. They also stand for nested stacks that
+    CloudFormation did not look into.
     """
-    causes = founded(before, after, frozenset(changed_parameters))
     entries: list[Change] = []
     for row in change_set.rows:
         logical_id = row["LogicalResourceId"]
-        entry = _entry((), row, templates)
-        if row["ResourceType"] != STACK:
-            entries.append(entry)
-            continue
-        if entry.kind in (
-            ChangeKind.ADD,
-            ChangeKind.DELETE,
-        ) or logical_id not in before.get("Resources", {}):
-            entries.append(entry)
-            entries += _inside((logical_id,), change_set, templates, None)
-            continue
-        ceiling = causes.get(logical_id, Certainty.UNFOUNDED)
-        if logical_id not in change_set.children:
-            # Without a nested change set: only the entry of the stack itself.
-            words = _references(after["Resources"].get(logical_id, {}))
-            fed = [f"{n}: {v}" for n, v in changed_parameters.items() if n in words]
-            entries.append(replace(entry, certainty=ceiling, details=tuple(fed)))
-        entries += _inside((logical_id,), change_set, templates, ceiling)
+        inside = (*path, logical_id)
+        child = change_set.children.get(logical_id)
+        if row["ResourceType"] != STACK or child:
+            entries.append(_entry(path, row, updates.get("/".join(inside))))
+        if child:
+            entries += read(child, updates, inside)
+    unread = {
+        (*path, update.resource.logical_id)
+        for update in updates.values()
+        if update.resource.type == STACK
+        and update.resource.path == path
+        and update.resource.logical_id not in change_set.children
+    }
+    for update in updates.values():
+        full = (*update.resource.path, update.resource.logical_id)
+        if full[: len(path) + 1] in unread:
+            entries += of_update(update)
     return tuple(entries)
 
 
-def founded(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    changed_parameters: frozenset[str],
-) -> dict[str, Certainty]:
-    """Return which nested stacks can change, and how certain that is.
-
-    A stack certainly changes when its own template, parameters or condition differ or
-    refer to a changed parameter of the root. A stack that takes an output of such a
-    stack may change, and so on downstream. No other stack can.
-    """
-    old, new = before.get("Resources", {}), after.get("Resources", {})
-    stacks = {name for name, body in new.items() if body.get("Type") == STACK}
-    touched_conditions = _touched_conditions(before, after, changed_parameters)
-    verdicts: dict[str, Certainty] = {}
-    for name in stacks:
-        words = _references(new[name])
-        if (
-            _without_metadata(old.get(name)) != _without_metadata(new[name])
-            or words & changed_parameters
-            or words & touched_conditions
-        ):
-            verdicts[name] = Certainty.CERTAIN
-    frontier = set(verdicts)
-    while frontier:
-        frontier = {
-            name
-            for name in stacks - verdicts.keys()
-            if _references(new[name]) & frontier
-        }
-        verdicts |= dict.fromkeys(frontier, Certainty.MAY_CHANGE)
-    return verdicts
+def of_update(update: Update) -> tuple[Change, ...]:
+    """Return an update that the templates say as a change; nothing for none."""
+    if update.action is Action.NONE:
+        return ()
+    resource = update.resource
+    kind = KINDS[update.action]
+    return (
+        Change(
+            path=resource.path,
+            logical_id=resource.logical_id,
+            type=resource.type,
+            kind=kind,
+            certainty=_certainty(update),
+            is_stateful=is_stateful(resource.body),
+            keeps=_retention(kind, resource.body),
+            details=tuple(map(_property, update.properties)),
+        ),
+    )
 
 
-def compared(
-    path: tuple[str, ...],
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-) -> tuple[Change, ...]:
-    """Return how two templates differ, where there is no nested change set.
-
-    Whether a modified resource is replaced is not known this way.
-    """
-    old, new = before.get("Resources", {}), after.get("Resources", {})
-    entries = []
-    for logical_id in sorted(old.keys() | new.keys()):
-        before_body, after_body = old.get(logical_id), new.get(logical_id)
-        if _without_metadata(before_body) == _without_metadata(after_body):
-            continue
-        body = after_body or before_body or {}
-        kind = (
-            ChangeKind.ADD
-            if not before_body
-            else ChangeKind.MODIFY
-            if after_body
-            else ChangeKind.DELETE
-        )
-        entries.append(
-            Change(
-                path=path,
-                logical_id=logical_id,
-                type=str(body.get("Type", "")),
-                kind=kind,
-                certainty=Certainty.MAY_CHANGE
-                if kind is ChangeKind.MODIFY
-                else Certainty.CERTAIN,
-                is_stateful=is_stateful(body),
-                keeps=_retention(body, "DeletionPolicy")
-                if kind is ChangeKind.DELETE
-                else "",
-                details=_changed_properties(before_body, after_body),
-            )
-        )
-    return tuple(entries)
+KINDS = {
+    Action.ADD: ChangeKind.ADD,
+    Action.MODIFY: ChangeKind.MODIFY,
+    Action.REPLACE: ChangeKind.REPLACE,
+    Action.DELETE: ChangeKind.DELETE,
+}
 
 
 def is_stateful(resource: Mapping[str, Any]) -> bool:
@@ -310,44 +258,40 @@ def is_stateful(resource: Mapping[str, Any]) -> bool:
     )
 
 
-def _inside(
-    path: tuple[str, ...],
-    parent: ChangeSet,
-    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
-    ceiling: Certainty | None,
-) -> list[Change]:
-    child = parent.children.get(path[-1])
-    entries: list[Change] = []
-    for row in child.rows if child else ():
-        entry = _entry(path, row, templates)
-        if ceiling is not None:
-            entry = replace(entry, certainty=max(entry.certainty, ceiling))
-        entries.append(entry)
-        if child and row["ResourceType"] == STACK:
-            deeper = (*path, row["LogicalResourceId"])
-            entries += _inside(deeper, child, templates, ceiling)
-    return entries
-
-
 def _entry(
-    path: tuple[str, ...],
-    row: Mapping[str, Any],
-    templates: Mapping[tuple[str, ...], Mapping[str, Any]],
+    path: tuple[str, ...], row: Mapping[str, Any], update: Update | None
 ) -> Change:
-    logical_id = row["LogicalResourceId"]
-    body = templates.get(path, {}).get("Resources", {}).get(logical_id, {})
-    kind = _kind(row)
+    body = update.resource.body if update else {}
+    kind, certainty = _verdict(row, update)
     return Change(
         path=path,
-        logical_id=logical_id,
+        logical_id=row["LogicalResourceId"],
         type=row["ResourceType"],
         kind=kind,
-        certainty=_certainty(row),
+        certainty=certainty,
         is_stateful=row["ResourceType"] in STATEFUL_TYPES or is_stateful(body),
-        keeps=_keeps(row, kind, body),
+        keeps=_policy(row, kind) or _retention(kind, body),
         details=tuple(dict.fromkeys(_detail(d) for d in row.get("Details", ()))),
         physical_id=row.get("PhysicalResourceId", ""),
     )
+
+
+def _verdict(
+    row: Mapping[str, Any], update: Update | None
+) -> tuple[ChangeKind, Certainty]:
+    """Return what happens to a row's resource.
+
+    CloudFormation is right where it knows both values; it also knows some that are in
+    no template, such as the zones of the account. Else the templates are.
+    """
+    kind = _kind(row)
+    if kind in (ChangeKind.ADD, ChangeKind.DELETE) or update is None:
+        return kind, Certainty.CERTAIN
+    if _is_known(row) or (update.action is Action.NONE and _changes_tags(row)):
+        return kind, Certainty.CERTAIN
+    if update.action is Action.NONE:
+        return kind, Certainty.UNFOUNDED
+    return KINDS[update.action], _certainty(update)
 
 
 def _kind(row: Mapping[str, Any]) -> ChangeKind:
@@ -356,56 +300,66 @@ def _kind(row: Mapping[str, Any]) -> ChangeKind:
         return ChangeKind.DELETE
     if action in ("Add", "Import"):
         return ChangeKind.ADD
-    # A nested stack is never replaced, only what is in it. Conditional: possibly
-    # replaced, which an operator must expect.
-    if row["ResourceType"] != STACK and row.get("Replacement") in (
-        "True",
-        "Conditional",
-    ):
+    # A nested stack is never replaced, only what is in it.
+    if row["ResourceType"] != STACK and row.get("Replacement") == "True":
         return ChangeKind.REPLACE
     return ChangeKind.MODIFY
 
 
-def _certainty(row: Mapping[str, Any]) -> Certainty:
-    """Return how certain an entry is by itself, apart from its stack's inputs."""
-    if row["Action"] in ("Add", "Remove", "Import"):
-        return Certainty.CERTAIN
-    if row["ResourceType"] == STACK:
-        # Its template and parameters decide; see ``founded``.
-        return Certainty.CERTAIN
-    if row["Action"] == "Dynamic" or row.get("Replacement") == "Conditional":
-        return Certainty.MAY_CHANGE
-    details = row.get("Details", ())
-    if not details:
-        return Certainty.CERTAIN
-    weighty = [
-        d
-        for d in details
-        if row.get("Replacement") != "True"
-        or d.get("Target", {}).get("RequiresRecreation") != "Never"
-    ] or details
-    known = any(
-        d.get("Evaluation") == "Static"
-        and d.get("Target", {}).get("AfterValue") != UNKNOWN
-        for d in weighty
+def _is_known(row: Mapping[str, Any]) -> bool:
+    """Whether CloudFormation knows a new value that differs from the old one.
+
+    Of a replacement, one that replaces.
+    """
+    targets = [detail.get("Target", {}) for detail in row.get("Details", ())]
+    if row.get("Replacement") == "True":
+        targets = [t for t in targets if t.get("RequiresRecreation") != "Never"]
+    return any(
+        target.get("AfterValue") not in (None, UNKNOWN)
+        and target.get("BeforeValue") not in (None, target["AfterValue"])
+        for target in targets
     )
-    return Certainty.CERTAIN if known else Certainty.MAY_CHANGE
 
 
-def _keeps(row: Mapping[str, Any], kind: ChangeKind, body: Mapping[str, Any]) -> str:
+def _changes_tags(row: Mapping[str, Any]) -> bool:
+    """Whether the tags change, which are the stack's and in no template."""
+    return any(
+        detail.get("Target", {}).get("Attribute") == "Tags"
+        for detail in row.get("Details", ())
+    )
+
+
+def _certainty(update: Update) -> Certainty:
+    return Certainty.CERTAIN if update.is_certain else Certainty.MAY_CHANGE
+
+
+def _policy(row: Mapping[str, Any], kind: ChangeKind) -> str:
+    """Return what CloudFormation says of the old resource."""
     if kind not in (ChangeKind.DELETE, ChangeKind.REPLACE):
         return ""
     policy = str(row.get("PolicyAction", "")).removeprefix("ReplaceAnd")
-    if policy in ("Retain", "Snapshot"):
-        return policy
-    return _retention(
-        body, "DeletionPolicy" if kind is ChangeKind.DELETE else "UpdateReplacePolicy"
-    )
+    return policy if policy in ("Retain", "Snapshot") else ""
 
 
-def _retention(body: Mapping[str, Any], policy: str) -> str:
-    value = str(body.get(policy, ""))
+def _retention(kind: ChangeKind, body: Mapping[str, Any]) -> str:
+    """Return what the template says of the old resource."""
+    policies = {
+        ChangeKind.DELETE: "DeletionPolicy",
+        ChangeKind.REPLACE: "UpdateReplacePolicy",
+    }
+    value = str(body.get(policies.get(kind, ""), ""))
     return "Retain" if value.startswith("Retain") else value * (value == "Snapshot")
+
+
+def _property(change: PropertyUpdate) -> str:
+    """Return one property that the templates change, with values that are short."""
+    if change.cause:
+        return f"{change.name}: from {change.cause}"
+    known = [v for v in (change.old, change.new) if v is None or is_known(v)]
+    plain = [v for v in known if not isinstance(v, dict | list)]
+    if len(plain) == 2:  # noqa: PLR2004 - before and after
+        return f"{change.name}: {_short(change.old)} -> {_short(change.new)}"
+    return change.name
 
 
 def _detail(detail: Mapping[str, Any]) -> str:
@@ -428,67 +382,3 @@ def _short(value: Any) -> str:
 
 
 LONGEST_VALUE = 60
-
-
-def _touched_conditions(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    changed_parameters: frozenset[str],
-) -> frozenset[str]:
-    old, new = before.get("Conditions", {}), after.get("Conditions", {})
-    touched = {
-        name
-        for name, body in new.items()
-        if old.get(name) != body or _references(body) & changed_parameters
-    }
-    is_growing = True
-    while is_growing:
-        more = {n for n, body in new.items() if _references(body) & touched} - touched
-        touched |= more
-        is_growing = bool(more)
-    return frozenset(touched)
-
-
-def _references(body: Any) -> frozenset[str]:
-    """Return at least every name that a piece of a template refers to.
-
-    A name too many makes an entry look more certain than it is, never less.
-    """
-    if isinstance(body, Mapping):
-        return frozenset().union(
-            *(_named(name, item) | _references(item) for name, item in body.items())
-        )
-    if isinstance(body, list):
-        return frozenset().union(*map(_references, body))
-    return frozenset()
-
-
-def _named(key: str, value: Any) -> frozenset[str]:
-    """Return the names that one intrinsic function or attribute refers to."""
-    first = value[0] if isinstance(value, list) and value else value
-    if key in ("Ref", "Condition", "Fn::If") and isinstance(first, str):
-        return frozenset({first})
-    if key == "DependsOn":
-        return frozenset([value] if isinstance(value, str) else value)
-    if key == "Fn::GetAtt":
-        return frozenset({str(first).partition(".")[0]})
-    if key == "Fn::Sub":
-        pieces = str(first).split("${")[1:]
-        return frozenset(p.partition("}")[0].partition(".")[0] for p in pieces)
-    return frozenset()
-
-
-def _without_metadata(resource: Any) -> str:
-    """Return a resource as text, without its metadata."""
-    if not isinstance(resource, Mapping):
-        return ""
-    content = {key: value for key, value in resource.items() if key != "Metadata"}
-    return json.dumps(content, sort_keys=True)
-
-
-def _changed_properties(before: Any, after: Any) -> tuple[str, ...]:
-    old = (before or {}).get("Properties", {})
-    new = (after or {}).get("Properties", {})
-    if not before or not after:
-        return ()
-    return tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))

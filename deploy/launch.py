@@ -24,7 +24,7 @@ from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
 from deploy import prompts, stacks
 from deploy.aws import Aws
-from deploy.changes import Certainty, ChangePlan
+from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
 from deploy.diagnosis import Diagnoser
 from deploy.dist import Dist, Environment
@@ -95,13 +95,12 @@ def launch(
 def confirm(plan: ChangePlan, confirmation: Confirmation) -> None:
     """Prompt for confirmation; the stack's name when data is endangered."""
     where = f"Stack {plan.stack_name}"
-    certain = [c for c in plan.dangers if c.certainty is Certainty.CERTAIN]
-    if confirmation.yes and certain and not confirmation.replaces_data:
+    if confirmation.yes and plan.dangers and not confirmation.replaces_data:
         raise Refused(
             Problem(
                 where=where,
-                what="Resources with data would be replaced or deleted: "
-                f"{', '.join(c.name for c in certain)}.",
+                what="Resources with data are or may be replaced or deleted: "
+                f"{', '.join(c.name for c in plan.dangers)}.",
                 why="--yes does not cover that.",
                 remedy="Launch at a terminal and type the name, or add --replace-data.",
             )

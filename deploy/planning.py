@@ -14,11 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.errors import AwsError, Denied, Failure, Problem, Refused
-from deploy import changes, stacks
+from cli.errors import AwsError, Denied, Failure, Problem, Refused, Unable
+from cloudformation.schemas import SchemaRegistry, installed
+from cloudformation.transitions import RefusedUpdate, refused
+from cloudformation.updates import Updates, compare
+from deploy import changes, stacks, trees
 from deploy.addresses import Publication
 from deploy.aws import Aws, tolerant
-from deploy.changes import Certainty, Change, ChangePlan, ChangeSet
+from deploy.changes import ChangePlan, ChangeSet
 from deploy.dist import STACK, Dist, Environment
 from deploy.stacks import REVIEW, StackSummary
 
@@ -135,8 +138,8 @@ def proposed(
 
 
 NOT_LOOKED_INTO = (
-    "CloudFormation did not look into nested stacks. Their changes are read from the "
-    "templates, without conditions; whether a resource is replaced is not known."
+    "CloudFormation did not look into nested stacks: their changes are those of the "
+    "templates and parameters, and a value that only AWS knows counts as unchanged."
 )
 
 
@@ -163,7 +166,11 @@ class _ChangeSetBuilder:
         """Nested stacks that a change set may have created."""
 
     def plan(self, *, is_nested: bool) -> ChangePlan:
-        """Return what would happen; without nested change sets if those are refused."""
+        """Return what would happen; without nested change sets if those are refused.
+
+        Nothing is created when an update is one that AWS refuses.
+        """
+        updates = self._compare()
         try:
             answer = self._settled(is_nested=is_nested)
         except Failure as error:
@@ -173,24 +180,38 @@ class _ChangeSetBuilder:
                 "CloudFormation refused to look into the nested stacks "
                 f"({_reason(error)})."
             )
-            self.notes.append(NOT_LOOKED_INTO)
             answer = self._settled(is_nested=False)
         empty = ChangePlan(
             self.environment.stack_name, self.is_new, notes=tuple(self.notes)
         )
         if answer is None:
             return empty
-        before = {} if self.is_new else stacks.template(self.aws, self.stack_id)
         root = self._read(answer)
-        entries = self._entries(root, before)
+        if any(r["ResourceType"] == STACK for r in root.rows) and not root.children:
+            self.notes.append(NOT_LOOKED_INTO)
         self._warn_of_many(root)
         return replace(
             empty,
-            changes=entries,
+            changes=changes.read(root, updates),
             notes=tuple(self.notes),
             change_set_id=answer["ChangeSetId"],
             stack_id=answer["StackId"],
         )
+
+    def _compare(self) -> Updates:
+        """Return what the templates and parameters say; refuse what AWS refuses."""
+        new = trees.published(self.dist, self.publication, self.environment)
+        old = None
+        if self.stack and not self.is_new:
+            old = trees.running(self.aws, self.stack, self.publication)
+            note = trees.check_origin(old, new, self.stack)
+            self.notes += [note] * bool(note)
+        schemas = _schemas()
+        updates = compare(old, new, schemas)
+        problems = list(map(_refusal, refused(updates, schemas)))
+        if problems:
+            raise Refused(*problems)
+        return updates
 
     def clean_up(self, executed: Sequence[str]) -> None:
         """Delete unexecuted change sets, and empty stacks that they created."""
@@ -365,88 +386,6 @@ class _ChangeSetBuilder:
                 children[row["LogicalResourceId"]] = self._read(nested)
         return ChangeSet(resource_changes, children)
 
-    def _entries(
-        self, root: ChangeSet, before: Mapping[str, Any]
-    ) -> tuple[Change, ...]:
-        templates: dict[tuple[str, ...], Mapping[str, Any]] = {
-            (): self.publication.template(self.dist.root)
-        }
-        unread: list[Mapping[str, Any]] = []
-        for row in root.rows:
-            if row["ResourceType"] != STACK:
-                continue
-            path = (row["LogicalResourceId"],)
-            templates[path] = self.dist.template_at(path)
-            if row["Action"] == "Remove" and row.get("PhysicalResourceId"):
-                templates[path] = stacks.template(self.aws, row["PhysicalResourceId"])
-            self._add_deeper(path, root, templates)
-            if path[0] not in root.children:
-                unread.append(row)
-        if unread and not self.notes:
-            self.notes.append(NOT_LOOKED_INTO)
-        entries = changes.read(
-            root,
-            before,
-            templates[()],
-            self._changed_parameters(),
-            templates,
-        )
-        compared = [change for row in unread for change in self._compared(row)]
-        looked_into = {change.path[0] for change in compared}
-        return tuple(
-            replace(entry, certainty=Certainty.CERTAIN)
-            if entry.logical_id in looked_into and not entry.path
-            else entry
-            for entry in (*entries, *compared)
-        )
-
-    def _add_deeper(
-        self,
-        path: tuple[str, ...],
-        parent: ChangeSet,
-        templates: dict[tuple[str, ...], Mapping[str, Any]],
-    ) -> None:
-        child = parent.children.get(path[-1])
-        for row in child.rows if child else ():
-            if child and row["ResourceType"] == STACK:
-                deeper = (*path, row["LogicalResourceId"])
-                templates[deeper] = self.dist.template_at(deeper)
-                self._add_deeper(deeper, child, templates)
-
-    def _compared(self, row: Mapping[str, Any]) -> tuple[Change, ...]:
-        """Return what changes in a nested stack that has no change set of its own."""
-        path = (row["LogicalResourceId"],)
-        physical = row.get("PhysicalResourceId")
-        if row["Action"] == "Add" or not physical:
-            return changes.compared(path, {}, self._published_at(path))
-        before = stacks.template(self.aws, physical)
-        after = {} if row["Action"] == "Remove" else self._published_at(path)
-        return changes.compared(path, before, after)
-
-    def _published_at(self, path: tuple[str, ...]) -> dict[str, Any]:
-        body = self.dist.templates[self.dist.root]["Resources"].get(path[0], {})
-        relative = str(body.get("Properties", {}).get("TemplateURL", ""))
-        if relative not in self.dist.templates:
-            return {}
-        return self.publication.template(relative)
-
-    def _changed_parameters(self) -> dict[str, str]:
-        """Return the root's parameters that change, each with old and new value."""
-        if not self.stack:
-            return {}
-        after = {
-            name: str(self.environment.parameters.get(name, body.get("Default", "")))
-            for name, body in self.dist.templates[self.dist.root]
-            .get("Parameters", {})
-            .items()
-        }
-        before = self.stack.parameters
-        return {
-            name: f"{before.get(name, 'nothing')} -> {after.get(name, 'nothing')}"
-            for name in sorted(after.keys() | before.keys())
-            if after.get(name) != before.get(name)
-        }
-
     def _warn_of_many(self, root: ChangeSet) -> None:
         """Warn before a nested stack reaches its quota of change sets."""
         if self.is_new:
@@ -521,3 +460,34 @@ def _pairs(members: Mapping[str, str], key: str, value: str) -> list[dict[str, s
 
 def _reason(error: Failure) -> str:
     return error.message if isinstance(error, AwsError) else error.problems[0].what
+
+
+def _schemas() -> SchemaRegistry:
+    schemas = installed()
+    if schemas is None:
+        raise Unable(
+            Problem(
+                where="cfn-lint",
+                what="It is not installed, so it is not known which changes replace a "
+                "resource.",
+                remedy="Run make templates, which installs it.",
+            )
+        )
+    return schemas
+
+
+def _refusal(row: RefusedUpdate) -> Problem:
+    """Return a refused update as a problem, with what to do instead."""
+    transition = row.transition
+    answer = f"{transition.service} would answer: {row.message}"
+    return Problem(
+        where=row.update.resource.name,
+        what=transition.change,
+        why=f"{answer} ({transition.name} in {REFUSED_CHANGES})"
+        if transition.answer
+        else f"See {transition.name} in {REFUSED_CHANGES}.",
+        remedy=transition.remedy,
+    )
+
+
+REFUSED_CHANGES = "docs/refused-changes.md"

@@ -60,6 +60,7 @@ def account(*versions: dict[str, Any], is_new: bool = False, **more: Any) -> Fak
             "head_object": {},
             "get_bucket_policy": {"Policy": "TlsOnly"},
             "describe_stacks": [missing, missing, there] if is_new else there,
+            "get_template": {"TemplateBody": {"Resources": {}}},
             "create_change_set": {"Id": SET, "StackId": stack_id(NAME)},
             "describe_change_set": {
                 "Status": "CREATE_COMPLETE",

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from cloudformation.evaluation import Stack
+from cloudformation.schemas import installed
+from cloudformation.updates import compare
 from deploy.changes import (
     UNKNOWN,
     Certainty,
@@ -13,11 +16,10 @@ from deploy.changes import (
     ChangeKind,
     ChangePlan,
     ChangeSet,
-    compared,
-    founded,
+    is_stateful,
     read,
 )
-from tests.deploy.fakes import NETWORK, PARENT, STORAGE, bucket, nest, template
+from tests.deploy.fakes import bucket, nest, template
 
 STACK = "AWS::CloudFormation::Stack"
 
@@ -51,129 +53,188 @@ def detail(evaluation: str, recreation: str = "Never", **target: Any) -> dict[st
     }
 
 
-def urls(network: str, storage: str, **parameters: Any) -> dict[str, Any]:
-    """The parent as published."""
+def tree(
+    parent: dict[str, Any], values: dict[str, str], **nested: dict[str, Any]
+) -> Stack:
+    return Stack(parent, values, find_template=lambda path: nested.get(path[0]))
+
+
+def parent(*names: str, **inputs: Any) -> dict[str, Any]:
+    """A parent of nested stacks, the second of which takes outputs of the first."""
     return {
-        "Resources": {
-            "Network": nest(network),
-            "Storage": nest(
-                storage,
-                VpcId={"Fn::GetAtt": ["Network", "Outputs.VpcId"]},
-                Size={"Ref": "Size"},
-            ),
-        },
-        **parameters,
+        "Parameters": {"Size": {"Type": "String"}},
+        "Resources": {name: nest(name, **inputs.get(name, {})) for name in names},
+    }
+
+
+VPC = {
+    "Resources": {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "a"}}},
+    "Outputs": {"Id": {"Value": {"Ref": "Vpc"}}},
+}
+DATA = {
+    "Parameters": {"VpcId": {"Type": "String"}, "Size": {"Type": "String"}},
+    "Resources": {
+        "Data": {
+            **bucket(),
+            "Properties": {"BucketName": {"Fn::Sub": "${VpcId}-${Size}"}},
+        }
+    },
+}
+PARENT = parent(
+    "Network",
+    "Storage",
+    Storage={
+        "VpcId": {"Fn::GetAtt": ["Network", "Outputs.Id"]},
+        "Size": {"Ref": "Size"},
+    },
+)
+
+
+def changed(**vpc: str) -> dict[str, Any]:
+    properties = {"CidrBlock": "a", **vpc}
+    return {
+        **VPC,
+        "Resources": {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": properties}},
     }
 
 
 def changes_of(
-    before: dict[str, Any],
-    after: dict[str, Any],
-    changed: dict[str, str],
-    **children: list[dict[str, Any]],
+    old: Stack | None, new: Stack | None, **children: list[dict[str, Any]]
 ) -> dict[str, Change]:
+    """Return the changes of nested change sets, or of the templates without any."""
+    schemas = installed()
+    assert schemas
     change_set = ChangeSet(
         tuple(entry(name, STACK) for name in children),
         {name: ChangeSet(tuple(rows)) for name, rows in children.items()},
     )
-    templates = {(): after, ("Network",): NETWORK, ("Storage",): STORAGE}
-    return {
-        change.name: change
-        for change in read(change_set, before, after, changed, templates)
-    }
+    changes = read(change_set, compare(old, new, schemas))
+    return {change.name: change for change in changes}
+
+
+def stacks(size: str = "1", network: dict[str, Any] = VPC) -> Stack:
+    return tree(PARENT, {"Size": size}, Network=network, Storage=DATA)
+
+
+NOISE = [
+    entry("Data", replacement="Conditional", Details=[detail("Dynamic", "Always")])
+]
+"""Recorded: a nested change set lists every resource with an input from another."""
 
 
 def test_stack_with_unchanged_inputs_cannot_change() -> None:
-    """A nested change set lists every child with an input from another child."""
-    same = urls("n1", "s1")
-    changes = changes_of(
-        same, same, {}, Storage=[entry("Data", Details=[detail("Dynamic")])]
-    )
+    changes = changes_of(stacks(), stacks(), Storage=NOISE)
     assert changes["Storage/Data"].certainty is Certainty.UNFOUNDED
 
 
-def test_stack_with_an_output_of_a_changed_stack_may_change() -> None:
-    changes = changes_of(
-        urls("n1", "s1"),
-        urls("n2", "s1"),
-        {},
-        Network=[entry("Vpc", "AWS::EC2::VPC", Details=[detail("Static")])],
-        Storage=[entry("Data", Details=[detail("Static", "Always")])],
-    )
+def test_modified_resource_keeps_the_id_that_others_take() -> None:
+    """Else every change of the network would be a false alarm for the data."""
+    modified = changed(EnableDnsSupport="true")
+    vpc = [entry("Vpc", "AWS::EC2::VPC", Details=[detail("Static")])]
+    changes = changes_of(stacks(), stacks(network=modified), Network=vpc, Storage=NOISE)
     assert changes["Network/Vpc"].certainty is Certainty.CERTAIN
-    assert changes["Storage/Data"].certainty is Certainty.MAY_CHANGE
+    assert changes["Storage/Data"].certainty is Certainty.UNFOUNDED
 
 
-def test_a_changed_parameter_makes_its_stack_certain() -> None:
-    same = urls("n1", "s1")
+def test_replaced_resource_changes_what_takes_its_id() -> None:
     changes = changes_of(
-        same, same, {"Size": "1 -> 2"}, Storage=[entry("Data", Details=[])]
+        stacks(), stacks(network=changed(CidrBlock="b")), Storage=NOISE
     )
-    assert changes["Storage/Data"].certainty is Certainty.CERTAIN
+    assert changes["Network/Vpc"].kind is ChangeKind.REPLACE
+    data = changes["Storage/Data"]
+    assert (data.kind, data.certainty) == (ChangeKind.REPLACE, Certainty.CERTAIN)
+    assert data.endangers_data
+    assert data.keeps == "Retain"
 
 
-def test_a_value_known_only_later_may_change() -> None:
-    same = urls("n1", "s1")
-    changes = changes_of(
-        same,
-        same,
-        {"Size": "1 -> 2"},
-        Storage=[entry("Data", Details=[detail("Static", AfterValue=UNKNOWN)])],
+def test_certain_replacement_is_told_with_and_without_a_nested_change_set() -> None:
+    """CloudFormation says Conditional where a parameter passes two stacks."""
+    for children in ({}, {"Storage": NOISE}):
+        data = changes_of(stacks("1"), stacks("2"), **children)["Storage/Data"]
+        assert (data.kind, data.certainty) == (ChangeKind.REPLACE, Certainty.CERTAIN)
+
+
+def test_value_that_only_cloudformation_knows_is_believed() -> None:
+    """Such as a zone of the account, which is in no template."""
+    known = detail("Static", "Always", BeforeValue="a", AfterValue="b")
+    row = entry("Data", replacement="True", Details=[known])
+    data = changes_of(stacks(), stacks(), Storage=[row])["Storage/Data"]
+    assert (data.kind, data.certainty) == (ChangeKind.REPLACE, Certainty.CERTAIN)
+    assert data.details == ("Name: a -> b",)
+
+
+def test_value_known_only_later_is_not() -> None:
+    later = detail("Static", "Always", BeforeValue="a", AfterValue=UNKNOWN)
+    row = entry("Data", replacement="True", Details=[later])
+    data = changes_of(stacks(), stacks(), Storage=[row])["Storage/Data"]
+    assert data.certainty is Certainty.UNFOUNDED
+    assert "known only during the update" in data.details[0]
+
+
+def test_changed_tags_of_the_stack_are_certain() -> None:
+    tags = {"Target": {"Attribute": "Tags"}, "Evaluation": "Static"}
+    data = changes_of(stacks(), stacks(), Storage=[entry("Data", Details=[tags])])
+    assert data["Storage/Data"].certainty is Certainty.CERTAIN
+
+
+def test_attribute_of_a_modified_resource_may_change() -> None:
+    old, new = (
+        {
+            "Resources": {
+                "Topic": {
+                    "Type": "AWS::SNS::Topic",
+                    "Properties": {"DisplayName": name},
+                },
+                "Data": {
+                    **bucket(),
+                    "Properties": {"BucketName": {"Fn::GetAtt": ["Topic", "Other"]}},
+                },
+            }
+        }
+        for name in ("a", "b")
     )
-    assert changes["Storage/Data"].certainty is Certainty.MAY_CHANGE
-    assert "known only during the update" in changes["Storage/Data"].details[0]
+    parents = [tree(parent("Storage"), {}, Storage=each) for each in (old, new)]
+    data = changes_of(*parents)["Storage/Data"]
+    assert (data.kind, data.certainty) == (ChangeKind.REPLACE, Certainty.MAY_CHANGE)
 
 
-def test_certain_replacement_is_not_hidden_by_an_uncertain_detail() -> None:
-    same = urls("n1", "s1")
-    changes = changes_of(
-        same,
-        same,
-        {"Size": "1 -> 2"},
-        Storage=[
-            entry(
-                "Data",
-                replacement="True",
-                Details=[detail("Dynamic"), detail("Static", "Always")],
-            )
-        ],
-    )
-    assert changes["Storage/Data"].kind is ChangeKind.REPLACE
-    assert changes["Storage/Data"].certainty is Certainty.CERTAIN
-    assert changes["Storage/Data"].endangers_data
-
-
-def test_condition_on_a_changed_parameter_is_certain() -> None:
-    body = {
-        "Conditions": {
-            "HasMore": {"Fn::Equals": [{"Ref": "More"}, "true"]},
-            "HasAll": {"Fn::And": [{"Condition": "HasMore"}, {"Condition": "HasMore"}]},
+def test_stack_that_is_switched_off_adds_nothing() -> None:
+    """Conditions of the parent and of the nested stack hold or do not hold."""
+    switched = parent("Network", "Storage")
+    switched["Conditions"] = {
+        "IsBig": {"Fn::Equals": [{"Ref": "Size"}, "2"]},
+        "IsNotBig": {"Fn::Not": [{"Condition": "IsBig"}]},
+    }
+    switched["Resources"]["Storage"]["Condition"] = "IsBig"
+    inner = {
+        "Conditions": {"Never": {"Fn::Or": [{"Fn::Equals": ["a", "b"]}]}},
+        "Resources": {
+            "Data": bucket(),
+            "Unused": {**bucket(), "Condition": "Never"},
         },
-        "Resources": {"Storage": {**nest("s1"), "Condition": "HasAll"}},
     }
-    assert founded(body, body, frozenset({"More"})) == {"Storage": Certainty.CERTAIN}
-    assert founded(body, body, frozenset()) == {}
-
-
-def test_uncertainty_propagates_downstream() -> None:
-    body = template(
-        A=nest("a2"),
-        B=nest("b", X={"Fn::GetAtt": ["A", "Outputs.X"]}),
-        C=nest("c", X={"Fn::Sub": "${B.Outputs.X}/y"}),
-        D=nest("d"),
+    small, big = (
+        tree(switched, {"Size": size}, Network=VPC, Storage=inner)
+        for size in ("1", "2")
     )
-    before = template(**{**body["Resources"], "A": nest("a1")})
-    assert founded(before, body, frozenset()) == {
-        "A": Certainty.CERTAIN,
-        "B": Certainty.MAY_CHANGE,
-        "C": Certainty.MAY_CHANGE,
+    assert changes_of(small, small) == {}
+    added = changes_of(small, big)
+    assert {name: c.kind for name, c in added.items()} == {
+        "Storage": ChangeKind.ADD,
+        "Storage/Data": ChangeKind.ADD,
     }
+    removed = changes_of(big, small)
+    assert [name for name, c in removed.items() if c.endangers_data] == ["Storage/Data"]
+    assert removed["Storage/Data"].keeps == "Retain"
 
 
 def test_new_metadata_alone_changes_nothing() -> None:
     """Metadata is for people: a better sentence is no reason for an alarm."""
-    old, new = nest("s1"), {**nest("s1"), "Metadata": {"Purpose": "Better."}}
-    assert founded(template(S=old), template(S=new), frozenset()) == {}
+    old, new = (
+        tree(parent("Storage"), {}, Storage=template(Data=bucket(Metadata=each)))
+        for each in ("a", "b")
+    )
+    assert changes_of(old, new) == {}
 
 
 def test_changes_that_endanger_data_come_first() -> None:
@@ -207,36 +268,4 @@ def test_changes_that_endanger_data_come_first() -> None:
 def test_stateful_resources_are_recognized_by_type_or_policy(
     resource: dict[str, Any], *, expected: bool
 ) -> None:
-    changes = compared((), template(X=resource), template())
-    assert changes[0].endangers_data is expected
-
-
-def test_deletion_reports_what_is_retained() -> None:
-    changes = compared(("Storage",), template(Data=bucket()), template())
-    assert (changes[0].kind, changes[0].keeps) == (ChangeKind.DELETE, "Retain")
-
-
-def test_removed_stack_endangers_its_data() -> None:
-    """Removing a nested stack shows as one entry; its buckets are what matters."""
-    before = PARENT
-    after = template(Network=PARENT["Resources"]["Network"])
-    change_set = ChangeSet(
-        (entry("Storage", STACK, "Remove"),),
-        {"Storage": ChangeSet((entry("Data", action="Remove"),))},
-    )
-    changes = read(change_set, before, after, {}, {(): after, ("Storage",): STORAGE})
-    assert [c.name for c in changes if c.endangers_data] == ["Storage/Data"]
-
-
-def test_templates_are_compared_without_nested_change_sets() -> None:
-    changes = compared(
-        ("Storage",),
-        template(Old=bucket(), Same=bucket(), Data=bucket(Properties={"A": 1})),
-        template(New=bucket(), Same=bucket(), Data=bucket(Properties={"A": 2})),
-    )
-    kinds = {c.logical_id: (c.kind, c.certainty) for c in changes}
-    assert kinds == {
-        "Old": (ChangeKind.DELETE, Certainty.CERTAIN),
-        "New": (ChangeKind.ADD, Certainty.CERTAIN),
-        "Data": (ChangeKind.MODIFY, Certainty.MAY_CHANGE),
-    }
+    assert is_stateful(resource) is expected

@@ -177,6 +177,7 @@ def test_launch_without_changes_executes_nothing(
     aws = account(
         *ENDS_WELL,
         describe_stacks=described(NAME, "CREATE_COMPLETE"),
+        get_template={"TemplateBody": {"Resources": {}}},
         describe_change_set={
             "Status": "FAILED",
             "StatusReason": "The submitted information didn't contain changes.",
@@ -266,15 +267,11 @@ def planned(certainty: Certainty = Certainty.CERTAIN) -> ChangePlan:
     return ChangePlan(NAME, is_new=False, changes=(change,), change_set_id=SET)
 
 
-def test_yes_does_not_cover_the_replacement_of_data() -> None:
+@pytest.mark.parametrize("certainty", [Certainty.CERTAIN, Certainty.MAY_CHANGE])
+def test_yes_does_not_cover_the_replacement_of_data(certainty: Certainty) -> None:
     with pytest.raises(Refused, match="--replace-data"):
-        confirm(planned(), Confirmation(yes=True))
-    confirm(planned(), Confirmation(yes=True, replaces_data=True))
-
-
-def test_yes_covers_uncertain_changes() -> None:
-    """Else every release would stop every pipeline at a false alarm."""
-    confirm(planned(Certainty.MAY_CHANGE), Confirmation(yes=True))
+        confirm(planned(certainty), Confirmation(yes=True))
+    confirm(planned(certainty), Confirmation(yes=True, replaces_data=True))
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [(NAME, True), ("y", False), ("", False)])

@@ -22,6 +22,7 @@ from tests.deploy.fakes import (
     FILES,
     REGION,
     STORAGE,
+    bucket,
     described,
     dist,
     stack_id,
@@ -31,6 +32,17 @@ NAME = "airflow-dev"
 ROOT_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/root/1"
 STORAGE_SET = f"arn:aws:cloudformation:{REGION}:111122223333:changeSet/storage/1"
 PLACE = PublishLocation("our-templates", REGION, "amazonaws.com")
+
+OLDER = {
+    "Resources": {
+        "Data": bucket(Properties={"BucketName": "old"}),
+        "Code": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {"Code": {"ZipFile": "old"}},
+        },
+    }
+}
+"""Storage of an earlier version."""
 
 MISSING = {"code": "ValidationError", "message": f"Stack with id {NAME} does not exist"}
 
@@ -130,6 +142,29 @@ RUNNING = described(
 )
 
 
+def runs(stub: Stubber, storage: dict[str, Any] = STORAGE) -> None:
+    """Answer for a running stack; its storage may be of an older version."""
+    stub.add_response("describe_stacks", RUNNING)
+    stub.add_response("get_template", body(old_parent(storage)))
+    if storage == STORAGE:
+        return
+    row = {
+        "LogicalResourceId": "Storage",
+        "PhysicalResourceId": stack_id("child"),
+        "ResourceType": "AWS::CloudFormation::Stack",
+        "ResourceStatus": "CREATE_COMPLETE",
+        "LastUpdatedTimestamp": BEGINNING,
+    }
+    stub.add_response("list_stack_resources", {"StackResourceSummaries": [row]})
+    files = dist({**FILES, "storage.template.json": storage}).files
+    before = build_publication(files, PLACE).template("storage.template.json")
+    stub.add_response(
+        "get_template",
+        body(before),
+        {"StackName": stack_id("child"), "TemplateStage": "Original"},
+    )
+
+
 def test_plan_of_a_new_stack_leaves_nothing() -> None:
     """An unexecuted change set leaves an empty REVIEW_IN_PROGRESS stack."""
     with answering() as (aws, stub):
@@ -222,7 +257,7 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
         ],
     )
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub, OLDER)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -235,9 +270,6 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
                     PhysicalResourceId=stack_id("child"),
                 )
             ),
-        )
-        stub.add_response(
-            "get_template", body(old_parent({**STORAGE, "Description": "old"}))
         )
         stub.add_response(
             "describe_change_set",
@@ -260,7 +292,7 @@ def test_nested_change_sets_are_read_with_their_pages() -> None:
 
 def test_nothing_to_change_is_no_failure() -> None:
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -275,7 +307,7 @@ def test_nothing_to_change_is_no_failure() -> None:
 
 def test_early_validation_error_has_its_path() -> None:
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -332,7 +364,7 @@ def test_validation_error_of_a_nested_stack_is_no_fallback() -> None:
         "ValidationPath": "/Resources/Data/Properties/X",
     }
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -363,7 +395,7 @@ def test_validation_error_of_a_nested_stack_is_no_fallback() -> None:
 
 def test_denied_validation_events_still_give_the_reason() -> None:
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response("describe_change_set", failed("Parameters: [X] must exist"))
         stub.add_client_error("describe_events", "AccessDenied", "no", 403)
@@ -375,7 +407,7 @@ def test_denied_validation_events_still_give_the_reason() -> None:
 def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
     old = {"Resources": {**STORAGE["Resources"], "Gone": {"Type": "AWS::S3::Bucket"}}}
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub, old)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -395,10 +427,6 @@ def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
                 )
             ),
         )
-        stub.add_response("get_template", body(old_parent(old)))
-        files = dist({**FILES, "storage.template.json": old}).files
-        before = build_publication(files, PLACE).template("storage.template.json")
-        stub.add_response("get_template", body(before))
         cleans_up(stub)
         cleans_up(stub)
         proposal = plan(aws)
@@ -410,7 +438,7 @@ def test_refused_nested_change_sets_are_noted_and_templates_compared() -> None:
 
 def test_another_failure_does_not_fall_back() -> None:
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         stub.add_client_error("create_change_set", "ValidationError", "S3 error: no")
         with pytest.raises(Failure, match="S3 error"):
             plan(aws)
@@ -419,7 +447,7 @@ def test_another_failure_does_not_fall_back() -> None:
 def test_unfounded_entries_of_an_unchanged_stack_are_left_out() -> None:
     """Recorded: a child fed by another child shows as replaced although nothing is."""
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -427,7 +455,6 @@ def test_unfounded_entries_of_an_unchanged_stack_are_left_out() -> None:
                 change("Storage", "AWS::CloudFormation::Stack", ChangeSetId=STORAGE_SET)
             ),
         )
-        stub.add_response("get_template", body(old_parent()))
         stub.add_response(
             "describe_change_set",
             settled(
@@ -476,7 +503,7 @@ def test_stack_that_cannot_be_updated_is_refused(status: str, remedy: str) -> No
 def test_change_set_is_deleted_after_an_interruption() -> None:
     """Ctrl-C while a plan is made leaves no change set behind."""
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set", {**settled(), "Status": "CREATE_PENDING"}
@@ -506,7 +533,7 @@ def test_quota_of_change_sets_is_warned_of() -> None:
         {"ChangeSetId": f"arn:aws:cloudformation:::changeSet/{n}"} for n in range(900)
     ]
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(stub, IncludeNestedStacks=True)
         stub.add_response(
             "describe_change_set",
@@ -519,7 +546,6 @@ def test_quota_of_change_sets_is_warned_of() -> None:
                 )
             ),
         )
-        stub.add_response("get_template", body(old_parent()))
         stub.add_response("describe_change_set", settled())
         stub.add_response("list_change_sets", {"Summaries": many})
         cleans_up(stub)
@@ -529,7 +555,7 @@ def test_quota_of_change_sets_is_warned_of() -> None:
 def test_only_parameters_of_the_environment_are_sent() -> None:
     """A default that a later release changes reaches who never chose otherwise."""
     with answering() as (aws, stub):
-        stub.add_response("describe_stacks", RUNNING)
+        runs(stub)
         creates(
             stub,
             IncludeNestedStacks=True,
@@ -544,3 +570,57 @@ def test_only_parameters_of_the_environment_are_sent() -> None:
         )
         cleans_up(stub)
         plan(aws)
+
+
+def test_refused_update_creates_no_change_set() -> None:
+    """Before anything starts: the only calls read."""
+    older = {"Resources": {**STORAGE["Resources"], "Code": {"Type": "AWS::SNS::Topic"}}}
+    with answering() as (aws, stub):
+        runs(stub, older)
+        with pytest.raises(Refused) as caught:
+            plan(aws)
+    (problem,) = caught.value.problems
+    assert problem.where == "Storage/Code"
+    assert "docs/refused-changes.md" in problem.why
+    assert "another logical ID" in problem.remedy
+
+
+def test_stack_without_one_of_its_nested_stacks_is_refused() -> None:
+    with answering() as (aws, stub):
+        stub.add_response("describe_stacks", RUNNING)
+        stub.add_response("get_template", body(old_parent(OLDER)))
+        stub.add_response("list_stack_resources", {"StackResourceSummaries": []})
+        with pytest.raises(Refused, match="nested stack Storage does not exist"):
+            plan(aws)
+
+
+def versioned(version: str) -> dict[str, Any]:
+    parent = FILES["parent.template.json"]
+    return {
+        **FILES,
+        "parent.template.json": {**parent, "Metadata": {"Version": version}},
+    }
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.3.0"])
+def test_another_version_of_the_templates_is_noted(version: str) -> None:
+    files = dist(versioned(version)).files
+    before = build_publication(files, PLACE).template("parent.template.json")
+    with answering() as (aws, stub):
+        stub.add_response("describe_stacks", RUNNING)
+        stub.add_response("get_template", body(before))
+        creates(stub, IncludeNestedStacks=True)
+        stub.add_response(
+            "describe_change_set", failed("No updates are to be performed.")
+        )
+        cleans_up(stub)
+        (note,) = plan(aws, dist(versioned("0.2.0"))).notes
+    assert f"runs version {version} of the templates; this is version 0.2.0" in note
+
+
+def test_stack_of_other_templates_is_refused() -> None:
+    with answering() as (aws, stub):
+        stub.add_response("describe_stacks", RUNNING)
+        stub.add_response("get_template", body({"Resources": {}}))
+        with pytest.raises(Refused, match="was not launched from these templates"):
+            plan(aws, dist(versioned("0.2.0")))
