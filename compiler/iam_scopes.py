@@ -61,6 +61,26 @@ class NamedResource:
     resource: str
     """What comes before the name: an ARN without its partition. More may follow it,
     as the revision of a task definition does."""
+    unknown: str = "*"
+    """What stands for parts of the name that are known only at launch."""
+
+
+STACK_NAME_TAG = "aws:cloudformation:stack-name"
+"""The tag that CloudFormation puts on the resources of a stack, for the types whose
+schema says so (``cloudFormationSystemTags``). No request can set it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Creation:
+    """Actions on resources that do not have the tag yet, or need not have it."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    only_new: bool = False
+    """Only while the resource has no tag; and where the templates set the tag, only
+    when the request sets it."""
+    with_actions: tuple[str, ...] = ()
+    """For ``ec2:CreateTags``: only as part of these actions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +88,8 @@ class ServiceScope:
     """How far the actions of one service reach.
 
     Resources are ARNs without ``arn:partition:``. ``<stack>`` is the
-    beginning of the stacks' names, ``<lower>`` the same in lower case, ``<short>`` what
+    beginning of the stacks' names, ``<root>`` the same without a hyphen at its end,
+    ``<lower>`` the beginning in lower case, ``<short>`` what
     the shortest names keep of it. A read action is checked against every
     resource it might show, so ``reads`` is the whole service unless a row says less.
     """
@@ -76,12 +97,16 @@ class ServiceScope:
     prefix: str
     policy_group: str
     """The managed policy it belongs to."""
-    changes: tuple[str, ...]
     why: str
+    changes: tuple[str, ...] = ()
+    """Resources that carry the stack's name."""
     reads: tuple[str, ...] = ()
     named: tuple[NamedResource, ...] = ()
-    before_tags: frozenset[str] = frozenset()
-    """Where tags limit the changes, the actions before the resource has tags."""
+    tagged: tuple[str, ...] = ()
+    """Resources that do not: changed only with the stack's name in ``tag``."""
+    tag: str = STACK_NAME_TAG
+    creations: tuple[Creation, ...] = ()
+    """For tagged resources."""
 
     def readable(self) -> tuple[str, ...]:
         """Return the resources of the read actions."""
@@ -148,6 +173,12 @@ UNLISTED_PERMISSIONS = (
         actions=("kms:Decrypt",),
         via="s3",
         why="The published files may lie in a bucket under a KMS key.",
+    ),
+    UnlistedPermission(
+        marker='"AWS::EC2::VPCEndpoint"',
+        actions=("route53:AssociateVPCWithHostedZone",),
+        why="Private DNS of an interface endpoint is a private zone: the service "
+        "reference lists the action as dependent on ec2:CreateVpcEndpoint.",
     ),
     UnlistedPermission(
         marker='"Fn::GetAZs"',

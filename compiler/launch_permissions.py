@@ -27,11 +27,13 @@ from awacs.aws import (
     Bool,
     Condition,
     ConditionElement,
+    Deny,
+    Null,
     Statement,
     StringEquals,
     StringLike,
 )
-from troposphere import Sub, encode_to_dict
+from troposphere import AWSHelperFn, Sub, encode_to_dict
 
 from compiler.iam_scopes import (
     ACCOUNT,
@@ -39,7 +41,9 @@ from compiler.iam_scopes import (
     IAM_PREFIXES,
     LINKED_ROLES,
     ON_BEHALF_OF,
+    STACK_NAME_TAG,
     UNLISTED_PERMISSIONS,
+    Creation,
     LaunchScopes,
     NamedResource,
     ServiceScope,
@@ -66,6 +70,7 @@ LONGEST = {
     "${AWS::Partition}": "aws-us-gov",
     "${AWS::Region}": "us-isof-south-1",
     "${Bucket}": "b" * 63,
+    "${HostedZoneId}": "Z" * 32,
 }
 """The longest value of each variable, to measure a policy with."""
 
@@ -82,13 +87,24 @@ KEY_USES = frozenset(
 
 GRANTS = frozenset({"kms:CreateGrant"})
 ATTACHING = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
+BOUNDING = ("iam:CreateRole", "iam:PutRolePermissionsBoundary")
+"""Actions that give a role its permissions boundary."""
 PUBLISHED_READS = ("s3:GetObject", "s3:GetObjectVersion")
+
+BOUNDARY_CHANGES = (
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:SetDefaultPolicyVersion",
+)
+"""Actions that would change the permissions boundary itself."""
 
 UNDER_CONDITION = frozenset(
     {
         "iam:CreateServiceLinkedRole",
         "iam:PassRole",
         *ATTACHING,
+        *BOUNDING,
         *KEY_USES,
         *PUBLISHED_READS,
     }
@@ -106,15 +122,29 @@ CUSTOM = "Custom::"
 
 
 def required_permissions(
-    templates: Iterable[Template], scopes: LaunchScopes, stack_prefix: str = PROVISIONED
+    templates: Iterable[Template],
+    scopes: LaunchScopes,
+    boundary_arn: str | AWSHelperFn,
+    bucket: str | AWSHelperFn = ASSET_BUCKET,
+    stack_prefix: str = PROVISIONED,
 ) -> list[Statement]:
-    """Return the permissions to launch these templates as stacks with this prefix."""
-    groups = permissions_by_policy_group(templates, scopes, stack_prefix).values()
-    return [statement for statements in groups for statement in statements]
+    """Return the permissions to launch these templates as stacks with this prefix.
+
+    Roles are created with the permissions boundary ``boundary_arn`` only; ``bucket``
+    holds the published files.
+    """
+    groups = permissions_by_policy_group(
+        templates, scopes, boundary_arn, bucket, stack_prefix
+    )
+    return [statement for statements in groups.values() for statement in statements]
 
 
 def permissions_by_policy_group(
-    templates: Iterable[Template], scopes: LaunchScopes, stack_prefix: str = PROVISIONED
+    templates: Iterable[Template],
+    scopes: LaunchScopes,
+    boundary_arn: str | AWSHelperFn,
+    bucket: str | AWSHelperFn = ASSET_BUCKET,
+    stack_prefix: str = PROVISIONED,
 ) -> dict[str, list[Statement]]:
     """Return the same in lists that each fit into one managed policy."""
     launched = LaunchedTemplates([t.document for t in templates], scopes)
@@ -125,8 +155,8 @@ def permissions_by_policy_group(
     for service in scopes.services:
         policy_groups[service.policy_group] += _on_service(service, launched, scope)
     policy_groups[scopes.key_group] += _on_keys_through_services(launched, scope)
-    policy_groups[scopes.role_group] += _on_roles(launched, scope)
-    policy_groups[scopes.role_group] += _on_published_files()
+    policy_groups[scopes.role_group] += _on_roles(launched, scope, boundary_arn)
+    policy_groups[scopes.role_group] += _on_published_files(bucket)
     for policy_group, statements in policy_groups.items():
         check_size(policy_group, statements)
     return {
@@ -301,7 +331,9 @@ class LaunchedTemplates:
     def names_given(self, named: NamedResource) -> list[str]:
         """Return patterns of the names that the templates give to a type."""
         return [
-            named.resource + _pattern(resource["Properties"][named.property]) + "*"
+            named.resource
+            + _pattern(resource["Properties"][named.property], named.unknown)
+            + "*"
             for resource in self.resources(named.type)
             if named.property in resource.get("Properties", {})
         ]
@@ -321,6 +353,7 @@ class StackScope:
         literals = re.split(r"(\$\{[^}]*\})", stack_prefix)
         self._words = {
             "<stack>": stack_prefix,
+            "<root>": stack_prefix.removesuffix("-"),
             # CloudFormation's own variables keep their case.
             "<lower>": "".join(
                 word if word.startswith("${") else word.lower() for word in literals
@@ -375,7 +408,6 @@ def _on_service(
     )
     read_actions = {action for action in called - anywhere if is_read_action(action)}
     changes = called - anywhere - read_actions
-    tagged = changes - service.before_tags if service.before_tags else set()
     for action in sorted(anywhere - scopes.without_resource.keys()):
         if not is_read_action(action):
             raise WiringError(
@@ -390,18 +422,38 @@ def _on_service(
         *(name for named in service.named for name in templates.names_given(named)),
     )
     name = "".join(word.capitalize() for word in service.prefix.split("-"))
-    yield from _allow(f"{name}Changes", changes - tagged, scope.arns(own))
-    yield from _allow(
-        f"{name}ChangesByTag",
-        tagged,
-        scope.arns(own),
-        StringLike(
-            "aws:ResourceTag/aws:cloudformation:stack-name",
-            Sub(scope.filled("<stack>*")),
-        ),
-    )
+    if own:
+        yield from _allow(f"{name}Changes", changes, scope.arns(own))
+    if service.tagged:
+        yield from _allow(
+            f"{name}ChangesByTag",
+            changes,
+            scope.arns(service.tagged),
+            StringLike(f"aws:ResourceTag/{service.tag}", Sub(scope.filled("<stack>*"))),
+        )
+    for number, creation in enumerate(service.creations, 1):
+        yield from _allow(
+            f"{name}Creation{number}",
+            changes & {*creation.actions},
+            scope.arns(creation.resources),
+            *_of_creation(service, creation, scope),
+        )
     yield from _allow(f"{name}Reads", read_actions, scope.arns(service.readable()))
     yield from _allow(f"{name}Anywhere", anywhere, ["*"])
+
+
+def _of_creation(
+    service: ServiceScope, creation: Creation, scope: StackScope
+) -> Iterator[ConditionElement]:
+    """Yield the conditions of one creation."""
+    if creation.only_new:
+        yield Null(f"aws:ResourceTag/{service.tag}", "true")
+        if service.tag != STACK_NAME_TAG:
+            yield StringLike(
+                f"aws:RequestTag/{service.tag}", Sub(scope.filled("<stack>*"))
+            )
+    if creation.with_actions:
+        yield StringEquals("ec2:CreateAction", list(creation.with_actions))
 
 
 def _on_keys_through_services(
@@ -435,13 +487,27 @@ def _through(services: Iterable[str]) -> ConditionElement:
     )
 
 
-def _on_roles(templates: LaunchedTemplates, scope: StackScope) -> Iterator[Statement]:
-    """Yield the permissions for the roles of the templates, and no others."""
+def _on_roles(
+    templates: LaunchedTemplates, scope: StackScope, boundary_arn: str | AWSHelperFn
+) -> Iterator[Statement]:
+    """Yield the permissions for the roles of the templates, and no others.
+
+    A launch writes the policies of its roles: only the boundary limits what they allow.
+    """
     roles = scope.arns([f"iam:{ACCOUNT}:role/<stack>*"])
+    bounded = StringEquals("iam:PermissionsBoundary", boundary_arn)
+    yield from _allow("CreateRoles", {*BOUNDING} & templates.actions, roles, bounded)
+    yield Statement(
+        Sid="KeepBoundary",
+        Effect=Deny,
+        Action=[Action(*action.split(":")) for action in BOUNDARY_CHANGES],
+        Resource=[boundary_arn],
+    )
     yield from _allow(
         "AttachPolicies",
         {*ATTACHING} & templates.actions,
         roles,
+        bounded,
         ArnLike(
             "iam:PolicyARN",
             [
@@ -469,12 +535,12 @@ def _on_roles(templates: LaunchedTemplates, scope: StackScope) -> Iterator[State
     )
 
 
-def _on_published_files() -> Iterator[Statement]:
+def _on_published_files(bucket: str | AWSHelperFn) -> Iterator[Statement]:
     """Yield read access to nested templates and assets."""
     yield from _allow(
         "ReadPublishedFiles",
         {*PUBLISHED_READS},
-        [Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", Bucket=ASSET_BUCKET)],
+        [Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", Bucket=bucket)],
     )
 
 
@@ -505,8 +571,8 @@ def _strings(value: Any) -> Iterator[str]:
                 yield from _strings(each)
 
 
-def _pattern(value: Any) -> str:
-    """Return a pattern of a name, with ``*`` for values known only at launch."""
+def _pattern(value: Any, unknown: str) -> str:
+    """Return a pattern of a name, with ``unknown`` for values known only at launch."""
     match value:
         case str():
             return value
@@ -514,11 +580,11 @@ def _pattern(value: Any) -> str:
             return "<stack>*"
         case {"Fn::Sub": [text, _]} | {"Fn::Sub": str(text)}:
             named = text.replace("${AWS::StackName}", "<stack>*")
-            return re.sub(r"\$\{[^}]*\}", "*", named)
+            return re.sub(r"\$\{[^}]*\}", unknown, named)
         case {"Fn::Join": [separator, [*parts]]}:
-            return str(separator).join(map(_pattern, parts))
+            return str(separator).join(_pattern(part, unknown) for part in parts)
         case _:
-            return "*"
+            return unknown
 
 
 def _substituted(value: Any) -> Any:

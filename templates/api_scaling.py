@@ -25,6 +25,7 @@ from troposphere import applicationautoscaling as scaling
 
 from compiler.wiring import Interface, Template, about
 from fargate_runtime import contract
+from templates.resources.stack_tag import stack_tag
 from templates.types import ClusterName, Count, Percent, ResourceLabel, ServiceName
 
 OUT_COOLDOWN_SECONDS = 60
@@ -61,6 +62,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ResourceId=Join("/", ["service", inputs.cluster_name, inputs.service_name]),
             MinCapacity=inputs.minimum,
             MaxCapacity=inputs.maximum,
+            Tags=stack_tag(),
         ),
         "Desired count of the API servers, and its bounds.",
         why="No role: Application Auto Scaling uses its service-linked one.",

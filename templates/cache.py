@@ -29,6 +29,7 @@ from compiler.wiring import Interface, Template, about
 from templates.resources.conditions import boolean
 from templates.resources.generated_login import login
 from templates.resources.ports import VALKEY
+from templates.resources.stack_tag import stack_tag
 from templates.types import (
     Boolean,
     Broker,
@@ -97,6 +98,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             "CeleryUser",
             UserId=_unique(CELERY_USER),
             UserName=CELERY_USER,
+            Tags=stack_tag(),
             Engine=ENGINE,
             AccessString=ACCESS,
             AuthenticationMode=elasticache.AuthenticationMode(
@@ -119,6 +121,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         elasticache.UserGroup(
             "Users",
             UserGroupId=_unique("users"),
+            Tags=stack_tag(),
             Engine=ENGINE,
             UserIds=[Ref(user)],
         ),
@@ -133,6 +136,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             "Subnets",
             Description="Isolated subnets of the broker.",
             SubnetIds=inputs.subnet_ids,
+            Tags=stack_tag(),
         ),
         "Places the broker in the isolated subnets.",
     )
@@ -142,6 +146,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             Description="Never evict a key.",
             CacheParameterGroupFamily=PARAMETER_FAMILY,
             Properties={"maxmemory-policy": "noeviction"},
+            Tags=stack_tag(),
         ),
         "Makes a full broker reject new messages instead of dropping old ones.",
         why="An evicted key is a lost task that stays queued forever, without an "
@@ -186,6 +191,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 _delivery("slow-log", slow_log),
                 _delivery("engine-log", engine_log),
             ],
+            Tags=stack_tag(),
         ),
         "Holds the queues between schedulers and workers.",
         why="One shard, since Celery cannot use more. The user group excludes an AUTH "

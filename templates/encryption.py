@@ -33,6 +33,7 @@ from awacs.aws import (
 from troposphere import AccountId, GetAtt, Sub, kms
 
 from compiler.wiring import Interface, Template, about
+from templates.resources.stack_tag import stack_tag
 from templates.types import KeyArn
 
 PENDING_DAYS = 30
@@ -84,6 +85,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are 
             UpdateReplacePolicy="Retain",
             Description=Sub("Everything that ${AWS::StackName} stores."),
             EnableKeyRotation=True,
+            Tags=stack_tag(),
             PendingWindowInDays=PENDING_DAYS,
             KeyPolicy=PolicyDocument(
                 Version="2012-10-17",

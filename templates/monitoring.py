@@ -7,7 +7,7 @@ The one alarm on the autoscaler that is about no pool is here.
 
 from __future__ import annotations
 
-from troposphere import Equals, If, Or, Ref, Sub, cloudwatch
+from troposphere import Equals, If, Or, Ref, StackName, Sub, cloudwatch
 
 from compiler.wiring import Interface, Template, about
 from fargate_runtime import contract
@@ -157,6 +157,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     dashboard = t.add(
         cloudwatch.Dashboard(
             "Dashboard",
+            DashboardName=StackName,
             DashboardBody=Sub(
                 dashboard_body([f"${{{alarm.title}.Arn}}" for alarm in shown]),
                 Database=inputs.database_id,

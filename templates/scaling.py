@@ -27,6 +27,7 @@ from compiler.wiring import Interface, Template, about
 from fargate_runtime import contract
 from templates.airflow import metrics
 from templates.airflow.pools import WorkerPool
+from templates.resources.stack_tag import stack_tag
 from templates.types import ClusterName, ServiceName, TopicArn
 
 THRESHOLD = 0.5
@@ -125,6 +126,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ResourceId=Join("/", ["service", inputs.cluster_name, inputs.service_name]),
             MinCapacity=inputs.pool.minimum,
             MaxCapacity=inputs.pool.maximum,
+            Tags=stack_tag(),
         ),
         "Desired count of the pool's service, and its bounds.",
         why="No role: Application Auto Scaling uses its service-linked one.",

@@ -20,7 +20,18 @@ from __future__ import annotations
 
 import json
 
+import awacs.s3
+import awacs.sts
+from awacs.aws import (
+    Allow,
+    Condition,
+    Principal,
+    Statement,
+    StringEquals,
+    StringEqualsIfExists,
+)
 from troposphere import (
+    AccountId,
     And,
     AWSHelperFn,
     Equals,
@@ -33,13 +44,25 @@ from troposphere import (
     Select,
     Split,
     Sub,
+    iam,
     servicecatalog,
 )
 
+from compiler.launch_permissions import PROVISIONED
+from compiler.values import ASSET_BUCKET
 from compiler.wiring import Define, Interface, Record, Template, about
 from templates.checks.rules import Assertion, Rule
-from templates.resources.launch_role import add_launch_role
-from templates.types import ARN, Email, PolicyArn, PolicyArns, RoleArn, Text, Url
+from templates.resources.launch_role import PATH, add_launch_policies, policy_document
+from templates.types import (
+    ARN,
+    Email,
+    HostedZoneId,
+    PolicyArn,
+    PolicyArns,
+    RoleArn,
+    Text,
+    Url,
+)
 
 
 class Inputs(Interface):
@@ -100,8 +123,8 @@ class Inputs(Interface):
         MaxLength=256,
     )
     role_boundary_arn: PolicyArn = about(
-        "Permissions boundary that every role of a launch must have; users enter it "
-        "in the product's form. Empty for none.",
+        "Permissions boundary that every role of a launch must have, instead of the "
+        "one in this stack's outputs; users enter either in the product's form.",
         group="Launch role",
         label="Boundary of launched roles",
         Default="",
@@ -112,9 +135,15 @@ class Inputs(Interface):
         label="Boundary of the launch role",
         Default="",
     )
+    hosted_zone_id: HostedZoneId = about(
+        "Route 53 zone in which launches may create records. Empty for none.",
+        group="Launch role",
+        label="Hosted zone",
+        Default="",
+    )
     extra_policy_arns: PolicyArns = about(
         "Managed policies that a launch may attach to the roles of its tasks, beside "
-        "its own. Empty for none.",
+        "its own; they need a boundary that allows as much. Empty for none.",
         group="Launch role",
         label="Attachable policies",
         Default="",
@@ -145,6 +174,9 @@ class Outputs(Interface):
     portfolio_id: Text = about("Portfolio that holds the product.")
     product_id: Text = about("Product to which later versions are added.")
     launch_role_arn: RoleArn = about("Role that launches the product.")
+    role_boundary_arn: PolicyArn = about(
+        "Boundary that users enter as PermissionsBoundaryArn in the product's form."
+    )
 
 
 def define_for(parent: Template) -> Define[Inputs, Outputs]:
@@ -259,12 +291,30 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
                 "Makes the form refuse parameters that exclude each other.",
                 why="They are the parent's own rules.",
             )
-        role = add_launch_role(
+        launching = add_launch_policies(
             t,
             parent,
+            stack_prefix=PROVISIONED,
+            bucket=ASSET_BUCKET,
             role_boundary_arn=inputs.role_boundary_arn,
-            launch_role_boundary_arn=inputs.launch_role_boundary_arn,
             extra_policy_arns=inputs.extra_policy_arns,
+            further=[_copied_template()],
+        )
+        has_boundary = t.condition(
+            "HasLaunchRoleBoundary", _is_given(inputs.launch_role_boundary_arn)
+        )
+        role = t.add(
+            iam.Role(
+                "LaunchRole",
+                Path=PATH,
+                Description="Launches Apache Airflow for the users of Service Catalog.",
+                AssumeRolePolicyDocument=policy_document(_assumed_by_service_catalog()),
+                ManagedPolicyArns=launching.policies,
+                PermissionsBoundary=If(
+                    has_boundary, inputs.launch_role_boundary_arn, NoValue
+                ),
+            ),
+            "Role with which Service Catalog launches the product.",
         )
         t.add(
             servicecatalog.LaunchRoleConstraint(
@@ -280,9 +330,37 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
             portfolio_id=Text(Ref(portfolio)),
             product_id=Text(Ref(product)),
             launch_role_arn=RoleArn(GetAtt(role, "Arn")),
+            role_boundary_arn=PolicyArn(launching.boundary_arn),
         )
 
     return define
+
+
+def _assumed_by_service_catalog() -> Statement:
+    """Trust Service Catalog for this account.
+
+    AWS does not document whether Service Catalog sends the account it works for. The
+    condition applies where it does, and does not deny access where it does not.
+    """
+    return Statement(
+        Effect=Allow,
+        Principal=Principal("Service", "servicecatalog.amazonaws.com"),
+        Action=[awacs.sts.AssumeRole],
+        Condition=Condition(StringEqualsIfExists("aws:SourceAccount", AccountId)),
+    )
+
+
+def _copied_template() -> Statement:
+    """Read the copy of the parent that Service Catalog keeps in a bucket of its own."""
+    return Statement(
+        Sid="ReadCopiedTemplate",
+        Effect=Allow,
+        Action=[awacs.s3.GetObject],
+        Resource=["*"],
+        Condition=Condition(
+            StringEquals("s3:ExistingObjectTag/servicecatalog:provisioning", "true")
+        ),
+    )
 
 
 def _require_key_and_value(t: Template, inputs: Inputs) -> None:

@@ -138,6 +138,23 @@ class PolicyArns(
     """IAM managed policies."""
 
 
+class PrincipalArns(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({ARN}iam::\d{{12}}:(root|(role|user)/.+))?$",
+    ConstraintDescription="ARNs of roles or users separated by commas, or nothing.",
+):
+    """IAM principals."""
+
+
+class OptionalBucketName(
+    Value,
+    AllowedPattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+    ConstraintDescription="The name of a bucket, or nothing.",
+):
+    """An S3 bucket, or nothing."""
+
+
 class CertificateArn(
     Value,
     AllowedPattern=rf"^({ARN}acm:[a-z0-9-]+:\d{{12}}:certificate/[0-9a-f-]+)?$",

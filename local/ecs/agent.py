@@ -15,7 +15,6 @@ from typing import Self
 
 from local.ecs.addresses import AddressBlock
 from local.ecs.application_autoscaling import ApplicationAutoscaling
-from local.ecs.aws_calls import AwsScope
 from local.ecs.aws_proxy import AwsProxy
 from local.ecs.container_env import DEVIATIONS
 from local.ecs.container_host import ContainerHost
@@ -34,6 +33,7 @@ from local.ecs.settings import AgentSettings
 from local.ecs.task import EcsTask
 from local.ecs.task_metadata import TaskMetadataServer
 from local.ecs.task_registry import TaskRegistry
+from local.iam.aws_calls import AwsScope
 
 STOPPED_BY_AGENT = "The local ECS agent stops"
 MAX_PROBLEMS = 50

@@ -22,8 +22,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from local.ecs import aws_calls, put_metric_data
-from local.ecs.aws_calls import AwsRequest, AwsScope
+from local.ecs import put_metric_data
 from local.ecs.credentials import (
     InvalidTokenError,
     RoleCredentials,
@@ -33,9 +32,11 @@ from local.ecs.credentials import (
 from local.ecs.ecs_api import EcsApi, EcsApiError
 from local.ecs.emulator_client import AWS_ERRORS
 from local.ecs.metrics import MetricStore
-from local.ecs.policy import ApiCall, kms_context, tag_context
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer, forward
+from local.iam import aws_calls
+from local.iam.aws_calls import AwsRequest, AwsScope
+from local.iam.policy import ApiCall, kms_context, tag_context
 
 JSON = "application/x-amz-json-1.1"
 CREDENTIALS = "/_local/credentials?role="

@@ -13,11 +13,11 @@ from local.ecs.emulator_client import AWS_ERRORS, EmulatorClient, SecretError
 from local.ecs.image import TaskFolders
 from local.ecs.logs import LogShipper, LogStream
 from local.ecs.model import ContainerDefinition, EcsService, TaskDefinition
-from local.ecs.policy import ApiCall, kms_context
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.settings import AgentSettings
 from local.ecs.task import EcsTask, ProcessSpec, StartError, TaskContainer
 from local.ecs.task_registry import TaskRegistry
+from local.iam.policy import ApiCall, kms_context
 
 SHORT = 8
 """Characters of a task's id in its folder's name; sockets allow 108 in a path."""

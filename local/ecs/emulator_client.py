@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.ecs.model import EcsService, TaskDefinition
-from local.ecs.policy import RolePermissions, Statement, statements
 from local.emulator import control_client
+from local.iam.policy import RolePermissions, Statement, statements
 
 DESCRIBE_AT_ONCE = 10
 """What DescribeServices takes."""

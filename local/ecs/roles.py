@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.ecs.emulator_client import AWS_ERRORS
-from local.ecs.policy import ApiCall, RolePermissions
+from local.iam.policy import ApiCall, RolePermissions
 
 CACHE_SECONDS = 5
 """Short, because an update of a stack may change a policy."""

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.ecs.credentials import RoleCredentials
-from local.ecs.policy import ApiCall, tag_context
 from local.ecs.protection import ProtectionRefusedError
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.task import EcsTask, TaskContainer
 from local.ecs.task_registry import TaskRegistry
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
+from local.iam.policy import ApiCall, tag_context
 
 PROTECTION = "task-protection/v1/state"
 

@@ -12,6 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from local.iam.http_request import HttpRequest
+
+__all__ = ["HttpRequest", "HttpResponse", "HttpServer", "forward", "print_error"]
+
 HOP_BY_HOP = frozenset(
     {
         *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
@@ -21,17 +25,6 @@ HOP_BY_HOP = frozenset(
 """Headers that concern one connection and are not passed on."""
 
 BODILESS = frozenset({204, 304})
-
-
-@dataclass(frozen=True)
-class HttpRequest:
-    """An HTTP request; ``target`` is the request line's, as sent."""
-
-    method: str
-    target: str
-    headers: http.client.HTTPMessage
-    body: bytes
-    client: str
 
 
 @dataclass(frozen=True)

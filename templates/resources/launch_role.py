@@ -1,33 +1,30 @@
-"""The role with which Service Catalog launches the product.
+"""Policies of a role that launches the product, and the boundary of what it creates.
 
-Its policies are derived from the compiled templates; see ``launch_scopes.py`` and
-``compiler/launch_permissions.py``. Two more follow from the administrator's parameters:
-a boundary that launched roles must have, and further policies for them.
+The policies are derived from the compiled templates; see ``launch_scopes.py`` and
+``compiler/launch_permissions.py``. The role of Service Catalog and the service role of
+CloudFormation have the same ones, for other names of stacks.
+
+Roles and policies here have a path of their own: a launch may change roles and policies
+by the names of its stacks, and no such name has a path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import awacs.iam
-import awacs.s3
-import awacs.sts
 from awacs.aws import (
     Allow,
     ArnEquals,
     Condition,
-    Deny,
     PolicyDocument,
-    Principal,
     Statement,
     StringEquals,
-    StringEqualsIfExists,
-    StringNotEquals,
 )
-from troposphere import AccountId, Equals, If, Not, NoValue, Ref, Sub, iam
+from troposphere import AWSHelperFn, Equals, If, Not, NoValue, Ref, Sub, iam
 
 from compiler.launch_permissions import (
-    PROVISIONED,
     check_count,
     check_size,
     explanation,
@@ -35,89 +32,105 @@ from compiler.launch_permissions import (
 )
 from compiler.wiring import Template
 from templates.resources.launch_scopes import LAUNCH_SCOPES
+from templates.resources.role_boundary import boundary_statements
 from templates.types import PolicyArn, PolicyArns
 
+PATH = "/deployment/"
+"""Path of roles and policies that a launch must not change."""
 
-def add_launch_role(
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchPolicies:
+    """Policies of a launching role, and the boundary that it demands of roles."""
+
+    policies: list[AWSHelperFn]
+    boundary_arn: AWSHelperFn
+
+
+def add_launch_policies(
     t: Template,
     launches: Template,
     *,
+    stack_prefix: str,
+    bucket: str | AWSHelperFn,
     role_boundary_arn: PolicyArn,
-    launch_role_boundary_arn: PolicyArn,
     extra_policy_arns: PolicyArns,
-) -> iam.Role:
-    """Add the role that launches a compiled parent, with its policies."""
-    topics = permissions_by_policy_group(launches.walk(), LAUNCH_SCOPES)
-    topics[LAUNCH_SCOPES.role_group].append(_copied_template())
+    further: Sequence[Statement] = (),
+) -> LaunchPolicies:
+    """Add the policies to launch a compiled parent as stacks of one prefix.
+
+    Without ``role_boundary_arn`` the roles of a launch get a boundary made here.
+    """
+    has_boundary = t.condition("HasRoleBoundary", Not(Equals(role_boundary_arn, "")))
+    boundary = _boundary(t, stack_prefix, bucket)
+    boundary_arn = If(has_boundary, role_boundary_arn, Ref(boundary))
+    groups = permissions_by_policy_group(
+        launches.walk(), LAUNCH_SCOPES, boundary_arn, bucket, stack_prefix
+    )
+    groups[LAUNCH_SCOPES.role_group] += further
     policies = [
-        *(_topic_policy(t, topic, statements) for topic, statements in topics.items()),
-        _boundary_policy(t, role_boundary_arn),
-        _extra_policy(t, extra_policy_arns),
+        *(_group_policy(t, group, statements) for group, statements in groups.items()),
+        _extra_policy(t, extra_policy_arns, boundary_arn, stack_prefix),
     ]
     check_count(len(policies))
-    has_boundary = t.condition(
-        "HasLaunchRoleBoundary", Not(Equals(launch_role_boundary_arn, ""))
-    )
-    return t.add(
-        iam.Role(
-            "LaunchRole",
-            Description="Launches Apache Airflow for the users of Service Catalog.",
-            AssumeRolePolicyDocument=_policy(_assumed_by_service_catalog()),
-            ManagedPolicyArns=policies,
-            PermissionsBoundary=If(has_boundary, launch_role_boundary_arn, NoValue),
-        ),
-        "Role with which Service Catalog launches the product.",
-    )
+    return LaunchPolicies(policies=policies, boundary_arn=boundary_arn)
 
 
-def _topic_policy(t: Template, topic: str, statements: Sequence[Statement]) -> Ref:
-    check_size(topic, statements)
+def policy_document(*statements: Statement) -> PolicyDocument:
+    """Return a policy of these statements."""
+    return PolicyDocument(Version="2012-10-17", Statement=list(statements))
+
+
+def _group_policy(t: Template, group: str, statements: Sequence[Statement]) -> Ref:
+    check_size(group, statements)
     return Ref(
         t.add(
-            iam.ManagedPolicy(f"{topic}Policy", PolicyDocument=_policy(*statements)),
-            LAUNCH_SCOPES.policy_groups[topic],
-            why=explanation(topic, statements, LAUNCH_SCOPES),
+            iam.ManagedPolicy(
+                f"{group}Policy",
+                Path=PATH,
+                PolicyDocument=policy_document(*statements),
+            ),
+            LAUNCH_SCOPES.policy_groups[group],
+            why=explanation(group, statements, LAUNCH_SCOPES),
         )
     )
 
 
-def _boundary_policy(t: Template, boundary_arn: PolicyArn) -> If:
-    """Deny creating or attaching policies to roles without the permissions boundary."""
-    has_boundary = t.condition("HasRoleBoundary", Not(Equals(boundary_arn, "")))
-    policy = t.add(
+def _boundary(
+    t: Template, stack_prefix: str, bucket: str | AWSHelperFn
+) -> iam.ManagedPolicy:
+    """Bound the roles of a launch where the administrator has no boundary of his own.
+
+    It is created in any case: roles may still carry it when another one is chosen.
+    """
+    statements = boundary_statements(stack_prefix, bucket)
+    check_size("RoleBoundary", statements)
+    return t.add(
         iam.ManagedPolicy(
-            "BoundaryPolicy",
-            Condition=has_boundary,
-            PolicyDocument=_policy(
-                Statement(
-                    Sid="BoundedRolesOnly",
-                    Effect=Deny,
-                    Action=[
-                        awacs.iam.AttachRolePolicy,
-                        awacs.iam.CreateRole,
-                        awacs.iam.PutRolePermissionsBoundary,
-                    ],
-                    Resource=["*"],
-                    Condition=Condition(
-                        StringNotEquals("iam:PermissionsBoundary", boundary_arn)
-                    ),
-                )
-            ),
+            "RoleBoundary",
+            Path=PATH,
+            PolicyDocument=policy_document(*statements),
         ),
-        "Denies roles without the permissions boundary.",
-        why="A launch creates its own policies: only a boundary limits them.",
+        "Permissions boundary of the roles that a launch creates.",
+        why="A launch writes the policies of its roles: only a boundary limits them. "
+        "It allows what the roles of the templates need, on resources of the stack.",
     )
-    return If(has_boundary, Ref(policy), NoValue)
 
 
-def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
+def _extra_policy(
+    t: Template,
+    policy_arns: PolicyArns,
+    boundary_arn: AWSHelperFn,
+    stack_prefix: str,
+) -> If:
     """Allow a launch to attach the policies that the administrator names."""
     has_extra = t.condition("HasExtraPolicies", Not(Equals(policy_arns.crossing(), "")))
     policy = t.add(
         iam.ManagedPolicy(
             "ExtraPolicy",
             Condition=has_extra,
-            PolicyDocument=_policy(
+            Path=PATH,
+            PolicyDocument=policy_document(
                 Statement(
                     Sid="AttachNamedPolicies",
                     Effect=Allow,
@@ -125,44 +138,19 @@ def _extra_policy(t: Template, policy_arns: PolicyArns) -> If:
                     Resource=[
                         Sub(
                             "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/"
-                            f"{PROVISIONED}*"
+                            f"{stack_prefix}*"
                         )
                     ],
-                    Condition=Condition(ArnEquals("iam:PolicyARN", policy_arns)),
+                    Condition=Condition(
+                        [
+                            ArnEquals("iam:PolicyARN", policy_arns),
+                            StringEquals("iam:PermissionsBoundary", boundary_arn),
+                        ]
+                    ),
                 )
             ),
         ),
         "Allows launches to attach the administrator's policies.",
+        why="Only what the boundary allows as well takes effect.",
     )
     return If(has_extra, Ref(policy), NoValue)
-
-
-def _assumed_by_service_catalog() -> Statement:
-    """Trust Service Catalog for this account.
-
-    AWS does not document whether Service Catalog sends the account it works for. The
-    condition applies where it does, and does not deny access where it does not.
-    """
-    return Statement(
-        Effect=Allow,
-        Principal=Principal("Service", "servicecatalog.amazonaws.com"),
-        Action=[awacs.sts.AssumeRole],
-        Condition=Condition(StringEqualsIfExists("aws:SourceAccount", AccountId)),
-    )
-
-
-def _copied_template() -> Statement:
-    """Read the copy of the parent that Service Catalog keeps in a bucket of its own."""
-    return Statement(
-        Sid="ReadCopiedTemplate",
-        Effect=Allow,
-        Action=[awacs.s3.GetObject],
-        Resource=["*"],
-        Condition=Condition(
-            StringEquals("s3:ExistingObjectTag/servicecatalog:provisioning", "true")
-        ),
-    )
-
-
-def _policy(*statements: Statement) -> PolicyDocument:
-    return PolicyDocument(Version="2012-10-17", Statement=list(statements))

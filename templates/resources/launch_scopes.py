@@ -10,11 +10,13 @@ from pathlib import Path
 from compiler.iam_scopes import (
     ACCOUNT,
     HERE,
+    Creation,
     HandlerPermissions,
     LaunchScopes,
     NamedResource,
     ServiceScope,
 )
+from templates.resources.stack_tag import STACK_TAG
 
 POLICY_GROUPS = {
     "Network": "Launches create the VPC, its gateways and the security groups.",
@@ -28,13 +30,48 @@ POLICY_GROUPS = {
 }
 """The managed policies and their purposes; a role has at most ten, with two others."""
 
+EC2_CREATIONS = {
+    "AllocateAddress": "elastic-ip",
+    "CreateFlowLogs": "vpc-flow-log",
+    "CreateInternetGateway": "internet-gateway",
+    "CreateNatGateway": "natgateway",
+    "CreateRouteTable": "route-table",
+    "CreateSecurityGroup": "security-group",
+    "CreateSubnet": "subnet",
+    "CreateVpc": "vpc",
+    "CreateVpcEndpoint": "vpc-endpoint",
+}
+"""Actions of EC2, and the kind of resource that each creates."""
+
 SERVICES = (
     ServiceScope(
         prefix="ec2",
         policy_group="Network",
-        changes=("ec2:${AWS::Region}:*:*",),
         reads=("ec2:${AWS::Region}:*:*",),
-        why="EC2 chooses its own IDs, and a shared subnet belongs to another account.",
+        tagged=(f"ec2:{HERE}:*/*",),
+        creations=(
+            *(
+                Creation(
+                    actions=(f"ec2:{action}",), resources=(f"ec2:{HERE}:{kind}/*",)
+                )
+                for action, kind in EC2_CREATIONS.items()
+            ),
+            Creation(
+                actions=("ec2:CreateSecurityGroup", "ec2:CreateVpcEndpoint"),
+                resources=("ec2:${AWS::Region}:*:vpc/*",),
+            ),
+            Creation(
+                actions=("ec2:CreateVpcEndpoint",),
+                resources=("ec2:${AWS::Region}:*:subnet/*",),
+            ),
+            Creation(
+                actions=("ec2:CreateTags",),
+                resources=(f"ec2:{HERE}:*/*",),
+                with_actions=tuple(EC2_CREATIONS),
+            ),
+        ),
+        why="EC2 chooses its own IDs, so resources are the stack's by their tag. "
+        "Groups and endpoints can be in an existing VPC, whose subnets may be shared.",
     ),
     ServiceScope(
         prefix="elasticloadbalancing",
@@ -50,22 +87,45 @@ SERVICES = (
     ServiceScope(
         prefix="wafv2",
         policy_group="Web",
-        changes=(
-            f"wafv2:{HERE}:regional/*",
-            f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
+        tagged=(f"wafv2:{HERE}:regional/webacl/*",),
+        creations=(
+            Creation(
+                actions=("wafv2:AssociateWebACL", "wafv2:DisassociateWebACL"),
+                resources=(f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",),
+            ),
+            Creation(
+                actions=("wafv2:CreateWebACL",),
+                resources=(f"wafv2:{HERE}:regional/webacl/*",),
+            ),
+            Creation(
+                actions=("wafv2:CreateWebACL", "wafv2:UpdateWebACL"),
+                resources=(f"wafv2:{HERE}:regional/managedruleset/*",),
+            ),
+            Creation(
+                actions=("wafv2:TagResource",),
+                resources=(f"wafv2:{HERE}:regional/webacl/*",),
+                only_new=True,
+            ),
         ),
         reads=(
             f"wafv2:{HERE}:regional/*",
             f"elasticloadbalancing:{HERE}:loadbalancer/app/*",
         ),
-        why="A web ACL's generated name does not carry its stack's.",
+        why="A web ACL's generated name does not carry its stack's, but its tags do.",
     ),
     ServiceScope(
         prefix="route53",
         policy_group="Network",
-        changes=("route53:::hostedzone/*",),
+        changes=("route53:::hostedzone/${HostedZoneId}",),
+        creations=(
+            Creation(
+                actions=("route53:AssociateVPCWithHostedZone",),
+                resources=("route53:::hostedzone/*", "ec2:${AWS::Region}:*:vpc/*"),
+            ),
+        ),
         reads=("route53:::hostedzone/*", "route53:::change/*"),
-        why="The zone is the operator's; its ID is a parameter of the product.",
+        why="The zone is the operator's; its ID is a parameter. The private zone of an "
+        "interface endpoint is AWS's.",
     ),
     ServiceScope(
         prefix="rds",
@@ -78,33 +138,75 @@ SERVICES = (
             f"rds:{HERE}:pg:default*",
             f"rds:{HERE}:og:default*",
             f"rds:{HERE}:subgrp:<lower>*",
-            f"rds:{HERE}:es:*",
-            "rds:${AWS::Region}:*:cluster-snapshot:*",
+            f"rds:{HERE}:es:<stack>*",
+            f"rds:{HERE}:es:<lower>*",
+            f"rds:{HERE}:cluster-snapshot:<lower>*",
+        ),
+        creations=(
+            Creation(
+                actions=("rds:RestoreDBClusterFromSnapshot",),
+                resources=("rds:${AWS::Region}:*:cluster-snapshot:*",),
+            ),
         ),
         reads=(f"rds:{HERE}:*", f"rds:{ACCOUNT}:global-cluster:*"),
-        why="A cluster is restored from a snapshot of any name, shared ones too; an "
-        "event subscription holds no data.",
+        why="A cluster is restored from a snapshot of any name, shared ones too.",
     ),
     ServiceScope(
         prefix="elasticache",
         policy_group="Database",
-        changes=(f"elasticache:{HERE}:*",),
-        why="A replication group's generated name does not carry its stack's.",
+        tagged=(f"elasticache:{HERE}:*",),
+        tag=STACK_TAG,
+        creations=(
+            Creation(
+                actions=(
+                    "elasticache:AddTagsToResource",
+                    "elasticache:CreateCacheParameterGroup",
+                    "elasticache:CreateCacheSubnetGroup",
+                    "elasticache:CreateReplicationGroup",
+                    "elasticache:CreateUser",
+                    "elasticache:CreateUserGroup",
+                ),
+                resources=(f"elasticache:{HERE}:*",),
+                only_new=True,
+            ),
+            Creation(
+                actions=(
+                    "elasticache:CreateSnapshot",
+                    "elasticache:DeleteReplicationGroup",
+                ),
+                resources=(f"elasticache:{HERE}:snapshot:*",),
+            ),
+        ),
+        why="Generated names do not carry the stack's, and CloudFormation does not set "
+        "its tag: the templates set one. A deleted group leaves a snapshot.",
     ),
     ServiceScope(
         prefix="secretsmanager",
         policy_group="Secret",
-        changes=(f"secretsmanager:{HERE}:secret:*",),
-        before_tags=frozenset(
-            {"secretsmanager:CreateSecret", "secretsmanager:TagResource"}
+        tagged=(f"secretsmanager:{HERE}:secret:*",),
+        creations=(
+            Creation(
+                actions=("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+                resources=(f"secretsmanager:{HERE}:secret:*",),
+                only_new=True,
+            ),
         ),
         why="A secret's generated name does not carry its stack's, but its tags do.",
     ),
     ServiceScope(
         prefix="kms",
         policy_group="Secret",
-        changes=(f"kms:{HERE}:key/*",),
-        why="KMS chooses its own IDs.",
+        tagged=(f"kms:{HERE}:key/*",),
+        tag=STACK_TAG,
+        creations=(
+            Creation(
+                actions=("kms:TagResource",),
+                resources=(f"kms:{HERE}:key/*",),
+                only_new=True,
+            ),
+        ),
+        why="KMS chooses its own IDs, and CloudFormation does not set its tag: the "
+        "template sets one.",
     ),
     ServiceScope(
         prefix="s3",
@@ -116,15 +218,23 @@ SERVICES = (
     ServiceScope(
         prefix="backup",
         policy_group="Storage",
-        changes=(f"backup:{HERE}:backup-plan:*",),
-        named=(
-            NamedResource(
-                type="AWS::Backup::BackupVault",
-                property="BackupVaultName",
-                resource=f"backup:{HERE}:backup-vault:",
+        tagged=(f"backup:{HERE}:backup-plan:*", f"backup:{HERE}:backup-vault:*"),
+        creations=(
+            Creation(
+                actions=(
+                    "backup:CreateBackupPlan",
+                    "backup:CreateBackupVault",
+                    "backup:TagResource",
+                ),
+                resources=(
+                    f"backup:{HERE}:backup-plan:*",
+                    f"backup:{HERE}:backup-vault:*",
+                ),
+                only_new=True,
             ),
         ),
-        why="AWS Backup chooses the IDs of plans; a vault's name is the template's.",
+        why="AWS Backup chooses the IDs of plans, and a vault's name holds its stack's "
+        "ID; their tags have the stack's name.",
     ),
     ServiceScope(
         prefix="ecs",
@@ -153,14 +263,26 @@ SERVICES = (
     ServiceScope(
         prefix="servicediscovery",
         policy_group="Compute",
-        changes=(f"servicediscovery:{HERE}:namespace/*",),
-        why="Cloud Map chooses its own IDs.",
+        tagged=(f"servicediscovery:{HERE}:namespace/*",),
+        why="Cloud Map chooses its own IDs: a namespace is the stack's by its tag.",
     ),
     ServiceScope(
         prefix="application-autoscaling",
         policy_group="Compute",
-        changes=(f"application-autoscaling:{HERE}:scalable-target/*",),
-        why="Application Auto Scaling chooses its own IDs.",
+        tagged=(f"application-autoscaling:{HERE}:scalable-target/*",),
+        tag=STACK_TAG,
+        creations=(
+            Creation(
+                actions=(
+                    "application-autoscaling:RegisterScalableTarget",
+                    "application-autoscaling:TagResource",
+                ),
+                resources=(f"application-autoscaling:{HERE}:scalable-target/*",),
+                only_new=True,
+            ),
+        ),
+        why="Application Auto Scaling chooses its own IDs, and CloudFormation does not "
+        "set its tag: the templates set one.",
     ),
     ServiceScope(
         prefix="logs",
@@ -171,6 +293,7 @@ SERVICES = (
                 type="AWS::Logs::LogGroup",
                 property="LogGroupName",
                 resource=f"logs:{HERE}:log-group:",
+                unknown="<lower>*",
             ),
         ),
         why="Log groups by the stack's name, or by the name that a service prescribes.",
@@ -180,10 +303,10 @@ SERVICES = (
         policy_group="Monitoring",
         changes=(
             f"cloudwatch:{HERE}:alarm:<stack>*",
-            f"cloudwatch:{ACCOUNT}:dashboard/*",
+            f"cloudwatch:{ACCOUNT}:dashboard/<stack>*",
         ),
         reads=(f"cloudwatch:{HERE}:*", f"cloudwatch:{ACCOUNT}:dashboard/*"),
-        why="Alarms by the stack's name; a dashboard holds no data.",
+        why="Alarms and the dashboard by the stack's name.",
     ),
     ServiceScope(
         prefix="sns",
@@ -207,10 +330,14 @@ SERVICES = (
         prefix="cloudformation",
         policy_group="Stack",
         changes=(
+            f"cloudformation:{HERE}:stack/<root>/*",
             f"cloudformation:{HERE}:stack/<stack>*",
             f"cloudformation:{HERE}:changeSet/*",
         ),
-        reads=(f"cloudformation:{HERE}:stack/<stack>*",),
+        reads=(
+            f"cloudformation:{HERE}:stack/<root>/*",
+            f"cloudformation:{HERE}:stack/<stack>*",
+        ),
         why="The launched stack, the stacks nested in it and their change sets.",
     ),
 )

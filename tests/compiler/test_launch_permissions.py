@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from awacs.aws import Action, Allow, Statement
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from troposphere import (
     AWSObject,
     GetAtt,
@@ -30,6 +31,7 @@ from cli import product
 from compiler import handler_permissions
 from compiler.handler_permissions import collect, text
 from compiler.iam_scopes import (
+    STACK_NAME_TAG,
     UNLISTED_PERMISSIONS,
     HandlerPermissions,
     LaunchScopes,
@@ -45,6 +47,7 @@ from compiler.launch_permissions import (
     owner_of,
     permissions_by_policy_group,
     required_permissions,
+    service_of,
 )
 from compiler.wiring import Build, Template, WiringError
 from templates import parent
@@ -64,7 +67,10 @@ EXAMPLE = {
     "${Region}": "eu-central-1",
     "${Account}": "123456789012",
     "${Bucket}": "published",
+    "${HostedZoneId}": "Z0123456789",
 }
+
+BOUNDARY = "arn:aws:iam::123456789012:policy/deployment/Boundary"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,7 @@ def compiled_templates() -> list[Template]:
 
 @pytest.fixture(scope="module")
 def granted(compiled_templates: list[Template]) -> Policy:
-    return documents(required_permissions(compiled_templates, LAUNCH_SCOPES))
+    return documents(required_permissions(compiled_templates, LAUNCH_SCOPES, BOUNDARY))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +123,7 @@ def filled(value: Any) -> Any:
 
 
 def of(resources: list[AWSObject], scopes: LaunchScopes = LAUNCH_SCOPES) -> Policy:
-    return documents(required_permissions([template_of(*resources)], scopes))
+    return documents(required_permissions([template_of(*resources)], scopes, BOUNDARY))
 
 
 def allowing(action: str, policy: Policy) -> Policy:
@@ -212,17 +218,17 @@ def test_every_action_reaches_a_resource_that_it_is_checked_against(
     granted: Policy, reference: dict[str, Any]
 ) -> None:
     # rds:DeleteDBCluster on arn:aws:s3:::... is valid JSON, and allows nothing.
-    unreachable = {
+    reaching = {
         action
         for action, statement in each_action(granted)
-        if statement["Resource"] != ["*"]
-        and not any(
+        if statement["Resource"] == ["*"]
+        or any(
             overlaps(pattern, form)
             for pattern in statement["Resource"]
             for form in forms(action, reference)
         )
     }
-    assert not unreachable
+    assert not {action for action, _ in each_action(granted)} - reaching
 
 
 def forms(action: str, reference: dict[str, Any]) -> Iterator[str]:
@@ -308,7 +314,7 @@ def test_changes_are_limited_to_names_of_the_stack(granted: Policy) -> None:
         kind = end.rpartition("SC-" if "SC-" in end else "sc-")[0]
         same_kind = [arn for arn in statement["Resource"] if kind in arn]
         assert same_kind, action
-        assert all(arn.endswith(end) for arn in same_kind), action
+        assert all(end.removesuffix("-*") in arn for arn in same_kind), action
 
 
 def test_retained_types_cannot_be_deleted() -> None:
@@ -400,6 +406,27 @@ def test_a_secret_is_read_and_changed_only_by_its_own_stacks(granted: Policy) ->
         }
 
 
+def test_resources_that_a_tag_identifies_carry_it(
+    compiled_templates: list[Template],
+) -> None:
+    # Without the tag an update or a deletion by the launch role is refused.
+    tagged = {s.prefix: s.tag for s in LAUNCH_SCOPES.services if s.tagged}
+    for template in compiled_templates:
+        for name, resource in template.document["Resources"].items():
+            kind = resource["Type"]
+            if kind.startswith("Custom::") or service_of(kind) not in tagged:
+                continue
+            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind)
+            tagging = schema.schema["tagging"]
+            tag = tagged[service_of(kind)]
+            if not tagging["taggable"]:
+                continue
+            if tag == STACK_NAME_TAG:
+                assert tagging["cloudFormationSystemTags"], kind
+            else:
+                assert tag in json.dumps(resource["Properties"]["Tags"]), name
+
+
 def test_explicitly_named_resources_are_covered() -> None:
     launch = of(
         [
@@ -413,7 +440,7 @@ def test_explicitly_named_resources_are_covered() -> None:
     assert [arn.partition(":log-group:")[2] for arn in statement["Resource"]] == [
         "SC-123456789012-pp-*",
         "aws-waf-logs-SC-123456789012-pp-*",
-        "/aws/rds/*/sql*",
+        "/aws/rds/sc-123456789012-pp-*/sql*",
     ]
 
 
@@ -423,7 +450,12 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
     # For a CloudFormation service role, which Service Catalog has no part in.
     policy = json.dumps(
         documents(
-            required_permissions(compiled_templates, LAUNCH_SCOPES, "Airflow-prod")
+            required_permissions(
+                compiled_templates,
+                LAUNCH_SCOPES,
+                BOUNDARY,
+                stack_prefix="Airflow-prod",
+            )
         )
     )
     assert "SC-" not in policy
@@ -436,7 +468,7 @@ def test_stacks_of_another_name_have_permissions_of_their_own(
 
 
 def test_every_policy_fits_its_quota(compiled_templates: list[Template]) -> None:
-    policies = permissions_by_policy_group(compiled_templates, LAUNCH_SCOPES)
+    policies = permissions_by_policy_group(compiled_templates, LAUNCH_SCOPES, BOUNDARY)
     for policy_group, statements in policies.items():
         assert characters(statements) <= POLICY_CHARACTERS, policy_group
 

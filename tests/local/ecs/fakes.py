@@ -17,8 +17,8 @@ from local.ecs.model import (
     ServiceConnectEndpoint,
     TaskDefinition,
 )
-from local.ecs.policy import RolePermissions
 from local.ecs.task import EcsTask
+from local.iam.policy import RolePermissions
 
 CLUSTER = "arn:aws:ecs:eu-central-1:000000000000:cluster/airflow"
 TASK_ROLE = "arn:aws:iam::000000000000:role/task"

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from local.ecs import EcsAgent
 from local.ecs.metrics import Metric
-from local.ecs.policy import RolePermissions
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer
+from local.iam.policy import RolePermissions
 from tests.local.ecs.fakes import (
     CLUSTER,
     TASK_ROLE,

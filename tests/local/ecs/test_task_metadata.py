@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from local.ecs import EcsAgent
-from local.ecs.policy import RolePermissions
 from local.ecs.task import EcsTask
+from local.iam.policy import RolePermissions
 from tests.local.ecs.fakes import (
     EVERYTHING,
     TASK_ROLE,

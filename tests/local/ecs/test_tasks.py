@@ -24,8 +24,8 @@ from local.ecs.model import (
     LogConfiguration,
     RestartPolicy,
 )
-from local.ecs.policy import RolePermissions
 from local.ecs.task import EcsTask, TaskContainer
+from local.iam.policy import RolePermissions
 from tests.local.ecs.fakes import (
     EXECUTION_ROLE,
     FakeEmulator,

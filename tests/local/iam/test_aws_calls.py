@@ -6,8 +6,8 @@ from http.client import HTTPMessage
 
 import pytest
 
-from local.ecs.aws_calls import AwsScope, calls, read
 from local.ecs.web import HttpRequest
+from local.iam.aws_calls import AwsScope, calls, read
 
 SCOPE = AwsScope("eu-central-1", "000000000000")
 SIGNED = "AWS4-HMAC-SHA256 Credential=A/20300101/eu-central-1/s3/aws4_request"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from local.ecs.policy import ApiCall
-from local.ecs.web import HttpRequest
+from local.iam.http_request import HttpRequest
+from local.iam.policy import ApiCall
 
 SCOPE = re.compile(
     r"(?:Credential=|X-Amz-Credential=)[^/%]+(?:/|%2F)\d+(?:/|%2F)([\w-]+)(?:/|%2F)([\w-]+)"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.ecs.policy import (
+from local.iam.policy import (
     ApiCall,
     RolePermissions,
     UnknownOperatorError,

@@ -1,0 +1,304 @@
+"""Least-privilege roles that launch one environment: for CloudFormation and a pipeline.
+
+CloudFormation uses the service role for every resource (``launch --role-arn``). Its
+permissions are derived from the compiled templates, as those of the launch role in
+Service Catalog are. The caller role is for a pipeline: it may publish, plan, launch,
+recover and destroy the environment's stack, and pass the service role.
+
+The template is compiled for the name of a stack, by ``build.py role``. It does not
+create the OIDC provider of GitHub, of which an account has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import awacs.sts
+from awacs.aws import (
+    Action,
+    Allow,
+    AWSPrincipal,
+    Condition,
+    ConditionElement,
+    Null,
+    Principal,
+    Statement,
+    StringEquals,
+)
+from troposphere import (
+    AWSHelperFn,
+    Equals,
+    GetAtt,
+    If,
+    Not,
+    NoValue,
+    Or,
+    Ref,
+    Sub,
+    Tags,
+    iam,
+)
+
+from compiler.launch_permissions import StackScope, check_size
+from compiler.wiring import Define, Interface, Record, Template, about
+from templates.resources.caller_actions import CALLER_ACTIONS, CallerActions
+from templates.resources.launch_role import PATH, add_launch_policies, policy_document
+from templates.types import (
+    HostedZoneId,
+    OptionalBucketName,
+    PolicyArn,
+    PolicyArns,
+    PrincipalArns,
+    RoleArn,
+    Text,
+)
+
+BOUNDARY_TAG = "airflow:boundary"
+"""Tag of the service role: the boundary of roles that it creates."""
+
+GITHUB = "token.actions.githubusercontent.com"
+
+
+class Inputs(Interface):
+    """Who may use the roles."""
+
+    caller_arns: PrincipalArns = about(
+        "Roles or users that may assume the caller role. Empty for none.",
+        group="Callers",
+        label="Principals",
+        Default="",
+    )
+    git_hub_repository: Text = about(
+        "Repository whose GitHub Actions may assume the caller role, as owner/name. "
+        "The account needs GitHub's OIDC provider. Empty for none.",
+        group="Callers",
+        label="GitHub repository",
+        Default="",
+        AllowedPattern=r"^([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)?$",
+        ConstraintDescription="A repository as owner/name, or nothing.",
+    )
+    git_hub_branch: Text = about(
+        "Branch of the repository whose workflows may assume the caller role.",
+        group="Callers",
+        label="GitHub branch",
+        Default="main",
+        AllowedPattern=r"^[A-Za-z0-9._/-]+$",
+        ConstraintDescription="The name of one branch.",
+    )
+    bucket: OptionalBucketName = about(
+        "Bucket that the environment is published in. Empty for the default one of "
+        "this account and region.",
+        group="Service role",
+        label="Bucket",
+        Default="",
+    )
+    role_boundary_arn: PolicyArn = about(
+        "Permissions boundary of the roles in the stack, instead of the one that is "
+        "created here.",
+        group="Service role",
+        label="Boundary of launched roles",
+        Default="",
+    )
+
+
+class EnvironmentValues(Record):
+    """Parameters of the environment that the service role depends on."""
+
+    hosted_zone_id: HostedZoneId = about(
+        "Route 53 zone in which the stack may create records. Empty for none.",
+        label="Hosted zone",
+        Default="",
+    )
+    extra_policy_arns: PolicyArns = about(
+        "Managed policies that the stack may attach to the roles of its tasks; they "
+        "need a boundary that allows as much. Empty for none.",
+        label="Attachable policies",
+        Default="",
+    )
+
+
+class Outputs(Interface):
+    """What ``launch`` and a pipeline need."""
+
+    service_role_arn: RoleArn = about("For launch --role-arn.")
+    caller_role_arn: RoleArn = about("Role that a pipeline assumes; empty for none.")
+    role_boundary_arn: PolicyArn = about("Boundary of the roles in the stack.")
+
+
+def define_for(
+    parent: Template, stack_name: str, parameters: Mapping[str, str]
+) -> Define[Inputs, Outputs]:
+    """Return the roles that launch a compiled parent as the stack of an environment."""
+
+    def define(t: Template, inputs: Inputs) -> Outputs:
+        has_bucket = t.condition("HasBucket", Not(Equals(inputs.bucket, "")))
+        bucket = If(
+            has_bucket,
+            inputs.bucket,
+            Sub("airflow-on-fargate-${AWS::AccountId}-${AWS::Region}"),
+        )
+        values = t.settings(
+            EnvironmentValues,
+            prefix="",
+            group="Service role",
+            where="the environment",
+            defaults={
+                "hosted_zone_id": parameters.get("HostedZoneId", ""),
+                "extra_policy_arns": parameters.get("ExtraPolicyArns", ""),
+            },
+            fixed={},
+        )
+        launching = add_launch_policies(
+            t,
+            parent,
+            stack_prefix=f"{stack_name}-",
+            bucket=bucket,
+            role_boundary_arn=inputs.role_boundary_arn,
+            extra_policy_arns=values.extra_policy_arns,
+        )
+        service = t.add(
+            iam.Role(
+                "ServiceRole",
+                Path=PATH,
+                Description=f"CloudFormation's role for the stack {stack_name}.",
+                AssumeRolePolicyDocument=policy_document(
+                    Statement(
+                        Effect=Allow,
+                        Principal=Principal("Service", "cloudformation.amazonaws.com"),
+                        Action=[awacs.sts.AssumeRole],
+                    )
+                ),
+                ManagedPolicyArns=launching.policies,
+                Tags=Tags({BOUNDARY_TAG: launching.boundary_arn}),
+            ),
+            "Role with which CloudFormation creates the environment.",
+            why="Who may pass it to CloudFormation, may launch the environment.",
+        )
+        caller = _add_caller(t, inputs, stack_name, bucket, service)
+        return Outputs(
+            service_role_arn=RoleArn(GetAtt(service, "Arn")),
+            caller_role_arn=RoleArn(If("HasCaller", GetAtt(caller, "Arn"), "")),
+            role_boundary_arn=PolicyArn(launching.boundary_arn),
+        )
+
+    return define
+
+
+def _add_caller(
+    t: Template,
+    inputs: Inputs,
+    stack_name: str,
+    bucket: AWSHelperFn,
+    service: iam.Role,
+) -> iam.Role:
+    """Add the role of a pipeline, if any principal may assume it."""
+    has_callers = Not(Equals(inputs.caller_arns.crossing(), ""))
+    has_repository = Not(Equals(inputs.git_hub_repository, ""))
+    has_principals = t.condition("HasPrincipals", has_callers)
+    has_git_hub = t.condition("HasGitHub", has_repository)
+    has_caller = t.condition("HasCaller", Or(has_callers, has_repository))
+    statements = caller_statements(
+        CALLER_ACTIONS, f"{stack_name}-", bucket, GetAtt(service, "Arn")
+    )
+    check_size("CallerPolicy", statements)
+    policy = t.add(
+        iam.ManagedPolicy(
+            "CallerPolicy",
+            Condition=has_caller,
+            Path=PATH,
+            PolicyDocument=policy_document(*statements),
+        ),
+        "What the commands of build.py call themselves.",
+        why="Resources are created with the service role, which it may pass to "
+        "CloudFormation alone.",
+    )
+    return t.add(
+        iam.Role(
+            "CallerRole",
+            Condition=has_caller,
+            Path=PATH,
+            Description=f"Publishes, plans and launches the stack {stack_name}.",
+            AssumeRolePolicyDocument={
+                "Version": "2012-10-17",
+                "Statement": [
+                    If(has_principals, _principals(inputs), NoValue),
+                    If(has_git_hub, _git_hub(inputs), NoValue),
+                ],
+            },
+            ManagedPolicyArns=[Ref(policy)],
+        ),
+        "Role that a pipeline assumes to launch the environment.",
+    )
+
+
+def caller_statements(
+    rows: Iterable[CallerActions],
+    stack_prefix: str,
+    bucket: AWSHelperFn,
+    service_role_arn: AWSHelperFn,
+) -> list[Statement]:
+    """Return the permissions of a pipeline's role."""
+    scope = StackScope(stack_prefix)
+
+    def resource(text: str) -> str | AWSHelperFn:
+        if text == "*":
+            return text
+        if text == "${ServiceRole}":
+            return service_role_arn
+        if "${Bucket}" in text:
+            return Sub("arn:${AWS::Partition}:" + text, Bucket=bucket)
+        return scope.arns([text])[0]
+
+    def conditions(row: CallerActions) -> dict[str, Condition]:
+        tests: list[ConditionElement] = [
+            *(StringEquals(key, list(values)) for key, values in row.equal),
+            *(Null(key, "true") for key in row.absent),
+        ]
+        return {"Condition": Condition(tests)} if tests else {}
+
+    merged: dict[CallerActions, set[str]] = {}
+    for row in rows:
+        if row.is_in_role:
+            reach = replace(row, command="", actions=(), why="")
+            merged.setdefault(reach, set()).update(row.actions)
+    return [
+        Statement(
+            Effect=Allow,
+            Action=[Action(*action.split(":")) for action in sorted(actions)],
+            Resource=[resource(each) for each in reach.resources],
+            **conditions(reach),
+        )
+        for reach, actions in merged.items()
+    ]
+
+
+def _principals(inputs: Inputs) -> Statement:
+    return Statement(
+        Effect=Allow,
+        Principal=AWSPrincipal(inputs.caller_arns),
+        Action=[awacs.sts.AssumeRole],
+    )
+
+
+def _git_hub(inputs: Inputs) -> Statement:
+    """Trust workflows of one branch of one repository."""
+    subject = Sub(
+        "repo:${Repository}:ref:refs/heads/${Branch}",
+        Repository=inputs.git_hub_repository,
+        Branch=inputs.git_hub_branch,
+    )
+    provider = f"oidc-provider/{GITHUB}"
+    return Statement(
+        Effect=Allow,
+        Principal=Principal(
+            "Federated",
+            Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{provider}"),
+        ),
+        Action=[awacs.sts.AssumeRoleWithWebIdentity],
+        Condition=Condition(
+            StringEquals(
+                {f"{GITHUB}:aud": "sts.amazonaws.com", f"{GITHUB}:sub": subject}
+            )
+        ),
+    )

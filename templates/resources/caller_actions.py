@@ -1,0 +1,223 @@
+"""What the commands of ``build.py`` call, on which resources.
+
+The role of a pipeline and the table in ``docs/permissions.md`` follow from these rows.
+``launch --role-arn`` calls CloudFormation with the caller's rights and lets
+CloudFormation create resources with those of the service role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.iam_scopes import ACCOUNT, HERE, LINKED_ROLES
+
+STACKS = (
+    f"cloudformation:{HERE}:stack/<root>/*",
+    f"cloudformation:{HERE}:stack/<stack>*",
+)
+BUCKET = ("s3:::${Bucket}",)
+OBJECTS = ("s3:::${Bucket}/*",)
+ANY = ("*",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallerActions:
+    """Actions of one command on some resources.
+
+    Resources are ARNs as in ServiceScope, or ``*``; ``${Bucket}`` is the bucket of the
+    published files and ``${ServiceRole}`` the ARN of the service role.
+    """
+
+    command: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    why: str
+    equal: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    absent: tuple[str, ...] = ()
+    """Condition keys that the request must not have."""
+    is_in_role: bool = True
+    """Whether the role of a pipeline has them."""
+
+
+CALLER_ACTIONS = (
+    CallerActions(
+        command="status",
+        actions=(
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStacks",
+            "cloudformation:GetTemplate",
+            "cloudformation:ListStackResources",
+        ),
+        resources=STACKS,
+        why="Also events and outputs.",
+    ),
+    CallerActions(
+        command="diagnose",
+        actions=("ecs:DescribeTasks", "ecs:ListTasks"),
+        resources=(
+            f"ecs:{HERE}:container-instance/<stack>*",
+            f"ecs:{HERE}:task/<stack>*",
+        ),
+        why="Exit codes of stopped tasks.",
+    ),
+    CallerActions(
+        command="diagnose",
+        actions=("ecs:DescribeTaskDefinition",),
+        resources=ANY,
+        why="The log of a container; ECS checks it against no resource.",
+    ),
+    CallerActions(
+        command="diagnose",
+        actions=("logs:GetLogEvents",),
+        resources=(f"logs:{HERE}:log-group:<stack>*",),
+        why="The end of a log.",
+    ),
+    CallerActions(
+        command="publish",
+        actions=("s3:GetBucketPolicy", "s3:ListBucket"),
+        resources=BUCKET,
+        why="Whether the bucket is of this account, and complete.",
+    ),
+    CallerActions(
+        command="publish",
+        actions=("s3:GetObject", "s3:PutObject"),
+        resources=OBJECTS,
+        why="Templates and assets.",
+    ),
+    CallerActions(
+        command="publish, the first time",
+        actions=(
+            "s3:CreateBucket",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutBucketVersioning",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+        ),
+        resources=BUCKET,
+        why="Creates the bucket, without `--bucket`.",
+    ),
+    CallerActions(
+        command="plan",
+        actions=("cloudformation:CreateChangeSet",),
+        resources=STACKS,
+        absent=("cloudformation:ImportResourceTypes",),
+        why="Without the import of resources that exist: the stack would own them.",
+    ),
+    CallerActions(
+        command="plan",
+        actions=(
+            "cloudformation:DeleteChangeSet",
+            "cloudformation:DeleteStack",
+            "cloudformation:DescribeChangeSet",
+            "cloudformation:DescribeEvents",
+            "cloudformation:ListChangeSets",
+        ),
+        resources=STACKS,
+        why="Reads the change set; deletes it, and the empty stack of a first plan.",
+    ),
+    CallerActions(
+        command="plan",
+        actions=("iam:PassRole",),
+        resources=("${ServiceRole}",),
+        equal=(("iam:PassedToService", ("cloudformation.amazonaws.com",)),),
+        why="With `--role-arn`: CloudFormation acts with the service role.",
+    ),
+    CallerActions(
+        command="launch",
+        actions=("iam:GetRole",),
+        resources=("${ServiceRole}",),
+        why="With `--role-arn`: a tag of the role names the boundary that it demands.",
+    ),
+    CallerActions(
+        command="launch",
+        actions=(
+            "cloudformation:ExecuteChangeSet",
+            "cloudformation:SetStackPolicy",
+            "cloudformation:UpdateTerminationProtection",
+        ),
+        resources=STACKS,
+        why="The stack policy only where the environment has one.",
+    ),
+    CallerActions(
+        command="recover",
+        actions=(
+            "cloudformation:CancelUpdateStack",
+            "cloudformation:ContinueUpdateRollback",
+            "cloudformation:RollbackStack",
+        ),
+        resources=STACKS,
+        why="Deletion is in `plan`.",
+    ),
+    CallerActions(
+        command="destroy",
+        actions=(
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "rds:DescribeDBClusters",
+        ),
+        resources=ANY,
+        why="What is protected; load balancers are described without a resource.",
+    ),
+    CallerActions(
+        command="destroy",
+        actions=("s3:ListBucketVersions",),
+        resources=("s3:::<lower>*",),
+        why="Whether a bucket is empty.",
+    ),
+    CallerActions(
+        command="destroy --unprotect",
+        actions=("rds:ModifyDBCluster",),
+        resources=(
+            f"rds:{HERE}:cluster:<lower>*",
+            f"rds:{HERE}:cluster-pg:<lower>*",
+            f"rds:{HERE}:og:default*",
+        ),
+        why="Deletion protection of the database.",
+    ),
+    CallerActions(
+        command="destroy --unprotect",
+        actions=("elasticloadbalancing:ModifyLoadBalancerAttributes",),
+        resources=(f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",),
+        why="Deletion protection of the load balancer.",
+    ),
+    CallerActions(
+        command="destroy --delete-data",
+        actions=(
+            "backup:DeleteBackupVault",
+            "kms:ScheduleKeyDeletion",
+            "logs:DeleteLogGroup",
+            "s3:DeleteBucket",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            "secretsmanager:DeleteSecret",
+        ),
+        resources=ANY,
+        why="What the stack retained, after the list was confirmed.",
+        is_in_role=False,
+    ),
+    CallerActions(
+        command="catalog",
+        actions=(
+            "servicecatalog:CreateProvisioningArtifact",
+            "servicecatalog:DescribeProvisioningArtifact",
+            "servicecatalog:ListProvisioningArtifacts",
+            "servicecatalog:UpdateProvisioningArtifact",
+        ),
+        resources=ANY,
+        why="Besides `plan` and `launch` for the stack of the portfolio, with every "
+        "right that its resources need.",
+        is_in_role=False,
+    ),
+    CallerActions(
+        command="preflight",
+        actions=("iam:CreateServiceLinkedRole",),
+        resources=tuple(
+            f"iam:{ACCOUNT}:role/aws-service-role/{name}/*"
+            for name in sorted(LINKED_ROLES.values())
+        ),
+        equal=(("iam:AWSServiceName", tuple(sorted(LINKED_ROLES.values()))),),
+        why="`launch` makes the service-linked roles that the account lacks.",
+    ),
+)
+"""Rows in the order of ``docs/permissions.md``."""
