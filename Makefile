@@ -19,15 +19,30 @@ INSTALL = $(if $(PYTHON),,$(error Python 3.11 or newer is needed and none was fo
 	Install one, or name it: make PYTHON=/path/to/python3.11))$(PYTHON) requirements/install.py
 DIST ?= dist
 
-# The environment of a command; ARGS takes any option of build.py, as in
-# `make launch ENV=dev ARGS=--emulator`.
-ENV ?= dev
+# The environment of a command has no default: a forgotten ENV= would mean another one.
+# ARGS takes any option of build.py, as in `make launch ENV=dev ARGS=--emulator`.
+ENV ?=
 ARGS ?=
-BUILD_PY = @.venv/bin/python build.py $@ $(ENV) $(ARGS)
+TARGETS := $(shell sed -n 's/^\.PHONY: //p' $(firstword $(MAKEFILE_LIST)))
+UNKNOWN := $(filter-out $(TARGETS) .venv/.installed .venv-dev/.installed,$(MAKECMDGOALS))
+SETTINGS := ENV ARGS DIST PYTHON
+ON_COMMAND_LINE = $(filter command,$(firstword $(origin $(1))))
+MISSPELT := $(strip $(foreach name,$(filter-out $(SETTINGS) -%,$(.VARIABLES)),\
+	$(if $(call ON_COMMAND_LINE,$(name)),$(name))))
+$(if $(UNKNOWN),$(error There is no target $(firstword $(UNKNOWN)), so nothing was done. \
+	An environment is named with ENV=$(firstword $(UNKNOWN)); `make` lists the targets))
+$(if $(MISSPELT),$(error make takes no $(firstword $(MISSPELT))=, so nothing was done. \
+	It takes $(SETTINGS), in capitals))
+
+# Nothing to change (4) is no error; make itself ends with 2 for any other exit code and
+# prints it.
+END = || { code=$$?; test $$code -eq 4 || exit $$code; }
+BUILD_PY = @.venv/bin/python build.py $@
+NEEDS_ENV = $(if $(strip $(ENV)),'$(ENV)',$(error $@ needs an environment: make $@ ENV=NAME))
 
 .PHONY: help
 help: ## List the targets.
-	@echo 'Usage: make TARGET'
+	@echo 'Usage: make TARGET, or ./build.py COMMAND'
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
 		| awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
@@ -36,59 +51,67 @@ help: ## List the targets.
 
 .PHONY: templates
 templates: $(READY) ## Compile, check and lint the templates, and write dist/.
-	@.venv/bin/python build.py templates --dist $(DIST)
+	$(BUILD_PY) --dist '$(DIST)' $(ARGS)
+
+.PHONY: parameters
+parameters: $(READY) ## Check the parameter files (ENV= for one of them).
+	$(BUILD_PY) $(if $(strip $(ENV)),'$(ENV)') $(ARGS)
 
 .PHONY: publish
-publish: templates ## Upload dist/ to S3 (ENV=, ARGS=).
-	$(BUILD_PY)
+publish: $(READY) ## Upload dist/ to S3 (ENV=, ARGS=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: plan
-plan: templates ## Show what a launch would change, and change nothing.
-	$(BUILD_PY)
+plan: $(READY) ## Show what a launch would change, and change nothing.
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: launch
-launch: templates ## Create or update the stack of an environment.
-	$(BUILD_PY)
+launch: $(READY) ## Create or update the stack of an environment.
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: status
 status: $(READY) ## Show the status of a stack and its nested stacks.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: events
 events: $(READY) ## Show the events of the last operation of a stack.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: diagnose
 diagnose: $(READY) ## Explain why the last operation failed, and what to run next.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: outputs
 outputs: $(READY) ## Show the URLs, buckets and commands of a stack.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: link
-link: templates ## Print a link to the console form of an environment.
-	$(BUILD_PY)
+link: $(READY) ## Print a link to the console form of an environment.
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: catalog
-catalog: templates ## Add dist/ to Service Catalog as a new version.
-	$(BUILD_PY)
+catalog: $(READY) ## Add dist/ to Service Catalog as a new version.
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: recover
 recover: $(READY) ## Recover a stack from a failed or stuck state.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: destroy
 destroy: $(READY) ## Delete an environment, after a list of what holds data.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: local
 local: $(READY) ## Run an environment with Airflow on this machine.
-	$(BUILD_PY)
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
 .PHONY: verify
 verify: $(READY) ## Run an environment on this machine and check that it works.
-	@.venv/bin/python build.py verify $(ENV) --local $(ARGS)
+	$(BUILD_PY) $(NEEDS_ENV) --local $(ARGS)
+
+.PHONY: emulator
+emulator: $(READY) ## Start, stop or erase the emulator (ARGS=start, stop or erase).
+	$(BUILD_PY) $(ARGS)
 
 .PHONY: check
 check: $(DEV) ## Check style, types and the fast tests; write nothing.
@@ -124,7 +147,7 @@ golden: $(DEV) ## Rewrite the golden templates, for review.
 
 .PHONY: reference
 reference: $(READY) ## Write docs/parameters.md and docs/refused-changes.md.
-	@.venv/bin/python build.py reference
+	$(BUILD_PY)
 	@.venv/bin/python -m cloudformation.transitions docs/refused-changes.md
 
 .PHONY: pins

@@ -1,24 +1,26 @@
-"""Entry point of the command line; it continues in the project's own environment."""
-
-from __future__ import annotations
+#!/usr/bin/env python3
+"""Entry point of the command line. Every Python from 2.7 on can read this file."""
 
 import os
-import subprocess
+import signal
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
-if any(find_spec(name) is None for name in ("boto3", "cfnlint", "click", "rich")):
-    # Started with another Python than the project's own: install and continue there.
-    home = Path(__file__).resolve().parent
-    installing = (home / "requirements/install.py", ".venv", "requirements/tool.txt")
-    installed = subprocess.run((sys.executable, *installing), cwd=home, check=False)  # noqa: S603 - our own installer
-    if installed.returncode:
-        sys.exit(installed.returncode)
-    python = str(home / ".venv/bin/python")
-    os.execv(python, (python, *sys.argv))  # noqa: S606 - as above
+if sys.version_info < (3, 11):  # noqa: UP036 - that is what it is for
+    sys.stderr.write(
+        "error  Python 3.11 or newer is needed; this is %s.\n"  # noqa: UP031 - Python 2
+        "do     Install one, and name it: python3.11 build.py ...\n"
+        % sys.version.split()[0]
+    )
+    sys.exit(3)
 
-from cli.main import main
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until a command runs, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# Also where PYTHONSAFEPATH leaves the folder of the program out.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - Python 2
+
+from cli import start
 
 if __name__ == "__main__":
-    main()
+    start.main()

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import console
+from cli.errors import Failure
 from compiler.output import digest
 from compiler.pipeline import BuildOutcome, Project
 from compiler.quotas import (
@@ -64,6 +65,7 @@ def print_build(project: Project, outcome: BuildOutcome) -> None:
         console.result(
             f"Unchanged: {dist.name}/ is up to date with its sources. Nothing written."
         )
+    _stop_at_misnamed(outcome)
 
 
 def print_check(outcome: BuildOutcome) -> None:
@@ -72,6 +74,15 @@ def print_check(outcome: BuildOutcome) -> None:
         console.note(text)
     for name in outcome.environments:
         console.result(f"{name}: every value can be launched.")
+    if not outcome.environments:
+        console.result("parameters/ has no file of an environment.")
+    _stop_at_misnamed(outcome)
+
+
+def _stop_at_misnamed(outcome: BuildOutcome) -> None:
+    """Report the files that were left out, after what was done for the others."""
+    if outcome.misnamed:
+        raise Failure(*outcome.misnamed)
 
 
 def _operation(dist: Path, root_template: str) -> str:

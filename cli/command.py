@@ -3,19 +3,26 @@ r"""The class of every command: help, exit codes, and what an error becomes.
 A command raises :class:`cli.errors.Failure`, or returns an :class:`ExitCode` (None is
 OK). Its help lists the exit codes that it can end with, and no others. A paragraph
 of its docstring that begins with ``\b`` keeps its lines.
+
+What any command raises, an unexpected error and a usage error of click among them,
+becomes a problem with an exit code here and nowhere else.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Mapping
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
-from cli import console
-from cli.errors import ExitCode, Failure, Problem
+from cli import console, own_environment
+from cli.errors import ExitCode, Failure, Problem, Unable, UsageError
 
 MEANINGS = {
     ExitCode.OK: "done",
@@ -39,6 +46,29 @@ ALWAYS = (
 REPEATED_OPTIONS = ("profile", "region", "stack_name")
 """Options with a value that the next command needs as well."""
 
+SYNONYMS: Mapping[str, str] = {
+    **dict.fromkeys(("apply", "create", "deploy", "provision"), "launch"),
+    **dict.fromkeys(("up", "update", "upgrade"), "launch"),
+    **dict.fromkeys(("delete", "down", "remove", "rm", "teardown"), "destroy"),
+    **dict.fromkeys(("changes", "diff", "preview"), "plan"),
+    **dict.fromkeys(("build", "compile", "synth"), "templates"),
+    **dict.fromkeys(("check", "lint", "validate"), "parameters"),
+    **dict.fromkeys(("package", "upload"), "publish"),
+    **dict.fromkeys(("describe", "info", "show"), "status"),
+    **dict.fromkeys(("environments", "envs", "list"), "ls"),
+    **dict.fromkeys(("add", "new", "scaffold"), "init"),
+    **dict.fromkeys(("cancel", "rollback", "repair"), "recover"),
+    **dict.fromkeys(("explain", "why"), "diagnose"),
+    **dict.fromkeys(("run", "serve", "start"), "local"),
+    **dict.fromkeys(("acceptance", "test"), "verify"),
+    **dict.fromkeys(("console", "url"), "link"),
+    **dict.fromkeys(("log", "tail", "watch"), "events"),
+    **dict.fromkeys(("autocomplete", "complete"), "completion"),
+}
+"""Words of other tools, and the command that does the same here."""
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Command(click.Command):
     """A command of ``build.py``."""
@@ -49,41 +79,93 @@ class Command(click.Command):
         exit_codes: Iterable[ExitCode] = (),
         meanings: Mapping[ExitCode, str] | None = None,
         interrupted: str = "Interrupted.",
+        exclusive: Iterable[tuple[str, str]] = (),
         **options: Any,
     ) -> None:
         """Define a command; ``exit_codes`` are those beside ``ALWAYS``.
 
         ``meanings`` says what a code means for this command, where that is more than
-        its general meaning; ``interrupted`` is what Ctrl-C leaves behind.
+        its general meaning; ``interrupted`` is what Ctrl-C leaves behind;
+        ``exclusive`` are pairs of options that exclude each other.
         """
         super().__init__(*arguments, **options)
         self.exit_codes = sorted({*ALWAYS, *exit_codes})
         self.interrupted = interrupted
+        self.exclusive = tuple(exclusive)
         # click marks such a paragraph with a backspace, which no raw docstring holds.
         self.help = (self.help or "").replace("\\b\n", "\b\n")
         texts = {**MEANINGS, **(meanings or {})}
         lines = (f"  {code:<4} {texts[code]}" for code in self.exit_codes)
         self.epilog = "\n".join(["\b", "Exit codes", *lines])
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Refuse what is empty, given twice, or excluded by another option."""
+        self._refuse_empty(context, arguments)
+        if not context.resilient_parsing:
+            self._refuse_repeated(context, arguments)
+        rest = super().parse_args(context, arguments)
+        for first, second in self.exclusive:
+            if _is_given(context, first) and _is_given(context, second):
+                raise click.UsageError(
+                    f"{_name(self, first)} and {_name(self, second)} exclude each "
+                    "other.",
+                    context,
+                )
+        return rest
+
+    def _refuse_empty(self, context: click.Context, arguments: Sequence[str]) -> None:
+        """Refuse an empty value: an unset variable of a script, most often."""
+        for before, argument in zip(["", *arguments], arguments, strict=False):
+            name, equals, value = argument.partition("=")
+            is_option = name.startswith("--") and bool(equals)
+            if not (value if is_option else argument).strip():
+                place = name if is_option else before
+                of = f"of {place} " if place.startswith("--") else ""
+                raise click.UsageError(
+                    f"A value {of}is empty. Is a variable not set?", context
+                )
+
+    def _refuse_repeated(
+        self, context: click.Context, arguments: Sequence[str]
+    ) -> None:
+        """Refuse an option that is given twice; else the last one would win."""
+        _, _, order = self.make_parser(context).parse_args(list(arguments))
+        single = [
+            parameter
+            for parameter in order
+            if isinstance(parameter, click.Option)
+            and not parameter.multiple
+            and (not parameter.is_flag or parameter.secondary_opts)
+        ]
+        for parameter in single:
+            if single.count(parameter) > 1:
+                names = " or ".join((*parameter.opts, *parameter.secondary_opts))
+                raise click.UsageError(f"{names} is given more than once.", context)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; turn what it raises into messages and an exit code."""
-        with console.commands_typed_as(_arguments(context.params)):
+        has_json = bool(context.params.get("as_json"))
+        with (
+            console.commands_typed_as(_arguments(context.params)),
+            console.errors_as_json(has_json),
+        ):
             code = self._run(context)
         # Not in an except block: what an error still holds is released after it.
         context.exit(int(code))
 
     def _run(self, context: click.Context) -> ExitCode:
         try:
-            return super().invoke(context) or ExitCode.OK
-        except Failure as failure:
-            console.problems(failure.problems, *_notes(failure))
-            return failure.exit_code
-        except OSError as error:
-            console.problems((_of_this_machine(error),), *_notes(error))
-            return ExitCode.UNABLE
+            with _signals_that_interrupt():
+                return super().invoke(context) or ExitCode.OK
         except (KeyboardInterrupt, click.Abort) as error:
             console.message(" ".join([f"\n{self.interrupted}", *_notes(error)]))
             return ExitCode.INTERRUPTED
+        except click.ClickException as error:
+            return report(UsageError(_of_usage(error)), *_notes(error))
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001 - reported, whatever it is
+            return report(error, *_notes(error))
 
 
 class CommandGroup(click.Group):
@@ -91,10 +173,71 @@ class CommandGroup(click.Group):
 
     command_class = Command
 
-    def invoke(self, context: click.Context) -> Any:
-        """Run a command; SIGTERM ends it as Ctrl-C does."""
-        signal.signal(signal.SIGTERM, _raise_interrupt)
-        return super().invoke(context)
+    def main(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Run a command; report a wrong command line as any other problem."""
+        options["standalone_mode"] = False
+        try:
+            code = super().main(*arguments, **options)
+        except click.ClickException as error:
+            with console.errors_as_json("--json" in sys.argv):
+                code = report(UsageError(_of_usage(error)))
+        except (KeyboardInterrupt, click.Abort):
+            code = ExitCode.INTERRUPTED
+        sys.exit(code)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command; name ours for a word of another tool."""
+        word = arguments[0] if arguments else ""
+        if word in SYNONYMS and word not in self.commands:
+            raise click.UsageError(
+                f"No such command '{word}'. Here it is called {SYNONYMS[word]}.",
+                context,
+            )
+        return super().resolve_command(context, arguments)
+
+
+def report(error: Exception, *notes: str) -> ExitCode:
+    """Print the problems of an error, and return its exit code."""
+    if isinstance(error, Failure):
+        failure: Failure = error
+    elif isinstance(error, OSError):
+        failure = Unable(_of_this_machine(error))
+    elif isinstance(error, MemoryError):
+        failure = Unable(
+            Problem(
+                where="this machine",
+                what="Its memory is used up.",
+                remedy="Close other programs, then run this again.",
+            )
+        )
+    else:
+        own_environment.repair(error)
+        failure = Unable(own_environment.unexpected(error))
+    console.problems(failure.problems, *notes, exit_code=failure.exit_code)
+    return failure.exit_code
+
+
+def _of_usage(error: click.ClickException) -> Problem:
+    context = getattr(error, "ctx", None)
+    words = context.command_path.split()[1:] if context else []
+    command = " ".join(["build.py", *words])
+    return Problem(
+        where=command,
+        what=error.format_message(),
+        remedy=f"`{command} --help` lists what it takes.",
+    )
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source not in (None, ParameterSource.DEFAULT)
+
+
+def _name(command: click.Command, name: str) -> str:
+    parameter = next(p for p in command.params if p.name == name)
+    return max(parameter.opts, key=len)
 
 
 def _arguments(parameters: Mapping[str, Any]) -> str:
@@ -117,6 +260,26 @@ def _of_this_machine(error: OSError) -> Problem:
         what=f"{error.strerror or error}.",
         remedy="Free some space, or correct the permissions; then run this again.",
     )
+
+
+@contextmanager
+def _signals_that_interrupt() -> Iterator[None]:
+    """Have SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt during a command.
+
+    A signal that was ignored, as by nohup, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, _raise_interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _raise_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

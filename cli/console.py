@@ -7,11 +7,15 @@ imports ``cli.errors`` alone.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -24,8 +28,15 @@ PIPED_WIDTH = 10_000
 
 _arguments: ContextVar[str] = ContextVar("arguments", default="ENV")
 
-COMMAND = re.compile(r"(build\.py [a-z]+) ENV")
+COMMAND = re.compile(r"(?<![\w/.])build\.py (?=[a-z-]+)([a-z]+ ENV\b)?")
 """Commands that messages name; printed as they have to be typed."""
+
+PROGRAM = Path(__file__).resolve().parents[1] / "build.py"
+
+WAIT_SECONDS = 5.0
+"""After this time a command says what it waits for."""
+
+_is_json: ContextVar[bool] = ContextVar("is_json", default=False)
 
 
 @contextmanager
@@ -38,9 +49,46 @@ def commands_typed_as(arguments: str) -> Iterator[None]:
         _arguments.reset(token)
 
 
+@contextmanager
+def errors_as_json(is_json: bool) -> Iterator[None]:  # noqa: FBT001 - the one choice
+    """Print problems as JSON on stdout during the block, if so chosen."""
+    token = _is_json.set(is_json)
+    try:
+        yield
+    finally:
+        _is_json.reset(token)
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Say what a block waits for when it takes longer than ``WAIT_SECONDS``."""
+    timer = threading.Timer(WAIT_SECONDS, message, (f"Waiting for {what} ...",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def launcher() -> str:
+    """Return the program as it can be pasted into the shell that runs it."""
+    try:
+        relative = os.path.relpath(PROGRAM)
+    except (OSError, ValueError):  # the folder of the shell is deleted
+        return str(PROGRAM)
+    path = relative if os.sep in relative else f"./{relative}"
+    return path if len(path) < len(str(PROGRAM)) else str(PROGRAM)
+
+
 def with_arguments(text: str) -> str:
     """Return a text with its commands as they have to be typed."""
-    return COMMAND.sub(lambda match: f"{match[1]} {_arguments.get()}", text)
+
+    def typed(match: re.Match[str]) -> str:
+        words = (match[1] or "").replace("ENV", _arguments.get())
+        return f"{launcher()} {words}"
+
+    return COMMAND.sub(typed, text)
 
 
 def stdout() -> Console:
@@ -68,8 +116,24 @@ def note(text: str) -> None:
     _labelled("note", "yellow", text)
 
 
-def problems(items: Sequence[Problem], *notes: str) -> None:
-    """Print each problem as a paragraph on stderr, then the notes."""
+def problems(items: Sequence[Problem], *notes: str, exit_code: int = 1) -> None:
+    """Print each problem as a paragraph on stderr, then the notes.
+
+    With ``errors_as_json`` they are one JSON document on stdout.
+    """
+    if _is_json.get():
+        errors = [
+            {
+                "Where": problem.where,
+                "What": with_arguments(problem.what),
+                "Why": with_arguments(problem.why),
+                "Do": with_arguments(problem.remedy),
+            }
+            for problem in items
+        ]
+        document = {"Errors": errors, "Notes": list(notes), "ExitCode": int(exit_code)}
+        result(json.dumps(document, indent=2))
+        return
     for problem in items:
         _labelled("error", "bold red", problem.where, "bold")
         _labelled("", "", problem.what)

@@ -19,7 +19,7 @@ import click
 
 from cli import console
 from cli.command import Command
-from cli.errors import ExitCode, Problem, Unable, UsageError
+from cli.errors import ExitCode, Problem, Refused, Unable, UsageError
 
 if TYPE_CHECKING:
     from deploy.aws import Aws
@@ -47,12 +47,25 @@ INTERRUPTED = (
 )
 
 
+def _nothing_to_build() -> None:
+    """Take dist/ as it is."""
+
+
+def _no_target(_environment: str) -> Mapping[str, str]:
+    """Return no target: options and the AWS configuration decide."""
+    return {}
+
+
 @dataclass(frozen=True)
 class ProjectContext:
     """What the commands know of the project around them."""
 
     dist: Path
     connect_emulator: ConnectEmulator
+    build: Callable[[], None] = _nothing_to_build
+    """Brings dist/ up to date with its sources."""
+    target: Callable[[str], Mapping[str, str]] = _no_target
+    """Returns what the file of an environment says in "Target"."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +80,62 @@ class CommandTarget:
     project: ProjectContext
 
     def aws(self) -> Aws:
-        """Return the account, or the emulator."""
+        """Return the account, or the emulator.
+
+        Raises Refused when it is another one than the environment's file says.
+        """
         from deploy.aws import Aws, EmulatorEndpoint
 
-        endpoint = None
         if self.emulator:
             url, credentials, kinds = self.project.connect_emulator(self.region)
-            endpoint = EmulatorEndpoint(
-                endpoint=url,
-                region=credentials["region_name"],
-                access_key_id=credentials["aws_access_key_id"],
-                secret_access_key=credentials["aws_secret_access_key"],
-                kinds=kinds,
+            return Aws(
+                emulator=EmulatorEndpoint(
+                    endpoint=url,
+                    region=credentials["region_name"],
+                    access_key_id=credentials["aws_access_key_id"],
+                    secret_access_key=credentials["aws_secret_access_key"],
+                    kinds=kinds,
+                )
             )
-        return Aws(profile=self.profile, region=self.region, emulator=endpoint)
+        aws = Aws(
+            profile=self._agreed("Profile", "--profile", self.profile),
+            region=self._agreed("Region", "--region", self.region),
+        )
+        account = self._target.get("Account")
+        if account:
+            aws.require_account(account)
+        return aws
+
+    @functools.cached_property
+    def _target(self) -> Mapping[str, str]:
+        return self.project.target(self.name)
+
+    def _agreed(self, part: str, option: str, value: str | None) -> str | None:
+        """Return an option's value or that of the file; refuse where they differ."""
+        stated = self._target.get(part)
+        if value and stated and value != stated:
+            raise Refused(
+                Problem(
+                    where=f"{option} {value}",
+                    what=f"parameters/{self.name}.json says {part} {stated}.",
+                    why="A launch in another place would create a second environment.",
+                    remedy=f'Leave {option} out, or correct "Target" in the file.',
+                )
+            )
+        return value or stated
+
+    def stack(self, prefix: str = "airflow") -> str:
+        """Return the name of the stack: of an option, of the file, or airflow-ENV."""
+        name = self.stack_name
+        if prefix == "airflow":
+            name = self._agreed("StackName", "--stack-name", name)
+        return name or f"{prefix}-{self.name}"
 
     def dist(self) -> Dist:
-        """Return what was built."""
+        """Return dist/, after a build if its sources have changed."""
         from deploy.dist import Dist
 
+        self.project.build()
         return Dist.read(self.project.dist)
 
     def dist_if_built(self) -> Dist:
@@ -102,14 +152,19 @@ class CommandTarget:
         from deploy.dist import Environment, checked_stack_name
 
         if not dist.files:
-            name = checked_stack_name(self.stack_name or f"{prefix}-{self.name}")
-            return Environment(self.name, name)
-        return dist.environment(self.name, self.stack_name or f"{prefix}-{self.name}")
+            return Environment(self.name, checked_stack_name(self.stack(prefix)))
+        return dist.environment(self.name, self.stack(prefix))
 
 
-def commands(dist: Path, connect_emulator: ConnectEmulator) -> list[click.Command]:
+def commands(
+    dist: Path,
+    connect_emulator: ConnectEmulator,
+    *,
+    build: Callable[[], None] = _nothing_to_build,
+    target: Callable[[str], Mapping[str, str]] = _no_target,
+) -> list[click.Command]:
     """Return every command that deploys, knowing its project."""
-    project = ProjectContext(dist, connect_emulator)
+    project = ProjectContext(dist, connect_emulator, build, target)
     for command in ALL:
         command.context_settings = {
             "obj": project,
@@ -119,7 +174,7 @@ def commands(dist: Path, connect_emulator: ConnectEmulator) -> list[click.Comman
 
 
 def _stack_command(
-    *exit_codes: ExitCode,
+    *exit_codes: ExitCode, exclusive: tuple[tuple[str, str], ...] = ()
 ) -> Callable[[Callable[..., ExitCode]], click.Command]:
     """Make a command about the stack of ENV, with the options of all such commands."""
 
@@ -148,6 +203,7 @@ def _stack_command(
             exit_codes=exit_codes,
             meanings=MEANINGS,
             interrupted=INTERRUPTED,
+            exclusive=(("emulator", "profile"), *exclusive),
         )(decorated)
 
     return decorate
@@ -202,9 +258,9 @@ def publish(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py publish dev
-      build.py publish prod --profile prod --bucket our-templates
-      build.py publish dev --json      the URL of every file
+      ./build.py publish dev
+      ./build.py publish prod --profile prod --bucket our-templates
+      ./build.py publish dev --json      the URL of every file
     """
     from deploy import publishing
 
@@ -250,9 +306,9 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py plan prod
-      build.py plan dev --emulator
-      build.py plan prod --json | jq '.Changes[] | select(.EndangersData)'
+      ./build.py plan prod
+      ./build.py plan dev --emulator
+      ./build.py plan prod --json | jq '.Changes[] | select(.EndangersData)'
     """
     from deploy import changes, planning, publishing
     from deploy.console import print_plan
@@ -284,6 +340,12 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
     is_flag=True,
     help="Confirm that resources with data are replaced or deleted, as the plan shows.",
 )
+@click.option(
+    "--detach",
+    "detaches",
+    is_flag=True,
+    help="End as soon as the operation has started; events ENV --follow follows it.",
+)
 def launch(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Create the stack of an environment, or update it.
 
@@ -301,9 +363,9 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py launch dev
-      build.py launch dev --emulator --yes
-      build.py launch prod --profile prod --region eu-central-1
+      ./build.py launch dev
+      ./build.py launch dev --emulator --yes
+      ./build.py launch prod --profile prod --region eu-central-1
     """
     from deploy import launch
 
@@ -317,6 +379,7 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
             yes=options["yes"], replaces_data=options["replace_data"]
         ),
         is_nested=not options["no_nested"],
+        detaches=options["detaches"],
     )
 
 
@@ -331,8 +394,8 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py status dev --emulator
-      build.py status prod --all
+      ./build.py status dev --emulator
+      ./build.py status prod --all
     """
     from deploy import status
 
@@ -344,19 +407,21 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command()
+@_stack_command(exclusive=(("follows", "as_json"),))
 @click.option(
     "--follow", "follows", is_flag=True, help="Follow a running operation to its end."
 )
 @click.option("--failed", "failed_only", is_flag=True, help="Only failures.")
+@JSON
 def events(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Show the events of the last operation, of all nested stacks, in order.
 
     \b
     Examples
-      build.py events dev
-      build.py events dev --follow     the operation that Ctrl-C detached from
-      build.py events dev --failed
+      ./build.py events dev
+      ./build.py events dev --follow     the operation that Ctrl-C detached from
+      ./build.py events dev --failed
+      ./build.py events dev --json
     """
     from deploy import status
 
@@ -371,8 +436,8 @@ def outputs(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py outputs dev
-      build.py outputs dev --json | jq -r .WebUrl
+      ./build.py outputs dev
+      ./build.py outputs dev --json | jq -r .WebUrl
     """
     from deploy import status
 
@@ -396,8 +461,8 @@ def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py diagnose dev
-      build.py diagnose airflow --stack-name airflow-test
+      ./build.py diagnose dev
+      ./build.py diagnose airflow --stack-name airflow-test
     """
     from deploy import diagnosis, stacks
     from deploy.console import print_diagnosis
@@ -435,8 +500,8 @@ def recover(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py recover dev
-      build.py recover prod --skip Workers/Service
+      ./build.py recover dev
+      ./build.py recover prod --skip Workers/Service
     """
     from deploy import recover
 
@@ -481,8 +546,8 @@ def destroy(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py destroy dev --delete-data
-      build.py destroy staging --keep-data --unprotect --yes
+      ./build.py destroy dev --delete-data
+      ./build.py destroy staging --keep-data --unprotect --yes
     """
     from deploy import destroy
 
@@ -501,9 +566,10 @@ def destroy(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.REFUSED)
+@_stack_command(ExitCode.REFUSED, exclusive=(("as_badge", "as_json"),))
 @BUCKET
 @click.option("--badge", "as_badge", is_flag=True, help="Print a button in Markdown.")
+@JSON
 def link(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Print a link that opens the CloudFormation console with the form filled in.
 
@@ -512,8 +578,8 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py link dev
-      build.py link dev --badge >> README.md
+      ./build.py link dev
+      ./build.py link dev --badge >> README.md
     """
     from deploy import publishing
     from deploy import quick_create as links
@@ -524,7 +590,10 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
     url = links.quick_create(aws, publication, environment)
     if aws.is_local:
         console.note("The link opens the AWS console, which cannot read the emulator.")
-    console.result(links.badge(url, environment) if options["as_badge"] else url)
+    if options["as_json"]:
+        console.result(json.dumps({"Url": url}, indent=2))
+    else:
+        console.result(links.badge(url, environment) if options["as_badge"] else url)
     return ExitCode.OK
 
 
@@ -560,9 +629,9 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     Examples
-      build.py catalog prod --dry-run
-      build.py catalog prod --version 2026-11 --keep 3
-      build.py catalog prod --parameter 'LauncherArn=arn:aws:iam:::role/Data*'
+      ./build.py catalog prod --dry-run
+      ./build.py catalog prod --version 2026-11 --keep 3
+      ./build.py catalog prod --parameter 'LauncherArn=arn:aws:iam:::role/Data*'
     """
     from deploy import catalog as catalogs
 

@@ -6,6 +6,7 @@ Every package may import this module; it imports nothing of the project.
 
     Failure                the command did not do what was asked
     ├── Refused            not done on purpose, or not without confirmation
+    ├── NotStarted         interrupted before anything was changed
     ├── Unable             AWS or this machine prevents it
     │   ├── Denied         the credentials do not allow an action
     │   ├── Throttled      AWS still limits the rate of calls after all retries
@@ -68,6 +69,12 @@ class Refused(Failure):
     """Not done, on purpose."""
 
     exit_code = ExitCode.REFUSED
+
+
+class NotStarted(Failure):
+    """Ctrl-C before anything was changed."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class UsageError(Failure):

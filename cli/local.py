@@ -76,9 +76,9 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
         \b
         Examples
-          build.py local dev
-          build.py local prod --keep
-          build.py local dev --set EnableFlower=true
+          ./build.py local dev
+          ./build.py local prod --keep
+          ./build.py local dev --set EnableFlower=true
         """
         options = _options(environment, assignments, keep=keep)
         _check_system()
@@ -127,9 +127,9 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
         \b
         Examples
-          build.py verify dev --local
-          build.py verify prod --local --no-faults --no-scaling
-          build.py verify dev --local --keep   keeps the logs in .local/environments
+          ./build.py verify dev --local
+          ./build.py verify prod --local --no-faults --no-scaling
+          ./build.py verify dev --local --keep   keeps the logs in .local/environments
         """
         if not is_local:
             raise UsageError(

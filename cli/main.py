@@ -42,15 +42,15 @@ Colours show at a terminal only; NO_COLOR=1 switches them off.
 
 EXAMPLES = """\b
 Examples
-  build.py templates               compile, lint and write dist/
-  build.py templates --dist out    the same, to another folder
-  build.py parameters              check every file in parameters/
-  build.py parameters prod         check one of them
-  build.py launch dev --emulator   create all stacks in the local emulator
-  build.py plan prod               show what an update would change
-  build.py local dev               run Airflow on this machine
-  build.py verify dev --local      run it and check that it works
-  build.py emulator stop           stop the emulator that --emulator started
+  ./build.py templates               compile, lint and write dist/
+  ./build.py templates --dist out    the same, to another folder
+  ./build.py parameters              check every file in parameters/
+  ./build.py parameters prod         check one of them
+  ./build.py launch dev --emulator   create all stacks in the local emulator
+  ./build.py plan prod               show what an update would change
+  ./build.py local dev               run Airflow on this machine
+  ./build.py verify dev --local      run it and check that it works
+  ./build.py emulator stop           stop the emulator that --emulator started
 """
 
 MEANINGS = {ExitCode.FAILED: "the templates or the parameters need correcting"}
@@ -198,7 +198,12 @@ def _connect_emulator(region: str | None) -> EmulatorConnection:
 
 
 for command in (
-    *deployment.commands(DIST, _connect_emulator),
+    *deployment.commands(
+        DIST,
+        _connect_emulator,
+        build=product.build_if_changed,
+        target=product.target,
+    ),
     *local.commands(ROOT, product.build_if_changed),
 ):
     main.add_command(command)

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.errors import Failure
+
 if TYPE_CHECKING:
     from compiler.lint import LintException
     from compiler.pipeline import Project
@@ -85,11 +87,12 @@ def lint_exceptions() -> Iterable[LintException]:
 
 def project(dist: Path = DIST) -> Project:
     """Return what the compiler builds, and where."""
+    from compiler import output
     from compiler.pipeline import Project
 
     return Project(
         root=ROOT,
-        dist=dist.resolve(),
+        dist=output.destination(dist),
         root_template=ROOT_TEMPLATE,
         inputs=INPUTS,
         compile_templates=compile_templates,
@@ -97,6 +100,24 @@ def project(dist: Path = DIST) -> Project:
         checks=checks,
         lint_exceptions=lint_exceptions,
     )
+
+
+def target(environment: str) -> Mapping[str, str]:
+    """Return what the file of an environment says about where it is launched.
+
+    Nothing for an environment without a file. Raises Failure for a file whose target
+    cannot be read, because the stack could be another one.
+    """
+    from compiler import output, parameters
+
+    folder = output.relative(ROOT / "parameters")
+    file = parameters.environments(folder).get(environment)
+    if file is None:
+        return {}
+    loaded = parameters.load(file)
+    if loaded.target is None:
+        raise Failure(*loaded.problems)
+    return loaded.target
 
 
 def build_if_changed() -> None:

@@ -67,7 +67,11 @@ def serve(connection: socket.socket) -> None:
             except Exception:  # noqa: BLE001 - the build reports it, whatever it is
                 answer = {"crash": traceback.format_exc()}
             answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+            try:
+                answers.flush()
+            except (BrokenPipeError, ConnectionResetError):
+                # The build was ended. Exit here: closing the file would flush again.
+                os._exit(0)
 
 
 def _lint(

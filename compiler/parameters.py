@@ -1,7 +1,8 @@
 """Read an environment from ``parameters/<name>.json``.
 
 A file holds ``{"Parameters": {...}, "Tags": {...}}``, every value a string, as
-CloudFormation itself takes it. Reading it ends in one of these::
+CloudFormation itself takes it, and may say in "Target" where it is launched.
+Reading it ends in one of these::
 
     EnvironmentFile               understood; .problems may hold things to correct
     Failure
@@ -39,15 +40,34 @@ from compiler.located_json import (
 from compiler.suggestions import nearest
 from compiler.tags import MAX_TAGS, objections
 
-SECTIONS = ("Parameters", "Tags", "StackPolicy")
-"""The sections of CodePipeline's template configuration, and no others."""
+SECTIONS = ("Parameters", "Tags", "StackPolicy", "Target")
+"""The sections of CodePipeline's template configuration, and the target."""
+
+STACK_NAME = r"[A-Za-z][A-Za-z0-9-]{0,127}"
+
+TARGET: Mapping[str, tuple[str, str]] = {
+    "Account": (r"\d{12}", "Write the twelve digits of an account."),
+    "Profile": (r"\S(.*\S)?", "Write the name of a profile of the AWS configuration."),
+    "Region": (
+        r"[a-z]{2}(-[a-z]+)+-\d+",
+        "Write the name of a region, as eu-central-1.",
+    ),
+    "StackName": (
+        STACK_NAME,
+        "Write at most 128 letters, digits and hyphens, a letter first.",
+    ),
+}
+"""Members of "Target": their pattern and a remedy. Each command uses them, and is
+refused where an option says otherwise."""
 
 SHAPE = 'Write {"Parameters": {"Name": "value"}, "Tags": {"Name": "value"}}.'
 
 MAX_FILE_BYTES = 1_000_000
 """200 parameters of 4,096 bytes, the most CloudFormation takes, fit below it."""
 
-ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,111}")
+"""airflow-<name> and airflow-catalog-<name> are names of stacks, which take no dot and
+no underscore, and 128 characters."""
 
 MAX_STACK_POLICY_BYTES = 16_384
 """A quota of the CloudFormation API."""
@@ -79,6 +99,11 @@ class EnvironmentFile:
     parameters: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stack_policy: Mapping[str, Any] | None = None
+    target: Mapping[str, str] | None = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """Account, profile, region and name of the stack, where the file states them; None
+    if one of them is wrong."""
     lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The line of each parameter, those with a wrong value among them."""
     problems: tuple[Problem, ...] = ()
@@ -91,38 +116,61 @@ class EnvironmentFile:
 
 
 def environments(folder: Path) -> dict[str, Path]:
-    """Return the parameter file of every known environment, by its name."""
+    """Return the parameter file of every known environment, by its name.
+
+    Files that ``misnamed`` reports are no environments.
+    """
+    return {
+        file.stem: file
+        for file in _files(folder)
+        if ENVIRONMENT_NAME.fullmatch(file.stem)
+    }
+
+
+def misnamed(folder: Path) -> tuple[Problem, ...]:
+    """Return a problem for each file whose name is no name for an environment."""
+    return tuple(
+        Problem(
+            where=file.as_posix(),
+            what=f"{quoted(file.stem)} is no name for an environment.",
+            why="It becomes part of the name of a stack.",
+            remedy="Rename it: letters, digits and hyphens, at most 112, no hyphen "
+            "first.",
+        )
+        for file in _files(folder)
+        if not ENVIRONMENT_NAME.fullmatch(file.stem)
+    )
+
+
+def _files(folder: Path) -> list[Path]:
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
+        return sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix == ".json" and not file.name.startswith(".")
+        )
     except OSError as error:
         raise _unreadable(folder, error) from error
-    wrong = [file for file in files if not ENVIRONMENT_NAME.fullmatch(file.stem)]
-    if wrong:
-        raise MalformedFileError(
-            *(
-                Problem(
-                    where=file.as_posix(),
-                    what=f"{quoted(file.stem)} is no name for an environment.",
-                    why="It becomes a folder of dist/parameters/ and part of commands.",
-                    remedy="Rename it: letters, digits, dots, hyphens, underscores.",
-                )
-                for file in wrong
-            )
-        )
-    return {file.stem: file for file in files}
 
 
 def find(folder: Path, name: str) -> Path:
     """Return the parameter file of an environment; ``name`` is never a path."""
     known = environments(folder)
     if name not in known:
+        for problem in misnamed(folder):
+            if Path(problem.where).stem == name:
+                raise MalformedFileError(problem)
         raise UnknownEnvironmentError(
             Problem(
                 where=f"{folder.as_posix()}/",
                 what=f"There is no environment {quoted(name)}.",
                 why=f"Known: {', '.join(known) or 'none'}.",
                 remedy=nearest(name, known)
-                or f"Write {folder.as_posix()}/{{name}}.json, or name a known one.",
+                or (
+                    f"Write {(folder / name).as_posix()}.json, or name a known one."
+                    if ENVIRONMENT_NAME.fullmatch(name)
+                    else "Name a known one."
+                ),
             ),
             exit_code=ExitCode.USAGE,
         )
@@ -217,6 +265,7 @@ class _EnvironmentReader:
             parameters=MappingProxyType(self.parameters(sections.get("Parameters"))),
             tags=MappingProxyType(self.tags(sections.get("Tags"))),
             stack_policy=self.policy(sections.get("StackPolicy")),
+            target=self.target(sections.get("Target")),
             lines=MappingProxyType(self.lines),
             problems=tuple(p for _, p in sorted(self.problems, key=itemgetter(0))),
         )
@@ -332,6 +381,29 @@ class _EnvironmentReader:
                 why=f"CloudFormation takes {MAX_TAGS}.",
             )
         return tags
+
+    def target(self, node: JsonNode | None) -> Mapping[str, str] | None:
+        if node is None:
+            return MappingProxyType({})
+        before = len(self.problems)
+        members: dict[str, str] = {}
+        for key, value in self.strings(node, "Target"):
+            if key.text not in TARGET:
+                self.add_problem(
+                    key,
+                    "Target",
+                    f"{quoted(key.text)} is not part of a target.",
+                    nearest(key.text, TARGET) or "Delete it.",
+                    why=f"The parts are {', '.join(TARGET)}.",
+                )
+                continue
+            pattern, remedy = TARGET[key.text]
+            if not re.fullmatch(pattern, value):
+                self.add_problem(
+                    key, key.text, f"{quoted(value)} cannot be used.", remedy
+                )
+            members[key.text] = value
+        return members if len(self.problems) == before else None
 
     def policy(self, node: JsonNode | None) -> Mapping[str, Any] | None:
         if node is None:

@@ -20,7 +20,7 @@ import io
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,8 @@ class BuildOutcome:
     environments: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     """What only a launch can decide."""
+    misnamed: tuple[Problem, ...] = ()
+    """Parameter files that are left out because of their names."""
 
 
 def build(project: Project) -> BuildOutcome:
@@ -85,7 +87,7 @@ def build(project: Project) -> BuildOutcome:
     with output.exclusive(project.dist), output.staged(project.dist) as stage:
         inputs = project.digest()
         if output.is_made_from(project.dist, inputs):
-            return BuildOutcome(has_changed=False)
+            return BuildOutcome(has_changed=False, misnamed=_misnamed(project))
         outcome = _build(project, stage, inputs)
         output.exchange(stage, project.dist)
     return outcome
@@ -100,7 +102,8 @@ def check(project: Project, names: Sequence[str]) -> BuildOutcome:
         [parameters.find(project.parameters, name) for name in names]
         or list(known.values())
     )
-    return _validated(environments, root_template(project), project)
+    outcome = _validated(environments, root_template(project), project)
+    return outcome if not names else replace(outcome, misnamed=())
 
 
 def root_template(project: Project) -> Template:
@@ -207,7 +210,14 @@ def _validated(
         has_changed=True,
         environments=tuple(findings),
         unchecked=tuple(note for each in findings.values() for note in each.unchecked),
+        misnamed=_misnamed(project),
     )
+
+
+def _misnamed(project: Project) -> tuple[Problem, ...]:
+    from compiler import parameters
+
+    return parameters.misnamed(output.relative(project.parameters))
 
 
 def _line_in(templates: Path, error: Exception) -> str:

@@ -6,12 +6,19 @@ a problem: whose credentials, which action, which resource, what to do. An answe
 a caller may expect, such as a stack that does not exist, is an ``AwsError`` with its
 code.
 
+A setting that can never work (a region that does not exist, a broken file of the AWS
+configuration, an empty variable) is reported before the first call. While AWS does not
+answer, every further attempt is shown.
+
 Nothing else in this package imports boto3, and nothing here knows what is deployed.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,16 +29,20 @@ import boto3
 import botocore.exceptions as faults
 import botocore.session
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.parsers import ResponseParserError
 
+from cli import console
 from cli.errors import (
     AwsError,
     Denied,
     Failure,
     Problem,
+    Refused,
     Throttled,
     Unable,
     Unreachable,
+    UsageError,
 )
 
 ATTEMPTS = 8
@@ -40,8 +51,26 @@ ATTEMPTS = 8
 LOCAL_ATTEMPTS = 2
 """An emulator that does not answer has crashed; it is not busy."""
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 60
+UNREACHABLE_ATTEMPTS = 3
+"""For each call that gets no answer at all: a wrong address does not heal."""
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+"""Calls that take longer answer at once and are polled."""
+
+VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+"""Variables that decide about the account, the region or the address. Empty, they are
+taken for a variable that was never set, and mean another account or region."""
 
 CONNECTIONS = 16
 """As many as files are processed in parallel when publishing."""
@@ -88,6 +117,10 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
+SKEWED = frozenset({"RequestInTheFuture", "RequestTimeTooSkewed"})
+SKEW = ("signature expired", "signature not yet current")
+"""What AWS answers when the clock of this machine is wrong."""
+
 BROKEN = frozenset(
     {
         "500",
@@ -117,6 +150,20 @@ IAM_ACTIONS: Mapping[str, str] = {
     "elbv2:*": "elasticloadbalancing",
 }
 """IAM actions whose name differs from the operation."""
+
+CONFIGURATION_FAULTS = (
+    faults.ConfigNotFound,
+    faults.ConfigParseError,
+    faults.InvalidConfigError,
+    faults.InvalidDefaultsMode,
+    faults.InvalidRetryConfigurationError,
+    faults.InvalidRetryModeError,
+    faults.ProfileNotFound,
+)
+
+UNREACHABLE = (faults.ConnectionError, faults.HTTPClientError)
+
+AWS_COMMAND = re.compile(r"(?<![\w/-])aws (?=[a-z0-9]+ [a-z-]+)")
 
 DENIED_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w:-]+\w)")
 DENIED_RESOURCE = re.compile(r"on resource: (?P<resource>\S+?)(?=[\s,;]|$)")
@@ -167,8 +214,12 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """Name of the one region of a command."""
-        name = self._region or self._boto().region_name
+        """Name of the one region of a command.
+
+        As every tool of AWS reads it: an option, AWS_REGION, AWS_DEFAULT_REGION, the
+        profile.
+        """
+        name = self._region or os.environ.get("AWS_REGION") or self._boto().region_name
         if not name:
             raise Unable(
                 Problem(
@@ -186,13 +237,13 @@ class Aws:
         try:
             return str(self._boto().get_partition_for_region(self.region))
         except faults.UnknownRegionError as error:
-            raise Unable(
-                Problem(
-                    where=f"Region {self.region}",
-                    what="AWS has no region of that name.",
-                    remedy="Correct --region, AWS_REGION or the profile.",
-                )
-            ) from error
+            raise UsageError(_unknown_region(self.region)) from error
+
+    @property
+    def has_known_region(self) -> bool:
+        """Whether botocore's list has the region; a newer one can be missing."""
+        known = self._core().get_data("partitions")["partitions"]
+        return any(self.region in partition["regions"] for partition in known)
 
     @property
     def dns_suffix(self) -> str:
@@ -214,6 +265,34 @@ class Aws:
         """ARN of the principal of these credentials."""
         return self._caller()["Arn"]
 
+    def require_account(self, account: str) -> None:
+        """Raise Refused unless the credentials are of this account."""
+        if self.account != account:
+            raise Refused(
+                Problem(
+                    where=f"Account {self.account}",
+                    what=f"The parameter file says account {account}.",
+                    why=f"These are the credentials of {self.principal}.",
+                    remedy="Use credentials of that account, or correct "
+                    '"Target" in the parameter file.',
+                )
+            )
+
+    def shell_command(self, text: str) -> str:
+        """Return a text whose `aws` commands reach this account, or the emulator."""
+        if self.emulator:
+            endpoint = self.emulator
+            words = (
+                f"NO_PROXY=127.0.0.1 AWS_ACCESS_KEY_ID={endpoint.access_key_id} "
+                f"AWS_SECRET_ACCESS_KEY={endpoint.secret_access_key} "
+                f"aws --endpoint-url {endpoint.endpoint} "
+            )
+        elif self.profile:
+            words = f"aws --profile {shlex.quote(self.profile)} "
+        else:
+            return text
+        return AWS_COMMAND.sub(lambda _match: words, text)
+
     # Calls.
 
     def call(
@@ -221,10 +300,14 @@ class Aws:
     ) -> dict[str, Any]:
         """Call one operation; ``resource`` is what a message names."""
         self.calls[f"{service}:{operation}"] += 1
+        client = self._client(service)
+        where = f"{_service(service)} in {self.region}"
         try:
-            method = getattr(self._client(service), operation)
-            answer: dict[str, Any] = method(**parameters)
+            with console.waiting_for(where):
+                answer: dict[str, Any] = getattr(client, operation)(**parameters)
         except faults.ClientError as error:
+            if not self.emulator and not _is_of_aws(error.response):
+                raise self._no_answer(_web_page(error.response)) from error
             raise self._failure(service, operation, resource, error) from error
         except (
             faults.NoCredentialsError,
@@ -239,18 +322,24 @@ class Aws:
             faults.ConnectionError,
             faults.HTTPClientError,
             faults.IncompleteReadError,
-            # A proxy's web page instead of an answer.
             ResponseParserError,
         ) as error:
-            raise self._no_answer(error) from error
-        except faults.BotoCoreError as error:
+            raise self._no_answer(str(error)) from error
+        except (AttributeError, LookupError, TypeError) as error:
+            # What botocore's parsers and redirects raise on a page that is not of AWS.
+            raise self._no_answer(_web_page({})) from error
+        except CONFIGURATION_FAULTS as error:
+            raise _wrong_configuration(error) from error
+        except (faults.BotoCoreError, ValueError) as error:
             raise Unable(
                 Problem(
-                    where=f"{_service(service)} in {self.region}",
+                    where=where,
                     what=f"{error}",
                     remedy="Correct what it names, and run this again.",
                 )
             ) from error
+        if not self.emulator and not _is_of_aws(answer):
+            raise self._no_answer(_web_page(answer))
         return answer
 
     def pages(
@@ -276,21 +365,33 @@ class Aws:
 
     def _core(self) -> Any:
         if self._session is None:
-            core = botocore.session.Session(profile=self.profile)
-            try:
-                # Reads the profile now, so that a misspelt one is named here.
-                core.get_scoped_config()
-            except faults.ProfileNotFound as error:
-                raise Unable(
-                    Problem(
-                        where=f"Profile {self.profile or 'of AWS_PROFILE'}",
-                        what=f"{error}.",
-                        remedy="Correct --profile; `aws configure list-profiles` lists "
-                        "them.",
-                    )
-                ) from error
-            self._session = core
+            if self.emulator:
+                self._session = _session_without_settings()
+            else:
+                self._session = self._session_of_user()
         return self._session
+
+    def _session_of_user(self) -> Any:
+        """Return a session with the user's settings; report what is wrong with them."""
+        _refuse_empty_variables()
+        core = botocore.session.Session(profile=self.profile)
+        try:
+            # Reads the files now, so that a misspelt profile is named here.
+            core.get_scoped_config()
+            bundle = core.get_config_variable("ca_bundle")
+        except faults.ProfileNotFound as error:
+            raise Unable(
+                Problem(
+                    where=f"Profile {self.profile or 'of AWS_PROFILE'}",
+                    what=f"{error}.",
+                    remedy="Correct --profile or AWS_PROFILE; `aws configure "
+                    "list-profiles` lists them.",
+                )
+            ) from error
+        except (faults.BotoCoreError, ValueError, OSError) as error:
+            raise _wrong_configuration(error) from error
+        _check_bundle(bundle)
+        return core
 
     def _boto(self) -> Any:
         if self._boto_session is None:
@@ -303,10 +404,16 @@ class Aws:
     def _client(self, service: str) -> Any:
         with _client_lock:
             if service not in self._clients:
-                self._clients[service] = self._make(service)
+                try:
+                    self._clients[service] = self._make(service)
+                except (faults.BotoCoreError, ValueError, OSError) as error:
+                    raise _wrong_configuration(error) from error
             return self._clients[service]
 
     def _make(self, service: str) -> Any:
+        if not self._clients:
+            # Reports a region that does not exist, before the first call.
+            _ = self.partition
         options: dict[str, Any] = {}
         if self.emulator:
             options = {
@@ -314,21 +421,49 @@ class Aws:
                 "aws_access_key_id": self.emulator.access_key_id,
                 "aws_secret_access_key": self.emulator.secret_access_key,
             }
-        return self._boto().client(
+        attempts = LOCAL_ATTEMPTS if self.emulator else ATTEMPTS
+        client = self._boto().client(
             service,
             region_name=self.region,
             config=Config(
-                retries={
-                    "mode": "standard",
-                    "total_max_attempts": LOCAL_ATTEMPTS if self.emulator else ATTEMPTS,
-                },
+                retries={"mode": "standard", "total_max_attempts": attempts},
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
                 max_pool_connections=CONNECTIONS,
                 user_agent_extra="airflow-on-fargate",
+                # No proxy stands between this machine and itself.
+                **({"proxies": {}} if self.emulator else {}),
             ),
             **options,
         )
+        client.meta.events.register_first("needs-retry", self._before_retry)
+        return client
+
+    def _before_retry(
+        self,
+        attempts: int,
+        response: Any = None,
+        caught_exception: Exception | None = None,
+        **details: Any,
+    ) -> None:
+        """Show that a call is tried again; stop where no further attempt helps."""
+        most = LOCAL_ATTEMPTS if self.emulator else ATTEMPTS
+        if isinstance(caught_exception, UNREACHABLE):
+            most = min(most, UNREACHABLE_ATTEMPTS) if self.has_known_region else 1
+            if attempts >= most:
+                raise caught_exception
+            why = str(caught_exception)
+        elif response is not None and response[0].status_code >= SERVER_ERRORS:
+            why = f"it answers {response[0].status_code}"
+        else:
+            return
+        if attempts < most:
+            operation = details["operation"]
+            console.message(
+                f"{_service(operation.service_model.service_name)} in {self.region} "
+                f"does not answer {operation.name}: {why.rstrip('.')}. Trying again, "
+                f"attempt {attempts + 1} of {most} ..."
+            )
 
     # Errors.
 
@@ -340,7 +475,9 @@ class Aws:
         message = str(answer.get("Message", "")).strip() or code
         where = f"{_service(service)} in {self.region}"
         if code in BROKEN:
-            return self._no_answer(error)
+            return self._no_answer(str(error))
+        if code in SKEWED or message.lower().startswith(SKEW):
+            return _wrong_clock(message)
         if code in DENIED:
             return self._denied(service, operation, resource, message)
         if code in THROTTLED:
@@ -419,22 +556,24 @@ class Aws:
             )
         )
 
-    def _no_answer(self, error: Exception) -> Unreachable:
+    def _no_answer(self, why: str) -> Unreachable:
         if self.emulator:
             return Unreachable(
                 Problem(
                     where=f"The emulator at {self.emulator.endpoint}",
                     what="It does not answer any more.",
-                    why=f"{error}",
+                    why=why,
                     remedy="Run the command again: it restarts the emulator.",
                 )
             )
+        if not self.has_known_region:
+            return Unreachable(_unknown_region(self.region))
         return Unreachable(
             Problem(
                 where=f"AWS in {self.region}",
-                what=f"{error}".rstrip(".") + ".",
-                remedy="Check the network, a proxy (HTTPS_PROXY) and the name of the "
-                "region; then run this again.",
+                what=why.rstrip(".") + ".",
+                remedy="Check the network, a proxy (HTTPS_PROXY), AWS_ENDPOINT_URL and "
+                "the region; then run this again.",
             )
         )
 
@@ -448,10 +587,112 @@ PAGING: Mapping[str, tuple[str, str]] = {
 }
 """Parameter and member that carry the next page, where they are not NextToken."""
 
+SERVER_ERRORS = 500
+"""HTTP status codes from here on are errors of the service."""
+
 Answer = TypeVar("Answer")
 
 _client_lock = Lock()
 """boto3 sessions do not create clients in parallel."""
+
+
+def _session_without_settings() -> Any:
+    """Return a session that reads no file, profile or variable of the user."""
+    defaults = {
+        name: (None, None, default, conversion)
+        for name, (
+            _,
+            _,
+            default,
+            conversion,
+        ) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        defaults[name] = (None, None, os.devnull, None)
+    return botocore.session.Session(session_vars=defaults)
+
+
+def _unknown_region(region: str) -> Problem:
+    return Problem(
+        where=f"Region {region}",
+        what="AWS has no region of that name.",
+        why="It comes from --region, AWS_REGION, AWS_DEFAULT_REGION, the profile, or "
+        '"Target" in the parameter file.',
+        remedy="Correct it; the names are as eu-central-1 and us-east-1.",
+    )
+
+
+def _refuse_empty_variables() -> None:
+    empty = [name for name in VARIABLES if os.environ.get(name, "x").strip() == ""]
+    if empty:
+        raise UsageError(
+            Problem(
+                where=", ".join(empty),
+                what="It is set and empty.",
+                why="Taken for not set, it would mean another account or region.",
+                remedy="Give it a value, or remove it with unset.",
+            )
+        )
+
+
+def _check_bundle(path: object) -> None:
+    """Raise Unable unless a file of certificate authorities can be read."""
+    if not isinstance(path, str) or not path:
+        return
+    try:
+        if os.path.isdir(path):  # noqa: PTH112 - as botocore reads it
+            return
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise Unable(
+            Problem(
+                where=path,
+                what=f"It is no file of certificates: {error}.",
+                why="AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the profile "
+                "names it.",
+                remedy="Correct the path, or remove the setting.",
+            )
+        ) from error
+
+
+def _wrong_configuration(error: Exception) -> Unable:
+    """Return the problem of a setting that boto3 cannot use; its text names it."""
+    text = f"{error}".rstrip(".")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    remedy = "Correct the file or the variable that it names, and run this again."
+    if "endpoint" in text.lower() and endpoint:
+        remedy = f"Correct AWS_ENDPOINT_URL ({endpoint}): it begins with https://."
+    return Unable(Problem(where="AWS configuration", what=f"{text}.", remedy=remedy))
+
+
+def _wrong_clock(message: str) -> Unable:
+    return Unable(
+        Problem(
+            where="The clock of this machine",
+            what="It is wrong by more than AWS accepts.",
+            why=message,
+            remedy="Set the clock (timedatectl set-ntp true), then run this again.",
+        )
+    )
+
+
+def _is_of_aws(answer: Mapping[str, Any]) -> bool:
+    """Whether AWS has answered, and not a proxy or the login page of a network."""
+    metadata = answer.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders")
+    return headers is None or bool(
+        metadata.get("RequestId")
+        or metadata.get("HTTPStatusCode", SERVER_ERRORS) >= SERVER_ERRORS
+        or any(name.lower().startswith("x-amz") for name in headers)
+    )
+
+
+def _web_page(answer: Mapping[str, Any]) -> str:
+    metadata = answer.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode")
+    return "Not AWS has answered, but a proxy or the login page of a network" + (
+        f" (status {status})" if status else ""
+    )
 
 
 def iam_action(service: str, operation: str) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli.console import note, print_line, result, stderr, stdout, with_arguments
 from deploy import stacks
+from deploy.aws import Aws
 from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.diagnosis import Diagnosis
 from deploy.dist import Dist
@@ -95,6 +96,8 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Print why an operation failed, the first cause first."""
     console = stdout()
     print_line(console, Text(f"Stack {diagnosis.stack_name} is {diagnosis.status}."))
+    if diagnosis.is_healthy:
+        print_line(console, Text("Nothing failed in its last operation."))
     for index, cause in enumerate(diagnosis.causes):
         print_line(console, Text())
         title = "Root cause" if index == 0 else "Also failed"
@@ -210,11 +213,13 @@ class ProgressDisplay:
         return self.dist.purpose(path, logical_id) if self.dist else ""
 
 
-def print_outputs(values: Mapping[str, str], descriptions: Mapping[str, str]) -> None:
+def print_outputs(
+    aws: Aws, values: Mapping[str, str], descriptions: Mapping[str, str]
+) -> None:
     """Print the outputs of a stack, each with its description."""
     for name, value in values.items():
         result(f"{name}  {descriptions.get(name, '')}".rstrip(), style="bold")
-        result(f"  {value}")
+        result(f"  {aws.shell_command(value)}")
 
 
 def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> None:

@@ -469,7 +469,8 @@ def _remove_key(aws: Aws, key: str) -> str:
     aws.call(
         "kms", "schedule_key_deletion", key, KeyId=key, PendingWindowInDays=KEY_DAYS
     )
-    return f"{key} in {KEY_DAYS} days, or not: `aws kms cancel-key-deletion` cancels it"
+    cancel = aws.shell_command(f"aws kms cancel-key-deletion --key-id {key}")
+    return f"{key} in {KEY_DAYS} days, or not: `{cancel}` cancels it"
 
 
 def _remove_secret(aws: Aws, arn: str) -> str:

@@ -69,9 +69,13 @@ def launch(
     bucket: str | None = None,
     confirmation: Confirmation = Confirmation(),
     is_nested: bool = True,
+    detaches: bool = False,
     interval: PollInterval | None = None,
 ) -> ExitCode:
-    """Create or update a stack from ``dist`` and an environment."""
+    """Create or update a stack from ``dist`` and an environment.
+
+    With ``detaches``, end as soon as the operation has started.
+    """
     published = publish(aws, dist, bucket)
     publication = published.publication
     console.message(_published(len(publication.files), len(published.uploaded)))
@@ -83,6 +87,9 @@ def launch(
         confirm(plan, confirmation)
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
+    if detaches:
+        console.message(DETACHED.format(stack=environment.stack_name))
+        return ExitCode.OK
     return follow(
         aws,
         dist,
@@ -177,10 +184,7 @@ def follow(
                     ):
                         diagnoser.record_evidence(tree_event.event)
     except KeyboardInterrupt:
-        console.message(
-            f"\nDetached. The operation of stack {environment.stack_name} continues; "
-            "follow it again with: build.py events ENV --follow"
-        )
+        console.message(f"\n{DETACHED.format(stack=environment.stack_name)}")
         return ExitCode.INTERRUPTED
     except Unable as error:
         if aws.is_local:
@@ -206,8 +210,8 @@ def follow(
         f"\nStack {stack.name} is {stack.status} after {display.elapsed}.\n",
         style="green",
     )
-    print_outputs(stack.outputs, stack.descriptions)
-    console.message(NEXT)
+    print_outputs(aws, stack.outputs, stack.descriptions)
+    console.message(NEXT_IN_EMULATOR if aws.is_local else NEXT)
     return ExitCode.OK
 
 
@@ -276,6 +280,18 @@ def protect(aws: Aws, environment: Environment) -> None:
             EnableTerminationProtection=True,
         )
 
+
+DETACHED = (
+    "Detached. The operation of stack {stack} continues; follow it again with: "
+    "build.py events ENV --follow"
+)
+
+NEXT_IN_EMULATOR = """
+Next
+  These are stacks in an emulator: no Airflow runs, and no page opens.
+  build.py local ENV      run Airflow on this machine
+  build.py status ENV     status of every nested stack
+  build.py destroy ENV    delete the stacks again"""
 
 NEXT = """
 Next

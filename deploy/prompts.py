@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from cli.errors import Problem, Refused
+from cli.errors import NotStarted, Problem, Refused
 
 
 def is_possible() -> bool:
@@ -19,7 +21,9 @@ def confirm(question: str, *, where: str, yes: bool) -> None:
     if yes:
         return
     _needs_terminal(where, "Confirm with --yes.")
-    if not click.confirm(question, default=False, err=True):
+    with _interruptible(where):
+        is_confirmed = click.confirm(question, default=False, err=True)
+    if not is_confirmed:
         raise _declined(where)
 
 
@@ -27,8 +31,22 @@ def type_name(name: str, *, where: str, question: str, remedy: str) -> None:
     """Continue only if the operator types a name in full."""
     _needs_terminal(where, remedy)
     click.echo(question, err=True)
-    if click.prompt(f"Type {name} to continue", default="", err=True) != name:
+    with _interruptible(where):
+        typed = click.prompt(f"Type {name} to continue", default="", err=True)
+    if typed != name:
         raise _declined(where)
+
+
+@contextmanager
+def _interruptible(where: str) -> Iterator[None]:
+    """Report Ctrl-C at a question as what it is: nothing has been started."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort) as error:
+        click.echo(err=True)
+        raise NotStarted(
+            Problem(where=where, what="Interrupted at the question. Nothing was done.")
+        ) from error
 
 
 def _needs_terminal(where: str, remedy: str) -> None:

@@ -101,19 +101,41 @@ def events(
     *,
     follows: bool,
     failed_only: bool,
+    as_json: bool = False,
 ) -> ExitCode:
     """Print the events of the last operation, of all nested stacks, in order."""
     stack = stacks.existing(aws, environment.stack_name)
     if follows and stack.is_busy:
         return follow(aws, dist, environment, StackWatcher(aws, stack.id))
-    for tree_event in operation(aws, stack.id):
-        if not failed_only or tree_event.event.is_failure:
-            console.result(event_line(tree_event, dist))
+    shown = [
+        tree_event
+        for tree_event in operation(aws, stack.id)
+        if not failed_only or tree_event.event.is_failure
+    ]
+    if as_json:
+        console.result(json.dumps([_event_as_json(event) for event in shown], indent=2))
+        return _health(stack.status)
+    for tree_event in shown:
+        console.result(event_line(tree_event, dist))
+    if failed_only and not shown:
+        console.message("No resource failed in the last operation.")
     if follows:
         console.message(
             f"Stack {stack.name} is {stack.status}: no operation is running."
         )
     return _health(stack.status)
+
+
+def _event_as_json(tree_event: TreeEvent) -> dict[str, str]:
+    event = tree_event.event
+    return {
+        "Time": event.time.isoformat(),
+        "Name": "/".join((*tree_event.path, event.logical_id)),
+        "Type": event.type,
+        "Status": event.status,
+        "Reason": event.reason,
+        "PhysicalId": event.physical_id,
+    }
 
 
 def operation(aws: Aws, stack_id: str) -> list[TreeEvent]:
@@ -150,9 +172,10 @@ def outputs(aws: Aws, environment: Environment, *, as_json: bool) -> ExitCode:
     """Print the outputs of a stack."""
     stack = stacks.existing(aws, environment.stack_name)
     if as_json:
-        console.result(json.dumps(dict(stack.outputs), indent=2))
+        commands = {k: aws.shell_command(v) for k, v in stack.outputs.items()}
+        console.result(json.dumps(commands, indent=2))
     else:
-        print_outputs(stack.outputs, stack.descriptions)
+        print_outputs(aws, stack.outputs, stack.descriptions)
     return ExitCode.OK
 
 

@@ -22,6 +22,9 @@ REAL = (
     "requirements",
 )
 
+ENVIRONMENT = ".venv-dev"
+"""The environment that runs the tests; a checkout shares it."""
+
 INHERITED = ("PATH", "HOME", "TMPDIR")
 """Environment variables that a command inherits from the test."""
 
@@ -39,6 +42,7 @@ class Checkout:
             else:
                 shutil.copy(ROOT / name, root / name)
         shutil.copytree(FIXTURE, root, dirs_exist_ok=True, ignore=unwanted)
+        (root / ENVIRONMENT).symlink_to(sys.prefix)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the words of a command line."""

@@ -35,7 +35,7 @@ def test_links_to_headings_lead_to_a_heading(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_exist_with_their_options(page: Path) -> None:
     text = page.read_text()
-    for name, rest in re.findall(r"python build\.py ([a-z]+)([^`\n|#]*)", text):
+    for name, rest in re.findall(r"\./build\.py ([a-z]+)([^`\n|#]*)", text):
         assert name in main.commands, name
         options = {
             option

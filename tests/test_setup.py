@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.main import main
 from requirements import install, lock
 from tests.checkout import Checkout
 
@@ -345,6 +346,28 @@ def test_old_python_reads_as_far_as_the_message(name: str) -> None:
     ast.parse((ROOT / name).read_text(), feature_version=(3, 7))
 
 
+@pytest.mark.parametrize("version", ["(2, 7, 18)", "(3, 6, 9)", "(3, 10, 1)"])
+def test_old_python_has_one_sentence(version: str) -> None:
+    program = (
+        f"import runpy, sys; sys.version_info = {version}; sys.version = '2.7.18 x';"
+        f"sys.argv = ['build.py']; runpy.run_path({str(ROOT / 'build.py')!r})"
+    )
+    said = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 3
+    assert said.stderr.startswith("error  Python 3.11 or newer is needed; this is 2.7")
+    assert len(said.stderr.splitlines()) == 2
+
+
+def test_python_2_can_read_the_entry_point() -> None:
+    text = (ROOT / "build.py").read_text()
+    text.encode("ascii")
+    assert "__future__" not in text
+    for node in ast.walk(ast.parse(text)):
+        assert not isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr)
+
+
 def test_check_of_the_pins_finds_what_a_python_cannot_have(
     index: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,3 +450,62 @@ def test_continuous_integration_runs_what_the_readme_says() -> None:
     for command in ("make test", "make verify ENV=dev"):
         assert command in lines
         assert command in readme
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("destroy", "prod"), "An environment is named with ENV=prod"),
+        (("destroy", "prod", "ENV=dev"), "There is no target prod"),
+        (("destroy", "env=prod"), "make takes no env="),
+        (("launch", "ENVIRONMENT=prod"), "make takes no ENVIRONMENT="),
+        *(
+            ((name, *more), f"{name} needs an environment")
+            for name in ("destroy", "launch", "recover", "publish", "catalog", "local")
+            for more in ((), ("ENV=",))
+        ),
+    ],
+    ids=str,
+)
+def test_make_takes_no_environment_for_granted(
+    words: tuple[str, ...], what: str
+) -> None:
+    """`make destroy prod` destroyed dev, with its data."""
+    done = subprocess.run(  # noqa: S603 - the words are above
+        ["make", "--dry-run", *words],  # noqa: S607 - whichever make there is
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert what in done.stderr
+    assert "build.py" not in done.stdout
+
+
+def test_every_command_is_a_target() -> None:
+    targets = re.findall(
+        r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert set(main.commands) <= set(targets)
+
+
+@pytest.mark.parametrize(("code", "end"), [(0, 0), (4, 0), (1, 2), (130, 2)])
+def test_nothing_to_change_is_no_error_of_make(
+    code: int, end: int, checkout: Checkout
+) -> None:
+    (checkout.root / "Makefile").write_text((ROOT / "Makefile").read_text())
+    python = checkout.root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\nexit {code}\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-o", ".venv/.installed", "plan", "ENV=dev"],  # noqa: S607 - as above
+        cwd=checkout.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == end, done.stderr
+    assert end == 0 or f"Error {code}" in done.stderr

@@ -20,7 +20,7 @@ from cli import product
 from cli.errors import ExitCode
 from cli.main import main
 from compiler import output, pipeline
-from tests.checkout import ROOT, Checkout
+from tests.checkout import ENVIRONMENT, ROOT, Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,8 @@ def refused(
 
 
 def leftovers(checkout: Checkout) -> set[str]:
-    return {path.name for path in checkout.root.iterdir() if path.name.startswith(".")}
+    hidden = {p.name for p in checkout.root.iterdir() if p.name.startswith(".")}
+    return hidden - {ENVIRONMENT, ".dist.lock"}
 
 
 def test_build_writes_dist_and_prints_what_it_uses_of_each_quota(

@@ -43,5 +43,5 @@ def test_result_is_printed_literally(
 def test_commands_in_messages_get_their_arguments() -> None:
     with console.commands_typed_as("dev --emulator"):
         assert console.with_arguments("build.py plan ENV; airflow-ENV") == (
-            "build.py plan dev --emulator; airflow-ENV"
+            "./build.py plan dev --emulator; airflow-ENV"
         )

@@ -100,7 +100,7 @@ def test_every_command_exists(folder: Path) -> None:
 def test_help_keeps_its_lines_and_lists_the_exit_codes(folder: Path, name: str) -> None:
     """click rewraps a paragraph without ``\\b``, and examples become one line."""
     output = run(folder, name, "--help").output
-    assert "\n  Examples\n    build.py " in output
+    assert "\n  Examples\n    ./build.py " in output
     assert "\\b" not in output
     codes = {
         int(code) for code in re.findall(r"^ {4}(\d+) +[a-z]", output, re.MULTILINE)

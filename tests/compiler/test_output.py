@@ -96,8 +96,9 @@ def test_two_builds_at_once_are_refused(dist: Path) -> None:
     ):
         pass
     assert refused.value.exit_code is ExitCode.UNABLE
-    with output.exclusive(dist):
+    with output.exclusive(dist), output.exclusive(dist.with_name("other")):
         pass
+    assert beside(dist) == {"dist"}
 
 
 def test_read_only_dist_is_refused_and_kept(dist: Path) -> None:
@@ -109,14 +110,48 @@ def test_read_only_dist_is_refused_and_kept(dist: Path) -> None:
     assert content(dist) == OLD
 
 
-def test_folder_of_no_build_is_never_replaced(tmp_path: Path) -> None:
-    # `--dist ~` would have replaced the home folder.
+@pytest.mark.parametrize(
+    "name", ["letter.txt", "manifest.json", "x.template.json", ".hidden/letter.txt"]
+)
+@pytest.mark.parametrize("text", ['{"name": "a web page"}', '{"files": {}}', "[]"])
+def test_folder_of_no_build_is_never_replaced(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    # `--dist ~` would have replaced the home folder; any web page has a manifest.json.
     home = tmp_path / "home"
-    home.mkdir()
-    (home / "letter.txt").write_text("dear")
+    (home / name).parent.mkdir(parents=True)
+    (home / name).write_text(text)
     with pytest.raises(Failure, match="not a folder that a build made"):
         build(home, NEW)
-    assert (home / "letter.txt").read_text() == "dear"
+    assert (home / name).read_text() == text
+
+
+def test_file_that_no_build_wrote_is_never_deleted(dist: Path) -> None:
+    (dist / "notes.txt").write_text("mine")
+    (dist / "link").symlink_to(dist.parent)
+    with pytest.raises(Failure, match=r"no build wrote: link, notes.txt"):
+        build(dist, NEW)
+    assert (dist / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("state", ["staged", "previous"])
+def test_folder_beside_dist_that_is_from_no_build_is_kept(
+    state: str, dist: Path
+) -> None:
+    folder = dist.with_name(f".dist.{state}")
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear")
+    with pytest.raises(Failure, match="not from a build"):
+        build(dist, NEW)
+    assert (folder / "letter.txt").read_text() == "dear"
+
+
+def test_symlink_loop_and_root_are_refused(tmp_path: Path) -> None:
+    loop = tmp_path / "dist"
+    loop.symlink_to(loop)
+    for folder in (loop, Path("/")):
+        with pytest.raises(Failure, match="nothing was built"):
+            output.destination(folder)
 
 
 def test_unchanged_build_is_recognised(dist: Path) -> None:

@@ -21,6 +21,7 @@ from compiler.parameters import (
     environments,
     find,
     load,
+    misnamed,
 )
 
 Read = Callable[[str | bytes], EnvironmentFile]
@@ -233,10 +234,39 @@ def test_environment_name_is_never_a_path(tmp_path: Path) -> None:
 
 
 def test_file_name_that_is_no_environment_name_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "my prod.json").touch()
+    names = ("my prod", "my_env", "eu.west", "Prüf", "-dev", "x" * 113)
+    for name in ("dev", ".hidden", *names):
+        (tmp_path / f"{name}.json").touch()
 
+    assert list(environments(tmp_path)) == ["dev"]
+    assert len(misnamed(tmp_path)) == len(names)
     with pytest.raises(MalformedFileError, match='"my prod" is no name'):
-        environments(tmp_path)
+        find(tmp_path, "my prod")
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "is_right"),
+    [
+        ("Account", "111122223333", True),
+        ("Account", "1111-2222-3333", False),
+        ("Region", "us-gov-west-1", True),
+        ("Region", "us-east-1a", False),
+        ("Region", "US-EAST-1", False),
+        ("StackName", "airflow", True),
+        ("StackName", "my_stack", False),
+        ("Profile", "prod", True),
+        ("Profile", "", False),
+        ("Acount", "111122223333", False),
+    ],
+)
+def test_target_of_an_environment(
+    member: str, value: str, *, is_right: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "dev.json"
+    file.write_text(json.dumps({"Parameters": {}, "Target": {member: value}}))
+    environment = load(file)
+    assert environment.target == ({member: value} if is_right else None)
+    assert bool(environment.problems) != is_right
 
 
 def test_a_folder_that_is_missing_is_unreadable(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        do_GET = do_POST  # noqa: N815 - the name that http.server calls
+
         def log_message(self, *_arguments: Any) -> None:
             pass
 
@@ -173,6 +175,112 @@ def test_proxy_page_is_no_answer() -> None:
         pytest.raises(Unreachable),
     ):
         ask(aws)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "body",
+    ["<html><body>Please log in</body></html>", "<html><br>Please", "{}", ""],
+    ids=["XHTML", "HTML", "JSON", "nothing"],
+)
+@pytest.mark.parametrize("status", [200, 302, 403, 407])
+def test_page_of_a_network_login_is_no_answer(
+    status: int, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving((status, body)) as (local, _):
+        assert local.emulator
+        monkeypatch.setenv("AWS_ENDPOINT_URL", local.emulator.endpoint)
+        for service, operation in (
+            ("cloudformation", "describe_stacks"),
+            ("sts", "get_caller_identity"),
+            ("ecs", "list_clusters"),
+            ("s3", "list_buckets"),
+        ):
+            with pytest.raises(Unreachable):
+                Aws(region="eu-central-1").call(service, operation)
+
+
+def test_address_that_refuses_is_tried_three_times_and_each_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(Unreachable, match="Check the network"):
+        ask(Aws(region="eu-central-1"))
+    assert capsys.readouterr().err.count("Trying again") == 2
+    with pytest.raises(Unreachable, match="no region of that name"):
+        ask(Aws(region="eu-central-9"))
+    assert "Trying again" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"AWS_CONFIG_FILE": "README.md"}, "README.md"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:9"}, "Correct AWS_ENDPOINT_URL"),
+        ({"AWS_CA_BUNDLE": "/none.pem"}, "/none.pem"),
+        ({"AWS_CA_BUNDLE": "README.md"}, "no file of certificates"),
+        ({"AWS_DEFAULTS_MODE": "best"}, "best"),
+        ({"AWS_REGION": "US-EAST-1"}, "no region of that name"),
+        ({"AWS_REGION": "us-east-1a"}, "no region of that name"),
+        *(({name: " "}, name) for name in module.VARIABLES),
+    ],
+    ids=str,
+)
+def test_setting_that_cannot_work_is_named_before_a_call(
+    settings: dict[str, str], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Failure, match=what) as caught:
+        ask(Aws())
+    assert not isinstance(caught.value, Unreachable)
+
+
+def test_emulator_reads_no_setting_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in module.VARIABLES:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "README.md")
+    monkeypatch.setenv("AWS_PROFILE", "none")
+    monkeypatch.setenv("AWS_RETRY_MODE", "often")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with serving((200, GOOD)) as (aws, _):
+        assert ask(aws)["Stacks"] == []
+
+
+def test_region_is_read_as_by_every_tool_of_aws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert Aws().region == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert Aws().region == "eu-west-1"
+    assert Aws(region="eu-north-1").region == "eu-north-1"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference is too large."),
+        ("SignatureDoesNotMatch", "Signature expired: 2020 is now earlier than 2026"),
+        ("InvalidSignatureException", "Signature not yet current: 2030"),
+    ],
+)
+def test_wrong_clock_is_named(code: str, message: str) -> None:
+    with serving((403, bad(code, message))) as (aws, _), pytest.raises(Unable) as said:
+        ask(aws)
+    assert said.value.problems[0].where == "The clock of this machine"
+
+
+def test_commands_of_outputs_reach_the_emulator_or_the_profile() -> None:
+    text = "TASK=$(aws ecs list-tasks) aws s3 sync dags/ s3://b/"
+    local = account("http://127.0.0.1:1").shell_command(text)
+    assert local.count("aws --endpoint-url http://127.0.0.1:1 ") == 2
+    assert Aws(profile="my prod").shell_command(text).count("--profile 'my prod'") == 2
+    assert Aws().shell_command(text) == text
 
 
 def test_timeout_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
