@@ -77,6 +77,14 @@ class Context:
 Applies = Callable[[Update, Context], bool]
 
 
+@dataclass(frozen=True)
+class Service:
+    """A service that refuses, by its name and as CloudFormation's messages call it."""
+
+    name: str
+    code: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transition:
     """One row: an update of a resource that must not be started."""
@@ -88,28 +96,13 @@ class Transition:
     applies: Applies
     change: str
     """What the update would do."""
-    service: str
-    """Who refuses it, in CloudFormation's messages."""
+    service: Service
     answer: str = ""
     """Its message; a property of the resource in braces, ``old.`` for the one "
     "before."""
     moment: Moment = Moment.UPDATE
     remedy: str
     source: str
-
-    def message(self, update: Update) -> str:
-        """Return what CloudFormation shows when the service refuses this update."""
-        text = re.sub(
-            r"\{([\w.]+)\}",
-            lambda match: _shown(_member(update, match[1])),
-            self.answer,
-        )
-        if self.service == CLOUDFORMATION:
-            return text
-        return (
-            f'Resource handler returned message: "{text} (Service: {self.service}, '
-            'Status Code: 400)" (HandlerErrorCode: InvalidRequest)'
-        )
 
 
 @dataclass(frozen=True)
@@ -120,9 +113,22 @@ class RefusedUpdate:
     update: Update
 
     @property
+    def answer(self) -> str:
+        """What the service answers, with the values of this update."""
+        return MEMBER.sub(
+            lambda match: _shown(_member(self.update, match[1])), self.transition.answer
+        )
+
+    @property
     def message(self) -> str:
-        """What CloudFormation shows when the service refuses it."""
-        return self.transition.message(self.update)
+        """The answer as CloudFormation shows it at the resource."""
+        code = self.transition.service.code
+        if not code:
+            return self.answer
+        return (
+            f'Resource handler returned message: "{self.answer} (Service: {code}, '
+            'Status Code: 400)" (HandlerErrorCode: InvalidRequest)'
+        )
 
 
 def refused(
@@ -344,11 +350,13 @@ def _forces_no_deployment(update: Update, _context: Context) -> bool:
 PAIR = 2
 FAILOVER = ("AutomaticFailoverEnabled", "MultiAZEnabled")
 
-CLOUDFORMATION = "CloudFormation"
-EC2 = "Ec2"
-ELB = "ElasticLoadBalancingV2"
-RDS = "Rds"
-CACHE = "ElastiCache"
+CLOUDFORMATION = Service("CloudFormation")
+EC2 = Service("EC2", "Ec2")
+ECS = Service("ECS", "AmazonECS")
+ELB = Service("Elastic Load Balancing", "ElasticLoadBalancingV2")
+RDS = Service("RDS", "Rds")
+CACHE = Service("ElastiCache", "ElastiCache")
+ROUTE_53 = Service("Route 53", "Route53")
 
 LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
@@ -563,7 +571,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         type="AWS::Route53::RecordSet",
         applies=unique("HostedZoneId", "Name", "Type"),
         change="Another resource of the template takes over a DNS record.",
-        service="Route53",
+        service=ROUTE_53,
         answer="[Tried to create resource record set [name='{Name}', type='{Type}'] "
         "but it already exists]",
         remedy=ONE_BY_ONE,
@@ -687,7 +695,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         type="AWS::ECS::Service",
         applies=_forces_no_deployment,
         change="The share of Spot changes without a new deployment of the service.",
-        service="AmazonECS",
+        service=ECS,
         answer="Invalid request provided: When switching from launch type to capacity "
         "provider strategy on an existing service, or making a change to a capacity "
         "provider strategy on a service that is already using one, you must force a "
@@ -774,7 +782,7 @@ def document() -> str:
                 f"## {row.name}\n",
                 f"{row.change}\n",
                 *(
-                    [f"> {row.service}: {MEMBER.sub(_word, row.answer)}\n"]
+                    [f"> {row.service.name}: {MEMBER.sub(_word, row.answer)}\n"]
                     * bool(row.answer)
                 ),
                 f"Instead: {row.remedy}\n",

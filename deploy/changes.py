@@ -17,9 +17,10 @@ on answers and comparisons that were made elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import chain
 from typing import Any
 
 from cloudformation.evaluation import is_known
@@ -237,7 +238,7 @@ def of_update(update: Update) -> tuple[Change, ...]:
             certainty=_certainty(update),
             is_stateful=is_stateful(resource.body),
             keeps=_retention(kind, resource.body),
-            details=tuple(map(_property, update.properties)),
+            details=tuple(chain.from_iterable(map(_details, update.properties))),
         ),
     )
 
@@ -351,15 +352,28 @@ def _retention(kind: ChangeKind, body: Mapping[str, Any]) -> str:
     return "Retain" if value.startswith("Retain") else value * (value == "Snapshot")
 
 
-def _property(change: PropertyUpdate) -> str:
-    """Return one property that the templates change, with values that are short."""
+def _details(change: PropertyUpdate) -> Iterator[str]:
+    """Yield what the templates change in a property, by its members if it has some."""
     if change.cause:
-        return f"{change.name}: from {change.cause}"
-    known = [v for v in (change.old, change.new) if v is None or is_known(v)]
-    plain = [v for v in known if not isinstance(v, dict | list)]
-    if len(plain) == 2:  # noqa: PLR2004 - before and after
-        return f"{change.name}: {_short(change.old)} -> {_short(change.new)}"
-    return change.name
+        yield f"{change.name}: from {change.cause}"
+        return
+    if not (_has_members(change.old) and _has_members(change.new)):
+        yield _difference(change.name, change.old, change.new)
+        return
+    for member in sorted(change.old.keys() | change.new.keys()):
+        old, new = change.old.get(member), change.new.get(member)
+        if old != new:
+            yield _difference(f"{change.name}.{member}", old, new)
+
+
+def _has_members(value: Any) -> bool:
+    return isinstance(value, Mapping) and is_known(dict.fromkeys(value, ""))
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    if all(value is None or isinstance(value, str) for value in (old, new)):
+        return f"{name}: {_short(old)} -> {_short(new)}"
+    return name
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

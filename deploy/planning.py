@@ -12,11 +12,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from cli.errors import AwsError, Denied, Failure, Problem, Refused, Unable
 from cloudformation.schemas import SchemaRegistry, installed
-from cloudformation.transitions import RefusedUpdate, refused
+from cloudformation.transitions import TRANSITIONS, RefusedUpdate, refused
 from cloudformation.updates import Updates, compare
 from deploy import changes, stacks, trees
 from deploy.addresses import Publication
@@ -208,9 +209,9 @@ class _ChangeSetBuilder:
             self.notes += [note] * bool(note)
         schemas = _schemas()
         updates = compare(old, new, schemas)
-        problems = list(map(_refusal, refused(updates, schemas)))
-        if problems:
-            raise Refused(*problems)
+        rows = sorted(refused(updates, schemas), key=_order)
+        if rows:
+            raise Refused(*(_refusal(list(g)) for _, g in groupby(rows, _order)))
         return updates
 
     def clean_up(self, executed: Sequence[str]) -> None:
@@ -476,17 +477,19 @@ def _schemas() -> SchemaRegistry:
     return schemas
 
 
-def _refusal(row: RefusedUpdate) -> Problem:
-    """Return a refused update as a problem, with what to do instead."""
-    transition = row.transition
-    answer = f"{transition.service} would answer: {row.message}"
+def _order(row: RefusedUpdate) -> int:
+    return TRANSITIONS.index(row.transition)
+
+
+def _refusal(rows: Sequence[RefusedUpdate]) -> Problem:
+    """Return what one row of the table refuses as a problem."""
+    transition = rows[0].transition
+    answer = f"{transition.service.name} would answer: {rows[0].answer}"
     return Problem(
-        where=row.update.resource.name,
+        where=", ".join(row.update.resource.name for row in rows),
         what=transition.change,
-        why=f"{answer} ({transition.name} in {REFUSED_CHANGES})"
-        if transition.answer
-        else f"See {transition.name} in {REFUSED_CHANGES}.",
-        remedy=transition.remedy,
+        why=answer if transition.answer else "",
+        remedy=f"{transition.remedy} ({REFUSED_CHANGES}#{transition.name})",
     )
 
 

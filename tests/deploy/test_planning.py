@@ -581,8 +581,9 @@ def test_refused_update_creates_no_change_set() -> None:
             plan(aws)
     (problem,) = caught.value.problems
     assert problem.where == "Storage/Code"
-    assert "docs/refused-changes.md" in problem.why
+    assert "Update of resource type is not permitted" in problem.why
     assert "another logical ID" in problem.remedy
+    assert "docs/refused-changes.md#resource-type" in problem.remedy
 
 
 def test_stack_without_one_of_its_nested_stacks_is_refused() -> None:
