@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -390,3 +391,50 @@ def test_product_is_launched_planned_and_destroyed(
             "destroy", "--delete-data", "--yes", "--unprotect", environment=environment
         )
     assert refused.exit_code == ExitCode.OK, refused.output[-3000:]
+
+
+CHANGED = {
+    "EnableFlower": "true",
+    "InternetAccess": "nat-per-zone",
+    "LogDays": "7",
+    "ServiceArchitecture": "ARM64",
+}
+
+
+def physical_ids(shell: Shell) -> dict[str, str]:
+    resources = json.loads(shell.run("status", "--json").output)["Resources"]
+    return {each["Name"]: each["PhysicalId"] for each in resources}
+
+
+def test_update_does_what_the_plan_says(
+    whole: Path, running: process.EmulatorProcess, tmp_path: Path
+) -> None:
+    """No addition, replacement or deletion is invented, and none is missing."""
+    other = shutil.copytree(whole, tmp_path / "other")
+    files = {
+        str(path.relative_to(other)): path.read_bytes()
+        for path in other.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    environment = json.loads(files["parameters/dev/codepipeline.json"])
+    environment["Parameters"] |= CHANGED
+    files["parameters/dev/codepipeline.json"] = json.dumps(environment).encode()
+    output.write(other, files, "no lint")
+
+    for folders in ((whole, other), (other, whole)):
+        launched, planned = (Shell(folder, running) for folder in folders)
+        assert launched.run("launch", "--yes", "--replace-data").exit_code == 0
+        before = physical_ids(launched)
+        entries = json.loads(planned.run("plan", "--json").stdout)["Changes"]
+        expected = {kind: set() for kind in ("ADD", "REPLACE", "DELETE")} | {
+            kind: {each["Name"] for each in entries if each["Kind"] == kind}
+            for kind in {each["Kind"] for each in entries}
+        }
+        assert {each["Certainty"] for each in entries} == {"CERTAIN"}
+        assert planned.run("launch", "--yes", "--replace-data").exit_code == 0
+        after = physical_ids(planned)
+        assert after.keys() - before.keys() == expected["ADD"]
+        assert before.keys() - after.keys() == expected["DELETE"]
+        both = before.keys() & after.keys()
+        assert {n for n in both if before[n] != after[n]} == expected["REPLACE"]
+    planned.run("destroy", "--delete-data", "--yes")
