@@ -303,6 +303,8 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
       - "may change" marks what depends on a value known only during the update.
       - Entries that cannot happen, because their template and its inputs stay
         the same, are left out and counted.
+      - A change that AWS would refuse halfway is refused here, with what to do
+        instead; docs/refused-changes.md lists them.
 
     \b
     Examples

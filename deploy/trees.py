@@ -81,7 +81,11 @@ def running(aws: Aws, stack: StackSummary, publication: Publication) -> Stack:
             )
         return nested
 
-    return Stack(template(()), stack.parameters, find_template=template)
+    try:
+        return Stack(template(()), stack.parameters, find_template=template)
+    except ValueError as error:
+        # Another stack's template may be YAML.
+        raise _foreign(stack) from error
 
 
 def check_origin(old: Stack, new: Stack, stack: StackSummary) -> str:
@@ -93,18 +97,22 @@ def check_origin(old: Stack, new: Stack, stack: StackSummary) -> str:
         each.template.get("Metadata", {}).get(VERSION, "") for each in (new, old)
     )
     if version and not running_version:
-        raise Refused(
-            Problem(
-                where=f"Stack {stack.name}",
-                what="It was not launched from these templates, nor from another "
-                "version of them.",
-                why="An update would delete every resource in it.",
-                remedy="Choose another name with --stack-name, or correct --region.",
-            )
-        )
+        raise _foreign(stack)
     if version == running_version:
         return ""
     return (
         f"Stack {stack.name} runs version {running_version} of the templates; this is "
         f"version {version}. CHANGELOG.md and docs/upgrade.md say what that needs."
+    )
+
+
+def _foreign(stack: StackSummary) -> Refused:
+    return Refused(
+        Problem(
+            where=f"Stack {stack.name}",
+            what="It was not launched from these templates, nor from another version "
+            "of them.",
+            why="An update would delete every resource in it.",
+            remedy="Choose another name with --stack-name, or correct --region.",
+        )
     )

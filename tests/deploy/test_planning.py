@@ -619,9 +619,10 @@ def test_another_version_of_the_templates_is_noted(version: str) -> None:
     assert f"runs version {version} of the templates; this is version 0.2.0" in note
 
 
-def test_stack_of_other_templates_is_refused() -> None:
+@pytest.mark.parametrize("template", ['{"Resources": {}}', "Resources: {}"])
+def test_stack_of_other_templates_is_refused(template: str) -> None:
     with answering() as (aws, stub):
         stub.add_response("describe_stacks", RUNNING)
-        stub.add_response("get_template", body({"Resources": {}}))
+        stub.add_response("get_template", {"TemplateBody": template})
         with pytest.raises(Refused, match="was not launched from these templates"):
             plan(aws, dist(versioned("0.2.0")))
