@@ -65,7 +65,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     vault = t.add(
         backup.BackupVault(
             "Vault",
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
             BackupVaultName=_unique(),
             EncryptionKeyArn=inputs.key_arn,
@@ -92,6 +92,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     role = t.add(
         iam.Role(
             "Role",
+            DeletionPolicy="RetainExceptOnCreate",
+            UpdateReplacePolicy="Retain",
             # The account alone: AWS Backup documents no source ARN for a role.
             AssumeRolePolicyDocument=trust("backup.amazonaws.com"),
             ManagedPolicyArns=[
@@ -107,7 +109,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "Role of AWS Backup to take snapshots of the database.",
         why="The policy is AWS's own and covers more than Aurora; AWS updates it with "
         "the service, and a backup that lacks a permission is noticed only when it is "
-        "needed. Only AWS Backup in this account can use the role.",
+        "needed. Only AWS Backup in this account can use the role. Retained with the "
+        "vault: AWS Backup deletes an expired copy with the role that made it.",
     )
     t.add(
         backup.BackupSelection(

@@ -70,7 +70,10 @@ class Inputs(Interface):
     group_id: SecurityGroupId = about("Security group of the cache.")
     key_arn: KeyArn = about("KMS key of the data, the secret and the logs.")
     node_type: CacheNodeType = about("Size of a Valkey node.")
-    enable_replica: Boolean = about("Whether there is a replica in another zone.")
+    enable_replica: Boolean = about("Whether there is a replica.")
+    enable_failover: Boolean = about(
+        "Whether the replica lies in another zone and takes over."
+    )
     snapshot_days: Days = about("Days to keep daily snapshots.")
     log_days: LogDays = about("Days to keep the logs.")
 
@@ -87,6 +90,7 @@ class Outputs(Interface):
 def define(t: Template, inputs: Inputs) -> Outputs:
     """Add the user, the parameters, the logs and the nodes."""
     has_replica = t.condition("HasReplica", Equals(inputs.enable_replica, "true"))
+    has_failover = t.condition("HasFailover", Equals(inputs.enable_failover, "true"))
 
     # Login and permissions.
     secret = t.add(
@@ -173,15 +177,14 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ClusterMode="disabled",
             CacheNodeType=inputs.node_type,
             NumCacheClusters=If(has_replica, 2, 1),
-            AutomaticFailoverEnabled=boolean(has_replica),
-            MultiAZEnabled=boolean(has_replica),
+            AutomaticFailoverEnabled=boolean(has_failover),
+            MultiAZEnabled=boolean(has_failover),
             CacheParameterGroupName=Ref(settings),
             CacheSubnetGroupName=Ref(subnets),
             SecurityGroupIds=[inputs.group_id],
             Port=VALKEY,
             UserGroupIds=[Ref(users)],
             TransitEncryptionEnabled=True,
-            TransitEncryptionMode="required",
             AtRestEncryptionEnabled=True,
             KmsKeyId=inputs.key_arn,
             SnapshotRetentionLimit=inputs.snapshot_days,
@@ -196,7 +199,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "Holds the queues between schedulers and workers.",
         why="One shard, since Celery cannot use more. The user group excludes an AUTH "
         "token. Snapshots keep queued messages, which carry the tokens of their tasks; "
-        "hence the key at rest.",
+        "hence the key at rest. Replica and failover are two switches: in one update "
+        "ElastiCache would be asked for the failover before the replica exists, and "
+        "refuses it. TransitEncryptionEnabled alone requires TLS in a new group; the "
+        "mode is a property for migrations of existing ones.",
     )
 
     return Outputs(
@@ -220,7 +226,7 @@ def _unique(name: str) -> Join:
 def _log(name: str, inputs: Inputs) -> logs.LogGroup:
     return logs.LogGroup(
         name,
-        DeletionPolicy="Retain",
+        DeletionPolicy="RetainExceptOnCreate",
         UpdateReplacePolicy="Retain",
         RetentionInDays=inputs.log_days,
         KmsKeyId=inputs.key_arn,

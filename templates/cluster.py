@@ -43,7 +43,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             "ExecLog",
             KmsKeyId=inputs.key_arn,
             RetentionInDays=inputs.log_days,
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
         ),
         "Log of every ECS Exec session.",

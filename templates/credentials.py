@@ -80,7 +80,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 Description="Source of the key for Airflow connections and variables.",
                 KmsKeyId=inputs.key_arn,
                 GenerateSecretString=_text(FERNET_LENGTH),
-                DeletionPolicy="Retain",
+                DeletionPolicy="RetainExceptOnCreate",
                 UpdateReplacePolicy="Retain",
             ),
             f"{order} source of the Fernet key, which the containers derive from it.",

@@ -243,7 +243,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     log = t.add(
         logs.LogGroup(
             "Log",
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
             LogGroupName=Sub(f"/aws/rds/cluster/${{{cluster.title}}}/postgresql"),
             RetentionInDays=inputs.log_days,

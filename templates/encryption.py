@@ -81,7 +81,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:  # noqa: ARG001 - there are 
     key = t.add(
         kms.Key(
             "Key",
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
             Description=Sub("Everything that ${AWS::StackName} stores."),
             EnableKeyRotation=True,

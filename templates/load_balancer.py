@@ -11,7 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from troposphere import And, Condition, Equals, GetAtt, If, Join, Not, Or, Ref
+from troposphere import (
+    And,
+    Condition,
+    Equals,
+    GetAtt,
+    If,
+    Join,
+    Not,
+    Or,
+    Ref,
+    Select,
+    Split,
+)
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.route53 import RecordSetType
 from troposphere.validators.route53 import AliasTarget
@@ -193,6 +205,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         target.name: t.add(
             elb.TargetGroup(
                 target.name,
+                Name=_bound_name(balancer, target.port),
                 VpcId=inputs.vpc_id,
                 TargetType="ip",
                 Protocol="HTTP",
@@ -262,6 +275,18 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ),
         flower_target_group_arn=TargetGroupArn(If(has_flower, Ref(groups[FLOWER]), "")),
     )
+
+
+def _bound_name(balancer: elb.LoadBalancer, port: int) -> Join:
+    """Return a target group's name, which changes with the load balancer.
+
+    A target group belongs to one load balancer for ever, and a change of ``Scheme``
+    replaces the load balancer: the listeners of the new one need new target groups.
+    The last part of the load balancer's ARN has 16 digits, of 32 that a name may have.
+    The port is in it, since a change of the port replaces the target group, too.
+    """
+    identifier = Select(3, Split("/", Ref(balancer)))
+    return Join("-", ["airflow", str(port), identifier])
 
 
 def _to_https() -> elb.Action:

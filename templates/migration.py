@@ -74,7 +74,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             "MigrationFunctionLog",
             KmsKeyId=platform.key_arn,
             RetentionInDays=platform.log_days,
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
         ),
         "Log of the function that runs the migration job.",

@@ -30,6 +30,7 @@ from templates.types import (
     PolicyArn,
     SubnetIds,
     VpcId,
+    ZoneNames,
 )
 
 ANYWHERE = "0.0.0.0/0"
@@ -40,6 +41,7 @@ class Inputs(Interface):
 
     vpc_cidr: Cidr = about("Address range of the VPC, /16 to /18.")
     zone_count: Count = about("Availability zones to use, 2 or 3.")
+    zone_names: ZoneNames = about("Names of the zones, or nothing for the first ones.")
     internet_access: InternetAccess = about(
         "How private subnets reach AWS and the internet."
     )
@@ -76,7 +78,14 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "Network of everything in this stack.",
         why="Private names of interface endpoints need both DNS settings.",
     )
-    layout = Layout(t=t, vpc=vpc, cidr=inputs.vpc_cidr, has_third_zone=has_third_zone)
+    layout = Layout(
+        t=t,
+        vpc=vpc,
+        cidr=inputs.vpc_cidr,
+        zone_names=inputs.zone_names,
+        has_zone_names=t.condition("HasZoneNames", Not(Equals(inputs.zone_names, ""))),
+        has_third_zone=has_third_zone,
+    )
 
     attached, public_routes = _internet(t, inputs, vpc, has_nat)
     public = layout.tier(PUBLIC, dict.fromkeys(ZONES, public_routes))
@@ -108,9 +117,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             ),
         ),
         "Connects the tasks to S3 without NAT, for identities of this account.",
-        why="ECR serves the layers of an image from a bucket of its own. Credentials "
-        "of another account, and URLs that a vendor signed for a bucket in this "
-        "region, are denied with 403.",
+        why="ECR serves the layers of an image from a bucket of its own. Anonymous "
+        "requests, credentials of another account, and URLs that a vendor signed for a "
+        "bucket in this region are denied with 403.",
     )
     add_flow_logs(
         t,

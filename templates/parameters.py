@@ -9,6 +9,7 @@ from __future__ import annotations
 from compiler.wiring import Interface, about
 from templates.airflow.platform import AirflowSettings
 from templates.types import (
+    ACU,
     Architecture,
     AuroraCapacity,
     AuroraVersion,
@@ -16,9 +17,11 @@ from templates.types import (
     CacheNodeType,
     CertificateArn,
     Cidr,
+    ComparedCount,
     Count,
     CpuUnits,
     Days,
+    DeletionProtection,
     DomainName,
     Email,
     FernetKeyRotation,
@@ -34,6 +37,7 @@ from templates.types import (
     SnapshotId,
     SubnetIdList,
     VpcId,
+    ZoneNames,
 )
 
 
@@ -67,8 +71,11 @@ class Parameters(Interface):
         label="Alarm e-mail",
         Default="",
     )
-    deletion_protection: Boolean = about(
-        "Whether the database and the load balancer are protected from deletion.",
+    deletion_protection: DeletionProtection = about(
+        "Whether the database and the load balancer are protected from deletion. "
+        "deferred protects them later: a first launch that fails cannot delete what is "
+        "protected. build.py launches with deferred first, and switches the "
+        "protection on after the success.",
         group="Environment",
         label="Deletion protection",
         Default="true",
@@ -85,6 +92,15 @@ class Parameters(Interface):
         label="Zones",
         Default=2,
         AllowedValues=[2, 3],
+    )
+    availability_zones: ZoneNames = about(
+        "Names of the zones of the new VPC, ZoneCount or more, in the order of their "
+        "subnets; a name in use never changes, or its subnets would be replaced. "
+        "Empty: build.py chooses at the first launch and keeps the choice, and other "
+        "launches take the first zones that CloudFormation lists.",
+        group="Network",
+        label="Zone names",
+        Default="",
     )
     internet_access: InternetAccess = about(
         "How tasks reach AWS and the internet: a NAT gateway in every zone, a "
@@ -205,15 +221,16 @@ class Parameters(Interface):
         "below 1 the database admits 2,000 connections at most.",
         group="Database",
         label="Fewest capacity units",
-        Default=1,
+        Default="1",
     )
     database_max_capacity: AuroraCapacity = about(
         "Most Aurora capacity units. The number of connections follows it, "
         "after a reboot.",
         group="Database",
         label="Most capacity units",
-        Default=4,
-        MinValue=1,
+        Default="4",
+        AllowedPattern=rf"^(?!0){ACU}$",
+        ConstraintDescription="1 to 256 in halves, such as 1, 1.5 or 16.",
     )
     enable_database_reader: Boolean = about(
         "Whether a second instance in another zone is ready for a failover.",
@@ -249,9 +266,17 @@ class Parameters(Interface):
         Default="cache.t4g.small",
     )
     enable_cache_replica: Boolean = about(
-        "Whether a replica in another zone takes over when the primary fails.",
+        "Whether the broker has a second node, a replica.",
         group="Broker",
         label="Replica",
+        Default="false",
+    )
+    enable_cache_failover: Boolean = about(
+        "Whether the replica lies in another zone and takes over when the primary "
+        "fails. On a running broker one launch adds the replica and the next one this; "
+        "the other way round to remove it.",
+        group="Broker",
+        label="Failover",
         Default="false",
     )
     cache_snapshot_days: Days = about(
@@ -311,12 +336,13 @@ class Parameters(Interface):
         label="Triggerer memory",
         Default=1024,
     )
-    api_server_minimum: Count = about(
+    api_server_minimum: ComparedCount = about(
         "Fewest API server tasks; two survive the loss of a zone.",
         group="Components",
         label="Fewest API servers",
-        Default=1,
-        MinValue=1,
+        Default="1",
+        AllowedPattern=r"^[1-9][0-9]{0,3}$",
+        ConstraintDescription="A whole number from 1 to 9999.",
     )
     api_server_maximum: Count = about(
         "Most API server tasks; they follow their own load.",

@@ -103,6 +103,11 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
         has_certificate = t.condition(
             "HasCertificate", Not(Equals(inputs.certificate_arn, ""))
         )
+        is_protected = choose(
+            t.condition("IsProtected", Equals(inputs.deletion_protection, "true")),
+            Boolean("true"),
+            Boolean("false"),
+        )
         has_backup = t.condition("HasBackup", Equals(inputs.enable_backup, "true"))
         has_parallelism = t.condition(
             "HasParallelism", Not(Equals(inputs.parallelism, ""))
@@ -117,6 +122,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             network.Inputs(
                 vpc_cidr=inputs.vpc_cidr,
                 zone_count=inputs.zone_count,
+                zone_names=inputs.availability_zones,
                 internet_access=inputs.internet_access,
                 scheme=inputs.load_balancer_scheme,
                 flow_log_days=inputs.log_days,
@@ -176,7 +182,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 max_capacity=inputs.database_max_capacity,
                 enable_reader=inputs.enable_database_reader,
                 backup_days=inputs.database_backup_days,
-                deletion_protection=inputs.deletion_protection,
+                deletion_protection=is_protected,
                 snapshot_id=inputs.database_snapshot_id,
                 log_days=inputs.log_days,
                 alarm_topic_arn=topic_arn,
@@ -202,6 +208,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 key_arn=key_arn,
                 node_type=inputs.cache_node_type,
                 enable_replica=inputs.enable_cache_replica,
+                enable_failover=inputs.enable_cache_failover,
                 snapshot_days=inputs.cache_snapshot_days,
                 log_days=inputs.log_days,
             ),
@@ -230,7 +237,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 domain_name=inputs.domain_name,
                 hosted_zone_id=inputs.hosted_zone_id,
                 access_log_bucket_name=buckets.access_log_bucket_name,
-                deletion_protection=inputs.deletion_protection,
+                deletion_protection=is_protected,
                 enable_flower=inputs.enable_flower,
             ),
         )

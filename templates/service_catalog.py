@@ -9,16 +9,17 @@ CloudFormation matches a product's versions by name and URL and deletes one that
 longer matches, so a list of releases would delete versions that are in use. Hence name
 and URL of the first version are parameters, which an update leaves at their previous
 values; later versions are added through the API, after an update of this stack has
-extended the launch role for them. The template constraint applies to all versions and
-is that of the newest.
+extended the launch role for them.
+
+There is no template constraint: one applies at once to all versions of a product, and
+a rule of the newest that names a new parameter would stop launches and updates of the
+older ones. CloudFormation applies the Rules in each version's own template.
 
 It does not share the portfolio with other accounts: each would need the launch role,
 its boundaries, and access to the published files.
 """
 
 from __future__ import annotations
-
-import json
 
 import awacs.s3
 import awacs.sts
@@ -278,19 +279,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
             why="Without it tags are fixed at the launch.",
         )
 
-        # Rules of the form, and the role of launches.
-        if rules := parent.document.get("Rules"):
-            t.add(
-                servicecatalog.LaunchTemplateConstraint(
-                    "ParameterRules",
-                    DependsOn=offer,
-                    PortfolioId=Ref(portfolio),
-                    ProductId=Ref(product),
-                    Rules=json.dumps(rules, separators=(",", ":")),
-                ),
-                "Makes the form refuse parameters that exclude each other.",
-                why="They are the parent's own rules.",
-            )
+        # The role of launches.
         launching = add_launch_policies(
             t,
             parent,

@@ -65,10 +65,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 has_bucket_key=False,
             ),
             LifecycleConfiguration=expiring(inputs.access_log_expiry_days),
-            **closed(),
+            **closed() | {"DeletionPolicy": "Retain"},
         ),
         "Access logs of the load balancer and of the other buckets.",
-        why="Encrypted with S3's own key: load balancers cannot use a customer key.",
+        why="Encrypted with S3's own key: load balancers cannot use a customer key. "
+        "Retained also when the first launch fails: the load balancer writes a test "
+        "file as soon as it exists, and S3 deletes no bucket that holds an object, so "
+        "the rollback would fail. build.py recover offers to delete it.",
     )
     our_key = s3.ServerSideEncryptionByDefault(
         SSEAlgorithm="aws:kms", KMSMasterKeyID=inputs.key_arn

@@ -14,6 +14,9 @@ from compiler.wiring import Number, Record, Value, about
 from fargate_runtime import contract
 
 ARN = r"arn:aws[a-z-]*:"
+ACU = r"(256|(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.5)?)"
+"""Capacity units in halves, each in its only spelling."""
+
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 
 
@@ -30,8 +33,21 @@ class Boolean(Value, AllowedValues=["true", "false"]):
         return self.text == "true"
 
 
+class DeletionProtection(Value, AllowedValues=["true", "false", "deferred"]):
+    """Whether resources are protected from deletion, or not yet."""
+
+
 class Count(Number, MinValue=0):
     """A whole number of things."""
+
+
+class ComparedCount(
+    Count,
+    type="String",
+    AllowedPattern=r"^(0|[1-9][0-9]{0,3})$",
+    ConstraintDescription="A whole number up to 9999.",
+):
+    """A count that a rule or condition compares as text, where 1.0 would not be 1."""
 
 
 class Seconds(Number, MinValue=0):
@@ -75,6 +91,15 @@ class SubnetIds(
     ConstraintDescription="Subnet IDs separated by commas, or nothing.",
 ):
     """Subnets of one VPC, in two zones or more."""
+
+
+class ZoneNames(
+    Value,
+    AllowedPattern=r"^([a-z0-9-]+[0-9][a-z](,[a-z0-9-]+[0-9][a-z]){1,2})?$",
+    ConstraintDescription="Two or three zone names such as "
+    "eu-central-1a,eu-central-1b, or nothing.",
+):
+    """Names of availability zones as one string, so that it can be empty."""
 
 
 class SecurityGroupId(Value):
@@ -257,8 +282,17 @@ class AuroraVersion(
     """A version of Aurora PostgreSQL 17 that can still be created."""
 
 
-class AuroraCapacity(Number, MinValue=0, MaxValue=256):
-    """Aurora capacity units (ACU), in halves."""
+class AuroraCapacity(
+    Number,
+    type="String",
+    AllowedPattern=rf"^{ACU}$",
+    ConstraintDescription="0 to 256 in halves, such as 0.5, 1 or 16.",
+):
+    """Aurora capacity units (ACU), in halves.
+
+    A string: a Number keeps its spelling too, and conditions and rules, which compare
+    text, would take 1.0 or 0.50 for another capacity than 1 or 0.5.
+    """
 
 
 class CpuUnits(Number, AllowedValues=[256, 512, 1024, 2048, 4096, 8192, 16384]):

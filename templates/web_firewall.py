@@ -117,7 +117,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             LogGroupName=Sub(LOG_PREFIX + "${AWS::StackName}"),
             KmsKeyId=inputs.key_arn,
             RetentionInDays=inputs.log_days,
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
         ),
         "Log of blocked and counted requests.",

@@ -179,7 +179,11 @@ class Stack:
 
     def _select(self, argument: Any) -> Any:
         index, items = argument
-        return self.resolve(items)[int(self.resolve(index))]
+        parts, number = self.resolve(items), int(self.resolve(index))
+        # The name of a resource has its parts only after the launch.
+        if len(parts) == 1 and number and str(parts[0]).startswith("<"):
+            return f"{parts[0][:-1]}/{number}>"
+        return parts[number]
 
     def _findinmap(self, argument: Any) -> Any:
         table, first, second = self.resolve(argument)

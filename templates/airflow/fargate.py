@@ -137,7 +137,7 @@ class Fargate:
                 f"{component.title}Log",
                 KmsKeyId=self._platform.key_arn,
                 RetentionInDays=self._platform.log_days,
-                DeletionPolicy="Retain",
+                DeletionPolicy="RetainExceptOnCreate",
                 UpdateReplacePolicy="Retain",
                 **existence,
             ),

@@ -27,6 +27,7 @@ from fargate_runtime import contract
 from templates.types import (
     Architecture,
     Boolean,
+    ComparedCount,
     Count,
     CpuUnits,
     Gibibytes,
@@ -91,10 +92,10 @@ class WorkerPool(Record):
         Default=10,
         MinValue=1,
     )
-    fallback_minimum: Count = about(
+    fallback_minimum: ComparedCount = about(
         "Workers to scale out to while the autoscaler does not report; 0 for none.",
         label="Fallback minimum",
-        Default=1,
+        Default="1",
     )
     scaling_profile: ScalingProfile = about(
         "Whether waiting time or cost matters more: balanced keeps a few slots free "
@@ -237,7 +238,7 @@ POOLS = (
     Pool(
         name="spot",
         queue="spot",
-        defaults={"spot_percent": 100, "minimum": 0, "fallback_minimum": 0},
+        defaults={"spot_percent": 100, "minimum": 0, "fallback_minimum": "0"},
     ),
 )
 """Adding a pool is adding an entry. The first serves Airflow's default queue."""

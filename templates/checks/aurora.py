@@ -11,6 +11,9 @@ from __future__ import annotations
 CONNECTIONS_PER_UNIT = 211.4
 CONNECTIONS_KEPT_BACK = 22
 
+MOST_UNITS = 256
+"""Aurora's largest capacity; ``AuroraCapacity`` allows no larger one."""
+
 MOST_CONNECTIONS = 5000
 """Aurora's own limit, whatever the capacity."""
 

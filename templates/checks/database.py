@@ -10,13 +10,16 @@ from compiler.validation import Check, Finding, check
 from templates.airflow.environment import ENVIRONMENT
 from templates.airflow.pools import WorkerPool
 from templates.airflow_services import DAG_PROCESSORS
-from templates.checks.aurora import SMALLEST_FOR_ALL_CONNECTIONS, max_connections
+from templates.checks.aurora import (
+    MOST_UNITS,
+    SMALLEST_FOR_ALL_CONNECTIONS,
+    max_connections,
+)
 from templates.checks.sizes import in_order
 from templates.parameters import Parameters
 from templates.types import AuroraCapacity, Count, Profile
 
 HALF = Decimal("0.5")
-MOST_UNITS = AuroraCapacity.rules["MaxValue"]
 
 _VALUES = {row.name: row.value for row in ENVIRONMENT}
 DATABASE_POOL = int(str(_VALUES["AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE"]))
@@ -37,8 +40,6 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
         parameters.database_min_capacity,
         parameters.database_max_capacity,
     )
-    for capacity in (minimum, maximum):
-        yield check(f"{capacity.name} is in halves", _halves, capacity)
     yield in_order(minimum, maximum)
     yield check(
         "a production database does not pause", _pausing, minimum, parameters.profile
@@ -53,18 +54,6 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
         ),
         tuple(pool.maximum for pool in pools),
         tuple(pool.concurrency for pool in pools),
-    )
-
-
-def _halves(capacity: AuroraCapacity) -> Finding | None:
-    units = capacity.number
-    if units % HALF == 0:
-        return None
-    below = units // HALF * HALF
-    return Finding(
-        what=f"{units} is not in halves.",
-        why="Aurora's capacity goes in steps of 0.5 units.",
-        remedy=f"Write {below.normalize():f} or {(below + HALF).normalize():f}.",
     )
 
 

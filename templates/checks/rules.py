@@ -1,8 +1,7 @@
 """Rules of the parent: parameters that exclude each other, checked by CloudFormation.
 
 Rules know equality and membership only; comparisons of numbers are made when the
-parameter file is read (``templates/checks/table.py``). The Service Catalog product has
-the same Rules as its template constraint.
+parameter file is read (``templates/checks/table.py``).
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from dataclasses import dataclass
 from troposphere import And, AWSHelperFn, Equals, Not, Or
 
 from compiler.wiring import Template
+from templates.checks.aurora import SMALLEST_FOR_INSIGHTS, halves_below
 from templates.parameters import Parameters
 from templates.types import LogDays
 
 EVERYWHERE = "0.0.0.0/0"
 AUDIT_DAYS = 365
 """An audit looks back one year in every common framework."""
-TOO_SMALL = ["0", "0.5", "1", "1.5"]
-"""Capacities below which Aurora pauses, or has no Performance Insights."""
+TOO_SMALL = list(halves_below(SMALLEST_FOR_INSIGHTS))
+"""Capacities at which Aurora pauses, or has no Performance Insights."""
 
 
 class Contains(AWSHelperFn):
@@ -82,6 +82,12 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
                     "EnableCacheReplica to true.",
                 ),
                 Assertion(
+                    holds=Equals(parameters.enable_cache_failover, "true"),
+                    message="Production needs the broker replica to take over: set "
+                    "EnableCacheFailover to true, on a running broker in a launch "
+                    "after that of the replica.",
+                ),
+                Assertion(
                     holds=Not(
                         And(
                             is_new_vpc, Equals(parameters.internet_access, "single-nat")
@@ -97,7 +103,7 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
                     "DatabaseMinCapacity.",
                 ),
                 Assertion(
-                    holds=Not(Equals(parameters.api_server_minimum, 1)),
+                    holds=Not(Equals(parameters.api_server_minimum, "1")),
                     message="Production needs two API servers: set ApiServerMinimum "
                     "to 2 or more.",
                 ),
@@ -112,7 +118,7 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
                     message="Production needs HTTPS: set CertificateArn.",
                 ),
                 Assertion(
-                    holds=Equals(parameters.deletion_protection, "true"),
+                    holds=Not(Equals(parameters.deletion_protection, "false")),
                     message="Production keeps its data: set DeletionProtection to "
                     "true.",
                 ),
@@ -127,6 +133,17 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
                     ),
                     message="Production keeps logs for a year: set LogDays to 365 or "
                     "more.",
+                ),
+            ),
+        ),
+        Rule(
+            name="AFailoverNeedsAReplica",
+            when=Equals(parameters.enable_cache_failover, "true"),
+            assertions=(
+                Assertion(
+                    holds=Equals(parameters.enable_cache_replica, "true"),
+                    message="Without a replica nothing can take over: set "
+                    "EnableCacheReplica to true, or EnableCacheFailover to false.",
                 ),
             ),
         ),

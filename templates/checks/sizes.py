@@ -13,7 +13,7 @@ from fargate_runtime import contract
 from templates.airflow.fargate_sizes import MEMORY_BY_CPU, nearest_memory, smallest_cpu
 from templates.airflow.pools import WorkerPool
 from templates.parameters import Parameters
-from templates.types import AuroraCapacity, Count, CpuUnits, Mebibytes
+from templates.types import Count, CpuUnits, Mebibytes
 
 MOST_SIZES_SPELT = 8
 
@@ -35,11 +35,10 @@ def _whole_numbers(
     for record in (parameters, *pools):
         for leaf in leaves(type(record)):
             value = leaf.read(record)
-            if (
-                isinstance(value, Number)
-                and not isinstance(value, AuroraCapacity)
-                and "AllowedValues" not in value.rules
-            ):
+            if isinstance(value, Number) and not value.rules.keys() & {
+                "AllowedPattern",
+                "AllowedValues",
+            }:
                 yield check(f"{value.name} is a whole number", _fraction, value)
 
 

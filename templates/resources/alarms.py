@@ -317,6 +317,9 @@ API_TARGETS = (
     ),
 )
 
+BACKUP_HOURS = 30
+"""A day between two backups, their start window, and the time that one takes."""
+
 BACKUP = (
     AlarmSpec(
         name="Failed",
@@ -341,5 +344,20 @@ BACKUP = (
         missing="notBreaching",
         when="a backup of the database did not start within its window",
         why="The database was busy with a backup or maintenance of its own.",
+    ),
+    AlarmSpec(
+        name="Missing",
+        namespace="AWS/Backup",
+        metrics=("NumberOfBackupJobsCompleted",),
+        statistic="Sum",
+        threshold=1,
+        comparison=LESS,
+        period=60 * MINUTE,
+        periods=BACKUP_HOURS,
+        missing="breaching",
+        when=f"no backup of the database has completed in {BACKUP_HOURS} hours",
+        why="Look whether Aurora is turned on in this region's AWS Backup settings: "
+        "otherwise the plan starts no job, and nothing fails. After a first launch "
+        "this lasts until the first daily backup.",
     ),
 )

@@ -28,9 +28,12 @@ UPLOAD_DAYS = 7
 
 
 def closed() -> dict[str, Any]:
-    """Return the properties of every bucket: private, versioned, retained."""
+    """Return the properties of every bucket: private, versioned, retained.
+
+    RetainExceptOnCreate retains nothing of a first launch that fails.
+    """
     return {
-        "DeletionPolicy": "Retain",
+        "DeletionPolicy": "RetainExceptOnCreate",
         "UpdateReplacePolicy": "Retain",
         "OwnershipControls": s3.OwnershipControls(
             Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]

@@ -26,7 +26,7 @@ def add_flow_logs(
     group = t.add(
         logs.LogGroup(
             "FlowLogGroup",
-            DeletionPolicy="Retain",
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
             RetentionInDays=days,
             KmsKeyId=key_arn,

@@ -80,7 +80,13 @@ SERVICES = (
             f"elasticloadbalancing:{HERE}:loadbalancer/app/<short>*",
             f"elasticloadbalancing:{HERE}:listener/app/<short>*",
             f"elasticloadbalancing:{HERE}:listener-rule/app/<short>*",
-            f"elasticloadbalancing:{HERE}:targetgroup/<short>*",
+        ),
+        named=(
+            NamedResource(
+                type="AWS::ElasticLoadBalancingV2::TargetGroup",
+                property="Name",
+                resource=f"elasticloadbalancing:{HERE}:targetgroup/",
+            ),
         ),
         why="A name of 32 characters keeps only the beginning of its stack's.",
     ),
@@ -376,6 +382,7 @@ NEVER_CALLED = {
     "logs:DeleteIndexPolicy": "No log group has an index policy.",
     "logs:DeleteResourcePolicy": "It could end the log deliveries of other stacks.",
     "logs:PutIndexPolicy": "No log group has an index policy.",
+    "s3:DeleteObject": "CloudFormation deletes empty buckets only.",
     "wafv2:PutPermissionPolicy": "No rule group is shared with another account.",
 }
 """Actions that schemas list for properties which the templates do not use."""

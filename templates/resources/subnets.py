@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import AWSObject, Cidr, GetAZs, If, Ref, Select, Sub, Tags, ec2
+from troposphere import AWSObject, Cidr, GetAZs, If, Ref, Select, Split, Sub, Tags, ec2
 
 from compiler.wiring import ConditionName, Template, choose
 from templates import types
@@ -29,6 +29,8 @@ class Layout:
     t: Template
     vpc: ec2.VPC
     cidr: types.Cidr
+    zone_names: types.ZoneNames
+    has_zone_names: ConditionName
     has_third_zone: ConditionName
 
     def in_zone(self, zone: str) -> dict[str, Any]:
@@ -56,6 +58,14 @@ class Layout:
             for number, zone in enumerate(ZONES)
         }
 
+    def _zone_names(self) -> If:
+        """Return the named zones, or those that CloudFormation lists.
+
+        Fn::GetAZs leaves out zones without a default subnet where any has one, and
+        answers anew at each update.
+        """
+        return If(self.has_zone_names, Split(",", self.zone_names), GetAZs(""))
+
     def _subnet(
         self, tier: Tier, zone: str, number: int, table: ec2.RouteTable
     ) -> ec2.Subnet:
@@ -64,7 +74,7 @@ class Layout:
             ec2.Subnet(
                 f"{tier.name}Subnet{zone}",
                 VpcId=Ref(self.vpc),
-                AvailabilityZone=Select(number, GetAZs("")),
+                AvailabilityZone=Select(number, self._zone_names()),
                 CidrBlock=Select(tier.first + number, blocks),
                 MapPublicIpOnLaunch=False,
                 Tags=name_tag(f"{tier.name.lower()} {zone}"),

@@ -325,11 +325,15 @@ def test_retained_types_cannot_be_deleted() -> None:
     assert allowing("kms:ScheduleKeyDeletion", of([retained, replaced]))
 
 
-def test_the_key_and_the_buckets_of_the_product_cannot_be_deleted(
+def test_a_failed_launch_of_the_product_is_rolled_back_without_deleting_data(
     granted: Policy,
 ) -> None:
-    assert not allowing("kms:ScheduleKeyDeletion", granted)
-    assert not allowing("s3:DeleteBucket", granted)
+    # A rollback deletes the key, which KMS keeps for 30 days, and empty buckets.
+    assert allowing("kms:ScheduleKeyDeletion", granted)
+    assert allowing("s3:DeleteBucket", granted)
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        assert not allowing(action, granted)
+    assert not allowing("backup:DeleteRecoveryPoint", granted)
 
 
 def test_a_role_is_passed_only_to_services_that_roles_trust(granted: Policy) -> None:

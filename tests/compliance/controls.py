@@ -295,9 +295,6 @@ ADDITIONAL = {
     "Service Catalog launches with its own role": (
         "test_launch_role_is_assumed_by_service_catalog_only"
     ),
-    "Service Catalog's form has the Rules of the parent": (
-        "test_form_has_the_rules_of_the_parent"
-    ),
     "Service Catalog's products can be tagged": "test_tag_needs_key_and_value",
     "Every policy document has a version": "test_policy_actions_exist",
 }
@@ -322,7 +319,11 @@ RELAXED: Mapping[str, tuple[Relaxation, ...]] = {
         ),
         Relaxation(("EnableDatabaseReader",), (18, 19), "One database instance"),
         Relaxation(("EnableBackup",), (21,), "No copies outside the cluster"),
-        Relaxation(("EnableCacheReplica",), (28, 29, 30), "One broker node"),
+        Relaxation(
+            ("EnableCacheReplica", "EnableCacheFailover"),
+            (28, 29, 30),
+            "One broker node",
+        ),
         Relaxation(
             ("LogDays", "TaskLogDays", "AccessLogDays"), (56,), "Logs expire soon"
         ),

@@ -28,8 +28,10 @@ def test_broker_is_encrypted_in_transit(environments: Environments) -> None:
 
 @pytest.mark.control(26)
 def test_broker_refuses_plain_text(environments: Environments) -> None:
-    # "preferred" still accepts it.
-    assert environments.base.single(BROKER)["TransitEncryptionMode"] == "required"
+    # A new group with TLS requires it; the mode "preferred" would still accept both.
+    broker = environments.base.single(BROKER)
+    assert broker["TransitEncryptionEnabled"] is True
+    assert broker.get("TransitEncryptionMode", "required") == "required"
 
 
 @pytest.mark.control(27)

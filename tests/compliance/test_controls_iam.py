@@ -263,6 +263,7 @@ NAMED = {
     "ElastiCache::User.UserId": "ElastiCache demands one; the stack's ID",
     "ElastiCache::User.UserName": "the login of Celery",
     "ElastiCache::UserGroup.UserGroupId": "ElastiCache demands one; the stack's ID",
+    "ElasticLoadBalancingV2::TargetGroup.Name": "replaced with its load balancer",
     "Logs::LogGroup.LogGroupName": "only where RDS or WAF looks for a name",
     "ServiceDiscovery::HttpNamespace.Name": "Cloud Map demands one; the stack's name",
     "Route53::RecordSet.Name": "the operator's domain",

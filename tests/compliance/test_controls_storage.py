@@ -231,7 +231,7 @@ def test_log_groups_expire_and_are_encrypted(environments: Environments) -> None
         for place, group in environment.resources("Logs::LogGroup").items():
             assert group["Properties"]["RetentionInDays"], place
             assert group["Properties"]["KmsKeyId"] == KEY, place
-            assert group["DeletionPolicy"] == "Retain", place
+            assert group["DeletionPolicy"] == "RetainExceptOnCreate", place
             assert group["UpdateReplacePolicy"] == "Retain", place
 
 

@@ -142,3 +142,42 @@ def test_root_parameters_are_grouped_and_labelled(root: str, library: Library) -
     grouped = [p for group in interface["ParameterGroups"] for p in group["Parameters"]]
     assert sorted(grouped) == sorted(library[root]["Parameters"])
     assert interface["ParameterLabels"].keys() == library[root]["Parameters"].keys()
+
+
+def test_a_failed_first_launch_leaves_one_bucket(library: Library) -> None:
+    # The load balancer has written into it by then, so that S3 would not delete it.
+    retained = {
+        f"{name.removesuffix('.template.json')}.{logical_id}"
+        for name, logical_id, resource in each_resource(library)
+        if resource.get("DeletionPolicy") == "Retain"
+    }
+    assert retained == {"storage.AccessLogs"}
+
+
+def test_numbers_are_compared_in_one_spelling(library: Library) -> None:
+    """Conditions and rules compare text, and a Number keeps "1.0" for 1."""
+    parent = library["parent.template.json"]
+    sources = {
+        (resource["Properties"]["TemplateURL"], name): value["Ref"]
+        for resource in parent["Resources"].values()
+        for name, value in resource["Properties"].get("Parameters", {}).items()
+        if isinstance(value, dict) and "Ref" in value
+    }
+    compared = 0
+    for template, document in library.items():
+        tests = {key: document.get(key, {}) for key in ("Conditions", "Rules")}
+        for path, value in each_value(tests):
+            if not path.endswith(("/Fn::Equals", "/Fn::Contains")):
+                continue
+            named = [
+                part["Ref"]
+                for part in value
+                if isinstance(part, dict) and "Ref" in part
+            ]
+            for name in named:
+                owner = parent["Parameters"].get(sources.get((template, name), name))
+                if owner and any(re.fullmatch(r"[\d.]+", str(p)) for p in value[0:2]):
+                    compared += 1
+                    assert owner.keys() & {"AllowedValues", "AllowedPattern"}, name
+                    assert all(isinstance(p, str | dict | list) for p in value), name
+    assert compared

@@ -50,7 +50,25 @@ def test_copies_start_outside_the_windows_of_the_database() -> None:
         assert not {day * 1440 + m for day in range(7) for m in window} & busy
 
 
-def test_failed_and_expired_backups_raise_alarms() -> None:
+def test_role_of_the_copies_outlives_the_stack() -> None:
+    # AWS Backup deletes an expired copy with the role that made it.
+    role, vault = (stack().resources[name] for name in ("Role", "Vault"))
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        assert role[policy] == vault[policy]
+        assert role[policy].startswith("Retain")
+
+
+def test_a_day_without_a_backup_raises_an_alarm() -> None:
+    # Where Aurora is turned off in AWS Backup, no job starts: nothing fails.
+    alarm = stack().resources["BackupMissing"]["Properties"]
+    assert alarm["MetricName"] == "NumberOfBackupJobsCompleted"
+    assert alarm["TreatMissingData"] == "breaching"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    day = 24 * 3600
+    assert day < alarm["Period"] * alarm["EvaluationPeriods"] < 2 * day
+
+
+def test_failed_missing_and_expired_backups_raise_alarms() -> None:
     resources = stack().resources
     actions = {
         properties["MetricName"]: properties["AlarmActions"]
@@ -62,6 +80,7 @@ def test_failed_and_expired_backups_raise_alarms() -> None:
     }
     assert actions == {
         "NumberOfBackupJobsFailed": ["<topic>"],
+        "NumberOfBackupJobsCompleted": ["<topic>"],
         "NumberOfBackupJobsExpired": ["<topic>"],
     }
 

@@ -17,6 +17,7 @@ PRODUCTION = {
     "KeyArn": "<key>",
     "NodeType": "cache.r7g.large",
     "EnableReplica": "true",
+    "EnableFailover": "true",
     "SnapshotDays": "7",
     "LogDays": "365",
 }
@@ -37,6 +38,16 @@ def test_engine_version_fits_its_parameter_group() -> None:
     assert settings["CacheParameterGroupFamily"] == "valkey8"
     assert nodes()["Engine"] == "valkey"
     assert nodes()["EngineVersion"].startswith("8.")
+
+
+def test_replica_and_failover_are_separate_switches() -> None:
+    # ElastiCache refuses a failover in the update that adds the replica for it.
+    first = nodes(EnableFailover="false")
+    assert first["NumCacheClusters"] == 2
+    assert first["AutomaticFailoverEnabled"] is first["MultiAZEnabled"] is False
+    then = nodes()
+    assert then["NumCacheClusters"] == 2
+    assert then["AutomaticFailoverEnabled"] is then["MultiAZEnabled"] is True
 
 
 def test_connection_is_the_primary_endpoint() -> None:

@@ -42,6 +42,15 @@ def attributes(listed: list[dict[str, Any]]) -> dict[str, str]:
     return {entry["Key"]: entry["Value"] for entry in listed}
 
 
+def test_replaced_load_balancer_gets_new_target_groups() -> None:
+    # One that is bound to the old load balancer cannot serve the new one's listeners.
+    for port, name in ((8080, "Api"), (5555, "Flower")):
+        group = deployed().resources[name]["Properties"]
+        assert group["Port"] == port
+        assert group["Name"] == f"airflow-{port}-<LoadBalancer/3>"
+        assert len(group["Name"].replace("<LoadBalancer/3>", "0" * 16)) <= 32
+
+
 def rules(stack: Stack) -> list[dict[str, Any]]:
     properties = [
         resource["Properties"]

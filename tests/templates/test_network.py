@@ -26,6 +26,7 @@ from tests.resolver import Stack, deploy
 GIVEN = {
     "VpcCidr": "10.0.0.0/18",
     "ZoneCount": "3",
+    "ZoneNames": "",
     "InternetAccess": "nat-per-zone",
     "Scheme": "internal",
     "FlowLogDays": "365",
@@ -87,6 +88,14 @@ def test_third_zone_changes_no_subnet() -> None:
     assert blocks == {
         name: subnet for name, subnet in of_type(three, "Subnet") if name in blocks
     }
+
+
+def test_named_zones_are_used_in_their_order() -> None:
+    # Fn::GetAZs leaves out zones without a default subnet, and answers anew each time.
+    named = dict(of_type(deployed(ZoneNames="x-1c,x-1f,x-1a").resources, "Subnet"))
+    for tier in ("Public", "Private", "Data"):
+        zones = [named[f"{tier}Subnet{zone}"]["AvailabilityZone"] for zone in ZONES]
+        assert zones == ["x-1c", "x-1f", "x-1a"]
 
 
 def test_address_plan_stays_within_fn_cidr() -> None:
