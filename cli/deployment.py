@@ -312,12 +312,15 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py plan dev --emulator
       ./build.py plan prod --json | jq '.Changes[] | select(.EndangersData)'
     """
-    from deploy import changes, planning, publishing
+    from deploy import changes, planning, publishing, stacks
     from deploy.console import print_plan
+    from deploy.zones import with_zones
 
     aws, dist = target.aws(), target.dist()
     environment = target.environment(dist)
     published = publishing.publish(aws, dist, options["bucket"])
+    stack = stacks.find(aws, environment.stack_name)
+    environment = with_zones(aws, dist, environment, stack)
     with planning.proposed(
         aws,
         dist,

@@ -25,7 +25,7 @@ from deploy.aws import Aws, is_missing, tolerant
 from deploy.console import print_plan
 from deploy.dist import CATALOG, ROOT, Dist, Environment
 from deploy.events import StackWatcher, known_events
-from deploy.launch import execute, follow
+from deploy.launch import QUIET_ENDS, execute, follow
 from deploy.planning import proposed
 from deploy.publishing import publish
 
@@ -192,7 +192,11 @@ def _update_stack(
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
     return follow(
-        aws, dist, environment, StackWatcher(aws, plan.stack_id, known), quiet=True
+        aws,
+        dist,
+        environment,
+        StackWatcher(aws, plan.stack_id, known),
+        quiet=QUIET_ENDS,
     )
 
 

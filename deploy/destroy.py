@@ -34,6 +34,8 @@ from deploy.stacks import REVIEW, StackSummary
 BUCKET = "AWS::S3::Bucket"
 DATABASE = "AWS::RDS::DBCluster"
 KEY = "AWS::KMS::Key"
+ROLE = "AWS::IAM::Role"
+VAULT = "AWS::Backup::BackupVault"
 LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 
 KEY_DAYS = 30
@@ -82,6 +84,8 @@ class CleanupReport:
 
     deleted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    has_vault: bool = False
+    """Whether a backup vault stays."""
 
 
 def destroy(
@@ -105,6 +109,9 @@ def destroy(
             )
         )
     resources = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
+    if stack.status == "ROLLBACK_COMPLETE":
+        # The rollback has deleted the nested stacks, and not all that they held.
+        resources += left_behind(aws, stack.id)
     plan = deletion_plan(aws, resources)
     parameters = _retained(stack, resources, options.retains)
     _print_plan(stack, plan)
@@ -140,44 +147,53 @@ def destroy(
     if status != "DELETE_COMPLETE":
         return ExitCode.FAILED
     console.result(f"Stack {stack.name} is deleted.")
-    return _clean_up(aws, plan, deletes_data=deletes_data)
+    return clean_up(aws, plan, deletes_data=deletes_data)
 
 
 def _finish(aws: Aws, name: str, options: DestroyOptions) -> ExitCode:
-    """Delete what an interrupted deletion was to delete after the stack."""
+    """Delete what a deletion or a rollback has left, if that is decided."""
     stack_id = stacks.deleted(aws, name)
-    left = [
-        resource
-        for resource in (inventory.retained(aws, stack_id) if stack_id else ())
-        if _exists(aws, resource)
-    ]
+    left = left_behind(aws, stack_id) if stack_id else []
     console.result(f"There is no stack {name}.")
     if not left:
         return ExitCode.UNCHANGED
     console.result("\nIts deletion left in the account", style="bold")
     for resource in left:
         console.result(f"  {resource.name}  {resource.type}  {resource.physical_id}")
-    if options.deletes_data is False or not _was_to_delete_data(aws, stack_id):
+    decision = _decision(aws, stack_id)
+    if decision == DELETE_DATA and options.deletes_data is None:
+        console.result("The deletion was to delete these, and was interrupted.")
+    elif decision == KEEP_DATA or not options.deletes_data:
         return ExitCode.UNCHANGED
     if not options.yes:
         prompts.type_name(
             name,
             where=f"Stack {name}",
-            question="The deletion of the stack was to delete these, and was "
-            "interrupted. Deletes them permanently.",
+            question="Deletes these permanently.",
             remedy="Confirm with --yes.",
         )
-    return _clean_up(aws, DeletionPlan(retained=tuple(left)), deletes_data=True)
+    return clean_up(aws, DeletionPlan(retained=tuple(left)), deletes_data=True)
 
 
-def _was_to_delete_data(aws: Aws, stack_id: str) -> bool:
-    """Whether the last deletion of a stack was started with --delete-data."""
+def left_behind(aws: Aws, stack_id: str) -> list[StackResource]:
+    """Return what a deleted stack has left in the account and is still there."""
+    return [r for r in inventory.retained(aws, stack_id) if _exists(aws, r)]
+
+
+def _decision(aws: Aws, stack_id: str) -> str:
+    """Return how the last deletion of a stack was to treat its data, or nothing.
+
+    A failed launch that `recover` deleted has no decision.
+    """
     tokens = [
         event.token
         for event in stacks.deletion_events(aws, stack_id)
         if event.is_of_the_stack and event.token
     ]
-    return bool(tokens) and tokens[-1].startswith(DELETE_DATA)
+    last = tokens[-1] if tokens else ""
+    return next(
+        (known for known in (DELETE_DATA, KEEP_DATA) if last.startswith(known)), ""
+    )
 
 
 def deletion_plan(aws: Aws, resources: Sequence[StackResource]) -> DeletionPlan:
@@ -240,7 +256,7 @@ def _deletes_data(
     """Return whether retained resources are deleted as well."""
     if options.deletes_data is not None:
         return options.deletes_data
-    if stack.status.startswith("DELETE_") and _was_to_delete_data(aws, stack.id):
+    if stack.status.startswith("DELETE_") and _decision(aws, stack.id) == DELETE_DATA:
         return True
     if not (plan.retained or plan.full):
         return False
@@ -339,11 +355,16 @@ def _retained(
     return {"RetainResources": list(names)}
 
 
-def _clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
-    """Delete retained resources, or print that they stay."""
+def clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
+    """Delete retained resources, or print that they stay.
+
+    A role is deleted last, and stays while a vault does: AWS Backup deletes an expired
+    copy with the role that made it.
+    """
     report = CleanupReport()
-    for resource in plan.retained:
-        remove = REMOVALS.get(resource.type) if deletes_data else None
+    for resource in sorted(plan.retained, key=lambda r: r.type == ROLE):
+        is_used = resource.type == ROLE and report.has_vault
+        remove = REMOVALS.get(resource.type) if deletes_data and not is_used else None
         if not remove or not resource.physical_id:
             report.left.append(
                 f"{resource.name}  {resource.type}  {resource.physical_id}"
@@ -360,6 +381,7 @@ def _clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
                 report.left.append(
                     f"{resource.name}  {resource.physical_id}: {error.message}"
                 )
+                report.has_vault |= resource.type == VAULT
         except Failure as error:
             report.left.append(f"{resource.name}  {resource.physical_id}: {error}")
     for line in report.deleted:
@@ -489,6 +511,20 @@ def _remove_vault(aws: Aws, name: str) -> str:
     return name
 
 
+def _remove_role(aws: Aws, name: str) -> str:
+    attached = aws.call("iam", "list_attached_role_policies", name, RoleName=name)
+    for policy in attached["AttachedPolicies"]:
+        aws.call(
+            "iam",
+            "detach_role_policy",
+            name,
+            RoleName=name,
+            PolicyArn=policy["PolicyArn"],
+        )
+    aws.call("iam", "delete_role", name, RoleName=name)
+    return name
+
+
 def _exists(aws: Aws, resource: StackResource) -> bool:
     """Whether a retained resource is there, and is not scheduled for deletion."""
     try:
@@ -521,6 +557,11 @@ def _has_secret(aws: Aws, arn: str) -> bool:
     return "DeletedDate" not in secret
 
 
+def _has_role(aws: Aws, name: str) -> bool:
+    aws.call("iam", "get_role", name, RoleName=name)
+    return True
+
+
 def _has_vault(aws: Aws, name: str) -> bool:
     aws.call("backup", "describe_backup_vault", name, BackupVaultName=name)
     return True
@@ -531,7 +572,8 @@ REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     "AWS::Logs::LogGroup": _remove_log,
     KEY: _remove_key,
     "AWS::SecretsManager::Secret": _remove_secret,
-    "AWS::Backup::BackupVault": _remove_vault,
+    VAULT: _remove_vault,
+    ROLE: _remove_role,
 }
 """How each type that the templates retain is deleted."""
 
@@ -540,6 +582,7 @@ PRESENCE: Mapping[str, Callable[[Aws, str], bool]] = {
     "AWS::Logs::LogGroup": _has_log,
     KEY: _has_key,
     "AWS::SecretsManager::Secret": _has_secret,
-    "AWS::Backup::BackupVault": _has_vault,
+    VAULT: _has_vault,
+    ROLE: _has_role,
 }
 """How to see whether a retained resource of each type still exists."""

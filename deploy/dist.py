@@ -29,6 +29,9 @@ STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 PROTECTION = "DeletionProtection"
 """The parameter that also decides about termination protection of the stack."""
 
+DEFERRED = "deferred"
+"""Value of that parameter in a first launch, which must be able to roll back."""
+
 BUILD = "Run make templates, then this again."
 
 
@@ -148,6 +151,11 @@ class Dist:
             stack_policy=document.get("StackPolicy"),
             is_protected=parameters.get(PROTECTION, default) == "true",
         )
+
+    def defers_protection(self) -> bool:
+        """Whether the root template can be launched with its protection deferred."""
+        parameters = self.templates.get(self.root, {}).get("Parameters", {})
+        return DEFERRED in parameters.get(PROTECTION, {}).get("AllowedValues", ())
 
     def template_at(self, path: Iterable[str]) -> dict[str, Any]:
         """Return the template of a nested stack by the logical IDs that lead to it."""

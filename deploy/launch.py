@@ -7,7 +7,12 @@ plan       URLs, environment       a plan                    an unexecuted chang
 confirm    the plan                a confirmation            nothing
 execute    the change set          a running operation       the stack
 follow     the stack               its end                   nothing
+protect    a first launch that     a second, short           the database and the load
+           succeeded               operation                 balancer
 finish     a stack that succeeded  protection, stack policy  the stack's settings
+
+A first launch leaves deletion protection off: a rollback cannot delete what is
+protected. The second operation switches it on.
 
 Ctrl-C before execute leaves everything as it was; after it, the operation continues.
 """
@@ -16,8 +21,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cli import console
@@ -27,10 +32,12 @@ from deploy.aws import Aws
 from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
 from deploy.diagnosis import Diagnoser
-from deploy.dist import Dist, Environment
+from deploy.dist import DEFERRED, PROTECTION, Dist, Environment
 from deploy.events import StackWatcher, known_events, watch_interval
 from deploy.planning import PollInterval, proposed
 from deploy.publishing import publish
+from deploy.stacks import REVIEW
+from deploy.zones import with_zones
 
 SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
@@ -79,7 +86,11 @@ def launch(
     published = publish(aws, dist, bucket)
     publication = published.publication
     console.message(_published(len(publication.files), len(published.uploaded)))
-    with proposed(aws, dist, publication, environment, is_nested=is_nested) as plan:
+    stack = stacks.find(aws, environment.stack_name)
+    environment = with_zones(aws, dist, environment, stack)
+    is_new = stack is None or stack.status == REVIEW
+    first = first_launch(dist, environment) if is_new else environment
+    with proposed(aws, dist, publication, first, is_nested=is_nested) as plan:
         print_plan(plan, dist)
         if plan.is_empty:
             protect(aws, environment)
@@ -88,14 +99,33 @@ def launch(
         known = known_events(aws, plan.stack_id)
         execute(aws, plan)
     if detaches:
-        console.message(DETACHED.format(stack=environment.stack_name))
+        console.message(f"{DETACHED.format(stack=plan.stack_name)}{_later(first)}")
         return ExitCode.OK
-    return follow(
-        aws,
-        dist,
-        environment,
-        StackWatcher(aws, plan.stack_id, known),
-        interval=interval,
+    watcher = StackWatcher(aws, plan.stack_id, known)
+    if first is environment:
+        return follow(aws, dist, environment, watcher, interval=interval)
+    exit_code = follow(aws, dist, first, watcher, interval=interval, quiet=SUCCEEDED)
+    if exit_code is not ExitCode.OK:
+        return exit_code
+    console.message(
+        f"\nStack {plan.stack_name} is {watcher.status}. Its deletion protection is "
+        "switched on.\n"
+    )
+    protect(aws, environment)
+    # Without nested change sets: each would leave one that cannot be deleted.
+    with proposed(aws, dist, publication, environment, is_nested=False) as plan:
+        known = known_events(aws, plan.stack_id)
+        execute(aws, plan)
+    watcher = StackWatcher(aws, plan.stack_id, known)
+    return follow(aws, dist, environment, watcher, interval=interval)
+
+
+def first_launch(dist: Dist, environment: Environment) -> Environment:
+    """Return the environment as it is first launched: without deletion protection."""
+    if not (environment.is_protected and dist.defers_protection()):
+        return environment
+    return replace(
+        environment, parameters={**environment.parameters, PROTECTION: DEFERRED}
     )
 
 
@@ -139,8 +169,6 @@ def execute(aws: Aws, plan: ChangePlan) -> None:
             ChangeSetName=plan.change_set_id,
             StackName=plan.stack_id,
             ClientRequestToken=uuid.uuid4().hex,
-            # A first launch that fails leaves no empty buckets and logs behind.
-            **({"RetainExceptOnCreate": True} if plan.is_new else {}),
         )
     except AwsError as error:
         plan.executed.clear()
@@ -164,11 +192,11 @@ def follow(
     watcher: StackWatcher,
     *,
     interval: PollInterval | None = None,
-    quiet: bool = False,
+    quiet: Collection[str] = (),
 ) -> ExitCode:
     """Show an operation to its end; explain a failure, or print the outputs.
 
-    With ``quiet`` the caller reports a success.
+    Of the statuses in ``quiet`` the caller reports a success.
     """
     diagnoser = Diagnoser(aws, dist)
     display = ProgressDisplay(watcher, dist)
@@ -184,7 +212,9 @@ def follow(
                     ):
                         diagnoser.record_evidence(tree_event.event)
     except KeyboardInterrupt:
-        console.message(f"\n{DETACHED.format(stack=environment.stack_name)}")
+        console.message(
+            f"\n{DETACHED.format(stack=environment.stack_name)}{_later(environment)}"
+        )
         return ExitCode.INTERRUPTED
     except Unable as error:
         if aws.is_local:
@@ -195,10 +225,11 @@ def follow(
                 where=f"Stack {environment.stack_name}",
                 what="It is no longer followed.",
                 why="The operation itself continues.",
-                remedy="`build.py events ENV --follow` follows it again.",
+                remedy="`build.py events ENV --follow` follows it again."
+                f"{_later(environment)}",
             ),
         ) from error
-    if quiet and watcher.status in QUIET_ENDS:
+    if watcher.status in quiet:
         return ExitCode.OK
     stack = stacks.existing(aws, watcher.root.stack_id)
     if stack.status not in SUCCEEDED:
@@ -245,7 +276,7 @@ def operate(
         environment,
         watcher,
         interval=interval or watch_interval(aws),
-        quiet=True,
+        quiet=QUIET_ENDS,
     )
     return exit_code, watcher.status
 
@@ -300,6 +331,13 @@ Next
   build.py outputs ENV    these outputs again
   Most of the cost is Fargate tasks, database capacity, NAT gateways or endpoints, and
   cache nodes."""
+
+
+def _later(environment: Environment) -> str:
+    """Return what is left to do after a launch that is no longer followed."""
+    if environment.parameters.get(PROTECTION) != DEFERRED:
+        return ""
+    return "\nWhen it has ended, launch again: deletion protection is off until then."
 
 
 def _published(files: int, uploaded: int) -> str:

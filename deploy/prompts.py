@@ -27,6 +27,11 @@ def confirm(question: str, *, where: str, yes: bool) -> None:
         raise _declined(where)
 
 
+def agrees(question: str) -> bool:
+    """Whether the operator agrees; False without a terminal."""
+    return is_possible() and bool(click.confirm(question, default=False, err=True))
+
+
 def type_name(name: str, *, where: str, question: str, remedy: str) -> None:
     """Continue only if the operator types a name in full."""
     _needs_terminal(where, remedy)

@@ -3,7 +3,7 @@
 status                       recovery
 --------------------------   ---------------------------------------------------------
 REVIEW_IN_PROGRESS           delete the empty stack that a change set left
-ROLLBACK_COMPLETE, CREATE_   delete it; retained resources stay in the account
+ROLLBACK_COMPLETE, CREATE_   delete it; offer to delete what it retained
 FAILED, ROLLBACK_FAILED
 UPDATE_ROLLBACK_FAILED       continue the rollback, without the resources of --skip
 UPDATE_FAILED                roll back
@@ -22,6 +22,7 @@ from cli import console
 from cli.errors import ExitCode, Problem, Refused, UsageError
 from deploy import inventory, prompts, stacks
 from deploy.aws import Aws
+from deploy.destroy import DeletionPlan, clean_up, left_behind
 from deploy.dist import Dist, Environment
 from deploy.inventory import StackResource
 from deploy.launch import operate
@@ -46,8 +47,8 @@ def recovery_action(stack: StackSummary) -> RecoveryAction | None:
     if stack.status in DELETED:
         return RecoveryAction(
             "delete_stack",
-            "It never ran, so it is deleted. Retained resources stay in the account "
-            "and are listed below; launch it again afterwards.",
+            "It never ran, so it is deleted. What stays in the account is listed "
+            "below; launch it again afterwards.",
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         return RecoveryAction(
@@ -147,9 +148,30 @@ def recover(
         return exit_code
     if status == "DELETE_COMPLETE" or status in RETURNED:
         console.result(f"Stack {stack.name} is {status}.")
+        left_code = (
+            _left_behind(aws, stack) if status == "DELETE_COMPLETE" else exit_code
+        )
         console.message("Next: build.py launch ENV")
-        return ExitCode.OK
+        return left_code
     return ExitCode.FAILED
+
+
+def _left_behind(aws: Aws, stack: StackSummary) -> ExitCode:
+    """Offer to delete what a stack that never ran has left, buckets with their files.
+
+    Never silently: without a terminal it stays, and the command that deletes it is
+    named.
+    """
+    left = left_behind(aws, stack.id)
+    if not left:
+        return ExitCode.OK
+    console.message("It left in the account:")
+    for resource in left:
+        console.message(f"  {resource.name}  {resource.type}  {resource.physical_id}")
+    if not prompts.agrees("Delete these, with all files in buckets?"):
+        console.message("They stay. Delete them: build.py destroy ENV --delete-data")
+        return ExitCode.OK
+    return clean_up(aws, DeletionPlan(retained=tuple(left)), deletes_data=True)
 
 
 def failed_in_rollback(resources: Sequence[StackResource]) -> list[StackResource]:

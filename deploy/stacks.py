@@ -175,13 +175,15 @@ def deleted(aws: Aws, name: str) -> str:
 def deletion_events(aws: Aws, stack_id: str) -> list[StackEvent]:
     """Return the events since the deletion of a stack began, the oldest first.
 
-    A deletion that failed and was repeated is one deletion.
+    The rollback of a creation is a deletion, and one that failed and was repeated is
+    one deletion.
     """
     ordered = in_order(list(events(aws, stack_id)))
     starts = (
         place
         for place, event in enumerate(ordered)
-        if event.is_of_the_stack and event.status == "DELETE_IN_PROGRESS"
+        if event.is_of_the_stack
+        and event.status in ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
     )
     return ordered[next(starts, len(ordered)) :]
 

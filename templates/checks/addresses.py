@@ -21,6 +21,7 @@ from templates.types import (
     LoadBalancerScheme,
     SubnetIdList,
     VpcId,
+    ZoneNames,
 )
 
 PRIVATE_REGISTRY = re.compile(
@@ -49,6 +50,11 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
         ),
         parameters.enable_flower,
         tuple(pool.maximum for pool in pools),
+    )
+    yield check(
+        "every zone of the VPC has a name of its own, or none has",
+        _zone_names,
+        *(parameters.availability_zones, parameters.zone_count),
     )
     yield check(
         "endpoints suffice for the image",
@@ -191,6 +197,19 @@ def _same_subnet(list_: SubnetIdList) -> Finding | None:
         what=f"{twice} is named twice.",
         why="Two subnets in two zones are needed, or the loss of one stops everything.",
         remedy="Name another subnet.",
+    )
+
+
+def _zone_names(names: ZoneNames, zones: Count) -> Finding | None:
+    if not names.text:
+        return None
+    different = len(set(names.text.split(",")))
+    if different == len(names.text.split(",")) >= zones.number:
+        return None
+    return Finding(
+        what=f"It names {different} zones, and {zones.name} is {zones.text}.",
+        why="Each subnet of a tier lies in a zone of its own.",
+        remedy="Name as many different zones, or leave it empty.",
     )
 
 

@@ -62,7 +62,7 @@ class Layout:
         """Return the named zones, or those that CloudFormation lists.
 
         Fn::GetAZs leaves out zones without a default subnet where any has one, and
-        answers anew at each update.
+        gives another answer at a later update.
         """
         return If(self.has_zone_names, Split(",", self.zone_names), GetAZs(""))
 

@@ -9,7 +9,16 @@ import pytest
 
 from cli.errors import ExitCode, Failure, Refused, UsageError
 from deploy import prompts
-from deploy.destroy import DestroyOptions, destroy, empty_bucket
+from deploy.destroy import (
+    ROLE,
+    VAULT,
+    DeletionPlan,
+    DestroyOptions,
+    clean_up,
+    destroy,
+    empty_bucket,
+)
+from deploy.inventory import StackResource
 from deploy.recover import recover
 from tests.deploy.fakes import (
     AT_ONCE,
@@ -384,6 +393,70 @@ def test_every_stuck_status_has_its_recovery(
     aws = account(status, ends)
     assert recovered(aws) is ExitCode.OK
     assert done(aws) == {operation}
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_recovery_offers_to_delete_what_a_failed_launch_left(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    agrees: bool,
+) -> None:
+    """Nested stacks are gone by then: only their events know their bucket."""
+    events = histories(
+        row(0, NAME, NAME, "CREATE_IN_PROGRESS"),
+        row(1, NAME, NAME, "ROLLBACK_IN_PROGRESS"),
+        nested(3, NAME, "Storage", "DELETE_COMPLETE", child="sto"),
+        row(4, NAME, NAME, "ROLLBACK_COMPLETE"),
+        row(2, "sto", "sto", "DELETE_IN_PROGRESS"),
+        row(3, "sto", "Data", "DELETE_SKIPPED", physical_id="data-bucket"),
+        row(3, "sto", "sto", "DELETE_COMPLETE"),
+        row(8, NAME, NAME, "DELETE_IN_PROGRESS"),
+        row(9, NAME, NAME, "DELETE_COMPLETE"),
+    )
+    aws = account("ROLLBACK_COMPLETE", head_bucket={})
+    usual = aws.answers["describe_stack_events"]
+
+    def history(**options: Any) -> Any:
+        return (events if done(aws) else usual)(**options)
+
+    aws.answers["describe_stack_events"] = history
+    monkeypatch.setattr(prompts, "agrees", lambda _question: agrees)
+    assert recovered(aws) is ExitCode.OK
+    output = capsys.readouterr()
+    assert "Storage/Data  AWS::S3::Bucket  data-bucket" in output.err
+    deleted = [p["Bucket"] for p in aws.parameters("delete_bucket")]
+    assert deleted == (["data-bucket"] if agrees else [])
+    assert ("build.py destroy ENV --delete-data" in output.err) is not agrees
+
+
+def test_what_a_failed_launch_left_is_deleted_by_destroy() -> None:
+    """`recover --yes` leaves it: nothing is deleted without an answer."""
+    assert destroyed(account_after_deletion("")) is ExitCode.UNCHANGED
+    aws = account_after_deletion("")
+    assert destroyed(aws, deletes_data=True) is ExitCode.OK
+    assert [p["Bucket"] for p in aws.parameters("delete_bucket")] == ["data-bucket"]
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_backup_role_stays_with_its_vault(*, is_full: bool) -> None:
+    """AWS Backup deletes an expired copy with the role that made it."""
+    points = error("InvalidRequestException", "The vault has recovery points.")
+    aws = FakeAws(
+        delete_backup_vault=points if is_full else {},
+        list_attached_role_policies={"AttachedPolicies": [{"PolicyArn": "arn:p"}]},
+        detach_role_policy={},
+        delete_role={},
+    )
+    resources = [
+        StackResource(
+            (), "", logical_id, logical_id, kind, "", deletion_policy="Retain"
+        )
+        for logical_id, kind in (("Role", ROLE), ("Vault", VAULT))
+    ]
+    code = clean_up(aws, DeletionPlan(retained=tuple(resources)), deletes_data=True)
+    assert code is (ExitCode.FAILED if is_full else ExitCode.OK)
+    assert len(aws.parameters("delete_role")) == (not is_full)
 
 
 def test_recovery_prints_what_will_happen(capsys: pytest.CaptureFixture[str]) -> None:

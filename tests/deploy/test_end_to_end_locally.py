@@ -21,7 +21,7 @@ from cli import product as shipped
 from cli.errors import ExitCode
 from compiler import output
 from deploy import launch as launch_module
-from deploy import stacks, status
+from deploy import prompts, stacks, status
 from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist
 from deploy.events import StackWatcher
@@ -381,11 +381,20 @@ def test_product_is_launched_planned_and_destroyed(
     first = shell.run("launch", "--yes", environment=environment)
     assert first.exit_code == ExitCode.OK, first.output[-3000:]
 
+    is_protected = environment != "dev"
+    stack = stacks.existing(shell.aws(), f"airflow-{environment}")
+    assert stack.parameters["DeletionProtection"] == str(is_protected).lower()
+    assert stack.is_protected is is_protected
+    # Launched without protection, which a second operation has switched on.
+    assert (stack.status == "UPDATE_COMPLETE") is is_protected
+    names = stack.parameters["AvailabilityZones"].split(",")
+    assert len(names) == len(set(names)) == 3
+
     planned = shell.run("plan", environment=environment)
     assert planned.exit_code == ExitCode.UNCHANGED, planned.output
 
     refused = shell.run("destroy", "--delete-data", "--yes", environment=environment)
-    if environment != "dev":
+    if is_protected:
         assert refused.exit_code == ExitCode.REFUSED
         refused = shell.run(
             "destroy", "--delete-data", "--yes", "--unprotect", environment=environment
@@ -438,3 +447,49 @@ def test_update_does_what_the_plan_says(
         both = before.keys() & after.keys()
         assert {n for n in both if before[n] != after[n]} == expected["REPLACE"]
     planned.run("destroy", "--delete-data", "--yes")
+
+
+def test_failed_first_launch_of_the_product_is_rolled_back_and_cleaned_up(
+    whole: Path, running: process.EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protected resources and the load balancer's test file stopped the rollback.
+
+    The emulator retains in nested stacks what RetainExceptOnCreate may delete on AWS.
+    """
+    shell = Shell(whole, running)
+    aws = shell.aws()
+
+    def left() -> dict[str, set[str]]:
+        names = {
+            "buckets": [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]],
+            "logs": [
+                group["logGroupName"]
+                for group in aws.call("logs", "describe_log_groups")["logGroups"]
+            ],
+        }
+        keys = [key["KeyId"] for key in aws.call("kms", "list_keys")["Keys"]]
+        listed = {
+            kind: {name for name in every if "airflow-staging" in name}
+            for kind, every in names.items()
+        }
+        listed["keys"] = {
+            key
+            for key in keys
+            if aws.call("kms", "describe_key", KeyId=key)["KeyMetadata"]["Enabled"]
+        }
+        return {kind: items for kind, items in listed.items() if items}
+
+    shell.plant(resources={"Dashboard": "The planted cause."})
+    failed = shell.run("launch", "--yes", environment="staging")
+    assert failed.exit_code == ExitCode.FAILED, failed.output[-3000:]
+    assert stacks.existing(aws, "airflow-staging").status == "ROLLBACK_COMPLETE"
+    assert aws.call("rds", "describe_db_clusters")["DBClusters"] == []
+    assert aws.call("elbv2", "describe_load_balancers")["LoadBalancers"] == []
+    assert any("accesslogs" in name for name in left()["buckets"])
+
+    shell.plant()
+    monkeypatch.setattr(prompts, "agrees", lambda _question: True)
+    recovered = shell.run("recover", "--yes", environment="staging")
+    assert recovered.exit_code == ExitCode.OK, recovered.output
+    assert "Storage/AccessLogs  AWS::S3::Bucket" in recovered.output
+    assert left() == {}

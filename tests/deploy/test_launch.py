@@ -14,6 +14,8 @@ from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.launch import Confirmation, confirm, launch
 from tests.deploy.fakes import (
     AT_ONCE,
+    FILES,
+    PARENT,
     REGION,
     FakeAws,
     described,
@@ -66,7 +68,7 @@ def account(
             "head_bucket": {"BucketRegion": REGION},
             "head_object": {},
             "get_bucket_policy": {"Policy": "TlsOnly"},
-            "describe_stacks": [NOT_THERE, running],
+            "describe_stacks": [NOT_THERE, NOT_THERE, running],
             "create_change_set": {"Id": SET, "StackId": stack_id(NAME)},
             "describe_change_set": {
                 "Status": "CREATE_COMPLETE",
@@ -147,11 +149,44 @@ def test_failed_launch_prints_cause_and_next_command(
     assert "build.py recover" in output
 
 
-def test_a_first_launch_that_fails_leaves_no_retained_resource() -> None:
-    """Empty buckets and logs of a launch that never was would bar the next one."""
-    aws = account(*ENDS_WELL)
-    launched(aws)
-    assert aws.parameters("execute_change_set")[0]["RetainExceptOnCreate"] is True
+@pytest.mark.parametrize(
+    ("name", "allowed", "expected"),
+    [
+        ("prod", ["true", "false", "deferred"], {"DeletionProtection": "deferred"}),
+        ("dev", ["true", "false", "deferred"], {}),
+        # A template that cannot defer it, as the portfolio's.
+        ("prod", ["true", "false"], {}),
+    ],
+)
+def test_first_launch_defers_deletion_protection(
+    name: str, allowed: list[str], expected: dict[str, str]
+) -> None:
+    """CloudFormation cannot roll back what is protected from deletion."""
+    parameter = {"Type": "String", "Default": "true", "AllowedValues": allowed}
+    parent = {**PARENT, "Parameters": {"DeletionProtection": parameter}}
+    built = dist({**FILES, "parent.template.json": parent})
+    environment = built.environment(name, NAME)
+    first = launch_module.first_launch(built, environment)
+    assert first.parameters == {**environment.parameters, **expected}
+
+
+def test_detached_first_launch_names_what_is_left_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    parameter = {"Type": "String", "Default": "true", "AllowedValues": ["deferred"]}
+    parent = {**PARENT, "Parameters": {"DeletionProtection": parameter}}
+    built = dist({**FILES, "parent.template.json": parent})
+    launch(
+        account(*ENDS_WELL[:3]),
+        built,
+        built.environment("prod", NAME),
+        confirmation=Confirmation(yes=True),
+        interval=dataclasses.replace(AT_ONCE, sleep=interrupt),
+    )
+    assert "launch again: deletion protection is off" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "expected"), [("dev", 0), ("prod", 1)])
@@ -164,6 +199,7 @@ def test_stack_is_protected_with_its_data(name: str, expected: int) -> None:
 def test_launch_never_disables_protection() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["describe_stacks"] = [
+        NOT_THERE,
         NOT_THERE,
         described(NAME, "CREATE_COMPLETE", EnableTerminationProtection=True),
     ]
@@ -191,7 +227,11 @@ def test_launch_without_changes_executes_nothing(
 def test_launch_needs_a_terminal_or_yes() -> None:
     aws = account(*ENDS_WELL)
     aws.answers["delete_change_set"] = {}
-    aws.answers["describe_stacks"] = [NOT_THERE, described(NAME, "REVIEW_IN_PROGRESS")]
+    aws.answers["describe_stacks"] = [
+        NOT_THERE,
+        NOT_THERE,
+        described(NAME, "REVIEW_IN_PROGRESS"),
+    ]
     with pytest.raises(Refused, match="--yes"):
         launched(aws, confirmation=Confirmation())
     assert aws.parameters("execute_change_set") == []

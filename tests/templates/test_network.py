@@ -91,7 +91,7 @@ def test_third_zone_changes_no_subnet() -> None:
 
 
 def test_named_zones_are_used_in_their_order() -> None:
-    # Fn::GetAZs leaves out zones without a default subnet, and answers anew each time.
+    # Fn::GetAZs leaves out zones without a default subnet, and its answer changes.
     named = dict(of_type(deployed(ZoneNames="x-1c,x-1f,x-1a").resources, "Subnet"))
     for tier in ("Public", "Private", "Data"):
         zones = [named[f"{tier}Subnet{zone}"]["AvailabilityZone"] for zone in ZONES]

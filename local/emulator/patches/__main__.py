@@ -25,6 +25,7 @@ def main() -> None:
     from local.emulator.patches import (  # noqa: PLC0415
         control,
         deletions,
+        ec2_types,
         elb_types,
         events,
         function_answers,
@@ -43,6 +44,7 @@ def main() -> None:
     operations.install()
     catalog = service_catalog.load()
     handlers.install(registry, catalog)
+    ec2_types.install()
     elb_types.install()
     function_answers.install()
     function_roles.install()

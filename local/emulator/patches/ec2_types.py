@@ -1,11 +1,12 @@
 """EC2 types that MiniStack's CloudFormation rejects, created by its EC2 API.
 
-``describe_*`` then shows them.
+``describe_*`` then shows them. Of the three zones that MiniStack has in us-east-1, none
+has the ID use1-az3: some services are not offered there, and a launch avoids it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from local.emulator.patches.ministack import (
     call,
     element,
     names,
+    replace,
 )
 
 EC2 = names("services.ec2")
@@ -22,6 +24,15 @@ EC2 = names("services.ec2")
 
 class Ec2Error(ValueError):
     """EC2 refused; the message is what CloudFormation would show."""
+
+
+def install() -> None:
+    """Give the third zone of us-east-1 an ID in which every service is offered."""
+    replace("_az_id_for_zone_name", _offered, EC2)
+
+
+def _offered(original: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda name: original(name).replace("use1-az3", "use1-az4")
 
 
 def handlers() -> Mapping[str, Handlers]:

@@ -1,7 +1,8 @@
-"""Listener rules: the regular expressions that MiniStack drops.
+"""Listener rules and load balancers: what MiniStack drops.
 
 Without the ``RegexValues`` of its conditions, a rule would admit requests that it
-refuses on AWS.
+refuses on AWS. A load balancer writes a test file as soon as it has access logs, so
+that a rollback cannot delete their bucket.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any
 from local.emulator.patches.ministack import (
     CreateResult,
     Handlers,
+    account,
     completed,
     names,
     replace,
 )
 
 ALB = names("services.alb")
+S3 = names("services.s3")
+LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LISTENER_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 CONFIGS = ("PathPatternConfig", "HostHeaderConfig", "HttpHeaderConfig")
 EXPRESSIONS = "_expressions"
@@ -30,8 +34,24 @@ def install() -> None:
 
 
 def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
-    """Return the handlers of a rule that keeps regular expressions."""
-    return {LISTENER_RULE: completed(handlers[LISTENER_RULE], _keep_expressions)}
+    """Return the handlers of rules and load balancers."""
+    return {
+        LISTENER_RULE: completed(handlers[LISTENER_RULE], _keep_expressions),
+        LOAD_BALANCER: completed(handlers[LOAD_BALANCER], _write_test_file),
+    }
+
+
+def _write_test_file(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
+    attributes = {
+        attribute["Key"]: str(attribute["Value"])
+        for attribute in properties.get("LoadBalancerAttributes") or ()
+    }
+    bucket = S3["_buckets"].get(attributes.get("access_logs.s3.bucket"))
+    if attributes.get("access_logs.s3.enabled") == "true" and bucket is not None:
+        key = f"AWSLogs/{account()}/ELBAccessLogTestFile"
+        record = S3["_build_object_record"](b"Enable AccessLog", {})
+        bucket["objects"].setdefault(key, record)
+    return result
 
 
 def _keep_expressions(result: CreateResult, properties: dict[str, Any]) -> CreateResult:

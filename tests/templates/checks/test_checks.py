@@ -224,6 +224,16 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "is named twice.",
         "another subnet",
     ),
+    (
+        {"AvailabilityZones": "eu-central-1a,eu-central-1b", "ZoneCount": "3"},
+        "It names 2 zones, and ZoneCount is 3.",
+        "leave it empty",
+    ),
+    (
+        {"AvailabilityZones": "eu-central-1a,eu-central-1a"},
+        "It names 1 zones, and ZoneCount is 2.",
+        "as many different zones",
+    ),
     # The database.
     (
         {"Profile": "production", "DatabaseMinCapacity": "0.5"},
