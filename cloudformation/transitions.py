@@ -448,7 +448,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         answer="Load balancer '{id}' cannot be deleted because deletion protection is "
         "enabled",
         moment=Moment.CLEANUP,
-        remedy="Launch DeletionProtection: false by itself first, then this change, "
+        remedy="Launch DeletionProtection: deferred by itself, then this change, "
         "then DeletionProtection: true again.",
         source=f"{ELB_API}/API_DeleteLoadBalancer.html",
     ),
@@ -601,7 +601,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         "and try again.",
         moment=Moment.CLEANUP,
         remedy="Put back what replaces it. If its data may go, launch "
-        "DeletionProtection: false by itself first, then this change.",
+        "DeletionProtection: deferred by itself, then this change.",
         source=f"{API}/AmazonRDS/latest/AuroraUserGuide/USER_DeleteCluster.html",
     ),
     Transition(
