@@ -600,16 +600,6 @@ CONTRACTS: Mapping[str, Contract] = {
         ref=r".+",
         change={"Description": "Launches"},
     ),
-    "AWS::ServiceCatalog::LaunchTemplateConstraint": Contract(
-        kind="stub",
-        properties={
-            "PortfolioId": ref("Portfolio"),
-            "ProductId": ref("Product"),
-            "Rules": "{}",
-        },
-        ref=r".+",
-        change={"Description": "Rules"},
-    ),
     "AWS::ServiceCatalog::Portfolio": Contract(
         kind="stub",
         properties=SUPPORT["Portfolio"]["Properties"],
