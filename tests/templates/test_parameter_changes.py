@@ -27,6 +27,7 @@ ROOT = "parent.template.json"
 
 TEXTS = {
     "AlarmEmail": "a@example.com",
+    "AvailabilityZones": "us-east-1c,us-east-1a,us-east-1b",
     "CacheNodeType": "cache.m7g.large",
     "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/a",
     "DatabaseSnapshotId": "nightly",
@@ -48,22 +49,23 @@ MANY = 6
 """Of a longer list of allowed values only the first other one is tried."""
 
 REFUSED = {
+    "AvailabilityZones": {"broker-vpc", "database-vpc", "nat-address", "subnet-range"},
     "DatabaseEngineVersion": {"database-version-lower"},
     "DatabaseSnapshotId": {"database-snapshot"},
     "DefaultWorkersSpotPercent": {"spot-share"},
-    "EnableCacheReplica": {"broker-failover-first", "broker-replica-first"},
-    "ExistingVpcId": {"broker-vpc", "database-vpc"},
-    "LoadBalancerScheme": {"load-balancer-routes"},
+    "EnableCacheFailover": {"broker-failover-first"},
+    "ExistingVpcId": {"broker-vpc", "database-vpc", "named-resource"},
     "SpotWorkersSpotPercent": {"spot-share"},
-    "VpcCidr": {"broker-vpc", "database-vpc", "nat-address"},
+    "VpcCidr": {"broker-vpc", "database-vpc", "named-resource", "nat-address"},
     "ZoneCount": {"broker-zones", "database-zones"},
 }
 """The rows that refuse a change of the parameter, one way or the other."""
 
 DANGEROUS = {
-    "EnableBackup": {"Backup/Vault"},
+    "EnableBackup": {"Backup/Role", "Backup/Vault"},
     "EnableFlower": {"AirflowServices/FlowerLog"},
     "FernetKeyRotation": {"Credentials/FernetFirst", "Credentials/FernetSecond"},
+    "LoadBalancerScheme": {"WebFirewall/Log"},
 }
 """The resources that a permitted change deletes or replaces with their data."""
 
