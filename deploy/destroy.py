@@ -26,6 +26,7 @@ from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, UsageError
 from deploy import inventory, prompts, stacks
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import Dist, Environment
+from deploy.foreign import foreign_resources
 from deploy.inventory import StackResource
 from deploy.launch import operate
 from deploy.planning import PollInterval
@@ -115,6 +116,7 @@ def destroy(
     plan = deletion_plan(aws, resources)
     parameters = _retained(stack, resources, options.retains)
     _print_plan(stack, plan)
+    _print_foreign(aws, resources)
     deletes_data = _deletes_data(aws, stack, plan, options)
     if (
         deletes_data
@@ -248,6 +250,21 @@ def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
         console.result(
             "Termination protection of the stack is on.", style="bold yellow"
         )
+
+
+def _print_foreign(aws: Aws, resources: Sequence[StackResource]) -> None:
+    """Print what is in the VPC and not of the stack, with the command for each."""
+    foreign = list(foreign_resources(aws, resources))
+    if not foreign:
+        return
+    console.result(
+        "In the VPC and not of this stack: until they are deleted, its network cannot "
+        "be",
+        style="bold yellow",
+    )
+    for resource in foreign:
+        console.result(f"  {resource.id}  {resource.name}")
+        console.result(f"    {resource.remedy}", style="dim")
 
 
 def _deletes_data(

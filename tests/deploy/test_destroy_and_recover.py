@@ -369,6 +369,42 @@ def test_an_object_that_cannot_be_deleted_is_named() -> None:
         empty_bucket(aws, "data-bucket")
 
 
+def test_resources_of_other_tools_in_the_vpc_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GuardDuty's endpoint and group make the deletion of the network fail."""
+    network = [
+        ("Vpc", "AWS::EC2::VPC", "vpc-1", "CREATE_COMPLETE"),
+        ("S3", "AWS::EC2::VPCEndpoint", "vpce-own", "CREATE_COMPLETE"),
+        ("Tasks", "AWS::EC2::SecurityGroup", "sg-own", "CREATE_COMPLETE"),
+    ]
+    monkeypatch.setitem(RESOURCES, stack_id("sto"), network)
+    aws = account(
+        describe_vpc_endpoints={
+            "VpcEndpoints": [
+                {"VpcEndpointId": "vpce-own", "ServiceName": "s3"},
+                {"VpcEndpointId": "vpce-gone", "State": "deleted"},
+                {"VpcEndpointId": "vpce-other", "ServiceName": "guardduty-data"},
+            ]
+        },
+        describe_security_groups={
+            "SecurityGroups": [
+                {"GroupId": "sg-own", "GroupName": "tasks"},
+                {"GroupId": "sg-default", "GroupName": "default"},
+                {"GroupId": "sg-other", "GroupName": "GuardDutyManaged"},
+            ]
+        },
+    )
+    destroyed(aws, deletes_data=True)
+    output = capsys.readouterr().out
+    assert "vpce-other  guardduty-data" in output
+    assert "aws ec2 delete-vpc-endpoints --vpc-endpoint-ids vpce-other" in output
+    assert "aws ec2 delete-security-group --group-id sg-other" in output
+    for identifier in ("vpce-own", "vpce-gone", "sg-own", "sg-default"):
+        assert f"ids {identifier}" not in output
+        assert f"group-id {identifier}" not in output
+
+
 # recover
 
 
