@@ -32,7 +32,13 @@ from troposphere import And, Condition, Equals, If, Not, Or, Ref, secretsmanager
 
 from compiler.wiring import Interface, Template, about
 from templates.resources.generated_login import login
-from templates.types import AirflowSecrets, FernetKeyRotation, KeyArn, SecretArn
+from templates.types import (
+    AirflowSecrets,
+    Boolean,
+    FernetKeyRotation,
+    KeyArn,
+    SecretArn,
+)
 
 FERNET_LENGTH = 64
 """381 bits in letters and digits; the runtime hashes it to the 256 that Fernet takes.
@@ -51,6 +57,7 @@ class Inputs(Interface):
     fernet_key_rotation: FernetKeyRotation = about(
         "Which Fernet keys exist; the one named first encrypts."
     )
+    enable_flower: Boolean = about("Whether Flower runs.")
 
 
 class Outputs(Interface):
@@ -126,12 +133,12 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "Login of the first administrator, which the migration job creates once.",
         why="A new value here changes no password: that is in the database.",
     )
+    has_flower = t.condition("HasFlower", Equals(inputs.enable_flower, "true"))
     flower = t.add(
         login("Flower", "flower", inputs.key_arn),
         "Login of Flower.",
-        why="It exists without Flower too, so that disabling and enabling Flower "
-        "keeps the password.",
     )
+    flower.Condition = has_flower
 
     return Outputs(
         secrets=AirflowSecrets(
@@ -142,7 +149,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             jwt_secret_arn=SecretArn(Ref(jwt)),
             api_secret_arn=SecretArn(Ref(api)),
             admin_secret_arn=SecretArn(Ref(admin)),
-            flower_secret_arn=SecretArn(Ref(flower)),
+            flower_secret_arn=SecretArn(If(has_flower, Ref(flower), "")),
         )
     )
 

@@ -85,8 +85,9 @@ WRITER_TIER = 0
 READER_TIER = 1
 """Tiers 0 and 1 keep the writer's capacity, so a failover meets a warm instance."""
 
-CLUSTER_EVENTS = ["failover", "failure", "maintenance"]
-INSTANCE_EVENTS = ["availability", "failure", "maintenance"]
+CLUSTER_EVENTS = ["configuration change", "failover", "failure", "maintenance"]
+INSTANCE_EVENTS = ["availability", "configuration change", "failure", "maintenance"]
+"""Without those of daily work, such as backups and the steps of the capacity."""
 
 
 class Inputs(Interface):
@@ -295,6 +296,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     t.add(
         rds.EventSubscription(
             "ClusterEvents",
+            Enabled=True,
             SnsTopicArn=inputs.alarm_topic_arn,
             SourceType="db-cluster",
             SourceIds=[Ref(cluster)],
@@ -305,6 +307,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     t.add(
         rds.EventSubscription(
             "InstanceEvents",
+            Enabled=True,
             SnsTopicArn=inputs.alarm_topic_arn,
             SourceType="db-instance",
             SourceIds=[Ref(writer), If(has_reader, Ref(reader), NoValue)],

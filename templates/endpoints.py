@@ -18,7 +18,7 @@ from troposphere import Equals, If, Partition, Sub, Tags, ec2
 
 from compiler.wiring import Interface, Template, about
 from templates.resources.endpoint_policies import ours_only
-from templates.types import SecurityGroupId, SubnetIds, VpcId
+from templates.types import Boolean, SecurityGroupId, SubnetIds, VpcId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class EndpointService:
     actions: str
     purpose: str
     is_bounded: bool = True
+    is_for_exec: bool = False
     is_prefixed_in_china: bool = False
 
 
@@ -92,6 +93,7 @@ SERVICES = (
         actions="ssmmessages",
         purpose="Carries the sessions of ECS Exec",
         is_bounded=False,
+        is_for_exec=True,
     ),
 )
 """A session of ECS Exec opens its channel with a token, not as an identity, so that
@@ -104,6 +106,7 @@ class Inputs(Interface):
     vpc_id: VpcId = about("VPC of the endpoints.")
     subnet_ids: SubnetIds = about("Subnets of the tasks, one a zone.")
     group_id: SecurityGroupId = about("Security group of the endpoints.")
+    enable_execute_command: Boolean = about("Whether ECS Exec is on.")
 
 
 class Outputs(Interface):
@@ -111,11 +114,13 @@ class Outputs(Interface):
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Add one endpoint for each service."""
+    """Add one endpoint for each service that tasks use."""
     is_china = t.condition("IsChina", Equals(Partition, "aws-cn"))
+    has_exec = t.condition("HasExec", Equals(inputs.enable_execute_command, "true"))
     for service in SERVICES:
         usual = Sub(f"com.amazonaws.${{AWS::Region}}.{service.name}")
         prefixed = Sub(f"cn.com.amazonaws.${{AWS::Region}}.{service.name}")
+        condition: dict[str, Any] = {"Condition": has_exec}
         policy: dict[str, Any] = {
             "PolicyDocument": PolicyDocument(
                 Version="2012-10-17", Statement=[ours_only(service.actions)]
@@ -134,6 +139,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 PrivateDnsEnabled=True,
                 Tags=Tags(Name=Sub(f"${{AWS::StackName}} {service.name}")),
                 **(policy if service.is_bounded else {}),
+                **(condition if service.is_for_exec else {}),
             ),
             f"{service.purpose}.",
             why="Without private DNS every client would use the public address.",

@@ -145,6 +145,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 web_client_cidr_3=inputs.web_client_cidr_3,
                 outbound_https_cidr=inputs.outbound_https_cidr,
                 s3_prefix_list_id=inputs.s3_prefix_list_id,
+                enable_flower=inputs.enable_flower,
             ),
         )
         t.nest_when(
@@ -154,6 +155,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 vpc_id=vpc.vpc_id,
                 subnet_ids=vpc.private_subnet_ids,
                 group_id=groups.endpoints_group_id,
+                enable_execute_command=inputs.airflow.enable_execute_command,
             ),
             otherwise=endpoints.Outputs(),
         )
@@ -221,7 +223,9 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
         secrets = t.nest(
             credentials.define,
             credentials.Inputs(
-                key_arn=key_arn, fernet_key_rotation=inputs.fernet_key_rotation
+                key_arn=key_arn,
+                fernet_key_rotation=inputs.fernet_key_rotation,
+                enable_flower=inputs.enable_flower,
             ),
         ).secrets
         balancer = t.nest(

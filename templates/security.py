@@ -21,12 +21,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import Equals, GetAtt, Not, Sub, Tags, ec2
+from troposphere import And, Condition, Equals, GetAtt, If, Not, Sub, Tags, ec2
 
-from compiler.interfaces import fill
+from compiler.interfaces import Leaf, fill
 from compiler.wiring import ConditionName, Interface, Template, about, title
 from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS
 from templates.types import (
+    Boolean,
     Cidr,
     PrefixListId,
     SecurityGroupId,
@@ -49,6 +50,7 @@ class Inputs(Interface):
         "Addresses that tasks may call on port 443, or nothing."
     )
     s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
+    enable_flower: Boolean = about("Whether Flower runs.")
 
 
 class Outputs(Interface):
@@ -77,14 +79,21 @@ class Peer:
 
 def define(t: Template, inputs: Inputs) -> Outputs:
     """Define the groups, then both ends of every connection."""
-    group_ids = {name: _group(t, inputs, name) for name in SECURITY_GROUPS}
-    peers = _groups(group_ids) | _web_clients(t, inputs) | _outbound(t, inputs)
+    optional = {
+        "flower": t.condition("HasFlower", Equals(inputs.enable_flower, "true"))
+    }
+    group_ids = {
+        name: _group(t, inputs, name, optional.get(name)) for name in SECURITY_GROUPS
+    }
+    peers = (
+        _groups(group_ids, optional) | _web_clients(t, inputs) | _outbound(t, inputs)
+    )
 
     for connection in CONNECTIONS:
         for source in peers[connection.source]:
             for target in peers[connection.target]:
                 name = f"{source.name}To{target.name}{connection.port}"
-                condition = source.exists_when or target.exists_when
+                condition = _both(t, source.exists_when, target.exists_when)
                 rule: dict[str, Any] = {
                     "IpProtocol": "tcp",
                     "FromPort": connection.port,
@@ -108,14 +117,32 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                     )
                     t.add(ingress, f"{connection.why}.")
 
-    return fill(
-        Outputs,
-        lambda leaf: SecurityGroupId(group_ids[leaf.name.removesuffix("_group_id")]),
-    )
+    def group_id(leaf: Leaf) -> SecurityGroupId:
+        name = leaf.name.removesuffix("_group_id")
+        known = group_ids[name]
+        return SecurityGroupId(
+            If(optional[name], known, "") if name in optional else known
+        )
+
+    return fill(Outputs, group_id)
 
 
-def _group(t: Template, inputs: Inputs, name: str) -> GetAtt:
+def _both(t: Template, *conditions: ConditionName | None) -> ConditionName | None:
+    """Return the condition under which both ends of a connection exist."""
+    named = [condition for condition in conditions if condition]
+    if len(named) < len(conditions):
+        return named[0] if named else None
+    name = "And".join(named)
+    if name in t.conditions:
+        return ConditionName(name)
+    return t.condition(name, And(*map(Condition, named)))
+
+
+def _group(
+    t: Template, inputs: Inputs, name: str, exists_when: ConditionName | None
+) -> GetAtt:
     """Add a group without access in or out, and return its ID."""
+    condition: dict[str, Any] = {"Condition": exists_when} if exists_when else {}
     group = t.add(
         ec2.SecurityGroup(
             title(name),
@@ -129,13 +156,16 @@ def _group(t: Template, inputs: Inputs, name: str) -> GetAtt:
                 )
             ],
             Tags=Tags(Name=Sub(f"${{AWS::StackName}} {name}")),
+            **condition,
         ),
         f"Security group of: {SECURITY_GROUPS[name]}.",
     )
     return GetAtt(group, "GroupId")
 
 
-def _groups(group_ids: dict[str, GetAtt]) -> dict[str, tuple[Peer, ...]]:
+def _groups(
+    group_ids: dict[str, GetAtt], optional: dict[str, ConditionName]
+) -> dict[str, tuple[Peer, ...]]:
     """Return each group as the one peer of its name."""
     return {
         name: (
@@ -143,6 +173,7 @@ def _groups(group_ids: dict[str, GetAtt]) -> dict[str, tuple[Peer, ...]]:
                 name=title(name),
                 as_source={"SourceSecurityGroupId": group_id},
                 as_target={"DestinationSecurityGroupId": group_id},
+                exists_when=optional.get(name),
             ),
         )
         for name, group_id in group_ids.items()

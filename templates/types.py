@@ -370,7 +370,7 @@ class AirflowSecrets(Record):
     jwt_secret_arn: SecretArn = about("Signs user and task tokens.")
     api_secret_arn: SecretArn = about("Signs sessions and log requests.")
     admin_secret_arn: SecretArn = about("Login of the first administrator.")
-    flower_secret_arn: SecretArn = about("Login of Flower.")
+    flower_secret_arn: SecretArn = about("Login of Flower, or nothing.")
 
 
 class TaskSecurityGroups(Record):
@@ -385,7 +385,7 @@ class TaskSecurityGroups(Record):
     )
     triggerer_group_id: SecurityGroupId = about("Security group of the triggerers.")
     worker_group_id: SecurityGroupId = about("Security group of all workers.")
-    flower_group_id: SecurityGroupId = about("Security group of Flower.")
+    flower_group_id: SecurityGroupId = about("Security group of Flower, or nothing.")
     migration_group_id: SecurityGroupId = about("Security group of the migration job.")
     verification_group_id: SecurityGroupId = about(
         "Security group of the verification relay.", public=True

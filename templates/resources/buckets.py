@@ -45,6 +45,12 @@ def closed() -> dict[str, Any]:
             RestrictPublicBuckets=True,
         ),
         "VersioningConfiguration": s3.VersioningConfiguration(Status="Enabled"),
+        # Free, and nothing receives them until the operator adds a rule.
+        "NotificationConfiguration": s3.NotificationConfiguration(
+            EventBridgeConfiguration=s3.EventBridgeConfiguration(
+                EventBridgeEnabled=True
+            )
+        ),
     }
 
 

@@ -236,6 +236,7 @@ AREAS = (
 
 
 ADDITIONAL = {
+    "Buckets send their events to EventBridge": "test_buckets_send_events",
     "Airflow, Celery, the autoscaler and the master are separate database users": (
         "test_airflow_celery_autoscaler_and_master_are_four_users"
     ),

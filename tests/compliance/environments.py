@@ -156,8 +156,11 @@ class Environments:
 
     @cached_property
     def with_endpoints(self) -> ResolvedEnvironment:
-        """With VPC endpoints and no route to the internet."""
+        """With VPC endpoints and no route to the internet, Flower and ECS Exec."""
         return self.variant(
+            EnableFlower="true",
+            EnableExecuteCommand="true",
+            ReadonlyRootFilesystem="false",
             InternetAccess="endpoints",
             OutboundHttpsCidr="10.2.0.0/16",
             S3PrefixListId="pl-0123456789abcdef0",

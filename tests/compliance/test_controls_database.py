@@ -181,13 +181,14 @@ def test_failover_and_failure_events_are_published(environments: Environments) -
             for source in subscription["SourceIds"]
             for event in subscription["EventCategories"]
             if subscription["SnsTopicArn"] == "<AlarmTopic.Topic>"
-            and subscription.get("Enabled", True)
+            and subscription["Enabled"] is True
         }
         ((cluster, _),) = environment.properties("RDS::DBCluster").items()
-        for event in ("failover", "failure"):
+        for event in ("configuration change", "failover", "failure", "maintenance"):
             assert ("db-cluster", f"<{cluster}>", event) in published
         for instance in environment.properties("RDS::DBInstance"):
-            assert ("db-instance", f"<{instance}>", "failure") in published
+            for event in ("configuration change", "failure", "maintenance"):
+                assert ("db-instance", f"<{instance}>", event) in published
 
 
 @pytest.mark.control(21)

@@ -40,9 +40,10 @@ RECIPES = {
 }
 
 
-def deployed(slots: str) -> Stack:
+def deployed(slots: str, enable_flower: str = "true") -> Stack:
     document = Build().template(credentials.define).document
-    return deploy(document, {}, {"KeyArn": KEY, "FernetKeyRotation": slots})
+    inputs = {"KeyArn": KEY, "FernetKeyRotation": slots, "EnableFlower": enable_flower}
+    return deploy(document, {}, inputs)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,13 @@ def test_jwt_secret_is_long_enough_for_hs512(
 ) -> None:
     recipe = secrets["Jwt"]["Properties"]["GenerateSecretString"]
     assert recipe["PasswordLength"] >= 64
+
+
+def test_flower_has_a_login_only_where_it_runs() -> None:
+    assert "Flower" in deployed("first").resources
+    without = deployed("first", enable_flower="false")
+    assert "Flower" not in without.resources
+    assert without.outputs["FlowerSecretArn"] == ""
 
 
 def test_every_state_of_fernet_key_rotation_is_tested() -> None:

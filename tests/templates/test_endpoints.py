@@ -14,15 +14,19 @@ GIVEN = {
     "VpcId": "vpc-0123456789abcdef0",
     "SubnetIds": "subnet-00000001,subnet-00000002",
     "GroupId": "sg-00000001",
+    "EnableExecuteCommand": "true",
 }
 
 
-def deployed() -> dict[str, dict[str, Any]]:
+def deployed(**changes: str) -> dict[str, dict[str, Any]]:
     document = Build().template(endpoints.define).document
-    return {
-        name: resource["Properties"]
-        for name, resource in deploy(document, {}, GIVEN).resources.items()
-    }
+    stack = deploy(document, {}, {**GIVEN, **changes})
+    return {name: each["Properties"] for name, each in stack.resources.items()}
+
+
+def test_sessions_have_an_endpoint_only_with_ecs_exec() -> None:
+    without = deployed(EnableExecuteCommand="false")
+    assert deployed().keys() - without.keys() == {"ExecSessions"}
 
 
 def test_endpoints_have_every_subnet_and_the_group() -> None:

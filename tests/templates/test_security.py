@@ -20,6 +20,7 @@ GIVEN = {
     "WebClientCidr3": "192.168.0.0/16",
     "OutboundHttpsCidr": "10.9.0.0/16",
     "S3PrefixListId": "pl-63a5400a",
+    "EnableFlower": "true",
 }
 OUTSIDE = {
     "web_clients": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
@@ -33,6 +34,15 @@ Connection = tuple[str, str, int]
 def deployed(**changes: str) -> dict[str, dict[str, Any]]:
     document = Build().template(security.define).document
     return deploy(document, {}, {**GIVEN, **changes}).resources
+
+
+def test_flower_has_a_group_and_rules_only_where_it_runs() -> None:
+    without = deployed(EnableFlower="false")
+    assert "Flower" in deployed()
+    assert not [name for name in without if "Flower" in name]
+    document = Build().template(security.define).document
+    stack = deploy(document, {}, {**GIVEN, "EnableFlower": "false"})
+    assert stack.outputs["FlowerGroupId"] == ""
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,14 @@ def buckets(stack: Stack) -> dict[str, dict[str, Any]]:
     return buckets
 
 
+def test_buckets_send_events(buckets: dict[str, dict[str, Any]]) -> None:
+    for name, bucket in buckets.items():
+        events = bucket["Properties"]["NotificationConfiguration"]
+        assert events == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}, (
+            name
+        )
+
+
 def policy(stack: Stack, bucket: str) -> dict[str, dict[str, Any]]:
     """Return the statements of a bucket's policy by Sid."""
     (document,) = [
