@@ -63,7 +63,7 @@ REFUSED = {
 
 DANGEROUS = {
     "EnableBackup": {"Backup/Role", "Backup/Vault"},
-    "EnableFlower": {"AirflowServices/FlowerLog"},
+    "EnableFlower": {"AirflowServices/FlowerLog", "Credentials/Flower"},
     "FernetKeyRotation": {"Credentials/FernetFirst", "Credentials/FernetSecond"},
     "LoadBalancerScheme": {"WebFirewall/Log"},
 }
