@@ -108,8 +108,8 @@ def launch(
     if exit_code is not ExitCode.OK:
         return exit_code
     console.message(
-        f"\nStack {plan.stack_name} is {watcher.status}. Its deletion protection is "
-        "switched on.\n"
+        f"\nStack {plan.stack_name} is {watcher.status}. A second operation switches "
+        "its deletion protection on.\n"
     )
     protect(aws, environment)
     # Without nested change sets: each would leave one that cannot be deleted.
