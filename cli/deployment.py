@@ -360,8 +360,12 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
     typed; --yes does not cover that, --replace-data does.
 
     Ctrl-C detaches: the operation continues, and events ENV --follow follows it again.
-    When it fails, the cause is printed, and what to run next. Where DeletionProtection
-    is not "false", the stack gets termination protection.
+    When it fails, the cause is printed, and what to run next.
+
+    Where DeletionProtection is "true", the first launch creates the stack without it,
+    so that a failure can roll back, and switches it on by a second operation; the stack
+    gets termination protection, too. The first launch also chooses the zones of a new
+    VPC, and later ones keep them.
 
     Ends with 0 when there is nothing to change. (The exit code of plan tells the
     difference.)
