@@ -157,7 +157,7 @@ def unique(*properties: str) -> Applies:
     """Return whether a new resource has the properties that an existing one has.
 
     The existing one may be its own predecessor, or one that is deleted or replaced
-    afterwards: it is still there.
+    afterwards: it is still there. A resource without the first property has no key.
     """
 
     def applies(update: Update, context: Context) -> bool:
@@ -168,6 +168,8 @@ def unique(*properties: str) -> Applies:
             # A part of the key is the ID of a replacement, so no other has it.
             return False
         key = [update.after(name) for name in properties]
+        if key[0] is None:
+            return False
         holders = [*context.others(update), *([update] if update.is_new else [])]
         return any(
             holder.old is not None
@@ -528,7 +530,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         name="route",
         type="AWS::EC2::Route",
-        applies=unique("RouteTableId", "DestinationCidrBlock"),
+        applies=unique(
+            "RouteTableId",
+            "DestinationCidrBlock",
+            "DestinationIpv6CidrBlock",
+            "DestinationPrefixListId",
+        ),
         change="Another route takes the destination of a route in the same table.",
         service=EC2,
         answer="The route identified by {DestinationCidrBlock} already exists.",

@@ -43,6 +43,13 @@ def test_row_refuses_its_example_only(row: Transition) -> None:
     assert refusals({}, example.before) == {}
 
 
+def test_resources_without_an_address_share_none() -> None:
+    """Two private NAT gateways have no address: that is not the same one."""
+    gateway = {"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "a"}}
+    moved = {"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "b"}}
+    assert refusals({"One": gateway}, {"One": moved, "Two": gateway}) == {}
+
+
 def test_page_of_the_documentation_is_the_table() -> None:
     assert PAGE.read_text() == transitions.document(), "run make reference"
 
