@@ -765,7 +765,8 @@ HEAD = """\
 Before anything starts they refuse what CloudFormation or a service would refuse
 halfway, and what would lose data or leave a resource behind. None of these refusals has
 been observed in an account yet; each section names its source. If AWS accepts one by
-now, execute it in the console: `build.py link ENV` publishes the templates.
+now, execute it in the console: `build.py link ENV` publishes the templates. The console
+and Service Catalog check none of this.
 
 A change that replaces or deletes data in a way that AWS permits, such as another
 encryption key of the database, is not in this table. `plan` lists it first, and

@@ -74,7 +74,7 @@ def product(*pools: str, size: str = "1", **storage: Any) -> dict[str, Any]:
         "parent.template.json": parent,
         "storage.template.json": {
             "Parameters": {"Size": {"Type": "String"}},
-            **template(Data=bucket(), Alarms=topic("alarms"), **storage),
+            **template(**{"Data": bucket(), "Alarms": topic("alarms"), **storage}),
             "Outputs": {"Name": {"Value": {"Ref": "Data"}}},
         },
         "pool.template.json": {
@@ -210,6 +210,22 @@ def test_a_failed_update_is_rolled_back_and_its_cause_is_named(shell: Shell) -> 
     shell.plant()
     assert shell.run("launch", "--yes").exit_code == ExitCode.OK
     assert "Storage/Planted" in statuses(shell)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [{"Data": bucket(Properties={"BucketName": "b"})}, {"Data": topic("data")}],
+)
+def test_yes_does_not_cover_lost_data_without_nested_change_sets(
+    shell: Shell, storage: dict[str, Any]
+) -> None:
+    shell.run("launch", "--yes")
+    before = physical_ids(shell)
+    write(shell.folder, product(**storage))
+    refused = shell.run("launch", "--yes")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "Storage/Data" in refused.output
+    assert physical_ids(shell) == before
 
 
 def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> None:
