@@ -233,7 +233,7 @@ class Stack:
         values = self.evaluate(argument)
         if not is_known(values):
             return {"Fn::Cidr": values}
-        network = ip_network(values[0])
+        network = ip_network(values[0], strict=False)
         bits = int(values[2]) if len(values) > 2 else 8  # noqa: PLR2004 - its default
         subnets = network.subnets(new_prefix=network.max_prefixlen - bits)
         return [str(subnet) for subnet in islice(subnets, int(values[1]))]

@@ -98,8 +98,7 @@ class Transition:
     """What the update would do."""
     service: Service
     answer: str = ""
-    """Its message; a property of the resource in braces, ``old.`` for the one "
-    "before."""
+    """Its message; in braces a property, with ``old.`` the one before the update."""
     moment: Moment = Moment.UPDATE
     remedy: str
     source: str
@@ -196,7 +195,7 @@ def _overlaps(update: Update, context: Context) -> bool:
 
 def _share_addresses(block: Any, other: Any) -> bool:
     if isinstance(block, str) and isinstance(other, str):
-        return ip_network(block).overlaps(ip_network(other))
+        return ip_network(block, strict=False).overlaps(ip_network(other, strict=False))
     return bool(block == other)
 
 
@@ -254,15 +253,8 @@ def _is_protected(update: Update, _context: Context) -> bool:
     return update.is_removed and update.before("DeletionProtection") == "true"
 
 
-def _changes(*names: str) -> Applies:
-    def applies(update: Update, _context: Context) -> bool:
-        return (
-            update.old is not None
-            and update.new is not None
-            and any(p.name in names for p in update.properties)
-        )
-
-    return applies
+def _changes_snapshot(update: Update, _context: Context) -> bool:
+    return any(p.name == "SnapshotIdentifier" for p in update.properties)
 
 
 def _lowers_version(update: Update, _context: Context) -> bool:
@@ -587,7 +579,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         name="database-snapshot",
         type="AWS::RDS::DBCluster",
-        applies=_changes("SnapshotIdentifier"),
+        applies=_changes_snapshot,
         change="The database is replaced by one from another snapshot, or by an empty "
         "one: what was written since is lost.",
         service=RDS,

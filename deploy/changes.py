@@ -82,7 +82,6 @@ class Change:
     keeps: str = ""
     """Retain or Snapshot, when that happens to the old resource."""
     details: tuple[str, ...] = ()
-    physical_id: str = ""
 
     @property
     def name(self) -> str:
@@ -273,26 +272,26 @@ def _entry(
         is_stateful=row["ResourceType"] in STATEFUL_TYPES or is_stateful(body),
         keeps=_policy(row, kind) or _retention(kind, body),
         details=tuple(dict.fromkeys(_detail(d) for d in row.get("Details", ()))),
-        physical_id=row.get("PhysicalResourceId", ""),
     )
 
 
 def _verdict(
     row: Mapping[str, Any], update: Update | None
 ) -> tuple[ChangeKind, Certainty]:
-    """Return what happens to a row's resource.
+    """Return what happens to a row's resource, the gravest that is founded.
 
-    CloudFormation is right where it knows both values; it also knows some that are in
-    no template, such as the zones of the account. Else the templates are.
+    Founded is what the templates say, and what CloudFormation says where it knows both
+    values: it knows some that are in no template, such as the zones of the account.
     """
     kind = _kind(row)
     if kind in (ChangeKind.ADD, ChangeKind.DELETE) or update is None:
         return kind, Certainty.CERTAIN
-    if _is_known(row) or (update.action is Action.NONE and _changes_tags(row)):
-        return kind, Certainty.CERTAIN
-    if update.action is Action.NONE:
-        return kind, Certainty.UNFOUNDED
-    return KINDS[update.action], _certainty(update)
+    verdicts: list[tuple[ChangeKind, Certainty]] = []
+    if _is_known(row) or _changes_tags(row):
+        verdicts.append((kind, Certainty.CERTAIN))
+    if update.action is not Action.NONE:
+        verdicts.append((KINDS[update.action], _certainty(update)))
+    return min(verdicts, default=(kind, Certainty.UNFOUNDED))
 
 
 def _kind(row: Mapping[str, Any]) -> ChangeKind:

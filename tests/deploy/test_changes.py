@@ -163,6 +163,15 @@ def test_value_that_only_cloudformation_knows_is_believed() -> None:
     assert data.details == ("Name: a -> b",)
 
 
+def test_known_modification_hides_no_replacement() -> None:
+    known = detail("Static", BeforeValue="a", AfterValue="b")
+    row = entry(
+        "Data", replacement="Conditional", Details=[known, *NOISE[0]["Details"]]
+    )
+    data = changes_of(stacks("1"), stacks("2"), Storage=[row])["Storage/Data"]
+    assert (data.kind, data.certainty) == (ChangeKind.REPLACE, Certainty.CERTAIN)
+
+
 def test_value_known_only_later_is_not() -> None:
     later = detail("Static", "Always", BeforeValue="a", AfterValue=UNKNOWN)
     row = entry("Data", replacement="True", Details=[later])
