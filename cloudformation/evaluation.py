@@ -285,6 +285,21 @@ def is_known(value: Any) -> bool:
     return True
 
 
+def is_open(value: Any) -> bool:
+    """Whether a value may equal another one although its expression differs.
+
+    The zones of the account may be those that are named elsewhere.
+    """
+    if isinstance(value, list):
+        return any(map(is_open, value))
+    if isinstance(value, Mapping):
+        return any(name in OPEN or is_open(part) for name, part in value.items())
+    return False
+
+
+OPEN = ("Fn::GetAZs", "Fn::If", "Fn::ImportValue")
+
+
 def references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield the resources that a value names, each with its attribute or nothing."""
     if isinstance(value, list):

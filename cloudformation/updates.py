@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from cloudformation.evaluation import STACK, Resource, Stack, references
+from cloudformation.evaluation import STACK, Resource, Stack, is_open, references
 from cloudformation.schemas import Recreation, SchemaRegistry
 
 POLICIES = ("DeletionPolicy", "UpdateReplacePolicy", "CreationPolicy", "UpdatePolicy")
@@ -105,17 +105,18 @@ def _direct(
         action = Action.ADD if old is None else Action.DELETE
         return Update(old, new, action, is_certain=is_certain)
     schema = schemas.find(new.type)
+    names = sorted(old.properties.keys() | new.properties.keys())
+    pairs = {n: (old.properties.get(n), new.properties.get(n)) for n in names}
     changed = tuple(
         PropertyUpdate(
             name,
-            old.properties.get(name),
-            new.properties.get(name),
-            schema.recreation(name, old.properties.get(name), new.properties.get(name))
-            if schema
-            else "Never",
+            before,
+            after,
+            schema.recreation(name, before, after) if schema else "Never",
+            is_certain=not is_open(before) and not is_open(after),
         )
-        for name in sorted(old.properties.keys() | new.properties.keys())
-        if old.properties.get(name) != new.properties.get(name)
+        for name, (before, after) in pairs.items()
+        if before != after
     ) + tuple(
         PropertyUpdate(name, old.body.get(name), new.body.get(name), "Never")
         for name in POLICIES

@@ -50,6 +50,15 @@ def test_resources_without_an_address_share_none() -> None:
     assert refusals({"One": gateway}, {"One": moved, "Two": gateway}) == {}
 
 
+def test_zones_that_only_aws_knows_may_be_the_same() -> None:
+    """Naming the zones in use replaces no subnet, so it is not refused."""
+    example = EXAMPLES["subnet-range"].after
+    zone = {"Fn::Select": [0, {"Fn::GetAZs": ""}]}
+    subnet = example["A"]["Properties"] | {"AvailabilityZone": zone}
+    before = {**example, "A": {**example["A"], "Properties": subnet}}
+    assert refusals(before, example) == {}
+
+
 def test_page_of_the_documentation_is_the_table() -> None:
     assert PAGE.read_text() == transitions.document(), "run make reference"
 
