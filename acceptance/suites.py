@@ -21,6 +21,7 @@ from acceptance.local_checks import (
     passwords,
     permissions,
     secret_matrix,
+    security_groups,
     start_up,
 )
 from acceptance.shared_launch import SharedLaunch
@@ -67,7 +68,9 @@ CHECKS: tuple[LocalCheck, ...] = (
     ),
     # This one takes a worker away.
     Check("Logs outlive their worker", task_logs.after_its_worker),
-    # After these, as it looks at every call.
+    # After these, as they look at every call and every connection.
+    Check("Tasks connect to nothing beyond the table", security_groups.unused),
+    Check("Each component reaches what the table names", security_groups.exact),
     Check("The permissions of every role suffice", permissions.sufficient),
 )
 

@@ -103,6 +103,7 @@ class LocalEnvironment(EnvironmentClient):
         self._waiting = Waiting()
         self._cleanup = ExitStack()
         self._store_addresses: dict[str, str] = {}
+        self._stores: dict[str, tuple[str, int]] = {}
 
     # Up and down.
 
@@ -250,6 +251,7 @@ class LocalEnvironment(EnvironmentClient):
                 account=self.emulator.account,
                 extra_environment=trusted | self._extra,
                 replaced_variables=self._store_addresses,
+                stores=self._stores,
                 files={CERTIFICATES: authority.ca_path},
                 probe_seconds=PROBE_SECONDS,
                 listener_certificate=(listener.certificate_path, listener.key_path),
@@ -266,6 +268,7 @@ class LocalEnvironment(EnvironmentClient):
         self.postgres = stores.database(dist, authority, master, most)
         self._cleanup.callback(self.postgres.stop)
         at = self.postgres.start(self.folder / "db")
+        self._stores["database"] = (at.host, at.port)
         for store in ("METADATA", "RESULTS"):
             self._store_addresses[f"{store}_HOST"] = at.host
             self._store_addresses[f"{store}_PORT"] = str(at.port)
@@ -273,6 +276,7 @@ class LocalEnvironment(EnvironmentClient):
         self.valkey = stores.broker(dist, authority, login["password"])
         self._cleanup.callback(self.valkey.stop)
         at = self.valkey.start(self.folder / "mq")
+        self._stores["cache"] = (at.host, at.port)
         self._store_addresses["BROKER_HOST"] = at.host
         self._store_addresses["BROKER_PORT"] = str(at.port)
 

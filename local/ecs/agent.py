@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from local.ecs.addresses import AddressBlock
 from local.ecs.application_autoscaling import ApplicationAutoscaling
 from local.ecs.aws_proxy import AwsProxy
+from local.ecs.connect_filter import Destination
 from local.ecs.container_env import DEVIATIONS
 from local.ecs.container_host import ContainerHost
 from local.ecs.credentials import RoleCredentials
@@ -31,6 +34,7 @@ from local.ecs.scheduler import ServiceDeployment
 from local.ecs.services import SCHEDULER, ServiceScheduler
 from local.ecs.settings import AgentSettings
 from local.ecs.task import EcsTask
+from local.ecs.task_firewall import AWS, Endpoint, TaskFirewall
 from local.ecs.task_metadata import TaskMetadataServer
 from local.ecs.task_registry import TaskRegistry
 from local.iam.aws_calls import AwsScope
@@ -39,6 +43,8 @@ STOPPED_BY_AGENT = "The local ECS agent stops"
 MAX_PROBLEMS = 50
 SCALING_SECONDS = 0.5
 """How often alarms are evaluated."""
+
+HTTPS = 443
 
 LAUNCHED_SECONDS = 3.0
 """How often the launched alarms and policies are read."""
@@ -95,6 +101,7 @@ class EcsAgent:
         self.autoscaler = ApplicationAutoscaling(
             self._emulator, MetricStore(), self.registry.is_deploying
         )
+        self.firewall = TaskFirewall(self._emulator.security_groups)
         self.host = ContainerHost(
             settings,
             self._emulator,
@@ -102,6 +109,7 @@ class EcsAgent:
             self._log_shipper,
             self._addresses,
             registry=self.registry,
+            firewall=self.firewall,
         )
         self.services = ServiceScheduler(
             self.registry, self._emulator, self._start_for_service
@@ -122,6 +130,7 @@ class EcsAgent:
         )
         self.host.proxy_url = self.url = self._aws_proxy.url
         self.host.metadata_url = self._metadata_server.url
+        self.firewall.open_to_all.add(_address(self._metadata_server.url))
         self._is_over = threading.Event()
         self._kill_at = float("inf")
         self._threads = [
@@ -143,6 +152,7 @@ class EcsAgent:
             if thread.is_alive():
                 thread.join()
         self._log_shipper.close()
+        self.firewall.close()
         self._network.close()
         self._load_balancer.close()
         self._aws_proxy.close()
@@ -180,7 +190,14 @@ class EcsAgent:
                 f"A container that ran {seconds:g} s is restarted by its restart "
                 "policy, even if that requires a longer time."
             )
-        return [*DEVIATIONS, *self.autoscaler.deviations(), *extra, *replaced]
+        firewall = [self.firewall.deviation] if self.firewall.deviation else []
+        return [
+            *DEVIATIONS,
+            *firewall,
+            *self.autoscaler.deviations(),
+            *extra,
+            *replaced,
+        ]
 
     def task_rows(self) -> list[TaskRow]:
         """Return the state of every task, the newest last."""
@@ -220,14 +237,27 @@ class EcsAgent:
                     groups = self._emulator.target_groups()
                     listeners = list(self._emulator.listeners())
                 self._load_balancer.update(listeners, groups)
+                endpoints = self._endpoints(services)
                 with self.lock:
                     self._network.update(services)
                     self.services.update(services)
+                    self.firewall.update(endpoints)
             except AWS_ERRORS as error:
                 self._note(f"cannot read the emulator: {error}")
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._note(f"reading failed: {type(error).__name__}: {error}")
             self._is_over.wait(self.settings.read_seconds)
+
+    def _endpoints(self, services: Sequence[EcsService]) -> Iterator[Endpoint]:
+        """Yield every destination of tasks that a security group guards."""
+        if not any(service.security_groups for service in services):
+            return
+        groups = self.firewall.rules()
+        for name, address in self.settings.stores.items():
+            if name in groups.stores:
+                yield Endpoint(address, *groups.stores[name])
+        yield from self._network.endpoints(services, self.tasks.values(), groups)
+        yield Endpoint(_address(self.url), AWS, HTTPS)
 
     def _scale(self) -> None:
         read_at = 0.0
@@ -270,6 +300,7 @@ class EcsAgent:
             task.step(self.host)
         if is_over:
             return
+        self.firewall.release(self.tasks.values())
         self._network.step(self.registry)
         self._load_balancer.step(time.monotonic(), self.settings.probe_seconds)
         self.services.step(time.time())
@@ -278,6 +309,11 @@ class EcsAgent:
         if problem not in self.problems:
             self.problems.append(problem)
             del self.problems[:-MAX_PROBLEMS]
+
+
+def _address(url: str) -> Destination:
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 0)
 
 
 def _row(task: EcsTask) -> TaskRow:

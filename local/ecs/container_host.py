@@ -16,6 +16,7 @@ from local.ecs.model import ContainerDefinition, EcsService, TaskDefinition
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.settings import AgentSettings
 from local.ecs.task import EcsTask, ProcessSpec, StartError, TaskContainer
+from local.ecs.task_firewall import TaskFirewall
 from local.ecs.task_registry import TaskRegistry
 from local.iam.policy import ApiCall, kms_context
 
@@ -35,6 +36,7 @@ class ContainerHost:
         addresses: AddressBlock,
         *,
         registry: TaskRegistry,
+        firewall: TaskFirewall,
     ) -> None:
         self._settings = settings
         self._emulator = emulator
@@ -42,6 +44,7 @@ class ContainerHost:
         self._log_shipper = log_shipper
         self._addresses = addresses
         self._registry = registry
+        self._firewall = firewall
         self._definitions: dict[str, TaskDefinition] = {}
         self.proxy_url = ""
         self.metadata_url = ""
@@ -79,6 +82,7 @@ class ContainerHost:
         overrides: Mapping[str, Any] | None = None,
         group: str = "",
         started_by: str = "",
+        security_groups: tuple[str, ...] = (),
     ) -> EcsTask:
         """Create and register a task; the agent's loop starts it."""
         task_id = secrets.token_hex(16)
@@ -118,6 +122,7 @@ class ContainerHost:
             group=f"service:{service.name}" if service else group,
             started_by=deployment_id or started_by,
             deployment_id=deployment_id,
+            security_groups=service.security_groups if service else security_groups,
             overrides=overrides or {},
             token=secrets.token_hex(16),
             tags=service.task_tags if service else {},
@@ -196,6 +201,7 @@ class ContainerHost:
             environment=environment,
             folder=sandbox.folders.outside(image.home),
             check=container_env.check_command(check, sandbox) if check else [],
+            control_group=self._firewall.admit(task),
         )
 
     def ship(self, stream: LogStream, *, is_over: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from local.ecs.container_host import ContainerHost
 from local.ecs.emulator_client import AWS_ERRORS
-from local.ecs.model import TaskDefinition
+from local.ecs.model import TaskDefinition, security_groups
 from local.ecs.protection import ProtectionRefusedError
 from local.ecs.task import EcsTask, TaskContainer
 from local.ecs.task_registry import ServiceState, TaskRegistry
@@ -107,6 +107,7 @@ class EcsApi:
                 overrides=body.get("overrides") or {},
                 group=body.get("group") or f"family:{definition.family}",
                 started_by=body.get("startedBy") or "",
+                security_groups=security_groups(body),
             )
             for _ in range(int(body.get("count") or 1))
         ]

@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.ecs.model import EcsService, TaskDefinition
+from local.ecs.security_groups import SecurityGroups, described
 from local.emulator import control_client
 from local.iam.policy import RolePermissions, Statement, statements
 
@@ -90,6 +91,9 @@ class EmulatorClient:
         self._logs = client("logs")
         self._balancers = client("elbv2")
         self._buckets = client("s3")
+        self._network = client("ec2")
+        self._databases = client("rds")
+        self._caches = client("elasticache")
 
     # ECS.
 
@@ -251,6 +255,12 @@ class EmulatorClient:
             logStreamName=stream,
             logEvents=[{"timestamp": now, "message": line} for line in lines],
         )
+
+    # Security groups.
+
+    def security_groups(self) -> SecurityGroups:
+        """Return the security groups, as they are now."""
+        return described(self._network, self._databases, self._caches, self._balancers)
 
     # Load balancers.
 

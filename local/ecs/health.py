@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from local.ecs.model import ContainerHealthCheck
+from local.ecs.processes import in_control_group
 
 SHOWN_CHARACTERS = 500
 """Of a failed check's output."""
@@ -38,10 +39,11 @@ class HealthChecker:
         folder: Path,
         started: float,
         probe_seconds: float | None,
+        control_group: Path | None = None,
     ) -> None:
         """Take times on a monotonic clock; ``started`` is the container's start."""
         self._check = check
-        self._command = list(command)
+        self._command = in_control_group(command, control_group)
         self._environment = dict(environment)
         self._folder = folder
         self._started = started

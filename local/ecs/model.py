@@ -181,6 +181,12 @@ class LoadBalancerTarget:
     port: int
 
 
+def security_groups(document: Document) -> tuple[str, ...]:
+    """Return the groups of a service's or a RunTask request's network interfaces."""
+    network = document.get("networkConfiguration") or {}
+    return tuple((network.get("awsvpcConfiguration") or {}).get("securityGroups") or ())
+
+
 @dataclass(frozen=True, kw_only=True)
 class EcsService:
     """An ECS service: its desired state."""
@@ -203,6 +209,7 @@ class EcsService:
     endpoints: tuple[ServiceConnectEndpoint, ...] = ()
     task_tags: Mapping[str, str] = field(default_factory=dict)
     """Tags that its tasks get from it."""
+    security_groups: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, document: Document) -> EcsService:
@@ -227,6 +234,7 @@ class EcsService:
             has_breaker=bool(breaker.get("enable")),
             has_rollback=bool(breaker.get("rollback")),
             grace_seconds=float(document.get("healthCheckGracePeriodSeconds") or 0),
+            security_groups=security_groups(document),
             targets=tuple(
                 LoadBalancerTarget(entry["targetGroupArn"], int(entry["containerPort"]))
                 for entry in document.get("loadBalancers") or ()

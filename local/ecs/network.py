@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 from local.ecs.addresses import AddressBlock
 from local.ecs.load_balancer import LoadBalancer
 from local.ecs.model import EcsService, LoadBalancerTarget
+from local.ecs.security_groups import SecurityGroups
 from local.ecs.service_connect import ServiceConnectProxy
 from local.ecs.task import EcsTask
+from local.ecs.task_firewall import Endpoint
 from local.ecs.task_registry import TaskRegistry
 
 Name = tuple[str, str, int]
@@ -48,6 +51,38 @@ class TaskNetwork:
             for (namespace, name, port), proxy in self._proxies.items()
             if service.namespace == namespace
         }
+
+    def endpoints(
+        self,
+        services: Iterable[EcsService],
+        tasks: Iterable[EcsTask],
+        groups: SecurityGroups,
+    ) -> Iterator[Endpoint]:
+        """Yield what tasks may connect to: names, other tasks, and the listeners."""
+        running = [task for task in tasks if not task.is_over]
+        for service in services:
+            of_service = [task for task in running if task.is_of(service)]
+            for each in service.endpoints:
+                proxy = self._proxies.get((service.namespace, each.name, each.port))
+                ports = {
+                    container.definition.ports.get(each.port_name)
+                    for task in of_service
+                    for container in task.containers
+                }
+                for port in ports - {None}:
+                    if proxy and port:
+                        own = frozenset(service.security_groups)
+                        yield Endpoint(proxy.address, own, port)
+        for task in running:
+            own = frozenset(task.security_groups)
+            for port in groups.ports_of(own):
+                address = task.sandbox.address, task.sandbox.port(port)
+                yield Endpoint(address, own, port)
+        for port, url in self._load_balancer.urls().items():
+            parts = urlsplit(url)
+            if parts.hostname and parts.port:
+                address = parts.hostname, parts.port
+                yield Endpoint(address, groups.load_balancer, port)
 
     def step(self, registry: TaskRegistry) -> None:
         """Route to the tasks that run, and take their health from the load balancer."""

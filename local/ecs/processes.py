@@ -28,11 +28,13 @@ class ContainerProcesses:
         environment: Mapping[str, str],
         folder: Path,
         output: Path,
+        control_group: Path | None = None,
     ) -> None:
         """Start the command; its output is appended to a file."""
+        init = [sys.executable, "-I", "-S", str(INIT), str(os.getpid()), *command]
         with output.open("ab") as log:
             self._init = subprocess.Popen(  # noqa: S603 - running it is the purpose
-                [sys.executable, "-I", "-S", str(INIT), str(os.getpid()), *command],
+                in_control_group(init, control_group),
                 env=dict(environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -89,6 +91,14 @@ class ContainerProcesses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._known = {}
+
+
+def in_control_group(command: Sequence[str], group: Path | None) -> list[str]:
+    """Return a command that joins a control group first, if there is one."""
+    if group is None:
+        return [*command]
+    join = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+    return ["/bin/sh", "-c", join, str(group), *command]
 
 
 def _descendants(pid: int) -> dict[int, int]:

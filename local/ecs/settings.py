@@ -31,6 +31,9 @@ class AgentSettings:
     """Variable -> value, in containers that have the variable and in no other: the
     addresses of the local database and broker. It is read when a container starts, so
     it may be filled until ``EcsAgent.start``."""
+    stores: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """``database`` and ``cache``: address and port here. It may be filled until
+    ``EcsAgent.start``."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Path in the container -> file to put there before a task starts."""
     probe_seconds: float | None = None

@@ -36,6 +36,8 @@ class ProcessSpec:
     environment: Mapping[str, str]
     folder: Path
     check: list[str]
+    control_group: Path | None = None
+    """Where its connections are limited, if they are."""
 
 
 class TaskHost(Protocol):
@@ -116,6 +118,7 @@ class EcsTask:
     group: str = ""
     started_by: str = ""
     deployment_id: str = ""
+    security_groups: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     token: str = ""
     """In the task's credential and agent URLs."""
@@ -264,6 +267,7 @@ class EcsTask:
                 environment=spec.environment,
                 folder=spec.folder,
                 output=container.stream.path,
+                control_group=spec.control_group,
             )
         except OSError as error:
             raise StartError(f"CannotStartContainerError: {error}") from error
@@ -274,6 +278,7 @@ class EcsTask:
                 spec.check,
                 environment=spec.environment,
                 folder=spec.folder,
+                control_group=spec.control_group,
                 started=time.monotonic(),
                 probe_seconds=host.probe_seconds,
             )

@@ -1,0 +1,179 @@
+"""Security groups for local tasks: only connections that their rules permit.
+
+Every task runs in a control group whose connections are limited to the local
+destinations that the security groups, as launched, let it reach (``ConnectFilter``).
+Where the machine does not allow that, tasks connect freely and ``deviation`` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.ecs.connect_filter import (
+    ConnectFilter,
+    Destination,
+    FilterUnavailableError,
+    cgroup2,
+)
+from local.ecs.security_groups import SecurityGroups
+from local.ecs.task import EcsTask
+
+Groups = frozenset[str]
+
+AWS: Groups = frozenset()
+"""Stands for the groups of AWS services, which have none in the VPC."""
+
+READ_SECONDS = 5.0
+"""How long rules count as current; an update of the stack changes them."""
+
+PREFIX = "airflow-local-"
+"""Of the control group of an agent; its process id follows, and a random part."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A destination on this machine, with its security groups and port on AWS."""
+
+    destination: Destination
+    groups: Groups
+    port: int
+
+
+@dataclass(frozen=True)
+class UsedConnection:
+    """A connection that was made: groups of source and target, and the port on AWS."""
+
+    source: Groups
+    target: Groups
+    port: int
+
+
+class TaskFirewall:
+    """The control groups of the tasks of one agent."""
+
+    def __init__(self, read: Callable[[], SecurityGroups]) -> None:
+        """``read`` returns the groups as the emulator has them."""
+        self.deviation = ""
+        self.open_to_all: set[Destination] = set()
+        """What no security group guards, as the metadata of tasks."""
+        self._read = read
+        self._read_at = 0.0
+        self._groups: SecurityGroups | None = None
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._filters: dict[str, ConnectFilter] = {}
+        self._sources: dict[str, Groups] = {}
+        self._used: set[UsedConnection] = set()
+        self._refused: dict[tuple[Groups, Destination], int] = {}
+        self._folder: Path | None = None
+
+    def rules(self) -> SecurityGroups:
+        """Return the groups as read lately."""
+        if self._groups is None or time.monotonic() > self._read_at + READ_SECONDS:
+            self._groups, self._read_at = self._read(), time.monotonic()
+        return self._groups
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every destination that a security group guards, as known now."""
+        return self._endpoints
+
+    def update(self, endpoints: Iterable[Endpoint]) -> None:
+        """Take the destinations as they are now. ``rules`` gives their groups."""
+        self._endpoints = tuple(endpoints)
+        for task_id, connect_filter in self._filters.items():
+            connect_filter.set_permitted(self._permitted(self._sources[task_id]))
+
+    def admit(self, task: EcsTask) -> Path | None:
+        """Return the control group of a task's processes, if there are any."""
+        if self.deviation or not task.security_groups:
+            return None
+        if task.id not in self._filters:
+            source = frozenset(task.security_groups)
+            if not source <= self.rules().networks.keys():
+                self._groups = None
+            try:
+                connect_filter = ConnectFilter(
+                    self._own_folder() / task.id, task.sandbox.address
+                )
+            except FilterUnavailableError as error:
+                self.deviation = (
+                    f"Security groups are not enforced: {error}. Root on Linux can."
+                )
+                return None
+            connect_filter.set_permitted(self._permitted(source))
+            self._filters[task.id] = connect_filter
+            self._sources[task.id] = source
+        return self._filters[task.id].folder
+
+    def release(self, tasks: Iterable[EcsTask]) -> None:
+        """Remove the groups of tasks that are over; their counts are kept."""
+        for task in tasks:
+            if task.is_over and task.id in self._filters:
+                self._count(task.id)
+                self._filters.pop(task.id).close()
+
+    def close(self) -> None:
+        """Remove every group; no task runs any more."""
+        for connect_filter in self._filters.values():
+            connect_filter.close()
+        self._filters.clear()
+        if self._folder:
+            self._folder.rmdir()
+
+    def used(self) -> set[UsedConnection]:
+        """Return the connections that were made, of all tasks so far."""
+        for task_id in self._filters:
+            self._count(task_id)
+        return set(self._used)
+
+    def refused(self) -> dict[tuple[Groups, Destination], int]:
+        """Return how often a source tried what no rule permits."""
+        for task_id in self._filters:
+            self._count(task_id)
+        return dict(self._refused)
+
+    def _own_folder(self) -> Path:
+        """Return the agent's control group, after removing those of killed agents."""
+        if self._folder is None:
+            mounted = cgroup2()
+            _remove_abandoned(mounted)
+            name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+            self._folder = mounted / name
+        return self._folder
+
+    def _count(self, task_id: str) -> None:
+        source = self._sources[task_id]
+        connect_filter = self._filters[task_id]
+        targets = {each.destination: each for each in self._endpoints}
+        for destination in connect_filter.used():
+            if target := targets.get(destination):
+                self._used.add(UsedConnection(source, target.groups, target.port))
+        for destination, count in connect_filter.refused().items():
+            self._refused[source, destination] = count
+
+    def _permitted(self, source: Groups) -> set[Destination]:
+        groups = self.rules()
+        return self.open_to_all | {
+            endpoint.destination
+            for endpoint in self._endpoints
+            if (
+                groups.permit_aws(source, endpoint.port)
+                if endpoint.groups == AWS
+                else groups.permit(source, endpoint.groups, endpoint.port)
+            )
+        }
+
+
+def _remove_abandoned(mounted: Path) -> None:
+    """Remove the groups of agents that were killed; a group with tasks stays."""
+    for folder in mounted.glob(f"{PREFIX}*"):
+        pid, _, _ = folder.name.removeprefix(PREFIX).partition("-")
+        if not Path("/proc", pid).exists():
+            for group in [*folder.iterdir(), folder]:
+                if group.is_dir():
+                    group.rmdir()
