@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,7 @@ from local.ecs.model import EcsService, TaskDefinition
 from local.ecs.network import TaskNetwork
 from local.ecs.roles import RoleAuthorizer
 from local.ecs.scheduler import ServiceDeployment
+from local.ecs.security_groups import SecurityGroups
 from local.ecs.services import SCHEDULER, ServiceScheduler
 from local.ecs.settings import AgentSettings
 from local.ecs.task import EcsTask
@@ -101,7 +102,7 @@ class EcsAgent:
         self.autoscaler = ApplicationAutoscaling(
             self._emulator, MetricStore(), self.registry.is_deploying
         )
-        self.firewall = TaskFirewall(self._emulator.security_groups)
+        self.firewall = TaskFirewall(self._emulator.security_groups, self._endpoints)
         self.host = ContainerHost(
             settings,
             self._emulator,
@@ -237,25 +238,22 @@ class EcsAgent:
                     groups = self._emulator.target_groups()
                     listeners = list(self._emulator.listeners())
                 self._load_balancer.update(listeners, groups)
-                endpoints = self._endpoints(services)
                 with self.lock:
                     self._network.update(services)
                     self.services.update(services)
-                    self.firewall.update(endpoints)
+                    self.firewall.update()
             except AWS_ERRORS as error:
                 self._note(f"cannot read the emulator: {error}")
             except Exception as error:  # noqa: BLE001 - the loop must go on
                 self._note(f"reading failed: {type(error).__name__}: {error}")
             self._is_over.wait(self.settings.read_seconds)
 
-    def _endpoints(self, services: Sequence[EcsService]) -> Iterator[Endpoint]:
+    def _endpoints(self, groups: SecurityGroups) -> Iterator[Endpoint]:
         """Yield every destination of tasks that a security group guards."""
-        if not any(service.security_groups for service in services):
-            return
-        groups = self.firewall.rules()
         for name, address in self.settings.stores.items():
             if name in groups.stores:
                 yield Endpoint(address, *groups.stores[name])
+        services = [state.service for state in self.registry.services.values()]
         yield from self._network.endpoints(services, self.tasks.values(), groups)
         yield Endpoint(_address(self.url), AWS, HTTPS)
 

@@ -56,12 +56,20 @@ class UsedConnection:
 class TaskFirewall:
     """The control groups of the tasks of one agent."""
 
-    def __init__(self, read: Callable[[], SecurityGroups]) -> None:
-        """``read`` returns the groups as the emulator has them."""
+    def __init__(
+        self,
+        read: Callable[[], SecurityGroups],
+        find: Callable[[SecurityGroups], Iterable[Endpoint]],
+    ) -> None:
+        """``read`` returns the groups as the emulator has them, ``find`` all endpoints.
+
+        Hold the task registry's lock for any call.
+        """
         self.deviation = ""
         self.open_to_all: set[Destination] = set()
         """What no security group guards, as the metadata of tasks."""
         self._read = read
+        self._find = find
         self._read_at = 0.0
         self._groups: SecurityGroups | None = None
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -82,9 +90,11 @@ class TaskFirewall:
         """Every destination that a security group guards, as known now."""
         return self._endpoints
 
-    def update(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take the destinations as they are now. ``rules`` gives their groups."""
-        self._endpoints = tuple(endpoints)
+    def update(self) -> None:
+        """Follow the rules and the destinations, if there is a task."""
+        if not self._filters:
+            return
+        self._endpoints = tuple(self._find(self.rules()))
         for task_id, connect_filter in self._filters.items():
             connect_filter.set_permitted(self._permitted(self._sources[task_id]))
 
@@ -105,9 +115,9 @@ class TaskFirewall:
                     f"Security groups are not enforced: {error}. Root on Linux can."
                 )
                 return None
-            connect_filter.set_permitted(self._permitted(source))
             self._filters[task.id] = connect_filter
             self._sources[task.id] = source
+            self.update()
         return self._filters[task.id].folder
 
     def release(self, tasks: Iterable[EcsTask]) -> None:
