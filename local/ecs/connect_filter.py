@@ -108,7 +108,7 @@ def cgroup2() -> Path:
 
 def _ipv4_program(permitted: int, refused: int, own_address: str) -> bytes:
     (own,) = struct.unpack("<i", socket.inet_aton(own_address))
-    key, one = -8, -16
+    key, single = -8, -16
     find = [
         _instruction(0xBF, target=2, source=10),  # r2 = frame
         _instruction(0x07, target=2, value=key),  # r2 += key
@@ -138,7 +138,7 @@ def _ipv4_program(permitted: int, refused: int, own_address: str) -> bytes:
             _instruction(0x15, target=0, offset=len(count) + len(accept)),
             *count,
             *accept,
-            _instruction(0x7A, target=10, offset=one, value=1),
+            _instruction(0x7A, target=10, offset=single, value=1),
             *repeated,
             _instruction(0x15, target=0, offset=len(count) + len(deny)),
             *count,
@@ -147,7 +147,7 @@ def _ipv4_program(permitted: int, refused: int, own_address: str) -> bytes:
             _instruction(0xBF, target=2, source=10),
             _instruction(0x07, target=2, value=key),
             _instruction(0xBF, target=3, source=10),
-            _instruction(0x07, target=3, value=one),
+            _instruction(0x07, target=3, value=single),
             _instruction(0xB7, target=4),
             _instruction(0x85, value=UPDATE_HELPER),
             *deny,

@@ -113,9 +113,9 @@ def described(
         descriptions={group["GroupId"]: group["Description"] for group in groups},
         networks={group["GroupId"]: addresses[group["VpcId"]] for group in groups},
         stores={
-            name: (_ids(found[0][0]), int(found[0][1]))
-            for name, found in stores.items()
-            if found
+            name: (_ids(members[0][0]), int(members[0][1]))
+            for name, members in stores.items()
+            if members
         },
         load_balancer=frozenset(
             group
