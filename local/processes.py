@@ -50,6 +50,14 @@ def command(pid: int) -> str:
     ).stdout
 
 
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether a folder is the working directory of a process; true where unknown."""
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(folder)
+    except OSError:
+        return not Path("/proc/self/cwd").exists()
+
+
 def is_alive(pid: int, since: str) -> bool:
     """Whether the process of this ID is the one that started then."""
     return started(pid) == since

@@ -2,7 +2,7 @@
 
 It outlives the command that starts it: one command deploys, the next shows the status.
 A record in its folder names the process and its port. The process is identified by its
-ID, start time and command, because process IDs are reused.
+ID, start time, command and folder, because process IDs are reused and folders copied.
 
 On a regular stop it saves its state and loads it at the next start. If it is killed,
 its state is lost, and the next start reports that.
@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypedDict
+from typing import Literal, Self, TextIO, TypedDict
 
+from cli import console
 from local import processes
 from local.emulator import control_client, venv
 from local.errors import EmulatorError
@@ -41,7 +42,17 @@ REGION = "us-east-1"
 SECONDS_TO_START = 30.0
 SECONDS_TO_STOP = 5.0
 SECONDS_TO_ANSWER = 2.0
+SECONDS_TO_LOCK = 60.0
+"""Another command holds the lock for as long as it starts or stops the emulator."""
+
 POLL_SECONDS = 0.02
+LEAST_BYTES_FREE = 20_000_000
+"""The state is written when the emulator stops, when it is too late to report."""
+
+LARGEST_PORT = 65_535
+LARGEST_PROCESS_ID = 2**22
+"""The largest of Linux; macOS has smaller ones."""
+
 LOG_TAIL_LINES = 20
 """Lines of the log that an error shows."""
 
@@ -139,12 +150,13 @@ class EmulatorProcess:
     def running(self) -> EmulatorRecord | None:
         """Return the record of the process that runs in this folder, if one does."""
         record = self._read_record()
-        if record and _is_emulator(record):
+        if record and _is_emulator(record, self.folder):
             return record
         return None
 
     def start(self) -> EmulatorRecord:
         """Start the emulator unless it runs; return its record."""
+        self._check_folder()
         python = venv.python(self.project, self._tell)
         with self._locked():
             record = self.running()
@@ -153,7 +165,15 @@ class EmulatorProcess:
             if record:  # alive, but not responding
                 processes.end(record.pid, record.started, grace=SECONDS_TO_STOP)
             self._clear_after_death()
-            return self._launch(python)
+            self._set_damaged_state_aside()
+            try:
+                return self._launch(python)
+            except EmulatorError:
+                if "ModuleNotFoundError" not in _tail(self.log):
+                    raise
+            self._tell(f"{venv.ENVIRONMENT}/ is damaged; repairing it ...")
+            (self.project / venv.ENVIRONMENT / venv.STAMP).unlink(missing_ok=True)
+            return self._launch(venv.python(self.project, self._tell))
 
     def stop(self) -> bool:
         """End it, with its state saved; return whether it ran."""
@@ -283,13 +303,64 @@ class EmulatorProcess:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self._record_file.unlink(missing_ok=True)
 
+    def _set_damaged_state_aside(self) -> None:
+        """Start with no stacks where a saved file cannot be read, and say so."""
+        services = self.folder / "services"
+        for file in services.glob("*.json"):
+            try:
+                json.loads(file.read_text())
+            except ValueError:
+                aside = services.with_name("services.damaged")
+                shutil.rmtree(aside, ignore_errors=True)
+                services.rename(aside)
+                self._tell(
+                    f"{file.name} of the saved state is damaged; the emulator starts "
+                    f"without stacks. The state is in {aside}."
+                )
+                return
+
+    def _check_folder(self) -> None:
+        """Raise EmulatorError where it cannot run, or cannot save its state."""
+        if os.pathsep in str(self.project):
+            raise EmulatorError(
+                f"The path {self.project} has a colon, which Python takes for two "
+                "paths.",
+                "Move the project to a path without a colon.",
+            )
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < LEAST_BYTES_FREE:
+            raise EmulatorError(
+                f"The disk of {self.folder} is full, so its state could not be saved.",
+                f"Free {LEAST_BYTES_FREE // 1_000_000} MB, and run this again.",
+            )
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Admit one process at a time to start or stop the emulator of this folder."""
+        """Admit one process at a time to start or stop the emulator of this folder.
+
+        Raises EmulatorError when another one holds the lock for SECONDS_TO_LOCK.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with (self.folder / "lock").open("a+") as lock:
+            deadline = time.monotonic() + SECONDS_TO_LOCK
+            with console.waiting_for("another command that starts or stops it"):
+                while not _took(lock.fileno()):
+                    if time.monotonic() > deadline:
+                        raise self._locked_out(lock)
+                    time.sleep(POLL_SECONDS)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield
+
+    def _locked_out(self, lock: TextIO) -> EmulatorError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        return EmulatorError(
+            f"Another command has held its lock for {SECONDS_TO_LOCK:.0f} s (process "
+            f"{holder}).",
+            "Continue that command (fg, if Ctrl-Z stopped it) or end it.",
+        )
 
     @property
     def _record_file(self) -> Path:
@@ -297,9 +368,14 @@ class EmulatorProcess:
 
     def _read_record(self) -> EmulatorRecord | None:
         try:
-            return EmulatorRecord(**json.loads(self._record_file.read_text()))
-        except (FileNotFoundError, TypeError, ValueError):
+            record = EmulatorRecord(**json.loads(self._record_file.read_text()))
+        except (OSError, TypeError, ValueError, RecursionError):
             return None
+        numbers = (record.pid, LARGEST_PROCESS_ID), (record.port, LARGEST_PORT)
+        is_whole = isinstance(record.started, str) and all(
+            type(number) is int and 0 < number <= largest for number, largest in numbers
+        )
+        return record if is_whole else None
 
     def _write_record(self, record: EmulatorRecord) -> None:
         new_file = self._record_file.with_suffix(".new")
@@ -316,10 +392,22 @@ def _answers(record: EmulatorRecord) -> bool:
     return bool(answer.get("pid") == record.pid)
 
 
-def _is_emulator(record: EmulatorRecord) -> bool:
-    """Return whether the recorded process is alive and runs this module."""
+def _is_emulator(record: EmulatorRecord, folder: Path) -> bool:
+    """Return whether the recorded process is alive and runs this module there."""
     is_alive = processes.is_alive(record.pid, record.started)
-    return is_alive and MODULE in processes.command(record.pid)
+    return (
+        is_alive
+        and MODULE in processes.command(record.pid).split()
+        and processes.works_in(record.pid, folder)
+    )
+
+
+def _took(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _tail(log: Path) -> str:
