@@ -219,6 +219,21 @@ def report(error: Exception, *notes: str) -> ExitCode:
     return failure.exit_code
 
 
+def assigned(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Return the values of a repeatable option NAME=VALUE, each name once."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(
+                f"{option} {text} has no name or no value. Write NAME=VALUE."
+            )
+        if name in values:
+            raise click.UsageError(f"{option} names {name} more than once.")
+        values[name] = value
+    return values
+
+
 def _of_usage(error: click.ClickException) -> Problem:
     context = getattr(error, "ctx", None)
     words = context.command_path.split()[1:] if context else []

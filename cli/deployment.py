@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import console
-from cli.command import Command
-from cli.errors import ExitCode, Problem, Refused, Unable, UsageError
+from cli.command import Command, assigned
+from cli.errors import ExitCode, Problem, Refused, Unable
 
 if TYPE_CHECKING:
     from deploy.aws import Aws
@@ -652,23 +652,10 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
         bucket=options["bucket"],
         version=options["version"],
         keep=options["keep"],
-        parameters=_parameters(options["parameters"]),
+        parameters=assigned("--parameter", options["parameters"]),
         dry_run=options["dry_run"],
         yes=options["yes"],
     )
-
-
-def _parameters(texts: tuple[str, ...]) -> dict[str, str]:
-    for text in texts:
-        if "=" not in text:
-            raise UsageError(
-                Problem(
-                    where=f"--parameter {text}",
-                    what="It has no value.",
-                    remedy="Write NAME=VALUE.",
-                )
-            )
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
 ALL = (

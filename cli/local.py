@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from cli import console
-from cli.command import Command
+from cli.command import Command, assigned
 from cli.errors import ExitCode, Problem, Unable, UsageError
 from local.system import unsupported_system
 
@@ -48,7 +48,13 @@ class LocalOptions:
     begun_at: float
 
 
-def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
+CheckOverrides = Callable[[str, Mapping[str, str]], None]
+"""Raises Failure unless an environment can be launched with some other values."""
+
+
+def commands(
+    project: Path, build: Callable[[], None], check: CheckOverrides
+) -> list[click.Command]:
     """Return both commands of a project; ``build`` brings dist/ up to date."""
 
     @click.command(
@@ -85,6 +91,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
         def run() -> ExitCode:
             build()
+            check(environment, options.overrides)
             return _local(project, options)
 
         return _interruptible(run)
@@ -144,6 +151,7 @@ def commands(project: Path, build: Callable[[], None]) -> list[click.Command]:
 
         def run() -> ExitCode:
             build()
+            check(environment, options.overrides)
             return _verify(
                 project, options, has_faults=not no_faults, has_scaling=not no_scaling
             )
@@ -160,11 +168,12 @@ def _options(
     environment: str, assignments: tuple[str, ...], *, keep: bool
 ) -> LocalOptions:
     """Return the options; refuse an assignment that is not NAME=VALUE."""
-    for text in assignments:
-        if "=" not in text:
-            raise click.BadParameter(f"{text} is not NAME=VALUE.", param_hint="--set")
-    overrides = dict(text.split("=", 1) for text in assignments)
-    return LocalOptions(environment, overrides, keeps=keep, begun_at=time.monotonic())
+    return LocalOptions(
+        environment,
+        assigned("--set", assignments),
+        keeps=keep,
+        begun_at=time.monotonic(),
+    )
 
 
 def _check_system() -> None:

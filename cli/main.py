@@ -204,6 +204,6 @@ for command in (
         build=product.build_if_changed,
         target=product.target,
     ),
-    *local.commands(ROOT, product.build_if_changed),
+    *local.commands(ROOT, product.build_if_changed, product.check_overrides),
 ):
     main.add_command(command)

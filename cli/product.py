@@ -120,6 +120,14 @@ def target(environment: str) -> Mapping[str, str]:
     return loaded.target
 
 
+def check_overrides(environment: str, values: Mapping[str, str]) -> None:
+    """Raise Failure unless dist/ can be launched with these values of parameters."""
+    from compiler import pipeline
+
+    if problems := pipeline.check_overrides(project(), environment, values):
+        raise Failure(*problems)
+
+
 def build_if_changed() -> None:
     """Build dist/ if the sources have changed; wait for a build in progress.
 

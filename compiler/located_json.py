@@ -103,7 +103,8 @@ class _Token:
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
-        self.starts = [0, *(end.end() for end in re.finditer("\n", source))]
+        # A file of an old Mac ends its lines with a carriage return alone.
+        self.starts = [0, *(end.end() for end in re.finditer("\r\n|\n|\r", source))]
         self.last = _Token("", "", 0)
         self.token = _Token("", "", 0)
 
@@ -271,7 +272,8 @@ class _Reader:
 
     def error(self, position: int, what: str, remedy: str) -> MalformedJsonError:
         line, column = self.place(position)
-        text = self.source[self.starts[line - 1] :].partition("\n")[0]
+        text = self.source[self.starts[line - 1] :]
+        text = next(iter(text.splitlines()), "")
         excerpt = text[max(0, column - SHOWN // 2) :].strip()
         if not excerpt.isprintable():
             excerpt = ascii(excerpt)

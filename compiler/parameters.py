@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from compiler.located_json import (
     parse,
     quoted,
 )
+from compiler.stack_policy import statement_faults
 from compiler.suggestions import nearest
 from compiler.tags import MAX_TAGS, objections
 
@@ -107,9 +108,22 @@ class EnvironmentFile:
     lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The line of each parameter, those with a wrong value among them."""
     problems: tuple[Problem, ...] = ()
+    overrides: frozenset[str] = frozenset()
+    """Parameters whose value comes from the command line."""
+
+    def with_overrides(self, values: Mapping[str, str]) -> EnvironmentFile:
+        """Return the environment with some values of the command line."""
+        return replace(
+            self,
+            parameters={**self.parameters, **values},
+            lines={**self.lines, **dict.fromkeys(values, 0)},
+            overrides=frozenset(values),
+        )
 
     def where(self, parameter: str = "") -> str:
         """Return the place of a parameter for a message: file, line, name."""
+        if parameter in self.overrides:
+            return f"--set {parameter}"
         line = self.lines.get(parameter)
         place = self.source if line is None else f"{self.source}:{line}"
         return f"{place} {parameter}".rstrip()
@@ -378,7 +392,8 @@ class _EnvironmentReader:
                 "Tags",
                 f"There are {len(tags)} tags.",
                 "Delete some.",
-                why=f"CloudFormation takes {MAX_TAGS}.",
+                why=f"{MAX_TAGS} fit: AWS takes 50 for a resource, and many resources "
+                "have one of their own.",
             )
         return tags
 
@@ -418,6 +433,7 @@ class _EnvironmentReader:
                 'Write {"Statement": [...]} as CloudFormation documents it.',
             )
             return None
+        self.check_statements(node)
         size = len(json.dumps(document).encode())
         if size > MAX_STACK_POLICY_BYTES:
             self.add_problem(
@@ -428,6 +444,24 @@ class _EnvironmentReader:
                 why=f"CloudFormation takes {MAX_STACK_POLICY_BYTES:,}.",
             )
         return document
+
+    def check_statements(self, node: JsonNode) -> None:
+        """Check each statement as SetStackPolicy does, after a launch."""
+        members = dict(node.members) if isinstance(node, JsonObject) else {}
+        for key, value in members.items():
+            if key.text != "Statement":
+                continue
+            statements = value.items if isinstance(value, JsonArray) else (value,)
+            for statement in statements:
+                for what, remedy in statement_faults(_plain(statement)):
+                    self.add_problem(
+                        statement,
+                        "StackPolicy",
+                        what,
+                        remedy,
+                        why="The policy is set after the launch, and CloudFormation "
+                        "would refuse it.",
+                    )
 
     def check_policy(self, node: JsonNode) -> None:
         match node:

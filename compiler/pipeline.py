@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,6 +105,19 @@ def check(project: Project, names: Sequence[str]) -> BuildOutcome:
     )
     outcome = _validated(environments, root_template(project), project)
     return outcome if not names else replace(outcome, misnamed=())
+
+
+def check_overrides(
+    project: Project, name: str, values: Mapping[str, str]
+) -> tuple[Problem, ...]:
+    """Check an environment with some other values against the built root template."""
+    from compiler import parameters
+    from compiler.validation import validate
+
+    file = parameters.find(output.relative(project.parameters), name)
+    document = json.loads((project.dist / project.root_template).read_text())
+    environment = parameters.load(file).with_overrides(values)
+    return validate(environment, document, tuple(project.checks())).problems
 
 
 def root_template(project: Project) -> Template:

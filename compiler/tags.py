@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-MAX_TAGS = 50
+MAX_TAGS = 49
+"""CloudFormation, EC2 and ECS take 50, and many resources have one of their own: Name,
+or the pool of a service."""
+
 MAX_KEY = 128
 MAX_VALUE = 256
 """Limits of CloudFormation's API."""

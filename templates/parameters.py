@@ -387,6 +387,7 @@ class Parameters(Interface):
         label="Task log days",
         Default=90,
         MinValue=1,
+        MaxValue=36_500,
     )
     access_log_days: Days = about(
         "Days to keep access logs of the load balancer and the buckets.",
@@ -394,6 +395,7 @@ class Parameters(Interface):
         label="Access log days",
         Default=90,
         MinValue=1,
+        MaxValue=36_500,
     )
     airflow: AirflowSettings = about("Settings of all Airflow tasks.", flat=True)
     fernet_key_rotation: FernetKeyRotation = about(

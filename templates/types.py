@@ -17,6 +17,7 @@ ARN = r"arn:aws[a-z-]*:"
 ACU = r"(256|(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.5)?)"
 """Capacity units in halves, each in its only spelling."""
 
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 
 
@@ -190,8 +191,10 @@ class CertificateArn(
 
 class DomainName(
     Value,
-    AllowedPattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)?$",
-    ConstraintDescription="A lower-case domain name such as airflow.example.com.",
+    AllowedPattern=rf"^({LABEL}(\.{LABEL})+)?$",
+    MaxLength=253,
+    ConstraintDescription="A lower-case domain name such as airflow.example.com, "
+    "with at most 63 characters between dots and 253 in all.",
 ):
     """The domain name of the Airflow UI."""
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from acceptance import suites
 from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
-from cli.errors import ExitCode
+from cli.errors import ExitCode, Failure, Problem
 from cli.local import commands
 from deploy.dist import Environment
 from local import environment as environments
@@ -118,8 +118,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     monkeypatch.setattr(FakeEnvironment, "fails", None)
     monkeypatch.setattr(suites, "select", select)
 
+    def check(_environment: str, values: Mapping[str, str]) -> None:
+        if "Wrong" in values:
+            raise Failure(Problem(where="--set Wrong", what="No such parameter."))
+
     def do(*words: str) -> Result:
-        group = click.Group(commands=commands(tmp_path, lambda: None))
+        group = click.Group(commands=commands(tmp_path, lambda: None, check))
         return CliRunner().invoke(group, [*words])
 
     return do
@@ -164,6 +168,24 @@ def test_set_takes_precedence_over_parameters_of_the_checks(
         "A=b=c",
     )
     assert MADE[0].options["overrides"] == {"EnableFlower": "false", "A": "b=c"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("Wrong=1",), ExitCode.FAILED),
+        (("=1",), ExitCode.USAGE),
+        (("A",), ExitCode.USAGE),
+        (("A=1", "--set", "A=2"), ExitCode.USAGE),
+    ],
+    ids=str,
+)
+def test_wrong_value_of_set_is_refused_before_anything_starts(
+    words: tuple[str, ...], code: ExitCode, run: Callable[..., Result]
+) -> None:
+    MADE.clear()
+    assert run("local", "dev", "--set", *words).exit_code == code
+    assert not MADE
 
 
 def test_containers_have_no_fault_settings_without_faults(

@@ -24,6 +24,14 @@ from compiler.parameters import (
     misnamed,
 )
 
+STATEMENT = {
+    "Effect": "Deny",
+    "Action": ["Update:Replace", "Update:Delete"],
+    "Principal": "*",
+    "Resource": "LogicalResourceId/Database",
+}
+POLICY = {"Statement": [STATEMENT]}
+
 Read = Callable[[str | bytes], EnvironmentFile]
 
 
@@ -51,14 +59,14 @@ def test_a_file_becomes_an_environment_with_the_line_of_each_parameter(
     environment = read(
         '{\n "Parameters": {\n  "B": "1",\n  "A": ""\n },\n'
         ' "Tags": {"team": "data"},\n'
-        ' "StackPolicy": {"Statement": [{"Effect": "Deny"}]}\n}'
+        f' "StackPolicy": {json.dumps(POLICY)}\n}}'
     )
 
     assert environment.problems == ()
     assert environment.name == "dev"
     assert list(environment.parameters.items()) == [("B", "1"), ("A", "")]
     assert environment.tags == {"team": "data"}
-    assert environment.stack_policy == {"Statement": [{"Effect": "Deny"}]}
+    assert environment.stack_policy == POLICY
     assert environment.lines == {"B": 3, "A": 4}
     assert environment.where("A") == "parameters/dev.json:4 A"
 
@@ -142,6 +150,27 @@ def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None
         ('{"Parameters": []}', '"Parameters" is a list, not an object.'),
         ('{"Parameters": {}, "Tags": "x"}', '"Tags" is a string, not an object.'),
         ('{"Parameters": {}, "StackPolicy": {}}', "It is no stack policy"),
+        *(
+            (
+                json.dumps(
+                    {
+                        "Parameters": {},
+                        "StackPolicy": {"Statement": [{**STATEMENT, **change}]},
+                    }
+                ),
+                what,
+            )
+            for change, what in (
+                ({"Effect": "Permit"}, "neither Allow nor Deny"),
+                ({"Principal": "me"}, "Principal is not *"),
+                ({"Action": "Update:Create"}, "Action cannot be used"),
+                ({"Action": []}, "Action cannot be used"),
+                ({"NotAction": "Update:*"}, "not one of Action and NotAction"),
+                ({"Resource": "Database"}, "Resource cannot be used"),
+                ({"Effects": "Deny"}, 'no "Effects"'),
+            )
+        ),
+        ('{"Parameters": {}, "StackPolicy": {"Statement": "x"}}', "is an object"),
         (
             '{"Parameters": {}, "StackPolicy": {"Statement": [{"Deny": true}]}}',
             "true is no part of a stack policy.",
@@ -153,8 +182,8 @@ def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None
             "CloudFormation takes 16,384.",
         ),
         (
-            json.dumps({"Parameters": {}, "Tags": {f"t{i}": "x" for i in range(51)}}),
-            "There are 51 tags. CloudFormation takes 50.",
+            json.dumps({"Parameters": {}, "Tags": {f"t{i}": "x" for i in range(50)}}),
+            "There are 50 tags. 49 fit",
         ),
         (
             json.dumps({"Parameters": {}, "Tags": {"Team": "x", "team": "x"}}),

@@ -75,6 +75,17 @@ def test_a_valid_file_has_no_problems() -> None:
     assert findings == Findings(problems=())
 
 
+def test_values_of_the_command_line_are_checked_as_those_of_the_file() -> None:
+    environment = environment_file(Owner="data", Maximum="0").with_overrides(
+        {"Maximum": "4", "Minimum": "5", "Minimm": "1", "Profile": "test"}
+    )
+    assert [p.where for p in validate(environment, TEMPLATE, [CROSSED]).problems] == [
+        "--set Minimm",
+        "--set Profile",
+        "--set Minimum",
+    ]
+
+
 def test_all_four_questions_are_answered_at_once(tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.write_text(

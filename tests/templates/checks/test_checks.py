@@ -33,6 +33,9 @@ CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 VPC = "vpc-0123456789abcdef0"
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
+POLICY = "arn:aws:iam::123456789012:policy/"
+POLICIES = [f"{POLICY}{number}" for number in range(10)]
+
 
 def template(pools: tuple[Pool, ...] = POOLS) -> dict[str, Any]:
     """A root with the product's parameters and Rules."""
@@ -108,6 +111,11 @@ def test_the_defaults_launch() -> None:
         {"ApiServerCpu": "8192", "ApiServerMemory": "61440"},
         {"DefaultWorkersMinimum": "10", "DefaultWorkersMaximum": "10"},
         {"WebClientCidr2": "198.51.100.7/32", "WebClientCidr3": "172.16.0.0/12"},
+        {"Image": "apache/airflow:3.3"},
+        {"Image": "localhost:5000/airflow:2026-11-01"},
+        {"Image": f"apache/airflow@sha256:{'0' * 64}"},
+        {"ExtraPolicyArns": f"{POLICY}a"},
+        {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
     ],
 )
 def test_valid_parameters_pass(parameters: dict[str, str]) -> None:
@@ -115,6 +123,21 @@ def test_valid_parameters_pass(parameters: dict[str, str]) -> None:
 
 
 REFUSED: list[tuple[dict[str, str], str, str]] = [
+    # Images that the migration job refuses after VPC and database are made.
+    ({"Image": "apache/airflow"}, "has no tag", "Name a version"),
+    ({"Image": "localhost:5000/airflow"}, "has no tag", "Name a version"),
+    ({"Image": "apache/airflow:latest"}, "the latest", "Name a version"),
+    ({"Image": "apache/airflow:2.10.5"}, "Airflow 2.10.5", "apache/airflow:3.3."),
+    ({"Image": "docker.io/apache/airflow:slim-3.2.0-python3.12"}, "3.2.0", "3.3."),
+    # IAM takes ten policies a role, each once.
+    ({"ExtraPolicyArns": ",".join(POLICIES)}, "names 10 policies", "Name 9 or fewer"),
+    (
+        {"ExtraPolicyArns": ",".join(POLICIES[:9]), "EnableExecuteCommand": "true"},
+        "names 9 policies",
+        "Name 8 or fewer",
+    ),
+    ({"ExtraPolicyArns": f"{POLICY}a,"}, "an empty element", "Delete the comma"),
+    ({"ExtraPolicyArns": f"{POLICY}a, {POLICY}a"}, "twice", "Delete one"),
     # Sizes that Fargate refuses when the service is created, half an hour in.
     ({"SchedulerMemory": "1024"}, "no task of 1024 CPU units and 1024 MiB", "to 2048"),
     ({"SchedulerMemory": "1024"}, "no task of", "or SchedulerCpu to 256."),
@@ -273,6 +296,19 @@ def test_invalid_parameters_are_refused(
     assert any(
         what in problem.what and remedy in problem.remedy for problem in report
     ), report
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TaskLogDays", "36501"),
+        ("AccessLogDays", "0"),
+        ("DomainName", f"{'a' * 64}.example.com"),
+        ("DomainName", f"{'a.' * 125}abcd"),
+    ],
+)
+def test_value_beyond_a_bound_of_its_type_is_refused(name: str, value: str) -> None:
+    assert the_problem(**{name: value}).where == f"dev.json:1 {name}"
 
 
 def test_a_mistake_is_reported_once() -> None:
