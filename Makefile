@@ -113,6 +113,22 @@ verify: $(READY) ## Run an environment on this machine and check that it works.
 emulator: $(READY) ## Start, stop or erase the emulator (ARGS=start, stop or erase).
 	$(BUILD_PY) $(ARGS)
 
+.PHONY: ls
+ls: $(READY) ## List the environments with the state of their stacks.
+	$(BUILD_PY) $(ARGS)
+
+.PHONY: init
+init: $(READY) ## Write the parameter file of a new environment (ENV=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS)
+
+.PHONY: doctor
+doctor: $(READY) ## Check this machine: Python, disk, region, credentials.
+	$(BUILD_PY) $(ARGS)
+
+.PHONY: completion
+completion: $(READY) ## Print a script of completions (ARGS=bash, zsh or fish).
+	$(BUILD_PY) $(ARGS)
+
 .PHONY: check
 check: $(DEV) ## Check style, types and the fast tests; write nothing.
 	@$(RUN) ruff check --quiet

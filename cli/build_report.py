@@ -51,9 +51,15 @@ def table(dist: Path) -> Table:
     return grid
 
 
-def print_build(project: Project, outcome: BuildOutcome) -> None:
+def print_build(
+    project: Project, outcome: BuildOutcome, *, as_json: bool = False
+) -> None:
     """Print what a build wrote, or that nothing has changed."""
     dist = project.dist
+    if as_json:
+        _stop_at_misnamed(outcome)
+        console.result(json.dumps(_as_json(dist, outcome), indent=2))
+        return
     console.stdout().print(table(dist))
     console.result(f"\n{_operation(dist, project.root_template)}")
     if outcome.has_changed:
@@ -68,8 +74,36 @@ def print_build(project: Project, outcome: BuildOutcome) -> None:
     _stop_at_misnamed(outcome)
 
 
-def print_check(outcome: BuildOutcome) -> None:
+def _as_json(dist: Path, outcome: BuildOutcome) -> dict[str, object]:
+    templates = {}
+    for file in sorted(dist.glob("*.template.json")):
+        content = file.read_bytes()
+        document = json.loads(content)
+        templates[file.name] = {
+            **{
+                quota.name: usage(quota, document, content.decode())
+                for quota in IN_THE_TABLE
+            },
+            "sha256": digest(content),
+        }
+    return {
+        "Dist": str(dist),
+        "HasChanged": outcome.has_changed,
+        "Templates": templates,
+        "Unchecked": list(outcome.unchecked),
+    }
+
+
+def print_check(outcome: BuildOutcome, *, as_json: bool = False) -> None:
     """Print which environments can be launched."""
+    if as_json:
+        _stop_at_misnamed(outcome)
+        document = {
+            "Environments": list(outcome.environments),
+            "Unchecked": list(outcome.unchecked),
+        }
+        console.result(json.dumps(document, indent=2))
+        return
     for text in outcome.unchecked:
         console.note(text)
     for name in outcome.environments:

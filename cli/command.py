@@ -10,6 +10,7 @@ becomes a problem with an exit code here and nowhere else.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -66,6 +67,9 @@ SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("autocomplete", "complete"), "completion"),
 }
 """Words of other tools, and the command that does the same here."""
+
+NO_COLOR = "--no-color"
+"""Taken anywhere on the command line, as the variable NO_COLOR."""
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -175,11 +179,16 @@ class CommandGroup(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run a command; report a wrong command line as any other problem."""
+        args = arguments[0] if arguments else options.pop("args", None)
         options["standalone_mode"] = False
+        words = list(sys.argv[1:] if args is None else args)
+        if NO_COLOR in words:
+            os.environ["NO_COLOR"] = "1"
+            words = [word for word in words if word != NO_COLOR]
         try:
-            code = super().main(*arguments, **options)
+            code = super().main(words, **options)
         except click.ClickException as error:
-            with console.errors_as_json("--json" in sys.argv):
+            with console.errors_as_json("--json" in words):
                 code = report(UsageError(_of_usage(error)))
         except (KeyboardInterrupt, click.Abort):
             code = ExitCode.INTERRUPTED

@@ -20,6 +20,7 @@ import click
 from cli import console
 from cli.command import Command, assigned
 from cli.errors import ExitCode, Problem, Refused, Unable
+from cli.product import ROOT
 
 if TYPE_CHECKING:
     from deploy.aws import Aws
@@ -173,6 +174,14 @@ def commands(
     return list(ALL)
 
 
+def environment_names(
+    _context: click.Context, _parameter: click.Parameter, begin: str
+) -> list[str]:
+    """Return the environments whose names begin so, for the shell's completion."""
+    files = (ROOT / "parameters").glob("*.json")
+    return sorted(file.stem for file in files if file.stem.startswith(begin))
+
+
 def _stack_command(
     *exit_codes: ExitCode, exclusive: tuple[tuple[str, str], ...] = ()
 ) -> Callable[[Callable[..., ExitCode]], click.Command]:
@@ -210,7 +219,7 @@ def _stack_command(
 
 
 STACK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("environment", metavar="ENV"),
+    click.argument("environment", metavar="ENV", shell_complete=environment_names),
     click.option("--profile", metavar="NAME", help="Profile of the AWS configuration."),
     click.option(
         "--region", metavar="REGION", help="Region, instead of the profile's."
@@ -644,6 +653,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     """
     from deploy import catalog as catalogs
 
+    parameters = assigned("--parameter", options["parameters"])
     aws, dist = target.aws(), target.dist()
     return catalogs.offer(
         aws,
@@ -652,7 +662,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
         bucket=options["bucket"],
         version=options["version"],
         keep=options["keep"],
-        parameters=assigned("--parameter", options["parameters"]),
+        parameters=parameters,
         dry_run=options["dry_run"],
         yes=options["yes"],
     )

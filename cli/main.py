@@ -8,6 +8,7 @@ linter.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import console, deployment, local, product
+from cli import console, deployment, local, product, workspace
 from cli.command import CommandGroup
 from cli.errors import ExitCode
 from cli.product import DIST, ROOT
@@ -37,7 +38,7 @@ machine, which needs no account and runs no Airflow.
 
 \b
 The help of each command lists its exit codes.
-Colours show at a terminal only; NO_COLOR=1 switches them off.
+Colours show at a terminal only; --no-color or NO_COLOR=1 switches them off.
 """
 
 EXAMPLES = """\b
@@ -51,6 +52,9 @@ Examples
   ./build.py local dev               run Airflow on this machine
   ./build.py verify dev --local      run it and check that it works
   ./build.py emulator stop           stop the emulator that --emulator started
+  ./build.py init test --like dev    write the file of a new environment
+  ./build.py ls                      list the environments and their state
+  ./build.py doctor                  check this machine
 """
 
 MEANINGS = {ExitCode.FAILED: "the templates or the parameters need correcting"}
@@ -74,7 +78,8 @@ def main() -> None:
     default=DIST,
     help="Folder to write, instead of dist/; a build replaces the whole folder.",
 )
-def templates(dist: Path) -> None:
+@deployment.JSON
+def templates(dist: Path, *, as_json: bool) -> None:
     r"""Compile, check and lint every template, and write dist/.
 
     \b
@@ -100,7 +105,7 @@ def templates(dist: Path) -> None:
     project = product.project(dist)
     with console.progress("Compiling and linting ..."), _noting_no_change(project.dist):
         outcome = pipeline.build(project)
-    build_report.print_build(project, outcome)
+    build_report.print_build(project, outcome, as_json=as_json)
 
 
 @contextmanager
@@ -118,8 +123,9 @@ def _noting_no_change(dist: Path) -> Iterator[None]:
 
 
 @main.command(meanings=MEANINGS)
-@click.argument("environment", nargs=-1)
-def parameters(environment: tuple[str, ...]) -> None:
+@click.argument("environment", nargs=-1, shell_complete=deployment.environment_names)
+@deployment.JSON
+def parameters(environment: tuple[str, ...], *, as_json: bool) -> None:
     r"""Check parameter files against the parent template; write nothing.
 
     \b
@@ -139,7 +145,7 @@ def parameters(environment: tuple[str, ...]) -> None:
     from compiler import pipeline
 
     outcome = pipeline.check(product.project(), environment)
-    build_report.print_check(outcome)
+    build_report.print_check(outcome, as_json=as_json)
 
 
 @main.command(meanings=MEANINGS)
@@ -155,7 +161,8 @@ def reference() -> None:
 
 @main.command()
 @click.argument("action", type=click.Choice(["start", "stop", "erase"]))
-def emulator(action: str) -> None:
+@deployment.JSON
+def emulator(action: str, *, as_json: bool) -> None:
     r"""Start, stop or erase the emulator that --emulator uses.
 
     \b
@@ -163,7 +170,10 @@ def emulator(action: str) -> None:
     stop   stop it; its stacks are there again at the next start
     erase  stop it and delete its stacks and data
     """
-    console.result(_control_emulator(action))
+    what = _control_emulator(action)
+    record = _emulator().running()
+    document = {"Endpoint": record.endpoint_url if record else None, "What": what}
+    console.result(json.dumps(document, indent=2) if as_json else what)
 
 
 def _control_emulator(action: str) -> str:
@@ -203,6 +213,9 @@ for command in (
         _connect_emulator,
         build=product.build_if_changed,
         target=product.target,
+    ),
+    *workspace.commands(
+        deployment.ProjectContext(DIST, _connect_emulator, target=product.target), main
     ),
     *local.commands(ROOT, product.build_if_changed, product.check_overrides),
 ):

@@ -44,6 +44,12 @@ def enter() -> None:
         _continue_in(environment)
 
 
+def name() -> str:
+    """Return the name of the environment that runs this."""
+    environment = _own_environment()
+    return environment.name if environment else sys.prefix
+
+
 def repair(error: BaseException) -> None:
     """Install the environment again if a damaged package in it caused an error.
 

@@ -63,6 +63,17 @@ def quick_create(aws: Aws, publication: Publication, environment: Environment) -
     return url
 
 
+def stack_page(aws: Aws, stack_id: str) -> str:
+    """Return the URL of a stack in the console; nothing for the emulator."""
+    host = CONSOLES.get(aws.partition)
+    if aws.is_local or host is None:
+        return ""
+    return (
+        f"https://{host.format(region=aws.region)}/cloudformation/home"
+        f"?region={aws.region}#/stacks/stackinfo?stackId={quote(stack_id, safe='')}"
+    )
+
+
 def badge(url: str, environment: Environment) -> str:
     """Return the link as a button in Markdown."""
     return f"[![Launch {environment.stack_name}]({IMAGE})]({url})"

@@ -14,6 +14,7 @@ from deploy.console import event_line, print_outputs
 from deploy.dist import Dist, Environment
 from deploy.events import StackWatcher, TreeEvent
 from deploy.launch import follow
+from deploy.quick_create import stack_page
 from deploy.stacks import StackEvent
 
 UNKNOWN_KIND = "not listed"
@@ -33,8 +34,11 @@ def status(
                     "Stack": stack.name,
                     "StackId": stack.id,
                     "Status": stack.status,
+                    "Console": stack_page(aws, stack.id),
                     "IsProtected": stack.is_protected,
-                    "Resources": [_as_json(resource, kinds) for resource in resources],
+                    "Resources": [
+                        _as_json(aws, resource, kinds) for resource in resources
+                    ],
                 },
                 indent=2,
             )
@@ -46,8 +50,8 @@ def status(
         else "termination protection off"
     )
     console.result(f"{stack.name}  {stack.status}  {protection}")
-    if stack.reason:
-        console.result(f"  {stack.reason}")
+    for line in filter(None, (stack.reason, stack_page(aws, stack.id))):
+        console.result(f"  {line}")
     rows = []
     for resource in resources:
         if resource.is_stack:
@@ -193,7 +197,9 @@ def _kinds(aws: Aws, resources: Sequence[inventory.StackResource]) -> dict[str, 
 
 
 def _as_json(
-    resource: inventory.StackResource, kinds: dict[str, str]
+    aws: Aws,
+    resource: inventory.StackResource,
+    kinds: dict[str, str],
 ) -> dict[str, Any]:
     fields = {
         "Name": resource.name,
@@ -202,7 +208,9 @@ def _as_json(
         "PhysicalId": resource.physical_id,
         "Purpose": resource.purpose,
     }
-    if kinds and not resource.is_stack:
+    if resource.is_stack:
+        fields["Console"] = stack_page(aws, resource.physical_id)
+    elif kinds:
         fields["Here"] = kinds[resource.name]
     return fields
 
