@@ -26,6 +26,14 @@ OWN: Mapping[str, str] = {".venv": "tool", ".venv-dev": "dev"}
 INSTALLER = HOME / "requirements" / "install.py"
 STAMP = ".installed"
 
+IMPORTED = frozenset(
+    {
+        *("awacs", "boto3", "botocore", "cfnlint", "click"),
+        *("cloudformation_validate", "rich", "troposphere"),
+    }
+)
+"""Packages that the project imports: without one the environment is damaged."""
+
 FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE")
 """They bring in other packages, or remove the docstrings that are the help."""
 
@@ -56,7 +64,10 @@ def repair(error: BaseException) -> None:
     Returns for any other error; else the command starts again.
     """
     environment = _own_environment()
-    if environment is None or not _is_damage(error, environment):
+    # A link leads to the environment of another checkout.
+    if environment is None or environment.is_symlink():
+        return
+    if not _is_damage(error, environment):
         return
     if os.environ.get(REPAIRED):
         say(
@@ -145,7 +156,11 @@ def _is_damage(error: BaseException, environment: Path) -> bool:
     if not isinstance(error, ImportError):
         return False
     top = (error.name or "").partition(".")[0]
-    return bool(top) and not (HOME / top).exists()
+    return top in IMPORTED or any(
+        line.startswith((f"{top}/", f"{top}.py"))
+        for record in environment.glob("lib/*/site-packages/*.dist-info/RECORD")
+        for line in record.read_text().splitlines()
+    )
 
 
 def say(problem: Problem) -> None:

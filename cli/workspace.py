@@ -202,7 +202,7 @@ def _rows(
         try:
             stack = target.stack()
             stated = project.target(name)
-            key = (stated.get("Profile", ""), stated.get("Region", ""))
+            key = tuple(stated.get(k, "") for k in ("Account", "Profile", "Region"))
             if key not in accounts:
                 accounts[key] = target.aws()
             aws = accounts[key]

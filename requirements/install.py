@@ -27,6 +27,9 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_GLIBC = (2, 34)
 MACHINES = {"Linux": ("x86_64", "aarch64"), "Darwin": ("arm64", "x86_64")}
 STAMP = ".installed"
+OWN_FILES = (STAMP, "pyvenv.cfg", "uv", "bin/uv")
+"""What a virtual environment has, or the folder of uv; others are not deleted."""
+
 UV = ROOT / ".venv-uv"
 UV_PROGRAM = UV / "bin" / "uv"
 UV_PINS = ROOT / "requirements" / "uv.txt"
@@ -124,6 +127,12 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
     if stamp.exists() and stamp.read_text() == digest and succeeds(*program):
         stamp.touch()
         return 0
+    obstacle = not_ours(environment)
+    if obstacle:
+        return fail(
+            f"{environment.name} {obstacle}; nothing was installed.",
+            "Move it elsewhere, and run this again.",
+        )
     stamp.unlink(missing_ok=True)
     error = create(environment, by_pip=by_pip)
     if error:
@@ -150,6 +159,20 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
     stamp.write_text(digest)
     say(f"Installed in {time.monotonic() - started:.0f} s.")
     return 0
+
+
+def not_ours(environment: Path) -> str:
+    """Return why an environment must not be replaced, or nothing."""
+    if environment.is_symlink():
+        return "is a symbolic link"
+    if not environment.exists():
+        return ""
+    if not environment.is_dir():
+        return "is not a folder"
+    is_ours = any((environment / name).exists() for name in OWN_FILES)
+    if is_ours or not any(environment.iterdir()):
+        return ""
+    return "is a folder of something else"
 
 
 def create(environment: Path, *, by_pip: bool) -> str:

@@ -15,6 +15,7 @@ REAL = (
     "build.py",
     "acceptance",
     "cli",
+    "cloudformation",
     "compiler",
     "deploy",
     "local",

@@ -163,6 +163,25 @@ def test_failed_install_leaves_no_stamp_and_is_taken_up_again(project: Project) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_is_no_environment_is_not_replaced(kind: str, project: Project) -> None:
+    project.pins.write_text(wheel(project.packages))
+    kept = project.root / "kept"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("mine")
+    if kind == "file":
+        project.environment.write_text("mine")
+    elif kind == "link":
+        project.environment.symlink_to(kept)
+    else:
+        kept.rename(project.environment)
+    done = project.install()
+    assert done.returncode == 1
+    assert "nothing was installed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert kind == "file" or (project.environment / "thesis.txt").exists()
+
+
 def test_package_of_another_hash_is_refused(project: Project) -> None:
     pin = wheel(project.packages)
     project.pins.write_text(re.sub("sha256:.*", f"sha256:{'0' * 64}", pin))
