@@ -50,6 +50,9 @@ CFN_LINT = (
 def main() -> None:
     """Measure and print."""
     groups = sys.argv[1:] or list(GROUPS)
+    if {"-h", "--help"} & set(groups):
+        sys.stdout.write(f"{__doc__}\nGroups: {', '.join(GROUPS)}.\n")
+        return
     if unknown := set(groups) - set(GROUPS):
         sys.exit(f"{', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}.")
     figures = [figure for group in groups for figure in GROUPS[group]()]

@@ -66,7 +66,7 @@ def print_build(
         for text in outcome.unchecked:
             console.note(text)
         names = ", ".join(outcome.environments) or "no environment"
-        console.result(f"Wrote {dist.name}/; linted as it is and for {names}.")
+        console.result(f"Wrote {dist.name}/; linted, and checked for {names}.")
     else:
         console.result(
             f"Unchanged: {dist.name}/ is up to date with its sources. Nothing written."

@@ -31,6 +31,9 @@ _arguments: ContextVar[str] = ContextVar("arguments", default="ENV")
 COMMAND = re.compile(r"(?<![\w/.])build\.py (?=[a-z-]+)([a-z]+ ENV\b)?")
 """Commands that messages name; printed as they have to be typed."""
 
+ON_THIS_MACHINE = ("local", "parameters", "verify")
+"""Commands that take an environment, and no account, stack or emulator."""
+
 PROGRAM = Path(__file__).resolve().parents[1] / "build.py"
 
 WAIT_SECONDS = 5.0
@@ -85,7 +88,11 @@ def with_arguments(text: str) -> str:
     """Return a text with its commands as they have to be typed."""
 
     def typed(match: re.Match[str]) -> str:
-        words = (match[1] or "").replace("ENV", _arguments.get())
+        name = (match[1] or "").partition(" ")[0]
+        arguments = _arguments.get()
+        if name in ON_THIS_MACHINE:
+            arguments = arguments.partition(" ")[0]
+        words = (match[1] or "").replace("ENV", arguments)
         return f"{launcher()} {words}"
 
     return COMMAND.sub(typed, text)

@@ -79,16 +79,31 @@ def _lint(
 ) -> list[dict[str, object]]:
     # cfn-lint follows a relative TemplateURL only to files below where it runs.
     os.chdir(stage)
+    lists = {
+        name
+        for name, definition in _parameters(template).items()
+        if definition["Type"] == "CommaDelimitedList"
+    }
     configuration = _configuration().evolve(
         templates=[template],
         parameters=[
-            ParameterSet(name, values) for name, values in environments.items()
+            ParameterSet(
+                name,
+                {k: v.split(",") if k in lists else v for k, v in values.items()},
+            )
+            for name, values in environments.items()
         ],
     )
     return [
         _finding(match, template, environments)
         for match in run_template_by_file_paths(configuration, _rules())
     ]
+
+
+def _parameters(template: str) -> dict[str, Any]:
+    with open(template) as file:  # noqa: PTH123 - a path beside the others
+        parameters: dict[str, Any] = json.load(file).get("Parameters", {})
+    return parameters
 
 
 def _finding(

@@ -166,29 +166,24 @@ def _build(project: Project, stage: Path, inputs: str) -> BuildOutcome:
         content = {path: text.encode() for path, text in files.items()} | assets
         output.write(stage, content, inputs)
 
-        tasks = list(lint_tasks(files, environments, project.root_template))
+        tasks = list(lint_tasks(files))
         findings = lint.validate(stage, tasks) + cfn_lint.run(stage, tasks)
     _stop_at(lint.problems(findings, project.lint_exceptions(), project.templates))
     return outcome
 
 
-def lint_tasks(
-    files: Mapping[str, str],
-    environments: Sequence[EnvironmentFile],
-    root_template: str,
-) -> Iterable[LintTask]:
-    """Yield each template as it is, and the root with each environment's values."""
+def lint_tasks(files: Mapping[str, str]) -> Iterable[LintTask]:
+    """Yield each template as it is.
+
+    Not with the values of environments: those are checked against the parameters, and
+    what a linter says about a value in a template is a question to its author. Tests
+    lint every parameter with every kind of value.
+    """
     from compiler.lint import LintTask
 
     for path, text in files.items():
         if path.endswith(".template.json"):
             yield LintTask(template=path, weight=len(text))
-    if environments:
-        yield LintTask(
-            template=root_template,
-            environments={e.name: e.parameters for e in environments},
-            weight=len(files[root_template]),
-        )
 
 
 def _loaded(paths: Iterable[Path]) -> list[EnvironmentFile]:

@@ -24,7 +24,7 @@ from deploy.addresses import Publication
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.console import print_plan
 from deploy.dist import CATALOG, ROOT, Dist, Environment
-from deploy.events import StackWatcher, known_events
+from deploy.events import StackWatcher
 from deploy.launch import QUIET_ENDS, execute, follow
 from deploy.planning import proposed
 from deploy.publishing import publish
@@ -189,8 +189,7 @@ def _update_stack(
             where=f"Stack {plan.stack_name}",
             yes=yes,
         )
-        known = known_events(aws, plan.stack_id)
-        execute(aws, plan)
+        known = execute(aws, plan)
     return follow(
         aws,
         dist,

@@ -28,7 +28,7 @@ from typing import Any
 from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
 from deploy import prompts, stacks
-from deploy.aws import Aws
+from deploy.aws import Aws, is_missing
 from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
 from deploy.diagnosis import Diagnoser
@@ -96,8 +96,7 @@ def launch(
             protect(aws, environment)
             return ExitCode.OK
         confirm(plan, confirmation)
-        known = known_events(aws, plan.stack_id)
-        execute(aws, plan)
+        known = execute(aws, plan)
     if detaches:
         console.message(f"{DETACHED.format(stack=plan.stack_name)}{_later(first)}")
         return ExitCode.OK
@@ -114,8 +113,7 @@ def launch(
     protect(aws, environment)
     # Without nested change sets: each would leave one that cannot be deleted.
     with proposed(aws, dist, publication, environment, is_nested=False) as plan:
-        known = known_events(aws, plan.stack_id)
-        execute(aws, plan)
+        known = execute(aws, plan)
     watcher = StackWatcher(aws, plan.stack_id, known)
     return follow(aws, dist, environment, watcher, interval=interval)
 
@@ -157,11 +155,16 @@ def confirm(plan: ChangePlan, confirmation: Confirmation) -> None:
     prompts.confirm(f"{verb} stack {plan.stack_name}?", where=where, yes=False)
 
 
-def execute(aws: Aws, plan: ChangePlan) -> None:
-    """Execute the change set; refuse when another operation has started."""
-    # Even if the answer is lost: it may have been executed.
-    plan.executed.append(plan.change_set_id)
+def execute(aws: Aws, plan: ChangePlan) -> frozenset[str]:
+    """Execute the change set; return the IDs of the events before it.
+
+    Raises Refused when another operation has started, or when another launch has
+    deleted the new stack with its change sets.
+    """
     try:
+        known = known_events(aws, plan.stack_id)
+        # Even if the answer is lost: it may have been executed.
+        plan.executed.append(plan.change_set_id)
         aws.call(
             "cloudformation",
             "execute_change_set",
@@ -172,17 +175,23 @@ def execute(aws: Aws, plan: ChangePlan) -> None:
         )
     except AwsError as error:
         plan.executed.clear()
-        if error.code in TAKEN or "IN_PROGRESS" in error.message:
-            raise Refused(
-                Problem(
-                    where=f"Stack {plan.stack_name}",
-                    what="Another operation has started in the meantime.",
-                    why=error.message,
-                    remedy="Follow it with `build.py events ENV --follow`; then launch "
-                    "again, with a new plan.",
-                )
-            ) from error
-        raise
+        raise _overtaken(plan, error) or error from error
+    return known
+
+
+def _overtaken(plan: ChangePlan, error: AwsError) -> Refused | None:
+    """Return a refusal where an error means that another operation came first."""
+    if not (error.code in TAKEN or "IN_PROGRESS" in error.message or is_missing(error)):
+        return None
+    return Refused(
+        Problem(
+            where=f"Stack {plan.stack_name}",
+            what="Another operation has started in the meantime.",
+            why=error.message,
+            remedy="Follow it with `build.py events ENV --follow`; then launch again, "
+            "with a new plan.",
+        )
+    )
 
 
 def follow(

@@ -115,10 +115,17 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    arguments = options().parse_args(argv)
+    parser = options()
+    arguments = parser.parse_args(argv)
     started = time.monotonic()
+    first, last = arguments.hours
+    if not first < last:
+        parser.error(f"--hours {first:g} {last:g}: the first is not before the last")
     if arguments.charts:
-        arguments.charts.mkdir(parents=True, exist_ok=True)
+        try:
+            arguments.charts.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--charts {arguments.charts}: {error.strerror}")
     settings = Options(
         template=arguments.template,
         target_start_seconds=arguments.target_start_seconds,

@@ -166,15 +166,15 @@ def test_failed_install_leaves_no_stamp_and_is_taken_up_again(project: Project) 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
 def test_what_is_no_environment_is_not_replaced(kind: str, project: Project) -> None:
     project.pins.write_text(wheel(project.packages))
-    kept = project.root / "kept"
-    kept.mkdir()
-    (kept / "thesis.txt").write_text("mine")
+    folder = project.root / "folder"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
     if kind == "file":
         project.environment.write_text("mine")
     elif kind == "link":
-        project.environment.symlink_to(kept)
+        project.environment.symlink_to(folder)
     else:
-        kept.rename(project.environment)
+        folder.rename(project.environment)
     done = project.install()
     assert done.returncode == 1
     assert "nothing was installed" in done.stderr

@@ -45,3 +45,4 @@ def test_commands_in_messages_get_their_arguments() -> None:
         assert console.with_arguments("build.py plan ENV; airflow-ENV") == (
             "./build.py plan dev --emulator; airflow-ENV"
         )
+        assert console.with_arguments("build.py local ENV") == "./build.py local dev"

@@ -6,7 +6,7 @@ import pytest
 
 from cli import product
 from compiler import lint, parameters, pipeline
-from compiler.lint import LintFinding
+from compiler.lint import LintFinding, LintTask
 from templates.lint_exceptions import EXCEPTIONS
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,14 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[LintFinding]:
     files = {template.path: template.text() for template in product.compile_templates()}
     for path, text in files.items():
         (stage / path).write_text(text)
-    tasks = list(pipeline.lint_tasks(files, ENVIRONMENTS, product.ROOT_TEMPLATE))
+    tasks = list(pipeline.lint_tasks(files))
+    tasks.append(
+        LintTask(
+            template=product.ROOT_TEMPLATE,
+            environments={e.name: e.parameters for e in ENVIRONMENTS},
+            weight=len(files[product.ROOT_TEMPLATE]),
+        )
+    )
     with lint.CfnLint() as cfn_lint:
         return cfn_lint.run(stage, tasks) + lint.validate(stage, tasks)
 

@@ -244,6 +244,8 @@ def test_launch_needs_a_terminal_or_yes() -> None:
     [
         error("InvalidChangeSetStatus", "cannot be executed in OBSOLETE"),
         error("ValidationError", "Stack is in UPDATE_IN_PROGRESS state"),
+        # The other launch has deleted the new stack with its change sets.
+        error("ValidationError", f"Stack [{NAME}] does not exist"),
     ],
 )
 def test_concurrent_launch_is_refused(answer: Failure) -> None:

@@ -52,6 +52,18 @@ def test_exported_histories_are_compared(
     assert drawing.getroot().tag.endswith("svg")
 
 
+@pytest.mark.parametrize(
+    "words", [("--charts", __file__), ("--hours", "5", "3"), ("--hours", "5", "5")]
+)
+def test_wrong_option_is_one_sentence(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert words[0] in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_missing_file_is_one_sentence_and_not_a_trace(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,144 @@
+"""Both linters over every parameter with every kind of valid value.
+
+An operator never sees a finding of a linter about a file that the build wrote: the
+build lints templates without values. This is where a value that a linter refuses is
+found.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from cli import product
+from compiler import lint, pipeline
+from compiler.lint import LintTask
+from compiler.parameters import EnvironmentFile
+from compiler.validation import validate
+from templates.lint_exceptions import EXCEPTIONS
+
+pytestmark = pytest.mark.slow
+
+PAIRS = 40
+CHUNK = 20
+"""Sets of values that a worker lints in one task."""
+
+SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
+POLICY = "arn:aws:iam::123456789012:policy"
+EXISTING = {
+    "ExistingVpcId": "vpc-0123456789abcdef0",
+    "ExistingPrivateSubnetIds": SUBNETS,
+    "ExistingDataSubnetIds": SUBNETS,
+}
+ENDPOINTS = {
+    "InternetAccess": "endpoints",
+    "OutboundHttpsCidr": "10.0.0.0/16",
+    "S3PrefixListId": "pl-63a5400a",
+}
+CERTIFICATE = {
+    "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d",
+    "DomainName": "airflow.example.com",
+}
+PUBLIC = {
+    **CERTIFICATE,
+    "LoadBalancerScheme": "internet-facing",
+    "WebClientCidr": "203.0.113.0/24",
+}
+
+TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
+    "AlarmEmail": ({"AlarmEmail": "team@example.com"},),
+    "CacheNodeType": ({"CacheNodeType": "cache.m7g.large"},),
+    "CertificateArn": (CERTIFICATE,),
+    "DatabaseSnapshotId": (
+        {"DatabaseSnapshotId": "before-upgrade"},
+        {"DatabaseSnapshotId": "arn:aws:rds:eu-central-1:123456789012:snapshot:x"},
+    ),
+    "DomainName": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
+    "ExistingDataSubnetIds": (EXISTING,),
+    "ExistingPrivateSubnetIds": ({**EXISTING, **ENDPOINTS},),
+    "ExistingPublicSubnetIds": (
+        {**EXISTING, **PUBLIC, "ExistingPublicSubnetIds": SUBNETS},
+    ),
+    "ExistingVpcId": ({**EXISTING, "VpcCidr": ""},),
+    "ExtraPolicyArns": (
+        {"ExtraPolicyArns": f"{POLICY}/a"},
+        {"ExtraPolicyArns": f"{POLICY}/a,{POLICY}/b"},
+    ),
+    "HostedZoneId": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
+    "Image": ({"Image": f"apache/airflow@sha256:{'0' * 64}"},),
+    "InternetAccess": (ENDPOINTS,),
+    "LoadBalancerScheme": (PUBLIC,),
+    "OutboundHttpsCidr": (ENDPOINTS,),
+    "Parallelism": ({"Parallelism": "512"},),
+    "PermissionsBoundaryArn": ({"PermissionsBoundaryArn": f"{POLICY}/boundary"},),
+    "S3PrefixListId": (ENDPOINTS,),
+    "VpcCidr": ({"VpcCidr": "192.168.0.0/18"},),
+    "WebClientCidr": ({"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},),
+    "WebClientCidr2": ({"WebClientCidr2": "198.51.100.7/32"},),
+    "WebClientCidr3": ({"WebClientCidr3": "172.16.0.0/12"},),
+}
+"""Values of texts, with the parameters that they need."""
+
+
+def kinds(name: str, definition: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield every kind of value of a parameter: bounds, choices, texts."""
+    yield from TEXTS.get(name, ())
+    for value in definition.get("AllowedValues", ()):
+        yield {name: str(value)}
+    for bound in ("MinValue", "MaxValue"):
+        if bound in definition:
+            yield {name: str(definition[bound])}
+    if "Seconds" in name:
+        yield {name: "60"}
+    if name.endswith("Memory"):
+        yield {name: "8192", name.replace("Memory", "Cpu"): "2048"}
+
+
+def valid(document: Mapping[str, Any], sets: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the sets that the parameter check accepts, each once and by a name."""
+    checks = tuple(product.checks())
+    accepted: dict[str, dict[str, str]] = {}
+    for values in sets:
+        environment = EnvironmentFile(
+            name="x",
+            source="x.json",
+            parameters=MappingProxyType(values),
+            lines=MappingProxyType(dict.fromkeys(values, 1)),
+        )
+        if not validate(environment, document, checks).problems:
+            accepted[" ".join(f"{k}={v}" for k, v in sorted(values.items()))] = values
+    return accepted
+
+
+def test_no_linter_speaks_of_a_value_that_the_check_accepts(tmp_path: Path) -> None:
+    files = {template.path: template.text() for template in product.compile_templates()}
+    for path, text in files.items():
+        (tmp_path / path).write_text(text)
+    root = pipeline.root_template(product.project()).document
+    definitions = root["Parameters"]
+    unused = TEXTS.keys() - definitions.keys()
+    assert not unused
+    alone = [v for name, each in definitions.items() for v in kinds(name, each)]
+    pairs = [{**a, **b} for a, b in itertools.combinations(alone, 2)]
+    sample = random.Random(0).sample(pairs, PAIRS)  # noqa: S311 - the same every time
+    sets = valid(root, [*alone, *sample])
+    spoken = {name for values in sets.values() for name in values}
+    assert definitions.keys() == spoken
+    names = sorted(sets)
+    tasks = [
+        LintTask(
+            template=product.ROOT_TEMPLATE,
+            environments={name: sets[name] for name in names[at : at + CHUNK]},
+        )
+        for at in range(0, len(names), CHUNK)
+    ]
+    with lint.CfnLint() as cfn_lint:
+        findings = cfn_lint.run(tmp_path, tasks) + lint.validate(tmp_path, tasks)
+    templates = product.ROOT / "templates"
+    assert lint.problems(findings, EXCEPTIONS, templates) == []
