@@ -21,7 +21,7 @@ from cloudformation.transitions import TRANSITIONS, RefusedUpdate, refused
 from cloudformation.updates import Updates, compare
 from deploy import changes, stacks, trees
 from deploy.addresses import Publication
-from deploy.aws import Aws, tolerant
+from deploy.aws import Aws, is_missing, tolerant
 from deploy.changes import ChangePlan, ChangeSet
 from deploy.dist import STACK, Dist, Environment
 from deploy.stacks import REVIEW, StackSummary
@@ -279,14 +279,28 @@ class _ChangeSetBuilder:
         return str(answer["Id"])
 
     def _describe(self, change_set: str) -> dict[str, Any]:
-        return self.aws.call(
-            "cloudformation",
-            "describe_change_set",
-            f"Change set {change_set}",
-            ChangeSetName=change_set,
-            StackName=self.stack_id,
-            IncludePropertyValues=True,
-        )
+        try:
+            return self.aws.call(
+                "cloudformation",
+                "describe_change_set",
+                f"Change set {change_set}",
+                ChangeSetName=change_set,
+                StackName=self.stack_id,
+                IncludePropertyValues=True,
+            )
+        except AwsError as error:
+            if not is_missing(error):
+                raise
+            # Executing one change set deletes all others of the stack.
+            raise Refused(
+                Problem(
+                    where=f"Stack {self.environment.stack_name}",
+                    what="Another operation has started in the meantime.",
+                    why=error.message,
+                    remedy="Follow it with `build.py events ENV --follow`; then run "
+                    "this again.",
+                )
+            ) from error
 
     def _failed(self, change_set: str, reason: str) -> Failure:
         """Return why a change set failed, as early validation reports it."""
@@ -432,15 +446,21 @@ class _ChangeSetBuilder:
 
     def _delete_empty(self, stack_id: str) -> None:
         """Delete an empty stack that was created for a change set."""
+        nothing: dict[str, Any] = {}
+        others = tolerant(
+            lambda: self.aws.call(
+                "cloudformation",
+                "list_change_sets",
+                f"Stack {stack_id}",
+                StackName=stack_id,
+            ),
+            nothing,
+        ).get("Summaries", ())
+        # After the list: a change set that is gone from it may be one that another
+        # launch executes, and then the stack is not in review any more.
         stack = stacks.find(self.aws, stack_id)
         if not stack or stack.status != REVIEW:
             return
-        others = self.aws.call(
-            "cloudformation",
-            "list_change_sets",
-            f"Stack {stack_id}",
-            StackName=stack_id,
-        ).get("Summaries", ())
         if all(self._is_ours(summary) for summary in others):
             self.aws.call(
                 "cloudformation",

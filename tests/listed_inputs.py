@@ -209,6 +209,14 @@ ROWS = (
         "is CREATE_COMPLETE",
     ),
     Row("streams", "$B status dev --emulator 2>&- >&-", (2,), ""),
+    Row("streams", emulated("launch dev --yes") + " 2>&-", (0,), "TopicArn"),
+    Row(
+        "streams",
+        f"set -o pipefail; {emulated('launch dev --yes')} >/dev/null;"
+        f" {emulated('events dev')} | head -1",
+        (0,),
+        "IN_PROGRESS",
+    ),
     Row("dist/", "ln -s dist dist; $B templates", (3,), "link to itself"),
     Row("dist/", "$B templates --dist /", (3,), "root of the file system"),
     Row(

@@ -393,6 +393,52 @@ def test_a_link_too_long_for_a_browser_is_refused() -> None:
         quick_create.quick_create(aws, publication, long)
 
 
+@pytest.mark.parametrize(
+    ("target", "word", "what"),
+    [
+        ({"Account": "999999999999"}, "--all", "Account 111122223333"),
+        ({"Region": "eu-west-1"}, "--region=us-east-1", "says Region eu-west-1"),
+        ({"Profile": "prod"}, "--profile=dev", "says Profile prod"),
+        ({"StackName": "a"}, "--stack-name=b", "says StackName a"),
+    ],
+    ids=str,
+)
+def test_command_that_would_go_elsewhere_is_refused(
+    target: dict[str, str],
+    word: str,
+    what: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_account(monkeypatch, **PUBLISHED)
+    group = click.Group(
+        commands=deployment.commands(folder, connect, target=lambda _name: target)
+    )
+    for name in ("plan", "status"):
+        done = CliRunner().invoke(group, [name, "dev", word])
+        assert done.exit_code == ExitCode.REFUSED
+        assert what in done.output
+
+
+def test_target_of_the_file_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options_of_aws: list[dict[str, Any]] = []
+    aws = FakeAws(describe_stacks=described("mine", "CREATE_COMPLETE"))
+
+    def make(**options: Any) -> FakeAws:
+        options_of_aws.append(options)
+        return aws
+
+    monkeypatch.setattr(aws_module, "Aws", make)
+    stated = {"Profile": "prod", "Region": "eu-west-1", "StackName": "mine"}
+    commands = deployment.commands(folder, connect, target=lambda _name: stated)
+    done = CliRunner().invoke(click.Group(commands=commands), ["outputs", "dev"])
+    assert done.exit_code == ExitCode.OK, done.output
+    assert options_of_aws == [{"profile": "prod", "region": "eu-west-1"}]
+    assert aws.parameters("describe_stacks") == [{"StackName": "mine"}]
+
+
 def test_parameter_without_a_value_is_a_usage_error(folder: Path) -> None:
     done = run(folder, "catalog", "dev", "--emulator", "--parameter", "LauncherArn")
     assert done.exit_code == ExitCode.USAGE

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import click
 import pytest
 
-from cli.errors import ExitCode, Failure, Refused, UsageError
+from cli.errors import ExitCode, Failure, NotStarted, Refused, UsageError
 from deploy import prompts
 from deploy.destroy import (
     ROLE,
@@ -274,6 +275,21 @@ def test_deletion_needs_the_typed_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("click.prompt", lambda *_a, **_k: "airflow")
     with pytest.raises(Refused, match="Nothing was done"):
         destroyed(aws, deletes_data=True, yes=False)
+    assert done(aws) == set()
+
+
+def test_interruption_at_the_question_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_arguments: Any, **_options: Any) -> Any:
+        raise click.Abort
+
+    aws = account()
+    monkeypatch.setattr(prompts, "is_possible", lambda: True)
+    monkeypatch.setattr("click.prompt", interrupted)
+    with pytest.raises(NotStarted, match="Nothing was done") as caught:
+        destroyed(aws, deletes_data=True, yes=False)
+    assert caught.value.exit_code is ExitCode.INTERRUPTED
     assert done(aws) == set()
 
 

@@ -108,8 +108,8 @@ def cleans_up(stub: Stubber) -> None:
 
 
 def leaves_no_shell(stub: Stubber) -> None:
-    stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
     stub.add_response("list_change_sets", {"Summaries": []})
+    stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
     stub.add_response("delete_stack", {}, {"StackName": stack_id(NAME)})
 
 
@@ -190,7 +190,6 @@ def test_empty_stack_with_other_change_sets_is_kept() -> None:
         creates(stub, IncludeNestedStacks=True)
         stub.add_response("describe_change_set", settled())
         cleans_up(stub)
-        stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
         stub.add_response(
             "list_change_sets",
             {
@@ -199,6 +198,7 @@ def test_empty_stack_with_other_change_sets_is_kept() -> None:
                 ]
             },
         )
+        stub.add_response("describe_stacks", described(NAME, "REVIEW_IN_PROGRESS"))
         plan(aws)
 
 
@@ -222,13 +222,13 @@ def test_plan_leaves_no_empty_nested_stack() -> None:
         stub.add_response("describe_change_set", {**settled(), "StackId": child})
         cleans_up(stub)
         stub.add_response(
+            "list_change_sets",
+            {"Summaries": [{"ChangeSetId": STORAGE_SET, "RootChangeSetId": ROOT_SET}]},
+        )
+        stub.add_response(
             "describe_stacks",
             described("child", "REVIEW_IN_PROGRESS"),
             {"StackName": child},
-        )
-        stub.add_response(
-            "list_change_sets",
-            {"Summaries": [{"ChangeSetId": STORAGE_SET, "RootChangeSetId": ROOT_SET}]},
         )
         stub.add_response("delete_stack", {}, {"StackName": child})
         leaves_no_shell(stub)
