@@ -49,14 +49,6 @@ EXCEPTIONS = (
         "branch of every condition is unreachable; cfn-lint's rule of the same name "
         "does not, and is followed.",
     ),
-    LintException(
-        rule="W2503",
-        linter="cloudformation-validate",
-        template="parent.template.json",
-        place="Resources.*.Properties.Parameters.*",
-        reason="As W1028: it takes an environment's values for the only ones, and does "
-        "not see that Fn::If guards the reference.",
-    ),
     *(
         LintException(
             rule="W1030",
