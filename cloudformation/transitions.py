@@ -376,9 +376,8 @@ BOUND_REMEDY = (
     "a new environment with this LoadBalancerScheme."
 )
 VPC_REMEDY = (
-    "Put back the network parameters (ExistingVpcId and the subnets, VpcCidr, "
-    "Zone names). For another network launch a new environment, with "
-    "DatabaseSnapshotId for the data."
+    "Put back VpcCidr, AvailabilityZones, or ExistingVpcId and its subnets. For "
+    "another network launch a new environment, with DatabaseSnapshotId for the data."
 )
 ZONES_REMEDY = (
     "Put back ZoneCount and the subnets. More zones can be added; for fewer launch a "
@@ -475,8 +474,8 @@ TRANSITIONS: tuple[Transition, ...] = (
         "has.",
         service=EC2,
         answer="The CIDR '{CidrBlock}' conflicts with another subnet",
-        remedy="Put back the zones of the environment, each in its place: a subnet "
-        "cannot move to another zone and keep its addresses.",
+        remedy="Put back AvailabilityZones, each zone in its place: a subnet cannot "
+        "move to another zone and keep its addresses.",
         source=f"{GITHUB}/caktus/aws-web-stacks/issues/6",
     ),
     Transition(
@@ -674,8 +673,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         service=CACHE,
         answer="Replication group must have at least one read replica to enable "
         "autofailover.",
-        remedy="Launch twice: first with the replica and without the failover, then "
-        "with both.",
+        remedy="Launch twice: first EnableCacheReplica, then EnableCacheFailover.",
         source=f"{ROADMAP}/383",
     ),
     Transition(
@@ -685,8 +683,8 @@ TRANSITIONS: tuple[Transition, ...] = (
         change="The broker loses its replica while its failover is on.",
         service=CACHE,
         answer="Must have at least 1 replica for Multi-AZ enabled Replication Group.",
-        remedy="Launch twice: first without the failover and with the replica, then "
-        "without both.",
+        remedy="Launch twice: first without EnableCacheFailover, then without "
+        "EnableCacheReplica.",
         source=f"{CACHE_API}/API_DecreaseReplicaCount.html",
     ),
     Transition(

@@ -8,6 +8,7 @@ docs/refused-changes.md has to tell operators.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,7 +19,7 @@ import pytest
 from cli import product
 from cloudformation.evaluation import Path, Stack
 from cloudformation.schemas import installed
-from cloudformation.transitions import refused
+from cloudformation.transitions import TRANSITIONS, refused
 from cloudformation.updates import compare
 from deploy.changes import of_update
 
@@ -49,7 +50,6 @@ MANY = 6
 """Of a longer list of allowed values only the first other one is tried."""
 
 REFUSED = {
-    "AvailabilityZones": {"broker-vpc", "database-vpc", "nat-address", "subnet-range"},
     "DatabaseEngineVersion": {"database-version-lower"},
     "DatabaseSnapshotId": {"database-snapshot"},
     "DefaultWorkersSpotPercent": {"spot-share"},
@@ -123,3 +123,14 @@ def test_change_of_one_parameter_is_harmless_or_listed() -> None:
                 dangers[name] |= resources if not rows else set()
     assert {name: rows for name, rows in refusals.items() if rows} == REFUSED
     assert {name: lost for name, lost in dangers.items() if lost} == DANGEROUS
+
+
+@pytest.mark.slow
+def test_remedies_name_parameters_that_exist() -> None:
+    words = {
+        word
+        for row in TRANSITIONS
+        for word in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", row.remedy)
+    }
+    names = {*library()[ROOT]["Parameters"], "ForceNewDeployment"}
+    assert not words - names
