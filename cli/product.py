@@ -67,8 +67,9 @@ def compile_templates() -> Iterable[Template]:
 def assets() -> Mapping[str, AssetFile]:
     """Return the files that are published beside the templates."""
     from compiler.assets import packed
+    from compiler.values import ASSET_FOLDER
 
-    return {"runtime": packed(ROOT / "fargate_runtime", "assets/runtime.zip")}
+    return {"runtime": packed(ROOT / "fargate_runtime", f"{ASSET_FOLDER}runtime.zip")}
 
 
 def checks() -> Iterable[Check]:

@@ -18,6 +18,9 @@ CHILD_TYPES = ("String", "Number", "CommaDelimitedList")
 ASSET_BUCKET = "bucket-named-at-publish"
 """Placeholder in ``dist/`` for the bucket of an asset; publishing replaces it."""
 
+ASSET_FOLDER = "assets/"
+"""Prefix of the keys of all assets, in ``dist/`` and in the bucket."""
+
 
 class WiringError(Exception):
     """Two templates are connected wrongly; the message says how to correct it."""

@@ -1,4 +1,4 @@
-"""Fetch the runtime archive, check it, start the command."""
+"""Fetch the archive, check it, start the command."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def _install(path: str) -> None:
     body = web.open(url + path, timeout=10).read()
     if (sha := sha256(body).hexdigest()) != E["RUNTIME_SHA256"]:
         raise ValueError(f"SHA-256 is {sha}, not {E['RUNTIME_SHA256']}")
-    new = Path(f"{E['RUNTIME_PATH']}.{os.getpid()}")
+    new = Path(f"{E['RUNTIME_PATH']}.{os.urandom(8).hex()}")
     new.write_bytes(body)
     new.replace(E["RUNTIME_PATH"])
 

@@ -96,7 +96,8 @@ def write_certificates(environ: Mapping[str, str]) -> None:
     if not Path(path).is_absolute() or Path(path).exists():
         return
     bundle = pkgutil.get_data("fargate_runtime", "rds-ca.pem") or b""
-    new = Path(f"{path}.{os.getpid()}")
+    # The containers of a task may share the folder, and number processes alike.
+    new = Path(f"{path}.{os.urandom(8).hex()}")
     new.write_text(of_region(bundle.decode(), environ.get("AWS_REGION", "")))
     new.replace(path)
 

@@ -85,12 +85,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     fargate, groups = Fargate(t, inputs), inputs.platform.groups
 
     # Browsers and running tasks call the API server.
-    api_task = fargate.task(API_SERVER, size=inputs.api_server_size)
     api_server = fargate.service(
-        api_task,
+        fargate.task(API_SERVER, size=inputs.api_server_size),
         group_id=groups.api_server_group_id,
         target_group_arn=inputs.api_target_group_arn,
-        ServiceConnectConfiguration=fargate.connect(api_task, serves=True),
         Monitoring=ecs.MonitoringConfiguration(
             MetricConfigurations=[
                 ecs.MetricConfiguration(

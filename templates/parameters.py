@@ -7,6 +7,7 @@ defaults launch a development environment; ``parameters/`` holds the others.
 from __future__ import annotations
 
 from compiler.wiring import Interface, about
+from templates.airflow.fargate_sizes import PROXY_MEMORY
 from templates.airflow.platform import AirflowSettings
 from templates.types import (
     ACU,
@@ -294,7 +295,8 @@ class Parameters(Interface):
         Default=1024,
     )
     api_server_memory: Mebibytes = about(
-        "Memory of one API server task in MiB.",
+        "Memory of one API server task in MiB, of which the Service Connect proxy "
+        f"takes {PROXY_MEMORY}.",
         group="Components",
         label="API server memory",
         Default=2048,

@@ -49,7 +49,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     service = fargate.service(
         worker,
         group_id=inputs.platform.groups.worker_group_id,
-        ServiceConnectConfiguration=fargate.connect(worker),
+        redeploy_for=[pool.spot_percent],
         # The autoscaler finds the pool's service by this tag.
         Tags=Tags({POOL_TAG: pool.name}),
         CapacityProviderStrategy=[

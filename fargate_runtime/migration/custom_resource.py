@@ -176,17 +176,23 @@ def rolls_back(request: dict[str, Any], clients: AwsClients) -> bool:
 def start(
     request: dict[str, Any], properties: dict[str, Any], clients: AwsClients
 ) -> str:
-    """Start the task, once for each request however often it arrives."""
+    """Start the task, once for each request however often it arrives.
+
+    A repeated token makes ECS repeat its answer, perhaps one without a task too: each
+    answer that told failures only changes the token.
+    """
     request_key = "".join(
         request[name] for name in ("StackId", "LogicalResourceId", "RequestId")
     )
+    failures = 0
     for pause in (*START_PAUSES, 0):
+        token = f"{request_key}{failures or ''}"
         try:
             response = clients.ecs.run_task(
                 cluster=properties["Cluster"],
                 taskDefinition=properties["TaskDefinition"],
                 launchType="FARGATE",
-                clientToken=hashlib.sha256(request_key.encode()).hexdigest(),
+                clientToken=hashlib.sha256(token.encode()).hexdigest(),
                 startedBy="airflow-migration",
                 networkConfiguration={
                     "awsvpcConfiguration": {
@@ -205,6 +211,7 @@ def start(
         else:
             if response["tasks"]:
                 return str(response["tasks"][0]["taskArn"])
+            failures += 1
             problem = ", ".join(
                 f"{failure.get('reason')} {failure.get('detail', '')}".strip()
                 for failure in response["failures"]

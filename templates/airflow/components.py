@@ -43,6 +43,13 @@ class Secret(Enum):
     ADMIN = "the login of Airflow's first administrator"
 
 
+class ServiceConnect(Enum):
+    """What Service Connect does for a component."""
+
+    CLIENT = "it finds other services by name"
+    SERVER = "others find it by name, too"
+
+
 @dataclass(frozen=True, kw_only=True)
 class HealthCheck:
     """A shell command that fails when the component does not work."""
@@ -69,6 +76,7 @@ class Component(Generic[Context_co]):
     command: tuple[str, ...]
     secrets: frozenset[Secret]
     port: int | None = None
+    service_connect: ServiceConnect | None = None
     health: HealthCheck | None = None
     stop_seconds: int = 30
     """From SIGTERM to SIGKILL; Fargate allows 120."""
@@ -103,6 +111,7 @@ API_SERVER = Component(
     ),
     secrets=frozenset({Secret.METADATA, Secret.JWT, Secret.API, Secret.FERNET}),
     port=ports.API_SERVER,
+    service_connect=ServiceConnect.SERVER,
     health=HealthCheck(command=http_check(ports.API_SERVER, "/api/v2/version")),
     # Its server waits up to [api] worker_timeout, 120 s, for open requests.
     stop_seconds=120,
@@ -169,6 +178,7 @@ WORKER = Component(
     ),
     secrets=frozenset({Secret.API, Secret.FERNET, Secret.BROKER, Secret.RESULTS}),
     port=ports.WORKER_LOGS,
+    service_connect=ServiceConnect.CLIENT,
     # It goes through the broker, so a worker that lost the broker fails it too. Its
     # tasks still run, hence the many retries.
     health=HealthCheck(command="python -m fargate_runtime.health worker", retries=10),

@@ -1,8 +1,8 @@
 """Log group, roles, task definition and service of a component.
 
 Every task of the product is made here, so what holds for all is written once: no root
-user, no capability, no public address, a log that never blocks the process, a
-deployment that rolls back.
+user, no capability without ECS Exec, no public address, a log that never blocks the
+process, a deployment that rolls back.
 
 The image's own entrypoint stays (dumb-init, then Airflow's script); the command in
 front of the component's is the bootstrap. ``InitProcessEnabled`` adds ECS's init
@@ -15,8 +15,8 @@ Airflow's which ends in ``VOLUME /tmp /opt/airflow``.
 
 A component may run beside another, as a second container of its task. The two share
 the task's roles and log group, and each has its own secrets, settings, log streams and
-limit of memory. CloudFormation cannot subtract, so the rest of the task's memory is
-looked up.
+limit of memory. The proxy of Service Connect has a share too. CloudFormation cannot
+subtract, so the rest of the task's memory is looked up.
 
 Services have no deployment alarms. An alarm on a service needs the service's name, so
 it is made after it, and the service cannot wait for it: the migration job, the health
@@ -49,11 +49,15 @@ from troposphere import (
 )
 
 from compiler.interfaces import place
-from compiler.wiring import ConditionName, Template, WiringError
+from compiler.wiring import ConditionName, Template, Value, WiringError
 from templates.airflow import environment, permissions
-from templates.airflow.components import AnyComponent, containers_of
+from templates.airflow.components import (
+    AnyComponent,
+    ServiceConnect,
+    containers_of,
+)
 from templates.airflow.contexts import TaskInputs
-from templates.airflow.fargate_sizes import memories
+from templates.airflow.fargate_sizes import PROXY_MEMORY, memories
 from templates.resources.assume_role import trust
 from templates.types import (
     Architecture,
@@ -61,6 +65,7 @@ from templates.types import (
     EcsService,
     Gibibytes,
     LogGroupName,
+    Mebibytes,
     SecurityGroupId,
     ServiceName,
     TargetGroupArn,
@@ -175,16 +180,10 @@ class Fargate:
                 "Write size=... or give the component one",
             )
         _, *beside = containers_of(component)
-        memory = size.memory.crossing()
-        if taken := sum(other.memory_beside for other in beside):
-            self._t.add_mapping(
-                MEMORY_LEFT,
-                {
-                    str(whole): {component.title: whole - taken}
-                    for whole in memories(above=taken)
-                },
-            )
-            memory = FindInMap(MEMORY_LEFT, size.memory, component.title)
+        taken = sum(other.memory_beside for other in beside)
+        if component.service_connect:
+            taken += PROXY_MEMORY
+        memory = self._memory_left(component, size.memory, taken)
         storage: dict[str, Any] = {}
         if ephemeral_storage_gib is not None:
             storage["EphemeralStorage"] = ecs.EphemeralStorage(
@@ -243,12 +242,15 @@ class Fargate:
         group_id: SecurityGroupId,
         count: Count | int | None = None,
         target_group_arn: TargetGroupArn | None = None,
+        redeploy_for: Sequence[Value] = (),
         **properties: Any,
     ) -> EcsService:
         """Add the service that keeps a task running.
 
         Leave out ``count`` where a scaling stack owns it: a count in the template
-        would reset it at every update.
+        would reset it at every update. ``redeploy_for`` are values that reach only new
+        tasks, so that a change of one starts a deployment. The switch of ECS Exec is
+        such a value in every service.
         """
         component = task.component
         if count is not None:
@@ -262,6 +264,8 @@ class Fargate:
                 )
             ]
             properties["HealthCheckGracePeriodSeconds"] = GRACE_SECONDS
+        if component.service_connect:
+            properties["ServiceConnectConfiguration"] = self._connect(task)
         if "CapacityProviderStrategy" not in properties:
             properties["LaunchType"] = "FARGATE"
         service = self._t.add(
@@ -289,6 +293,16 @@ class Fargate:
                 if component.may_be_moved
                 else "DISABLED",
                 EnableExecuteCommand=self._platform.settings.enable_execute_command,
+                ForceNewDeployment=ecs.ForceNewDeployment(
+                    EnableForceNewDeployment=True,
+                    ForceNewDeploymentNonce=Join(
+                        " ",
+                        [
+                            self._platform.settings.enable_execute_command,
+                            *redeploy_for,
+                        ],
+                    ),
+                ),
                 EnableECSManagedTags=True,
                 PropagateTags="SERVICE",
                 **properties,
@@ -303,9 +317,7 @@ class Fargate:
             log_group_name=LogGroupName(Ref(task.log)),
         )
 
-    def connect(
-        self, task: FargateTask, *, serves: bool = False
-    ) -> ecs.ServiceConnectConfiguration:
+    def _connect(self, task: FargateTask) -> ecs.ServiceConnectConfiguration:
         """Return what lets a service find others by name, or be found by its own.
 
         The port speaks TCP to the proxy on purpose: for HTTP, Service Connect cuts
@@ -314,7 +326,7 @@ class Fargate:
         """
         name, port = task.component.name, task.component.port
         services: dict[str, Any] = {}
-        if serves:
+        if task.component.service_connect is ServiceConnect.SERVER:
             alias = ecs.ServiceConnectClientAlias(DnsName=name, Port=port)
             services["Services"] = [
                 ecs.ServiceConnectService(
@@ -327,6 +339,22 @@ class Fargate:
             LogConfiguration=_logging(task.log, "service-connect"),
             **services,
         )
+
+    def _memory_left(
+        self, component: AnyComponent, whole: Mebibytes, taken: int
+    ) -> Any:
+        """Return the limit of a task's main container, in MiB."""
+        if not taken:
+            return whole.data
+        lefts: dict[str, Any] = self._t.mappings.get(MEMORY_LEFT, {})
+        self._t.add_mapping(
+            MEMORY_LEFT,
+            {
+                str(size): {**lefts.get(str(size), {}), component.title: size - taken}
+                for size in memories(above=taken)
+            },
+        )
+        return FindInMap(MEMORY_LEFT, whole, component.title)
 
     def _container(
         self,
@@ -365,7 +393,7 @@ class Fargate:
             User=USER,
             ReadonlyRootFilesystem=self._platform.settings.readonly_root_filesystem,
             LinuxParameters=ecs.LinuxParameters(
-                Capabilities=ecs.KernelCapabilities(Drop=["ALL"]),
+                Capabilities=self._capabilities(component),
                 InitProcessEnabled=True,
             ),
             MountPoints=If(
@@ -380,6 +408,17 @@ class Fargate:
             LogConfiguration=_logging(log, component.name),
             **optional,
         )
+
+    def _capabilities(self, component: AnyComponent) -> ecs.KernelCapabilities | If:
+        """Return no capability, or the default ones where ECS Exec is possible.
+
+        The agent of ECS Exec runs in the container, and which capabilities it needs is
+        not documented (aws/containers-roadmap #1360).
+        """
+        none = ecs.KernelCapabilities(Drop=["ALL"])
+        if (component.beside or component).is_service:
+            return If(self.is_exec_allowed(), NoValue, none)
+        return none
 
     def role(
         self,

@@ -21,6 +21,12 @@ MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
 }
 """MiB by CPU units; 1024 units are one vCPU."""
 
+PROXY_MEMORY = 128
+"""MiB that stay for the proxy of Service Connect. ECS adds it to the task, not to the
+definition, and gives it what the containers' limits leave: their sum must be less than
+the task's memory. Source: "Service Connect considerations" in the same guide, which
+advises 64, and 128 with much traffic."""
+
 
 def memories(*, above: int) -> list[int]:
     """Return every memory that leaves twice as much as is taken out of it, in MiB.

@@ -36,6 +36,7 @@ from awacs.aws import (
 )
 from troposphere import AWSHelperFn, StackId, Sub
 
+from compiler.values import ASSET_FOLDER
 from fargate_runtime import contract
 from templates.airflow.components import (
     ALL,
@@ -95,15 +96,11 @@ def _in_cluster(inputs: TaskInputs) -> ArnEquals:
 _ROWS = (
     Grant(
         (awacs.s3.GetObject,),
-        lambda inputs: [
-            Sub(
-                "arn:${AWS::Partition}:s3:::${Bucket}/${Key}",
-                Bucket=inputs.platform.runtime.bucket,
-                Key=inputs.platform.runtime.key,
-            )
-        ],
+        lambda inputs: [_objects(inputs.platform.runtime.bucket, ASSET_FOLDER)],
         ALL,
-        "The bootstrap downloads the runtime archive, this one object.",
+        "The bootstrap downloads the runtime archive. All versions of it, not one key: "
+        "an update changes the policies first, and until it has ended ECS may have to "
+        "start a task of the older revision.",
     ),
     Grant(
         (awacs.s3.ListBucket,),
@@ -240,6 +237,18 @@ def execution_policy(
             awacs.ecr.BatchGetImage,
             awacs.ecr.GetDownloadUrlForLayer,
             on=[Sub("arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/*")],
+        ),
+        # The first pull through a cache in the own registry copies the image, into a
+        # repository that may not exist yet.
+        _allow(
+            awacs.ecr.BatchImportUpstreamImage,
+            awacs.ecr.CreateRepository,
+            on=[
+                Sub(
+                    "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}"
+                    ":repository/*"
+                )
+            ],
         ),
         _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
         _allow(awacs.secretsmanager.GetSecretValue, on=secret_arns),

@@ -24,6 +24,7 @@ from compiler.wiring import (
     title,
 )
 from fargate_runtime import contract
+from templates.airflow.fargate_sizes import PROXY_MEMORY
 from templates.types import (
     Architecture,
     Boolean,
@@ -57,7 +58,8 @@ class WorkerPool(Record):
         Default=2048,
     )
     memory: Mebibytes = about(
-        "Memory of one worker in MiB.",
+        "Memory of one worker in MiB, of which the Service Connect proxy takes "
+        f"{PROXY_MEMORY}.",
         label="Memory",
         Default=4096,
     )

@@ -176,13 +176,13 @@ AREAS = (
 89 | User | not root | fargate
 90 | User | stated | fargate
 91 | Privileged containers | none | fargate
-92 | Linux capabilities | all dropped | fargate
+92 | Linux capabilities | all dropped, without ECS Exec | fargate
 93 | Init process | on | fargate
 94 | Log configuration of containers | present | fargate
 95 | Health check of services | present, with time to start | components
 96 | Stop timeout of workers | 120 seconds | components
 97 | Stop timeout | 120 seconds or less | components
-98 | Memory of containers | limited | fargate
+98 | Memory of containers | limited, with a rest for the proxy | fargate
 99 | Log mode | non-blocking | fargate
 100 | Task role | present | fargate
 101 | Processes of the host | not visible | fargate

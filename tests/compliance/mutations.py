@@ -260,6 +260,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         (95, f"SchedulerDefinition.{CONTAINER}/HealthCheck", REMOVED),
         (95, f"SchedulerDefinition.{CONTAINER}/HealthCheck/StartPeriod", 60),
         (98, f"SchedulerDefinition.{CONTAINER}/Memory", "999999"),
+        (98, f"ApiServerDefinition.{CONTAINER}/Memory", {"Ref": "ApiServerSizeMemory"}),
         (
             99,
             f"SchedulerDefinition.{CONTAINER}/LogConfiguration/Options/mode",
@@ -344,7 +345,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
             {"Name": "AIRFLOW__CELERY__SSL_ACTIVE", "Value": "False"},
         ),
         (114, "Worker.AvailabilityZoneRebalancing", REMOVED),
-        (128, f"WorkerExecutionPolicy.{STATEMENTS}/4/Condition", REMOVED),
+        (128, f"WorkerExecutionPolicy.{STATEMENTS}/5/Condition", REMOVED),
     ),
     "api-scaling": (
         (117, "ApiServers.MinCapacity", 1),

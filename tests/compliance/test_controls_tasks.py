@@ -91,13 +91,28 @@ def test_containers_are_not_privileged(environments: Environments) -> None:
             assert definition["NetworkMode"] == "awsvpc", place
 
 
-@pytest.mark.control(92, 93)
+@pytest.mark.control(92)
 def test_containers_drop_capabilities(environments: Environments) -> None:
+    # With ECS Exec the default set stays, and none is added: decision 7.
+    for environment in environments.variants:
+        with_exec = {
+            service["TaskDefinition"].strip("<>")
+            for service in environment.properties("ECS::Service").values()
+            if service["EnableExecuteCommand"] == "true"
+        }
+        for place, container in environment.containers().items():
+            capabilities = container["LinuxParameters"].get("Capabilities")
+            allowed = (
+                None if place.partition(" ")[0] in with_exec else {"Drop": ["ALL"]}
+            )
+            assert capabilities == allowed, place
+
+
+@pytest.mark.control(93)
+def test_containers_have_an_init_process(environments: Environments) -> None:
     for environment in environments.variants:
         for place, container in environment.containers().items():
-            parameters = container["LinuxParameters"]
-            assert parameters["Capabilities"] == {"Drop": ["ALL"]}, place
-            assert parameters["InitProcessEnabled"] is True, place
+            assert container["LinuxParameters"]["InitProcessEnabled"] is True, place
 
 
 def logs(environment: ResolvedEnvironment) -> dict[str, dict[str, Any]]:
@@ -147,13 +162,21 @@ def test_stop_timeouts_are_120_seconds_at_most(environments: Environments) -> No
     assert all(worker["StopTimeout"] == 120 for worker in workers)
 
 
+PROXY_MIB = 64
+"""The least that AWS advises to leave for the proxy of Service Connect."""
+
+
 @pytest.mark.control(98)
 def test_container_memory_fits_into_the_task(environments: Environments) -> None:
-    for place, definition in environments.base.properties(
-        "ECS::TaskDefinition"
-    ).items():
+    definitions = environments.base.properties("ECS::TaskDefinition")
+    reserved = dict.fromkeys(definitions, 0)
+    for service in environments.base.properties("ECS::Service").values():
+        if "ServiceConnectConfiguration" in service:
+            reserved[service["TaskDefinition"].strip("<>")] = PROXY_MIB
+    assert sum(reserved.values()) == 3 * PROXY_MIB
+    for place, definition in definitions.items():
         limits = sum(int(each["Memory"]) for each in definition["ContainerDefinitions"])
-        assert 0 < limits <= int(definition["Memory"]), place
+        assert 0 < limits <= int(definition["Memory"]) - reserved[place], place
 
 
 @pytest.mark.control(100, 103)

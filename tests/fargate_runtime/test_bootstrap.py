@@ -210,6 +210,8 @@ def test_bootstrap_fits_a_task_definition() -> None:
     assert len(TEXT) < 2500
     assert "${" not in TEXT
     assert TEXT.count("from fargate_runtime") == 1
+    # Two containers of a task have the same process IDs, and may share the folder.
+    assert "getpid" not in TEXT
 
 
 def test_variables_are_those_of_the_contract() -> None:

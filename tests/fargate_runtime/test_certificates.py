@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from fargate_runtime.start import of_region
+from fargate_runtime.start import of_region, write_certificates
 
 BUNDLE = (Path(__file__).parents[2] / "fargate_runtime" / "rds-ca.pem").read_text()
 CERTIFICATES = x509.load_pem_x509_certificates(BUNDLE.encode())
@@ -34,6 +34,22 @@ def test_every_certificate_is_a_root_of_rds_that_signed_itself() -> None:
         assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         root.verify_directly_issued_by(root)
     assert len({name(root) for root in CERTIFICATES}) == len(CERTIFICATES)
+
+
+def test_containers_that_share_a_folder_write_different_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each container numbers its processes alike, and both write at the same moment.
+    names = []
+
+    def replace(self: Path, target: str) -> None:
+        assert target == str(tmp_path / "ca.pem")
+        names.append(self.name)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    for _ in range(2):
+        write_certificates({"PGSSLROOTCERT": str(tmp_path / "ca.pem")})
+    assert len(set(names)) == 2
 
 
 def test_no_certificate_expires_soon() -> None:

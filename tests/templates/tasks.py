@@ -23,6 +23,8 @@ DISABLED = {
     "PreviousFernetSecretArn": "",
     "EnableFlower": "true",
     "IsHttps": "true",
+    "ApiServerSizeMemory": "2048",
+    "PoolMemory": "4096",
     "PoolSpotPercent": "0",
     "SchedulerSizeMemory": "2048",
     "SubnetIds": "subnet-1,subnet-2",

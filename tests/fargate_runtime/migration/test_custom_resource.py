@@ -47,6 +47,8 @@ class FakeEcs:
     age: timedelta = timedelta(0)
     refusals: list[Any] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    failed_tokens: list[str] = field(default_factory=list)
+    """Tokens of answers without a task, which ECS may repeat for the same token."""
     stopped: list[str] = field(default_factory=list)
     looks: int = 0
 
@@ -55,7 +57,10 @@ class FakeEcs:
             refusal = self.refusals.pop(0)
             if isinstance(refusal, ClientError):
                 raise refusal
+            assert request["clientToken"] not in self.failed_tokens
+            self.failed_tokens.append(request["clientToken"])
             return {"tasks": [], "failures": [{"reason": refusal}]}
+        assert request["clientToken"] not in self.failed_tokens
         self.tokens.append(request["clientToken"])
         return {"tasks": [{"taskArn": TASK}], "failures": []}
 

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cli import product as shipped
-from compiler.values import ASSET_BUCKET
+from compiler.values import ASSET_BUCKET, ASSET_FOLDER
 from compiler.wiring import Build
 from local.emulator import control_client
 from local.emulator.process import EmulatorProcess
@@ -45,7 +45,7 @@ def smaller() -> Mapping[str, str]:
 def publish(cloud: Cloud, templates: Mapping[str, str]) -> str:
     """Publish everything under its content's digest; return the parent's URL."""
     asset = shipped.assets()["runtime"]
-    key = f"{asset.sha256}.zip"
+    key = f"{ASSET_FOLDER}{asset.sha256}.zip"
     cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=asset.content)
     urls: dict[str, str] = {}
     for path, text in templates.items():

@@ -18,6 +18,7 @@ from templates.airflow.components import (
     WORKER,
     AnyComponent,
 )
+from templates.airflow.fargate_sizes import PROXY_MEMORY
 from tests.templates.tasks import (
     SERVICES,
     container,
@@ -59,12 +60,17 @@ def test_tasks_have_the_architecture_and_memory_of_their_settings(
     prefix = "Pool" if component is WORKER else ""
     architecture = properties["RuntimePlatform"]["CpuArchitecture"]
     assert architecture == f"given-{prefix}Architecture"
-    containers = properties["ContainerDefinitions"]
-    alone = {container["Memory"] for container in containers} == {properties["Memory"]}
-    assert alone or sum(int(item["Memory"]) for item in containers) == int(
-        properties["Memory"]
-    )
     assert properties["NetworkMode"] == "awsvpc"
+    containers = properties["ContainerDefinitions"]
+    if not properties["Memory"].isdigit():
+        (alone,) = containers
+        assert alone["Memory"] == properties["Memory"]
+        return
+    # The schema has text for a task, and a number for a container.
+    limits = sum(int(item["Memory"]) for item in containers)
+    proxy = PROXY_MEMORY if host(component).service_connect else 0
+    assert limits + proxy == int(properties["Memory"])
+    assert all(type(item["Memory"]) is int for item in containers)
 
 
 @each_component
@@ -101,6 +107,22 @@ def test_ecs_exec_requires_the_parameter(component: AnyComponent) -> None:
     assert service(component)["EnableExecuteCommand"] == "false"
     allowed = service(component, EnableExecuteCommand="true")
     assert allowed["EnableExecuteCommand"] == "true"
+
+
+@each_service
+@pytest.mark.parametrize(
+    ("changes", "only"),
+    [({"EnableExecuteCommand": "true"}, None), ({"PoolSpotPercent": "30"}, WORKER)],
+)
+def test_settings_of_new_tasks_alone_start_a_deployment(
+    component: AnyComponent, changes: dict[str, str], only: AnyComponent | None
+) -> None:
+    # ECS applies the switch of ECS Exec to new tasks, and refuses another strategy of
+    # capacity providers unless a new deployment is forced.
+    before = service(component)["ForceNewDeployment"]
+    assert before["EnableForceNewDeployment"] is True
+    after = service(component, **changes)["ForceNewDeployment"]
+    assert (before != after) == (only in (None, component))
 
 
 def test_load_balanced_services_have_a_grace_period() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deploy.dist import ASSETS
 from templates.airflow.components import (
     API_SERVER,
     AUTOSCALER,
@@ -32,7 +33,9 @@ from tests.templates.tasks import (
     template_of,
 )
 
-ARCHIVE = ("s3:GetObject", "arn:aws:s3:::given-RuntimeBucket/given-RuntimeKey")
+ARCHIVE = ("s3:GetObject", f"arn:aws:s3:::given-RuntimeBucket/{ASSETS}*")
+"""Every version of it: a task of the older revision may start during an update."""
+
 LOG_BUCKET = "arn:aws:s3:::given-LogBucketName"
 DAG_BUCKET = "arn:aws:s3:::given-DagBucketName"
 KEY = "given-KeyArn"
@@ -112,12 +115,16 @@ def test_execution_roles_have_exactly_these_permissions(
         if not action.startswith("secretsmanager:")
     }
     repositories = "arn:aws:ecr:eu-central-1:*:repository/*"
+    # A pull through a cache writes to the own registry alone.
+    own = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
     log = f"<{template_of(component)}.{host(component).title}Log.Arn>"
     assert may == {
         ("ecr:GetAuthorizationToken", "*"),
         ("ecr:BatchCheckLayerAvailability", repositories),
         ("ecr:BatchGetImage", repositories),
         ("ecr:GetDownloadUrlForLayer", repositories),
+        ("ecr:BatchImportUpstreamImage", own),
+        ("ecr:CreateRepository", own),
         ("logs:CreateLogStream", log),
         ("logs:PutLogEvents", log),
         ("kms:Decrypt", KEY),
