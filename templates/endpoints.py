@@ -110,7 +110,9 @@ class Inputs(Interface):
 
 
 class Outputs(Interface):
-    """No outputs: clients reach the endpoints by private DNS names."""
+    """Where tasks reach AWS; they use the private DNS names of the endpoints."""
+
+    subnet_ids: SubnetIds = about("Subnets with endpoints, for tasks to start after.")
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
@@ -144,4 +146,4 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             f"{service.purpose}.",
             why="Without private DNS every client would use the public address.",
         )
-    return Outputs()
+    return Outputs(subnet_ids=inputs.subnet_ids)

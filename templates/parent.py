@@ -51,6 +51,13 @@ from templates.types import (
     Url,
 )
 
+SERVICES_MINUTES = 45
+"""How long a nested stack with services may take to be created. ECS waits without end
+for a task that it cannot place, and CloudFormation 36 hours for the service. Less than
+the circuit breaker needs would hide its reason: it counts three tasks, each of which
+may take eight minutes to pull, fail its health checks and stop. Creation only: AWS has
+no such limit of an update, and takes no change of this one."""
+
 API_SERVER_CPU = Percent(60)
 """The rest is for the minute that another API server takes to start."""
 
@@ -148,7 +155,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 enable_flower=inputs.enable_flower,
             ),
         )
-        t.nest_when(
+        task_subnet_ids = t.nest_when(
             has_endpoints,
             endpoints.define,
             endpoints.Inputs(
@@ -157,8 +164,8 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 group_id=groups.endpoints_group_id,
                 enable_execute_command=inputs.airflow.enable_execute_command,
             ),
-            otherwise=endpoints.Outputs(),
-        )
+            otherwise=endpoints.Outputs(subnet_ids=vpc.private_subnet_ids),
+        ).subnet_ids
 
         # Storage, database and broker, and the topic of their alarms.
         topic_arn = t.nest(
@@ -266,7 +273,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             ),
             architecture=inputs.service_architecture,
             cluster=ecs_cluster,
-            subnet_ids=vpc.private_subnet_ids,
+            subnet_ids=task_subnet_ids,
             groups=groups.tasks,
             key_arn=key_arn,
             log_days=inputs.log_days,
@@ -306,6 +313,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 scheduler_count=inputs.scheduler_count,
                 triggerer_count=inputs.triggerer_count,
             ),
+            TimeoutInMinutes=SERVICES_MINUTES,
         )
         for pool in pools:
             pool_workers = t.nest(
@@ -317,6 +325,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                     execution_api_url=services.execution_api_url,
                 ),
                 name=f"{title(pool.name.data)}Workers",
+                TimeoutInMinutes=SERVICES_MINUTES,
             )
             t.nest(
                 scaling.define,

