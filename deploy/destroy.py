@@ -7,7 +7,8 @@ for deletion with the longest waiting period. Snapshots are never deleted here.
 
 Three protections prevent a deletion: termination protection of the stack, and deletion
 protection of the database and of the load balancer. They are listed, and disabled only
-with ``--unprotect`` or after the name of the stack was typed.
+with ``--unprotect`` or after the name of the stack was typed. What tasks still run does
+not count as data: it ends with the environment (:mod:`deploy.running_tasks`).
 
 The decision about the data is remembered in the ClientRequestToken of the deletion,
 which every event of the stack carries. When the command is interrupted before the
@@ -23,7 +24,7 @@ from typing import Any
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, UsageError
-from deploy import inventory, prompts, stacks
+from deploy import inventory, prompts, running_tasks, stacks
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import Dist, Environment
 from deploy.foreign import foreign_resources
@@ -33,6 +34,7 @@ from deploy.planning import PollInterval
 from deploy.stacks import REVIEW, StackSummary
 
 BUCKET = "AWS::S3::Bucket"
+CLUSTER = "AWS::ECS::Cluster"
 DATABASE = "AWS::RDS::DBCluster"
 KEY = "AWS::KMS::Key"
 ROLE = "AWS::IAM::Role"
@@ -129,9 +131,7 @@ def destroy(
         )
     _confirm(stack, plan, options, deletes_data=deletes_data)
     _unprotect(aws, stack, plan)
-    if deletes_data:
-        for bucket in plan.full:
-            empty_bucket(aws, bucket.physical_id)
+    _make_room(aws, resources, plan, deletes_data=deletes_data)
     decision = DELETE_DATA if deletes_data else KEEP_DATA
     exit_code, status = operate(
         aws,
@@ -150,6 +150,28 @@ def destroy(
         return ExitCode.FAILED
     console.result(f"Stack {stack.name} is deleted.")
     return clean_up(aws, plan, deletes_data=deletes_data)
+
+
+def _make_room(
+    aws: Aws,
+    resources: Sequence[StackResource],
+    plan: DeletionPlan,
+    *,
+    deletes_data: bool,
+) -> None:
+    """End running tasks and empty buckets: with either, the deletion would fail."""
+    for resource in resources:
+        if resource.type == CLUSTER and resource.physical_id:
+            try:
+                running_tasks.end(aws, resource.physical_id)
+            except Failure as error:
+                # Most have none that matters; then the deletion succeeds without it.
+                console.note(
+                    f"Running tasks of {resource.name} were not ended: {error}"
+                )
+    if deletes_data:
+        for bucket in plan.full:
+            empty_bucket(aws, bucket.physical_id)
 
 
 def _finish(aws: Aws, name: str, options: DestroyOptions) -> ExitCode:

@@ -269,6 +269,60 @@ def test_unprotect_disables_protection() -> None:
     }
 
 
+def task(number: int, group: str) -> dict[str, str]:
+    return {"taskArn": f"arn:task/airflow/{number}", "group": group}
+
+
+def test_running_tasks_do_not_prevent_the_deletion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A protected worker would keep its service, and a command the cluster."""
+    kept = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
+    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], kept])
+    tasks = [task(i, "service:workers") for i in range(12)]
+    tasks += [task(12, "service:api-server"), task(13, "family:command")]
+    arns = [entry["taskArn"] for entry in tasks]
+
+    def protection(tasks: list[str], **_: Any) -> dict[str, Any]:
+        return {
+            "protectedTasks": [
+                {"taskArn": arn, "protectionEnabled": arn in arns[5:12]}
+                for arn in tasks
+            ]
+        }
+
+    aws = account(
+        list_tasks={"taskArns": arns},
+        describe_tasks={"tasks": tasks},
+        get_task_protection=protection,
+        update_task_protection={},
+        update_service={},
+        stop_task={},
+    )
+    assert destroyed(aws, deletes_data=False) is ExitCode.OK
+    ended = aws.parameters("update_task_protection")
+    assert [arn for call in ended for arn in call["tasks"]] == arns[5:12]
+    assert {call["protectionEnabled"] for call in ended} == {False}
+    # ECS protects no more tasks than desired: a worker cannot renew its protection.
+    assert [
+        (call["service"], call["desiredCount"])
+        for call in aws.parameters("update_service")
+    ] == [("workers", 0)]
+    assert [call["task"] for call in aws.parameters("stop_task")] == arns[13:]
+    order = [name for name, _ in aws.requests]
+    assert order.index("stop_task") < order.index("delete_stack")
+
+
+def test_deletion_does_not_require_the_right_to_end_tasks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
+    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], kept])
+    aws = account(list_tasks=error("AccessDeniedException", "not authorized"))
+    assert destroyed(aws, deletes_data=False) is ExitCode.OK
+    assert "Running tasks of Storage/Tasks were not ended" in capsys.readouterr().err
+
+
 def test_deletion_needs_the_typed_name(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = account()
     monkeypatch.setattr(prompts, "is_possible", lambda: True)

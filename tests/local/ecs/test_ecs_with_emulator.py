@@ -10,6 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from deploy import running_tasks
+from deploy.aws import Aws, EmulatorEndpoint
 from fargate_runtime.autoscaler.services import PoolServices
 from local.ecs import AgentSettings, ContainerImage, EcsAgent
 from local.ecs.metrics import Metric
@@ -317,3 +319,28 @@ def test_deployment_of_the_same_revision_is_told_by_its_id(pool: WorkerPool) -> 
     until(count(pool, ("first", "protected", 1)))
     until(lambda: len(pool.described()["deployments"]) == 1)
     assert not old.should_run
+
+
+def test_destroy_ends_protected_workers_and_one_off_tasks(pool: WorkerPool) -> None:
+    until(count(pool, ("first", "protected", 1)))
+    (worker,) = pool.of("first")
+    arn = pool.cloud.client("ecs", endpoint_url=pool.agent.url).run_task(
+        cluster=pool.cluster,
+        taskDefinition="workers",
+        overrides={
+            "containerOverrides": [{"name": "worker", "command": ["sleep", "600"]}]
+        },
+    )["tasks"][0]["taskArn"]
+    command = pool.agent.registry.find(arn)
+    assert command
+    until(lambda: command.status == "RUNNING")
+    endpoint = EmulatorEndpoint(
+        endpoint=pool.agent.url,
+        region=pool.cloud.emulator.region,
+        access_key_id=pool.cloud.emulator.account,
+        secret_access_key="local",  # noqa: S106 - the emulator checks none
+    )
+    running_tasks.end(Aws(emulator=endpoint), pool.cluster)
+    until(lambda: worker.is_over and command.is_over)
+    assert command.stopped_reason == running_tasks.REASON
+    assert pool.cloud.delete(pool.stack).status == "DELETE_COMPLETE"
