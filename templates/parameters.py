@@ -54,7 +54,8 @@ class Parameters(Interface):
     )
     image: Image = about(
         "Container image of every component. It must hold Airflow 3.3 with the "
-        "Celery, FAB and Amazon providers.",
+        "Celery, FAB and Amazon providers. An image in ECR must be in the region of "
+        "the stack.",
         group="Environment",
         label="Airflow image",
         Default="apache/airflow:3.3.2-python3.12",

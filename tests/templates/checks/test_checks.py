@@ -103,6 +103,7 @@ def test_the_defaults_launch() -> None:
         EXISTING,
         EXISTING | {"VpcCidr": "", "OutboundHttpsCidr": "10.1.0.0/16"},
         {"Profile": "production"},
+        {"Image": ECR, "CertificateArn": CERTIFICATE},
         PUBLIC,
         PUBLIC | {"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},
         {"VpcCidr": "192.168.0.0/18", "ZoneCount": "3"},
@@ -230,6 +231,11 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "Copy the image",
     ),
     (ENDPOINTS | {"Image": "public.ecr.aws/a/b:1"}, "from public.ecr.aws.", "Copy"),
+    (
+        {"Image": ECR, "CertificateArn": CERTIFICATE.replace("central", "west")},
+        "is in eu-central-1, the certificate in eu-west-1",
+        "Copy the image to a repository in eu-west-1",
+    ),
     # One zone, named twice.
     (
         EXISTING
