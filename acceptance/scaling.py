@@ -56,9 +56,10 @@ PARAMETERS = {
 """What the checks need of the pool; and parallelism for all tasks of the burst, which
 would leave none to the checks that run meanwhile."""
 
-MEMORY = "SpotWorkersMemory"
-OTHER_MEMORY = {"4096": "3072"}
-"""A change that concerns the workers' task definition alone; else 4096."""
+SPOT_SHARE = "SpotWorkersSpotPercent"
+OTHER_SPOT_SHARE = {"100": "90"}
+"""A change that concerns the workers' service alone; else 100. The deployment has the
+same revision, as a forced one and a rollback have."""
 
 AT_REST = "A pool with the minimum 0 sleeps"
 GROWTH = "200 tasks: 0 -> N, each runs once"
@@ -84,9 +85,10 @@ _bursts: weakref.WeakKeyDictionary[LocalEnvironment, Burst] = (
 )
 
 
-def other_memory(environment: LocalEnvironment) -> dict[str, str]:
+def other_spot_share(environment: LocalEnvironment) -> dict[str, str]:
     """Return a parameter whose change deploys new workers of the pool."""
-    return {MEMORY: OTHER_MEMORY.get(environment.parameters.get(MEMORY, ""), "4096")}
+    share = environment.parameters.get(SPOT_SHARE, "")
+    return {SPOT_SHARE: OTHER_SPOT_SHARE.get(share, "100")}
 
 
 def at_rest(environment: LocalEnvironment) -> str:
@@ -216,13 +218,14 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
     environment = pool.environment
     run.wait_for("the long tasks to start", GROWTH_SECONDS, running=FEW)
     old = pool.alive()
-    before = old[0].definition.revision
+    before = {task.deployment_id for task in old}
     launch(environment)
 
     def new() -> list[EcsTask]:
-        return [task for task in pool.alive() if task.definition.revision != before]
+        return [task for task in pool.alive() if task.deployment_id not in before]
 
-    _wait(pool, "a worker of the new revision", lambda: bool(new()), STEADY_SECONDS)
+    _wait(pool, "a worker of the new deployment", lambda: bool(new()), STEADY_SECONDS)
+    revisions = {task.definition.revision for task in (*old, *new())}
     # The old ones work until a new one stands beside them. ECS protects that one only
     # when more are desired, and it is the autoscaler that asks for it.
     until(
@@ -242,15 +245,15 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
         STEADY_SECONDS,
     )
     _wait_for_rest(pool, run.started)
-    service, tasks = pool.service()
+    service, _ = pool.service()
     primary = environment.agent.registry.services[service.arn].primary
     if primary.rollout is not RolloutState.COMPLETED:
         raise CheckFailed(f"The deployment is {primary.rollout.value}.", run.remedy)
     _raise_if_killed(pool, run.started)
-    after = {task.definition.revision for task in tasks if task.created > run.started}
+    revision = "the same" if len(revisions) == 1 else "another"
     return (
-        f"new tasks ran on revision {max(after, key=int)} while revision {before} "
-        f"finished {FEW} long ones and ended; then the pool slept; 0 killed"
+        f"new workers of {revision} revision ran new tasks while the old ones finished "
+        f"{FEW} long ones and ended; then the pool slept; 0 killed"
     )
 
 

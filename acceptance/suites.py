@@ -183,7 +183,7 @@ def select(
     def changes(running: LocalEnvironment) -> dict[str, str]:
         return {
             **(launches.other_version(running) if has_faults else {}),
-            **(scaling.other_memory(running) if has_scaling else {}),
+            **(scaling.other_spot_share(running) if has_scaling else {}),
         }
 
     launch = SharedLaunch(changes, observers=has_faults + has_scaling)
