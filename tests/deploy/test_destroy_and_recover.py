@@ -277,8 +277,10 @@ def test_running_tasks_do_not_prevent_the_deletion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A protected worker would keep its service, and a command the cluster."""
-    kept = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
-    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], kept])
+    cluster = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
+    monkeypatch.setitem(
+        RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], cluster]
+    )
     tasks = [task(i, "service:workers") for i in range(12)]
     tasks += [task(12, "service:api-server"), task(13, "family:command")]
     arns = [entry["taskArn"] for entry in tasks]
@@ -316,8 +318,10 @@ def test_running_tasks_do_not_prevent_the_deletion(
 def test_deletion_does_not_require_the_right_to_end_tasks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
-    monkeypatch.setitem(RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], kept])
+    cluster = ("Tasks", "AWS::ECS::Cluster", "airflow", "CREATE_COMPLETE")
+    monkeypatch.setitem(
+        RESOURCES, stack_id("sto"), [*RESOURCES[stack_id("sto")], cluster]
+    )
     aws = account(list_tasks=error("AccessDeniedException", "not authorized"))
     assert destroyed(aws, deletes_data=False) is ExitCode.OK
     assert "Running tasks of Storage/Tasks were not ended" in capsys.readouterr().err
