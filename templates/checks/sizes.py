@@ -10,7 +10,14 @@ from compiler.interfaces import leaves
 from compiler.validation import Check, Finding, check
 from compiler.values import Number
 from fargate_runtime import contract
-from templates.airflow.fargate_sizes import MEMORY_BY_CPU, nearest_memory, smallest_cpu
+from templates.airflow.fargate_sizes import (
+    MEMORY_BY_CPU,
+    PROCESS_MEMORY,
+    PROXY_MEMORY,
+    WORKER_MEMORY,
+    nearest_memory,
+    smallest_cpu,
+)
 from templates.airflow.pools import WorkerPool
 from templates.parameters import Parameters
 from templates.types import Count, CpuUnits, Mebibytes
@@ -63,6 +70,9 @@ def _sizes(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
     ):
         name = f"Fargate has the size {cpu.name} and {memory.name}"
         yield check(name, _size, memory, cpu)
+    for pool in pools:
+        name = f"{pool.memory.name} holds the tasks of {pool.concurrency.name}"
+        yield check(name, _crowded, pool.concurrency, pool.memory)
 
 
 def _size(memory: Mebibytes, cpu: CpuUnits) -> Finding | None:
@@ -80,6 +90,22 @@ def _size(memory: Mebibytes, cpu: CpuUnits) -> Finding | None:
         why=f"With {units} it has {_spell_sizes(MEMORY_BY_CPU[units])} MiB.",
         remedy=f"Set {memory.name} to {nearest_memory(units, size)}"
         + (f", or {cpu.name} to {other}." if other else "."),
+    )
+
+
+def _crowded(concurrency: Count, memory: Mebibytes) -> Finding | None:
+    alone = PROXY_MEMORY + WORKER_MEMORY
+    needed = alone + concurrency.number * PROCESS_MEMORY
+    if memory.number >= needed:
+        return None
+    fitting = max(1, int((memory.number - alone) // PROCESS_MEMORY))
+    return Finding(
+        what=f"{concurrency.text} tasks at once need {needed} MiB, and {memory.name} "
+        f"is {memory.text}.",
+        why=f"The proxy of Service Connect takes {PROXY_MEMORY} MiB, the worker "
+        f"{WORKER_MEMORY}, and each of its processes {PROCESS_MEMORY} before it runs a "
+        "task. Beyond the limit the worker is ended with its tasks.",
+        remedy=f"Write {fitting} or less, or raise {memory.name}.",
     )
 
 

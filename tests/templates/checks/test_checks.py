@@ -152,6 +152,15 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "4096 CPU units and 4096",
         "SpotWorkersMemory to 8192",
     ),
+    # Processes of a worker that its memory does not hold even while they wait.
+    *(
+        (
+            {f"{pool}Cpu": "512", f"{pool}Memory": "1024", f"{pool}Concurrency": "20"},
+            f"20 tasks at once need 1128 MiB, and {pool}Memory is 1024.",
+            f"Write 17 or less, or raise {pool}Memory.",
+        )
+        for pool in ("DefaultWorkers", "SpotWorkers")
+    ),
     # Bounds that cross.
     (
         {"DefaultWorkersMinimum": "11"},
