@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 import urllib3
+from botocore.exceptions import ClientError
 from cryptography.fernet import Fernet
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
@@ -94,7 +95,7 @@ class S3Relay:
         while time.monotonic() < deadline:
             try:
                 stored = self.s3.get_object(Bucket=self.bucket, Key=key)
-            except self.s3.exceptions.ClientError as error:
+            except ClientError as error:
                 if error.response["Error"]["Code"] not in MISSING:
                     raise
                 self.pause(POLL_SECONDS)

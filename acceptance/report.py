@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from acceptance.aws.environment import AwsEnvironment
+from acceptance.aws.suite import Verification
+from acceptance.browser import REPORTS
 from acceptance.check import CheckResult, Outcome, count, table
+from acceptance.environment import Environment
 from acceptance.suites import WITHOUT_FAULTS
 from local.environment import HEALTHY, LocalEnvironment
 
@@ -16,6 +25,9 @@ LIMITS = {HEALTHY: 60, WITHOUT_FAULTS: 240}
 """Seconds from the command on."""
 
 MEBIBYTES = 6 * 1024
+
+HTML_WIDTH = 160
+"""Characters of a line of the HTML report."""
 
 
 def print_login(environment: LocalEnvironment, console: Console) -> None:
@@ -87,3 +99,80 @@ def _figures(
     for what, seconds in {**environment.seconds, **ends}.items():
         yield f"from the command to: {what}", seconds, LIMITS.get(what), "s"
     yield "memory of all processes, peak", environment.peak_mebibytes, MEBIBYTES, "MiB"
+
+
+def print_verification(
+    environment: AwsEnvironment, verification: Verification, console: Console
+) -> None:
+    """Print the checks of a launched environment, their cost and what is left."""
+    console.print(table(verification.results))
+    if environment.is_local:
+        cost = f"On AWS it would cost {verification.cost}."
+    else:
+        cost = f"Cost: {verification.cost}."
+    lines = [f"{verification.seconds:.0f} s. {cost}"]
+    lines += [f"NOT REMOVED: {text}" for text in verification.left]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    passed, failed, skipped = (
+        count(verification.results, outcome) for outcome in Outcome
+    )
+    console.print(
+        Text(
+            f"{passed} passed, {failed} failed, {skipped} skipped",
+            style="red" if verification.has_failed else "green",
+        )
+    )
+
+
+def verification_facts(
+    environment: AwsEnvironment, verification: Verification
+) -> dict[str, Any]:
+    """Return what the written report says beside the checks."""
+    return {
+        "Stack": environment.stack.name,
+        "StackId": environment.stack.id,
+        "Region": environment.aws.region,
+        "Version": environment.outputs["Version"],
+        "IsLocal": environment.is_local,
+        "Seconds": round(verification.seconds, 1),
+        "UsCents": round(verification.cost.cents, 2),
+        "NotRemoved": verification.left,
+    }
+
+
+def write(
+    environment: Environment,
+    results: Sequence[CheckResult],
+    facts: Mapping[str, Any],
+    show: Callable[[Console], None],
+) -> tuple[Path, Path]:
+    """Write ``verify-ENV.json`` and ``verify-ENV.html``; return their paths.
+
+    ``show`` prints the report, for the HTML.
+    """
+    folder = environment.project / REPORTS
+    folder.mkdir(parents=True, exist_ok=True)
+    written = datetime.now(UTC).isoformat(timespec="seconds")
+    document = {
+        "Environment": environment.name,
+        "At": written,
+        **facts,
+        "Checks": [
+            {
+                "Title": result.title,
+                "Outcome": result.outcome.value.lower(),
+                "Seconds": round(result.seconds, 1),
+                "Observed": result.detail,
+            }
+            for result in results
+        ],
+    }
+    path = folder / f"verify-{environment.name}.json"
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    recorder = Console(record=True, file=io.StringIO(), width=HTML_WIDTH)
+    recorder.print(Text(f"{environment.name}, {written}", style="bold"))
+    show(recorder)
+    page = folder / f"verify-{environment.name}.html"
+    page.write_text(recorder.export_html(inline_styles=True))
+    return path, page

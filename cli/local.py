@@ -1,6 +1,6 @@
-"""The commands ``local`` and ``verify``: an environment that runs on this machine.
+"""The command ``local``: an environment that runs on this machine.
 
-Each first builds dist/ if its sources have changed.
+It first builds dist/ if its sources have changed.
 """
 
 # ruff: noqa: PLC0415 - the help of a command loads neither boto3 nor the checks
@@ -17,7 +17,7 @@ import click
 
 from cli import console
 from cli.command import Command, assigned
-from cli.errors import ExitCode, Problem, Unable, UsageError
+from cli.errors import ExitCode, Problem, Unable
 from local.system import unsupported_system
 
 INTERRUPTED = "Interrupted. All processes of the environment are stopped."
@@ -39,7 +39,7 @@ SET = click.option(
 
 @dataclass(frozen=True)
 class LocalOptions:
-    """Options of both commands."""
+    """Options of the commands that start an environment on this machine."""
 
     environment: str
     overrides: Mapping[str, str]
@@ -52,10 +52,10 @@ CheckOverrides = Callable[[str, Mapping[str, str]], None]
 """Raises Failure unless an environment can be launched with some other values."""
 
 
-def commands(
+def command(
     project: Path, build: Callable[[], None], check: CheckOverrides
-) -> list[click.Command]:
-    """Return both commands of a project; ``build`` brings dist/ up to date."""
+) -> click.Command:
+    """Return the command of a project; ``build`` brings dist/ up to date."""
 
     @click.command(
         cls=Command,
@@ -86,85 +86,21 @@ def commands(
           ./build.py local prod --keep
           ./build.py local dev --set EnableFlower=true
         """
-        options = _options(environment, assignments, keep=keep)
-        _check_system()
+        local_options = options(environment, assignments, keep=keep)
+        check_system()
 
         def run() -> ExitCode:
             build()
-            check(environment, options.overrides)
-            return _local(project, options)
+            check(environment, local_options.overrides)
+            return _local(project, local_options)
 
-        return _interruptible(run)
+        return interruptible(run)
 
-    @click.command(
-        cls=Command,
-        meanings={
-            ExitCode.FAILED: "failed: the environment did not start, or a check failed",
-            ExitCode.INTERRUPTED: "interrupted (Ctrl-C) before all checks had run",
-        },
-        interrupted=INTERRUPTED,
-    )
-    @ENVIRONMENT
-    @click.option(
-        "--local", "is_local", is_flag=True, help="Run the environment on this machine."
-    )
-    @click.option("--no-faults", is_flag=True, help="Skip the fault-injection checks.")
-    @click.option(
-        "--no-scaling", is_flag=True, help="Skip the checks of worker scaling."
-    )
-    @SET
-    @KEEP
-    def verify(
-        environment: str,
-        *,
-        is_local: bool,
-        no_faults: bool,
-        no_scaling: bool,
-        assignments: tuple[str, ...],
-        keep: bool,
-    ) -> ExitCode:
-        r"""Check that an environment works; on this machine, with --local.
-
-        Starts the environment as the command local does, then runs DAGs, logs in,
-        checks that forbidden actions are denied, and injects faults under load. Prints
-        a table of the checks with what each one observed, the time and the memory used,
-        and the differences from AWS. Then everything is stopped and deleted.
-
-        Without --local it would check an environment on AWS: that is not implemented.
-
-        \b
-        Examples
-          ./build.py verify dev --local
-          ./build.py verify prod --local --no-faults --no-scaling
-          ./build.py verify dev --local --keep   keeps the logs in .local/environments
-        """
-        if not is_local:
-            raise UsageError(
-                Problem(
-                    where=f"verify {environment}",
-                    what="Checks of an environment on AWS are not implemented yet: run "
-                    "them with --local.",
-                )
-            )
-        options = _options(environment, assignments, keep=keep)
-        _check_system()
-
-        def run() -> ExitCode:
-            build()
-            check(environment, options.overrides)
-            return _verify(
-                project, options, has_faults=not no_faults, has_scaling=not no_scaling
-            )
-
-        return _interruptible(run)
-
-    both: list[click.Command] = [local, verify]
-    for command in both:
-        command.context_settings = {"help_option_names": ["-h", "--help"]}
-    return both
+    local.context_settings = {"help_option_names": ["-h", "--help"]}
+    return local
 
 
-def _options(
+def options(
     environment: str, assignments: tuple[str, ...], *, keep: bool
 ) -> LocalOptions:
     """Return the options; refuse an assignment that is not NAME=VALUE."""
@@ -176,7 +112,7 @@ def _options(
     )
 
 
-def _check_system() -> None:
+def check_system() -> None:
     """Raise Unable where no environment can run, before anything is installed."""
     if reason := unsupported_system():
         raise Unable(
@@ -189,7 +125,7 @@ def _check_system() -> None:
         )
 
 
-def _interruptible(run: Callable[[], ExitCode]) -> ExitCode:
+def interruptible(run: Callable[[], ExitCode]) -> ExitCode:
     """Run with SIGINT, SIGTERM and SIGHUP as KeyboardInterrupt, even if ignored."""
     from local import interrupts
 
@@ -221,32 +157,3 @@ def _local(project: Path, options: LocalOptions) -> ExitCode:
             shown.print("\nStopping ...")
     shown.print("Stopped.")
     return ExitCode.OK
-
-
-def _verify(
-    project: Path, options: LocalOptions, *, has_faults: bool, has_scaling: bool
-) -> ExitCode:
-    from acceptance import check, report, suites
-    from deploy.dist import Dist
-    from local.environment import LocalEnvironment
-
-    shown = console.stdout()
-    tell = partial(shown.print, markup=False, soft_wrap=True)
-    environment = Dist.read(project / "dist").environment(options.environment)
-    selected = suites.select(
-        environment, has_faults=has_faults, has_scaling=has_scaling
-    )
-    running = LocalEnvironment(
-        project,
-        options.environment,
-        overrides={**selected.overrides, **options.overrides},
-        extra_environment=selected.extra_environment,
-        dags=selected.dags,
-        keeps=options.keeps,
-        begun_at=options.begun_at,
-        tell=tell,
-    )
-    with running:
-        results, ends = selected.run(running, tell, options.begun_at)
-        report.print_report(running, results, ends, shown)
-    return ExitCode(check.exit_code(results))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import console, deployment, local, product, workspace
+from cli import console, deployment, local, product, verify, workspace
 from cli.command import CommandGroup
 from cli.errors import ExitCode
 from cli.product import DIST, ROOT
@@ -51,6 +51,7 @@ Examples
   ./build.py plan prod               show what an update would change
   ./build.py local dev               run Airflow on this machine
   ./build.py verify dev --local      run it and check that it works
+  ./build.py verify prod             check a launched environment
   ./build.py emulator stop           stop the emulator that --emulator started
   ./build.py init test --like dev    write the file of a new environment
   ./build.py ls                      list the environments and their state
@@ -217,6 +218,14 @@ for command in (
     *workspace.commands(
         deployment.ProjectContext(DIST, _connect_emulator, target=product.target), main
     ),
-    *local.commands(ROOT, product.build_if_changed, product.check_overrides),
+    local.command(ROOT, product.build_if_changed, product.check_overrides),
+    verify.command(
+        ROOT,
+        deployment.ProjectContext(
+            DIST, _connect_emulator, product.build_if_changed, product.target
+        ),
+        check=product.check_overrides,
+        version=product.version,
+    ),
 ):
     main.add_command(command)

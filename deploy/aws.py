@@ -144,6 +144,9 @@ IAM_ACTIONS: Mapping[str, str] = {
     "s3:head_object": "s3:GetObject",
     "s3:list_object_versions": "s3:ListBucketVersions",
     "s3:delete_objects": "s3:DeleteObjectVersion",
+    "s3:list_objects_v2": "s3:ListBucket",
+    "s3:get_bucket_encryption": "s3:GetEncryptionConfiguration",
+    "s3:get_public_access_block": "s3:GetBucketPublicAccessBlock",
     "s3:put_public_access_block": "s3:PutBucketPublicAccessBlock",
     "s3:put_bucket_encryption": "s3:PutEncryptionConfiguration",
     "s3:put_bucket_lifecycle_configuration": "s3:PutLifecycleConfiguration",
@@ -356,6 +359,10 @@ class Aws:
             parameters[token_in] = token
 
     # Sessions and clients.
+
+    def client(self, service: str) -> Any:
+        """Return a client of boto3, for what is more than one call: an upload."""
+        return self._client(service)
 
     def _caller(self) -> Mapping[str, str]:
         with self._lock:

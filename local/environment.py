@@ -34,9 +34,12 @@ from local.ecs.scheduler import RolloutState
 from local.emulator.process import SECRET_ACCESS_KEY, EmulatorProcess
 from local.errors import EnvironmentStopped, LocalEnvironmentError
 from local.launcher import Launcher, LaunchResult
+from local.running_environments import FOLDER, RunningEnvironment
 from local.waiting import Waiting, in_thread
 
-FOLDER = Path(".local/environments")
+RELAY_URL = "RELAY_URL"
+"""Variable of the verification relay: the listener has another address here."""
+
 CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
 
 PROBE_SECONDS = 2.0
@@ -164,6 +167,7 @@ class LocalEnvironment(EnvironmentClient):
         in_thread(self._measure, "memory")
         self._waiting.until(launch.done, LAUNCH_SECONDS, "the launch of the stack")
         self._conclude(launch.result())
+        self._store_addresses[RELAY_URL] = self.url
         # The DAG processor has only been started: it needs seconds before it looks.
         for folder in self._dags:
             self.put_dags(folder)
@@ -177,6 +181,14 @@ class LocalEnvironment(EnvironmentClient):
             self._unhealthy,
         )
         self._finish_phase(HEALTHY)
+        running = RunningEnvironment(
+            self.agent.url,
+            REGION,
+            self.emulator.account,
+            self.url,
+            str(self.ca_path),
+        ).write(self.folder)
+        self._cleanup.callback(running.unlink, missing_ok=True)
 
     # The pieces, in their order.
 

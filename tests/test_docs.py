@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.aws import suite
 from cli import product
 from cli.main import main
 from deploy.aws import IAM_ACTIONS
@@ -46,18 +47,29 @@ def test_commands_exist_with_their_options(page: Path) -> None:
         assert named <= options, f"{name}: {named - options}"
 
 
-def test_permissions_list_every_action_that_deployment_calls() -> None:
+@pytest.mark.parametrize(
+    ("folder", "page"), [("deploy", "permissions.md"), ("acceptance/aws", "verify.md")]
+)
+def test_permissions_list_every_action_that_is_called(folder: str, page: str) -> None:
     calls = {
         match.groups()
-        for file in (product.ROOT / "deploy").glob("*.py")
+        for file in (product.ROOT / folder).glob("*.py")
         for match in CALL.finditer(file.read_text())
     } - {("sts", "get_caller_identity")}
     assert len(calls) > 30
-    text = (DOCS / "permissions.md").read_text().lower()
+    text = (DOCS / page).read_text().lower()
     for service, operation in sorted(calls):
         action = IAM_ACTIONS.get(f"{service}:{operation}", operation)
         name = action.rpartition(":")[2].replace("_", "").lower()
         assert name in text, f"{service}:{operation}"
+
+
+def test_decision_13_names_checks_of_verify() -> None:
+    page = DOCS / "decisions/0013-unverified-until-first-launch.md"
+    section = page.read_text().split("## Answered by")[1]
+    rows = re.findall(r"^\| .* \| (.*?) \| .* \|$", section, re.MULTILINE)[2:]
+    assert len(rows) > 15
+    assert set(rows) <= {*suite.TITLES}
 
 
 def test_troubleshooting_names_alarms_that_exist() -> None:

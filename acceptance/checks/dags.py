@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 from acceptance.api import OVER, Api, ApiError, Document, api
@@ -13,6 +14,12 @@ from acceptance.environment import Environment
 DAGS = Path(__file__).parents[1] / "dags"
 PLAIN, FAN_OUT, DEFERRED = "check_plain", "check_fan_out", "check_deferred"
 ASSET_READER = "check_asset_reader"
+HOLD = "check_hold"
+ALL = (
+    *(PLAIN, FAN_OUT, DEFERRED, HOLD),
+    *("check_asset_writer", ASSET_READER, "check_secrets"),
+)
+"""The DAGs of ``acceptance/dags``."""
 
 RUN_SECONDS = 500.0
 """For a run among all the others and beside the burst of the scaling, on two cores."""
@@ -62,6 +69,17 @@ def check_broken():
 '''
 
 
+def picked_up(environment: Environment) -> str:
+    """Upload the DAG files of the checks, and see Airflow know their DAGs."""
+    environment.put_dags(DAGS)
+    started = time.monotonic()
+    remedy = environment.logs("dag-processor")
+    airflow = api(environment)
+    for dag_id in ALL:
+        airflow.wait_for_dag(dag_id, seconds=PICKUP_SECONDS, remedy=remedy)
+    return f"{len(ALL)} DAGs known {time.monotonic() - started:.0f} s after the upload"
+
+
 def plain(environment: Environment) -> str:
     """Run three plain tasks, each on what the one before returned."""
     airflow, run_id = _succeeded(environment, PLAIN)
@@ -77,25 +95,36 @@ def fan_out(environment: Environment) -> str:
     Where one worker did all before there was a second one, they run once more.
     """
     workers.ask_for_two(environment)
-    expected = sum(number * number for number in range(WIDTH))
     for _ in range(ATTEMPTS):
-        airflow, run_id = _succeeded(environment, FAN_OUT)
-        tasks = airflow.tasks(FAN_OUT, run_id)
-        hosts = [task["hostname"] for task in tasks if task["task_id"] == "square"]
-        if len(hosts) != WIDTH or any(task["try_number"] != 1 for task in tasks):
-            raise CheckFailed(f"{len(hosts)} mapped tasks, not {WIDTH} once each.")
-        total = airflow.returned(FAN_OUT, run_id, "total")
-        if total != expected:
-            raise CheckFailed(
-                f"They add up to {total}, not {expected}.", _remedy(environment)
-            )
-        reader = next(task for task in tasks if task["task_id"] == "total")["hostname"]
+        reader, hosts = _mapped(environment)
         if elsewhere := sum(host != reader for host in hosts):
             return (
                 f"{WIDTH} mapped tasks once each on {len(set(hosts))} workers; "
                 f"{elsewhere} XComs crossed from another worker"
             )
     raise CheckFailed("One worker ran all of them, twice.", _remedy(environment))
+
+
+def mapped(environment: Environment) -> str:
+    """Run fifty mapped tasks on the workers that there are."""
+    _, hosts = _mapped(environment)
+    return f"{WIDTH} mapped tasks once each on {len(set(hosts))} workers"
+
+
+def _mapped(environment: Environment) -> tuple[str, list[str]]:
+    """Run the fan-out; return the host of the last task and those of the others."""
+    airflow, run_id = _succeeded(environment, FAN_OUT)
+    tasks = airflow.tasks(FAN_OUT, run_id)
+    hosts = [task["hostname"] for task in tasks if task["task_id"] == "square"]
+    if len(hosts) != WIDTH or any(task["try_number"] != 1 for task in tasks):
+        raise CheckFailed(f"{len(hosts)} mapped tasks, not {WIDTH} once each.")
+    total = airflow.returned(FAN_OUT, run_id, "total")
+    expected = sum(number * number for number in range(WIDTH))
+    if total != expected:
+        raise CheckFailed(
+            f"They add up to {total}, not {expected}.", _remedy(environment)
+        )
+    return next(t["hostname"] for t in tasks if t["task_id"] == "total"), hosts
 
 
 def deferred(environment: Environment) -> str:

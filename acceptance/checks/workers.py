@@ -20,11 +20,11 @@ STOP_SECONDS = 150.0
 
 def ask_for_two(environment: Environment) -> None:
     """Have ECS run two workers, whatever the scaling asks for, and do not wait."""
-    service = _service(environment)
-    if service["desiredCount"] < TWO:
+    pool = service(environment)
+    if pool["desiredCount"] < TWO:
         environment.client("ecs").update_service(
-            cluster=service["clusterArn"],
-            service=service["serviceName"],
+            cluster=pool["clusterArn"],
+            service=pool["serviceName"],
             desiredCount=TWO,
         )
 
@@ -34,9 +34,9 @@ def take_one_away(environment: Environment, addresses: Collection[str]) -> str:
 
     When the scaling has taken none of them away yet, an operator stops one.
     """
-    ecs, service = environment.client("ecs"), _service(environment)
-    cluster = service["clusterArn"]
-    arns = ecs.list_tasks(cluster=cluster, serviceName=service["serviceName"])
+    ecs, pool = environment.client("ecs"), service(environment)
+    cluster = pool["clusterArn"]
+    arns = ecs.list_tasks(cluster=cluster, serviceName=pool["serviceName"])
     tasks = ecs.describe_tasks(cluster=cluster, tasks=arns["taskArns"])["tasks"]
     arn_of = {_address(task): task["taskArn"] for task in tasks}
     for address in addresses:
@@ -59,7 +59,7 @@ def take_one_away(environment: Environment, addresses: Collection[str]) -> str:
     return leaving
 
 
-def _service(environment: Environment) -> dict[str, Any]:
+def service(environment: Environment) -> dict[str, Any]:
     """Return the service of the default queue's workers."""
     ecs, cluster = environment.client("ecs"), environment.outputs["ClusterName"]
     pages = ecs.get_paginator("list_services").paginate(cluster=cluster)
@@ -67,13 +67,13 @@ def _service(environment: Environment) -> dict[str, Any]:
     for start in range(0, len(arns), SERVICES_AT_ONCE):
         batch = arns[start : start + SERVICES_AT_ONCE]
         answer = ecs.describe_services(cluster=cluster, services=batch)
-        for service in answer["services"]:
+        for pool in answer["services"]:
             definition = ecs.describe_task_definition(
-                taskDefinition=service["taskDefinition"]
+                taskDefinition=pool["taskDefinition"]
             )["taskDefinition"]
             container = definition["containerDefinitions"][0]
             if container["name"] == "worker" and container["command"][-1] == QUEUE:
-                worker_service: dict[str, Any] = service
+                worker_service: dict[str, Any] = pool
                 return worker_service
     raise CheckFailed("No service runs workers of the default queue.")
 

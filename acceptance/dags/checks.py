@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -115,7 +116,24 @@ def check_secrets() -> None:
     read()
 
 
+@dag(schedule=None, is_paused_upon_creation=False)
+def check_hold() -> None:
+    """Hold as many slots of workers as a run asks for, each for some seconds."""
+
+    @task
+    def numbers(params: dict[str, Any]) -> list[int]:
+        return list(range(int(params["tasks"])))
+
+    @task
+    def hold(number: int, params: dict[str, Any]) -> int:
+        time.sleep(float(params["seconds"]))
+        return number
+
+    hold.expand(number=numbers())
+
+
 check_plain()
+check_hold()
 check_fan_out()
 check_deferred()
 check_asset_writer()

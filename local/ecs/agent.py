@@ -183,7 +183,7 @@ class EcsAgent:
             for name in self.settings.extra_environment
         ]
         replaced = [
-            f"{name} names a local datastore, in every container that has it."
+            f"{name} names a local server, in every container that has it."
             for name in self.settings.replaced_variables
         ]
         if (seconds := self.settings.restart_seconds) is not None:

@@ -31,8 +31,6 @@ SECRET_BODY = b"username=admin&password=s3cret"
 class Bucket:
     """The calls of S3 that both ends make; every version ever written is kept."""
 
-    exceptions = SimpleNamespace(ClientError=ClientError)
-
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.written: list[tuple[str, bytes]] = []

@@ -16,8 +16,10 @@ from click.testing import CliRunner, Result
 from acceptance import suites
 from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
+from cli.deployment import ProjectContext
 from cli.errors import ExitCode, Failure, Problem
-from cli.local import commands
+from cli.local import command as local_command
+from cli.verify import command as verify_command
 from deploy.dist import Environment
 from local import environment as environments
 from local import interrupts, waiting
@@ -39,6 +41,7 @@ class FakeEnvironment:
         **options: Any,
     ) -> None:
         self.name, self.options, self.is_up = name, options, False
+        self.project = _project
         self.url, self.admin = "http://127.0.0.1:1", ("admin", "secret")
         self.folder = self.logs_folder = Path("folder")
         self.seconds: Mapping[str, float] = {"all healthy": 38.0}
@@ -122,8 +125,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         if "Wrong" in values:
             raise Failure(Problem(where="--set Wrong", what="No such parameter."))
 
+    project = ProjectContext(tmp_path / "dist", lambda _: ("", {}, dict))
+
     def do(*words: str) -> Result:
-        group = click.Group(commands=commands(tmp_path, lambda: None, check))
+        group = click.Group(
+            commands=[
+                local_command(tmp_path, lambda: None, check),
+                verify_command(tmp_path, project, check=check, version=lambda: "1"),
+            ]
+        )
         return CliRunner().invoke(group, [*words])
 
     return do
@@ -137,11 +147,21 @@ def test_skipped_checks_are_listed_and_not_run(run: Callable[..., Result]) -> No
     assert "\n2 passed, 0 failed, 1 skipped\n" in result.output
 
 
-def test_verify_without_local_is_not_implemented(run: Callable[..., Result]) -> None:
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--local", "--region", "eu-west-1"), "do not go with --local"),
+        (("--no-faults",), "need --local"),
+        (("--running",), "No environment dev runs on this machine."),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: tuple[str, ...], text: str, run: Callable[..., Result]
+) -> None:
     MADE.clear()
-    done = run("verify", "dev")
+    done = run("verify", "dev", *words)
     assert done.exit_code == ExitCode.USAGE
-    assert "Checks of an environment on AWS are not implemented yet" in done.output
+    assert text in done.output
     assert not MADE
 
 
@@ -239,7 +259,7 @@ def test_interrupted_verify_is_stopped(
     monkeypatch.setattr(FakeEnvironment, "fails", KeyboardInterrupt())
     result = run("verify", "dev", "--local")
     assert result.exit_code == ExitCode.INTERRUPTED
-    assert "All processes of the environment are stopped." in result.output
+    assert "All processes of the environment are stopped" in result.output
 
 
 def test_ctrl_c_stops_a_local_environment(

@@ -1,16 +1,19 @@
-"""References and generated secrets in the form that AWS gives them."""
+"""References, generated secrets and encryption of buckets as AWS has them."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Mapping
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from local.emulator.patches.ministack import CreateResult, Handlers, completed, names
 
 SECRETS = names("services.secretsmanager")
+S3 = names("services.s3")
 
 SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
+BUCKET = "AWS::S3::Bucket"
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 EXCLUDED = {
@@ -23,8 +26,9 @@ EXCLUDED = {
 
 
 def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
-    """Return the corrected handlers of secrets and target groups."""
+    """Return the corrected handlers of buckets, secrets and target groups."""
     return {
+        BUCKET: completed(handlers[BUCKET], _with_encryption),
         SECRET: _by_arn(_without_excluded(handlers[SECRET])),
         TARGET_GROUP: completed(handlers[TARGET_GROUP], _with_full_name),
     }
@@ -89,6 +93,24 @@ def _name(arn: str) -> str:
         if secret["ARN"] == arn:
             return str(name)
     return arn
+
+
+def _with_encryption(
+    result: CreateResult, properties: Mapping[str, Any]
+) -> CreateResult:
+    """Give a bucket the default encryption of its template; MiniStack has its own."""
+    encryption = properties.get("BucketEncryption") or {}
+    configuration = Element("ServerSideEncryptionConfiguration")
+    for rule in encryption.get("ServerSideEncryptionConfiguration") or ():
+        child = SubElement(configuration, "Rule")
+        default = SubElement(child, "ApplyServerSideEncryptionByDefault")
+        for name, value in rule["ServerSideEncryptionByDefault"].items():
+            SubElement(default, name).text = str(value)
+        has_key = _is_set(rule.get("BucketKeyEnabled"))
+        SubElement(child, "BucketKeyEnabled").text = str(has_key).lower()
+    if len(configuration):
+        S3["_put_bucket_encryption"](result[0], tostring(configuration))
+    return result
 
 
 def _with_full_name(result: CreateResult, _properties: Any) -> CreateResult:

@@ -1,0 +1,60 @@
+"""Addresses of the environments that run on this machine, for other commands.
+
+Each healthy environment has a file in its folder, without a secret: the emulator checks
+no password.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.aws import Aws, EmulatorEndpoint
+from local.emulator.process import SECRET_ACCESS_KEY
+
+FOLDER = Path(".local/environments")
+FILE = "running.json"
+
+
+@dataclass(frozen=True)
+class RunningEnvironment:
+    """Where an environment answers."""
+
+    endpoint: str
+    """Of AWS."""
+    region: str
+    account: str
+    url: str
+    """Of the public listener."""
+    authority: str
+    """Path of the certificate authority that has signed for it."""
+
+    @property
+    def ca_path(self) -> Path:
+        """The certificate authority."""
+        return Path(self.authority)
+
+    def aws(self) -> Aws:
+        """Return its account."""
+        return Aws(
+            emulator=EmulatorEndpoint(
+                endpoint=self.endpoint,
+                region=self.region,
+                access_key_id=self.account,
+                secret_access_key=SECRET_ACCESS_KEY,
+            )
+        )
+
+    def write(self, folder: Path) -> Path:
+        """Write the file of an environment; return its path."""
+        path = folder / FILE
+        path.write_text(json.dumps(asdict(self)))
+        return path
+
+
+def find(project: Path, name: str) -> RunningEnvironment | None:
+    """Return an environment of this name that runs, the first one."""
+    for path in sorted((project / FOLDER).glob(f"{name}-*/{FILE}")):
+        return RunningEnvironment(**json.loads(path.read_text()))
+    return None
