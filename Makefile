@@ -61,6 +61,10 @@ parameters: $(READY) ## Check the parameter files (ENV= for one of them).
 publish: $(READY) ## Upload dist/ to S3 (ENV=, ARGS=).
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
+.PHONY: preflight
+preflight: templates ## Check the account and region before a launch.
+	$(BUILD_PY)
+
 .PHONY: plan
 plan: $(READY) ## Show what a launch would change, and change nothing.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)

@@ -346,9 +346,48 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
 
 
 @_stack_command(ExitCode.REFUSED)
+@JSON
+def preflight(target: CommandTarget, **options: Any) -> ExitCode:
+    r"""Check the account and region before a launch, and change nothing.
+
+    \b
+    Asks what can be known before money is spent: permissions, service-linked
+    roles, quotas, zones, versions on offer, certificate, hosted zone, image and
+    what an earlier stack left. Each answer is one of these:
+      pass       nothing to do
+      warning    the launch goes on; the line says what to know
+      refused    the launch would fail, or Airflow would not work after it
+      unknown    not allowed to ask, or no answer; not counted against a launch
+
+    launch makes the same checks first. Ends with 5 if anything is refused.
+
+    \b
+    Examples
+      ./build.py preflight prod
+      ./build.py preflight prod --json | jq -r '.Checks[].Verdict'
+    """
+    from deploy.preflight import run
+    from deploy.preflight.context import LaunchContext
+
+    aws, dist = target.aws(), target.dist()
+    context = LaunchContext(aws, dist, target.environment(dist))
+    report = run.preflight(context)
+    if options["as_json"]:
+        console.result(run.as_json(context, report))
+    else:
+        run.print_report(report)
+    return run.exit_code(report)
+
+
+@_stack_command(ExitCode.REFUSED)
 @BUCKET
 @NO_NESTED
 @YES
+@click.option(
+    "--no-preflight",
+    is_flag=True,
+    help="Launch without the checks of preflight.",
+)
 @click.option(
     "--replace-data",
     is_flag=True,
@@ -363,8 +402,9 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
 def launch(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Create the stack of an environment, or update it.
 
-    Checks dist/, publishes it, prints the plan, prompts for confirmation, and follows
-    the stack and its nested stacks to the end: live at a terminal, else one line for
+    Checks dist/ and the account (preflight), publishes, prints the plan, prompts for
+    confirmation, creates missing service-linked roles, and follows the stack and its
+    nested stacks to the end: live at a terminal, else one line for
     each event. When data would be replaced or deleted, the name of the stack has to be
     typed; --yes does not cover that, --replace-data does.
 
@@ -398,6 +438,7 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
         ),
         is_nested=not options["no_nested"],
         detaches=options["detaches"],
+        checks_first=not options["no_preflight"],
     )
 
 
@@ -670,6 +711,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
 
 ALL = (
     publish,
+    preflight,
     plan,
     launch,
     status,

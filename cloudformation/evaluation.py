@@ -60,6 +60,8 @@ class Stack:
     """Values of parameters; a missing one has the template's default."""
     path: Path = ()
     find_template: FindTemplate = no_template
+    pseudo: Mapping[str, str] = field(default_factory=dict)
+    """Values of pseudo parameters, such as AWS::Region, as far as they are known."""
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -105,7 +107,7 @@ class Stack:
             if template is not None:
                 parameters = _LazyParameters(self, body)
                 stacks[logical_id] = Stack(
-                    template, parameters, path, self.find_template
+                    template, parameters, path, self.find_template, self.pseudo
                 )
         return stacks
 
@@ -164,6 +166,8 @@ class Stack:
     def _ref(self, name: str) -> Any:
         if name in self.parameters:
             return self.parameters[name]
+        if name in self.pseudo:
+            return self.pseudo[name]
         is_local = name in self.template.get("Resources", {})
         return {"Ref": self._name(name) if is_local else name}
 

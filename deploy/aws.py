@@ -140,6 +140,7 @@ CLOSED_REGION = frozenset({"OptInRequired", "SubscriptionRequiredException"})
 MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 IAM_ACTIONS: Mapping[str, str] = {
+    "s3:list_buckets": "s3:ListAllMyBuckets",
     "s3:head_bucket": "s3:ListBucket",
     "s3:head_object": "s3:GetObject",
     "s3:list_object_versions": "s3:ListBucketVersions",
@@ -151,6 +152,7 @@ IAM_ACTIONS: Mapping[str, str] = {
     "s3:put_bucket_encryption": "s3:PutEncryptionConfiguration",
     "s3:put_bucket_lifecycle_configuration": "s3:PutLifecycleConfiguration",
     "elbv2:*": "elasticloadbalancing",
+    "service-quotas:*": "servicequotas",
 }
 """IAM actions whose name differs from the operation."""
 
@@ -257,6 +259,21 @@ class Aws:
             for partition in known
             if partition["id"] == self.partition
         )
+
+    def offers(self, service: str) -> bool:
+        """Whether a service has an endpoint in the region, or is a global one.
+
+        From botocore's own list, offline. A service that it does not know counts.
+        """
+        session = self._boto()
+        try:
+            # A global service, such as IAM, has no region at all.
+            if not session.get_available_regions(service):
+                return True
+            regions = session.get_available_regions(service, self.partition)
+        except faults.UnknownServiceError:
+            return True
+        return self.region in regions
 
     @property
     def account(self) -> str:
@@ -589,8 +606,16 @@ class Aws:
 
 
 PAGING: Mapping[str, tuple[str, str]] = {
-    "list_tasks": ("nextToken", "nextToken"),
+    "describe_db_cluster_snapshots": ("Marker", "Marker"),
+    "describe_db_clusters": ("Marker", "Marker"),
+    "describe_db_engine_versions": ("Marker", "Marker"),
+    "describe_log_groups": ("nextToken", "nextToken"),
+    "describe_orderable_db_instance_options": ("Marker", "Marker"),
+    "list_buckets": ("ContinuationToken", "ContinuationToken"),
     "list_provisioning_artifacts": ("PageToken", "NextPageToken"),
+    "list_roles": ("Marker", "Marker"),
+    "list_tasks": ("nextToken", "nextToken"),
+    "simulate_principal_policy": ("Marker", "Marker"),
 }
 """Parameter and member that carry the next page, where they are not NextToken."""
 

@@ -1,10 +1,12 @@
-"""Launch a stack: publish, plan, confirm, execute, follow, finish.
+"""Launch a stack: preflight, publish, plan, confirm, prepare, execute, follow, finish.
 
 stage      input                   output                    changes
 --------   ---------------------   -----------------------   ------------------------
+preflight  dist/, environment      warnings, refusals         nothing
 publish    dist/                   URLs by content           the bucket
 plan       URLs, environment       a plan                    an unexecuted change set
 confirm    the plan                a confirmation            nothing
+prepare    the templates           service-linked roles      missing roles of services
 execute    the change set          a running operation       the stack
 follow     the stack               its end                   nothing
 protect    a first launch that     a second, short           the database and the load
@@ -14,7 +16,7 @@ finish     a stack that succeeded  protection, stack policy  the stack's setting
 A first launch leaves deletion protection off: a rollback cannot delete what is
 protected. The second operation switches it on.
 
-Ctrl-C before execute leaves everything as it was; after it, the operation continues.
+Ctrl-C before prepare leaves everything as it was; after it, the operation continues.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ from deploy.diagnosis import Diagnoser
 from deploy.dist import DEFERRED, PROTECTION, Dist, Environment
 from deploy.events import StackWatcher, known_events, watch_interval
 from deploy.planning import PollInterval, proposed
+from deploy.preflight import linked_roles
+from deploy.preflight.context import LaunchContext
+from deploy.preflight.run import before_launch
 from deploy.publishing import publish
 from deploy.stacks import REVIEW
 from deploy.zones import with_zones
@@ -77,12 +82,16 @@ def launch(
     confirmation: Confirmation = Confirmation(),
     is_nested: bool = True,
     detaches: bool = False,
+    checks_first: bool = True,
     interval: PollInterval | None = None,
 ) -> ExitCode:
     """Create or update a stack from ``dist`` and an environment.
 
     With ``detaches``, end as soon as the operation has started.
     """
+    context = LaunchContext(aws, dist, environment)
+    if checks_first:
+        before_launch(context)
     published = publish(aws, dist, bucket)
     publication = published.publication
     console.message(_published(len(publication.files), len(published.uploaded)))
@@ -96,6 +105,7 @@ def launch(
             protect(aws, environment)
             return ExitCode.OK
         confirm(plan, confirmation)
+        linked_roles.create(context)
         known = execute(aws, plan)
     if detaches:
         console.message(f"{DETACHED.format(stack=plan.stack_name)}{_later(first)}")

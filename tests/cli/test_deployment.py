@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from cli import deployment
 from cli.command import ALWAYS
-from cli.errors import ExitCode, Problem, Refused, Unable
+from cli.errors import Denied, ExitCode, Problem, Refused, Unable
 from deploy import aws as aws_module
 from deploy import quick_create
 from deploy.addresses import PublishLocation, build_publication
@@ -38,6 +38,7 @@ NAME = "airflow-dev"
 BOTH = {ExitCode.UNCHANGED, ExitCode.REFUSED}
 EXIT_CODES: dict[str, set[ExitCode]] = {
     "publish": {ExitCode.REFUSED},
+    "preflight": {ExitCode.REFUSED},
     "plan": BOTH,
     "launch": {ExitCode.REFUSED},
     "status": set(),
@@ -109,11 +110,28 @@ def test_help_keeps_its_lines_and_lists_the_exit_codes(folder: Path, name: str) 
     assert max(map(len, output.splitlines())) <= 80
 
 
+def test_preflight_prints_json_and_ends_with_refused(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    denied = Denied(Problem(where="x", what="no", remedy="Allow it."))
+    use_account(
+        monkeypatch,
+        describe_stacks=described(NAME, "ROLLBACK_COMPLETE"),
+        describe_vpcs={"Vpcs": []},
+        get_service_quota=denied,
+    )
+    done = run(folder, "preflight", "dev", "--json")
+    verdicts = {c["Name"]: c["Verdict"] for c in json.loads(done.output)["Checks"]}
+    assert verdicts["Stack"] == "refused"
+    assert verdicts["VPCs"] == "unknown"
+    assert done.exit_code == ExitCode.REFUSED
+
+
 def test_unknown_environment_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **PUBLISHED)
-    for name in ("publish", "plan", "launch", "status", "destroy", "link"):
+    for name in ("publish", "preflight", "plan", "launch", "status", "destroy", "link"):
         done = run(folder, name, "test")
         assert done.exit_code == ExitCode.USAGE
         assert "It has: dev, prod." in done.output

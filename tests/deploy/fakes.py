@@ -167,22 +167,28 @@ PARENT = {
         ),
     },
 }
-NETWORK = template(
-    Vpc={"Type": "AWS::EC2::VPC", "Metadata": {"Purpose": "Where all of it lives."}}
-)
-STORAGE = template(
-    Data=bucket(),
-    Code={
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "Code": {
-                "S3Bucket": "bucket-named-at-publish",
-                "S3Key": "assets/runtime.zip",
+NETWORK = {
+    **template(
+        Vpc={"Type": "AWS::EC2::VPC", "Metadata": {"Purpose": "Where all of it lives."}}
+    ),
+    "Outputs": {"VpcId": {"Value": {"Ref": "Vpc"}}},
+}
+STORAGE = {
+    "Parameters": {"Size": {"Type": "String"}, "VpcId": {"Type": "String"}},
+    **template(
+        Data=bucket(),
+        Code={
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Code": {
+                    "S3Bucket": "bucket-named-at-publish",
+                    "S3Key": "assets/runtime.zip",
+                },
+                "Description": "assets/runtime.zip is in bucket-named-at-publish.",
             },
-            "Description": "assets/runtime.zip is in bucket-named-at-publish.",
         },
-    },
-)
+    ),
+}
 CATALOG = {
     "Parameters": {
         "FirstVersionName": {"Type": "String", "Default": "v1"},

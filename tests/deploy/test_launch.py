@@ -109,7 +109,12 @@ def launched(aws: FakeAws, name: str = "dev", **options: Any) -> ExitCode:
         aws,
         built,
         built.environment(name, NAME),
-        **{"confirmation": Confirmation(yes=True), "interval": AT_ONCE, **options},
+        **{
+            "confirmation": Confirmation(yes=True),
+            "interval": AT_ONCE,
+            "checks_first": False,
+            **options,
+        },
     )
 
 

@@ -1,0 +1,179 @@
+"""Zones, the existing VPC, and the prefix list of S3."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from cli.errors import AwsError
+from deploy.aws import is_missing
+from deploy.preflight.context import LaunchContext, known_texts
+from deploy.preflight.findings import Finding, passed, refused, warning
+from deploy.preflight.quotas import task_counts
+
+SUBNET_TYPE = "AWS::EC2::Subnet"
+SUBNET = re.compile(r"subnet-[0-9a-f]+")
+
+DNS_ATTRIBUTES = {
+    "enableDnsSupport": "--enable-dns-support",
+    "enableDnsHostnames": "--enable-dns-hostnames",
+}
+"""Attributes of a VPC that private names need, and the option that sets each."""
+
+UNSUITABLE_ZONES = frozenset({"use1-az3"})
+"""IDs of zones without NAT gateways and other services of the templates."""
+
+
+def zones(context: LaunchContext) -> Iterator[Finding]:
+    """Compare the zones of the region with those of the subnets."""
+    needed = zone_count(context)
+    if not needed:
+        return
+    rows = context.aws.call(
+        "ec2",
+        "describe_availability_zones",
+        "availability zones",
+        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}],
+    )["AvailabilityZones"]
+    usable = [
+        row["ZoneName"]
+        for row in rows
+        if row["State"] == "available" and row["ZoneId"] not in UNSUITABLE_ZONES
+    ]
+    text = (
+        f"{needed} zones are needed; the account can use {len(usable)}: "
+        f"{', '.join(usable)}."
+    )
+    if len(usable) < needed:
+        yield refused(text, "Lower ZoneCount, or launch in another region.")
+    else:
+        yield passed(text)
+
+
+def zone_count(context: LaunchContext) -> int:
+    """Return in how many zones the new subnets are."""
+    zones = (s.properties["AvailabilityZone"] for s in context.of_type(SUBNET_TYPE))
+    # Fn::GetAZs is an expression; each index of it is another zone.
+    return len({json.dumps(zone) for zone in zones})
+
+
+def prefix_list(context: LaunchContext) -> Iterator[Finding]:
+    """Compare the prefix list in security-group rules with that of S3."""
+    named = {
+        *context.values("AWS::EC2::SecurityGroupEgress", "DestinationPrefixListId"),
+        *context.values("AWS::EC2::SecurityGroupIngress", "SourcePrefixListId"),
+    }
+    if not named:
+        return
+    name = f"com.amazonaws.{context.aws.region}.s3"
+    if context.aws.partition == "aws-cn":
+        name = f"cn.{name}"
+    rows = context.aws.call(
+        "ec2",
+        "describe_managed_prefix_lists",
+        "prefix lists",
+        Filters=[{"Name": "prefix-list-name", "Values": [name]}],
+    )["PrefixLists"]
+    ids = {row["PrefixListId"] for row in rows}
+    if named <= ids:
+        yield passed(f"{', '.join(named)} is {name}.")
+    else:
+        yield refused(
+            f"{', '.join(sorted(named - ids))} is not the prefix list of S3 in "
+            f"{context.aws.region}: tasks could not read the bucket of their code.",
+            f"Write {', '.join(sorted(ids)) or f'the ID of {name}'}.",
+        )
+
+
+def existing_network(context: LaunchContext) -> Iterator[Finding]:
+    """Look at the subnets that the environment names."""
+    subnets = [
+        text
+        for value in context.environment.parameters.values()
+        for text in value.split(",")
+        if SUBNET.fullmatch(text)
+    ]
+    if not subnets:
+        return
+    try:
+        rows = context.aws.call(
+            "ec2", "describe_subnets", "subnets", SubnetIds=sorted(set(subnets))
+        )["Subnets"]
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+        yield refused(error.message, "Correct the subnets, or --region and --profile.")
+        return
+    problems = [*_in_other_vpcs(context, rows), *_endpoints(context, rows)]
+    problems += _free_addresses(context, rows)
+    if not problems:
+        yield passed(
+            f"All {len(rows)} subnets are in {rows[0]['VpcId']} and have room."
+        )
+    yield from problems
+
+
+def _in_other_vpcs(
+    context: LaunchContext, rows: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    vpcs = {row["VpcId"] for row in rows}
+    named = set(context.environment.parameters.values()) & vpcs
+    if len(vpcs) > 1 or not named:
+        yield refused(
+            f"The subnets are in {', '.join(sorted(vpcs))}.",
+            "Name subnets of the one VPC that the parameters name.",
+        )
+
+
+def _endpoints(context: LaunchContext, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Check zones and private names, which interface endpoints need."""
+    zones = {row["SubnetId"]: row["AvailabilityZoneId"] for row in rows}
+    endpoints = [
+        endpoint.properties
+        for endpoint in context.of_type("AWS::EC2::VPCEndpoint")
+        if known_texts(endpoint.properties.get("SubnetIds"))
+    ]
+    if not endpoints:
+        return
+    vpc = endpoints[0]["VpcId"]
+    counts = Counter(zones.get(subnet, "") for subnet in endpoints[0]["SubnetIds"])
+    twice = [zone for zone, count in counts.items() if zone and count > 1]
+    if twice:
+        yield refused(
+            f"Two private subnets are in zone {', '.join(twice)}, and an interface "
+            "endpoint takes one of each zone.",
+            "Name one private subnet of each zone.",
+        )
+    for attribute, option in DNS_ATTRIBUTES.items():
+        answer = context.aws.call(
+            "ec2", "describe_vpc_attribute", vpc, VpcId=vpc, Attribute=attribute
+        )
+        if not answer[attribute[0].upper() + attribute[1:]]["Value"]:
+            yield refused(
+                f"{vpc} has {attribute} off: endpoints would have no private names.",
+                f"aws ec2 modify-vpc-attribute --vpc-id {vpc} {option}",
+            )
+
+
+def _free_addresses(
+    context: LaunchContext, rows: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    """Each task has an address; a deployment starts new tasks beside the old ones."""
+    services = context.of_type("AWS::ECS::Service")
+    subnets: set[str] = set()
+    for service in services:
+        network = service.properties["NetworkConfiguration"]
+        subnets |= set(known_texts(network["AwsvpcConfiguration"].get("Subnets")))
+    free = sum(
+        row["AvailableIpAddressCount"] for row in rows if row["SubnetId"] in subnets
+    )
+    most = 2 * sum(task_counts(context, service)[1] for service in services)
+    if subnets and free < most:
+        yield warning(
+            f"The subnets of the tasks have {free} free addresses; the most tasks "
+            f"need {most} in an update.",
+            "Name larger subnets, or lower the most workers.",
+        )
