@@ -14,7 +14,6 @@ from templates.parameters import Parameters
 from templates.resources.address_plan import PRIVATE_SUBNET_ADDRESSES
 from templates.types import (
     Boolean,
-    CertificateArn,
     Cidr,
     Count,
     Image,
@@ -62,11 +61,6 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
         "endpoints suffice for the image",
         _image_without_internet,
         *(parameters.existing_vpc_id, parameters.internet_access, parameters.image),
-    )
-    yield check(
-        "the image is in the region of the certificate",
-        _image_of_another_region,
-        *(parameters.image, parameters.certificate_arn),
     )
 
 
@@ -239,23 +233,6 @@ def _tasks_fit(
         f"subnets have {room}.",
         why="A deployment runs every task twice for a while.",
         remedy="Lower the most workers of a pool.",
-    )
-
-
-def _image_of_another_region(
-    image: Image, certificate: CertificateArn
-) -> Finding | None:
-    registry = PRIVATE_REGISTRY.match(image.text)
-    if not (registry and certificate.text):
-        return None
-    region = certificate.text.split(":")[3]
-    if registry["region"] == region:
-        return None
-    return Finding(
-        what=f"{image.text} is in {registry['region']}, the certificate in {region}.",
-        why="The stack is in the region of its certificate, and its tasks may pull "
-        "from ECR in that region only.",
-        remedy=f"Copy the image to a repository in {region}, or let ECR replicate it.",
     )
 
 

@@ -13,7 +13,7 @@ from compiler.values import FileValue
 from compiler.wiring import title
 from templates.airflow.environment import VISIBILITY_SECONDS
 from templates.airflow.pools import POOLS, Pool
-from templates.checks import addresses, database, limits, sizes
+from templates.checks import addresses, arns, database, limits, sizes
 from templates.parameters import Parameters
 from templates.types import Count, Minutes, OptionalCount
 
@@ -26,6 +26,7 @@ def checks(pools: tuple[Pool, ...] = POOLS) -> tuple[Check, ...]:
     worker_pools = tuple(pool.file_values() for pool in pools)
     return (
         *addresses.checks(parameters, worker_pools),
+        *arns.checks(parameters),
         *sizes.checks(parameters, worker_pools),
         *database.checks(parameters, worker_pools),
         *limits.checks(parameters),

@@ -30,6 +30,8 @@ from tests.linter_data import linter_data
 
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
+IN_CHINA = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/airflow:3.3.2"
+GOVERNMENT = "arn:aws-us-gov:iam::123456789012:policy/Boundary"
 VPC = "vpc-0123456789abcdef0"
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
@@ -103,7 +105,12 @@ def test_the_defaults_launch() -> None:
         EXISTING,
         EXISTING | {"VpcCidr": "", "OutboundHttpsCidr": "10.1.0.0/16"},
         {"Profile": "production"},
-        {"Image": ECR, "CertificateArn": CERTIFICATE},
+        # The ARN of a boundary has no region.
+        {
+            "CertificateArn": CERTIFICATE,
+            "Image": ECR,
+            "PermissionsBoundaryArn": GOVERNMENT.replace("-us-gov", ""),
+        },
         PUBLIC,
         PUBLIC | {"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},
         {"VpcCidr": "192.168.0.0/18", "ZoneCount": "3"},
@@ -139,6 +146,22 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ),
     ({"ExtraPolicyArns": f"{POLICY}a,"}, "an empty element", "Delete the comma"),
     ({"ExtraPolicyArns": f"{POLICY}a, {POLICY}a"}, "twice", "Delete one"),
+    # A stack cannot use what is in another partition or region.
+    (
+        {"CertificateArn": CERTIFICATE, "Image": IN_CHINA},
+        "partition: CertificateArn in aws, Image in aws-cn.",
+        "Name resources of the region",
+    ),
+    (
+        {"CertificateArn": CERTIFICATE, "PermissionsBoundaryArn": GOVERNMENT},
+        "CertificateArn in aws, PermissionsBoundaryArn in aws-us-gov.",
+        "Name resources of the region",
+    ),
+    (
+        {"CertificateArn": CERTIFICATE.replace("central", "west"), "Image": ECR},
+        "region: CertificateArn in eu-west-1, Image in eu-central-1.",
+        "Name resources of the region",
+    ),
     # Sizes that Fargate refuses when the service is created, half an hour in.
     ({"SchedulerMemory": "1024"}, "no task of 1024 CPU units and 1024 MiB", "to 2048"),
     ({"SchedulerMemory": "1024"}, "no task of", "or SchedulerCpu to 256."),
@@ -240,11 +263,6 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "Copy the image",
     ),
     (ENDPOINTS | {"Image": "public.ecr.aws/a/b:1"}, "from public.ecr.aws.", "Copy"),
-    (
-        {"Image": ECR, "CertificateArn": CERTIFICATE.replace("central", "west")},
-        "is in eu-central-1, the certificate in eu-west-1",
-        "Copy the image to a repository in eu-west-1",
-    ),
     # One zone, named twice.
     (
         EXISTING
