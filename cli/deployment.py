@@ -323,10 +323,11 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
     """
     from deploy import changes, planning, publishing, stacks
     from deploy.console import print_plan
+    from deploy.prefix_list import with_prefix_list
     from deploy.zones import with_zones
 
     aws, dist = target.aws(), target.dist()
-    environment = target.environment(dist)
+    environment = with_prefix_list(aws, dist, target.environment(dist))
     published = publishing.publish(aws, dist, options["bucket"])
     stack = stacks.find(aws, environment.stack_name)
     environment = with_zones(aws, dist, environment, stack)
@@ -366,11 +367,13 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py preflight prod
       ./build.py preflight prod --json | jq -r '.Checks[].Verdict'
     """
+    from deploy.prefix_list import with_prefix_list
     from deploy.preflight import run
     from deploy.preflight.context import LaunchContext
 
     aws, dist = target.aws(), target.dist()
-    context = LaunchContext(aws, dist, target.environment(dist))
+    environment = with_prefix_list(aws, dist, target.environment(dist))
+    context = LaunchContext(aws, dist, environment)
     report = run.preflight(context)
     if options["as_json"]:
         console.result(run.as_json(context, report))

@@ -25,6 +25,10 @@ from compiler.suggestions import nearest
 FEWEST_PARTS, MOST_PARTS = 2, 10
 """How many conditions Fn::And and Fn::Or take."""
 
+FOUND_AT_LAUNCH = "FoundAtLaunch"
+"""Tag of a parameter whose value ``build.py`` finds at the launch where a file leaves
+it empty; and the metadata key of a root template that lists those parameters."""
+
 
 @dataclass(frozen=True)
 class Unknown:

@@ -23,7 +23,7 @@ from cli.errors import Problem
 from compiler.constraints import definition_faults, elements, value_faults
 from compiler.located_json import quoted
 from compiler.parameters import EnvironmentFile
-from compiler.rules import Unknown, evaluate
+from compiler.rules import FOUND_AT_LAUNCH, Unknown, evaluate
 from compiler.suggestions import nearest
 
 if TYPE_CHECKING:  # a file is checked without troposphere
@@ -197,10 +197,13 @@ class _Validation:
 
     def rule_values(self) -> dict[str, str | tuple[str, ...] | Unknown]:
         values: dict[str, str | tuple[str, ...] | Unknown] = {}
+        found_at_launch = self.template.get("Metadata", {}).get(FOUND_AT_LAUNCH, ())
         for parameter, definition in self.definitions.items():
             value = self.values.get(parameter)
             if value is None:
                 values[parameter] = Unknown()
+            elif value == "" and parameter in found_at_launch:
+                values[parameter] = Unknown(f"{parameter} is found at the launch")
             elif definition["Type"] == "CommaDelimitedList":
                 values[parameter] = elements(value)
             else:

@@ -49,6 +49,7 @@ from compiler.interfaces import (
     spell,
 )
 from compiler.references import references
+from compiler.rules import FOUND_AT_LAUNCH
 from compiler.suggestions import nearest
 from compiler.values import (
     ASSET_BUCKET,
@@ -296,6 +297,8 @@ class Template(TroposphereTemplate):
             properties |= {**leaf.kind.rules, **leaf.notes["properties"]}
             self.add_parameter_to_group(title(leaf.name), leaf.notes["group"])
             self.set_parameter_label(title(leaf.name), leaf.notes["label"])
+            if FOUND_AT_LAUNCH in leaf.notes["tags"]:
+                self.metadata.setdefault(FOUND_AT_LAUNCH, []).append(title(leaf.name))
         elif leaf.notes["properties"] and not leaf.in_record:
             raise WiringError(
                 f"{where}.{leaf.name}",

@@ -37,6 +37,7 @@ from deploy.diagnosis import Diagnoser
 from deploy.dist import DEFERRED, PROTECTION, Dist, Environment
 from deploy.events import StackWatcher, known_events, watch_interval
 from deploy.planning import PollInterval, proposed
+from deploy.prefix_list import with_prefix_list
 from deploy.preflight import linked_roles
 from deploy.preflight.context import LaunchContext
 from deploy.preflight.run import before_launch
@@ -89,6 +90,7 @@ def launch(
 
     With ``detaches``, end as soon as the operation has started.
     """
+    environment = with_prefix_list(aws, dist, environment)
     context = LaunchContext(aws, dist, environment)
     if checks_first:
         before_launch(context)

@@ -6,6 +6,7 @@ defaults launch a development environment; ``parameters/`` holds the others.
 
 from __future__ import annotations
 
+from compiler.rules import FOUND_AT_LAUNCH
 from compiler.wiring import Interface, about
 from templates.airflow.fargate_sizes import PROXY_MEMORY
 from templates.airflow.platform import AirflowSettings
@@ -122,9 +123,11 @@ class Parameters(Interface):
     )
     s3_prefix_list_id: PrefixListId = about(
         "Prefix list of the S3 gateway endpoint, needed when outbound HTTPS "
-        "does not cover it; aws ec2 describe-managed-prefix-lists shows it.",
+        "does not cover it. build.py finds it at the launch; for other launches aws "
+        "ec2 describe-managed-prefix-lists shows it.",
         group="Network",
         label="S3 prefix list",
+        tags=[FOUND_AT_LAUNCH],
         Default="",
     )
     existing_vpc_id: VpcId = about(

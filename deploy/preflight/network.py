@@ -10,9 +10,11 @@ from typing import Any
 
 from cli.errors import AwsError
 from deploy.aws import is_missing
+from deploy.prefix_list import s3_prefix_lists, s3_service
 from deploy.preflight.context import LaunchContext, known_texts
 from deploy.preflight.findings import Finding, passed, refused, warning
 from deploy.preflight.quotas import task_counts
+from deploy.zones import offered_zones
 
 SUBNET_TYPE = "AWS::EC2::Subnet"
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
@@ -23,31 +25,24 @@ DNS_ATTRIBUTES = {
 }
 """Attributes of a VPC that private names need, and the option that sets each."""
 
-UNSUITABLE_ZONES = frozenset({"use1-az3"})
-"""IDs of zones without NAT gateways and other services of the templates."""
-
 
 def zones(context: LaunchContext) -> Iterator[Finding]:
-    """Compare the zones of the region with those of the subnets."""
+    """Compare the zones that the account can use with those of new subnets."""
     needed = zone_count(context)
-    if not needed:
+    if not needed or not context.is_new:
         return
-    rows = context.aws.call(
-        "ec2",
-        "describe_availability_zones",
-        "availability zones",
-        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}],
-    )["AvailabilityZones"]
-    usable = [
-        row["ZoneName"]
-        for row in rows
-        if row["State"] == "available" and row["ZoneId"] not in UNSUITABLE_ZONES
-    ]
+    offered = offered_zones(context.aws)
+    named = set(context.values(SUBNET_TYPE, "AvailabilityZone"))
     text = (
-        f"{needed} zones are needed; the account can use {len(usable)}: "
-        f"{', '.join(usable)}."
+        f"{needed} zones are needed; the account can use {len(offered)}: "
+        f"{', '.join(offered)}."
     )
-    if len(usable) < needed:
+    if not named <= set(offered):
+        yield refused(
+            f"{', '.join(sorted(named - set(offered)))} cannot be used. {text}",
+            "Leave AvailabilityZones empty, or name zones of this list.",
+        )
+    elif len(offered) < needed:
         yield refused(text, "Lower ZoneCount, or launch in another region.")
     else:
         yield passed(text)
@@ -68,16 +63,8 @@ def prefix_list(context: LaunchContext) -> Iterator[Finding]:
     }
     if not named:
         return
-    name = f"com.amazonaws.{context.aws.region}.s3"
-    if context.aws.partition == "aws-cn":
-        name = f"cn.{name}"
-    rows = context.aws.call(
-        "ec2",
-        "describe_managed_prefix_lists",
-        "prefix lists",
-        Filters=[{"Name": "prefix-list-name", "Values": [name]}],
-    )["PrefixLists"]
-    ids = {row["PrefixListId"] for row in rows}
+    ids = set(s3_prefix_lists(context.aws))
+    name = s3_service(context.aws)
     if named <= ids:
         yield passed(f"{', '.join(named)} is {name}.")
     else:

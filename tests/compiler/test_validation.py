@@ -264,3 +264,23 @@ def test_a_json_number_for_a_default_is_read_as_its_text(kind: str) -> None:
     template = {"Parameters": {"A": {"Type": kind, "Default": 2}}}
 
     assert validate(environment_file(), template).problems == ()
+
+
+def test_rule_on_a_value_that_is_found_at_the_launch_is_listed_as_unchecked() -> None:
+    rule = {
+        "Assertions": [
+            {
+                "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Size"}, ""]}]},
+                "AssertDescription": "Set it.",
+            }
+        ]
+    }
+    template = {
+        "Metadata": {"FoundAtLaunch": ["Size"]},
+        "Parameters": {"Size": {"Type": "String", "Default": ""}},
+        "Rules": {"Sized": rule},
+    }
+    findings = validate(environment_file(), template)
+
+    assert findings.problems == ()
+    assert "Size is found at the launch" in " ".join(findings.unchecked)

@@ -74,7 +74,9 @@ PRODUCT = {
         "Gateway": _resource("EC2::InternetGateway"),
         "Address": _resource("EC2::EIP"),
         "Subnet": _resource("EC2::Subnet", AvailabilityZone=f"{REGION}a"),
-        "OtherSubnet": _resource("EC2::Subnet", AvailabilityZone=f"{REGION}b"),
+        "OtherSubnet": _resource(
+            "EC2::Subnet", AvailabilityZone={"Fn::Select": ["1", {"Fn::GetAZs": ""}]}
+        ),
         "Endpoint": _resource(
             "EC2::VPCEndpoint",
             VpcEndpointType="Interface",

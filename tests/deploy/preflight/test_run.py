@@ -20,7 +20,7 @@ from tests.deploy.fakes import REGION
 from tests.deploy.preflight.recorded import launch_context, linked_roles, quotas, zones
 
 LACKS_ROLES = {"list_roles": linked_roles()}
-LACKS_ZONES = {"describe_availability_zones": zones()}
+LACKS_ZONES = {"describe_availability_zones": zones(f"{REGION}a")}
 
 
 def in_emulator() -> LaunchContext:

@@ -223,7 +223,13 @@ ACCOUNTS = (
         "Zones",
         REFUSED,
         "2 zones are needed; the account can use 1",
-        describe_availability_zones=zones("a"),
+        describe_availability_zones=zones(f"{REGION}a"),
+    ),
+    answered(
+        "Zones",
+        REFUSED,
+        f"{REGION}a cannot be used",
+        describe_availability_zones=zones(f"{REGION}b", f"{REGION}c"),
     ),
     answered(
         "Existing VPC",
