@@ -189,6 +189,7 @@ def test_detached_first_launch_names_what_is_left_to_do(
         built,
         built.environment("prod", NAME),
         confirmation=Confirmation(yes=True),
+        checks_first=False,
         interval=dataclasses.replace(AT_ONCE, sleep=interrupt),
     )
     assert "launch again: deletion protection is off" in capsys.readouterr().err
