@@ -200,6 +200,7 @@ def test_a_dry_run_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_dry_run_of_a_first_release_leaves_nothing() -> None:
     aws = account(is_new=True)
     aws.answers["describe_stacks"] = error("ValidationError", "does not exist")
+    aws.answers["list_change_sets"] = {"Summaries": []}
     assert offered(aws, dry_run=True) is ExitCode.OK
     assert aws.parameters("execute_change_set") == []
     assert len(aws.parameters("delete_change_set")) == 1
