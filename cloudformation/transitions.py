@@ -716,7 +716,8 @@ def _member(update: Update, name: str) -> Any:
     if name == "lost":
         after = update.after("SubnetIds") or []
         before = update.before("SubnetIds") or []
-        return [each for each in before if each not in after] or before
+        replaced = [{"Ref": p.cause} for p in update.properties if p.cause]
+        return [each for each in before if each not in after] or replaced
     if name == "targets":
         actions = [update.after("Actions"), update.after("DefaultActions")]
         return [{"Ref": name} for name, _ in references(actions)]
