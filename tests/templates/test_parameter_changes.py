@@ -52,10 +52,8 @@ MANY = 6
 REFUSED = {
     "DatabaseEngineVersion": {"database-version-lower"},
     "DatabaseSnapshotId": {"database-snapshot"},
-    "DefaultWorkersSpotPercent": {"spot-share"},
     "EnableCacheFailover": {"broker-failover-first"},
     "ExistingVpcId": {"broker-vpc", "database-vpc", "named-resource"},
-    "SpotWorkersSpotPercent": {"spot-share"},
     "VpcCidr": {"broker-vpc", "database-vpc", "named-resource", "nat-address"},
     "ZoneCount": {"broker-zones", "database-zones"},
 }
