@@ -23,6 +23,10 @@ RANGES = {
 """Ends of connections that are no groups -> parameters of the nested stack."""
 
 
+OPTIONAL = {"flower": "EnableFlower"}
+"""Groups that exist only where a parameter of the nested stack is true."""
+
+
 class Rule(NamedTuple):
     """A security-group rule in the words of the table."""
 
@@ -42,10 +46,14 @@ IN, OUT = "from", "to"
 
 def equal_to_table(environment: AwsEnvironment) -> str:
     """See exactly the rules of the table on exactly its groups."""
-    names = {
-        environment.id_of(f"Security/{title(name)}"): name for name in SECURITY_GROUPS
-    }
-    promised = set(_promised(environment.parameters_of("Security")))
+    parameters = environment.parameters_of("Security")
+    groups = [
+        name
+        for name in SECURITY_GROUPS
+        if name not in OPTIONAL or parameters[OPTIONAL[name]] == "true"
+    ]
+    names = {environment.id_of(f"Security/{title(name)}"): name for name in groups}
+    promised = set(_promised(parameters, groups))
     observed = set(_observed(environment, names))
     lines = [
         *(f"missing: {rule}" for rule in sorted(promised - observed)),
@@ -61,8 +69,8 @@ def equal_to_table(environment: AwsEnvironment) -> str:
     return f"{len(observed)} rules of {len(names)} groups, all of the table, no other"
 
 
-def _promised(parameters: Mapping[str, str]) -> Iterator[Rule]:
-    peers = {name: (name,) for name in SECURITY_GROUPS} | {
+def _promised(parameters: Mapping[str, str], groups: list[str]) -> Iterator[Rule]:
+    peers = {name: (name,) if name in groups else () for name in SECURITY_GROUPS} | {
         peer: tuple(filter(None, map(parameters.get, keys)))
         for peer, keys in RANGES.items()
     }
@@ -73,7 +81,7 @@ def _promised(parameters: Mapping[str, str]) -> Iterator[Rule]:
                     yield Rule(source, OUT, target, connection.port)
                 if connection.target in SECURITY_GROUPS:
                     yield Rule(target, IN, source, connection.port)
-    for name in SECURITY_GROUPS:
+    for name in groups:
         yield Rule(name, OUT, NOWHERE, EVERY_PORT)
 
 

@@ -32,6 +32,7 @@ PARAMETERS = {
     "DeletionProtection": "true",
     "EnableDatabaseReader": "false",
     "EnableCacheReplica": "true",
+    "EnableCacheFailover": "true",
     "LoadBalancerScheme": "internal",
     "CertificateArn": "arn:aws:acm:eu-central-1:1:certificate/c",
     "EnableBackup": "true",
@@ -172,6 +173,7 @@ def answers() -> dict[str, Answer]:
                             "WebClientCidr3": "",
                             "OutboundHttpsCidr": OUTBOUND,
                             "S3PrefixListId": "pl-s3",
+                            "EnableFlower": "true",
                             "PoolMinimum": "0",
                             "PoolMaximum": "4",
                         }.items()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,7 +31,7 @@ PASSES = (
     (encryption.in_transit, "as promised"),
     (encryption.not_public, "as promised"),
     (observability.metrics, "10 metrics in the last 5 minutes"),
-    (observability.alarms, "1 OK, 0 without data yet, 1 in ALARM that only scale"),
+    (observability.alarms, "1 OK, 0 without data yet, 1 in ALARM as they may be"),
     (observability.container_logs, "1 containers of running services"),
     (observability.protection, "on at database, load balancer, stack"),
     (observability.first_backup, "1 completed jobs of 1"),
@@ -338,3 +340,34 @@ def test_backup_that_is_not_due_is_skipped() -> None:
     with pytest.raises(Skipped, match="EnableBackup is false"):
         observability.first_backup(environment(aws, EnableBackup="false"))
     assert not aws.called
+
+
+def test_rules_of_flower_are_expected_only_where_it_runs() -> None:
+    aws = RecordedAws()
+    answers: Any = aws.answers
+    (security,) = answers["cloudformation:describe_stacks"]["Stacks"]
+    for parameter in security["Parameters"]:
+        if parameter["ParameterKey"] == "EnableFlower":
+            parameter["ParameterValue"] = "false"
+    page = answers["ec2:describe_security_group_rules"]
+    rules = [r for r in page["SecurityGroupRules"] if r["GroupId"] != "sg-flower"]
+    page["SecurityGroupRules"] = rules
+    with pytest.raises(CheckFailed, match=r"not in the table: .* sg-flower"):
+        security_groups.equal_to_table(environment(aws))
+    page["SecurityGroupRules"] = [r for r in rules if "sg-flower" not in str(r)]
+    assert "of 11 groups" in security_groups.equal_to_table(environment(aws))
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_missing_backup_is_no_fault_of_a_new_stack(*, is_new: bool) -> None:
+    aws = RecordedAws()
+    answers: Any = aws.answers
+    alarm = answers["cloudwatch:describe_alarms"]["MetricAlarms"][1]
+    alarm |= {"StateValue": "ALARM", "MetricName": "NumberOfBackupJobsCompleted"}
+    launched = environment(aws)
+    if is_new:
+        launched.stack = replace(launched.stack, started=datetime.now(UTC))
+        assert "2 in ALARM as they may be" in observability.alarms(launched)
+    else:
+        with pytest.raises(CheckFailed, match="api-errors"):
+            observability.alarms(launched)
