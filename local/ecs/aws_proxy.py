@@ -27,7 +27,6 @@ from local.ecs.credentials import (
     InvalidTokenError,
     RoleCredentials,
     TemporaryCredentials,
-    access_key,
 )
 from local.ecs.ecs_api import EcsApi, EcsApiError
 from local.ecs.emulator_client import AWS_ERRORS
@@ -92,7 +91,9 @@ class AwsProxy:
         request = aws_calls.read(http, self._scope)
         try:
             caller = self._credentials.of_key(
-                access_key(dict(http.headers), http.target),
+                aws_calls.access_key(
+                    http.headers.get("Authorization") or "", http.target
+                ),
                 http.headers.get("X-Amz-Security-Token") or "",
             )
         except InvalidTokenError:

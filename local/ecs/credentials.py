@@ -7,19 +7,15 @@ does not verify it either, and nothing on this machine has a reason to forge one
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 LIFE_SECONDS = 6 * 3600
 """As long as Fargate's credentials live."""
 
 RENEWED_BEFORE_SECONDS = 3600
-
-CREDENTIAL = re.compile(r"(?:Credential=|X-Amz-Credential=)([^/%,&]+)(?:/|%2F)")
 
 
 @dataclass(frozen=True)
@@ -89,10 +85,3 @@ class RoleCredentials:
         ):
             raise InvalidTokenError(access_key)
         return credentials
-
-
-def access_key(headers: Mapping[str, str], target: str) -> str:
-    """Return the access key that a request was signed with, or nothing."""
-    signed = headers.get("Authorization") or target.partition("?")[2]
-    match = CREDENTIAL.search(signed)
-    return match[1] if match else ""

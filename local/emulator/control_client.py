@@ -40,6 +40,15 @@ def records(
     return cast(list[dict[str, Any]], answer["records"])
 
 
+def decisions(endpoint_url: str) -> list[dict[str, Any]]:
+    """Return the calls of roles, and whether they were allowed.
+
+    Each has ``role``, ``action``, ``resource``, ``context`` and ``allowed``.
+    """
+    answer = _ask("GET", f"{endpoint_url}/_local/decisions")
+    return cast(list[dict[str, Any]], answer["decisions"])
+
+
 def inject_faults(
     endpoint_url: str,
     *,

@@ -31,6 +31,9 @@ from local.errors import EmulatorError
 
 FOLDER = Path(".local/emulator")
 MODULE = "local.emulator.patches"
+UNCALLED = "templates/resources/never_called.json"
+"""Actions that CloudFormation never calls for this project's templates."""
+
 STATE_FOLDERS = ("services", "tmp", "s3")
 HOST = "127.0.0.1"
 ACCOUNT = "123456789012"
@@ -224,11 +227,14 @@ class EmulatorProcess:
         """Start the process on a socket that is already bound, and wait for it."""
         for name in STATE_FOLDERS:
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        uncalled = self.project / UNCALLED
         with socket.create_server((HOST, 0)) as listener, self.log.open("wb") as log:
             port = listener.getsockname()[1]
             command = [
                 *(python, "-P", "-m", MODULE),
                 *("--socket", listener.fileno(), "--schemas", venv.schemas()),
+                *("--reference", venv.action_reference()),
+                *(("--uncalled", uncalled) if uncalled.exists() else ()),
             ]
             process = subprocess.Popen(  # noqa: S603 - our own environment
                 [str(word) for word in command],

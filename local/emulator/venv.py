@@ -40,11 +40,21 @@ def python(project: Path, tell: Tell) -> Path:
 
 
 def schemas() -> Path:
-    """Return cfn-lint's folder of resource schemas, without importing cfn-lint."""
+    """Return cfn-lint's folder of resource schemas."""
+    return _lint_data() / "schemas"
+
+
+def action_reference() -> Path:
+    """Return cfn-lint's copy of IAM's service reference."""
+    return _lint_data() / "AdditionalSpecs" / "Policies.json"
+
+
+def _lint_data() -> Path:
+    """Return the data of cfn-lint, without importing it."""
     registry = installed()
     if registry is None:
         raise EmulatorError(
             "cfn-lint is not installed; the emulator needs its resource schemas.",
             "Run make templates, which installs it.",
         )
-    return registry.folder
+    return registry.folder.parent

@@ -22,6 +22,7 @@ from local.iam.policy import ApiCall
 SCOPE = re.compile(
     r"(?:Credential=|X-Amz-Credential=)[^/%]+(?:/|%2F)\d+(?:/|%2F)([\w-]+)(?:/|%2F)([\w-]+)"
 )
+CREDENTIAL = re.compile(r"(?:Credential=|X-Amz-Credential=)([^/%,&]+)(?:/|%2F)")
 CBOR_PATH = re.compile(r"/service/[\w.]+/operation/(\w+)")
 
 NAMESPACES = {
@@ -32,6 +33,15 @@ NAMESPACES = {
 
 FREE = frozenset({"sts:GetCallerIdentity"})
 """What IAM never refuses."""
+
+REST_ACTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "backup": (("GET", r"/account-settings", "DescribeRegionSettings"),),
+    "route53": (
+        ("GET", r"/[\d-]+/hostedzone/\w+", "GetHostedZone"),
+        ("GET", r"/[\d-]+/hostedzone/\w+/rrset", "ListResourceRecordSets"),
+    ),
+}
+"""Method, path and action of services whose requests do not name their action."""
 
 S3_OPTIONS = re.compile(
     r"x-id|x-amz-.*|response-.*|list-type|prefix|delimiter|marker|max-(keys|parts|uploads)"
@@ -48,17 +58,71 @@ S3_BUCKET_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
         ("HEAD", "", "ListBucket"),
         ("PUT", "", "CreateBucket"),
         ("DELETE", "", "DeleteBucket"),
+        ("GET", "accelerate", "GetAccelerateConfiguration"),
+        ("PUT", "accelerate", "PutAccelerateConfiguration"),
         ("GET", "acl", "GetBucketAcl"),
+        ("PUT", "acl", "PutBucketAcl"),
+        ("GET", "analytics", "GetAnalyticsConfiguration"),
+        ("PUT", "analytics id", "PutAnalyticsConfiguration"),
+        ("GET", "analytics id", "GetAnalyticsConfiguration"),
+        ("DELETE", "analytics id", "PutAnalyticsConfiguration"),
+        ("GET", "cors", "GetBucketCORS"),
+        ("PUT", "cors", "PutBucketCORS"),
+        ("DELETE", "cors", "PutBucketCORS"),
         ("GET", "encryption", "GetEncryptionConfiguration"),
+        ("PUT", "encryption", "PutEncryptionConfiguration"),
+        ("DELETE", "encryption", "PutEncryptionConfiguration"),
+        ("GET", "intelligent-tiering", "GetIntelligentTieringConfiguration"),
+        ("GET", "intelligent-tiering id", "GetIntelligentTieringConfiguration"),
+        ("PUT", "intelligent-tiering id", "PutIntelligentTieringConfiguration"),
+        ("DELETE", "intelligent-tiering id", "PutIntelligentTieringConfiguration"),
+        ("GET", "inventory", "GetInventoryConfiguration"),
+        ("GET", "inventory id", "GetInventoryConfiguration"),
+        ("PUT", "inventory id", "PutInventoryConfiguration"),
+        ("DELETE", "inventory id", "PutInventoryConfiguration"),
+        ("GET", "lifecycle", "GetLifecycleConfiguration"),
+        ("PUT", "lifecycle", "PutLifecycleConfiguration"),
+        ("DELETE", "lifecycle", "PutLifecycleConfiguration"),
         ("GET", "location", "GetBucketLocation"),
+        ("GET", "logging", "GetBucketLogging"),
+        ("PUT", "logging", "PutBucketLogging"),
+        ("GET", "metrics", "GetMetricsConfiguration"),
+        ("GET", "metrics id", "GetMetricsConfiguration"),
+        ("PUT", "metrics id", "PutMetricsConfiguration"),
+        ("DELETE", "metrics id", "PutMetricsConfiguration"),
+        ("GET", "notification", "GetBucketNotification"),
+        ("PUT", "notification", "PutBucketNotification"),
+        ("GET", "object-lock", "GetBucketObjectLockConfiguration"),
+        ("PUT", "object-lock", "PutBucketObjectLockConfiguration"),
+        ("GET", "ownershipControls", "GetBucketOwnershipControls"),
+        ("PUT", "ownershipControls", "PutBucketOwnershipControls"),
+        ("DELETE", "ownershipControls", "PutBucketOwnershipControls"),
         ("GET", "policy", "GetBucketPolicy"),
+        ("PUT", "policy", "PutBucketPolicy"),
+        ("DELETE", "policy", "DeleteBucketPolicy"),
+        ("GET", "policyStatus", "GetBucketPolicyStatus"),
+        ("GET", "publicAccessBlock", "GetBucketPublicAccessBlock"),
+        ("PUT", "publicAccessBlock", "PutBucketPublicAccessBlock"),
+        ("DELETE", "publicAccessBlock", "PutBucketPublicAccessBlock"),
+        ("GET", "replication", "GetReplicationConfiguration"),
+        ("PUT", "replication", "PutReplicationConfiguration"),
+        ("DELETE", "replication", "PutReplicationConfiguration"),
+        ("GET", "requestPayment", "GetBucketRequestPayment"),
+        ("PUT", "requestPayment", "PutBucketRequestPayment"),
         ("GET", "tagging", "GetBucketTagging"),
+        ("PUT", "tagging", "PutBucketTagging"),
+        ("DELETE", "tagging", "PutBucketTagging"),
         ("GET", "uploads", "ListBucketMultipartUploads"),
         ("GET", "versioning", "GetBucketVersioning"),
+        ("PUT", "versioning", "PutBucketVersioning"),
         ("GET", "versions", "ListBucketVersions"),
+        ("GET", "website", "GetBucketWebsite"),
+        ("PUT", "website", "PutBucketWebsite"),
+        ("DELETE", "website", "DeleteBucketWebsite"),
     )
 }
-"""Method and sub-resources of a request for a bucket -> the actions that it needs."""
+"""Method and sub-resources of a request for a bucket -> the actions that it needs, as
+the service reference of S3 says."""
 
 S3_OBJECT_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
     (method, frozenset(names.split())): tuple(actions.split())
@@ -85,6 +149,12 @@ S3_OBJECT_ACTIONS: Mapping[tuple[str, frozenset[str]], tuple[str, ...]] = {
             *("GET", "attributes versionId"),
             "GetObjectVersion GetObjectVersionAttributes",
         ),
+        ("GET", "legal-hold", "GetObjectLegalHold"),
+        ("PUT", "legal-hold", "PutObjectLegalHold"),
+        ("GET", "retention", "GetObjectRetention"),
+        ("PUT", "retention", "PutObjectRetention"),
+        ("POST", "restore", "RestoreObject"),
+        ("GET", "torrent", "GetObjectTorrent"),
         ("POST", "uploads", "PutObject"),
         ("PUT", "uploadId", "PutObject"),
         ("POST", "uploadId", "PutObject"),
@@ -149,6 +219,9 @@ def read(http: HttpRequest, scope: AwsScope) -> AwsRequest:
     path, _, query = http.target.partition("?")
     if service in {"s3", "lambda"}:
         return AwsRequest(service, "", {}, http, scope)
+    for method, pattern, action in REST_ACTIONS.get(service, ()):
+        if method == http.method and re.fullmatch(pattern, path):
+            return AwsRequest(service, action, {}, http, scope)
     body = _decompressed(http)
     if target:
         action = target.rpartition(".")[2]
@@ -174,6 +247,12 @@ def calls(request: AwsRequest) -> list[ApiCall]:
         ApiCall(action=request.name, resource=resource, context=context)
         for resource in resources
     ]
+
+
+def access_key(authorization: str, target: str) -> str:
+    """Return the access key that a request was signed with, or nothing."""
+    match = CREDENTIAL.search(authorization or target.partition("?")[2])
+    return match[1] if match else ""
 
 
 def bucket_and_key(target: str) -> tuple[str, str]:
@@ -211,6 +290,9 @@ def _s3(request: AwsRequest) -> Iterator[ApiCall]:
             yield ApiCall(
                 action=f"s3:{action}", resource=base + bucket, context=context
             )
+    if not key and "X-Amz-Object-Ownership" in http.headers:
+        owned = "s3:PutBucketOwnershipControls"
+        yield ApiCall(action=owned, resource=base + bucket)
     if key and actions == ("PutObject",):
         yield from _s3_write_headers(http, base, f"{bucket}/{key}")
 
@@ -278,6 +360,11 @@ def _named_by(*fields: str) -> Callable[[AwsRequest], Sequence[str]]:
     return resources
 
 
+def _database(request: AwsRequest) -> Sequence[str]:
+    name = request.body.get("DBClusterIdentifier")
+    return [request.scope.arn("rds", f"cluster:{name}")] if name else ["*"]
+
+
 def _stack(request: AwsRequest) -> Sequence[str]:
     name = str(request.body.get("StackName") or "*")
     if name == "*" or name.startswith("arn:"):
@@ -296,6 +383,8 @@ RESOURCES: Mapping[str, Callable[[AwsRequest], Sequence[str]]] = {
     "kms": _named_by("KeyId"),
     "sns": _named_by("TopicArn", "TargetArn"),
     "cloudformation": _stack,
+    "elasticloadbalancing": _named_by("LoadBalancerArn"),
+    "rds": _database,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +18,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="local.emulator.patches", description=__doc__)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--schemas", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--uncalled", type=Path)
     arguments = parser.parse_args()
     # Lambda functions that the emulator runs must not import the project.
     os.environ.pop("PYTHONPATH", None)
 
     from cloudformation.schemas import SchemaRegistry  # noqa: PLC0415
     from local.emulator.patches import (  # noqa: PLC0415
+        authorization,
         control,
         deletions,
         ec2_types,
@@ -34,20 +38,30 @@ def main() -> None:
         nested_stacks,
         operations,
         refusals,
+        role_requests,
         service_catalog,
         states,
         validation_patches,
     )
     from local.emulator.patches.ministack import APP  # noqa: PLC0415
+    from local.emulator.patches.resource_calls import (  # noqa: PLC0415
+        Reference,
+        ResourceCalls,
+    )
 
     registry = SchemaRegistry(arguments.schemas)
+    uncalled = json.loads(arguments.uncalled.read_text()) if arguments.uncalled else {}
+    reference = Reference(arguments.reference)
+    calls = ResourceCalls(reference, uncalled, authorization.service_trusted_by)
+    authorizer = authorization.Authorizer(calls, registry)
     operations.install()
-    catalog = service_catalog.load()
-    handlers.install(registry, catalog)
+    catalog = service_catalog.load(authorizer)
+    handlers.install(registry, catalog, authorizer)
     ec2_types.install()
     elb_types.install()
     function_answers.install()
     function_roles.install()
+    authorization.install()
     nested_stacks.install()
     events.install()
     deletions.install()
@@ -60,7 +74,8 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = SECONDS_TO_FINISH
     serve = import_module("hypercorn.asyncio").serve
-    asyncio.run(serve(control.with_control_api(APP["app"], catalog), config))
+    app = control.with_control_api(APP["app"], catalog, authorizer)
+    asyncio.run(serve(role_requests.with_authorization(app, authorizer), config))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ GET     /_local/records     launched resources of some types, with resolved
                             properties; as above, and ``&type=...``, repeated
 GET     /_local/faults      the injected faults
 PUT     /_local/faults      injects faults, as JSON, and removes earlier ones
+GET     /_local/decisions   calls of roles, and whether they were allowed
 ======  ==================  ====================================================
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,9 +26,11 @@ from local.emulator.patches import (
     service_catalog,
     stack_resources,
 )
+from local.emulator.patches.authorization import Authorizer
 from local.emulator.patches.faults import FAULTS
 from local.emulator.patches.ministack import CLOUDFORMATION, RESPONSES
 from local.emulator.patches.service_catalog import Catalog
+from local.iam import aws_calls
 
 PREFIX = "/_local/"
 
@@ -37,39 +40,50 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def with_control_api(app: App, catalog: Catalog) -> App:
+def with_control_api(app: App, catalog: Catalog, authorizer: Authorizer) -> App:
     """Return an application that adds the control API to ``app``."""
+    reads: Mapping[tuple[str, str], Callable[[Scope], dict[str, Any]]] = {
+        ("GET", "identity"): _identity,
+        ("GET", "resources"): _resources,
+        ("GET", "records"): _records,
+        ("GET", "decisions"): lambda _scope: {"decisions": authorizer.record()},
+        ("GET", "faults"): lambda _scope: FAULTS.as_json(),
+    }
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        target = _target(scope)
+        target = operation_of(scope)
         if target.startswith(service_catalog.TARGET):
+            _enter_signed(scope)
             await _call_catalog(catalog, target, receive, send)
             return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await app(scope, receive, send)
             return
         route = (scope["method"], scope["path"].removeprefix(PREFIX))
-        if route == ("GET", "identity"):
-            await _reply(send, 200, _identity())
-        elif route == ("GET", "resources"):
-            await _reply(send, 200, _resources(scope))
-        elif route == ("GET", "records"):
-            await _reply(send, 200, _records(scope))
-        elif route == ("GET", "faults"):
-            await _reply(send, 200, FAULTS.as_json())
+        if route in reads:
+            await reply(send, 200, reads[route](scope))
         elif route == ("PUT", "faults"):
-            FAULTS.replace(json.loads(await _body(receive)))
-            await _reply(send, 200, FAULTS.as_json())
+            FAULTS.replace(json.loads(await body_of(receive)))
+            await reply(send, 200, FAULTS.as_json())
         else:
-            await _reply(send, 404, {"message": "no such route"})
+            await reply(send, 404, {"message": "no such route"})
 
     return answer
 
 
-def _target(scope: Scope) -> str:
+def operation_of(scope: Scope) -> str:
     """Return the operation of a request to a JSON service."""
     headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
     return headers.get(b"x-amz-target", b"").decode()
+
+
+def _enter_signed(scope: Scope) -> None:
+    """Enter the account and the region of a signed request."""
+    headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
+    signed = headers.get(b"authorization", b"").decode()
+    match = aws_calls.SCOPE.search(signed)
+    RESPONSES["set_request_account_id"](aws_calls.access_key(signed, ""))
+    RESPONSES["set_request_region"](match[1] if match else "")
 
 
 async def _call_catalog(
@@ -77,14 +91,14 @@ async def _call_catalog(
 ) -> None:
     """Answer a call of Service Catalog, which MiniStack does not have."""
     try:
-        answer = catalog.answer(target, json.loads(await _body(receive) or b"{}"))
+        answer = catalog.answer(target, json.loads(await body_of(receive) or b"{}"))
     except service_catalog.CatalogError as refusal:
-        await _reply(send, 400, {"__type": refusal.code, "Message": str(refusal)})
+        await reply(send, 400, {"__type": refusal.code, "Message": str(refusal)})
     else:
-        await _reply(send, 200, answer)
+        await reply(send, 200, answer)
 
 
-def _identity() -> dict[str, Any]:
+def _identity(_scope: Scope) -> dict[str, Any]:
     return {"pid": os.getpid(), "migration_is_stub": migration.is_stub()}
 
 
@@ -106,7 +120,8 @@ def _enter(scope: Scope) -> dict[str, list[str]]:
     return query
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
     content = b""
     while True:
         message = await receive()
@@ -115,7 +130,8 @@ async def _body(receive: Receive) -> bytes:
             return content
 
 
-async def _reply(send: Send, status: int, content: dict[str, Any]) -> None:
+async def reply(send: Send, status: int, content: dict[str, Any]) -> None:
+    """Answer with JSON."""
     await send(
         {
             "type": "http.response.start",

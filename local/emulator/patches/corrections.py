@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from local.emulator.patches.ministack import CreateResult, Handlers, completed, names
+from local.emulator.patches.nested_stacks import SUFFIX_LENGTH, child_name
 
 SECRETS = names("services.secretsmanager")
 S3 = names("services.s3")
 
+LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+LOG_GROUP = "AWS::Logs::LogGroup"
 SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
 BUCKET = "AWS::S3::Bucket"
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
@@ -26,12 +29,53 @@ EXCLUDED = {
 
 
 def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:
-    """Return the corrected handlers of buckets, secrets and target groups."""
+    """Return the corrected handlers."""
     return {
         BUCKET: completed(handlers[BUCKET], _with_encryption),
+        LOAD_BALANCER: _named_after_stack(handlers[LOAD_BALANCER], "Name", _short_name),
+        LOG_GROUP: _named_after_stack(handlers[LOG_GROUP], "LogGroupName", child_name),
         SECRET: _by_arn(_without_excluded(handlers[SECRET])),
-        TARGET_GROUP: completed(handlers[TARGET_GROUP], _with_full_name),
+        TARGET_GROUP: completed(
+            _named_after_stack(handlers[TARGET_GROUP], "Name", _short_name),
+            _with_full_name,
+        ),
     }
+
+
+def _named_after_stack(
+    native: Handlers, property_name: str, name_of: Callable[[str, str], str]
+) -> Handlers:
+    """Give a resource without a name one in CloudFormation's form, and leave it."""
+
+    def create(
+        logical_id: str, properties: Mapping[str, Any], stack: str
+    ) -> CreateResult:
+        named = {property_name: name_of(stack, logical_id), **properties}
+        result: CreateResult = native["create"](logical_id, named, stack)
+        return result
+
+    def update(
+        physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], *rest: Any
+    ) -> CreateResult:
+        named = {property_name: _name_in(physical_id)}
+        result: CreateResult = native["update"](
+            physical_id, {**named, **old}, {**named, **new}, *rest
+        )
+        return result
+
+    return {**native, "create": create, "update": update}
+
+
+def _short_name(stack: str, logical_id: str) -> str:
+    """Return a name of 32 characters: it keeps five of the stack's."""
+    return f"{stack[:5]}-{logical_id[:5]}-{child_name('', '')[-SUFFIX_LENGTH:]}"
+
+
+def _name_in(physical_id: str) -> str:
+    """Return the name in an ARN of Elastic Load Balancing, or in a name."""
+    if not physical_id.startswith("arn:"):
+        return physical_id
+    return physical_id.split("/")[-2]
 
 
 def _by_arn(native: Handlers) -> Handlers:

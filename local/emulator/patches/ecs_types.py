@@ -109,7 +109,9 @@ def _service(result: CreateResult, properties: dict[str, Any]) -> CreateResult:
     for deployment in stored["deployments"]:
         if deployment["status"] == "PRIMARY" and connect:
             deployment["serviceConnectConfiguration"] = api_form(connect)
-    return result
+    # MiniStack puts the cluster's ARN into the service's.
+    arn = result[0].replace(str(properties.get("Cluster", cluster)), cluster, 1)
+    return arn, {**result[1], "ServiceArn": arn}
 
 
 def api_name(name: str) -> str:

@@ -20,8 +20,8 @@ from local.emulator.patches import (
     nested_stacks,
     properties,
     rds_types,
-    service_catalog,
 )
+from local.emulator.patches.authorization import Authorizer
 from local.emulator.patches.faults import FAULTS
 from local.emulator.patches.ministack import (
     PROVISIONERS,
@@ -44,7 +44,7 @@ UNSUPPORTED: Mapping[str, Callable[[dict[str, Any]], bool]] = {
 """Resources that MiniStack cannot create, of types that it knows."""
 
 
-def install(registry: SchemaRegistry, catalog: Catalog) -> None:
+def install(registry: SchemaRegistry, catalog: Catalog, authorizer: Authorizer) -> None:
     """Install a handler for every type."""
     known: dict[str, Handlers] = PROVISIONERS["_RESOURCE_HANDLERS"]
     known.update(ec2_types.handlers())
@@ -53,7 +53,7 @@ def install(registry: SchemaRegistry, catalog: Catalog) -> None:
     known.update(elb_types.patched(known))
     known.update(corrections.patched(known))
     known.update(deletions.guarded(known))
-    known[service_catalog.PRODUCT] = catalog.handlers()
+    known.update(catalog.handlers())
     known[nested_stacks.TYPE] = dict(nested_stacks.handlers())
     for resource_type in registry.types:
         if resource_type not in known and resource_type.startswith("AWS::"):
@@ -65,7 +65,8 @@ def install(registry: SchemaRegistry, catalog: Catalog) -> None:
     if migration.is_stub():
         known[migration.TYPE] = migration.handlers()
     for resource_type, handlers in list(known.items()):
-        known[resource_type] = _wrapped(resource_type, handlers, registry)
+        wrapped = _wrapped(resource_type, handlers, registry)
+        known[resource_type] = authorizer.guarded(resource_type, wrapped)
     replace("_property_recreation", _by_schema(registry), PROVISIONERS, STACKS)
 
 

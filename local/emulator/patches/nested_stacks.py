@@ -54,7 +54,7 @@ def handlers() -> Mapping[str, Any]:
 
 
 def install() -> None:
-    """Show ParentId and RootId; support ResourcesToSkip in children."""
+    """Show ParentId, RootId and RoleARN; support ResourcesToSkip in children."""
     replace("_stack_drift_information_xml", _with_ancestors, HANDLERS)
     actions = CLOUDFORMATION["_ACTION_HANDLERS"]
     actions["ContinueUpdateRollback"] = _passing_to_children(
@@ -278,7 +278,7 @@ def _with_ancestors(original: Callable[..., str]) -> Callable[..., str]:
     def xml(record: dict[str, Any]) -> str:
         family = "".join(
             f"<{name}>{html.escape(str(record[name]))}</{name}>"
-            for name in ("ParentId", "RootId")
+            for name in ("ParentId", "RootId", "RoleARN")
             if record.get(name)
         )
         return family + original(record)

@@ -1,7 +1,9 @@
-"""Service Catalog: products and their versions.
+"""Service Catalog: products, their versions, and launches with the launch role.
 
-Portfolios, constraints and associations are stubs; nothing is provisioned. The products
-are stored in a file beside MiniStack's, so that they survive a stop.
+Portfolios, associations and other constraints are stubs: every caller may launch every
+product. A launch is a stack that CloudFormation creates with the rights of the
+product's launch role, whose calls are checked. Products and launches are stored in a
+file beside MiniStack's, so that they survive a stop.
 """
 
 from __future__ import annotations
@@ -10,14 +12,42 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.emulator.patches import template_urls, validation_patches
-from local.emulator.patches.ministack import CreateResult
+from local.emulator.patches import (
+    authorization,
+    template_urls,
+    validation_patches,
+)
+from local.emulator.patches.authorization import Authorizer
+from local.emulator.patches.ministack import (
+    HANDLERS,
+    CreateResult,
+    Handlers,
+    account,
+    call,
+    region,
+    stack_named,
+)
+from local.iam.policy import ApiCall
 
 PRODUCT = "AWS::ServiceCatalog::CloudFormationProduct"
+LAUNCH_ROLE = "AWS::ServiceCatalog::LaunchRoleConstraint"
+
+LAUNCH_CALLS = (
+    "GetTemplateSummary",
+    "ValidateTemplate",
+    "CreateStack",
+    "DescribeStacks",
+    "DescribeStackEvents",
+    "GetTemplate",
+    "SetStackPolicy",
+)
+"""What Service Catalog calls for a launch, as its administrator guide lists it."""
+
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 TARGET = "AWS242ServiceCatalogService."
 
 Request = Mapping[str, Any]
@@ -35,15 +65,30 @@ class CatalogError(Exception):
 class Catalog:
     """The products, stored in a file."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, authorizer: Authorizer) -> None:
         self._file = file
+        self._authorizer = authorizer
         self._products: dict[str, dict[str, Any]] = {}
+        self._launches: dict[str, dict[str, Any]] = {}
+        """Provisioned products by ID."""
         if file.exists():
-            self._products = json.loads(file.read_text())
+            stored = json.loads(file.read_text())
+            self._products, self._launches = stored["products"], stored["launches"]
 
-    def handlers(self) -> dict[str, Any]:
-        """Return the handlers of a product, as MiniStack's provisioners take them."""
-        return {"create": self._create, "update": self._update, "delete": self._delete}
+    def handlers(self) -> dict[str, Handlers]:
+        """Return the handlers of its types, as MiniStack's provisioners take them."""
+        return {
+            PRODUCT: {
+                "create": self._create,
+                "update": self._update,
+                "delete": self._delete,
+            },
+            LAUNCH_ROLE: {
+                "create": self._constrain,
+                "update": self._constrain_again,
+                "delete": self._release,
+            },
+        }
 
     def answer(self, target: str, request: Request) -> Answer:
         """Answer one call of the API."""
@@ -51,6 +96,10 @@ class Catalog:
         operations: Mapping[str, Callable[[Request], Answer]] = {
             "CreateProvisioningArtifact": self._add,
             "DescribeProductAsAdmin": self._describe,
+            "DescribeRecord": self._describe_record,
+            "ProvisionProduct": self._launch,
+            "TerminateProvisionedProduct": self._terminate,
+            "UpdateProvisionedProduct": self._update_launch,
             "DescribeProvisioningArtifact": self._describe_version,
             "ListProvisioningArtifacts": self._list,
             "UpdateProvisioningArtifact": self._change,
@@ -95,6 +144,92 @@ class Catalog:
     def _delete(self, product_id: str, _properties: Any) -> None:
         self._products.pop(product_id, None)
         self._save()
+
+    def _constrain(
+        self, logical_id: str, declared: dict[str, Any], _stack: str
+    ) -> CreateResult:
+        product = self._product(declared["ProductId"])
+        product["launch_role"] = declared["RoleArn"]
+        self._save()
+        constraint_id = f"cons-{uuid.uuid4().hex[:13]}"
+        return constraint_id, {"Id": constraint_id, "LogicalId": logical_id}
+
+    def _constrain_again(
+        self, constraint_id: str, _old: Any, new: dict[str, Any], stack: str
+    ) -> CreateResult:
+        self._constrain("", new, stack)
+        return constraint_id, {"Id": constraint_id}
+
+    def _release(self, _constraint_id: str, declared: dict[str, Any]) -> None:
+        product = self._products.get(declared["ProductId"], {})
+        product.pop("launch_role", None)
+        self._save()
+
+    def _launch(self, request: Request) -> Answer:
+        """Create the stack of a launch, with the rights of the launch role."""
+        launch_id = f"pp-{uuid.uuid4().hex[:13]}"
+        launch = {
+            "Id": launch_id,
+            "Name": request["ProvisionedProductName"],
+            "ProductId": request["ProductId"],
+            "StackName": f"SC-{account()}-{launch_id}",
+        }
+        self._launches[launch_id] = launch
+        return self._operate("_create_stack", LAUNCH_CALLS, launch, request)
+
+    def _update_launch(self, request: Request) -> Answer:
+        return self._operate(
+            "_update_stack", ("UpdateStack",), self._found(request), request
+        )
+
+    def _terminate(self, request: Request) -> Answer:
+        return self._operate(
+            "_delete_stack", ("DeleteStack",), self._found(request), request
+        )
+
+    def _operate(
+        self,
+        action: str,
+        calls: tuple[str, ...],
+        launch: dict[str, Any],
+        request: Request,
+    ) -> Answer:
+        """Call CloudFormation with the rights of the launch role."""
+        product = self._product(launch["ProductId"])
+        name = launch["StackName"]
+        parameters = {"StackName": name}
+        if action != "_delete_stack":
+            version = _find(product, request["ProvisioningArtifactId"])
+            parameters |= _stack_request(version, request)
+        record = f"rec-{uuid.uuid4().hex[:13]}"
+        launch["records"] = {**launch.get("records", {}), record: action}
+        with authorization.acting_as(product.get("launch_role", "")):
+            try:
+                for needed in _calls_of(calls, name):
+                    self._authorizer.check(needed)
+                call(HANDLERS, action, parameters, _refused)
+            except authorization.AccessDeniedError as refusal:
+                launch["error"] = str(refusal)
+            except CatalogError as refusal:
+                launch["error"] = str(refusal)
+        return self._describe_record({"Id": record})
+
+    def _describe_record(self, request: Request) -> Answer:
+        record = request["Id"]
+        for launch in self._launches.values():
+            if record in launch["records"]:
+                return _record(record, launch)
+        raise CatalogError("ResourceNotFoundException", f"Record {record} not found.")
+
+    def _found(self, request: Request) -> dict[str, Any]:
+        for launch in self._launches.values():
+            if request.get("ProvisionedProductId") == launch["Id"] or (
+                request.get("ProvisionedProductName") == launch["Name"]
+            ):
+                return launch
+        raise CatalogError(
+            "ResourceNotFoundException", "There is no such provisioned product."
+        )
 
     def _add(self, request: Request) -> Answer:
         product = self._product(request["ProductId"])
@@ -153,13 +288,83 @@ class Catalog:
 
     def _save(self) -> None:
         new_file = self._file.with_suffix(".new")
-        new_file.write_text(json.dumps(self._products))
+        stored = {"products": self._products, "launches": self._launches}
+        new_file.write_text(json.dumps(stored))
         new_file.replace(self._file)
 
 
-def load() -> Catalog:
+def load(authorizer: Authorizer) -> Catalog:
     """Return the catalog of this emulator."""
-    return Catalog(Path(os.environ["STATE_DIR"]) / "local-servicecatalog.json")
+    file = Path(os.environ["STATE_DIR"]) / "local-servicecatalog.json"
+    return Catalog(file, authorizer)
+
+
+def _refused(message: str) -> CatalogError:
+    return CatalogError("InvalidParametersException", message)
+
+
+def _calls_of(operations: tuple[str, ...], stack_name: str) -> Iterator[ApiCall]:
+    """Yield the calls of Service Catalog as the launch role."""
+    stack = f"arn:aws:cloudformation:{region()}:{account()}:stack/{stack_name}/new"
+    for operation in operations:
+        # These read a template, before there is a stack.
+        is_free = operation in ("GetTemplateSummary", "ValidateTemplate")
+        yield ApiCall(
+            action=f"cloudformation:{operation}", resource="*" if is_free else stack
+        )
+    if "CreateStack" in operations:
+        yield ApiCall(
+            action="s3:GetObject",
+            resource="arn:aws:s3:::copies-of-service-catalog/template",
+            context={"s3:existingobjecttag/servicecatalog:provisioning": "true"},
+        )
+
+
+def _stack_request(version: Request, request: Request) -> dict[str, str]:
+    """Return the template, parameters and tags of a launch for the Query API."""
+    parameters = {"TemplateURL": version["Info"]["LoadTemplateFromURL"]}
+    for number, pair in enumerate(request.get("ProvisioningParameters", ()), 1):
+        parameters[f"Parameters.member.{number}.ParameterKey"] = pair["Key"]
+        parameters[f"Parameters.member.{number}.ParameterValue"] = pair["Value"]
+    for number, tag in enumerate(request.get("Tags", ()), 1):
+        parameters[f"Tags.member.{number}.Key"] = tag["Key"]
+        parameters[f"Tags.member.{number}.Value"] = tag["Value"]
+    for number, capability in enumerate(CAPABILITIES, 1):
+        parameters[f"Capabilities.member.{number}"] = capability
+    return parameters
+
+
+def _record(record_id: str, launch: Mapping[str, Any]) -> Answer:
+    """Return a record, with the status of the stack."""
+    stack = stack_named(launch["StackName"]) or {}
+    status = str(stack.get("StackStatus", ""))
+    error = launch.get("error", "")
+    if error or "ROLLBACK_COMPLETE" in status or status.endswith("_FAILED"):
+        state = "FAILED"
+    elif status.endswith("_IN_PROGRESS"):
+        state = "IN_PROGRESS"
+    else:
+        state = "SUCCEEDED"
+    reason = error or stack.get("StackStatusReason", "")
+    arn = {
+        "OutputKey": "CloudformationStackARN",
+        "OutputValue": stack.get("StackId", ""),
+    }
+    outputs = [arn, *stack.get("Outputs", ())]
+    return {
+        "RecordDetail": {
+            "RecordId": record_id,
+            "ProvisionedProductId": launch["Id"],
+            "ProvisionedProductName": launch["Name"],
+            "ProvisionedProductType": "CFN_STACK",
+            "ProductId": launch["ProductId"],
+            "Status": state,
+            "RecordErrors": [{"Code": "Failed", "Description": reason}]
+            if state == "FAILED"
+            else [],
+        },
+        "RecordOutputs": outputs if stack else [],
+    }
 
 
 def _version(declared: Request) -> dict[str, Any]:

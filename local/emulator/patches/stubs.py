@@ -32,12 +32,16 @@ class Stub:
         self._scope = scope
 
     def create(
-        self, logical_id: str, properties: dict[str, Any], _stack: str
+        self, logical_id: str, properties: dict[str, Any], stack: str
     ) -> tuple[str, dict[str, Any]]:
         """Return a new physical ID and attributes."""
         seed = f"{logical_id}-{uuid.uuid4().hex[:12]}"
+        generated = f"{stack}-{seed}"
         physical_id = "|".join(
-            str(properties.get(name) or self._value(name, seed))
+            str(
+                properties.get(name)
+                or (generated if name.endswith("Name") else self._value(name, seed))
+            )
             for name in self._schema.identifier
         )
         physical_id = physical_id or seed

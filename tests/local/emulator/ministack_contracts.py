@@ -14,7 +14,7 @@ Kind = Literal["real", "emulated", "stub"]
 
 NAME = r"[A-Za-z][\w.-]*"
 ARN = r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:.+"
-HOST = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
+HOST = r"[A-Za-z0-9-]+(\.[a-z0-9-]+)+"
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -591,7 +591,6 @@ CONTRACTS: Mapping[str, Contract] = {
         change={"Description": "Airflow"},
     ),
     "AWS::ServiceCatalog::LaunchRoleConstraint": Contract(
-        kind="stub",
         properties={
             "PortfolioId": ref("Portfolio"),
             "ProductId": ref("Product"),
