@@ -97,6 +97,10 @@ link: $(READY) ## Print a link to the console form of an environment.
 catalog: $(READY) ## Add dist/ to Service Catalog as a new version.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
+.PHONY: role
+role: $(READY) ## Write the roles that launch an environment (ENV=, ARGS=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
+
 .PHONY: recover
 recover: $(READY) ## Recover a stack from a failed or stuck state.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
@@ -166,7 +170,7 @@ golden: $(DEV) ## Rewrite the golden templates, for review.
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/compliance/test_golden.py
 
 .PHONY: reference
-reference: $(READY) ## Write docs/parameters.md and docs/refused-changes.md.
+reference: $(READY) ## Write the generated pages of docs/.
 	$(BUILD_PY)
 	@.venv/bin/python -m cloudformation.transitions docs/refused-changes.md
 

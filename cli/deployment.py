@@ -251,6 +251,15 @@ NO_NESTED = click.option(
 )
 
 
+ROLE = click.option(
+    "--role-arn",
+    metavar="ARN",
+    default="",
+    help="Service role with which CloudFormation creates every resource, from "
+    "build.py role; later launches use it again.",
+)
+
+
 @_stack_command(ExitCode.REFUSED)
 @BUCKET
 @JSON
@@ -300,6 +309,7 @@ def publish(target: CommandTarget, **options: Any) -> ExitCode:
 @_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
 @BUCKET
 @NO_NESTED
+@ROLE
 @click.option("--all", "lists_all", is_flag=True, help="List what is in new stacks.")
 @JSON
 def plan(target: CommandTarget, **options: Any) -> ExitCode:
@@ -321,13 +331,14 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py plan dev --emulator
       ./build.py plan prod --json | jq '.Changes[] | select(.EndangersData)'
     """
-    from deploy import changes, planning, publishing, stacks
+    from deploy import changes, planning, publishing, roles, stacks
     from deploy.console import print_plan
     from deploy.prefix_list import with_prefix_list
     from deploy.zones import with_zones
 
     aws, dist = target.aws(), target.dist()
-    environment = with_prefix_list(aws, dist, target.environment(dist))
+    environment = roles.with_role(aws, target.environment(dist), options["role_arn"])
+    environment = with_prefix_list(aws, dist, environment)
     published = publishing.publish(aws, dist, options["bucket"])
     stack = stacks.find(aws, environment.stack_name)
     environment = with_zones(aws, dist, environment, stack)
@@ -347,6 +358,7 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
 
 
 @_stack_command(ExitCode.REFUSED)
+@ROLE
 @JSON
 def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Check the account and region before a launch, and change nothing.
@@ -367,12 +379,14 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py preflight prod
       ./build.py preflight prod --json | jq -r '.Checks[].Verdict'
     """
+    from deploy import roles
     from deploy.prefix_list import with_prefix_list
     from deploy.preflight import run
     from deploy.preflight.context import LaunchContext
 
     aws, dist = target.aws(), target.dist()
-    environment = with_prefix_list(aws, dist, target.environment(dist))
+    environment = roles.with_role(aws, target.environment(dist), options["role_arn"])
+    environment = with_prefix_list(aws, dist, environment)
     context = LaunchContext(aws, dist, environment)
     report = run.preflight(context)
     if options["as_json"]:
@@ -385,6 +399,7 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
 @_stack_command(ExitCode.REFUSED)
 @BUCKET
 @NO_NESTED
+@ROLE
 @YES
 @click.option(
     "--no-preflight",
@@ -427,14 +442,15 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py launch dev
       ./build.py launch dev --emulator --yes
       ./build.py launch prod --profile prod --region eu-central-1
+      ./build.py launch prod --role-arn arn:aws:iam::123456789012:role/Launch
     """
-    from deploy import launch
+    from deploy import launch, roles
 
     aws, dist = target.aws(), target.dist()
     return launch.launch(
         aws,
         dist,
-        target.environment(dist),
+        roles.with_role(aws, target.environment(dist), options["role_arn"]),
         bucket=options["bucket"],
         confirmation=launch.Confirmation(
             yes=options["yes"], replaces_data=options["replace_data"]
@@ -712,6 +728,83 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
+@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@BUCKET
+@click.option(
+    "--caller",
+    "callers",
+    multiple=True,
+    metavar="ARN",
+    help="A role or user that may assume the caller role; repeatable.",
+)
+@click.option(
+    "--git-hub",
+    metavar="OWNER/NAME",
+    default="",
+    help="Repository whose GitHub Actions may assume the caller role.",
+)
+@click.option(
+    "--branch", metavar="NAME", default="main", help="Its branch, instead of main."
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, instead of role-ENV.template.json.",
+)
+@click.option(
+    "--deploy", "deploys", is_flag=True, help="Create or update the stack of the roles."
+)
+@YES
+def role(target: CommandTarget, **options: Any) -> ExitCode:
+    r"""Write the template of the least-privilege roles that launch an environment.
+
+    \b
+    The roles follow from the compiled templates and are for one stack name.
+      ServiceRole  CloudFormation creates every resource with it (--role-arn); it
+                   changes only what carries the stack's name or tag, and
+                   creates roles only with the boundary in the same template
+      CallerRole   publishes, plans, launches, recovers and destroys the stack,
+                   and passes the service role; for --caller and --git-hub
+
+    Prints how to deploy the template. With --deploy it is deployed, as the stack
+    airflow-ENV-role, which needs the rights of an administrator. Deploy it again
+    after an upgrade: the templates' resources decide about the permissions.
+
+    \b
+    Examples
+      ./build.py role prod --caller arn:aws:iam::123456789012:role/Pipeline
+      ./build.py role prod --git-hub example/airflow --branch release --deploy
+      ./build.py role dev --deploy --emulator --yes
+    """
+    from cli import product
+    from deploy import roles
+
+    environment = target.environment(target.dist())
+    template = product.deployment_role(
+        environment.stack_name, environment.parameters
+    ).text()
+    parameters = {
+        "CallerArns": ",".join(options["callers"]),
+        "GitHubRepository": options["git_hub"],
+        "GitHubBranch": options["branch"],
+        "Bucket": options["bucket"] or "",
+    }
+    if options["deploys"]:
+        return roles.deploy(
+            target.aws(),
+            template,
+            environment,
+            bucket=options["bucket"],
+            parameters=parameters,
+            yes=options["yes"],
+        )
+    file = options["output"] or Path(f"role-{target.name}.template.json")
+    file.write_text(template)
+    console.result(f"Wrote {file}.")
+    console.result(roles.instructions(str(file), environment, parameters))
+    return ExitCode.OK
+
+
 ALL = (
     publish,
     preflight,
@@ -725,4 +818,5 @@ ALL = (
     destroy,
     link,
     catalog,
+    role,
 )

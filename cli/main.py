@@ -151,13 +151,18 @@ def parameters(environment: tuple[str, ...], *, as_json: bool) -> None:
 
 @main.command(meanings=MEANINGS)
 def reference() -> None:
-    """Write docs/parameters.md, the reference of the parent's parameters."""
+    """Write docs/parameters.md and docs/permissions.md from the templates."""
     from compiler import pipeline, reference
+    from templates import permissions_page
 
-    project = product.project()
-    file = ROOT / reference.PATH
-    file.write_text(reference.page(pipeline.root_template(project).document))
-    console.message(f"Wrote {reference.PATH}.")
+    root = pipeline.root_template(product.project())
+    pages = {
+        reference.PATH: reference.page(root.document),
+        permissions_page.PATH: permissions_page.page(root.walk()),
+    }
+    for path, text in pages.items():
+        (ROOT / path).write_text(text)
+        console.message(f"Wrote {path}.")
 
 
 @main.command()

@@ -63,6 +63,16 @@ def compile_templates() -> Iterable[Template]:
     yield build.root(service_catalog.define_for(product))
 
 
+def deployment_role(stack_name: str, parameters: Mapping[str, str]) -> Template:
+    """Compile the roles that launch the templates as one stack."""
+    from compiler.wiring import Build
+    from templates import deployment_role, parent
+
+    build = Build(assets(), version=version())
+    product = build.root(parent.define)
+    return build.root(deployment_role.define_for(product, stack_name, parameters))
+
+
 @cache
 def assets() -> Mapping[str, AssetFile]:
     """Return the files that are published beside the templates."""

@@ -147,6 +147,8 @@ class UnlistedPermission:
     why: str
     via: str = ""
     """The service that uses a key in the launcher's name, for actions of KMS."""
+    is_of_catalog: bool = False
+    """Whether only Service Catalog calls them, for the users of a product."""
 
 
 UNLISTED_PERMISSIONS = (
@@ -167,6 +169,7 @@ UNLISTED_PERMISSIONS = (
             "cloudformation:ValidateTemplate",
         ),
         why="Service Catalog plans, launches and follows the stack as its launcher.",
+        is_of_catalog=True,
     ),
     UnlistedPermission(
         marker='"AWS::CloudFormation::Stack"',

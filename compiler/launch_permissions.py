@@ -147,7 +147,11 @@ def permissions_by_policy_group(
     stack_prefix: str = PROVISIONED,
 ) -> dict[str, list[Statement]]:
     """Return the same in lists that each fit into one managed policy."""
-    launched = LaunchedTemplates([t.document for t in templates], scopes)
+    launched = LaunchedTemplates(
+        [t.document for t in templates],
+        scopes,
+        by_catalog=stack_prefix == PROVISIONED,
+    )
     scope = StackScope(stack_prefix)
     policy_groups: dict[str, list[Statement]] = {
         name: [] for name in scopes.policy_groups
@@ -225,10 +229,16 @@ class LaunchedTemplates:
     """All resources of the launched templates, and the actions that they need."""
 
     def __init__(
-        self, documents: Sequence[Mapping[str, Any]], scopes: LaunchScopes
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        scopes: LaunchScopes,
+        *,
+        by_catalog: bool = True,
     ) -> None:
+        """``by_catalog`` is whether Service Catalog launches them."""
         self._documents = documents
         self.scopes = scopes
+        self._by_catalog = by_catalog
 
     def resources(self, name: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield every resource, or every one of a type."""
@@ -264,7 +274,11 @@ class LaunchedTemplates:
     def needs(self) -> tuple[UnlistedPermission, ...]:
         """Permissions that no schema lists and these templates need."""
         text = json.dumps(self._documents, ensure_ascii=False)
-        return tuple(need for need in UNLISTED_PERMISSIONS if need.marker in text)
+        return tuple(
+            need
+            for need in UNLISTED_PERMISSIONS
+            if need.marker in text and (self._by_catalog or not need.is_of_catalog)
+        )
 
     @functools.cached_property
     def actions(self) -> frozenset[str]:
@@ -368,6 +382,11 @@ class StackScope:
             for text in dict.fromkeys(self.filled(each) for each in resources)
         ]
 
+    def value(self, text: str) -> str | Sub:
+        """Return a text of the tables as a value of a condition."""
+        filled = self.filled(text)
+        return Sub(filled) if "${" in filled else filled
+
     def filled(self, text: str) -> str:
         """Replace the placeholders of stack names."""
         for word, name in self._words.items():
@@ -429,7 +448,7 @@ def _on_service(
             f"{name}ChangesByTag",
             changes,
             scope.arns(service.tagged),
-            StringLike(f"aws:ResourceTag/{service.tag}", Sub(scope.filled("<stack>*"))),
+            StringLike(f"aws:ResourceTag/{service.tag}", scope.value("<stack>*")),
         )
     for number, creation in enumerate(service.creations, 1):
         yield from _allow(
@@ -449,9 +468,7 @@ def _of_creation(
     if creation.only_new:
         yield Null(f"aws:ResourceTag/{service.tag}", "true")
         if service.tag != STACK_NAME_TAG:
-            yield StringLike(
-                f"aws:RequestTag/{service.tag}", Sub(scope.filled("<stack>*"))
-            )
+            yield StringLike(f"aws:RequestTag/{service.tag}", scope.value("<stack>*"))
     if creation.with_actions:
         yield StringEquals("ec2:CreateAction", list(creation.with_actions))
 

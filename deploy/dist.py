@@ -16,6 +16,7 @@ from cli.errors import Problem, Unable, UsageError
 MANIFEST = "manifest.json"
 ROOT = "parent.template.json"
 CATALOG = "service-catalog.template.json"
+ROLE = "deployment-role.template.json"
 TEMPLATE = ".template.json"
 ASSETS = "assets/"
 ENVIRONMENTS = "parameters/"
@@ -46,6 +47,8 @@ class Environment:
     stack_policy: Mapping[str, Any] | None = None
     is_protected: bool = True
     """Whether the stack gets termination protection."""
+    role_arn: str = ""
+    """Service role of CloudFormation; empty for the caller's rights."""
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,8 @@ class _ChangeSetBuilder:
     def _create(self, *, is_nested: bool) -> str:
         token = uuid.uuid4().hex
         options: dict[str, Any] = {"IncludeNestedStacks": True} if is_nested else {}
+        if self.environment.role_arn:
+            options["RoleARN"] = self.environment.role_arn
         answer = self.aws.call(
             "cloudformation",
             "create_change_set",

@@ -51,6 +51,8 @@ class StackSummary:
     descriptions: Mapping[str, str]
     is_protected: bool
     started: datetime | None
+    role_arn: str = ""
+    """The service role that CloudFormation uses; empty for the caller's rights."""
 
     @property
     def is_busy(self) -> bool:
@@ -282,5 +284,6 @@ def _stack(row: Mapping[str, Any]) -> StackSummary:
             o["OutputKey"]: o.get("Description", "") for o in row.get("Outputs", ())
         },
         is_protected=bool(row.get("EnableTerminationProtection")),
+        role_arn=row.get("RoleARN", ""),
         started=row.get("LastUpdatedTime") or row.get("CreationTime"),
     )

@@ -9,14 +9,26 @@ import pytest
 
 from cli import product
 from compiler import pipeline, reference
+from compiler.wiring import Template
+from templates import permissions_page
 
 LINES = re.MULTILINE
 README = product.ROOT / "README.md"
 
 
 @pytest.fixture(scope="module")
-def root() -> dict[str, Any]:
-    return pipeline.root_template(product.project()).document
+def parent() -> Template:
+    return pipeline.root_template(product.project())
+
+
+@pytest.fixture(scope="module")
+def root(parent: Template) -> dict[str, Any]:
+    return parent.document
+
+
+def test_permissions_are_up_to_date(parent: Template) -> None:
+    page = (product.ROOT / permissions_page.PATH).read_text()
+    assert page == permissions_page.page(parent.walk()), "run `make reference`"
 
 
 def test_parameter_reference_is_up_to_date(root: dict[str, Any]) -> None:

@@ -22,6 +22,8 @@ from deploy.bucket import default_name
 from deploy.preflight.context import LaunchContext, known_text, service_key
 from deploy.preflight.findings import Finding, passed, refused, unknown
 
+BOUNDARY = "PermissionsBoundaryArn"
+
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
 MET_BY_ITS_VALUE = ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool")
@@ -52,7 +54,7 @@ class Permission:
 
 def permissions(context: LaunchContext) -> Iterator[Finding]:
     """Simulate every action of the launch as the caller."""
-    principal = context.aws.principal
+    principal = context.environment.role_arn or context.aws.principal
     if principal.endswith(":root"):
         yield passed("The root user may do everything.")
         return
@@ -128,20 +130,31 @@ def required(context: LaunchContext) -> list[Permission]:
                 Permission(
                     actions,
                     tuple(map(renamed, _as_list(statement["Resource"]))),
-                    tuple(_request_context(statement.get("Condition", {}), renamed)),
+                    tuple(
+                        _request_context(
+                            statement.get("Condition", {}),
+                            renamed,
+                            context.environment.parameters.get(BOUNDARY, ""),
+                        )
+                    ),
                 )
             )
     return permissions
 
 
 def _request_context(
-    conditions: Mapping[str, Any], renamed: Callable[[str], str]
+    conditions: Mapping[str, Any], renamed: Callable[[str], str], boundary: str
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield values that meet conditions; a key that has to be absent is left out."""
+    """Yield values that meet conditions; a key that has to be absent is left out.
+
+    Roles get the permissions boundary that the environment names.
+    """
     for operator, tests in conditions.items():
         kind = "boolean" if operator == "Bool" else "string"
         for key, values in tests.items():
             value = known_text(_as_list(values)[0])
+            if key == "iam:PermissionsBoundary":
+                value = boundary
             if value and operator.startswith(MET_BY_ITS_VALUE):
                 yield key, kind, renamed(value)
 

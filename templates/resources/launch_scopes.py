@@ -5,6 +5,8 @@ The tables behind the launch role; see ``compiler/iam_scopes.py``.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.iam_scopes import (
@@ -65,13 +67,25 @@ SERVICES = (
                 resources=("ec2:${AWS::Region}:*:subnet/*",),
             ),
             Creation(
+                actions=(
+                    "ec2:AuthorizeSecurityGroupEgress",
+                    "ec2:AuthorizeSecurityGroupIngress",
+                    "ec2:RevokeSecurityGroupEgress",
+                    "ec2:RevokeSecurityGroupIngress",
+                    "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+                    "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+                ),
+                resources=(f"ec2:{HERE}:security-group-rule/*",),
+            ),
+            Creation(
                 actions=("ec2:CreateTags",),
                 resources=(f"ec2:{HERE}:*/*",),
                 with_actions=tuple(EC2_CREATIONS),
             ),
         ),
         why="EC2 chooses its own IDs, so resources are the stack's by their tag. "
-        "Groups and endpoints can be in an existing VPC, whose subnets may be shared.",
+        "Groups and endpoints can be in an existing VPC, whose subnets may be shared; "
+        "a rule is checked together with its group.",
     ),
     ServiceScope(
         prefix="elasticloadbalancing",
@@ -366,26 +380,11 @@ WITHOUT_RESOURCE = {
 }
 """Why an action that changes something is allowed on ``*``: IAM has no other."""
 
-NEVER_CALLED = {
-    "ec2:AcceptAddressTransfer": "No address comes from another account.",
-    "ec2:AssociateVerifiedAccessInstanceWebAcl": "The web ACL guards a load balancer.",
-    "ec2:DisassociateVerifiedAccessInstanceWebAcl": "As above.",
-    "ecs:PutAccountSetting": "No template changes settings of the account.",
-    "ecs:PutAccountSettingDefault": "As above.",
-    "iam:AttachGroupPolicy": "Policies are attached to roles only.",
-    "iam:AttachUserPolicy": "As above.",
-    "iam:DeleteRolePermissionsBoundary": "The owner of a boundary removes it.",
-    "iam:DetachGroupPolicy": "Policies are attached to roles only.",
-    "iam:DetachUserPolicy": "As above.",
-    "iam:PutRolePolicy": "No role has an inline policy.",
-    "lambda:PassCapacityProvider": "No function runs on EC2 instances.",
-    "logs:DeleteIndexPolicy": "No log group has an index policy.",
-    "logs:DeleteResourcePolicy": "It could end the log deliveries of other stacks.",
-    "logs:PutIndexPolicy": "No log group has an index policy.",
-    "s3:DeleteObject": "CloudFormation deletes empty buckets only.",
-    "wafv2:PutPermissionPolicy": "No rule group is shared with another account.",
-}
-"""Actions that schemas list for properties which the templates do not use."""
+NEVER_CALLED: Mapping[str, str] = json.loads(
+    Path(__file__).with_name("never_called.json").read_text()
+)
+"""Actions that schemas list for properties which the templates do not use, and the
+reason. The emulator reads the same file: it demands every other action."""
 
 LAUNCH_SCOPES = LaunchScopes(
     policy_groups=POLICY_GROUPS,

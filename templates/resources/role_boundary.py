@@ -234,7 +234,7 @@ def _conditions(row: BoundaryScope, scope: StackScope) -> dict[str, Condition]:
     return {"Condition": Condition(tests)} if tests else {}
 
 
-def _value(text: str, scope: StackScope) -> Sub:
+def _value(text: str, scope: StackScope) -> str | Sub:
     """Return a value of a condition: an ARN, a service or a name."""
     is_arn = text.count(":") >= len(["service", "region", "account", ""]) - 1
-    return scope.arns([text])[0] if is_arn else Sub(scope.filled(text))
+    return scope.arns([text])[0] if is_arn else scope.value(text)

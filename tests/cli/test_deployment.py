@@ -49,6 +49,7 @@ EXIT_CODES: dict[str, set[ExitCode]] = {
     "destroy": BOTH,
     "link": {ExitCode.REFUSED},
     "catalog": BOTH,
+    "role": BOTH,
 }
 """The commands, and which of these two codes each can end with."""
 

@@ -1,0 +1,136 @@
+"""The roles of an environment: their stack, and what a launch with one of them needs.
+
+Their template is compiled for one stack name, so it is no part of ``dist/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cli import console
+from cli.errors import AwsError, ExitCode, Failure, Problem, UsageError
+from deploy import prompts, stacks
+from deploy.aws import Aws, is_missing
+from deploy.console import print_outputs, print_plan
+from deploy.dist import ROLE, Dist, Environment
+from deploy.events import StackWatcher, known_events
+from deploy.launch import QUIET_ENDS, execute, follow
+from deploy.planning import proposed
+from deploy.publishing import publish
+
+BOUNDARY = "PermissionsBoundaryArn"
+"""The parameter of the environment that names the boundary of its roles."""
+
+BOUNDARY_TAG = "airflow:boundary"
+"""The tag of a service role that names the boundary which it demands."""
+
+
+def stack_name(environment: Environment) -> str:
+    """Return the name of the stack of an environment's roles."""
+    return f"{environment.stack_name}-role"
+
+
+def deploy(
+    aws: Aws,
+    template: str,
+    environment: Environment,
+    *,
+    bucket: str | None,
+    parameters: Mapping[str, str],
+    yes: bool,
+) -> ExitCode:
+    """Create or update the stack of an environment's roles."""
+    dist = Dist(Path("role"), {ROLE: template.encode()}, root=ROLE)
+    publication = publish(aws, dist, bucket).publication
+    stack = Environment(
+        environment.name,
+        stack_name(environment),
+        parameters,
+        environment.tags,
+        is_protected=False,
+    )
+    with proposed(aws, dist, publication, stack, is_nested=False) as plan:
+        print_plan(plan, dist)
+        if not plan.is_empty:
+            verb = "Create" if plan.is_new else "Update"
+            where = f"Stack {plan.stack_name}"
+            prompts.confirm(f"{verb} stack {plan.stack_name}?", where=where, yes=yes)
+            known = known_events(aws, plan.stack_id)
+            execute(aws, plan)
+    if not plan.is_empty:
+        watcher = StackWatcher(aws, plan.stack_id, known)
+        exit_code = follow(aws, dist, stack, watcher, quiet=QUIET_ENDS)
+        if exit_code is not ExitCode.OK:
+            return exit_code
+    deployed = stacks.existing(aws, stack.stack_name)
+    print_outputs(aws, deployed.outputs, deployed.descriptions)
+    console.message(
+        f"\nNext: build.py launch ENV --role-arn {deployed.outputs['ServiceRoleArn']}"
+    )
+    return ExitCode.UNCHANGED if plan.is_empty else ExitCode.OK
+
+
+def instructions(
+    file: str, environment: Environment, parameters: Mapping[str, str]
+) -> str:
+    """Return how to deploy the template with the AWS command line."""
+    values = [f"{name}={value}" for name, value in parameters.items() if value]
+    lines = [
+        "aws cloudformation deploy",
+        f"--stack-name {stack_name(environment)}",
+        f"--template-file {file}",
+        "--s3-bucket BUCKET",
+        "--capabilities CAPABILITY_IAM",
+        f"--parameter-overrides {' '.join(values)}",
+    ]
+    command = " \\\n    ".join(lines)
+    return (
+        "\nDeploy it as an administrator, with any bucket of the account and region:\n"
+        f"  {command}\n"
+        "or, with the default bucket: build.py role ENV --deploy\n"
+        "\nThen launch with the output ServiceRoleArn:\n"
+        "  build.py launch ENV --role-arn ARN"
+    )
+
+
+def with_role(aws: Aws, environment: Environment, role_arn: str) -> Environment:
+    """Return the environment as a service role launches it: with its boundary.
+
+    Without a role, the one that the stack was launched with counts: CloudFormation
+    uses it again. A boundary in the parameter file is left as it is.
+    """
+    if not role_arn:
+        stack = stacks.find(aws, environment.stack_name)
+        role_arn = stack.role_arn if stack else ""
+    environment = replace(environment, role_arn=role_arn)
+    if environment.parameters.get(BOUNDARY):
+        return environment
+    boundary = _demanded_boundary(aws, role_arn) if role_arn else ""
+    if not boundary:
+        return environment
+    console.note(f"{BOUNDARY} is {boundary}, as the service role demands.")
+    parameters = {**environment.parameters, BOUNDARY: boundary}
+    return replace(environment, parameters=parameters)
+
+
+def _demanded_boundary(aws: Aws, role_arn: str) -> str:
+    name = role_arn.rpartition("/")[2]
+    try:
+        role = aws.call("iam", "get_role", role_arn, RoleName=name)["Role"]
+    except AwsError as error:
+        if not is_missing(error) and error.code != "NoSuchEntity":
+            raise
+        raise UsageError(
+            Problem(
+                where=f"--role-arn {role_arn}",
+                what="There is no such role.",
+                remedy="Create it with `build.py role ENV --deploy`, or correct it.",
+            )
+        ) from error
+    except Failure:
+        console.note(f"Not read: whether {role_arn} demands a permissions boundary.")
+        return ""
+    tags = {tag["Key"]: tag["Value"] for tag in role.get("Tags", ())}
+    return str(tags.get(BOUNDARY_TAG, ""))
