@@ -22,6 +22,8 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from botocore.exceptions import ClientError
+
 from local.ecs import put_metric_data
 from local.ecs.credentials import (
     InvalidTokenError,
@@ -29,7 +31,6 @@ from local.ecs.credentials import (
     TemporaryCredentials,
 )
 from local.ecs.ecs_api import EcsApi, EcsApiError
-from local.ecs.emulator_client import AWS_ERRORS
 from local.ecs.metrics import MetricStore
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.web import HttpRequest, HttpResponse, HttpServer, forward
@@ -76,6 +77,7 @@ class AwsProxy:
         self._bucket_key = bucket_key
         self._metrics = metrics
         self._bucket_keys: dict[str, str] = {}
+        self._on_error = on_error
         self._lock = threading.Lock()
         self._server = HttpServer(self._answer, port=port, on_error=on_error)
         self.url = self._server.url
@@ -139,7 +141,8 @@ class AwsProxy:
     def _roles_of(self, reference: str) -> list[str]:
         try:
             definition = self._ecs.definition(reference)
-        except AWS_ERRORS:
+        except ClientError:
+            # ECS refuses a definition that does not exist.
             return []
         roles = (definition.task_role_arn, definition.execution_role_arn)
         return [role for role in roles if role]
@@ -187,6 +190,7 @@ class AwsProxy:
             return forward(*self._upstream, http, extra=extra)
         except (OSError, HTTPException) as error:
             text = f"the emulator does not answer: {type(error).__name__}: {error}"
+            self._on_error(text)
             return HttpResponse(503, text.encode(), (("Content-Type", "text/plain"),))
 
 

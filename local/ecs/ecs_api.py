@@ -14,7 +14,7 @@ from typing import Any
 from local.ecs.container_host import ContainerHost
 from local.ecs.emulator_client import AWS_ERRORS
 from local.ecs.model import TaskDefinition, security_groups
-from local.ecs.protection import ProtectionRefusedError
+from local.ecs.protection import InvalidExpiryError, ProtectionRefusedError
 from local.ecs.task import EcsTask, TaskContainer
 from local.ecs.task_registry import ServiceState, TaskRegistry
 
@@ -175,7 +175,7 @@ class EcsApi:
                 failures.append(
                     {"arn": task.arn, "reason": error.reason, "detail": str(error)}
                 )
-            except ValueError as error:
+            except InvalidExpiryError as error:
                 raise EcsApiError("InvalidParameterException", str(error)) from error
             else:
                 tasks.append(self._registry.protection_of(task))

@@ -13,6 +13,10 @@ DEFAULT_MINUTES = 120
 LONGEST_MINUTES = 2880
 
 
+class InvalidExpiryError(ValueError):
+    """A time of protection that ECS does not accept."""
+
+
 class ProtectionRefusedError(Exception):
     """ECS refuses a change of protection; ``reason`` is its code."""
 
@@ -44,13 +48,13 @@ class TaskProtection:
         """Set or end the protection.
 
         ``others`` counts the other protected tasks of the service, ``desired`` is its
-        desired count. Raises ProtectionRefusedError, and ValueError for a time that
-        ECS does not accept.
+        desired count. Raises ProtectionRefusedError, and InvalidExpiryError for a
+        time that ECS does not accept.
         """
         if minutes is None:
             minutes = DEFAULT_MINUTES
         if not 1 <= minutes <= LONGEST_MINUTES:
-            raise ValueError(
+            raise InvalidExpiryError(
                 f"expiresInMinutes must be between 1 and {LONGEST_MINUTES}"
             )
         if not is_of_service:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.ecs.emulator_client import AWS_ERRORS
+from botocore.exceptions import ClientError
+
 from local.iam.policy import ApiCall, RolePermissions
 
 CACHE_SECONDS = 5
@@ -61,7 +62,9 @@ class RoleAuthorizer:
             return cached[1]
         try:
             permissions = self.permissions(role_arn)
-        except AWS_ERRORS:
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchEntity":
+                raise
             # A role that does not exist has no rights.
             permissions = RolePermissions(())
         with self._lock:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.ecs.credentials import RoleCredentials
-from local.ecs.protection import ProtectionRefusedError
+from local.ecs.protection import InvalidExpiryError, ProtectionRefusedError
 from local.ecs.roles import AccessDeniedError, RoleAuthorizer
 from local.ecs.task import EcsTask, TaskContainer
 from local.ecs.task_registry import TaskRegistry
@@ -100,7 +100,12 @@ class TaskMetadataServer:
             if is_update:
                 self._update(task, request)
             state = self._registry.protection_of(task)
-        except (AccessDeniedError, ProtectionRefusedError, ValueError) as error:
+        except (
+            AccessDeniedError,
+            BadRequestError,
+            InvalidExpiryError,
+            ProtectionRefusedError,
+        ) as error:
             return _refused(task, error)
         shown = {
             "ProtectionEnabled": state["protectionEnabled"],
@@ -111,7 +116,10 @@ class TaskMetadataServer:
         return _json(200, {"protection": shown})
 
     def _update(self, task: EcsTask, request: HttpRequest) -> None:
-        body = json.loads(request.body or b"{}")
+        try:
+            body = json.loads(request.body or b"{}")
+        except ValueError as error:
+            raise BadRequestError(str(error)) from error
         is_enabled = body.get("ProtectionEnabled") if isinstance(body, dict) else None
         if not isinstance(is_enabled, bool):
             raise BadRequestError("does not contain 'ProtectionEnabled' field")

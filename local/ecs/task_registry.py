@@ -125,7 +125,7 @@ class TaskRegistry:
     def protect(self, task: EcsTask, *, is_enabled: bool, minutes: int | None) -> None:
         """Set or end a task's protection.
 
-        Raises ProtectionRefusedError and ValueError.
+        Raises ProtectionRefusedError and InvalidExpiryError.
         """
         with self.lock:
             now = time.time()

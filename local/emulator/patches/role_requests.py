@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from html import escape
 from typing import Any
 
@@ -17,6 +18,8 @@ from local.emulator.patches.control import (
     reply,
 )
 from local.iam import aws_calls
+
+LOG = logging.getLogger("local.emulator.patches")
 
 
 def with_authorization(app: App, authorizer: Authorizer) -> App:
@@ -36,6 +39,12 @@ def with_authorization(app: App, authorizer: Authorizer) -> App:
                     authorizer.check(call)
             except authorization.AccessDeniedError as refusal:
                 await _refuse(send, str(refusal), is_json=bool(operation_of(scope)))
+                return
+            except Exception as error:
+                # A call that cannot be decided is not allowed.
+                LOG.exception("A call of %s could not be decided", role)
+                text = f"{type(error).__name__}: {error}"
+                await reply(send, 500, {"message": text})
                 return
             await app(scope, _repeated(body), send)
 
