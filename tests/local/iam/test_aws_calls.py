@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from http.client import HTTPMessage
 
+import botocore.session
 import pytest
 
 from local.ecs.web import HttpRequest
-from local.iam.aws_calls import AwsScope, calls, read
+from local.emulator.venv import action_reference
+from local.iam.aws_calls import (
+    S3_BUCKET_ACTIONS,
+    S3_OBJECT_ACTIONS,
+    S3_OPTIONS,
+    AwsScope,
+    calls,
+    read,
+)
 
 SCOPE = AwsScope("eu-central-1", "000000000000")
 SIGNED = "AWS4-HMAC-SHA256 Credential=A/20300101/eu-central-1/s3/aws4_request"
@@ -82,9 +93,9 @@ def test_sub_resources_of_buckets_need_their_own_actions(
         ("PUT", "/dags/a?annotation"),
         ("PUT", "/dags/a?versionId=1"),
         ("POST", "/dags/a"),
-        ("PUT", "/dags?policy"),
-        ("DELETE", "/dags?lifecycle"),
-        ("GET", "/dags?website"),
+        ("PUT", "/dags?metadataInventoryTable"),
+        ("DELETE", "/dags?metadataTable"),
+        ("GET", "/dags?abac"),
     ],
 )
 def test_unknown_requests_to_s3_need_a_policy_for_all_resources(
@@ -119,3 +130,59 @@ def test_a_copy_needs_read_access_to_its_source(source: str, action: str) -> Non
         f"s3:PutObject on resource: {OBJECT}",
         f"s3:{action} on resource: arn:aws:s3:::logs/x y",
     ]
+
+
+UNKNOWN_TO_TASKS = frozenset(
+    {
+        *("CreateSession", "RenameObject"),  # of directory buckets
+        *("CreateBucketMetadataConfiguration", "DeleteBucketMetadataConfiguration"),
+        *("CreateBucketMetadataTableConfiguration", "GetBucketMetadataConfiguration"),
+        "DeleteBucketMetadataTableConfiguration",
+        "GetBucketMetadataTableConfiguration",
+        "UpdateBucketMetadataAnnotationTableConfiguration",
+        "UpdateBucketMetadataInventoryTableConfiguration",
+        "UpdateBucketMetadataJournalTableConfiguration",
+        *("DeleteObjectAnnotation", "GetObjectAnnotation", "ListObjectAnnotations"),
+        *("PutObjectAnnotation", "GetBucketAbac", "PutBucketAbac"),
+        *("SelectObjectContent", "UpdateObjectEncryption"),
+        "DeleteObjects",  # its keys are in the body
+    }
+)
+"""Operations of S3 that are refused, since no table has them, or decided elsewhere."""
+
+
+def s3_requests() -> Iterator[tuple[str, bool, str, frozenset[str]]]:
+    """Yield name, whether it is about an object, method and sub-resources."""
+    model = botocore.session.get_session().get_service_model("s3")
+    for name in model.operation_names:
+        operation = model.operation_model(name)
+        path, _, query = operation.http["requestUri"].partition("?")
+        if "{Bucket}" not in path:
+            continue
+        names = {part.partition("=")[0] for part in query.split("&") if part}
+        shape = operation.input_shape
+        names |= {
+            shape.members[member].serialization["name"]
+            for member in shape.required_members
+            if shape.members[member].serialization.get("location") == "querystring"
+        }
+        sub_resources = {each for each in names if not S3_OPTIONS.fullmatch(each)}
+        yield name, "{Key" in path, operation.http["method"], frozenset(sub_resources)
+
+
+def test_every_operation_of_s3_has_its_action() -> None:
+    # PUT ?tagging is another right than PUT.
+    missing = {
+        name
+        for name, is_object, method, sub_resources in s3_requests()
+        if (method, sub_resources)
+        not in (S3_OBJECT_ACTIONS if is_object else S3_BUCKET_ACTIONS)
+    }
+    assert missing == UNKNOWN_TO_TASKS
+
+
+def test_actions_of_s3_exist() -> None:
+    reference = json.loads(action_reference().read_text())["s3"]["Actions"]
+    tables = (*S3_BUCKET_ACTIONS.values(), *S3_OBJECT_ACTIONS.values())
+    actions = {action.lower() for needed in tables for action in needed}
+    assert actions <= reference.keys()
