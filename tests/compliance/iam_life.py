@@ -118,7 +118,9 @@ class LifeRecord:
 
     decisions: tuple[Decision, ...]
     policies: Mapping[str, tuple[Mapping[str, Any], ...]]
-    """Documents by role: service, caller, launch."""
+    """Documents by role: service, caller, launch; and of the boundary."""
+    granted: tuple[ApiCall, ...]
+    """What the policies of the stack's own roles allow, a call for each resource."""
 
     def permissions(self, role: str) -> RolePermissions:
         """Return what a role may do."""
@@ -241,6 +243,23 @@ class EnvironmentRun:
         finally:
             self.access_key = ""
 
+    def granted(self) -> Iterator[ApiCall]:
+        """Yield what the policies of the stack's roles allow, an example for each.
+
+        A secret has the tag that CloudFormation sets.
+        """
+        iam = self.client("iam")
+        own = f":policy/{STACK}-"
+        for page in iam.get_paginator("list_policies").paginate(Scope="Local"):
+            for policy in page["Policies"]:
+                if own not in policy["Arn"]:
+                    continue
+                version = iam.get_policy_version(
+                    PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"]
+                )
+                for statement in version["PolicyVersion"]["Document"]["Statement"]:
+                    yield from _examples(statement)
+
     def call_rarely_used(self) -> None:
         """Make calls of recover, diagnose and others, which need a failed stack.
 
@@ -280,15 +299,28 @@ class EnvironmentRun:
         iam = self.client("iam")
         name = role_arn.rpartition("/")[2]
         attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-        return tuple(
-            iam.get_policy_version(
-                PolicyArn=policy["PolicyArn"],
-                VersionId=iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"][
-                    "DefaultVersionId"
-                ],
-            )["PolicyVersion"]["Document"]
-            for policy in attached
-        )
+        return tuple(self.document(policy["PolicyArn"]) for policy in attached)
+
+    def document(self, policy_arn: str) -> Mapping[str, Any]:
+        """Return the default version of a policy."""
+        iam = self.client("iam")
+        version = iam.get_policy(PolicyArn=policy_arn)["Policy"]["DefaultVersionId"]
+        answer = iam.get_policy_version(PolicyArn=policy_arn, VersionId=version)
+        document: Mapping[str, Any] = answer["PolicyVersion"]["Document"]
+        return document
+
+
+def _examples(statement: Mapping[str, Any]) -> Iterator[ApiCall]:
+    """Yield a call for each action and resource of a statement."""
+    context = {"aws:resourcetag/aws:cloudformation:stack-name": f"{STACK}-X"}
+    for tests in (statement.get("Condition") or {}).values():
+        for key, values in tests.items():
+            value = values[0] if isinstance(values, list) else values
+            context[key.lower()] = str(value).replace("*", "x")
+    for action in statement["Action"]:
+        for resource in statement["Resource"]:
+            example = "*" if resource == "*" else resource.replace("*", "x")
+            yield ApiCall(action=action, resource=example, context=context)
 
 
 def live(life: EnvironmentRun) -> LifeRecord:
@@ -304,6 +336,7 @@ def live(life: EnvironmentRun) -> LifeRecord:
         life.run("plan", "--role-arn", service)
         life.run("launch", "--yes", "--role-arn", service)
         life.run("status")
+        granted = tuple(life.granted())
         for number, update in enumerate(UPDATES):
             life.dist = built(
                 life.folder / f"update-{number}",
@@ -332,7 +365,9 @@ def live(life: EnvironmentRun) -> LifeRecord:
             for row in recorded
             if row["role"] in names
         ),
-        {name: life.documents(arn) for arn, name in names.items()},
+        {name: life.documents(arn) for arn, name in names.items()}
+        | {"boundary": (life.document(roles["RoleBoundaryArn"]),)},
+        granted,
     )
 
 

@@ -110,7 +110,7 @@ def main() -> int:
                 iam_life.fails_without(life, action)
                 sys.stdout.write(f"removed in the emulator: {action}: launch fails\n")
     failures = 0
-    for role in record.policies:
+    for role in UNTESTABLE:
         granted = actions(record.permissions(role))
         surviving = survivors(record, role)
         unexplained = sorted(set(surviving) - UNTESTABLE[role].keys())

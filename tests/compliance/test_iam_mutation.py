@@ -42,6 +42,14 @@ def test_life_was_refused_nothing(record: LifeRecord) -> None:
     assert roles == {"service", "caller", "launch"}
 
 
+def test_roles_of_the_stack_keep_their_rights_under_the_boundary(
+    record: LifeRecord,
+) -> None:
+    boundary = record.permissions("boundary")
+    assert len(record.granted) > 100
+    assert not [str(call) for call in record.granted if not boundary.allows(call)]
+
+
 @pytest.mark.usefixtures("record")
 @pytest.mark.parametrize("action", iam_mutation.SAMPLE)
 def test_launch_fails_without_an_action(life: EnvironmentRun, action: str) -> None:
