@@ -35,7 +35,10 @@ FREE = frozenset({"sts:GetCallerIdentity"})
 """What IAM never refuses."""
 
 REST_ACTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
-    "backup": (("GET", r"/account-settings", "DescribeRegionSettings"),),
+    "backup": (
+        ("GET", r"/account-settings", "DescribeRegionSettings"),
+        ("GET", r"/backup-vaults/[^/]+", "DescribeBackupVault"),
+    ),
     "route53": (
         ("GET", r"/[\d-]+/hostedzone/\w+", "GetHostedZone"),
         ("GET", r"/[\d-]+/hostedzone/\w+/rrset", "ListResourceRecordSets"),

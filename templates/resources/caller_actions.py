@@ -178,9 +178,9 @@ CALLER_ACTIONS = (
     ),
     CallerActions(
         command="destroy",
-        actions=("s3:ListBucketVersions",),
+        actions=("s3:ListBucket", "s3:ListBucketVersions"),
         resources=("s3:::<lower>*",),
-        why="Whether a bucket is empty.",
+        why="Whether a bucket is there, and empty; also of `recover`.",
     ),
     CallerActions(
         command="destroy --unprotect",

@@ -12,7 +12,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,16 @@ class EnvironmentRun:
         finally:
             self.access_key = ""
 
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Let a launch fail at its end, so that it rolls everything back."""
+        url = self.emulator.endpoint_url
+        control_client.inject_faults(url, resources={"Dashboard": "The planted fault."})
+        try:
+            yield
+        finally:
+            control_client.inject_faults(url)
+
     def granted(self) -> Iterator[ApiCall]:
         """Yield what the policies of the stack's roles allow, an example for each.
 
@@ -271,6 +281,7 @@ class EnvironmentRun:
         named = {"StackName": STACK}
         log = {"logGroupName": stack["ApiLogGroupName"], "logStreamName": "x"}
         cluster = stack["ClusterName"]
+        protection = {"cluster": cluster, "tasks": ["x"], "protectionEnabled": False}
         policy = {"StackPolicyBody": json.dumps({"Statement": []})}
         calls: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
             ("cloudformation", "cancel_update_stack", named),
@@ -282,6 +293,12 @@ class EnvironmentRun:
             ("ecs", "list_tasks", {"cluster": cluster}),
             ("ecs", "describe_tasks", {"cluster": cluster, "tasks": ["x"]}),
             ("ecs", "describe_task_definition", {"taskDefinition": "x"}),
+            ("ecs", "stop_task", {"cluster": cluster, "task": "x"}),
+            ("ecs", "update_service", {"cluster": cluster, "service": "x"}),
+            ("ecs", "update_task_protection", protection),
+            ("backup", "describe_backup_vault", {"BackupVaultName": "x"}),
+            ("kms", "describe_key", {"KeyId": "x"}),
+            ("secretsmanager", "describe_secret", {"SecretId": "x"}),
             ("iam", "create_service_linked_role", {"AWSServiceName": LINKED}),
             ("logs", "get_log_events", log),
             ("s3", "list_object_versions", {"Bucket": stack["DagBucketName"]}),
@@ -334,6 +351,10 @@ def live(life: EnvironmentRun) -> LifeRecord:
     with life.assumed(caller):
         life.run("publish")
         life.run("plan", "--role-arn", service)
+        with life.failing():
+            arguments = ("--yes", "--role-arn", service)
+            life.run("launch", *arguments, expected=ExitCode.FAILED)
+            life.run("recover", "--yes")
         life.run("launch", "--yes", "--role-arn", service)
         life.run("status")
         granted = tuple(life.granted())
@@ -392,14 +413,20 @@ def launch_product(life: EnvironmentRun, zone: str) -> str:
 
     life.dist = life.folder / "first"
     product_id, version = offered()
-    launched = catalog.provision_product(
-        ProductId=product_id,
-        ProvisioningArtifactId=version,
-        ProvisionedProductName="airflow",
-        ProvisioningParameters=parameters(life.dist),
-        ProvisionToken="first",
-    )
-    succeeded(catalog, launched)
+
+    def launch(name: str) -> Any:
+        return catalog.provision_product(
+            ProductId=product_id,
+            ProvisioningArtifactId=version,
+            ProvisionedProductName=name,
+            ProvisioningParameters=parameters(life.dist),
+            ProvisionToken=name,
+        )
+
+    with life.failing(), suppress(LifeError):
+        ended_with_success(catalog, launch("failing"))
+        raise AssertionError
+    ended_with_success(catalog, launch("airflow"))
     life.dist = life.folder / "update-0"
     product_id, version = offered()
     for number in range(len(UPDATES)):
@@ -410,15 +437,15 @@ def launch_product(life: EnvironmentRun, zone: str) -> str:
             ProvisioningParameters=parameters(life.folder / f"update-{number}"),
             UpdateToken=f"update-{number}",
         )
-        succeeded(catalog, updated)
+        ended_with_success(catalog, updated)
     ended = catalog.terminate_provisioned_product(
         ProvisionedProductName="airflow", TerminateToken="last"
     )
-    succeeded(catalog, ended)
+    ended_with_success(catalog, ended)
     return life.outputs(stack)["LaunchRoleArn"]
 
 
-def succeeded(catalog: Any, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+def ended_with_success(catalog: Any, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     """Wait for the end of an operation of Service Catalog; return its record."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:

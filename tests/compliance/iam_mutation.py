@@ -26,10 +26,25 @@ ONCE = "Called once in the life of an account, which the emulator does not have.
 PLAN = "Called for a plan of Service Catalog, which the emulator does not have."
 SHOWN = "Called where the console of Service Catalog shows a launch."
 
+ROLLBACK = "Called where the creation of the nested stack with the resource fails."
+
+RETAINED = dict.fromkeys(
+    (
+        "backup:DeleteBackupVault",
+        "kms:ScheduleKeyDeletion",
+        "logs:DeleteDataProtectionPolicy",
+        "logs:DeleteLogGroup",
+        "s3:DeleteBucket",
+    ),
+    ROLLBACK,
+)
+"""Actions on what a deletion retains."""
+
 UNTESTABLE: Mapping[str, Untestable] = {
-    "service": {"iam:CreateServiceLinkedRole": ONCE},
+    "service": {"iam:CreateServiceLinkedRole": ONCE, **RETAINED},
     "caller": {},
     "launch": {
+        **RETAINED,
         "iam:CreateServiceLinkedRole": ONCE,
         "cloudformation:CreateChangeSet": PLAN,
         "cloudformation:DeleteChangeSet": PLAN,

@@ -201,10 +201,11 @@ SERVICE_ATTEMPTS = (
         own=f"{IAM}:role/aws-service-role/ecs.amazonaws.com/X",
         own_context={"iam:awsservicename": "ecs.amazonaws.com"},
     ),
-    Attempt(
-        what="delete a KMS key",
-        action="kms:ScheduleKeyDeletion",
-        foreign=f"arn:aws:kms:{HERE}:key/k",
+    by_tag(
+        "delete a foreign KMS key",
+        "kms:ScheduleKeyDeletion",
+        f"arn:aws:kms:{HERE}:key/k",
+        STACK_TAG,
     ),
     by_tag(
         "change the policy of a foreign KMS key",
@@ -304,10 +305,10 @@ SERVICE_ATTEMPTS = (
         "backup:PutBackupVaultAccessPolicy",
         f"arn:aws:backup:{HERE}:backup-vault:airflow-other",
     ),
-    Attempt(
-        what="delete a vault",
-        action="backup:DeleteBackupVault",
-        foreign=f"arn:aws:backup:{HERE}:backup-vault:airflow-other",
+    by_tag(
+        "delete a foreign vault",
+        "backup:DeleteBackupVault",
+        f"arn:aws:backup:{HERE}:backup-vault:airflow-other",
     ),
     by_tag(
         "delete a foreign backup plan",
