@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from pathlib import Path
 
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,6 +17,9 @@ settings.register_profile(
     "project", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("project")  # a busy machine is no fault of a strategy
+
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+"""Each session of boto3 would read the data of endpoints and services again."""
 
 LONGEST = ("test_worker.py", "test_process.py", "test_airflow_worker.py")
 """Modules that wait for real workers and autoscalers for minutes."""
