@@ -92,17 +92,21 @@ def unexpected(error: BaseException) -> Problem:
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(HOME)]
     place = ours[-1] if ours else None
     text = "".join(traceback.format_exception(error))
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="build-py-", suffix=".txt", delete=False
-    ) as file:
-        file.write(text)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="build-py-", suffix=".txt", delete=False
+        ) as file:
+            file.write(text)
+        report = f"the traceback in {file.name}"
+    except OSError:  # the disk is full
+        report = f"this: {' '.join(text.split())}"
     return Problem(
         where=f"{Path(place.filename).relative_to(HOME)}:{place.lineno}"
         if place
         else "build.py",
         what=f"{type(error).__name__}: {error}",
         why="This is a mistake in the program.",
-        remedy=f"Report it with the traceback in {file.name}.",
+        remedy=f"Report it with {report}",
     )
 
 

@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from cli import own_environment
@@ -38,6 +39,17 @@ class StandardStream(io.FileIO):
 def main() -> NoReturn:
     """Run the command line in the project's own environment."""
     _open_closed_streams()
+    try:
+        Path.cwd()
+    except OSError as error:
+        say(
+            Problem(
+                where="The folder of this shell",
+                what=f"It is gone: {error.strerror}.",
+                remedy="Change to another folder, then run this again.",
+            )
+        )
+        sys.exit(ExitCode.UNABLE)
     own_environment.enter()
     output = _replace_streams()
     code = _run()

@@ -166,7 +166,18 @@ CONFIGURATION_FAULTS = (
     faults.ProfileNotFound,
 )
 
+CREDENTIAL_FAULTS = (
+    faults.NoCredentialsError,
+    faults.PartialCredentialsError,
+    faults.CredentialRetrievalError,
+    faults.TokenRetrievalError,
+    faults.UnauthorizedSSOTokenError,
+    faults.SSOError,
+)
+
 UNREACHABLE = (faults.ConnectionError, faults.HTTPClientError)
+
+ENDPOINT = re.compile(r"https?://[^/\s]")
 
 AWS_COMMAND = re.compile(r"(?<![\w/-])aws (?=[a-z0-9]+ [a-z-]+)")
 
@@ -329,14 +340,7 @@ class Aws:
             if not self.emulator and not _is_of_aws(error.response):
                 raise self._no_answer(_web_page(error.response)) from error
             raise self._failure(service, operation, resource, error) from error
-        except (
-            faults.NoCredentialsError,
-            faults.PartialCredentialsError,
-            faults.CredentialRetrievalError,
-            faults.TokenRetrievalError,
-            faults.UnauthorizedSSOTokenError,
-            faults.SSOError,
-        ) as error:
+        except CREDENTIAL_FAULTS as error:
             raise self._no_credentials(error) from error
         except (
             faults.ConnectionError,
@@ -415,6 +419,9 @@ class Aws:
         except (faults.BotoCoreError, ValueError, OSError) as error:
             raise _wrong_configuration(error) from error
         _check_bundle(bundle)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        if endpoint and not ENDPOINT.match(endpoint):
+            raise _wrong_configuration(ValueError("Invalid endpoint"))
         return core
 
     def _boto(self) -> Any:
@@ -430,6 +437,8 @@ class Aws:
             if service not in self._clients:
                 try:
                     self._clients[service] = self._make(service)
+                except CREDENTIAL_FAULTS as error:
+                    raise self._no_credentials(error) from error
                 except (faults.BotoCoreError, ValueError, OSError) as error:
                     raise _wrong_configuration(error) from error
             return self._clients[service]

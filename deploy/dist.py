@@ -134,8 +134,9 @@ class Dist:
                     where=name,
                     what=f"{self.folder.name}/ has no environment of that name.",
                     why=f"It has: {known}.",
-                    remedy=f"Correct the name, or write parameters/{name}.json and run "
-                    "make templates.",
+                    remedy=f"Correct the name, or write it: `build.py init {name}`."
+                    if STACK_NAME.fullmatch(name)
+                    else "Correct the name.",
                 )
             )
         document = json.loads(content)

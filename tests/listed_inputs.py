@@ -217,6 +217,13 @@ ROWS = (
         (0,),
         "IN_PROGRESS",
     ),
+    Row(
+        "surroundings",
+        'mkdir x; b="$PWD/build.py"; p="$PWD/.venv-dev/bin/python"; cd x; rmdir ../x;'
+        ' "$p" "$b" parameters dev',
+        (3,),
+        "folder of this shell",
+    ),
     Row("dist/", "ln -s dist dist; $B templates", (3,), "link to itself"),
     Row("dist/", "$B templates --dist /", (3,), "root of the file system"),
     Row(

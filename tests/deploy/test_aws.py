@@ -217,6 +217,7 @@ def test_address_that_refuses_is_tried_three_times_and_each_is_shown(
     [
         ({"AWS_CONFIG_FILE": "README.md"}, "README.md"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:9"}, "Correct AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "ftp://127.0.0.1"}, "Correct AWS_ENDPOINT_URL"),
         ({"AWS_CA_BUNDLE": "/none.pem"}, "/none.pem"),
         ({"AWS_CA_BUNDLE": "README.md"}, "no file of certificates"),
         ({"AWS_DEFAULTS_MODE": "best"}, "best"),
