@@ -19,6 +19,8 @@ from acceptance.browser import REPORTS
 from acceptance.check import CheckResult, Outcome, count, table
 from acceptance.environment import Environment
 from acceptance.suites import WITHOUT_FAULTS
+from cli.console import launcher
+from local.client import REGION
 from local.environment import HEALTHY, LocalEnvironment
 
 LIMITS = {HEALTHY: 60, WITHOUT_FAULTS: 240}
@@ -30,13 +32,18 @@ HTML_WIDTH = 160
 """Characters of a line of the HTML report."""
 
 
-def print_login(environment: LocalEnvironment, console: Console) -> None:
-    """Print the address of the UI and how to log in.
+def print_login(environment: LocalEnvironment, console: Console, dags: Path) -> None:
+    """Print the address of the UI, how to log in, and where DAG files are put.
 
     The password is shown at a terminal alone: it is only good for this environment, yet
     a log stays.
     """
     user, password = environment.admin
+    account = environment.agent.settings.account
+    keys = (
+        f"AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=local "
+        f"AWS_DEFAULT_REGION={REGION}"
+    )
     lines = [f"Web page  {environment.url}", f"User      {user}"]
     if console.is_terminal:
         lines.append(f"Password  {password}")
@@ -44,12 +51,18 @@ def print_login(environment: LocalEnvironment, console: Console) -> None:
         command = environment.outputs["AdminLoginCommand"].replace(
             "aws ", f"aws --endpoint-url {environment.agent.url} ", 1
         )
-        account = environment.agent.settings.account
-        keys = f"AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=local"
         lines.append(f"Password  {keys} {command}")
     if environment.url.startswith("https:"):
         lines.append(f"Signed by {environment.ca_path}")
-    lines += [f"Logs      {environment.logs_folder}", "Ctrl-C ends it.", ""]
+    lines += [
+        f"Logs      {environment.logs_folder}",
+        f"DAGs      {dags}",
+        "          Files there are copied at once, and shown within a minute.",
+        f"AWS       export AWS_ENDPOINT_URL={environment.agent.url} {keys}",
+        f"Outputs   {launcher()} outputs {environment.name} --running",
+        "Ctrl-C stops and deletes it.",
+        "",
+    ]
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -47,6 +47,9 @@ ALWAYS = (
 REPEATED_OPTIONS = ("profile", "region", "stack_name")
 """Options with a value that the next command needs as well."""
 
+REPEATED_FLAGS = ("emulator", "running")
+"""Flags that say, as well, which stack is meant."""
+
 SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("apply", "create", "deploy", "provision"), "launch"),
     **dict.fromkeys(("up", "update", "upgrade"), "launch"),
@@ -271,7 +274,8 @@ def _arguments(parameters: Mapping[str, Any]) -> str:
     for name in REPEATED_OPTIONS:
         if parameters.get(name):
             words += [f"--{name.replace('_', '-')}", str(parameters[name])]
-    return " ".join([*words, *(["--emulator"] if parameters.get("emulator") else [])])
+    words += [f"--{name}" for name in REPEATED_FLAGS if parameters.get(name)]
+    return " ".join(words)
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -19,12 +19,13 @@ import click
 
 from cli import console
 from cli.command import Command, assigned
-from cli.errors import ExitCode, Problem, Refused, Unable
+from cli.errors import ExitCode, Problem, Refused, Unable, UsageError
 from cli.product import ROOT
 
 if TYPE_CHECKING:
     from deploy.aws import Aws
     from deploy.dist import Dist, Environment
+    from local.running_environments import RunningEnvironment
 
 ResourceKinds = Callable[[], Mapping[str, Mapping[str, str]]]
 """Whether each resource is real, emulated or a stub, by stack and logical ID."""
@@ -79,6 +80,7 @@ class CommandTarget:
     stack_name: str | None
     emulator: bool
     project: ProjectContext
+    running: bool = False
 
     def aws(self) -> Aws:
         """Return the account, or the emulator.
@@ -87,7 +89,10 @@ class CommandTarget:
         """
         from deploy.aws import Aws, EmulatorEndpoint
 
+        if self.running:
+            return running_environment(ROOT, self.name).aws()
         if self.emulator:
+            self._note_running()
             url, credentials, kinds = self.project.connect_emulator(self.region)
             return Aws(
                 emulator=EmulatorEndpoint(
@@ -106,6 +111,17 @@ class CommandTarget:
         if account:
             aws.require_account(account)
         return aws
+
+    def _note_running(self) -> None:
+        """Say that the emulator does not hold the environment that ``local`` runs."""
+        from local import running_environments
+
+        if running_environments.find(ROOT, self.name):
+            console.note(
+                f"`local {self.name}` runs an environment of its own, which is not in "
+                "this emulator. status, outputs, events and diagnose show it with "
+                "--running instead of --emulator."
+            )
 
     @functools.cached_property
     def _target(self) -> Mapping[str, str]:
@@ -157,6 +173,22 @@ class CommandTarget:
         return dist.environment(self.name, self.stack(prefix))
 
 
+def running_environment(project: Path, name: str) -> RunningEnvironment:
+    """Return the environment that ``local`` runs; raise UsageError if it does not."""
+    from local import running_environments
+
+    running = running_environments.find(project, name)
+    if running is None:
+        raise UsageError(
+            Problem(
+                where=f"{name} --running",
+                what=f"No environment {name} runs on this machine.",
+                remedy=f"Start it in another terminal: build.py local {name}.",
+            )
+        )
+    return running
+
+
 def commands(
     dist: Path,
     connect_emulator: ConnectEmulator,
@@ -183,7 +215,9 @@ def environment_names(
 
 
 def _stack_command(
-    *exit_codes: ExitCode, exclusive: tuple[tuple[str, str], ...] = ()
+    *exit_codes: ExitCode,
+    exclusive: tuple[tuple[str, str], ...] = (),
+    only_reads: bool = False,
 ) -> Callable[[Callable[..., ExitCode]], click.Command]:
     """Make a command about the stack of ENV, with the options of all such commands."""
 
@@ -196,23 +230,25 @@ def _stack_command(
             region: str | None,
             stack_name: str | None,
             emulator: bool,
+            running: bool = False,
             **options: Any,
         ) -> ExitCode:
             project: ProjectContext = click.get_current_context().obj
             target = CommandTarget(
-                environment, profile, region, stack_name, emulator, project
+                environment, profile, region, stack_name, emulator, project, running
             )
             return run(target, **options)
 
         decorated: Any = callback
-        for option in reversed(STACK_OPTIONS):
+        for option in reversed((*STACK_OPTIONS, *([RUNNING] if only_reads else []))):
             decorated = option(decorated)
+        of_running = [("running", name) for name in NOT_OF_RUNNING if only_reads]
         return click.command(
             cls=Command,
             exit_codes=exit_codes,
             meanings=MEANINGS,
             interrupted=INTERRUPTED,
-            exclusive=(("emulator", "profile"), *exclusive),
+            exclusive=(("emulator", "profile"), *of_running, *exclusive),
         )(decorated)
 
     return decorate
@@ -236,6 +272,12 @@ STACK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "without a running Airflow; no account is needed.",
     ),
 )
+RUNNING = click.option(
+    "--running",
+    is_flag=True,
+    help="Show the environment that local ENV runs on this machine.",
+)
+NOT_OF_RUNNING = ("emulator", "profile", "region", "stack_name")
 BUCKET = click.option(
     "--bucket",
     metavar="NAME",
@@ -461,7 +503,7 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command()
+@_stack_command(only_reads=True)
 @click.option("--all", "lists_all", is_flag=True, help="List every resource.")
 @JSON
 def status(target: CommandTarget, **options: Any) -> ExitCode:
@@ -485,7 +527,7 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(exclusive=(("follows", "as_json"),))
+@_stack_command(exclusive=(("follows", "as_json"),), only_reads=True)
 @click.option(
     "--follow", "follows", is_flag=True, help="Follow a running operation to its end."
 )
@@ -507,7 +549,7 @@ def events(target: CommandTarget, **options: Any) -> ExitCode:
     return status.events(target.aws(), dist, target.environment(dist), **options)
 
 
-@_stack_command()
+@_stack_command(only_reads=True)
 @JSON
 def outputs(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Show the outputs of a stack: URLs, buckets, and commands for an operator.
@@ -515,6 +557,7 @@ def outputs(target: CommandTarget, **options: Any) -> ExitCode:
     \b
     Examples
       ./build.py outputs dev
+      ./build.py outputs dev --running     of ./build.py local dev
       ./build.py outputs dev --json | jq -r .WebUrl
     """
     from deploy import status
@@ -526,7 +569,7 @@ def outputs(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command()
+@_stack_command(only_reads=True)
 @JSON
 def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Explain why the last operation of a stack failed, and what to run next.

@@ -48,6 +48,13 @@ class LocalOptions:
     begun_at: float
 
 
+DAGS = click.option(
+    "--dags",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of DAG files, instead of dags/.",
+)
+
 CheckOverrides = Callable[[str, Mapping[str, str]], None]
 """Raises Failure unless an environment can be launched with some other values."""
 
@@ -64,9 +71,14 @@ def command(
     )
     @ENVIRONMENT
     @SET
+    @DAGS
     @KEEP
     def local(
-        environment: str, *, assignments: tuple[str, ...], keep: bool
+        environment: str,
+        *,
+        assignments: tuple[str, ...],
+        dags: Path | None,
+        keep: bool,
     ) -> ExitCode:
         r"""Run an environment on this machine: the real Airflow, without AWS.
 
@@ -78,11 +90,15 @@ def command(
 
         The password is printed at a terminal; a pipe gets a command that prints it.
 
+        DAG files in dags/, or in the folder of --dags, are copied to its DAG bucket:
+        at the start, and whenever one changes. A DAG is shown within a minute.
+
         Requirements are installed automatically: 400 MB, once.
 
         \b
         Examples
           ./build.py local dev
+          ./build.py local dev --dags ../our-dags
           ./build.py local prod --keep
           ./build.py local dev --set EnableFlower=true
         """
@@ -92,7 +108,7 @@ def command(
         def run() -> ExitCode:
             build()
             check(environment, local_options.overrides)
-            return _local(project, local_options)
+            return _local(project, local_options, dags)
 
         return interruptible(run)
 
@@ -133,26 +149,35 @@ def interruptible(run: Callable[[], ExitCode]) -> ExitCode:
     return run()
 
 
-def _local(project: Path, options: LocalOptions) -> ExitCode:
+def _local(project: Path, options: LocalOptions, dags: Path | None) -> ExitCode:
     from acceptance import report
-    from local import progress
+    from local import dag_folder, progress
     from local.environment import LocalEnvironment
     from local.waiting import for_ever
 
+    folder = dag_folder.DagFolder((dags or project / dag_folder.DEFAULT).absolute())
     # One console: lines are printed above its live table.
     shown = console.stdout()
+    tell = partial(shown.print, markup=False, soft_wrap=True)
     running = LocalEnvironment(
         project,
         options.environment,
         overrides=options.overrides,
+        dags=[folder.folder],
         keeps=options.keeps,
         begun_at=options.begun_at,
-        tell=partial(shown.print, markup=False, soft_wrap=True),
+        tell=tell,
     )
     with progress.ProgressTable(running, shown).showing(), running:
-        report.print_login(running, shown)
+        report.print_login(running, shown, folder.folder)
+        copy = partial(
+            folder.copy_changes,
+            running.client("s3"),
+            running.outputs["DagBucketName"],
+            tell,
+        )
         try:
-            for_ever()
+            for_ever(copy, dag_folder.SECONDS)
         except KeyboardInterrupt:
             shown.print("\nStopping ...")
     shown.print("Stopped.")

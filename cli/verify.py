@@ -15,8 +15,8 @@ import click
 
 from cli import console, local
 from cli.command import Command
-from cli.deployment import CommandTarget, ProjectContext
-from cli.errors import ExitCode, Problem, Unable, UsageError
+from cli.deployment import CommandTarget, ProjectContext, running_environment
+from cli.errors import ExitCode, Problem, Unable
 
 if TYPE_CHECKING:
     from acceptance.aws.environment import AwsEnvironment
@@ -261,17 +261,7 @@ def _launched(
         return launched(
             target.aws(), target.name, name, project=folder, version=version
         )
-    from local import running_environments
-
-    running = running_environments.find(folder, target.name)
-    if running is None:
-        raise UsageError(
-            Problem(
-                where=f"verify {target.name} --running",
-                what=f"No environment {target.name} runs on this machine.",
-                remedy=f"Start it in another terminal: build.py local {target.name}.",
-            )
-        )
+    running = running_environment(folder, target.name)
     return launched(
         running.aws(),
         target.name,

@@ -11,6 +11,7 @@ import boto3
 from deploy import stacks
 from deploy.aws import Aws
 from local import stores
+from local.dag_folder import dag_files
 from local.ecs import EcsAgent
 from local.emulator.process import SECRET_ACCESS_KEY
 from local.errors import LocalEnvironmentError
@@ -111,7 +112,5 @@ class EnvironmentClient:
     def put_dags(self, folder: Path) -> None:
         """Upload every file of a folder to the DAG bucket."""
         bucket, s3 = self.outputs["DagBucketName"], self.client("s3")
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                key = file.relative_to(folder).as_posix()
-                s3.upload_file(str(file), bucket, key)
+        for key, path in dag_files(folder):
+            s3.upload_file(str(path), bucket, key)

@@ -63,6 +63,18 @@ def claim_this(folder: Path) -> Claim | None:
     return _lock(folder)
 
 
+def is_claimed(folder: Path) -> bool:
+    """Whether a process uses a folder that exists; nothing is claimed."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
 def _lock(folder: Path) -> Claim | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = (folder / LOCK).open("a")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.aws import Aws, EmulatorEndpoint
+from local import folders
 from local.emulator.process import SECRET_ACCESS_KEY
 
 FOLDER = Path(".local/environments")
@@ -56,5 +57,8 @@ class RunningEnvironment:
 def find(project: Path, name: str) -> RunningEnvironment | None:
     """Return an environment of this name that runs, the first one."""
     for path in sorted((project / FOLDER).glob(f"{name}-*/{FILE}")):
-        return RunningEnvironment(**json.loads(path.read_text()))
+        # Another environment may be called NAME-...; a crash leaves its file.
+        number = path.parent.name.removeprefix(f"{name}-")
+        if number.isdecimal() and folders.is_claimed(path.parent):
+            return RunningEnvironment(**json.loads(path.read_text()))
     return None

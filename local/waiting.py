@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -65,7 +64,8 @@ def in_thread(work: Callable[[], T], name: str) -> Future[T]:
     return future
 
 
-def for_ever() -> None:
-    """Wait until a signal raises KeyboardInterrupt."""
+def for_ever(work: Callable[[], None], seconds: float) -> None:
+    """Work every so many seconds until a signal raises KeyboardInterrupt."""
     while True:
-        signal.pause()
+        work()
+        time.sleep(seconds)

@@ -20,6 +20,8 @@ from deploy import quick_create
 from deploy.addresses import PublishLocation, build_publication
 from deploy.aws import EmulatorEndpoint
 from deploy.dist import Environment
+from local import folders, running_environments
+from local.running_environments import RunningEnvironment
 from tests.deploy.fakes import (
     REGION,
     FakeAws,
@@ -73,6 +75,28 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, *words: str) -> Result:
     group = click.Group(commands=deployment.commands(folder, connect))
     return CliRunner().invoke(group, words)
+
+
+def test_running_environment_is_shown_and_is_not_the_emulators(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """outputs --emulator once named the bucket of another emulator, without a word."""
+    own = folders.claim(folder.parent / running_environments.FOLDER, "dev")
+    RunningEnvironment("http://aws", REGION, "1", "http://ui", "ca").write(own.folder)
+    monkeypatch.setattr(deployment, "ROOT", folder.parent)
+    answers = described(NAME, "CREATE_COMPLETE", Outputs=[])
+    use_account(monkeypatch, describe_stacks=answers)
+    shown = run(folder, "outputs", "dev", "--emulator")
+    assert "is not in this emulator" in shown.output.replace("\n", " ")
+    monkeypatch.setattr(
+        RunningEnvironment, "aws", lambda _: FakeAws(describe_stacks=answers)
+    )
+    assert run(folder, "outputs", "dev", "--running").exit_code == ExitCode.OK
+    both = run(folder, "outputs", "dev", "--running", "--emulator")
+    assert both.exit_code == ExitCode.USAGE
+    own.give_up()
+    gone = run(folder, "outputs", "dev", "--running")
+    assert "No environment dev runs on this machine." in gone.output
 
 
 def use_account(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:

@@ -46,7 +46,10 @@ class FakeEnvironment:
         self.folder = self.logs_folder = Path("folder")
         self.seconds: Mapping[str, float] = {"all healthy": 38.0}
         self.peak_mebibytes = 1800.0
-        self.outputs = {"AdminLoginCommand": "aws secretsmanager"}
+        self.outputs = {
+            "AdminLoginCommand": "aws secretsmanager",
+            "DagBucketName": "bucket",
+        }
         self.agent: Any = type(
             "Agent", (), {"url": "", "settings": type("S", (), {"account": "1"})}
         )
@@ -61,6 +64,9 @@ class FakeEnvironment:
 
     def __exit__(self, *_: object) -> None:
         self.is_up = False
+
+    def client(self, _service: str) -> None:
+        return None
 
     def rows(self) -> list[Any]:
         return []
@@ -269,5 +275,6 @@ def test_ctrl_c_stops_a_local_environment(
     result = run("local", "dev")
     assert result.exit_code == 0, result.output
     assert "Web page  http://127.0.0.1:1" in result.output
+    assert f"DAGs      {MADE[0].options['dags'][0]}" in result.output
     assert "Stopped" in result.output
     assert not MADE[0].is_up

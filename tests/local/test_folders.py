@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local import folders
+from local import folders, running_environments
+from local.running_environments import RunningEnvironment
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,3 +44,14 @@ def test_kept_folder_stays_until_it_is_named(tmp_path: Path) -> None:
     named = folders.claim_this(claim.folder)
     assert named
     assert folders.claim_this(claim.folder) is None
+
+
+def test_environment_is_found_by_its_own_name_while_it_runs(tmp_path: Path) -> None:
+    """A crash leaves the file, and dev-x-1 is no folder of dev."""
+    claim = folders.claim(tmp_path / running_environments.FOLDER, "dev-x")
+    running = RunningEnvironment("http://aws", "eu-central-1", "1", "http://ui", "ca")
+    running.write(claim.folder)
+    assert running_environments.find(tmp_path, "dev-x") == running
+    assert running_environments.find(tmp_path, "dev") is None
+    claim.keep()
+    assert running_environments.find(tmp_path, "dev-x") is None

@@ -122,7 +122,7 @@ def test_pipe_gets_a_line_for_each_change_and_no_other(
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_password_is_shown_at_a_terminal_alone(*, is_terminal: bool) -> None:
     shown = console(is_terminal=is_terminal)
-    report.print_login(environment(), shown)
+    report.print_login(environment(), shown, Path("dags"))
     assert ("not-for-logs" in text(shown)) is is_terminal
     assert ("get-secret-value" in text(shown)) is not is_terminal
 
