@@ -26,6 +26,17 @@ BOUNDARY = "PermissionsBoundaryArn"
 
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
+OF_THE_CALLER = frozenset(
+    f"cloudformation:{name}"
+    for name in (
+        *("CreateChangeSet", "DeleteChangeSet", "DescribeChangeSet"),
+        *("DescribeStackEvents", "DescribeStackResources", "ExecuteChangeSet"),
+        *("GetTemplateSummary", "ListChangeSets", "ListStackResources"),
+        *("TagResource", "UntagResource", "ValidateTemplate"),
+    )
+)
+"""Actions that a service role does not need: `launch` calls them itself."""
+
 MET_BY_ITS_VALUE = ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool")
 """Operators of conditions that a request with the value in the policy meets."""
 
@@ -160,6 +171,8 @@ def _request_context(
 
 
 def _concerns(context: LaunchContext, action: str) -> bool:
+    if context.environment.role_arn and action in OF_THE_CALLER:
+        return False
     prefix = service_key(action.partition(":")[0])
     # backup-storage belongs to backup.
     return any(prefix.startswith(service) for service in context.services)
@@ -171,11 +184,11 @@ def _renamed(context: LaunchContext, bucket: str, text: str) -> str:
     The beginning of a pattern is kept and its end made up: IAM simulates names.
     """
     stack = context.environment.stack_name
-    provisioned = f"SC-{context.aws.account}-pp-"
+    provisioned = f"SC-{context.aws.account}-pp"
     for old, new in (
         (BUCKET, bucket),
-        (provisioned, f"{stack}-"),
-        (provisioned.lower(), f"{stack}-".lower()),
+        (provisioned, stack),
+        (provisioned.lower(), stack.lower()),
         ("/SC-", f"/{stack[:5]}"),
     ):
         text = text.replace(old, new)

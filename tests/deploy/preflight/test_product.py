@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from cli import product
+from cloudformation.evaluation import Stack, references
 from deploy.dist import Dist, Environment
 from deploy.preflight import linked_roles, permissions, quotas
 from deploy.preflight.context import LaunchContext
 from deploy.preflight.run import preflight
+from local.iam.policy import ApiCall, RolePermissions, statements
 from tests.deploy.fakes import ACCOUNT, REGION
 from tests.deploy.preflight.recorded import launch_context
 
@@ -62,6 +65,45 @@ def test_permissions_are_for_the_names_of_the_stack(prod: LaunchContext) -> None
     assert "${" not in text
     assert f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/airflow-prod-" in text
     assert len({action for each in needed for action in each.actions}) > 300
+
+
+def test_service_role_of_the_environment_has_every_permission(
+    prod: LaunchContext,
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/Boundary"
+    parameters = {**prod.environment.parameters, "PermissionsBoundaryArn": boundary}
+    environment = replace(
+        prod.environment, parameters=parameters, role_arn=f"arn:aws:iam::{ACCOUNT}:x"
+    )
+    context = LaunchContext(prod.aws, prod.dist, environment)
+    template = json.dumps(
+        json.loads(product.deployment_role("airflow-prod", parameters).text())
+    )
+    roles = Stack(
+        json.loads(template.replace('{"Ref": "RoleBoundary"}', f'"{boundary}"')),
+        {"CallerArns": f"arn:aws:iam::{ACCOUNT}:role/Pipeline"},
+        pseudo=context.root.pseudo,
+    ).resources
+    attached = references(roles["ServiceRole"].properties["ManagedPolicyArns"])
+    role = RolePermissions(
+        statements(roles[name].properties["PolicyDocument"] for name, _ in attached)
+    )
+    denied = [
+        action
+        for each in permissions.required(context)
+        for action in each.actions
+        if not any(
+            role.allows(
+                ApiCall(
+                    action=action,
+                    resource=resource,
+                    context={key.lower(): value for key, _, value in each.context},
+                )
+            )
+            for resource in each.resources
+        )
+    ]
+    assert not denied
 
 
 def test_every_question_but_the_unused_ones_has_an_answer(prod: LaunchContext) -> None:
