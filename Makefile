@@ -181,7 +181,8 @@ pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
 
 .PHONY: clean
 clean: ## Delete generated files, but not the virtual environments.
-	@rm -rf dist .dist.staged .dist.previous .cache .mypy_cache .ruff_cache \
+	@$(PYTHON) -m compiler.clean
+	@rm -rf .cache .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .coverage
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
 

@@ -105,6 +105,14 @@ def exchange(stage: Path, dist: Path) -> None:
     shutil.rmtree(previous, ignore_errors=True)
 
 
+def remove(dist: Path) -> None:
+    """Delete ``dist`` and what an interrupted build left beside it. Raises Failure."""
+    with exclusive(dist):
+        _recover(dist)
+        _check_replaceable(dist)
+        shutil.rmtree(dist, ignore_errors=True)
+
+
 def write(stage: Path, files: Mapping[str, bytes], inputs: str) -> None:
     """Write a build and its manifest."""
     for path, content in files.items():
@@ -206,7 +214,7 @@ def _refusal(dist: Path, what: str, remedy: str) -> Failure:
     return Failure(
         Problem(
             where=f"{dist.name}/",
-            what=f"{what}, so nothing was built.",
+            what=f"{what}, so it stays as it is.",
             why="A build replaces the whole folder.",
             remedy=remedy,
         ),

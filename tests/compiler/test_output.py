@@ -146,11 +146,23 @@ def test_folder_beside_dist_that_is_from_no_build_is_kept(
     assert (folder / "letter.txt").read_text() == "dear"
 
 
+def test_removal_spares_what_no_build_wrote(dist: Path) -> None:
+    """`make clean` deleted a dist/ of any origin."""
+    (dist / "notes.txt").write_text("mine")
+    with pytest.raises(Failure, match="no build wrote"):
+        output.remove(dist)
+    assert content(dist) == {**OLD, "notes.txt": b"mine"}
+    (dist / "notes.txt").unlink()
+    output.remove(dist)
+    assert beside(dist) == set()
+    output.remove(dist)
+
+
 def test_symlink_loop_and_root_are_refused(tmp_path: Path) -> None:
     loop = tmp_path / "dist"
     loop.symlink_to(loop)
     for folder in (loop, Path("/")):
-        with pytest.raises(Failure, match="nothing was built"):
+        with pytest.raises(Failure, match="it stays as it is"):
             output.destination(folder)
 
 
