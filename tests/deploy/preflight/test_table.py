@@ -14,6 +14,7 @@ from deploy.aws import iam_action
 from deploy.preflight.findings import Finding, Verdict
 from deploy.preflight.run import preflight
 from deploy.preflight.table import CHECKS
+from templates.resources.caller_actions import CALLER_ACTIONS
 from tests.deploy.fakes import ACCOUNT, REGION, described, error
 from tests.deploy.preflight.recorded import (
     GOOD,
@@ -478,3 +479,9 @@ def test_questions_call_only_the_actions_that_they_declare() -> None:
             called.add(iam_action(service, operation).lower())
         declared = {action.lower() for action in check.asks}
         assert called - {"cloudformation:describestacks"} <= declared, check.name
+
+
+def test_role_of_a_pipeline_may_ask_every_question() -> None:
+    allowed = {action for row in CALLER_ACTIONS for action in row.actions}
+    asked_for = {action for check in CHECKS for action in check.asks}
+    assert asked_for - allowed == {"sts:GetCallerIdentity"}  # always allowed
