@@ -532,16 +532,23 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
     "--follow", "follows", is_flag=True, help="Follow a running operation to its end."
 )
 @click.option("--failed", "failed_only", is_flag=True, help="Only failures.")
+@click.option(
+    "--all", "lists_all", is_flag=True, help="Every event, not the last of a resource."
+)
 @JSON
 def events(target: CommandTarget, **options: Any) -> ExitCode:
-    r"""Show the events of the last operation, of all nested stacks, in order.
+    r"""Show the last operation, of all nested stacks: a line for each resource.
+
+    A line has date, time and offset from UTC of the last event of a resource, its
+    status and its name; a failure has its reason.
 
     \b
     Examples
       ./build.py events dev
       ./build.py events dev --follow     the operation that Ctrl-C detached from
       ./build.py events dev --failed
-      ./build.py events dev --json
+      ./build.py events dev --all        every event
+      ./build.py events dev --json       the same, as JSON
     """
     from deploy import status
 
@@ -566,6 +573,7 @@ def outputs(target: CommandTarget, **options: Any) -> ExitCode:
         target.aws(),
         target.environment(target.dist_if_built()),
         as_json=options["as_json"],
+        url=running_environment(ROOT, target.name).url if target.running else "",
     )
 
 

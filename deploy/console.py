@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -103,7 +104,7 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
         title = "Root cause" if index == 0 else "Also failed"
         print_line(console, Text(f"{title}: {cause.name}", style="bold red"))
         print_line(
-            console, Text(f"  {cause.type}  {cause.status}  {_clock(cause.time)}")
+            console, Text(f"  {cause.type}  {cause.status}  {clock(cause.time)}")
         )
         if cause.purpose:
             print_line(console, Text(f"  {cause.purpose}", style="dim"))
@@ -124,7 +125,7 @@ def event_line(tree_event: TreeEvent, dist: Dist | None) -> str:
         "/".join(tree_event.path if own else (*tree_event.path, row.logical_id))
         or "the stack"
     )
-    line = f"{_clock(row.time)}  {row.status:<28} {name}"
+    line = f"{clock(row.time)}  {row.status:<20} {name}"
     if row.reason and ("FAILED" in row.status or "ROLLBACK" in row.status):
         return f"{line}  {row.reason}"
     purpose = dist.purpose(tree_event.path, row.logical_id) if dist and not own else ""
@@ -134,8 +135,14 @@ def event_line(tree_event: TreeEvent, dist: Dist | None) -> str:
 class ProgressDisplay:
     """Shows a stack operation: a live tree at a terminal, else a line per event."""
 
-    def __init__(self, watcher: StackWatcher, dist: Dist | None) -> None:
-        self.watcher, self.dist = watcher, dist
+    def __init__(
+        self,
+        watcher: StackWatcher,
+        dist: Dist | None,
+        expected: Mapping[tuple[str, ...], int] = MappingProxyType({}),
+    ) -> None:
+        """Show an operation; ``expected`` is the number of resources of each stack."""
+        self.watcher, self.dist, self.expected = watcher, dist, expected
         self.console = stderr()
         self.started = self.printed = datetime.now(UTC)
 
@@ -166,7 +173,10 @@ class ProgressDisplay:
             names = ", ".join("/".join((*w.path, w.event.logical_id)) for w in waiting)
             print_line(
                 self.console,
-                Text(f"{_age(now - self.started)} elapsed; waiting for {names}"),
+                Text(
+                    ", ".join(filter(None, (f"{self.elapsed} elapsed", self.counts())))
+                    + f"; waiting for {names}"
+                ),
             )
 
     @property
@@ -174,17 +184,42 @@ class ProgressDisplay:
         """Time since the display started."""
         return _age(datetime.now(UTC) - self.started)
 
+    def counts(self) -> str:
+        """Return how many nested stacks and resources are complete, and of how many.
+
+        Without ``expected`` of those that have events. Nothing during a rollback: what
+        it has deleted is complete, too.
+        """
+        if "ROLLBACK" in self.watcher.status:
+            return ""
+        nodes = self.watcher.nodes.values()
+        nested = [node for node in nodes if node.path]
+        resources = [
+            event.status
+            for node in nodes
+            for event in node.resources.values()
+            if not event.is_nested_stack
+        ]
+        stacks_done = sum(node.status in SUCCEEDED for node in nested)
+        done = sum(status in SUCCEEDED for status in resources)
+        of_stacks = max(len(nested), len(self.expected) - 1)
+        of_resources = max(len(resources), sum(self.expected.values()))
+        return (
+            f"{stacks_done} of {of_stacks} stacks, {done} of {of_resources} resources"
+        )
+
     def tree(self) -> Group:
         """Return the stacks in progress, and the resources that are waited for."""
         now = datetime.now(UTC)
         nodes = sorted(self.watcher.nodes.values(), key=lambda node: node.path)
         done = [n for n in nodes if n.path and n.status in SUCCEEDED]
+        counts = self.counts()
         root = self.watcher.root
         head = Text(f"{stacks.name_of(root.stack_id)}  ", style="bold")
         head.append(root.status or "IN_PROGRESS", style=_heat(root.status))
         head.append(f"  {_age(now - self.started)} elapsed")
-        if done:
-            head.append(f", {len(done)} of {len(nodes) - 1} stacks done", style="dim")
+        if counts:
+            head.append(f", {counts}", style="dim")
         active = [node for node in nodes if node.path and node not in done]
         lines = [head, *map(self._row, active)]
         waiting = self.watcher.in_progress()[:WAITS_SHOWN]
@@ -203,11 +238,17 @@ class ProgressDisplay:
 
     def _row(self, node: StackNode) -> Text:
         status = node.status or "IN_PROGRESS"
-        ready = sum(row.status.endswith("_COMPLETE") for row in node.resources.values())
+        ready = sum(row.status in SUCCEEDED for row in node.resources.values())
+        count = max(len(node.resources), self._expected_in(node.path))
         line = Text(f"{'  ' * len(node.path)}{node.path[-1]:<18} ")
         line.append(f"{status:<20} ", style=_heat(status))
-        line.append(f"{ready} of {len(node.resources)}  ".rjust(11), style="dim")
+        line.append(f"{ready} of {count}  ".rjust(11), style="dim")
         return line.append(self._purpose(node.path[:-1], node.path[-1]), style="dim")
+
+    def _expected_in(self, path: tuple[str, ...]) -> int:
+        """Return how many resources a stack will have, nested stacks among them."""
+        nested = sum(inner[:-1] == path for inner in self.expected if inner)
+        return self.expected.get(path, 0) + nested
 
     def _purpose(self, path: tuple[str, ...], logical_id: str) -> str:
         return self.dist.purpose(path, logical_id) if self.dist else ""
@@ -217,8 +258,12 @@ def print_outputs(
     aws: Aws, values: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> None:
     """Print the outputs of a stack, each with its description."""
+    has_page = not aws.emulator or not aws.emulator.kinds()
     for name, value in values.items():
-        result(f"{name}  {descriptions.get(name, '')}".rstrip(), style="bold")
+        about = descriptions.get(name, "")
+        if not has_page and value.startswith("http"):
+            about = f"{about} No page opens: no Airflow runs in the emulator."
+        result(f"{name}  {about}".rstrip(), style="bold")
         result(f"  {aws.shell_command(value)}")
 
 
@@ -251,8 +296,9 @@ def _heat(status: str) -> str:
     return "green" if status.endswith("_COMPLETE") else "yellow"
 
 
-def _clock(time: datetime) -> str:
-    return time.astimezone().strftime("%H:%M:%S")
+def clock(time: datetime) -> str:
+    """Return date and time here, with the offset from UTC."""
+    return time.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def _age(span: timedelta) -> str:

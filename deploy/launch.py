@@ -29,7 +29,7 @@ from typing import Any
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
-from deploy import prompts, stacks
+from deploy import prompts, stacks, trees
 from deploy.aws import Aws, is_missing
 from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
@@ -114,8 +114,12 @@ def launch(
         return ExitCode.OK
     watcher = StackWatcher(aws, plan.stack_id, known)
     if first is environment:
-        return follow(aws, dist, environment, watcher, interval=interval)
-    exit_code = follow(aws, dist, first, watcher, interval=interval, quiet=SUCCEEDED)
+        return follow(
+            aws, dist, environment, watcher, interval=interval, creates=is_new
+        )
+    exit_code = follow(
+        aws, dist, first, watcher, interval=interval, quiet=SUCCEEDED, creates=is_new
+    )
     if exit_code is not ExitCode.OK:
         return exit_code
     console.message(
@@ -214,13 +218,16 @@ def follow(
     *,
     interval: PollInterval | None = None,
     quiet: Collection[str] = (),
+    creates: bool = False,
 ) -> ExitCode:
     """Show an operation to its end; explain a failure, or print the outputs.
 
+    When it ``creates`` the stack, progress counts what dist/ says will be in it.
     Of the statuses in ``quiet`` the caller reports a success.
     """
     diagnoser = Diagnoser(aws, dist)
-    display = ProgressDisplay(watcher, dist)
+    expected = trees.expected(dist, environment.parameters) if creates else {}
+    display = ProgressDisplay(watcher, dist, expected)
     try:
         with display.live():
             for tree_events in watcher.follow(interval or watch_interval(aws)):
@@ -341,15 +348,15 @@ DETACHED = (
 NEXT_IN_EMULATOR = """
 Next
   These are stacks in an emulator: no Airflow runs, and no page opens.
-  build.py local ENV      run Airflow on this machine
-  build.py status ENV     status of every nested stack
-  build.py destroy ENV    delete the stacks again"""
+  Run Airflow on this machine: build.py local ENV
+  Status of every stack:       build.py status ENV
+  Delete the stacks again:     build.py destroy ENV"""
 
 NEXT = """
 Next
   AdminLoginCommand above prints the first login; DagUploadCommand copies DAGs.
-  build.py status ENV     status of every nested stack
-  build.py outputs ENV    these outputs again
+  Tasks, health and alarms: build.py status ENV
+  These outputs again:      build.py outputs ENV
   Most of the cost is Fargate tasks, database capacity, NAT gateways or endpoints, and
   cache nodes."""
 

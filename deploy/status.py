@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cli import console
@@ -17,6 +18,9 @@ from deploy.launch import follow
 from deploy.quick_create import stack_page
 from deploy.stacks import StackEvent
 
+CREATING = "CREATE_IN_PROGRESS"
+WEB_URL = "WebUrl"
+"""Output with the address of the UI."""
 UNKNOWN_KIND = "not listed"
 
 
@@ -105,12 +109,24 @@ def events(
     *,
     follows: bool,
     failed_only: bool,
+    lists_all: bool = False,
     as_json: bool = False,
 ) -> ExitCode:
-    """Print the events of the last operation, of all nested stacks, in order."""
+    """Print the last operation, of all nested stacks: how each resource ended.
+
+    With ``lists_all`` every event is printed, with ``failed_only`` every failure; JSON
+    has every event.
+    """
     stack = stacks.existing(aws, environment.stack_name)
     if follows and stack.is_busy:
-        return follow(aws, dist, environment, StackWatcher(aws, stack.id))
+        parameters = stack.parameters if stack.status == CREATING else None
+        return follow(
+            aws,
+            dist,
+            replace(environment, parameters=parameters or environment.parameters),
+            StackWatcher(aws, stack.id),
+            creates=stack.status == CREATING,
+        )
     shown = [
         tree_event
         for tree_event in operation(aws, stack.id)
@@ -119,7 +135,7 @@ def events(
     if as_json:
         console.result(json.dumps([_event_as_json(event) for event in shown], indent=2))
         return _health(stack.status)
-    for tree_event in shown:
+    for tree_event in shown if lists_all or failed_only else ends(shown):
         console.result(event_line(tree_event, dist))
     if failed_only and not shown:
         console.message("No resource failed in the last operation.")
@@ -128,6 +144,20 @@ def events(
             f"Stack {stack.name} is {stack.status}: no operation is running."
         )
     return _health(stack.status)
+
+
+def ends(tree_events: Sequence[TreeEvent]) -> list[TreeEvent]:
+    """Return the last event of each resource, and every failure before it.
+
+    A nested stack is a resource of its parent; its own events say the same again.
+    """
+    once = [e for e in tree_events if not (e.path and e.event.is_of_the_stack)]
+    last = {(*e.path, e.event.logical_id): e.event.id for e in once}
+    return [
+        e
+        for e in once
+        if e.event.is_failure or last[*e.path, e.event.logical_id] == e.event.id
+    ]
 
 
 def _event_as_json(tree_event: TreeEvent) -> dict[str, str]:
@@ -172,22 +202,25 @@ def _nested(
     return tree_events
 
 
-def outputs(aws: Aws, environment: Environment, *, as_json: bool) -> ExitCode:
-    """Print the outputs of a stack."""
+def outputs(
+    aws: Aws, environment: Environment, *, as_json: bool, url: str = ""
+) -> ExitCode:
+    """Print the outputs of a stack; ``url`` is where its UI is if it runs here."""
     stack = stacks.existing(aws, environment.stack_name)
+    values = {**stack.outputs, **({WEB_URL: url} if url else {})}
     if as_json:
-        commands = {k: aws.shell_command(v) for k, v in stack.outputs.items()}
+        commands = {k: aws.shell_command(v) for k, v in values.items()}
         console.result(json.dumps(commands, indent=2))
     else:
-        print_outputs(aws, stack.outputs, stack.descriptions)
+        print_outputs(aws, values, stack.descriptions)
     return ExitCode.OK
 
 
 def _kinds(aws: Aws, resources: Sequence[inventory.StackResource]) -> dict[str, str]:
     """Return whether each resource is real, emulated or a stub; nothing on AWS."""
-    if not aws.emulator:
+    kinds = aws.emulator.kinds() if aws.emulator else {}
+    if not kinds:
         return {}
-    kinds = aws.emulator.kinds()
     return {
         resource.name: kinds.get(stacks.name_of(resource.stack_id), {}).get(
             resource.logical_id, UNKNOWN_KIND

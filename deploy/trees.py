@@ -15,7 +15,7 @@ from cloudformation.evaluation import Path, Stack
 from deploy import stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, is_missing
-from deploy.dist import TEMPLATE, Dist, Environment
+from deploy.dist import STACK, TEMPLATE, Dist, Environment
 from deploy.stacks import StackSummary
 
 VERSION = "Version"
@@ -39,6 +39,27 @@ def published(dist: Dist, publication: Publication, environment: Environment) ->
         environment.parameters,
         find_template=find_template,
     )
+
+
+def expected(dist: Dist, parameters: Mapping[str, str]) -> dict[Path, int]:
+    """Return the number of resources that a creation makes in each stack of the tree.
+
+    Nested stacks are not counted in their parent. Empty without dist/.
+    """
+    if dist.root not in dist.templates:
+        return {}
+    tree = Stack(
+        dist.templates[dist.root],
+        parameters,
+        find_template=lambda path: dist.template_at(path) or None,
+    )
+    counts: dict[Path, int] = {(): 0}
+    for resource in tree.walk():
+        if resource.type == STACK:
+            counts[(*resource.path, resource.logical_id)] = 0
+        else:
+            counts[resource.path] += 1
+    return counts
 
 
 def running(aws: Aws, stack: StackSummary, publication: Publication) -> Stack:

@@ -84,14 +84,17 @@ def test_running_environment_is_shown_and_is_not_the_emulators(
     own = folders.claim(folder.parent / running_environments.FOLDER, "dev")
     RunningEnvironment("http://aws", REGION, "1", "http://ui", "ca").write(own.folder)
     monkeypatch.setattr(deployment, "ROOT", folder.parent)
-    answers = described(NAME, "CREATE_COMPLETE", Outputs=[])
+    outputs = [{"OutputKey": "WebUrl", "OutputValue": "http://of-no-page"}]
+    answers = described(NAME, "CREATE_COMPLETE", Outputs=outputs)
     use_account(monkeypatch, describe_stacks=answers)
     shown = run(folder, "outputs", "dev", "--emulator")
+    assert "No page opens" in shown.output
     assert "is not in this emulator" in shown.output.replace("\n", " ")
     monkeypatch.setattr(
         RunningEnvironment, "aws", lambda _: FakeAws(describe_stacks=answers)
     )
-    assert run(folder, "outputs", "dev", "--running").exit_code == ExitCode.OK
+    shown = run(folder, "outputs", "dev", "--running", "--json")
+    assert json.loads(shown.output)["WebUrl"] == "http://ui"
     both = run(folder, "outputs", "dev", "--running", "--emulator")
     assert both.exit_code == ExitCode.USAGE
     own.give_up()
@@ -270,10 +273,14 @@ def test_events_of_all_stacks_are_shown_in_order(
         describe_stacks=described(NAME, "UPDATE_ROLLBACK_COMPLETE"),
         describe_stack_events=EVENTS,
     )
-    lines = run(folder, "events", "dev").output.splitlines()
-    assert [line.split()[2] for line in lines] == [
-        "the", "Storage", "Storage/Data", "Storage", "the",
-    ]  # fmt: skip
+
+    def names(*options: str) -> list[str]:
+        lines = run(folder, "events", "dev", *options).output.splitlines()
+        return [line.split()[3] for line in lines]
+
+    every = ["the", "Storage", "Storage/Data", "Storage", "the"]
+    assert names("--all") == every
+    assert names() == every[2:]
     only = run(folder, "events", "dev", "--failed").output.splitlines()
     assert len(only) == 2
 
@@ -292,8 +299,8 @@ def test_events_of_the_same_time_keep_their_order(
             row(3, "sto", "Data", "CREATE_COMPLETE"),
         ),
     )
-    lines = run(folder, "events", "dev").output.splitlines()
-    assert [line.split()[1] for line in lines[-2:]] == [
+    lines = run(folder, "events", "dev", "--all").output.splitlines()
+    assert [line.split()[2] for line in lines[-2:]] == [
         "CREATE_IN_PROGRESS",
         "CREATE_COMPLETE",
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from deploy import console
+from deploy import console, trees
 from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
+from deploy.dist import STACK, Dist
 from deploy.events import StackWatcher
 from tests.deploy.fakes import FakeAws, dist, histories, nested, row, stack_id
 
@@ -25,7 +28,9 @@ BEGUN = (
 )
 
 
-def drawn(width: int = 80) -> list[str]:
+def drawn(
+    width: int = 80, expected: dict[tuple[str, ...], int] | None = None
+) -> list[str]:
     watch = StackWatcher(
         FakeAws(describe_stack_events=histories(*BEGUN)), stack_id(NAME)
     )
@@ -33,16 +38,44 @@ def drawn(width: int = 80) -> list[str]:
     watch.poll()
     paper = io.StringIO()
     terminal = Console(file=paper, width=width, force_terminal=False)
-    terminal.print(console.ProgressDisplay(watch, dist()).tree())
+    terminal.print(console.ProgressDisplay(watch, dist(), expected or {}).tree())
     return paper.getvalue().splitlines()
 
 
 def test_tree_shows_stacks_in_progress_and_resources_waited_for() -> None:
     lines = drawn()
-    assert "elapsed, 1 of 2 stacks done" in lines[0]
+    assert "elapsed, 1 of 2 stacks, 1 of 2 resources" in lines[0]
     assert lines[1].split()[:2] == ["Storage", "CREATE_IN_PROGRESS"]
     assert lines[2].strip() == "Waiting for"
     assert "Storage/Data  Holds the data." in lines[3]
+
+
+def test_progress_of_a_creation_counts_what_has_no_event_yet() -> None:
+    """It once said that 2 of 2 stacks were done while 18 more were to come."""
+    nested = {"Type": STACK, "Properties": {"TemplateURL": "a.template.json"}}
+    resources = {"A": {"Type": "X"}, "B": {"Type": "X", "Condition": "IsOn"}}
+    built = Dist(
+        Path(),
+        {
+            "parent.template.json": json.dumps(
+                {
+                    "Parameters": {"On": {"Type": "String", "Default": "true"}},
+                    "Conditions": {"IsOn": {"Fn::Equals": [{"Ref": "On"}, "true"]}},
+                    "Resources": {
+                        "Network": nested,
+                        "Storage": nested,
+                        "Later": {**nested, "Condition": "IsOn"},
+                    },
+                }
+            ).encode(),
+            "a.template.json": json.dumps({"Resources": resources}).encode(),
+        },
+    )
+    expected = trees.expected(built, {"On": "false"})
+    assert expected == {(): 0, ("Network",): 2, ("Storage",): 2}
+    lines = drawn(expected={**trees.expected(built, {})})
+    assert "1 of 3 stacks, 1 of 6 resources" in lines[0]
+    assert "0 of 2" in lines[1]
 
 
 def test_tree_lines_are_cut_and_never_wrapped() -> None:
