@@ -27,7 +27,7 @@ MEANINGS = {
     "start",
     ExitCode.USAGE: "wrong usage: an unknown environment, option or stack",
     ExitCode.UNABLE: "prevented by AWS or this machine: credentials, rights, network",
-    ExitCode.REFUSED: "refused: the stack is incomplete, of another version, or "
+    ExitCode.REFUSED: "refused: stack incomplete or of another version, or "
     "another verify runs",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); what was made is removed",
 }
