@@ -333,7 +333,7 @@ def test_help_lists_commands_and_examples() -> None:
 def test_help_of_every_command_lists_its_exit_codes(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert done.exit_code == ExitCode.OK
-    assert "\n  Exit codes\n    0    done\n" in done.output
+    assert re.search(r"\n  Exit codes\n    0    \w", done.output)
     assert max(map(len, done.output.splitlines())) <= 80
 
 
