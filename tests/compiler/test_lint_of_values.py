@@ -62,12 +62,17 @@ PUBLIC = {
 
 TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "AlarmEmail": ({"AlarmEmail": "team@example.com"},),
+    "ApiServerMinimum": ({"ApiServerMinimum": "2"},),
+    "AvailabilityZones": ({"AvailabilityZones": "eu-central-1a,eu-central-1b"},),
     "CacheNodeType": ({"CacheNodeType": "cache.m7g.large"},),
     "CertificateArn": (CERTIFICATE,),
+    "DatabaseMaxCapacity": ({"DatabaseMaxCapacity": "8"},),
+    "DatabaseMinCapacity": ({"DatabaseMinCapacity": "1.5"},),
     "DatabaseSnapshotId": (
         {"DatabaseSnapshotId": "before-upgrade"},
         {"DatabaseSnapshotId": "arn:aws:rds:eu-central-1:123456789012:snapshot:x"},
     ),
+    "DefaultWorkersFallbackMinimum": ({"DefaultWorkersFallbackMinimum": "2"},),
     "DomainName": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
     "ExistingDataSubnetIds": (EXISTING,),
     "ExistingPrivateSubnetIds": ({**EXISTING, **ENDPOINTS},),
@@ -87,6 +92,7 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "Parallelism": ({"Parallelism": "512"},),
     "PermissionsBoundaryArn": ({"PermissionsBoundaryArn": f"{POLICY}/boundary"},),
     "S3PrefixListId": (ENDPOINTS,),
+    "SpotWorkersFallbackMinimum": ({"SpotWorkersFallbackMinimum": "2"},),
     "VpcCidr": ({"VpcCidr": "192.168.0.0/18"},),
     "WebClientCidr": ({"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},),
     "WebClientCidr2": ({"WebClientCidr2": "198.51.100.7/32"},),
