@@ -504,18 +504,23 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
 
 
 @_stack_command(only_reads=True)
-@click.option("--all", "lists_all", is_flag=True, help="List every resource.")
+@click.option(
+    "--resources", "lists_all", is_flag=True, help="List every stack and resource."
+)
 @JSON
 def status(target: CommandTarget, **options: Any) -> ExitCode:
-    r"""Show the status of a stack and its nested stacks.
+    r"""Show whether an environment is complete, and whether Airflow runs.
 
-    With --emulator every resource is listed, too, with what it is here: real, emulated,
-    or a stub that only has a name. Ends with 1 for a stack in a failed state.
+    Shows the tasks of each component that run, are desired and are healthy, its last
+    deployment, the alarms, and the resources that are not complete. --resources lists
+    all, with --emulator also what each is here: real, emulated, or a stub that only has
+    a name. Ends with 1 for a stack in a failed state.
 
     \b
     Examples
       ./build.py status dev --emulator
-      ./build.py status prod --all
+      ./build.py status dev --running      of ./build.py local dev
+      ./build.py status prod --resources
     """
     from deploy import status
 

@@ -149,7 +149,7 @@ class Diagnoser:
 
     def _of_service(self, service_arn: str) -> tuple[str, ...]:
         """Return why the tasks of a service stopped, with the end of their log."""
-        cluster, service = _cluster_and_service(service_arn)
+        cluster, service = cluster_and_service(service_arn)
         listed = self.aws.call(
             "ecs",
             "list_tasks",
@@ -273,7 +273,8 @@ def as_json(diagnosis: Diagnosis) -> str:
     )
 
 
-def _cluster_and_service(arn: str) -> tuple[str, str]:
+def cluster_and_service(arn: str) -> tuple[str, str]:
+    """Return the names of cluster and service in the ARN of a service."""
     parts = arn.split("/")
     if len(parts) == len(("service", "cluster", "name")):
         return parts[1], parts[2]

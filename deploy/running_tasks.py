@@ -27,9 +27,9 @@ def end(aws: Aws, cluster: str) -> None:
     The services with protected tasks are scaled to none, so that ECS refuses to
     protect a task again.
     """
-    tasks = list(_tasks(aws, cluster))
+    tasks = list(running(aws, cluster))
     services: set[str] = set()
-    for batch in _batches([t for t in tasks if _service(t)], PROTECTED_AT_ONCE):
+    for batch in batches([t for t in tasks if service_of(t)], PROTECTED_AT_ONCE):
         services |= _end_protection(aws, cluster, batch)
     for service in sorted(services):
         aws.call(
@@ -42,19 +42,20 @@ def end(aws: Aws, cluster: str) -> None:
         )
         console.message(f"Tasks of {service} are no longer protected from scale-in.")
     for task in tasks:
-        if not _service(task):
+        if not service_of(task):
             arn = task["taskArn"]
             aws.call("ecs", "stop_task", arn, cluster=cluster, task=arn, reason=REASON)
             console.message(f"Task {arn.rpartition('/')[2]} is being stopped.")
 
 
-def _tasks(aws: Aws, cluster: str) -> Iterator[Any]:
+def running(aws: Aws, cluster: str) -> Iterator[Any]:
+    """Yield every running task of a cluster, as DescribeTasks has it."""
     arns = [
         arn
         for page in aws.pages("ecs", "list_tasks", cluster, cluster=cluster)
         for arn in page["taskArns"]
     ]
-    for batch in _batches(arns, DESCRIBED_AT_ONCE):
+    for batch in batches(arns, DESCRIBED_AT_ONCE):
         answer = aws.call(
             "ecs", "describe_tasks", cluster, cluster=cluster, tasks=batch
         )
@@ -63,7 +64,7 @@ def _tasks(aws: Aws, cluster: str) -> Iterator[Any]:
 
 def _end_protection(aws: Aws, cluster: str, tasks: Sequence[Any]) -> set[str]:
     """End the protection of some tasks; return the services of those that had it."""
-    by_arn = {task["taskArn"]: _service(task) for task in tasks}
+    by_arn = {task["taskArn"]: service_of(task) for task in tasks}
     state = aws.call(
         "ecs", "get_task_protection", cluster, cluster=cluster, tasks=list(by_arn)
     )
@@ -82,10 +83,12 @@ def _end_protection(aws: Aws, cluster: str, tasks: Sequence[Any]) -> set[str]:
     return {by_arn[arn] for arn in protected}
 
 
-def _service(task: Any) -> str:
+def service_of(task: Any) -> str:
+    """Return the name of a task's service; nothing for a one-off task."""
     group = str(task.get("group", ""))
     return group.removeprefix(SERVICE_GROUP) if group.startswith(SERVICE_GROUP) else ""
 
 
-def _batches(values: Sequence[Any], size: int) -> Iterable[list[Any]]:
+def batches(values: Sequence[Any], size: int) -> Iterable[list[Any]]:
+    """Return some values in lists of at most ``size``."""
     return (list(values[i : i + size]) for i in range(0, len(values), size))

@@ -3,103 +3,192 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from cli import console
-from cli.errors import ExitCode
-from deploy import inventory, stacks
+from cli.errors import ExitCode, Failure
+from deploy import health, inventory, stacks
 from deploy.aws import Aws
-from deploy.console import event_line, print_outputs
+from deploy.console import clock, event_line, print_outputs
 from deploy.dist import Dist, Environment
 from deploy.events import StackWatcher, TreeEvent
+from deploy.health import AlarmState, ServiceHealth
 from deploy.launch import follow
 from deploy.quick_create import stack_page
 from deploy.stacks import StackEvent
 
+Answer = TypeVar("Answer")
+
 CREATING = "CREATE_IN_PROGRESS"
 WEB_URL = "WebUrl"
 """Output with the address of the UI."""
+VERSION = "Version"
+"""Output with the version of the templates."""
+NO_AIRFLOW = (
+    "No Airflow runs in the emulator: build.py local ENV runs it on this machine."
+)
 UNKNOWN_KIND = "not listed"
 
 
 def status(
     aws: Aws, environment: Environment, *, lists_all: bool, as_json: bool
 ) -> ExitCode:
-    """Print the status of a stack, its nested stacks and, if asked, all resources."""
+    """Print tasks, alarms and stacks; with ``lists_all`` every resource."""
     stack = stacks.existing(aws, environment.stack_name)
     resources = list(inventory.take(aws, stack.id))
     kinds = _kinds(aws, resources)
+    problems: list[str] = []
+    services: list[ServiceHealth] = []
+    alarms: list[AlarmState] = []
+    if not kinds:
+        services = _asked(problems, "Tasks", lambda: health.services(aws, resources))
+        alarms = _asked(problems, "Alarms", lambda: health.alarms(aws, resources))
     if as_json:
-        console.result(
-            json.dumps(
-                {
-                    "Stack": stack.name,
-                    "StackId": stack.id,
-                    "Status": stack.status,
-                    "Console": stack_page(aws, stack.id),
-                    "IsProtected": stack.is_protected,
-                    "Resources": [
-                        _as_json(aws, resource, kinds) for resource in resources
-                    ],
-                },
-                indent=2,
-            )
-        )
-        return _health(stack.status)
-    protection = (
-        "termination protection on"
-        if stack.is_protected
-        else "termination protection off"
-    )
-    console.result(f"{stack.name}  {stack.status}  {protection}")
-    for line in filter(None, (stack.reason, stack_page(aws, stack.id))):
-        console.result(f"  {line}")
-    rows = []
-    for resource in resources:
-        if resource.is_stack:
-            inside = [
-                r for r in resources if r.path == (*resource.path, resource.logical_id)
-            ]
-            ready = sum(_is_ready(r.status) for r in inside)
-            rows.append(
-                (
-                    resource.name,
-                    resource.status,
-                    f"{ready} of {len(inside)}",
-                    resource.purpose,
-                )
-            )
-        elif not resource.path:
-            rows.append((resource.name, resource.status, "", resource.purpose))
-    console.table(rows, ("Stack", "Status", "Ready", "Purpose"))
-    if lists_all or kinds:
-        console.result()
-        console.table(
-            [
-                (
-                    resource.name,
-                    resource.type,
-                    resource.status,
-                    *((kinds[resource.name],) if kinds else ()),
-                )
-                for resource in resources
-                if not resource.is_stack
+        document = {
+            "Stack": stack.name,
+            "StackId": stack.id,
+            "Status": stack.status,
+            "Version": stack.outputs.get(VERSION, ""),
+            "LastOperation": stack.started.isoformat() if stack.started else None,
+            "Console": stack_page(aws, stack.id),
+            "IsProtected": stack.is_protected,
+            "Services": [_service_as_json(service) for service in services],
+            "Alarms": [
+                {"Name": alarm.name, "State": alarm.state, "Reason": alarm.reason}
+                for alarm in alarms
             ],
-            ("Resource", "Type", "Status", *(("Here",) if kinds else ())),
-        )
+            "NotShown": problems,
+            "Resources": [_as_json(aws, resource, kinds) for resource in resources],
+        }
+        console.result(json.dumps(document, indent=2))
+        return _health(stack.status)
+    _print_stack(aws, stack)
+    if services:
+        console.result()
+        _print_services(services)
+    _print_alarms(alarms)
+    for problem in problems:
+        console.result(problem)
     if kinds:
-        counts: dict[str, int] = {}
-        for resource in resources:
-            if not resource.is_stack:
-                kind = kinds[resource.name]
-                counts[kind] = counts.get(kind, 0) + 1
-        summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        console.result(
-            f"\nIn the emulator, of {sum(counts.values())} resources: {summary}."
-        )
+        console.result(NO_AIRFLOW)
+    _print_resources(resources, kinds, lists_all=lists_all)
     return _health(stack.status)
+
+
+def _asked(
+    problems: list[str], what: str, ask: Callable[[], list[Answer]]
+) -> list[Answer]:
+    """Return an optional answer; without one say why."""
+    try:
+        return ask()
+    except Failure as error:
+        problems.append(f"{what} are not shown: {error.problems[0].what}")
+        return []
+
+
+def _print_stack(aws: Aws, stack: stacks.StackSummary) -> None:
+    console.result(f"{stack.name}  {stack.status}", style="bold")
+    began = clock(stack.started) if stack.started else "unknown"
+    facts = [
+        f"Version {stack.outputs[VERSION]}" if VERSION in stack.outputs else "",
+        f"termination protection {'on' if stack.is_protected else 'off'}",
+    ]
+    lines = [
+        f"Last operation began {began}",
+        ", ".join(filter(None, facts)),
+        stack.reason,
+        stack_page(aws, stack.id),
+    ]
+    for line in filter(None, lines):
+        console.result(f"  {line}")
+
+
+def _print_services(services: Sequence[ServiceHealth]) -> None:
+    console.table(
+        [
+            (
+                service.name,
+                str(service.running),
+                str(service.desired),
+                str(service.healthy),
+                f"{service.deployment} {_minute(service.since)}".rstrip(),
+            )
+            for service in services
+        ],
+        ("Tasks", "Running", "Desired", "Healthy", "Last deployment"),
+    )
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M}" if time else ""
+
+
+def _print_alarms(alarms: Sequence[AlarmState]) -> None:
+    if not alarms:
+        return
+    counts = Counter(alarm.state for alarm in alarms)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    console.result(f"\nAlarms: {states}.")
+    for alarm in alarms:
+        if alarm.state == "ALARM":
+            console.result(f"  {alarm.name}  {alarm.reason}", style="red")
+
+
+def _print_resources(
+    resources: Sequence[inventory.StackResource],
+    kinds: Mapping[str, str],
+    *,
+    lists_all: bool,
+) -> None:
+    """Print what is not complete, or everything, by stack."""
+    nested = [resource for resource in resources if resource.is_stack]
+    plain = [resource for resource in resources if not resource.is_stack]
+    others = [r for r in resources if not _is_ready(r.status)]
+    state = f"{len(others)} not complete" if others else "all complete"
+    console.result(f"\n{len(nested)} nested stacks, {len(plain)} resources: {state}.")
+    if kinds:
+        counts = Counter(kinds[resource.name] for resource in plain)
+        console.result(
+            "In the emulator: "
+            + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+            + "."
+        )
+    if not lists_all:
+        for resource in others:
+            line = f"  {resource.status:<20} {resource.name}  {resource.reason}"
+            console.result(line.rstrip())
+        return
+    own = [resource for resource in plain if not resource.path]
+    for resource in (*own, *nested):
+        if not resource.is_stack:
+            _print_resource(resource, kinds)
+            continue
+        inside = [r for r in plain if r.path == (*resource.path, resource.logical_id)]
+        ready = sum(_is_ready(r.status) for r in inside)
+        console.result(
+            f"\n{resource.name}  {resource.status}  {ready} of {len(inside)}",
+            style="bold",
+        )
+        if resource.purpose:
+            console.result(f"  {resource.purpose}", style="dim")
+        for row in inside:
+            _print_resource(row, kinds)
+
+
+def _print_resource(
+    resource: inventory.StackResource, kinds: Mapping[str, str]
+) -> None:
+    kind = resource.type.removeprefix("AWS::")
+    facts = [
+        kinds.get(resource.name, ""),
+        "" if _is_ready(resource.status) else resource.status,
+    ]
+    line = f"  {resource.logical_id:<32} {kind:<34} {' '.join(filter(None, facts))}"
+    console.result(line.rstrip())
 
 
 def events(
@@ -226,6 +315,17 @@ def _kinds(aws: Aws, resources: Sequence[inventory.StackResource]) -> dict[str, 
             resource.logical_id, UNKNOWN_KIND
         )
         for resource in resources
+    }
+
+
+def _service_as_json(service: ServiceHealth) -> dict[str, Any]:
+    return {
+        "Name": service.name,
+        "Running": service.running,
+        "Desired": service.desired,
+        "Healthy": service.healthy,
+        "Deployment": service.deployment,
+        "Since": service.since.isoformat() if service.since else None,
     }
 
 

@@ -245,7 +245,7 @@ def test_status_on_aws_has_no_kinds(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     use_account(monkeypatch, **STATUS)
-    assert "emulated" not in run(folder, "status", "dev", "--all").output
+    assert "emulated" not in run(folder, "status", "dev", "--resources").output
 
 
 def test_status_of_a_failed_stack_ends_with_failed(
@@ -446,7 +446,7 @@ def test_a_link_too_long_for_a_browser_is_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "word", "what"),
     [
-        ({"Account": "999999999999"}, "--all", "Account 111122223333"),
+        ({"Account": "999999999999"}, "--json", "Account 111122223333"),
         ({"Region": "eu-west-1"}, "--region=us-east-1", "says Region eu-west-1"),
         ({"Profile": "prod"}, "--profile=dev", "says Profile prod"),
         ({"StackName": "a"}, "--stack-name=b", "says StackName a"),

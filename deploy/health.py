@@ -1,0 +1,107 @@
+"""Tasks and alarms of a stack: whether Airflow runs, and not only whether it exists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deploy import running_tasks
+from deploy.aws import Aws
+from deploy.diagnosis import SERVICE, cluster_and_service
+from deploy.inventory import StackResource
+
+ALARM = "AWS::CloudWatch::Alarm"
+
+SERVICES_AT_ONCE = 10
+ALARMS_AT_ONCE = 100
+"""Limits of DescribeServices and DescribeAlarms."""
+
+
+@dataclass(frozen=True)
+class ServiceHealth:
+    """One ECS service."""
+
+    name: str
+    running: int
+    desired: int
+    healthy: int
+    """Tasks whose container passes its health check."""
+    deployment: str
+    """State of the last deployment: COMPLETED, IN_PROGRESS or FAILED."""
+    since: datetime | None
+    """When it last changed."""
+
+
+@dataclass(frozen=True)
+class AlarmState:
+    """One alarm."""
+
+    name: str
+    state: str
+    """OK, ALARM or INSUFFICIENT_DATA."""
+    reason: str
+
+
+def services(aws: Aws, resources: Iterable[StackResource]) -> list[ServiceHealth]:
+    """Return the state of every ECS service among some resources."""
+    names: dict[str, dict[str, str]] = {}
+    for resource in resources:
+        if resource.type == SERVICE and resource.physical_id:
+            cluster, service = cluster_and_service(resource.physical_id)
+            names.setdefault(cluster, {})[service] = component(resource)
+    return [
+        _service(row, own.get(row["serviceName"], row["serviceName"]), tasks)
+        for cluster, own in names.items()
+        for tasks in [_healthy_tasks(aws, cluster)]
+        for batch in running_tasks.batches(list(own), SERVICES_AT_ONCE)
+        for row in aws.call(
+            "ecs", "describe_services", cluster, cluster=cluster, services=batch
+        )["services"]
+    ]
+
+
+def alarms(aws: Aws, resources: Iterable[StackResource]) -> list[AlarmState]:
+    """Return the state of every alarm among some resources."""
+    names = {r.physical_id: r.name for r in resources if r.type == ALARM}
+    return [
+        AlarmState(
+            names[row["AlarmName"]], row["StateValue"], row.get("StateReason", "")
+        )
+        for batch in running_tasks.batches(list(names), ALARMS_AT_ONCE)
+        for row in aws.call("cloudwatch", "describe_alarms", AlarmNames=batch)[
+            "MetricAlarms"
+        ]
+    ]
+
+
+def component(resource: StackResource) -> str:
+    """Return the name of a service's component; a pool is a stack of its own."""
+    return (
+        resource.path[-1] if resource.logical_id == "Service" else resource.logical_id
+    )
+
+
+def _service(row: Any, name: str, healthy: Counter[str]) -> ServiceHealth:
+    deployments = row.get("deployments", ())
+    last: dict[str, Any] = next(
+        (entry for entry in deployments if entry.get("status") == "PRIMARY"), {}
+    )
+    return ServiceHealth(
+        name=name,
+        running=row["runningCount"],
+        desired=row["desiredCount"],
+        healthy=healthy[row["serviceName"]],
+        deployment=last.get("rolloutState", ""),
+        since=last.get("updatedAt") or last.get("createdAt"),
+    )
+
+
+def _healthy_tasks(aws: Aws, cluster: str) -> Counter[str]:
+    return Counter(
+        running_tasks.service_of(task)
+        for task in running_tasks.running(aws, cluster)
+        if task.get("healthStatus") == "HEALTHY"
+    )
