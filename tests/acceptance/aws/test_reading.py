@@ -272,7 +272,9 @@ def change(aws: RecordedAws, operation: str, changed: Any) -> None:
     place[last] = value
 
 
-@pytest.mark.parametrize(("check", "text"), PASSES, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("check", "text"), PASSES, ids=[check.__name__ for check, _ in PASSES]
+)
 def test_promises_that_are_kept_pass(check: Check, text: str) -> None:
     assert text in check(environment(RecordedAws()))
 
