@@ -180,7 +180,7 @@ pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
 	@$(PYTHON) -m requirements.lock
 
 .PHONY: clean
-clean: ## Delete generated files, but not the virtual environments.
+clean: ## Delete dist/ and caches; .local/ and the packages in .venv* stay.
 	@$(PYTHON) -m compiler.clean
 	@rm -rf .cache .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .coverage

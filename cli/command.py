@@ -35,14 +35,14 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 
-ALWAYS = (
+USUAL = (
     ExitCode.OK,
     ExitCode.FAILED,
     ExitCode.USAGE,
     ExitCode.UNABLE,
     ExitCode.INTERRUPTED,
 )
-"""Exit codes that every command can end with."""
+"""Exit codes that nearly every command can end with."""
 
 REPEATED_OPTIONS = ("profile", "region", "stack_name")
 """Options with a value that the next command needs as well."""
@@ -71,6 +71,9 @@ SYNONYMS: Mapping[str, str] = {
 }
 """Words of other tools, and the command that does the same here."""
 
+WHOLE = 200
+"""Characters of a sentence that is not cut."""
+
 NO_COLOR = "--no-color"
 """Taken anywhere on the command line, as the variable NO_COLOR."""
 
@@ -84,19 +87,21 @@ class Command(click.Command):
         self,
         *arguments: Any,
         exit_codes: Iterable[ExitCode] = (),
+        never: Iterable[ExitCode] = (),
         meanings: Mapping[ExitCode, str] | None = None,
         interrupted: str = "Interrupted.",
         exclusive: Iterable[tuple[str, str]] = (),
         **options: Any,
     ) -> None:
-        """Define a command; ``exit_codes`` are those beside ``ALWAYS``.
+        """Define a command; ``exit_codes`` are those beside ``USUAL``.
 
-        ``meanings`` says what a code means for this command, where that is more than
-        its general meaning; ``interrupted`` is what Ctrl-C leaves behind;
-        ``exclusive`` are pairs of options that exclude each other.
+        ``never`` are usual ones that cannot happen here; ``meanings`` says what a code
+        means for this command, where that is more than its general meaning;
+        ``interrupted`` is what Ctrl-C leaves behind; ``exclusive`` are pairs
+        of options that exclude each other.
         """
         super().__init__(*arguments, **options)
-        self.exit_codes = sorted({*ALWAYS, *exit_codes})
+        self.exit_codes = sorted({*USUAL, *exit_codes} - {*never})
         self.interrupted = interrupted
         self.exclusive = tuple(exclusive)
         # click marks such a paragraph with a backspace, which no raw docstring holds.
@@ -175,10 +180,39 @@ class Command(click.Command):
             return report(error, *_notes(error))
 
 
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "Begin": ("doctor", "init", "ls", "completion"),
+    "Build, offline": ("templates", "parameters", "reference"),
+    "Try on this machine": ("local", "emulator"),
+    "Deploy": ("preflight", "plan", "launch", "publish", "link", "catalog", "role"),
+    "Look at what runs": ("status", "outputs", "events", "verify"),
+    "Repair and delete": ("diagnose", "recover", "destroy"),
+}
+"""The commands by purpose, in the order in which they are needed."""
+
+OTHER = "Other"
+
+
 class CommandGroup(click.Group):
     """The commands of ``build.py``."""
 
     command_class = Command
+
+    def format_commands(
+        self, _context: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the commands by purpose, each with its whole first sentence."""
+        known = {name for names in PURPOSES.values() for name in names}
+        others = tuple(sorted(self.commands.keys() - known))
+        for purpose, names in {**PURPOSES, OTHER: others}.items():
+            rows = [
+                (name, self.commands[name].get_short_help_str(limit=WHOLE))
+                for name in names
+                if name in self.commands
+            ]
+            if rows:
+                with formatter.section(purpose):
+                    formatter.write_dl(rows)
 
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run a command; report a wrong command line as any other problem."""

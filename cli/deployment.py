@@ -43,6 +43,12 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); an operation that had started goes on",
 }
 
+MEANINGS_OF_READING = {
+    **MEANINGS,
+    ExitCode.REFUSED: "refused: the environment's file names another account or place",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
 INTERRUPTED = (
     "Interrupted. A stack operation that had started continues: "
     "`build.py status ENV` shows it."
@@ -214,6 +220,10 @@ def environment_names(
     return sorted(file.stem for file in files if file.stem.startswith(begin))
 
 
+CHANGING = ("launch", "events", "recover", "destroy", "catalog", "role")
+"""Commands that start or follow an operation of a stack, which goes on after Ctrl-C."""
+
+
 def _stack_command(
     *exit_codes: ExitCode,
     exclusive: tuple[tuple[str, str], ...] = (),
@@ -245,9 +255,9 @@ def _stack_command(
         of_running = [("running", name) for name in NOT_OF_RUNNING if only_reads]
         return click.command(
             cls=Command,
-            exit_codes=exit_codes,
-            meanings=MEANINGS,
-            interrupted=INTERRUPTED,
+            exit_codes=(*exit_codes, ExitCode.REFUSED),
+            meanings=MEANINGS if run.__name__ in CHANGING else MEANINGS_OF_READING,
+            interrupted=INTERRUPTED if run.__name__ in CHANGING else "Interrupted.",
             exclusive=(("emulator", "profile"), *of_running, *exclusive),
         )(decorated)
 
@@ -302,7 +312,7 @@ ROLE = click.option(
 )
 
 
-@_stack_command(ExitCode.REFUSED)
+@_stack_command()
 @BUCKET
 @JSON
 def publish(target: CommandTarget, **options: Any) -> ExitCode:
@@ -348,7 +358,7 @@ def publish(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK
 
 
-@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@_stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @NO_NESTED
 @ROLE
@@ -399,7 +409,7 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.UNCHANGED if is_empty else ExitCode.OK
 
 
-@_stack_command(ExitCode.REFUSED)
+@_stack_command()
 @ROLE
 @JSON
 def preflight(target: CommandTarget, **options: Any) -> ExitCode:
@@ -438,7 +448,7 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     return run.exit_code(report)
 
 
-@_stack_command(ExitCode.REFUSED)
+@_stack_command()
 @BUCKET
 @NO_NESTED
 @ROLE
@@ -612,7 +622,7 @@ def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK if outcome.is_healthy else ExitCode.FAILED
 
 
-@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@_stack_command(ExitCode.UNCHANGED)
 @click.option(
     "--skip",
     multiple=True,
@@ -645,7 +655,7 @@ def recover(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@_stack_command(ExitCode.UNCHANGED)
 @click.option(
     "--keep-data/--delete-data",
     "keeps_data",
@@ -700,7 +710,7 @@ def destroy(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.REFUSED, exclusive=(("as_badge", "as_json"),))
+@_stack_command(exclusive=(("as_badge", "as_json"),))
 @BUCKET
 @click.option("--badge", "as_badge", is_flag=True, help="Print a button in Markdown.")
 @JSON
@@ -731,7 +741,7 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK
 
 
-@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@_stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @click.option(
     "--version",
@@ -784,7 +794,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.UNCHANGED, ExitCode.REFUSED)
+@_stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @click.option(
     "--caller",

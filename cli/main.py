@@ -165,7 +165,7 @@ def reference() -> None:
         console.message(f"Wrote {path}.")
 
 
-@main.command()
+@main.command(never=(ExitCode.FAILED,))
 @click.argument("action", type=click.Choice(["start", "stop", "erase"]))
 @deployment.JSON
 def emulator(action: str, *, as_json: bool) -> None:

@@ -81,7 +81,11 @@ def commands(project: ProjectContext, group: click.Group) -> list[click.Command]
         """
         _init(environment, like)
 
-    @click.command(cls=Command, exclusive=(("emulator", "profile"),))
+    @click.command(
+        cls=Command,
+        never=(ExitCode.FAILED,),
+        exclusive=(("emulator", "profile"),),
+    )
     @PROFILE
     @REGION
     @click.option("--emulator", is_flag=True, help="Ask the emulator instead of AWS.")
@@ -133,7 +137,7 @@ def commands(project: ProjectContext, group: click.Group) -> list[click.Command]
         is_good = all(finding.is_good for finding in findings)
         return ExitCode.OK if is_good else ExitCode.FAILED
 
-    @click.command(cls=Command)
+    @click.command(cls=Command, never=(ExitCode.FAILED,))
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
     def completion(shell: str) -> None:
         r"""Print a script that completes commands, options and environments.

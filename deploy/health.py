@@ -47,11 +47,15 @@ class AlarmState:
 
 def services(aws: Aws, resources: Iterable[StackResource]) -> list[ServiceHealth]:
     """Return the state of every ECS service among some resources."""
+    ecs_services = [r for r in resources if r.type == SERVICE and r.physical_id]
+    in_stack = Counter(resource.path for resource in ecs_services)
     names: dict[str, dict[str, str]] = {}
-    for resource in resources:
-        if resource.type == SERVICE and resource.physical_id:
-            cluster, service = cluster_and_service(resource.physical_id)
-            names.setdefault(cluster, {})[service] = component(resource)
+    for resource in ecs_services:
+        cluster, service = cluster_and_service(resource.physical_id)
+        # A pool of workers is a stack with one service, which has no name of its own.
+        is_alone = resource.path and in_stack[resource.path] == 1
+        name = resource.path[-1] if is_alone else resource.logical_id
+        names.setdefault(cluster, {})[service] = name
     return [
         _service(row, own.get(row["serviceName"], row["serviceName"]), tasks)
         for cluster, own in names.items()
@@ -75,13 +79,6 @@ def alarms(aws: Aws, resources: Iterable[StackResource]) -> list[AlarmState]:
             "MetricAlarms"
         ]
     ]
-
-
-def component(resource: StackResource) -> str:
-    """Return the name of a service's component; a pool is a stack of its own."""
-    return (
-        resource.path[-1] if resource.logical_id == "Service" else resource.logical_id
-    )
 
 
 def _service(row: Any, name: str, healthy: Counter[str]) -> ServiceHealth:

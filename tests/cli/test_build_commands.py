@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import product
+from cli.command import PURPOSES
 from cli.errors import ExitCode
 from cli.main import main
 from compiler import output, pipeline
@@ -327,6 +328,13 @@ def test_help_lists_commands_and_examples() -> None:
     assert done.exit_code == ExitCode.OK
     for text in (*main.commands, "Examples", "exit codes", "NO_COLOR", "--version"):
         assert text in done.output
+
+
+def test_help_has_every_command_once_by_purpose_in_a_whole_sentence() -> None:
+    names = [name for group in PURPOSES.values() for name in group]
+    assert sorted(names) == sorted(main.commands)
+    listing = CliRunner().invoke(main, ["--help"]).output
+    assert "..." not in listing.partition("Begin:")[2].partition("Examples")[0]
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))

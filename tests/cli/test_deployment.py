@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import deployment
-from cli.command import ALWAYS
+from cli.command import USUAL
 from cli.errors import Denied, ExitCode, Problem, Refused, Unable
 from deploy import aws as aws_module
 from deploy import quick_create
@@ -37,23 +37,22 @@ from tests.deploy.fakes import (
 )
 
 NAME = "airflow-dev"
-BOTH = {ExitCode.UNCHANGED, ExitCode.REFUSED}
 EXIT_CODES: dict[str, set[ExitCode]] = {
-    "publish": {ExitCode.REFUSED},
-    "preflight": {ExitCode.REFUSED},
-    "plan": BOTH,
-    "launch": {ExitCode.REFUSED},
+    "publish": set(),
+    "preflight": set(),
+    "plan": {ExitCode.UNCHANGED},
+    "launch": set(),
     "status": set(),
     "events": set(),
     "outputs": set(),
     "diagnose": set(),
-    "recover": BOTH,
-    "destroy": BOTH,
-    "link": {ExitCode.REFUSED},
-    "catalog": BOTH,
-    "role": BOTH,
+    "recover": {ExitCode.UNCHANGED},
+    "destroy": {ExitCode.UNCHANGED},
+    "link": set(),
+    "catalog": {ExitCode.UNCHANGED},
+    "role": {ExitCode.UNCHANGED},
 }
-"""The commands, and which of these two codes each can end with."""
+"""The commands, and the exit codes beside those of every command for a stack."""
 
 
 def connect(
@@ -102,6 +101,12 @@ def test_running_environment_is_shown_and_is_not_the_emulators(
     assert "No environment dev runs on this machine." in gone.output
 
 
+@pytest.fixture(autouse=True)
+def _no_local_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that runs from this checkout has no part in a test."""
+    monkeypatch.setattr(deployment, "ROOT", tmp_path)
+
+
 def use_account(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> FakeAws:
     """Answer every command from here."""
     aws = FakeAws(**answers)
@@ -134,7 +139,7 @@ def test_help_keeps_its_lines_and_lists_the_exit_codes(folder: Path, name: str) 
     codes = {
         int(code) for code in re.findall(r"^ {4}(\d+) +[a-z]", output, re.MULTILINE)
     }
-    assert codes == {*ALWAYS, *EXIT_CODES[name]}
+    assert codes == {*USUAL, ExitCode.REFUSED, *EXIT_CODES[name]}
     assert max(map(len, output.splitlines())) <= 80
 
 
