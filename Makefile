@@ -47,6 +47,7 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
 		| awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
 	@echo
+	@echo 'Begin with: make templates, then make local ENV=dev, which runs Airflow here.'
 	@echo 'Nothing needs to be installed first but Python 3.11 or newer.'
 
 .PHONY: templates

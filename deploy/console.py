@@ -285,9 +285,14 @@ def _change(console: Console, change: Change, dist: Dist, inside: int = 0) -> No
     purpose = dist.purpose(change.path, change.logical_id)
     if purpose:
         line.append(f"  {purpose}", style="dim")
-    print_line(console, line)
+    _print_words(console, line)
     for detail in change.details:
-        print_line(console, Text(f"            {detail}", style="dim"))
+        _print_words(console, Text(f"            {detail}", style="dim"))
+
+
+def _print_words(console: Console, line: Text) -> None:
+    """Print a line; a terminal gets it wrapped between words, a pipe as it is."""
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _heat(status: str) -> str:

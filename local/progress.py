@@ -60,11 +60,13 @@ class ProgressTable:
         shown.add_column("Why")
         for row in rows:
             if row.status != "STOPPED" or row in ended:
+                # What has ended is not healthy any more.
+                health = "" if row in ended else row.health
                 shown.add_row(
                     self.name(row),
                     row.task_id[:8],
                     row.status,
-                    Text(row.health, style=STYLES.get(row.health, "dim")),
+                    Text(health, style=STYLES.get(health, "dim")),
                     f"{row.seconds:.0f} s",
                     Text(
                         self._why(row), style="dim", no_wrap=True, overflow="ellipsis"

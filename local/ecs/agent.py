@@ -61,7 +61,7 @@ class TaskRow:
     status: str
     health: str
     seconds: float
-    """Since the task was created."""
+    """Since the task was created, until it stopped."""
     pids: tuple[int, ...]
     """The main process of each container that runs."""
     reason: str
@@ -320,7 +320,7 @@ def _row(task: EcsTask) -> TaskRow:
         task_id=task.id,
         status=task.status,
         health=task.health.value,
-        seconds=time.time() - task.created,
+        seconds=(task.stopped or time.time()) - task.created,
         pids=tuple(
             pid
             for container in task.containers

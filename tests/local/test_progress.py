@@ -73,6 +73,7 @@ def test_table_has_component_reason_and_exit_code() -> None:
         row("DefaultWorkers-ABC-Worker", "RUNNING", "HEALTHY"),
     )
     assert "Migration/MigrationDefinition" in shown
+    assert "UNKNOWN" not in shown
     assert "it ended exit code 1" in shown
     assert "DefaultWorkers/Worker" in shown
 
