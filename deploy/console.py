@@ -140,8 +140,13 @@ class ProgressDisplay:
         watcher: StackWatcher,
         dist: Dist | None,
         expected: Mapping[tuple[str, ...], int] = MappingProxyType({}),
+        estimate: timedelta | None = None,
     ) -> None:
-        """Show an operation; ``expected`` is the number of resources of each stack."""
+        """Show an operation; ``expected`` is the number of resources of each stack.
+
+        ``estimate`` is how long it may take.
+        """
+        self.estimate = estimate
         self.watcher, self.dist, self.expected = watcher, dist, expected
         self.console = stderr()
         self.started = self.printed = datetime.now(UTC)
@@ -173,16 +178,19 @@ class ProgressDisplay:
             names = ", ".join("/".join((*w.path, w.event.logical_id)) for w in waiting)
             print_line(
                 self.console,
-                Text(
-                    ", ".join(filter(None, (f"{self.elapsed} elapsed", self.counts())))
-                    + f"; waiting for {names}"
-                ),
+                Text(f"{self.progress}; waiting for {names}"),
             )
 
     @property
     def elapsed(self) -> str:
         """Time since the display started."""
         return _age(datetime.now(UTC) - self.started)
+
+    @property
+    def progress(self) -> str:
+        """Return the time, beside how long it may take, and what is complete."""
+        last = f" (last time {_age(self.estimate)})" if self.estimate else ""
+        return ", ".join(filter(None, (f"{self.elapsed} elapsed{last}", self.counts())))
 
     def counts(self) -> str:
         """Return how many nested stacks and resources are complete, and of how many.
@@ -213,13 +221,10 @@ class ProgressDisplay:
         now = datetime.now(UTC)
         nodes = sorted(self.watcher.nodes.values(), key=lambda node: node.path)
         done = [n for n in nodes if n.path and n.status in SUCCEEDED]
-        counts = self.counts()
         root = self.watcher.root
         head = Text(f"{stacks.name_of(root.stack_id)}  ", style="bold")
         head.append(root.status or "IN_PROGRESS", style=_heat(root.status))
-        head.append(f"  {_age(now - self.started)} elapsed")
-        if counts:
-            head.append(f", {counts}", style="dim")
+        head.append(f"  {self.progress}")
         active = [node for node in nodes if node.path and node not in done]
         lines = [head, *map(self._row, active)]
         waiting = self.watcher.in_progress()[:WAITS_SHOWN]

@@ -29,7 +29,7 @@ from typing import Any
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
-from deploy import prompts, stacks, trees
+from deploy import durations, prompts, stacks, trees
 from deploy.aws import Aws, is_missing
 from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
@@ -222,12 +222,14 @@ def follow(
 ) -> ExitCode:
     """Show an operation to its end; explain a failure, or print the outputs.
 
-    When it ``creates`` the stack, progress counts what dist/ says will be in it.
+    When it ``creates`` the stack, progress counts what dist/ says will be in it, and
+    says how long the last creation took.
     Of the statuses in ``quiet`` the caller reports a success.
     """
     diagnoser = Diagnoser(aws, dist)
     expected = trees.expected(dist, environment.parameters) if creates else {}
-    display = ProgressDisplay(watcher, dist, expected)
+    estimate = durations.estimate(aws, dist) if creates else None
+    display = ProgressDisplay(watcher, dist, expected, estimate)
     try:
         with display.live():
             for tree_events in watcher.follow(interval or watch_interval(aws)):
@@ -257,6 +259,8 @@ def follow(
                 f"{_later(environment)}",
             ),
         ) from error
+    if creates and watcher.status in SUCCEEDED:
+        durations.remember(aws, dist, watcher)
     if watcher.status in quiet:
         return ExitCode.OK
     stack = stacks.existing(aws, watcher.root.stack_id)

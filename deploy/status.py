@@ -225,7 +225,7 @@ def events(
         console.result(json.dumps([_event_as_json(event) for event in shown], indent=2))
         return _health(stack.status)
     for tree_event in shown if lists_all or failed_only else ends(shown):
-        console.result(event_line(tree_event, dist))
+        console.result(event_line(tree_event, dist if lists_all else None))
     if failed_only and not shown:
         console.message("No resource failed in the last operation.")
     if follows:

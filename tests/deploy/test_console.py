@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from deploy import console, trees
+from deploy import console, durations, trees
 from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.dist import STACK, Dist
 from deploy.events import StackWatcher
@@ -25,6 +25,12 @@ BEGUN = (
     nested(6, NAME, "Storage", "CREATE_IN_PROGRESS", child="sto"),
     row(7, "sto", "sto", "CREATE_IN_PROGRESS"),
     row(8, "sto", "Data", "CREATE_IN_PROGRESS"),
+)
+
+
+ENDED = (
+    row(0, NAME, NAME, "CREATE_IN_PROGRESS"),
+    row(1200, NAME, NAME, "CREATE_COMPLETE"),
 )
 
 
@@ -76,6 +82,21 @@ def test_progress_of_a_creation_counts_what_has_no_event_yet() -> None:
     lines = drawn(expected={**trees.expected(built, {})})
     assert "1 of 3 stacks, 1 of 6 resources" in lines[0]
     assert "0 of 2" in lines[1]
+
+
+def test_creation_is_measured_against_the_last_one(tmp_path: Path) -> None:
+    aws = FakeAws(describe_stack_events=histories(*ENDED))
+    watch = StackWatcher(aws, stack_id(NAME))
+    built = Dist(tmp_path / "dist", {})
+    assert durations.estimate(aws, built) is None
+    watch.poll()
+    durations.remember(aws, built, watch)
+    shown = console.ProgressDisplay(
+        watch, built, {}, durations.estimate(aws, built)
+    ).progress
+    assert shown.startswith("0:00 elapsed (last time 20:00), ")
+    (tmp_path / durations.FILE).write_text("damaged")
+    assert durations.estimate(aws, built) is None
 
 
 def test_tree_lines_are_cut_and_never_wrapped() -> None:
