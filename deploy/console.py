@@ -178,7 +178,10 @@ class ProgressDisplay:
             names = ", ".join("/".join((*w.path, w.event.logical_id)) for w in waiting)
             print_line(
                 self.console,
-                Text(f"{self.progress}; waiting for {names}"),
+                Text(
+                    ", ".join(filter(None, (self.time, self.counts())))
+                    + f"; waiting for {names}"
+                ),
             )
 
     @property
@@ -187,10 +190,10 @@ class ProgressDisplay:
         return _age(datetime.now(UTC) - self.started)
 
     @property
-    def progress(self) -> str:
-        """Return the time, beside how long it may take, and what is complete."""
+    def time(self) -> str:
+        """The time since the display started, and how long it may take."""
         last = f" (last time {_age(self.estimate)})" if self.estimate else ""
-        return ", ".join(filter(None, (f"{self.elapsed} elapsed{last}", self.counts())))
+        return f"{self.elapsed} elapsed{last}"
 
     def counts(self) -> str:
         """Return how many nested stacks and resources are complete, and of how many.
@@ -224,9 +227,10 @@ class ProgressDisplay:
         root = self.watcher.root
         head = Text(f"{stacks.name_of(root.stack_id)}  ", style="bold")
         head.append(root.status or "IN_PROGRESS", style=_heat(root.status))
-        head.append(f"  {self.progress}")
+        head.append(f"  {self.time}")
         active = [node for node in nodes if node.path and node not in done]
-        lines = [head, *map(self._row, active)]
+        counts = [Text(text, style="dim") for text in [self.counts()] if text]
+        lines = [head, *counts, *map(self._row, active)]
         waiting = self.watcher.in_progress()[:WAITS_SHOWN]
         if waiting:
             lines.append(Text("Waiting for", style="bold"))

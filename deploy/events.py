@@ -183,7 +183,7 @@ class StackWatcher:
             if node.ended is None or row.time >= node.ended:
                 node.status = row.status
                 node.ended = row.time if is_terminal(row.status) else None
-        elif latest is None or row.time >= latest.time:
+        elif latest is None or _follows(row, latest):
             node.resources[row.logical_id] = row
         if row.is_failure:
             self.failures.append(TreeEvent(node.path, row))
@@ -205,6 +205,16 @@ class StackWatcher:
                 node.polls_left = None
                 if node.ended and row.time > node.ended:
                     node.ended = None
+
+
+def _follows(row: StackEvent, latest: StackEvent) -> bool:
+    """Whether an event is later; at the same time, an end follows its beginning.
+
+    The beginning comes last where it is on the next, older page.
+    """
+    if row.time == latest.time and is_terminal(latest.status):
+        return is_terminal(row.status)
+    return row.time >= latest.time
 
 
 def known_events(aws: Aws, stack_id: str) -> frozenset[str]:

@@ -129,6 +129,24 @@ def test_events_beyond_one_page_are_returned() -> None:
     assert len(followed(aws)) == len(rows)
 
 
+def test_end_on_a_newer_page_than_its_beginning_stays() -> None:
+    """Progress ended at 241 of 242 resources: both events had the same time."""
+    rows = [
+        row(2, ROOT, "Data", "CREATE_COMPLETE"),
+        row(2, ROOT, "Data", "CREATE_IN_PROGRESS"),
+        row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
+    ]
+
+    def pages(NextToken: str = "0", **_rest: Any) -> dict[str, Any]:  # noqa: N803
+        at = int(NextToken)
+        return {"StackEvents": rows[at : at + 1], "NextToken": str(at + 1)}
+
+    watch = StackWatcher(FakeAws(describe_stack_events=pages), stack_id(ROOT))
+    for _ in rows:
+        watch.poll()
+    assert watch.root.resources["Data"].status == "CREATE_COMPLETE"
+
+
 def test_events_out_of_order_give_the_latest_state() -> None:
     rows = (
         row(1, ROOT, ROOT, "CREATE_IN_PROGRESS"),
