@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cli.errors import Denied, ExitCode, Problem
-from deploy import status
+from deploy import health, status
 from deploy.dist import Environment
+from deploy.inventory import StackResource
 from tests.deploy.fakes import BEGINNING, REGION, FakeAws, described
 
 NAME = "airflow-dev"
@@ -87,3 +88,29 @@ def test_what_may_not_be_asked_is_named(capsys: pytest.CaptureFixture[str]) -> N
     assert document["Services"] == []
     assert "ecs:DescribeServices" in document["NotShown"][0]
     assert document["Alarms"][0]["State"] == "ALARM"
+
+
+def test_worker_pools_are_named_by_their_stacks() -> None:
+    """Both pools have a service called Worker."""
+
+    def service(*path: str) -> StackResource:
+        arn = f"arn:aws:ecs:{REGION}:1:service/{CLUSTER}/{path[-2]}-{path[-1]}"
+        return StackResource(
+            path[:-1], "", path[-1], arn, "AWS::ECS::Service", "CREATE_COMPLETE"
+        )
+
+    resources = [
+        service("Services", "ApiServer"),
+        service("Services", "Scheduler"),
+        service("SpotWorkers", "Worker"),
+    ]
+
+    def describe(services: list[str], **_rest: Any) -> dict[str, Any]:
+        rows = [
+            {"serviceName": name, "runningCount": 1, "desiredCount": 1}
+            for name in services
+        ]
+        return {"services": rows}
+
+    services = health.services(account(describe_services=describe), resources)
+    assert [s.name for s in services] == ["ApiServer", "Scheduler", "SpotWorkers"]
