@@ -6,6 +6,7 @@ the agent does on behalf of an execution role.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,22 +102,23 @@ class EmulatorClient:
         """Return every active service of every cluster."""
         services: list[EcsService] = []
         for cluster in self.ecs.list_clusters()["clusterArns"]:
-            arns: list[str] = []
-            for page in self.ecs.get_paginator("list_services").paginate(
-                cluster=cluster
-            ):
-                arns += page["serviceArns"]
-            for start in range(0, len(arns), DESCRIBE_AT_ONCE):
-                batch = arns[start : start + DESCRIBE_AT_ONCE]
-                answer = self.ecs.describe_services(
-                    cluster=cluster, services=batch, include=["TAGS"]
-                )
-                services += [
-                    EcsService.of(description)
-                    for description in answer["services"]
-                    if description["status"] == "ACTIVE"
-                ]
+            # It may be deleted after it was listed.
+            with contextlib.suppress(self.ecs.exceptions.ClusterNotFoundException):
+                services += self._services_of(cluster)
         return services
+
+    def _services_of(self, cluster: str) -> Iterator[EcsService]:
+        arns: list[str] = []
+        for page in self.ecs.get_paginator("list_services").paginate(cluster=cluster):
+            arns += page["serviceArns"]
+        for start in range(0, len(arns), DESCRIBE_AT_ONCE):
+            batch = arns[start : start + DESCRIBE_AT_ONCE]
+            answer = self.ecs.describe_services(
+                cluster=cluster, services=batch, include=["TAGS"]
+            )
+            for description in answer["services"]:
+                if description["status"] == "ACTIVE":
+                    yield EcsService.of(description)
 
     def definition(self, reference: str) -> TaskDefinition:
         """Return a task definition by ARN, family:revision or family."""

@@ -54,8 +54,9 @@ CALLER_ACTIONS = (
     CallerActions(
         command="status",
         actions=("cloudwatch:DescribeAlarms",),
-        resources=(f"cloudwatch:{HERE}:alarm:<stack>*",),
-        why="State of the alarms.",
+        resources=ANY,
+        why="State of the alarms. CloudWatch demands it of calls that could return "
+        "composite alarms.",
     ),
     CallerActions(
         command="status",
