@@ -332,7 +332,7 @@ class LoginPage(BaseHTTPRequestHandler):
 def login_page() -> Iterator[str]:
     """Give the address of a server that answers everything with a login page."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), LoginPage)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

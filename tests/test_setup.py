@@ -119,7 +119,7 @@ def index(project: Project) -> Iterator[str]:
     project.pins.write_text(wheel(project.root / "index" / "simple" / PACKAGE))
     handler = partial(SimpleHTTPRequestHandler, directory=str(project.root / "index"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.02,))
         serving.start()
         yield f"http://127.0.0.1:{server.server_port}/simple"
         server.shutdown()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from awacs.aws import Action, Allow, Statement
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from troposphere import (
     AWSObject,
     GetAtt,
@@ -28,6 +27,7 @@ from troposphere import (
 )
 
 from cli import product
+from cloudformation import schemas
 from compiler import handler_permissions
 from compiler.handler_permissions import collect, text
 from compiler.iam_scopes import (
@@ -415,13 +415,16 @@ def test_resources_that_a_tag_identifies_carry_it(
 ) -> None:
     # Without the tag an update or a deletion by the launch role is refused.
     tagged = {s.prefix: s.tag for s in LAUNCH_SCOPES.services if s.tagged}
+    known = schemas.installed()
+    assert known
     for template in compiled_templates:
         for name, resource in template.document["Resources"].items():
             kind = resource["Type"]
             if kind.startswith("Custom::") or service_of(kind) not in tagged:
                 continue
-            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind)
-            tagging = schema.schema["tagging"]
+            schema = known.find(kind)
+            assert schema, kind
+            tagging = schema.document["tagging"]
             tag = tagged[service_of(kind)]
             if not tagging["taggable"]:
                 continue

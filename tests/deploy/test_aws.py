@@ -55,7 +55,7 @@ def serving(*answers: tuple[int, str]) -> Iterator[tuple[Aws, list[str]]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield account(f"http://127.0.0.1:{server.server_address[1]}"), requests
     finally:
@@ -294,7 +294,7 @@ def test_timeout_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             hanging.wait(5)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         with pytest.raises(Unreachable):
             ask(account(f"http://127.0.0.1:{server.server_address[1]}"))
