@@ -3,7 +3,8 @@
 CloudFormation uses the service role for every resource (``launch --role-arn``). Its
 permissions are derived from the compiled templates, as those of the launch role in
 Service Catalog are. The caller role is for a pipeline: it may publish, plan, launch,
-recover and destroy the environment's stack, and pass the service role.
+recover and destroy the environment's stack, and pass the service role. The verifier
+role is for ``build.py verify``, which alone may read the administrator's login.
 
 The template is compiled for the name of a stack, by ``build.py role``. It does not
 create the OIDC provider of GitHub, of which an account has one.
@@ -11,7 +12,7 @@ create the OIDC provider of GitHub, of which an account has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import awacs.sts
@@ -25,6 +26,7 @@ from awacs.aws import (
     Principal,
     Statement,
     StringEquals,
+    StringLike,
 )
 from troposphere import (
     AWSHelperFn,
@@ -42,7 +44,12 @@ from troposphere import (
 
 from compiler.launch_permissions import StackScope, check_size
 from compiler.wiring import Define, Interface, Record, Template, about
-from templates.resources.caller_actions import CALLER_ACTIONS, CallerActions
+from templates.resources.caller_actions import (
+    CALLER,
+    CALLER_ACTIONS,
+    VERIFIER,
+    CallerActions,
+)
 from templates.resources.launch_role import PATH, add_launch_policies, policy_document
 from templates.types import (
     HostedZoneId,
@@ -123,6 +130,7 @@ class Outputs(Interface):
 
     service_role_arn: RoleArn = about("For launch --role-arn.")
     caller_role_arn: RoleArn = about("Role that a pipeline assumes; empty for none.")
+    verifier_role_arn: RoleArn = about("Role of build.py verify; empty for none.")
     role_boundary_arn: PolicyArn = about("Boundary of the roles in the stack.")
 
 
@@ -175,70 +183,88 @@ def define_for(
             "Role with which CloudFormation creates the environment.",
             why="Who may pass it to CloudFormation, may launch the environment.",
         )
-        caller = _add_caller(t, inputs, stack_name, bucket, service)
+        _add_conditions(t, inputs)
+        arn = GetAtt(service, "Arn")
+        caller, verifier = (
+            _add_caller(
+                t,
+                inputs,
+                title,
+                caller_statements(role, f"{stack_name}-", bucket, arn),
+                f"{purpose} the stack {stack_name}.",
+            )
+            for role, title, purpose in (
+                (CALLER, "Caller", "Publishes, plans and launches"),
+                (VERIFIER, "Verifier", "Checks"),
+            )
+        )
         return Outputs(
             service_role_arn=RoleArn(GetAtt(service, "Arn")),
             caller_role_arn=RoleArn(If("HasCaller", GetAtt(caller, "Arn"), "")),
+            verifier_role_arn=RoleArn(If("HasCaller", GetAtt(verifier, "Arn"), "")),
             role_boundary_arn=PolicyArn(launching.boundary_arn),
         )
 
     return define
 
 
+def _add_conditions(t: Template, inputs: Inputs) -> None:
+    """Add the conditions on who may assume the roles of callers."""
+    has_callers = Not(Equals(inputs.caller_arns.crossing(), ""))
+    has_repository = Not(Equals(inputs.git_hub_repository, ""))
+    t.condition("HasPrincipals", has_callers)
+    t.condition("HasGitHub", has_repository)
+    t.condition("HasCaller", Or(has_callers, has_repository))
+
+
 def _add_caller(
     t: Template,
     inputs: Inputs,
-    stack_name: str,
-    bucket: AWSHelperFn,
-    service: iam.Role,
+    title: str,
+    statements: list[Statement],
+    purpose: str,
 ) -> iam.Role:
-    """Add the role of a pipeline, if any principal may assume it."""
-    has_callers = Not(Equals(inputs.caller_arns.crossing(), ""))
-    has_repository = Not(Equals(inputs.git_hub_repository, ""))
-    has_principals = t.condition("HasPrincipals", has_callers)
-    has_git_hub = t.condition("HasGitHub", has_repository)
-    has_caller = t.condition("HasCaller", Or(has_callers, has_repository))
-    statements = caller_statements(
-        CALLER_ACTIONS, f"{stack_name}-", bucket, GetAtt(service, "Arn")
-    )
-    check_size("CallerPolicy", statements)
+    """Add a role that runs commands, if any principal may assume it."""
+    check_size(f"{title}Policy", statements)
     policy = t.add(
         iam.ManagedPolicy(
-            "CallerPolicy",
-            Condition=has_caller,
+            f"{title}Policy",
+            Condition="HasCaller",
             Path=PATH,
             PolicyDocument=policy_document(*statements),
         ),
         "What the commands of build.py call themselves.",
         why="Resources are created with the service role, which it may pass to "
-        "CloudFormation alone.",
+        "CloudFormation alone."
+        if title == "Caller"
+        else "It creates nothing but DAGs, their runs and one task, and removes them.",
     )
     return t.add(
         iam.Role(
-            "CallerRole",
-            Condition=has_caller,
+            f"{title}Role",
+            Condition="HasCaller",
             Path=PATH,
-            Description=f"Publishes, plans and launches the stack {stack_name}.",
+            Description=purpose,
             AssumeRolePolicyDocument={
                 "Version": "2012-10-17",
                 "Statement": [
-                    If(has_principals, _principals(inputs), NoValue),
-                    If(has_git_hub, _git_hub(inputs), NoValue),
+                    If("HasPrincipals", _principals(inputs), NoValue),
+                    If("HasGitHub", _git_hub(inputs), NoValue),
                 ],
             },
             ManagedPolicyArns=[Ref(policy)],
         ),
-        "Role that a pipeline assumes to launch the environment.",
+        f"Role of commands. {purpose}",
     )
 
 
 def caller_statements(
-    rows: Iterable[CallerActions],
+    role: str,
     stack_prefix: str,
     bucket: AWSHelperFn,
     service_role_arn: AWSHelperFn,
 ) -> list[Statement]:
-    """Return the permissions of a pipeline's role."""
+    """Return the permissions of a role that runs commands."""
     scope = StackScope(stack_prefix)
 
     def resource(text: str) -> str | AWSHelperFn:
@@ -253,14 +279,18 @@ def caller_statements(
     def conditions(row: CallerActions) -> dict[str, Condition]:
         tests: list[ConditionElement] = [
             *(StringEquals(key, list(values)) for key, values in row.equal),
+            *(
+                StringLike(key, [scope.value(each) for each in values])
+                for key, values in row.like
+            ),
             *(Null(key, "true") for key in row.absent),
         ]
         return {"Condition": Condition(tests)} if tests else {}
 
     merged: dict[CallerActions, set[str]] = {}
-    for row in rows:
-        if row.is_in_role:
-            reach = replace(row, command="", actions=(), why="")
+    for row in CALLER_ACTIONS:
+        if role in row.roles:
+            reach = replace(row, command="", actions=(), why="", roles=())
             merged.setdefault(reach, set()).update(row.actions)
     return [
         Statement(

@@ -15,7 +15,7 @@ from compiler.iam_scopes import (
 )
 from compiler.launch_permissions import LaunchedTemplates, is_read_action, owner_of
 from compiler.wiring import Template
-from templates.resources.caller_actions import CALLER_ACTIONS
+from templates.resources.caller_actions import CALLER, CALLER_ACTIONS, CallerActions
 from templates.resources.launch_scopes import LAUNCH_SCOPES
 from templates.resources.role_boundary import BOUNDARY
 
@@ -46,6 +46,7 @@ the templates decide about the permissions.
 | --- | --- |
 | `ServiceRoleArn` | the role with which CloudFormation creates every resource; later launches use it again |
 | `CallerRoleArn` | the role of a pipeline: publishes, plans, launches, recovers, destroys and passes the service role. Assumed by the principals of `--caller`, and by workflows of one branch of the repository of `--git-hub`; the account needs GitHub's OIDC provider |
+| `VerifierRoleArn` | the role of `./build.py verify`, for the same principals: reads the stack, the administrator's login, runs DAGs of its own and the relay task |
 | `RoleBoundaryArn` | the boundary of every role in the stack. `launch` sets `PermissionsBoundaryArn` by itself: a tag of the service role names it |
 
 The service role cannot become an administrator. It creates and arms roles with the boundary only,
@@ -68,6 +69,7 @@ Only Service Catalog can assume it. Users of the portfolio need the AWS managed 
 
 | Parameter of `catalog` | Effect |
 | --- | --- |
+| `VerifierRoleArn` | the role of `./build.py verify`, for the same principals: reads the stack, the administrator's login, runs DAGs of its own and the relay task |
 | `RoleBoundaryArn` | a boundary of yours, instead of the one in the stack |
 | `LaunchRoleBoundaryArn` | boundary of the launch role itself |
 | `HostedZoneId` | the Route 53 zone that launches may change |
@@ -108,13 +110,19 @@ def page(launched: Iterable[Template]) -> str:
     return "\n".join(parts)
 
 
+def _roles(row: CallerActions) -> str:
+    if not row.roles:
+        return "In neither role."
+    return "In the verifier role." if CALLER not in row.roles else ""
+
+
 def _by_command() -> Iterator[str]:
     rows = [
         (
             f"`{row.command}`",
             _names(row.actions),
             _resources(row.resources),
-            row.why + ("" if row.is_in_role else " Not in the caller role."),
+            f"{row.why} {_roles(row)}".strip(),
         )
         for row in CALLER_ACTIONS
     ]

@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from local import processes
+from local.emulator import venv
 from tests.checkout import ENVIRONMENT, ROOT, Checkout
 
 SECONDS = 60
@@ -342,6 +343,7 @@ def login_page() -> Iterator[str]:
 
 def prepared(root: Path) -> Checkout:
     """Return a checkout in which make, build.py and the emulator run."""
+    venv.python(ROOT, lambda _text: None)
     checkout = Checkout(root)
     (root / "Makefile").write_text((ROOT / "Makefile").read_text())
     for name in (".venv-emulator", ".venv-uv"):

@@ -37,6 +37,7 @@ FREE = frozenset({"sts:GetCallerIdentity"})
 REST_ACTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "backup": (
         ("GET", r"/account-settings", "DescribeRegionSettings"),
+        ("GET", r"/backup-jobs/?", "ListBackupJobs"),
         ("GET", r"/backup-vaults/[^/]+", "DescribeBackupVault"),
     ),
     "route53": (

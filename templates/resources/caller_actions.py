@@ -1,6 +1,7 @@
 """What the commands of ``build.py`` call, on which resources.
 
-The role of a pipeline and the table in ``docs/permissions.md`` follow from these rows.
+The roles of a pipeline and of ``verify``, and the table in ``docs/permissions.md``,
+follow from these rows.
 ``launch --role-arn`` calls CloudFormation with the caller's rights and lets
 CloudFormation create resources with those of the service role.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compiler.iam_scopes import ACCOUNT, HERE, LINKED_ROLES
+from compiler.iam_scopes import ACCOUNT, HERE, LINKED_ROLES, STACK_NAME_TAG
+from templates.resources.stack_tag import STACK_TAG
 
 STACKS = (
     f"cloudformation:{HERE}:stack/<root>/*",
@@ -18,6 +20,11 @@ STACKS = (
 BUCKET = ("s3:::${Bucket}",)
 OBJECTS = ("s3:::${Bucket}/*",)
 ANY = ("*",)
+
+LOGICAL_ID_TAG = "aws:cloudformation:logical-id"
+
+CALLER, VERIFIER = "caller", "verifier"
+"""Roles of ``build.py role``: of a pipeline, and of ``build.py verify``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +42,10 @@ class CallerActions:
     equal: tuple[tuple[str, tuple[str, ...]], ...] = ()
     absent: tuple[str, ...] = ()
     """Condition keys that the request must not have."""
-    is_in_role: bool = True
-    """Whether the role of a pipeline has them."""
+    like: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Condition keys with patterns, in which ``<stack>`` may stand."""
+    roles: tuple[str, ...] = (CALLER,)
+    """Which of the generated roles have them."""
 
 
 CALLER_ACTIONS = (
@@ -50,6 +59,7 @@ CALLER_ACTIONS = (
         ),
         resources=STACKS,
         why="Also events and outputs.",
+        roles=(CALLER, VERIFIER),
     ),
     CallerActions(
         command="status",
@@ -57,24 +67,28 @@ CALLER_ACTIONS = (
         resources=ANY,
         why="State of the alarms. CloudWatch demands it of calls that could return "
         "composite alarms.",
+        roles=(CALLER, VERIFIER),
     ),
     CallerActions(
         command="status",
         actions=("ecs:DescribeServices", "ecs:DescribeTasks"),
         resources=(f"ecs:{HERE}:service/<stack>*", f"ecs:{HERE}:task/<stack>*"),
         why="Health of tasks; exit codes of stopped ones for diagnose.",
+        roles=(CALLER, VERIFIER),
     ),
     CallerActions(
         command="status",
         actions=("ecs:ListTasks",),
         resources=ANY,
         why="Fargate has no resource to check it against.",
+        roles=(CALLER, VERIFIER),
     ),
     CallerActions(
         command="diagnose",
         actions=("ecs:DescribeTaskDefinition",),
         resources=ANY,
         why="The log of a container; it has no resource to check it against.",
+        roles=(CALLER, VERIFIER),
     ),
     CallerActions(
         command="diagnose",
@@ -227,7 +241,7 @@ CALLER_ACTIONS = (
         ),
         resources=ANY,
         why="What the stack retained, after the list was confirmed.",
-        is_in_role=False,
+        roles=(),
     ),
     CallerActions(
         command="catalog",
@@ -240,14 +254,14 @@ CALLER_ACTIONS = (
         resources=ANY,
         why="Besides `plan` and `launch` for the stack of the portfolio, with every "
         "right that its resources need.",
-        is_in_role=False,
+        roles=(),
     ),
     CallerActions(
         command="catalog",
         actions=("iam:SimulatePrincipalPolicy",),
         resources=ANY,
         why="Whether the launch role can read the templates; skipped without it.",
-        is_in_role=False,
+        roles=(),
     ),
     CallerActions(
         command="preflight",
@@ -295,6 +309,116 @@ CALLER_ACTIONS = (
         ),
         equal=(("iam:AWSServiceName", tuple(sorted(LINKED_ROLES.values()))),),
         why="`launch` makes the service-linked roles that the account lacks.",
+    ),
+    CallerActions(
+        command="verify",
+        actions=(
+            "application-autoscaling:DescribeScalableTargets",
+            "application-autoscaling:DescribeScalingActivities",
+            "application-autoscaling:DescribeScalingPolicies",
+            "backup:DescribeRegionSettings",
+            "backup:ListBackupJobs",
+            "cloudwatch:DescribeAlarmHistory",
+            "cloudwatch:GetMetricData",
+            "ec2:DescribeSecurityGroupRules",
+            "ecs:DescribeClusters",
+            "ecs:ListServices",
+            "elasticache:DescribeReplicationGroups",
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "kms:DescribeKey",
+            "kms:GetKeyRotationStatus",
+            "logs:DescribeLogGroups",
+            "logs:DescribeLogStreams",
+            "rds:DescribeDBClusterParameters",
+            "rds:DescribeDBClusters",
+            "rds:DescribeDBInstances",
+            "rds:DescribeEventSubscriptions",
+            "secretsmanager:DescribeSecret",
+            "sns:GetTopicAttributes",
+            "wafv2:GetLoggingConfiguration",
+            "wafv2:GetWebACLForResource",
+        ),
+        resources=ANY,
+        why="Reads what was promised; no content.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=(
+            "s3:GetBucketPolicy",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetEncryptionConfiguration",
+            "s3:ListBucket",
+            "s3:ListBucketVersions",
+        ),
+        resources=("s3:::<lower>*",),
+        why="Protection of the buckets, and what the check left in them.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=(
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            "s3:GetObject",
+            "s3:PutObject",
+        ),
+        resources=(
+            "s3:::<lower>*/airflow-verify/*",
+            "s3:::<lower>*/verification/*",
+            "s3:::<lower>*/logs/dag_id=check_*",
+        ),
+        why="DAGs of the check, their logs, and messages of the relay.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=("kms:Decrypt", "kms:GenerateDataKey"),
+        resources=ANY,
+        like=(
+            (f"aws:ResourceTag/{STACK_TAG}", ("<stack>*",)),
+            ("kms:ViaService", ("s3.*", "secretsmanager.*")),
+        ),
+        why="The stack's key, through S3 and Secrets Manager alone.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=("secretsmanager:GetSecretValue",),
+        resources=(f"secretsmanager:{HERE}:secret:*",),
+        equal=((f"aws:ResourceTag/{LOGICAL_ID_TAG}", ("Admin",)),),
+        like=((f"aws:ResourceTag/{STACK_NAME_TAG}", ("<stack>*",)),),
+        why="Login of the first administrator, who starts the DAGs of the check.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=("ecs:RunTask", "ecs:StopTask"),
+        resources=(
+            f"ecs:{HERE}:task-definition/<stack>*Verification*",
+            f"ecs:{HERE}:task/<stack>*",
+        ),
+        why="The relay, where the load balancer is not reached from outside.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=("ecs:TagResource",),
+        resources=(f"ecs:{HERE}:task/<stack>*",),
+        equal=(("ecs:CreateAction", ("RunTask",)),),
+        why="The relay gets the tags of its definition.",
+        roles=(VERIFIER,),
+    ),
+    CallerActions(
+        command="verify",
+        actions=("iam:PassRole",),
+        resources=(f"iam:{ACCOUNT}:role/<stack>*-Verification*",),
+        equal=(("iam:PassedToService", ("ecs-tasks.amazonaws.com",)),),
+        why="The two roles of the relay, and no other of the stack.",
+        roles=(VERIFIER,),
     ),
 )
 """Rows in the order of ``docs/permissions.md``."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,70 @@ METRIC = {
     "EndTime": 60,
     "Period": 60,
 }
+
+DATA: Mapping[str, Any] = {"MetricDataQueries": [], "StartTime": 0, "EndTime": 60}
+BALANCER = (
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/airflow/0"
+)
+TOPIC = "arn:aws:sns:us-east-1:123456789012:airflow"
+BUCKET = "airflow-life-x"
+VERIFY_CALLS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    (
+        "application-autoscaling",
+        "describe_scalable_targets",
+        {"ServiceNamespace": "ecs"},
+    ),
+    (
+        "application-autoscaling",
+        "describe_scaling_activities",
+        {"ServiceNamespace": "ecs"},
+    ),
+    (
+        "application-autoscaling",
+        "describe_scaling_policies",
+        {"ServiceNamespace": "ecs"},
+    ),
+    ("backup", "describe_region_settings", {}),
+    ("backup", "list_backup_jobs", {}),
+    ("cloudwatch", "describe_alarm_history", {}),
+    ("cloudwatch", "get_metric_data", DATA),
+    ("ec2", "describe_security_group_rules", {}),
+    ("ecs", "describe_clusters", {}),
+    ("ecs", "describe_task_definition", {"taskDefinition": "x"}),
+    ("elasticache", "describe_replication_groups", {}),
+    ("elbv2", "describe_listeners", {"LoadBalancerArn": BALANCER}),
+    ("elbv2", "describe_load_balancer_attributes", {"LoadBalancerArn": BALANCER}),
+    ("elbv2", "describe_load_balancers", {}),
+    ("elbv2", "describe_target_health", {"TargetGroupArn": BALANCER}),
+    ("kms", "describe_key", {"KeyId": "x"}),
+    ("kms", "get_key_rotation_status", {"KeyId": "x"}),
+    ("logs", "describe_log_groups", {}),
+    ("logs", "describe_log_streams", {"logGroupName": "x"}),
+    ("rds", "describe_db_cluster_parameters", {"DBClusterParameterGroupName": "x"}),
+    ("rds", "describe_db_clusters", {}),
+    ("rds", "describe_db_instances", {}),
+    ("rds", "describe_event_subscriptions", {}),
+    ("s3", "get_bucket_policy", {"Bucket": BUCKET}),
+    ("s3", "get_public_access_block", {"Bucket": BUCKET}),
+    ("s3", "get_bucket_encryption", {"Bucket": BUCKET}),
+    ("s3", "list_objects_v2", {"Bucket": BUCKET}),
+    ("s3", "list_object_versions", {"Bucket": BUCKET}),
+    *(
+        ("s3", operation, {"Bucket": BUCKET, "Key": f"airflow-verify/x{number}"})
+        for number, operation in enumerate(("put_object", "get_object"))
+    ),
+    ("s3", "delete_object", {"Bucket": BUCKET, "Key": "verification/x"}),
+    (
+        "s3",
+        "delete_object",
+        {"Bucket": BUCKET, "Key": "logs/dag_id=check_plain/x", "VersionId": "1"},
+    ),
+    ("secretsmanager", "describe_secret", {"SecretId": "x"}),
+    ("sns", "get_topic_attributes", {"TopicArn": TOPIC}),
+    ("wafv2", "get_logging_configuration", {"ResourceArn": BALANCER}),
+    ("wafv2", "get_web_acl_for_resource", {"ResourceArn": BALANCER}),
+)
+"""Calls of ``verify``, which has nothing to check where no Airflow runs."""
 
 PREFLIGHT_CALLS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("acm", "describe_certificate", {"CertificateArn": CERTIFICATE}),
@@ -275,8 +339,6 @@ class EnvironmentRun:
 
         The emulator decides about the rights before it looks at the request.
         """
-        key = {"aws_access_key_id": self.access_key}
-        options = {**self.emulator.client_options, **key}
         stack = self.outputs(STACK)
         named = {"StackName": STACK}
         log = {"logGroupName": stack["ApiLogGroupName"], "logStreamName": "x"}
@@ -304,6 +366,34 @@ class EnvironmentRun:
             ("s3", "list_object_versions", {"Bucket": stack["DagBucketName"]}),
             *PREFLIGHT_CALLS,
         )
+        self.call(calls)
+
+    def call_as_verify(self) -> None:
+        """Make the calls of ``verify``, on the login and the relay of this stack."""
+        stack = self.outputs(STACK)
+        words = stack["AdminLoginCommand"].split()
+        login = {"SecretId": words[words.index("--secret-id") + 1]}
+        cluster = stack["ClusterName"]
+        defined = self.client("ecs").list_task_definitions()["taskDefinitionArns"]
+        (relay,) = (arn for arn in defined if "Verification" in arn)
+        definition = {"taskDefinition": relay}
+        self.call(
+            (
+                *VERIFY_CALLS,
+                ("secretsmanager", "get_secret_value", login),
+                ("ecs", "list_services", {"cluster": cluster}),
+                ("ecs", "list_tasks", {"cluster": cluster}),
+                ("ecs", "describe_services", {"cluster": cluster, "services": ["x"]}),
+                ("ecs", "describe_tasks", {"cluster": cluster, "tasks": ["x"]}),
+                ("ecs", "run_task", {"cluster": cluster, **definition}),
+                ("ecs", "stop_task", {"cluster": cluster, "task": "x"}),
+            )
+        )
+
+    def call(self, calls: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Make calls with the assumed role; only a refusal is an error."""
+        key = {"aws_access_key_id": self.access_key}
+        options = {**self.emulator.client_options, **key}
         for service, operation, parameters in calls:
             try:
                 getattr(boto3.client(service, **options), operation)(**parameters)
@@ -358,6 +448,11 @@ def live(life: EnvironmentRun) -> LifeRecord:
         life.run("launch", "--yes", "--role-arn", service)
         life.run("status")
         granted = tuple(life.granted())
+    with life.assumed(roles["VerifierRoleArn"]):
+        life.run("status")
+        life.run("diagnose")
+        life.call_as_verify()
+    with life.assumed(caller):
         for number, update in enumerate(UPDATES):
             life.dist = built(
                 life.folder / f"update-{number}",
@@ -370,7 +465,13 @@ def live(life: EnvironmentRun) -> LifeRecord:
         life.call_rarely_used()
         life.run("destroy", "--unprotect", "--keep-data", "--yes")
     launch = launch_product(life, zone)
-    names = {service: "service", caller: "caller", launch: "launch"}
+    verifier = roles["VerifierRoleArn"]
+    names = {
+        service: "service",
+        caller: "caller",
+        verifier: "verifier",
+        launch: "launch",
+    }
     recorded = control_client.decisions(life.emulator.endpoint_url)
     return LifeRecord(
         tuple(

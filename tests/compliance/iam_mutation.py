@@ -28,6 +28,10 @@ SHOWN = "Called where the console of Service Catalog shows a launch."
 
 ROLLBACK = "Called where the creation of the nested stack with the resource fails."
 
+THROUGH = "Called by S3 and Secrets Manager for the caller, not by verify."
+
+BESIDE = "Checked by ECS beside RunTask, which the emulator does not do."
+
 RETAINED = dict.fromkeys(
     (
         "backup:DeleteBackupVault",
@@ -43,6 +47,10 @@ RETAINED = dict.fromkeys(
 UNTESTABLE: Mapping[str, Untestable] = {
     "service": {"iam:CreateServiceLinkedRole": ONCE, **RETAINED},
     "caller": {},
+    "verifier": {
+        **dict.fromkeys(("kms:Decrypt", "kms:GenerateDataKey"), THROUGH),
+        **dict.fromkeys(("ecs:TagResource", "iam:PassRole"), BESIDE),
+    },
     "launch": {
         **RETAINED,
         "iam:CreateServiceLinkedRole": ONCE,

@@ -458,6 +458,54 @@ CALLER_ATTEMPTS = (
     ),
 )
 
+ADMIN_TAG = "aws:resourcetag/aws:cloudformation:logical-id"
+TO_TASKS = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
+VERIFIER_ATTEMPTS = (
+    Attempt(
+        what="read another secret of the stack",
+        action="secretsmanager:GetSecretValue",
+        foreign=f"arn:aws:secretsmanager:{HERE}:secret:x",
+        foreign_context={SYSTEM_TAG: OWN, ADMIN_TAG: "Jwt"},
+        own=f"arn:aws:secretsmanager:{HERE}:secret:x",
+        own_context={SYSTEM_TAG: OWN, ADMIN_TAG: "Admin"},
+    ),
+    Attempt(
+        what="read the login of a foreign stack",
+        action="secretsmanager:GetSecretValue",
+        foreign=f"arn:aws:secretsmanager:{HERE}:secret:x",
+        foreign_context={SYSTEM_TAG: "other", ADMIN_TAG: "Admin"},
+    ),
+    Attempt(
+        what="run a task with the role of another component",
+        action="iam:PassRole",
+        foreign=OWN_ROLE,
+        foreign_context=TO_TASKS,
+        own=f"{IAM}:role/airflow-dev-AirflowServi-VerificationTaskRole-X",
+        own_context=TO_TASKS,
+    ),
+    Attempt(
+        what="run the migration job",
+        action="ecs:RunTask",
+        foreign=f"arn:aws:ecs:{HERE}:task-definition/airflow-dev-M-Definition-X:1",
+        own=f"arn:aws:ecs:{HERE}:task-definition/airflow-dev-A-VerificationDef-X:1",
+    ),
+    Attempt(
+        what="replace a DAG",
+        action="s3:PutObject",
+        foreign="arn:aws:s3:::airflow-dev-storage-dags/team.py",
+        own="arn:aws:s3:::airflow-dev-storage-dags/airflow-verify/check.py",
+    ),
+    Attempt(
+        what="decrypt without S3 or Secrets Manager",
+        action="kms:Decrypt",
+        foreign=f"arn:aws:kms:{HERE}:key/x",
+        foreign_context={STACK_TAG: OWN},
+        own=f"arn:aws:kms:{HERE}:key/x",
+        own_context={STACK_TAG: OWN, "kms:viaservice": "s3.eu-central-1.amazonaws.com"},
+    ),
+    Attempt(what="pass the service role", action="iam:PassRole", foreign=SERVICE_ROLE),
+)
+
 BOUNDARY_ATTEMPTS = (
     Attempt(what="create a user", action="iam:CreateUser", foreign=f"{IAM}:user/me"),
     Attempt(what="assume a role", action="sts:AssumeRole", foreign=FOREIGN_ROLE),
@@ -523,10 +571,12 @@ def policies() -> Policies:
     documents = json.loads(text.replace("<ServiceRole.Arn>", SERVICE_ROLE))
     boundary = documents.pop("RoleBoundary")
     caller = documents.pop("CallerPolicy")
+    verifier = documents.pop("VerifierPolicy")
     anything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     return {
         "service": RolePermissions(statements(documents.values())),
         "caller": RolePermissions(statements([caller])),
+        "verifier": RolePermissions(statements([verifier])),
         "bounded": RolePermissions((anything,), statements([boundary])),
     }
 
@@ -540,6 +590,7 @@ def attempts(role: str, rows: tuple[Attempt, ...]) -> Any:
     [
         *attempts("service", SERVICE_ATTEMPTS),
         *attempts("caller", CALLER_ATTEMPTS),
+        *attempts("verifier", VERIFIER_ATTEMPTS),
         *attempts("bounded", BOUNDARY_ATTEMPTS),
     ],
 )

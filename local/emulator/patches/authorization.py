@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from email.message import Message
 from http.client import HTTPMessage
 from typing import Any
@@ -40,8 +41,9 @@ from local.emulator.patches.resource_calls import (
 from local.iam import aws_calls
 from local.iam.aws_calls import AwsScope
 from local.iam.http_request import HttpRequest
-from local.iam.policy import ApiCall, RolePermissions, statements
+from local.iam.policy import ApiCall, RolePermissions, statements, tag_context
 
+SECRETS = names("services.secretsmanager")
 IAM = names("services.iam")
 STS = names("services.sts")
 
@@ -306,6 +308,10 @@ def request_calls(method: str, target: str, headers: Any, body: bytes) -> list[A
                 context={"iam:awsservicename": str(of)},
             )
         ]
+    if request.service == "secretsmanager" and (named := request.body.get("SecretId")):
+        _, secret = SECRETS["_resolve"](named)
+        tags = {tag["Key"]: tag["Value"] for tag in (secret or {}).get("Tags", ())}
+        calls = [replace(call, context=tag_context(tags)) for call in calls]
     role = request.body.get(ROLE_ARN)
     if request.service == "cloudformation" and role:
         passed = {"iam:passedtoservice": "cloudformation.amazonaws.com"}
