@@ -120,7 +120,8 @@ def _tasks(
         running = [
             task
             for task in environment.agent.tasks.values()
-            if task.status == "RUNNING" and task.should_run
+            # A fault starts the migration job by itself, without a network.
+            if task.status == "RUNNING" and task.should_run and task.security_groups
         ]
     known = {_name(groups, frozenset(task.security_groups)): task for task in running}
     yield from sorted(known.items())
