@@ -31,6 +31,10 @@ ROLLED_SECONDS = 150.0
 STOPPED_SECONDS = 120.0
 """Until the last old task is gone."""
 
+AT_REST_SECONDS = 150.0
+"""Until all services run what is desired. The check of scaling observes the same launch
+and keeps an old and a new worker of its pool for about a minute longer."""
+
 
 def same(environment: LocalEnvironment) -> str:
     """Launch the same version again: nothing happens."""
@@ -150,7 +154,7 @@ def _wait_for_old_tasks(
         seconds=STOPPED_SECONDS,
         remedy=environment.logs(),
     )
-    components.wait_until_healthy(environment)
+    components.wait_until_healthy(environment, AT_REST_SECONDS)
 
 
 @contextlib.contextmanager
