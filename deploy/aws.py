@@ -137,7 +137,13 @@ BROKEN = frozenset(
 
 CLOSED_REGION = frozenset({"OptInRequired", "SubscriptionRequiredException"})
 
-MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+MISSING_CODES = frozenset(
+    {
+        *("404", "NoSuchKey", "NoSuchBucket", "NotFound"),  # S3
+        "NoSuchEntity",  # IAM
+        "NoSuchHostedZone",  # Route 53
+    }
+)
 
 IAM_ACTIONS: Mapping[str, str] = {
     "s3:list_buckets": "s3:ListAllMyBuckets",

@@ -120,7 +120,7 @@ def _demanded_boundary(aws: Aws, role_arn: str) -> str:
     try:
         role = aws.call("iam", "get_role", role_arn, RoleName=name)["Role"]
     except AwsError as error:
-        if not is_missing(error) and error.code != "NoSuchEntity":
+        if not is_missing(error):
             raise
         raise UsageError(
             Problem(

@@ -157,7 +157,7 @@ def boundaries(context: LaunchContext) -> Iterator[Finding]:
         try:
             context.aws.call("iam", "get_policy", arn, PolicyArn=arn)
         except AwsError as error:
-            if not is_missing(error) and error.code != "NoSuchEntity":
+            if not is_missing(error):
                 raise
             yield refused(
                 f"There is no policy {arn}.", "Create it, or correct the boundary."

@@ -149,7 +149,7 @@ def _is_known(aws: Aws, role: str) -> bool:
     try:
         aws.call("iam", "get_role", f"Role {role}", RoleName=role)
     except AwsError as error:
-        if is_missing(error) or error.code == "NoSuchEntity":
+        if is_missing(error):
             return False
         raise
     except Denied:

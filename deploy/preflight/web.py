@@ -18,7 +18,8 @@ WEB_URL = "WebUrl"
 SOON = timedelta(days=30)
 """ACM renews 60 days before the end, so one with less is not renewed by itself."""
 
-MISSING = frozenset({"NoSuchEntity", "NoSuchHostedZone", "ValidationException"})
+MALFORMED = "ValidationException"
+"""What ACM says of an ARN that is none."""
 
 
 def certificate(context: LaunchContext) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def certificate(context: LaunchContext) -> Iterator[Finding]:
                 "acm", "describe_certificate", arn, CertificateArn=arn
             )["Certificate"]
         except AwsError as error:
-            if not is_missing(error) and error.code not in MISSING:
+            if not is_missing(error) and error.code != MALFORMED:
                 raise
             yield refused(
                 f"There is no certificate {arn}.",
@@ -85,7 +86,7 @@ def hosted_zone(context: LaunchContext) -> Iterator[Finding]:
                 "HostedZone"
             ]
         except AwsError as error:
-            if not is_missing(error) and error.code not in MISSING:
+            if not is_missing(error):
                 raise
             yield refused(
                 f"There is no hosted zone {zone_id}.",

@@ -569,6 +569,17 @@ def test_backup_role_stays_with_its_vault(*, is_full: bool) -> None:
     assert len(aws.parameters("delete_role")) == (not is_full)
 
 
+def test_role_that_is_gone_already_is_no_failure() -> None:
+    aws = FakeAws(
+        list_attached_role_policies=error(
+            "NoSuchEntity", "The role with name Role cannot be found."
+        )
+    )
+    role = StackResource((), "", "Role", "Role", ROLE, "", deletion_policy="Retain")
+    code = clean_up(aws, DeletionPlan(retained=(role,)), deletes_data=True)
+    assert code is ExitCode.OK
+
+
 def test_recovery_prints_what_will_happen(capsys: pytest.CaptureFixture[str]) -> None:
     aws = account("ROLLBACK_COMPLETE")
     with pytest.raises(Refused, match="not a terminal"):
