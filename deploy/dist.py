@@ -161,14 +161,21 @@ class Dist:
         parameters = self.templates.get(self.root, {}).get("Parameters", {})
         return DEFERRED in parameters.get(PROTECTION, {}).get("AllowedValues", ())
 
+    def file_at(self, path: Iterable[str]) -> str:
+        """Return the file of a nested stack's template, by the logical IDs to it.
+
+        The file of an unknown nested stack is in no build.
+        """
+        file = self.root
+        for logical_id in path:
+            resources = self.templates.get(file, {}).get("Resources", {})
+            properties = resources.get(logical_id, {}).get("Properties", {})
+            file = str(properties.get("TemplateURL", ""))
+        return file
+
     def template_at(self, path: Iterable[str]) -> dict[str, Any]:
         """Return the template of a nested stack by the logical IDs that lead to it."""
-        template = self.templates.get(self.root, {})
-        for logical_id in path:
-            nested = template.get("Resources", {}).get(logical_id, {})
-            relative = nested.get("Properties", {}).get("TemplateURL", "")
-            template = self.templates.get(str(relative), {})
-        return template
+        return self.templates.get(self.file_at(path), {})
 
     def purpose(self, path: Iterable[str], logical_id: str) -> str:
         """Return the purpose that the template states for a resource, or nothing."""

@@ -26,13 +26,8 @@ def published(dist: Dist, publication: Publication, environment: Environment) ->
     """Return the stack that a launch makes."""
 
     def find_template(path: Path) -> Mapping[str, Any] | None:
-        relative = dist.root
-        for logical_id in path:
-            body = dist.templates[relative]["Resources"].get(logical_id, {})
-            relative = str(body.get("Properties", {}).get("TemplateURL", ""))
-            if relative not in dist.templates:
-                return None
-        return publication.template(relative)
+        file = dist.file_at(path)
+        return publication.template(file) if file in dist.templates else None
 
     return Stack(
         publication.template(dist.root),
