@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from deploy import running_tasks
+from deploy import ecs
 from deploy.aws import Aws
 from deploy.diagnosis import SERVICE, cluster_and_service
 from deploy.inventory import StackResource
 
 ALARM = "AWS::CloudWatch::Alarm"
 
-SERVICES_AT_ONCE = 10
 ALARMS_AT_ONCE = 100
-"""Limits of DescribeServices and DescribeAlarms."""
+"""Limit of DescribeAlarms."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,7 @@ def services(aws: Aws, resources: Iterable[StackResource]) -> list[ServiceHealth
         _service(row, own.get(row["serviceName"], row["serviceName"]), tasks)
         for cluster, own in names.items()
         for tasks in [_healthy_tasks(aws, cluster)]
-        for batch in running_tasks.batches(list(own), SERVICES_AT_ONCE)
-        for row in aws.call(
-            "ecs", "describe_services", cluster, cluster=cluster, services=batch
-        )["services"]
+        for row in ecs.services(aws, cluster, list(own))
     ]
 
 
@@ -74,7 +70,7 @@ def alarms(aws: Aws, resources: Iterable[StackResource]) -> list[AlarmState]:
         AlarmState(
             names[row["AlarmName"]], row["StateValue"], row.get("StateReason", "")
         )
-        for batch in running_tasks.batches(list(names), ALARMS_AT_ONCE)
+        for batch in ecs.batches(list(names), ALARMS_AT_ONCE)
         for row in aws.call("cloudwatch", "describe_alarms", AlarmNames=batch)[
             "MetricAlarms"
         ]
@@ -98,7 +94,7 @@ def _service(row: Any, name: str, healthy: Counter[str]) -> ServiceHealth:
 
 def _healthy_tasks(aws: Aws, cluster: str) -> Counter[str]:
     return Counter(
-        running_tasks.service_of(task)
-        for task in running_tasks.running(aws, cluster)
+        ecs.service_of(task)
+        for task in ecs.running_tasks(aws, cluster)
         if task.get("healthStatus") == "HEALTHY"
     )

@@ -7,17 +7,16 @@ long as it may run tasks, for half a day by default, and renews its protection.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cli import console
 from deploy.aws import Aws
+from deploy.ecs import batches, running_tasks, service_of
 
-DESCRIBED_AT_ONCE = 100
 PROTECTED_AT_ONCE = 10
-"""Limits of DescribeTasks and UpdateTaskProtection."""
+"""Limit of UpdateTaskProtection."""
 
-SERVICE_GROUP = "service:"
 REASON = "The environment is being destroyed."
 
 
@@ -27,7 +26,7 @@ def end(aws: Aws, cluster: str) -> None:
     The services with protected tasks are scaled to none, so that ECS refuses to
     protect a task again.
     """
-    tasks = list(running(aws, cluster))
+    tasks = list(running_tasks(aws, cluster))
     services: set[str] = set()
     for batch in batches([t for t in tasks if service_of(t)], PROTECTED_AT_ONCE):
         services |= _end_protection(aws, cluster, batch)
@@ -46,20 +45,6 @@ def end(aws: Aws, cluster: str) -> None:
             arn = task["taskArn"]
             aws.call("ecs", "stop_task", arn, cluster=cluster, task=arn, reason=REASON)
             console.message(f"Task {arn.rpartition('/')[2]} is being stopped.")
-
-
-def running(aws: Aws, cluster: str) -> Iterator[Any]:
-    """Yield every running task of a cluster, as DescribeTasks has it."""
-    arns = [
-        arn
-        for page in aws.pages("ecs", "list_tasks", cluster, cluster=cluster)
-        for arn in page["taskArns"]
-    ]
-    for batch in batches(arns, DESCRIBED_AT_ONCE):
-        answer = aws.call(
-            "ecs", "describe_tasks", cluster, cluster=cluster, tasks=batch
-        )
-        yield from answer["tasks"]
 
 
 def _end_protection(aws: Aws, cluster: str, tasks: Sequence[Any]) -> set[str]:
@@ -81,14 +66,3 @@ def _end_protection(aws: Aws, cluster: str, tasks: Sequence[Any]) -> set[str]:
             protectionEnabled=False,
         )
     return {by_arn[arn] for arn in protected}
-
-
-def service_of(task: Any) -> str:
-    """Return the name of a task's service; nothing for a one-off task."""
-    group = str(task.get("group", ""))
-    return group.removeprefix(SERVICE_GROUP) if group.startswith(SERVICE_GROUP) else ""
-
-
-def batches(values: Sequence[Any], size: int) -> Iterable[list[Any]]:
-    """Return some values in lists of at most ``size``."""
-    return (list(values[i : i + size]) for i in range(0, len(values), size))

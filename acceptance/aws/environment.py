@@ -20,7 +20,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from acceptance.check import CheckFailed
 from acceptance.environment import Relay
 from cli.errors import Denied, Problem, Refused
-from deploy import inventory, stacks
+from deploy import ecs, inventory, stacks
 from deploy.aws import Aws
 from deploy.inventory import StackResource
 from deploy.stacks import StackSummary
@@ -38,9 +38,6 @@ CANARY = "airflow-verify/"
 
 CONNECT_SECONDS = 3.0
 HTTPS, HTTP = 443, 80
-
-SERVICES_AT_ONCE = 10
-"""What DescribeServices takes."""
 
 
 @dataclass(eq=False)
@@ -149,17 +146,7 @@ class AwsEnvironment:
             resource.physical_id.rpartition("/")[2]
             for resource in self.of_type("AWS::ECS::Service")
         ]
-        return [
-            service
-            for start in range(0, len(names), SERVICES_AT_ONCE)
-            for service in self.aws.call(
-                "ecs",
-                "describe_services",
-                "the services",
-                cluster=self.outputs["ClusterName"],
-                services=names[start : start + SERVICES_AT_ONCE],
-            )["services"]
-        ]
+        return list(ecs.services(self.aws, self.outputs["ClusterName"], names))
 
 
 def launched(
