@@ -159,6 +159,12 @@ def print_line(console: Console, line: Text) -> None:
     console.print(line, soft_wrap=True)
 
 
+def shortened(texts: Sequence[str], most: int, joint: str = ", ") -> str:
+    """Return the first texts in a line, and how many more there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return joint.join(texts[:most]) + more
+
+
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
     """Print a table on stdout."""
     console = stdout()

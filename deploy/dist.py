@@ -27,6 +27,9 @@ STACK = "AWS::CloudFormation::Stack"
 
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
+BOUNDARY = "PermissionsBoundaryArn"
+"""Parameter that names the boundary of the roles in the stack."""
+
 PROTECTION = "DeletionProtection"
 """The parameter that also decides about termination protection of the stack."""
 

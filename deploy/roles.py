@@ -14,14 +14,11 @@ from cli.errors import AwsError, ExitCode, Failure, Problem, UsageError
 from deploy import prompts, stacks
 from deploy.aws import Aws, is_missing
 from deploy.console import print_outputs, print_plan
-from deploy.dist import ROLE, Dist, Environment
+from deploy.dist import BOUNDARY, ROLE, Dist, Environment
 from deploy.events import StackWatcher, known_events
 from deploy.launch import QUIET_ENDS, execute, follow
 from deploy.planning import proposed
 from deploy.publishing import publish
-
-BOUNDARY = "PermissionsBoundaryArn"
-"""The parameter of the environment that names the boundary of its roles."""
 
 BOUNDARY_TAG = "airflow:boundary"
 """The tag of a service role that names the boundary which it demands."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from acceptance import value_from
 from acceptance.aws.environment import COMPLETE, AwsEnvironment
 from acceptance.aws.promises import Promise, kept
 from acceptance.check import CheckFailed, Pending, Skipped, until
+from compiler.iam_scopes import STACK_NAME_TAG
+from deploy import ecs
 from templates.airflow.components import COMPONENTS
 from templates.airflow.environment import secrets_of
-
-TASKS_AT_ONCE = 100
-"""What DescribeTasks takes."""
 
 HEALTHY = "HEALTHY"
 
@@ -20,9 +20,6 @@ STEADY_SECONDS = 300.0
 """For a worker that starts, or ends what it runs."""
 
 STEPS = "StepScaling"
-
-ARN_FIELDS = 7
-"""Of the ARN of a secret; the field after it in a ``ValueFrom`` names a key."""
 
 
 def stacks(environment: AwsEnvironment) -> str:
@@ -196,7 +193,7 @@ def secrets(environment: AwsEnvironment) -> str:
                 if not rows[key].is_optional
             ]
             for key in rows.keys() & held.keys():
-                arn, rest = _parts(held[key])
+                arn, rest = value_from.parts(held[key])
                 if rest != rows[key].key:
                     wrong.append(f"{name}: {key} reads the key {rest!r}")
                 label = f"{rows[key].secret.name}{' previous' * rows[key].is_optional}"
@@ -214,39 +211,10 @@ def secrets(environment: AwsEnvironment) -> str:
     return f"{secrets} secrets in {containers} containers, exactly the table's"
 
 
-def _parts(value_from: str) -> tuple[str, str]:
-    """Return the ARN of a secret and the key that a ``ValueFrom`` names."""
-    fields = value_from.split(":")
-    return ":".join(fields[:ARN_FIELDS]), "".join(fields[ARN_FIELDS:][:1])
-
-
-def _tasks(
-    environment: AwsEnvironment, service: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _tasks(environment: AwsEnvironment, service: dict[str, Any]) -> list[Any]:
     """Return the running tasks of a service."""
     cluster = environment.outputs["ClusterName"]
-    arns = [
-        arn
-        for page in environment.aws.pages(
-            "ecs",
-            "list_tasks",
-            service["serviceName"],
-            cluster=cluster,
-            serviceName=service["serviceName"],
-        )
-        for arn in page["taskArns"]
-    ]
-    return [
-        task
-        for start in range(0, len(arns), TASKS_AT_ONCE)
-        for task in environment.aws.call(
-            "ecs",
-            "describe_tasks",
-            service["serviceName"],
-            cluster=cluster,
-            tasks=arns[start : start + TASKS_AT_ONCE],
-        )["tasks"]
-    ]
+    return list(ecs.running_tasks(environment.aws, cluster, service["serviceName"]))
 
 
 NAMED = frozenset(
@@ -259,9 +227,6 @@ NAMED = frozenset(
 )
 """Types whose generated name begins with the stack's; the launch role relies on it
 (``templates/resources/launch_scopes.py``)."""
-
-STACK_TAG = "aws:cloudformation:stack-name"
-"""Of a secret, whose name does not."""
 
 
 def names(environment: AwsEnvironment) -> str:
@@ -280,7 +245,7 @@ def names(environment: AwsEnvironment) -> str:
             "secretsmanager", "describe_secret", arn, SecretId=arn
         )
         tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags", ())}
-        if not tags.get(STACK_TAG, "").lower().startswith(prefix):
+        if not tags.get(STACK_NAME_TAG, "").lower().startswith(prefix):
             wrong.append(f"{resource.name} has no tag of the stack")
     if wrong:
         raise CheckFailed(

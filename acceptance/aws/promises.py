@@ -8,6 +8,7 @@ from typing import Any
 
 from acceptance.aws.environment import AwsEnvironment
 from acceptance.check import CheckFailed
+from cli.console import shortened
 
 SHOWN = 6
 """Of the settings that differ; one cause often shows in many places."""
@@ -57,9 +58,8 @@ def kept(
         if not promise.is_kept and promise not in unanswered
     ]
     if broken:
-        more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        shown = "; ".join(map(str, broken[:SHOWN]))
-        raise CheckFailed(f"{shown}{more}.", remedy)
+        shown = shortened([*map(str, broken)], SHOWN, "; ")
+        raise CheckFailed(f"{shown}.", remedy)
     resources = {promise.resource for promise in promises}
     counted = len(promises) - len(unanswered)
     text = f"{counted} settings of {len(resources)} resources as promised"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from acceptance.aws.environment import AwsEnvironment
 from acceptance.check import CheckFailed
+from cli.console import shortened
 from compiler.wiring import title
 from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS
 from templates.security import NOWHERE
@@ -60,9 +61,8 @@ def equal_to_table(environment: AwsEnvironment) -> str:
         *(f"not in the table: {rule}" for rule in sorted(observed - promised)),
     ]
     if lines:
-        more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise CheckFailed(
-            f"{'; '.join(lines[:SHOWN])}{more}.",
+            f"{shortened(lines, SHOWN, '; ')}.",
             "The table is templates/resources/connections.py; AWS CloudTrail names "
             "what changed a rule.",
         )

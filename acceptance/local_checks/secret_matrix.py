@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from acceptance import value_from
 from acceptance.check import CheckFailed
 from acceptance.containers import first_container, process_environ, with_environ
 from acceptance.store_probe import probe
+from cli.console import shortened
 from local.environment import LocalEnvironment
 from local.stores import MASTER
-
-ARN_FIELDS = 7
-"""Of the ARN of a secret; what follows in a ``ValueFrom`` names a key."""
 
 FORBIDDEN = {
     "METADATA_PASSWORD": ("worker", "flower", "autoscaler"),
@@ -43,8 +42,8 @@ def exact(environment: LocalEnvironment) -> str:
     processes = 0
     for container, environ in with_environ(environment):
         expected = {
-            variable: _value(environment, value_from)
-            for variable, value_from in container.secrets.items()
+            variable: _value(environment, reference)
+            for variable, reference in container.secrets.items()
         }
         counts[container.name] = len(expected)
         wrong += [
@@ -66,9 +65,8 @@ def exact(environment: LocalEnvironment) -> str:
             ]
     if wrong:
         lines = sorted(set(wrong))
-        more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise CheckFailed(
-            "; ".join(lines[:SHOWN]) + more,
+            shortened(lines, SHOWN, "; "),
             "Compare templates/airflow/components.py with the task definition, and see "
             "what else sets variables.",
         )
@@ -122,10 +120,9 @@ def _secrets(environment: LocalEnvironment) -> dict[str, str]:
     return names
 
 
-def _value(environment: LocalEnvironment, value_from: str) -> str:
-    """Return what ECS fills in for a ``ValueFrom``: ``arn[:key:stage:version]``."""
-    fields = value_from.split(":")
-    arn, key = ":".join(fields[:ARN_FIELDS]), ":".join(fields[ARN_FIELDS:]).strip(":")
+def _value(environment: LocalEnvironment, reference: str) -> str:
+    """Return what ECS fills in for a ``ValueFrom``."""
+    arn, key = value_from.parts(reference)
     client = environment.client("secretsmanager")
     text = str(client.get_secret_value(SecretId=arn)["SecretString"])
     return str(json.loads(text)[key]) if key else text

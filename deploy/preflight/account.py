@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cli.errors import AwsError, Refused
 from deploy.aws import is_missing
 from deploy.planning import check_ready
-from deploy.preflight.context import LaunchContext
+from deploy.preflight.context import LaunchContext, numbers
 from deploy.preflight.findings import Finding, passed, refused, unknown, warning
 from deploy.stacks import REVIEW
 
@@ -80,7 +80,7 @@ def _version(old: str, new: str, name: str) -> Finding:
             "older than their first version.",
             "Compare with `build.py plan ENV`, or choose another --stack-name.",
         )
-    if _numbers(old) > _numbers(new):
+    if numbers(old) > numbers(new):
         return warning(
             f"Stack {name} has version {old}; this is {new}, an older one.",
             "Launch from a checkout of the newer version; the database is not "
@@ -88,10 +88,6 @@ def _version(old: str, new: str, name: str) -> Finding:
         )
     change = f"from version {old} to {new}" if old != new else f"of version {old}"
     return passed(f"Stack {name} is updated, {change}.")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def region(context: LaunchContext) -> Iterator[Finding]:

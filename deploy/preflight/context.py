@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -120,3 +121,8 @@ def known_texts(values: Any) -> list[str]:
     """Return the members of a list that are known before the launch."""
     members = values if isinstance(values, list) else []
     return [member for member in members if isinstance(member, str)]
+
+
+def numbers(version: str) -> list[int]:
+    """Return the numbers of a version, which are compared in their order."""
+    return [int(number) for number in re.findall(r"\d+", version)]

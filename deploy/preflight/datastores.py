@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.errors import AwsError
 from deploy.aws import is_missing
-from deploy.preflight.context import LaunchContext
+from deploy.preflight.context import LaunchContext, numbers
 from deploy.preflight.findings import Finding, passed, refused, unknown, warning
 from deploy.preflight.network import zone_count
 
@@ -131,17 +131,13 @@ def _snapshot(context: LaunchContext, cluster: Mapping[str, Any], name: str) -> 
             f"{name} is {row['Status']}, of {row['Engine']}.",
             "Wait until it is available, or name another.",
         )
-    if _numbers(row["EngineVersion"]) > _numbers(cluster["EngineVersion"]):
+    if numbers(row["EngineVersion"]) > numbers(cluster["EngineVersion"]):
         return refused(
             f"{name} is of version {row['EngineVersion']}; the database would be "
             f"{cluster['EngineVersion']}.",
             "Raise DatabaseEngineVersion: an older version cannot restore it.",
         )
     return passed(f"{name} is available, version {row['EngineVersion']}.")
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 def cache_node(context: LaunchContext) -> Iterator[Finding]:
@@ -181,8 +177,8 @@ def cache_version(context: LaunchContext) -> Iterator[Finding]:
         )["CacheEngineVersions"]
         known = [row["EngineVersion"] for row in rows]
         # The API names patches, 8.2.0, where the template names 8.2.
-        numbers = _numbers(version)
-        if any(_numbers(name)[: len(numbers)] == numbers for name in known):
+        own = numbers(version)
+        if any(numbers(name)[: len(own)] == own for name in known):
             yield passed(f"ElastiCache offers {engine} {version}.")
         else:
             yield refused(

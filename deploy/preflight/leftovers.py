@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from cli.console import shortened
 from deploy.preflight.context import LaunchContext
 from deploy.preflight.findings import Check, Finding, passed, warning
 
@@ -113,10 +114,8 @@ def _left(leftover: Leftover, context: LaunchContext) -> Iterator[Finding]:
     if not names:
         yield passed("None of an earlier stack of this name.")
         return
-    shown = ", ".join(sorted(names)[:SHOWN])
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     yield warning(
-        f"{shown}{more}, from an earlier stack of this name; the launch does not use "
-        "them, and they are billed.",
+        f"{shortened(sorted(names), SHOWN)}, from an earlier stack of this name; the "
+        "launch does not use them, and they are billed.",
         "Delete what is not needed, or choose another --stack-name.",
     )

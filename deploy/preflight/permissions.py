@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cli.console import shortened
 from cli.errors import AwsError
 from cloudformation.evaluation import references
 from deploy.addresses import BUCKET
 from deploy.bucket import default_name
+from deploy.dist import BOUNDARY
 from deploy.preflight.context import LaunchContext, known_text, service_key
 from deploy.preflight.findings import Finding, passed, refused, unknown
-
-BOUNDARY = "PermissionsBoundaryArn"
 
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
@@ -90,13 +90,15 @@ def permissions(context: LaunchContext) -> Iterator[Finding]:
     count = len({action for permission in needed for action in permission.actions})
     if denied:
         yield refused(
-            f"{source} may not {_listed(denied)}: {len(denied)} of {count} actions.",
+            f"{source} may not {shortened(sorted(denied), NAMED)}: "
+            f"{len(denied)} of {count} actions.",
             "Allow them as docs/permissions.md describes, or launch as another role.",
         )
     elif conditional:
         yield unknown(
             f"{count - len(conditional)} of {count} actions are allowed; "
-            f"{_listed(conditional)} depend on conditions that only the request has."
+            f"{shortened(sorted(conditional), NAMED)} depend on conditions that only "
+            "the request has."
         )
     else:
         yield passed(f"All {count} actions are allowed to {source}.")
@@ -285,12 +287,6 @@ def _decision(result: Mapping[str, Any]) -> str:
         *(key for row in specific for key in row.get("MissingContextValues", [])),
     ]
     return "conditional" if missing else str(result["EvalDecision"])
-
-
-def _listed(actions: Iterable[str]) -> str:
-    names = sorted(actions)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _as_list(value: Any) -> list[Any]:
