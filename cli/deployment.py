@@ -264,17 +264,21 @@ def _stack_command(
     return decorate
 
 
+PROFILE = click.option(
+    "--profile", metavar="NAME", help="Profile of the AWS configuration."
+)
+REGION = click.option(
+    "--region", metavar="REGION", help="Region, instead of the profile's."
+)
+STACK_NAME = click.option(
+    "--stack-name", metavar="NAME", help="Name of the stack, instead of airflow-ENV."
+)
+
 STACK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("environment", metavar="ENV", shell_complete=environment_names),
-    click.option("--profile", metavar="NAME", help="Profile of the AWS configuration."),
-    click.option(
-        "--region", metavar="REGION", help="Region, instead of the profile's."
-    ),
-    click.option(
-        "--stack-name",
-        metavar="NAME",
-        help="Name of the stack, instead of airflow-ENV.",
-    ),
+    PROFILE,
+    REGION,
+    STACK_NAME,
     click.option(
         "--emulator",
         is_flag=True,
@@ -801,7 +805,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     "callers",
     multiple=True,
     metavar="ARN",
-    help="A role or user that may assume the caller role; repeatable.",
+    help="A role or user that may assume the roles of callers; repeatable.",
 )
 @click.option(
     "--git-hub",
@@ -826,11 +830,13 @@ def role(target: CommandTarget, **options: Any) -> ExitCode:
 
     \b
     The roles follow from the compiled templates and are for one stack name.
-      ServiceRole  CloudFormation creates every resource with it (--role-arn); it
-                   changes only what carries the stack's name or tag, and
-                   creates roles only with the boundary in the same template
-      CallerRole   publishes, plans, launches, recovers and destroys the stack,
-                   and passes the service role; for --caller and --git-hub
+      ServiceRole   CloudFormation creates every resource with it (--role-arn);
+                    it changes only what carries the stack's name or tag, and
+                    creates roles only with the boundary in the same template
+      CallerRole    publishes, plans, launches, recovers and destroys the stack,
+                    and passes the service role; for --caller and --git-hub
+      VerifierRole  runs `verify`, for the same callers; it alone reads the
+                    administrator's login
 
     Prints how to deploy the template. With --deploy it is deployed, as the stack
     airflow-ENV-role, which needs the rights of an administrator. Deploy it again

@@ -15,7 +15,14 @@ import click
 
 from cli import console, local
 from cli.command import Command
-from cli.deployment import CommandTarget, ProjectContext, running_environment
+from cli.deployment import (
+    PROFILE,
+    REGION,
+    STACK_NAME,
+    CommandTarget,
+    ProjectContext,
+    running_environment,
+)
 from cli.errors import ExitCode, Problem, Unable
 
 if TYPE_CHECKING:
@@ -61,15 +68,9 @@ def command(
         interrupted=INTERRUPTED,
     )
     @local.ENVIRONMENT
-    @click.option("--profile", metavar="NAME", help="Profile of the AWS configuration.")
-    @click.option(
-        "--region", metavar="REGION", help="Region, instead of the profile's."
-    )
-    @click.option(
-        "--stack-name",
-        metavar="NAME",
-        help="Name of the stack, not airflow-ENV.",
-    )
+    @PROFILE
+    @REGION
+    @STACK_NAME
     @click.option(
         "--running",
         is_flag=True,

@@ -17,7 +17,7 @@ from click.shell_completion import get_completion_class
 
 from cli import console, own_environment, product
 from cli.command import Command
-from cli.deployment import JSON, CommandTarget, ProjectContext
+from cli.deployment import JSON, PROFILE, REGION, CommandTarget, ProjectContext
 from cli.errors import ExitCode, Failure, Problem, Refused
 from local.system import unsupported_system
 
@@ -30,9 +30,6 @@ LEAST_FREE_BYTES = 2_000_000_000
 """The environments of build.py and of the local Airflow need that much."""
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY")
-
-PROFILE = click.option("--profile", metavar="NAME", help="Profile of AWS.")
-REGION = click.option("--region", metavar="REGION", help="Region, for all of them.")
 
 
 @dataclass(frozen=True, kw_only=True)
