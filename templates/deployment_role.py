@@ -13,7 +13,7 @@ create the OIDC provider of GitHub, of which an account has one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import awacs.sts
 from awacs.aws import (
@@ -183,74 +183,107 @@ def define_for(
             "Role with which CloudFormation creates the environment.",
             why="Who may pass it to CloudFormation, may launch the environment.",
         )
-        _add_conditions(t, inputs)
-        arn = GetAtt(service, "Arn")
+        trust = _trust(t, inputs)
+        service_arn = GetAtt(service, "Arn")
         caller, verifier = (
-            _add_caller(
+            _add_command_role(
                 t,
-                inputs,
-                title,
-                caller_statements(role, f"{stack_name}-", bucket, arn),
-                f"{purpose} the stack {stack_name}.",
+                role,
+                stack_name,
+                trust,
+                caller_statements(role.name, f"{stack_name}-", bucket, service_arn),
             )
-            for role, title, purpose in (
-                (CALLER, "Caller", "Publishes, plans and launches"),
-                (VERIFIER, "Verifier", "Checks"),
-            )
+            for role in COMMAND_ROLES
         )
         return Outputs(
-            service_role_arn=RoleArn(GetAtt(service, "Arn")),
-            caller_role_arn=RoleArn(If("HasCaller", GetAtt(caller, "Arn"), "")),
-            verifier_role_arn=RoleArn(If("HasCaller", GetAtt(verifier, "Arn"), "")),
+            service_role_arn=RoleArn(service_arn),
+            caller_role_arn=RoleArn(If(trust.condition, GetAtt(caller, "Arn"), "")),
+            verifier_role_arn=RoleArn(If(trust.condition, GetAtt(verifier, "Arn"), "")),
             role_boundary_arn=PolicyArn(launching.boundary_arn),
         )
 
     return define
 
 
-def _add_conditions(t: Template, inputs: Inputs) -> None:
-    """Add the conditions on who may assume the roles of callers."""
+@dataclass(frozen=True)
+class Trust:
+    """Who may assume the roles of commands, and the condition that there is any."""
+
+    condition: str
+    statements: list[If]
+
+
+def _trust(t: Template, inputs: Inputs) -> Trust:
     has_callers = Not(Equals(inputs.caller_arns.crossing(), ""))
     has_repository = Not(Equals(inputs.git_hub_repository, ""))
-    t.condition("HasPrincipals", has_callers)
-    t.condition("HasGitHub", has_repository)
-    t.condition("HasCaller", Or(has_callers, has_repository))
+    has_principals = t.condition("HasPrincipals", has_callers)
+    has_git_hub = t.condition("HasGitHub", has_repository)
+    return Trust(
+        t.condition("HasCaller", Or(has_callers, has_repository)),
+        [
+            If(has_principals, _principals(inputs), NoValue),
+            If(has_git_hub, _git_hub(inputs), NoValue),
+        ],
+    )
 
 
-def _add_caller(
+@dataclass(frozen=True)
+class CommandRole:
+    """A role with which principals run commands of ``build.py``."""
+
+    name: str
+    """In the table of actions."""
+    title: str
+    purpose: str
+    why: str
+
+
+COMMAND_ROLES = (
+    CommandRole(
+        CALLER,
+        "Caller",
+        "Publishes, plans and launches",
+        "Resources are created with the service role, which it may pass to "
+        "CloudFormation alone.",
+    ),
+    CommandRole(
+        VERIFIER,
+        "Verifier",
+        "Checks",
+        "It creates nothing but DAGs, their runs and one task, and removes them.",
+    ),
+)
+
+
+def _add_command_role(
     t: Template,
-    inputs: Inputs,
-    title: str,
+    role: CommandRole,
+    stack_name: str,
+    trust: Trust,
     statements: list[Statement],
-    purpose: str,
 ) -> iam.Role:
-    """Add a role that runs commands, if any principal may assume it."""
-    check_size(f"{title}Policy", statements)
+    """Add a role for commands, if any principal may assume it."""
+    check_size(f"{role.title}Policy", statements)
     policy = t.add(
         iam.ManagedPolicy(
-            f"{title}Policy",
-            Condition="HasCaller",
+            f"{role.title}Policy",
+            Condition=trust.condition,
             Path=PATH,
             PolicyDocument=policy_document(*statements),
         ),
         "What the commands of build.py call themselves.",
-        why="Resources are created with the service role, which it may pass to "
-        "CloudFormation alone."
-        if title == "Caller"
-        else "It creates nothing but DAGs, their runs and one task, and removes them.",
+        why=role.why,
     )
+    purpose = f"{role.purpose} the stack {stack_name}."
     return t.add(
         iam.Role(
-            f"{title}Role",
-            Condition="HasCaller",
+            f"{role.title}Role",
+            Condition=trust.condition,
             Path=PATH,
             Description=purpose,
             AssumeRolePolicyDocument={
                 "Version": "2012-10-17",
-                "Statement": [
-                    If("HasPrincipals", _principals(inputs), NoValue),
-                    If("HasGitHub", _git_hub(inputs), NoValue),
-                ],
+                "Statement": trust.statements,
             },
             ManagedPolicyArns=[Ref(policy)],
         ),
