@@ -7,9 +7,11 @@ Where the machine does not allow that, tasks connect freely and ``deviation`` sa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,14 @@ class UsedConnection:
     port: int
 
 
+@dataclass(frozen=True)
+class GuardedTask:
+    """A task that runs in a control group of its own."""
+
+    source: Groups
+    filter: ConnectFilter
+
+
 class TaskFirewall:
     """The control groups of the tasks of one agent."""
 
@@ -68,15 +78,16 @@ class TaskFirewall:
         self.deviation = ""
         self.open_to_all: set[Destination] = set()
         """What no security group guards, as the metadata of tasks."""
+        self.endpoints: tuple[Endpoint, ...] = ()
+        """Every destination that a security group guards, as known now."""
         self._read = read
         self._find = find
         self._read_at = 0.0
         self._groups: SecurityGroups | None = None
-        self._endpoints: tuple[Endpoint, ...] = ()
-        self._filters: dict[str, ConnectFilter] = {}
-        self._sources: dict[str, Groups] = {}
+        self._tasks: dict[str, GuardedTask] = {}
         self._used: set[UsedConnection] = set()
-        self._refused: dict[tuple[Groups, Destination], int] = {}
+        self._refused: Counter[tuple[Groups, Destination]] = Counter()
+        """Of tasks that are over."""
         self._folder: Path | None = None
 
     def rules(self) -> SecurityGroups:
@@ -85,29 +96,27 @@ class TaskFirewall:
             self._groups, self._read_at = self._read(), time.monotonic()
         return self._groups
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Every destination that a security group guards, as known now."""
-        return self._endpoints
-
     def update(self) -> None:
         """Follow the rules and the destinations, if there is a task."""
-        if not self._filters:
+        if not self._tasks:
             return
-        self._endpoints = tuple(self._find(self.rules()))
-        for task_id, connect_filter in self._filters.items():
-            connect_filter.set_permitted(self._permitted(self._sources[task_id]))
+        before = self._groups, self.endpoints
+        self.endpoints = tuple(self._find(self.rules()))
+        if before != (self._groups, self.endpoints):
+            for task in self._tasks.values():
+                task.filter.set_permitted(self._permitted(task.source))
 
     def admit(self, task: EcsTask) -> Path | None:
         """Return the control group of a task's processes, if there are any."""
         if self.deviation or not task.security_groups:
             return None
-        if task.id not in self._filters:
+        if task.id not in self._tasks:
             source = frozenset(task.security_groups)
             if not source <= self.rules().networks.keys():
                 self._groups = None
+            self.endpoints = tuple(self._find(self.rules()))
             try:
-                connect_filter = ConnectFilter(
+                group = ConnectFilter(
                     self._own_folder() / task.id, task.sandbox.address
                 )
             except FilterUnavailableError as error:
@@ -115,37 +124,36 @@ class TaskFirewall:
                     f"Security groups are not enforced: {error}. Root on Linux can."
                 )
                 return None
-            self._filters[task.id] = connect_filter
-            self._sources[task.id] = source
-            self.update()
-        return self._filters[task.id].folder
+            group.set_permitted(self._permitted(source))
+            self._tasks[task.id] = GuardedTask(source, group)
+        return self._tasks[task.id].filter.folder
 
     def release(self, tasks: Iterable[EcsTask]) -> None:
         """Remove the groups of tasks that are over; their counts are kept."""
         for task in tasks:
-            if task.is_over and task.id in self._filters:
-                self._count(task.id)
-                self._filters.pop(task.id).close()
+            if task.is_over and task.id in self._tasks:
+                self._note_used()
+                guarded = self._tasks.pop(task.id)
+                self._refused += _refused_by(guarded)
+                guarded.filter.close()
 
     def close(self) -> None:
         """Remove every group; no task runs any more."""
-        for connect_filter in self._filters.values():
-            connect_filter.close()
-        self._filters.clear()
-        if self._folder:
+        for task in self._tasks.values():
+            task.filter.close()
+        self._tasks.clear()
+        # Where groups are not permitted, it was never made.
+        if self._folder and self._folder.is_dir():
             self._folder.rmdir()
 
     def used(self) -> set[UsedConnection]:
         """Return the connections that were made, of all tasks so far."""
-        for task_id in self._filters:
-            self._count(task_id)
+        self._note_used()
         return set(self._used)
 
     def refused(self) -> dict[tuple[Groups, Destination], int]:
         """Return how often a source tried what no rule permits."""
-        for task_id in self._filters:
-            self._count(task_id)
-        return dict(self._refused)
+        return sum(map(_refused_by, self._tasks.values()), self._refused)
 
     def _own_folder(self) -> Path:
         """Return the agent's control group, after removing those of killed agents."""
@@ -156,27 +164,36 @@ class TaskFirewall:
             self._folder = mounted / name
         return self._folder
 
-    def _count(self, task_id: str) -> None:
-        source = self._sources[task_id]
-        connect_filter = self._filters[task_id]
-        targets = {each.destination: each for each in self._endpoints}
-        for destination in connect_filter.used():
-            if target := targets.get(destination):
-                self._used.add(UsedConnection(source, target.groups, target.port))
-        for destination, count in connect_filter.refused().items():
-            self._refused[source, destination] = count
+    def _note_used(self) -> None:
+        """Keep what the destinations stand for: a task's address is not used again."""
+        targets = {each.destination: each for each in self.endpoints}
+        for task in self._tasks.values():
+            for destination in task.filter.used():
+                if target := targets.get(destination):
+                    self._used.add(
+                        UsedConnection(task.source, target.groups, target.port)
+                    )
 
     def _permitted(self, source: Groups) -> set[Destination]:
         groups = self.rules()
         return self.open_to_all | {
             endpoint.destination
-            for endpoint in self._endpoints
+            for endpoint in self.endpoints
             if (
                 groups.permit_aws(source, endpoint.port)
                 if endpoint.groups == AWS
                 else groups.permit(source, endpoint.groups, endpoint.port)
             )
         }
+
+
+def _refused_by(task: GuardedTask) -> Counter[tuple[Groups, Destination]]:
+    return Counter(
+        {
+            (task.source, destination): count
+            for destination, count in task.filter.refused().items()
+        }
+    )
 
 
 def _remove_abandoned(mounted: Path) -> None:
@@ -186,4 +203,5 @@ def _remove_abandoned(mounted: Path) -> None:
         if not Path("/proc", pid).exists():
             for group in [*folder.iterdir(), folder]:
                 if group.is_dir():
-                    group.rmdir()
+                    with contextlib.suppress(OSError):
+                        group.rmdir()

@@ -1,0 +1,98 @@
+"""Control groups of tasks: what is counted, and machines that allow none."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.ecs import task_firewall
+from local.ecs.security_groups import SecurityGroups
+from local.ecs.task_firewall import TaskFirewall
+
+GROUPS = SecurityGroups(
+    rules=frozenset(),
+    descriptions={},
+    networks={"sg": IPv4Network("10.0.0.0/16")},
+    stores={},
+    load_balancer=frozenset(),
+    endpoints=frozenset(),
+)
+ELSEWHERE = ("127.77.1.1", 9)
+
+
+def firewall() -> TaskFirewall:
+    return TaskFirewall(lambda: GROUPS, lambda _groups: ())
+
+
+def task(name: str) -> Any:
+    return SimpleNamespace(
+        id=name,
+        security_groups=("sg",),
+        sandbox=SimpleNamespace(address="127.77.0.9"),
+        is_over=False,
+    )
+
+
+class FakeFilter:
+    """Counts a refused connection for each task."""
+
+    def __init__(self, folder: Path, _own_address: str) -> None:
+        self.folder = folder
+
+    def set_permitted(self, _destinations: object) -> None:
+        """Take any list."""
+
+    def used(self) -> dict[tuple[str, int], int]:
+        """Return nothing."""
+        return {}
+
+    def refused(self) -> dict[tuple[str, int], int]:
+        """Return one connection."""
+        return {ELSEWHERE: 1}
+
+    def close(self) -> None:
+        """Remove nothing."""
+
+
+def test_machine_without_rights_runs_tasks_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = tmp_path / "no-folder"
+    mounted.touch()
+    monkeypatch.setattr(task_firewall, "cgroup2", lambda: mounted)
+    unguarded = firewall()
+    assert unguarded.admit(task("a")) is None
+    assert "not enforced" in unguarded.deviation
+    unguarded.close()
+
+
+def test_refusals_of_all_tasks_of_a_component_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_firewall, "cgroup2", lambda: tmp_path)
+    monkeypatch.setattr(task_firewall, "ConnectFilter", FakeFilter)
+    guarded = firewall()
+    tasks = [task(name) for name in "abc"]
+    for each in tasks:
+        guarded.admit(each)
+    tasks[0].is_over = True
+    guarded.release(tasks)
+    assert guarded.refused() == {(frozenset({"sg"}), ELSEWHERE): 3}
+    guarded.close()
+
+
+def test_group_of_a_killed_agent_that_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In a folder of files, as in a control group with processes, rmdir fails.
+    used = tmp_path / f"{task_firewall.PREFIX}999999999-x" / "task"
+    used.mkdir(parents=True)
+    (used / "process").touch()
+    monkeypatch.setattr(task_firewall, "cgroup2", lambda: tmp_path)
+    monkeypatch.setattr(task_firewall, "ConnectFilter", FakeFilter)
+    assert firewall().admit(task("a"))
+    assert used.is_dir()
