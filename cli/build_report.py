@@ -58,7 +58,7 @@ def print_build(
     dist = project.dist
     if as_json:
         _stop_at_misnamed(outcome)
-        console.result(json.dumps(_as_json(dist, outcome), indent=2))
+        console.document(_as_json(dist, outcome))
         return
     console.stdout().print(table(dist))
     console.result(f"\n{_operation(dist, project.root_template)}")
@@ -102,7 +102,7 @@ def print_check(outcome: BuildOutcome, *, as_json: bool = False) -> None:
             "Environments": list(outcome.environments),
             "Unchecked": list(outcome.unchecked),
         }
-        console.result(json.dumps(document, indent=2))
+        console.document(document)
         return
     for text in outcome.unchecked:
         console.note(text)

@@ -11,6 +11,7 @@ becomes a problem with an exit code here and nowhere else.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -159,9 +160,11 @@ class Command(click.Command):
         has_json = bool(context.params.get("as_json"))
         with (
             console.commands_typed_as(_arguments(context.params)),
-            console.errors_as_json(has_json),
+            console.json_document(has_json),
         ):
             code = self._run(context)
+            if console.has_record():
+                console.record(ExitCode=int(code))
         # Not in an except block: what an error still holds is released after it.
         context.exit(int(code))
 
@@ -170,7 +173,9 @@ class Command(click.Command):
             with _signals_that_interrupt():
                 return super().invoke(context) or ExitCode.OK
         except (KeyboardInterrupt, click.Abort) as error:
-            console.message(" ".join([f"\n{self.interrupted}", *_notes(error)]))
+            text = " ".join([self.interrupted, *_notes(error)])
+            console.message(f"\n{text}")
+            console.record(Interrupted=text)
             return ExitCode.INTERRUPTED
         except click.ClickException as error:
             return report(UsageError(_of_usage(error)), *_notes(error))
@@ -225,7 +230,7 @@ class CommandGroup(click.Group):
         try:
             code = super().main(words, **options)
         except click.ClickException as error:
-            with console.errors_as_json("--json" in words):
+            with console.json_document("--json" in words):
                 code = report(UsageError(_of_usage(error)))
         except (KeyboardInterrupt, click.Abort):
             code = ExitCode.INTERRUPTED
@@ -304,10 +309,11 @@ def _name(command: click.Command, name: str) -> str:
 def _arguments(parameters: Mapping[str, Any]) -> str:
     """Return the arguments with which a following command is about the same stack."""
     environment = parameters.get("environment")
-    words = [environment if isinstance(environment, str) else "ENV"]
+    words = [shlex.quote(environment) if isinstance(environment, str) else "ENV"]
     for name in REPEATED_OPTIONS:
         if parameters.get(name):
-            words += [f"--{name.replace('_', '-')}", str(parameters[name])]
+            value = shlex.quote(str(parameters[name]))
+            words += [f"--{name.replace('_', '-')}", value]
     words += [f"--{name}" for name in REPEATED_FLAGS if parameters.get(name)]
     return " ".join(words)
 

@@ -1,8 +1,9 @@
 """Console output of every command: results on stdout, messages on stderr.
 
-Colours and live displays only at a terminal (``NO_COLOR`` turns colours off); in a
-pipe every line stays one line. Every package may import this module; of the project it
-imports ``cli.errors`` alone.
+With --json one document is on stdout, and everything else on stderr. Colours and live
+displays only at a terminal (``NO_COLOR`` turns colours off); in a pipe every line stays
+one line. Every package may import this module; of the project it imports
+``cli.errors`` alone.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +41,8 @@ PROGRAM = Path(__file__).resolve().parents[1] / "build.py"
 WAIT_SECONDS = 5.0
 """After this time a command says what it waits for."""
 
-_is_json: ContextVar[bool] = ContextVar("is_json", default=False)
+_members: ContextVar[dict[str, Any] | None] = ContextVar("members", default=None)
+"""What the JSON document of the command holds so far; None without --json."""
 
 
 @contextmanager
@@ -53,13 +56,47 @@ def commands_typed_as(arguments: str) -> Iterator[None]:
 
 
 @contextmanager
-def errors_as_json(is_json: bool) -> Iterator[None]:  # noqa: FBT001 - the one choice
-    """Print problems as JSON on stdout during the block, if so chosen."""
-    token = _is_json.set(is_json)
+def json_document(is_json: bool) -> Iterator[None]:  # noqa: FBT001 - the one choice
+    """Print one JSON document at the end of the block, if so chosen.
+
+    It holds what ``record`` was given, the problems among it.
+    """
+    token = _members.set({} if is_json else None)
     try:
         yield
+        if members := _members.get():
+            document(members)
     finally:
-        _is_json.reset(token)
+        _members.reset(token)
+
+
+def record(**members: Any) -> None:
+    """Add members to the JSON document of the command; nothing without --json."""
+    recorded = _members.get()
+    if recorded is not None:
+        recorded.update(members)
+
+
+def has_record() -> bool:
+    """Whether the JSON document of the command has members."""
+    return bool(_members.get())
+
+
+def document(value: Any) -> None:
+    """Print a JSON document on stdout."""
+    text = json.dumps(_typed(value), indent=2)
+    print_line(_console(stderr=False), Text(text))
+
+
+def _typed(value: Any) -> Any:
+    """Return a value of JSON with its commands as they have to be typed."""
+    if isinstance(value, str):
+        return with_arguments(value)
+    if isinstance(value, Mapping):
+        return {name: _typed(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_typed(item) for item in value]
+    return value
 
 
 @contextmanager
@@ -99,8 +136,8 @@ def with_arguments(text: str) -> str:
 
 
 def stdout() -> Console:
-    """Return the console for results."""
-    return _console(stderr=False)
+    """Return the console for results; with --json they are messages."""
+    return _console(stderr=_members.get() is not None)
 
 
 def stderr() -> Console:
@@ -126,20 +163,19 @@ def note(text: str) -> None:
 def problems(items: Sequence[Problem], *notes: str, exit_code: int = 1) -> None:
     """Print each problem as a paragraph on stderr, then the notes.
 
-    With ``errors_as_json`` they are one JSON document on stdout.
+    With --json they are members of the document instead.
     """
-    if _is_json.get():
+    if _members.get() is not None:
         errors = [
             {
                 "Where": problem.where,
-                "What": with_arguments(problem.what),
-                "Why": with_arguments(problem.why),
-                "Do": with_arguments(problem.remedy),
+                "What": problem.what,
+                "Why": problem.why,
+                "Do": problem.remedy,
             }
             for problem in items
         ]
-        document = {"Errors": errors, "Notes": list(notes), "ExitCode": int(exit_code)}
-        result(json.dumps(document, indent=2))
+        record(Errors=errors, Notes=list(notes), ExitCode=int(exit_code))
         return
     for problem in items:
         _labelled("error", "bold red", problem.where, "bold")

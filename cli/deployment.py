@@ -9,7 +9,6 @@ imported only when a command runs.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -298,7 +297,12 @@ BUCKET = click.option(
     help="Bucket to publish in; without it one is created for the account and region.",
 )
 YES = click.option("--yes", is_flag=True, help="Do not prompt; for pipelines.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JSON = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document, errors too; messages are on stderr.",
+)
 NO_NESTED = click.option(
     "--no-nested",
     is_flag=True,
@@ -343,16 +347,13 @@ def publish(target: CommandTarget, **options: Any) -> ExitCode:
     published = publishing.publish(target.aws(), dist, options["bucket"])
     files = published.publication.files
     if options["as_json"]:
-        console.result(
-            json.dumps(
-                {
-                    "Bucket": published.publication.location.bucket,
-                    "Parent": published.publication.root_url,
-                    "Uploaded": list(published.uploaded),
-                    "Files": {file.path: file.url for file in files},
-                },
-                indent=2,
-            )
+        console.document(
+            {
+                "Bucket": published.publication.location.bucket,
+                "Parent": published.publication.root_url,
+                "Uploaded": list(published.uploaded),
+                "Files": {file.path: file.url for file in files},
+            }
         )
         return ExitCode.OK
     for file in files:
@@ -406,7 +407,7 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
         is_nested=not options["no_nested"],
     ) as change_plan:
         if options["as_json"]:
-            console.result(changes.as_json(change_plan))
+            console.document(changes.as_json(change_plan))
         else:
             print_plan(change_plan, dist, lists_all=options["lists_all"])
         is_empty = change_plan.is_empty
@@ -446,7 +447,7 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     context = LaunchContext(aws, dist, environment)
     report = run.preflight(context)
     if options["as_json"]:
-        console.result(run.as_json(context, report))
+        console.document(run.as_json(context, report))
     else:
         run.print_report(report)
     return run.exit_code(report)
@@ -473,6 +474,7 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     is_flag=True,
     help="End as soon as the operation has started; events ENV --follow follows it.",
 )
+@JSON
 def launch(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Create the stack of an environment, or update it.
 
@@ -499,6 +501,7 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py launch dev --emulator --yes
       ./build.py launch prod --profile prod --region eu-central-1
       ./build.py launch prod --role-arn arn:aws:iam::123456789012:role/Launch
+      ./build.py launch dev --yes --json | jq -r .Outputs.WebUrl
     """
     from deploy import launch, roles
 
@@ -620,7 +623,7 @@ def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     stack = stacks.existing(aws, environment.stack_name)
     outcome = diagnosis.Diagnoser(aws, dist).diagnose(stack)
     if options["as_json"]:
-        console.result(diagnosis.as_json(outcome))
+        console.document(diagnosis.as_json(outcome))
     else:
         print_diagnosis(outcome)
     return ExitCode.OK if outcome.is_healthy else ExitCode.FAILED
@@ -634,6 +637,7 @@ def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     help="A resource that the rollback skips, as Workers/Service; repeatable.",
 )
 @YES
+@JSON
 def recover(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Recover a stack from a failed or stuck state.
 
@@ -680,6 +684,7 @@ def recover(target: CommandTarget, **options: Any) -> ExitCode:
     "is in it; repeatable.",
 )
 @YES
+@JSON
 def destroy(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Delete an environment.
 
@@ -739,7 +744,7 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
     if aws.is_local:
         console.note("The link opens the AWS console, which cannot read the emulator.")
     if options["as_json"]:
-        console.result(json.dumps({"Url": url}, indent=2))
+        console.document({"Url": url})
     else:
         console.result(links.badge(url, environment) if options["as_badge"] else url)
     return ExitCode.OK
@@ -768,6 +773,7 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and stop.")
 @YES
+@JSON
 def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Add dist/ as a new version of the product in Service Catalog.
 

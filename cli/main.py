@@ -8,7 +8,6 @@ linter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,7 +178,10 @@ def emulator(action: str, *, as_json: bool) -> None:
     what = _control_emulator(action)
     record = _emulator().running()
     document = {"Endpoint": record.endpoint_url if record else None, "What": what}
-    console.result(json.dumps(document, indent=2) if as_json else what)
+    if as_json:
+        console.document(document)
+    else:
+        console.result(what)
 
 
 def _control_emulator(action: str) -> str:

@@ -101,7 +101,7 @@ def commands(project: ProjectContext, group: click.Group) -> list[click.Command]
         """
         rows = list(_rows(project, **options))
         if as_json:
-            console.result(json.dumps([asdict(row) for row in rows], indent=2))
+            console.document([asdict(row) for row in rows])
             return
         console.table(
             [tuple(asdict(row).values()) for row in rows],
@@ -124,7 +124,7 @@ def commands(project: ProjectContext, group: click.Group) -> list[click.Command]
         """
         findings = list(_findings(profile, region))
         if as_json:
-            console.result(json.dumps([asdict(each) for each in findings], indent=2))
+            console.document([asdict(each) for each in findings])
         else:
             for finding in findings:
                 mark, style = ("ok", "green") if finding.is_good else ("no", "red")

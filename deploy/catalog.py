@@ -19,7 +19,7 @@ from functools import partial
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Failure, Problem, UsageError
-from deploy import prompts, stacks
+from deploy import changes, prompts, stacks
 from deploy.addresses import Publication
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.console import print_plan
@@ -125,12 +125,20 @@ def offer(
         dry_run=dry_run,
         yes=yes,
     )
+    console.record(
+        Stack=environment.stack_name,
+        Version=name,
+        IsNewVersion=not planned.exists,
+        Deprecated=[version.name for version in planned.deprecated],
+        IsDryRun=dry_run,
+    )
     _print_release(planned, is_new=is_new, same=same, dry_run=dry_run)
     if dry_run:
         return ExitCode.OK
     if stack_result not in (ExitCode.OK, ExitCode.UNCHANGED):
         return stack_result
     outputs = stacks.existing(aws, environment.stack_name).outputs
+    console.record(Product=outputs[PRODUCT_ID])
     if not is_new and not planned.exists:
         _add(aws, outputs[PRODUCT_ID], name, publication)
     for old in planned.deprecated:
@@ -179,6 +187,7 @@ def _update_stack(
 ) -> ExitCode:
     with proposed(aws, dist, publication, environment, is_nested=False) as plan:
         print_plan(plan, dist)
+        console.record(Plan=changes.as_json(plan))
         if plan.is_empty:
             return ExitCode.UNCHANGED
         if dry_run:

@@ -16,7 +16,6 @@ on answers and comparisons that were made elsewhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -156,29 +155,26 @@ class ChangePlan:
         return [change for change in self.relevant if change.endangers_data]
 
 
-def as_json(plan: ChangePlan) -> str:
+def as_json(plan: ChangePlan) -> dict[str, Any]:
     """Return a plan for other programs."""
-    return json.dumps(
-        {
-            "Stack": plan.stack_name,
-            "IsNew": plan.is_new,
-            "Changes": [
-                {
-                    "Name": change.name,
-                    "Type": change.type,
-                    "Kind": change.kind.name,
-                    "Certainty": change.certainty.name,
-                    "EndangersData": change.endangers_data,
-                    "Keeps": change.keeps,
-                    "Details": list(change.details),
-                }
-                for change in plan.relevant
-            ],
-            "Unfounded": plan.unfounded,
-            "Notes": list(plan.notes),
-        },
-        indent=2,
-    )
+    return {
+        "Stack": plan.stack_name,
+        "IsNew": plan.is_new,
+        "Changes": [
+            {
+                "Name": change.name,
+                "Type": change.type,
+                "Kind": change.kind.name,
+                "Certainty": change.certainty.name,
+                "EndangersData": change.endangers_data,
+                "Keeps": change.keeps,
+                "Details": list(change.details),
+            }
+            for change in plan.relevant
+        ],
+        "Unfounded": plan.unfounded,
+        "Notes": list(plan.notes),
+    }
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,10 @@ class DestroyOptions:
 class CleanupReport:
     """What happened to the resources that the stack retained."""
 
-    deleted: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    deleted: list[tuple[StackResource, str]] = field(default_factory=list)
+    """Each with what was done to it."""
+    left: list[tuple[StackResource, str]] = field(default_factory=list)
+    """Each with the reason, if it is not the wish of the operator."""
     has_vault: bool = False
     """Whether a backup vault stays."""
 
@@ -118,6 +120,7 @@ def destroy(
     plan = deletion_plan(aws, resources)
     parameters = _retained(stack, resources, options.retains)
     _print_plan(stack, plan)
+    console.record(Stack=stack.name, Status=stack.status, Plan=_as_json(stack, plan))
     _print_foreign(aws, resources)
     deletes_data = _deletes_data(aws, stack, plan, options)
     if (
@@ -178,6 +181,7 @@ def _finish(aws: Aws, name: str, options: DestroyOptions) -> ExitCode:
     """Delete what a deletion or a rollback has left, if that is decided."""
     stack_id = stacks.deleted(aws, name)
     left = left_behind(aws, stack_id) if stack_id else []
+    console.record(Stack=name, Status=None, Stays=[each.as_json() for each in left])
     console.result(f"There is no stack {name}.")
     if not left:
         return ExitCode.UNCHANGED
@@ -272,6 +276,21 @@ def _print_plan(stack: StackSummary, plan: DeletionPlan) -> None:
         console.result(
             "Termination protection of the stack is on.", style="bold yellow"
         )
+
+
+def _as_json(stack: StackSummary, plan: DeletionPlan) -> dict[str, Any]:
+    """Return what would happen to the resources, for other programs."""
+    groups = {
+        "Deleted": plan.lost,
+        "DeletedAfterSnapshot": plan.snapshot,
+        "Retained": plan.retained,
+        "Protected": plan.protected,
+        "NotEmpty": plan.full,
+    }
+    return {
+        "IsProtected": stack.is_protected,
+        **{name: [each.as_json() for each in group] for name, group in groups.items()},
+    }
 
 
 def _print_foreign(aws: Aws, resources: Sequence[StackResource]) -> None:
@@ -405,28 +424,28 @@ def clean_up(aws: Aws, plan: DeletionPlan, *, deletes_data: bool) -> ExitCode:
         is_used = resource.type == ROLE and report.has_vault
         remove = REMOVALS.get(resource.type) if deletes_data and not is_used else None
         if not remove or not resource.physical_id:
-            report.left.append(
-                f"{resource.name}  {resource.type}  {resource.physical_id}"
-            )
+            report.left.append((resource, ""))
             continue
         try:
-            report.deleted.append(
-                f"{resource.name}  {remove(aws, resource.physical_id)}"
-            )
+            report.deleted.append((resource, remove(aws, resource.physical_id)))
         except AwsError as error:
             if is_missing(error):
-                report.deleted.append(f"{resource.name}  did not exist any more")
+                report.deleted.append((resource, "did not exist any more"))
             else:
-                report.left.append(
-                    f"{resource.name}  {resource.physical_id}: {error.message}"
-                )
+                report.left.append((resource, error.message))
                 report.has_vault |= resource.type == VAULT
         except Failure as error:
-            report.left.append(f"{resource.name}  {resource.physical_id}: {error}")
-    for line in report.deleted:
-        console.result(f"  deleted: {line}")
-    for line in report.left:
-        console.result(f"  stays: {line}")
+            report.left.append((resource, str(error)))
+    for resource, what in report.deleted:
+        console.result(f"  deleted: {resource.name}  {what}")
+    for resource, why in report.left:
+        place = f"{resource.name}  {resource.type}  {resource.physical_id}"
+        console.result(f"  stays: {place}{why and f': {why}'}")
+    console.record(
+        Deleted=[resource.as_json() for resource, _ in report.deleted],
+        Stays=[{**resource.as_json(), "Why": why} for resource, why in report.left],
+        Snapshots=[resource.as_json() for resource in plan.snapshot],
+    )
     for resource in plan.snapshot:
         console.result(f"  stays: the final snapshot of {resource.name}, still billed")
     if deletes_data and report.left:

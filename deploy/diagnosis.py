@@ -8,7 +8,6 @@ their exit codes and the last lines of their log.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -251,26 +250,24 @@ def next_steps(status: str, causes: list[Cause]) -> tuple[str, ...]:
     return (*steps, *after)
 
 
-def as_json(diagnosis: Diagnosis) -> str:
+def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis for other programs."""
-    return json.dumps(
-        {
-            "Stack": diagnosis.stack_name,
-            "Status": diagnosis.status,
-            "Causes": [
-                {
-                    "Name": cause.name,
-                    "Type": cause.type,
-                    "Status": cause.status,
-                    "Reason": cause.reason,
-                    "Time": cause.time.isoformat(),
-                    "Evidence": list(cause.evidence),
-                }
-                for cause in diagnosis.causes
-            ],
-        },
-        indent=2,
-    )
+    return {
+        "Stack": diagnosis.stack_name,
+        "Status": diagnosis.status,
+        "Causes": [
+            {
+                "Name": cause.name,
+                "Type": cause.type,
+                "Status": cause.status,
+                "Reason": cause.reason,
+                "Time": cause.time.isoformat(),
+                "Evidence": list(cause.evidence),
+            }
+            for cause in diagnosis.causes
+        ],
+        "Next": list(diagnosis.next_steps),
+    }
 
 
 def cluster_and_service(arn: str) -> tuple[str, str]:

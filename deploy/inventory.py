@@ -46,6 +46,14 @@ class StackResource:
         """Path in the tree of stacks, as Database/Cluster."""
         return "/".join((*self.path, self.logical_id))
 
+    def as_json(self) -> dict[str, str]:
+        """Return its names for other programs."""
+        return {
+            "Name": self.name,
+            "Type": self.type,
+            "PhysicalId": self.physical_id,
+        }
+
     @property
     def stays(self) -> bool:
         """Whether it is retained when its stack is deleted."""

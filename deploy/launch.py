@@ -29,11 +29,10 @@ from typing import Any
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
-from deploy import durations, prompts, stacks, trees
+from deploy import changes, diagnosis, durations, prompts, stacks, trees
 from deploy.aws import Aws, is_missing
 from deploy.changes import ChangePlan
 from deploy.console import ProgressDisplay, print_diagnosis, print_outputs, print_plan
-from deploy.diagnosis import Diagnoser
 from deploy.dist import DEFERRED, PROTECTION, Dist, Environment
 from deploy.events import StackWatcher, known_events, watch_interval
 from deploy.planning import PollInterval, proposed
@@ -103,13 +102,17 @@ def launch(
     first = first_launch(dist, environment) if is_new else environment
     with proposed(aws, dist, publication, first, is_nested=is_nested) as plan:
         print_plan(plan, dist)
+        console.record(Stack=plan.stack_name, Plan=changes.as_json(plan))
         if plan.is_empty:
             protect(aws, environment)
+            if stack:
+                console.record(Status=stack.status, Outputs=commands(aws, stack))
             return ExitCode.OK
         confirm(plan, confirmation)
         linked_roles.create(context)
         known = execute(aws, plan)
     if detaches:
+        console.record(StackId=plan.stack_id, Detached=True)
         console.message(f"{DETACHED.format(stack=plan.stack_name)}{_later(first)}")
         return ExitCode.OK
     watcher = StackWatcher(aws, plan.stack_id, known)
@@ -226,7 +229,7 @@ def follow(
     says how long the last creation took.
     Of the statuses in ``quiet`` the caller reports a success.
     """
-    diagnoser = Diagnoser(aws, dist)
+    diagnoser = diagnosis.Diagnoser(aws, dist)
     expected = trees.expected(dist, environment.parameters) if creates else {}
     estimate = durations.estimate(aws, dist) if creates else None
     display = ProgressDisplay(watcher, dist, expected, estimate)
@@ -259,6 +262,7 @@ def follow(
                 f"{_later(environment)}",
             ),
         ) from error
+    console.record(Stack=environment.stack_name, Status=watcher.status)
     if creates and watcher.status in SUCCEEDED:
         durations.remember(aws, dist, watcher)
     if watcher.status in quiet:
@@ -266,16 +270,24 @@ def follow(
     stack = stacks.existing(aws, watcher.root.stack_id)
     if stack.status not in SUCCEEDED:
         console.message()
-        print_diagnosis(diagnoser.diagnose(stack))
+        outcome = diagnoser.diagnose(stack)
+        console.record(Diagnosis=diagnosis.as_json(outcome))
+        print_diagnosis(outcome)
         return ExitCode.FAILED
     finish(aws, environment)
     console.message(
         f"\nStack {stack.name} is {stack.status} after {display.elapsed}.\n",
         style="green",
     )
+    console.record(StackId=stack.id, Outputs=commands(aws, stack))
     print_outputs(aws, stack.outputs, stack.descriptions)
     console.message(NEXT_IN_EMULATOR if aws.is_local else NEXT)
     return ExitCode.OK
+
+
+def commands(aws: Aws, stack: stacks.StackSummary) -> dict[str, str]:
+    """Return the outputs of a stack, its commands as they reach this account."""
+    return {name: aws.shell_command(value) for name, value in stack.outputs.items()}
 
 
 def operate(

@@ -108,10 +108,12 @@ def recover(
     """Print what will happen, prompt, and recover the stack."""
     stack = stacks.find(aws, environment.stack_name)
     if stack is None:
+        console.record(Stack=environment.stack_name, Status=None)
         console.result(f"There is no stack {environment.stack_name}: launch it.")
         return ExitCode.UNCHANGED
     recovery = recovery_action(stack)
     if recovery is None:
+        console.record(Stack=stack.name, Status=stack.status)
         console.result(
             f"Stack {stack.name} is {stack.status}: nothing to recover from."
         )
@@ -126,6 +128,7 @@ def recover(
         )
     resources = [] if stack.status == REVIEW else list(inventory.take(aws, stack.id))
     console.message(f"Stack {stack.name} is {stack.status}. {recovery.sentence}")
+    console.record(Stack=stack.name, Status=stack.status, Operation=recovery.operation)
     _list(recovery, resources)
     skipped = [_skip_name(name, resources) for name in skip]
     _refuse_if_protected(recovery, stack)
@@ -133,6 +136,7 @@ def recover(
     if stack.status == REVIEW:
         aws.call("cloudformation", "delete_stack", stack.name, StackName=stack.id)
         console.message("Deleted.")
+        console.record(Status="DELETE_COMPLETE")
         return ExitCode.OK
     options = {"ResourcesToSkip": skipped} if skipped else {}
     exit_code, status = operate(
@@ -165,6 +169,7 @@ def _left_behind(aws: Aws, stack: StackSummary) -> ExitCode:
     left = left_behind(aws, stack.id)
     if not left:
         return ExitCode.OK
+    console.record(Stays=[resource.as_json() for resource in left])
     console.message("It left in the account:")
     for resource in left:
         console.message(f"  {resource.name}  {resource.type}  {resource.physical_id}")

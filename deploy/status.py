@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -64,7 +63,7 @@ def status(
             "NotShown": problems,
             "Resources": [_as_json(aws, resource, kinds) for resource in resources],
         }
-        console.result(json.dumps(document, indent=2))
+        console.document(document)
         return _health(stack.status)
     _print_stack(aws, stack)
     if services:
@@ -222,7 +221,7 @@ def events(
         if not failed_only or tree_event.event.is_failure
     ]
     if as_json:
-        console.result(json.dumps([_event_as_json(event) for event in shown], indent=2))
+        console.document([_event_as_json(event) for event in shown])
         return _health(stack.status)
     for tree_event in shown if lists_all or failed_only else ends(shown):
         console.result(event_line(tree_event, dist if lists_all else None))
@@ -298,8 +297,7 @@ def outputs(
     stack = stacks.existing(aws, environment.stack_name)
     values = {**stack.outputs, **({WEB_URL: url} if url else {})}
     if as_json:
-        commands = {k: aws.shell_command(v) for k, v in values.items()}
-        console.result(json.dumps(commands, indent=2))
+        console.document({k: aws.shell_command(v) for k, v in values.items()})
     else:
         print_outputs(aws, values, stack.descriptions)
     return ExitCode.OK

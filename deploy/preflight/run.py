@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from cli import console
 from cli.errors import Denied, ExitCode, Failure, Problem, Refused
@@ -118,26 +118,23 @@ def _print(answer: Answer, width: int) -> None:
         console.result(f"{'':<8} {'':<{width}}  -> {finding.remedy}", style="dim")
 
 
-def as_json(context: LaunchContext, report: Report) -> str:
+def as_json(context: LaunchContext, report: Report) -> dict[str, Any]:
     """Return every answer for a script."""
     aws = context.aws
-    return json.dumps(
-        {
-            "Account": aws.account,
-            "Region": aws.region,
-            "Stack": context.environment.stack_name,
-            "Checks": [
-                {
-                    "Name": each.check.name,
-                    "Verdict": each.finding.verdict.value,
-                    "Text": each.finding.text,
-                    "Remedy": console.with_arguments(each.finding.remedy),
-                }
-                for each in report.answers
-            ],
-        },
-        indent=2,
-    )
+    return {
+        "Account": aws.account,
+        "Region": aws.region,
+        "Stack": context.environment.stack_name,
+        "Checks": [
+            {
+                "Name": each.check.name,
+                "Verdict": each.finding.verdict.value,
+                "Text": each.finding.text,
+                "Remedy": each.finding.remedy,
+            }
+            for each in report.answers
+        ],
+    }
 
 
 def exit_code(report: Report) -> ExitCode:

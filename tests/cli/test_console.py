@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cli import console
@@ -46,3 +48,28 @@ def test_commands_in_messages_get_their_arguments() -> None:
             "./build.py plan dev --emulator; airflow-ENV"
         )
         assert console.with_arguments("build.py local ENV") == "./build.py local dev"
+
+
+def test_json_is_one_document_and_all_else_is_on_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.json_document(True):  # noqa: FBT003 - the one choice
+        console.record(Stack="airflow-dev")
+        console.result("Would create stack airflow-dev.")
+        console.table([("x",)], ("Column",))
+        console.problems((Problem(where="a", what="b"),), exit_code=5)
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert document["Stack"] == "airflow-dev"
+    assert document["Errors"][0]["What"] == "b"
+    assert document["ExitCode"] == 5
+    assert "Would create" in shown.err
+
+
+def test_commands_in_json_are_quoted_for_a_shell(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.commands_typed_as("dev --profile 'a b\"c'"):
+        console.document({"Next": ["build.py plan ENV"]})
+    (command,) = json.loads(capsys.readouterr().out)["Next"]
+    assert command == "./build.py plan dev --profile 'a b\"c'"

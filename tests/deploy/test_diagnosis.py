@@ -243,7 +243,8 @@ def test_reason_of_the_migration_job_has_its_log() -> None:
 
 
 def test_diagnosis_is_printed_as_json() -> None:
-    assert '"Name": "Storage/Data"' in as_json(diagnosed(*FAILED_CREATE))
+    causes = as_json(diagnosed(*FAILED_CREATE))["Causes"]
+    assert causes[0]["Name"] == "Storage/Data"
 
 
 def test_start_of_an_operation_can_be_on_a_later_page() -> None:

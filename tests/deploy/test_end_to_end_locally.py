@@ -230,9 +230,11 @@ def test_yes_does_not_cover_lost_data_without_nested_change_sets(
 
 def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> None:
     shell.plant(resources={"Alarms": "The planted cause."})
-    failed = shell.run("launch", "--yes")
-    assert failed.exit_code == ExitCode.FAILED
-    assert "Root cause: Storage/Alarms" in failed.output
+    failed = shell.run("launch", "--yes", "--json")
+    document = json.loads(failed.stdout)
+    assert document["ExitCode"] == failed.exit_code == ExitCode.FAILED
+    assert document["Diagnosis"]["Causes"][0]["Name"] == "Storage/Alarms"
+    assert "Root cause: Storage/Alarms" in failed.stderr
     # The nested stack is gone by now; its history is not.
     assert "Root cause: Storage/Alarms" in shell.run("diagnose").output
 
@@ -241,17 +243,22 @@ def test_a_failed_launch_is_explained_recovered_and_repeated(shell: Shell) -> No
     assert "build.py recover dev --emulator" in refused.output
 
     shell.plant()
-    assert shell.run("recover", "--yes").exit_code == ExitCode.OK
+    recovered = shell.run("recover", "--yes", "--json")
+    assert recovered.exit_code == ExitCode.OK
+    assert json.loads(recovered.stdout)["Status"] == "DELETE_COMPLETE"
     assert shell.run("launch", "--yes").exit_code == ExitCode.OK
 
 
 def test_destroy_leaves_nothing(shell: Shell) -> None:
-    shell.run("launch", "--yes")
-    data = json.loads(shell.run("outputs", "--json").output)["DagBucketName"]
+    launched = json.loads(shell.run("launch", "--yes", "--json").stdout)
+    data = launched["Outputs"]["DagBucketName"]
+    assert {change["Kind"] for change in launched["Plan"]["Changes"]} == {"ADD"}
     aws = shell.aws()
     aws.call("s3", "put_object", Bucket=data, Key="dag.py", Body=b"x")
-    destroyed = shell.run("destroy", "--delete-data", "--yes")
-    assert destroyed.exit_code == ExitCode.OK, destroyed.output
+    destroyed = shell.run("destroy", "--delete-data", "--yes", "--json")
+    document = json.loads(destroyed.stdout)
+    assert document["ExitCode"] == destroyed.exit_code == ExitCode.OK
+    assert [each["Name"] for each in document["Deleted"]] == ["Storage/Data"]
     left = [b["Name"] for b in aws.call("s3", "list_buckets")["Buckets"]]
     assert data not in left
     assert "There is no stack of that name" in shell.run("status").output

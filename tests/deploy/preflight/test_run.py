@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from cli.errors import ExitCode, Problem, Refused, Unable, Unreachable
@@ -49,11 +47,11 @@ def test_report_has_a_line_for_each_answer_and_its_remedy(
 def test_json_names_the_account_and_every_answer() -> None:
     context = launch_context(answers=LACKS_ROLES)
     report = preflight(context)
-    document = json.loads(as_json(context, report))
+    document = as_json(context, report)
     assert document["Region"] == REGION
     (roles,) = (c for c in document["Checks"] if c["Verdict"] == "warning")
     assert roles["Name"] == "Service-linked roles"
-    assert roles["Remedy"].startswith("`./build.py launch ENV`")
+    assert roles["Remedy"].startswith("`build.py launch ENV`")
     assert exit_code(report) is ExitCode.OK
 
 
