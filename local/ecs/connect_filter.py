@@ -10,6 +10,7 @@ CAP_NET_ADMIN and a writable cgroup2 file system, which root has on most machine
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import socket
@@ -64,6 +65,7 @@ class ConnectFilter:
             _attach(folder, _ipv6_program(), CONNECT_IPV6)
         except OSError as error:
             self.close()
+            self.remove()
             raise FilterUnavailableError(
                 f"connections cannot be limited here: {error.strerror or error}"
             ) from error
@@ -89,12 +91,24 @@ class ConnectFilter:
         return _counts(self._maps[1]) if self._maps else {}
 
     def close(self) -> None:
-        """Remove the group, which has no processes any more, and its programs."""
+        """Give up the counts."""
         for descriptor in self._maps:
             os.close(descriptor)
         self._maps = []
+
+    def remove(self) -> bool:
+        """Remove the group and its programs; whether it is gone.
+
+        The kernel refuses while the last process is still being ended.
+        """
         if self.folder.is_dir():
-            self.folder.rmdir()
+            try:
+                self.folder.rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                return False
+        return True
 
 
 def cgroup2() -> Path:

@@ -33,6 +33,9 @@ AWS: Groups = frozenset()
 READ_SECONDS = 5.0
 """How long rules count as current; an update of the stack changes them."""
 
+END_SECONDS = 10.0
+"""How long the kernel may take to end a killed process."""
+
 PREFIX = "airflow-local-"
 """Of the control group of an agent; its process id follows, and a random part."""
 
@@ -88,6 +91,8 @@ class TaskFirewall:
         self._used: set[UsedConnection] = set()
         self._refused: Counter[tuple[Groups, Destination]] = Counter()
         """Of tasks that are over."""
+        self._leaving: list[ConnectFilter] = []
+        """Closed, with a process that the kernel is still ending."""
         self._folder: Path | None = None
 
     def rules(self) -> SecurityGroups:
@@ -135,13 +140,17 @@ class TaskFirewall:
                 self._note_used()
                 guarded = self._tasks.pop(task.id)
                 self._refused += _refused_by(guarded)
-                guarded.filter.close()
+                self._leave(guarded)
+        self._remove_left()
 
     def close(self) -> None:
         """Remove every group; no task runs any more."""
         for task in self._tasks.values():
-            task.filter.close()
+            self._leave(task)
         self._tasks.clear()
+        deadline = time.monotonic() + END_SECONDS
+        while self._remove_left() and time.monotonic() < deadline:
+            time.sleep(0.05)
         # Where groups are not permitted, it was never made.
         if self._folder and self._folder.is_dir():
             self._folder.rmdir()
@@ -154,6 +163,15 @@ class TaskFirewall:
     def refused(self) -> dict[tuple[Groups, Destination], int]:
         """Return how often a source tried what no rule permits."""
         return sum(map(_refused_by, self._tasks.values()), self._refused)
+
+    def _leave(self, task: GuardedTask) -> None:
+        task.filter.close()
+        self._leaving.append(task.filter)
+
+    def _remove_left(self) -> bool:
+        """Remove the groups of tasks that are over; whether one is still in use."""
+        self._leaving = [each for each in self._leaving if not each.remove()]
+        return bool(self._leaving)
 
     def _own_folder(self) -> Path:
         """Return the agent's control group, after removing those of killed agents."""

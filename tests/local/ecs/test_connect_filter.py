@@ -35,6 +35,7 @@ def group() -> Iterator[ConnectFilter]:
         pytest.skip(str(error))
     yield filtered
     filtered.close()
+    assert filtered.remove()
 
 
 @pytest.fixture

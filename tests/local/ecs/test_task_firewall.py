@@ -55,7 +55,11 @@ class FakeFilter:
         return {ELSEWHERE: 1}
 
     def close(self) -> None:
+        """Keep the counts."""
+
+    def remove(self) -> bool:
         """Remove nothing."""
+        return True
 
 
 def test_machine_without_rights_runs_tasks_and_says_so(
@@ -83,6 +87,29 @@ def test_refusals_of_all_tasks_of_a_component_are_added(
     guarded.release(tasks)
     assert guarded.refused() == {(frozenset({"sg"}), ELSEWHERE): 3}
     guarded.close()
+
+
+def test_group_whose_last_process_still_ends_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"a": [False, True], "b": [False, False, True]}
+
+    class BusyFilter(FakeFilter):
+        def remove(self) -> bool:
+            return answers[self.folder.name].pop(0)
+
+    monkeypatch.setattr(task_firewall, "cgroup2", lambda: tmp_path)
+    monkeypatch.setattr(task_firewall, "ConnectFilter", BusyFilter)
+    guarded = firewall()
+    tasks = [task(name) for name in answers]
+    for each in tasks:
+        guarded.admit(each)
+    tasks[0].is_over = True
+    guarded.release(tasks)
+    guarded.release(tasks)
+    assert answers == {"a": [], "b": [False, False, True]}
+    guarded.close()
+    assert answers == {"a": [], "b": []}
 
 
 def test_group_of_a_killed_agent_that_is_in_use_stays(
