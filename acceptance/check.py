@@ -64,12 +64,17 @@ class Check(Generic[E_contra]):
     together."""
     is_background: bool = False
     """Whether the next checks run while this one does."""
-    needs: str = ""
-    """Title of a background check that must have ended before this one starts."""
+    needs: tuple[str, ...] = ()
+    """Titles of the checks that this one goes on from. They run wherever it runs, and
+    have ended before it starts."""
+    after: tuple[str, ...] = ()
+    """Titles of other checks that must have ended before this one starts."""
     seconds: float = MAXIMUM_SECONDS
     """After which it has failed, whatever it waits for."""
+    option: str = ""
+    """The option that leaves it out, if there is one."""
     skipped_by: str = ""
-    """The option that skips it."""
+    """The option that has left it out."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ class CheckRunner(Generic[E]):
         return [self._wait(run) for run in self._runs]
 
     def _start(self, check: Check[E]) -> _Run[E]:
-        needed = [run for run in self._runs if run.check.title == check.needs]
+        titles = {*check.needs, *check.after}
+        needed = [run for run in self._runs if run.check.title in titles]
         run = _Run(check)
         self._runs.append(run)
 
@@ -220,7 +226,7 @@ def _batches(checks: Iterable[Check[E]]) -> Iterator[list[Check[E]]]:
 
 def _result(environment: E, check: Check[E]) -> CheckResult:
     if check.skipped_by:
-        why = f"{check.skipped_by} was given."
+        why = f"Not selected: {check.skipped_by} was given."
         return CheckResult(check.title, Outcome.SKIPPED, 0.0, why)
     started = time.monotonic()
     try:

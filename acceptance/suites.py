@@ -13,7 +13,7 @@ from acceptance.check import Check, CheckResult, CheckRunner, Tell
 from acceptance.checks import dags, first_run, login, task_logs
 from acceptance.faults import failing_migrations, launches, outages
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
-from acceptance.faults.kills import Kills
+from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
     connections,
     encryption,
@@ -24,6 +24,7 @@ from acceptance.local_checks import (
     security_groups,
     start_up,
 )
+from acceptance.selection import OPTION, chosen
 from acceptance.shared_launch import SharedLaunch
 from deploy.dist import Environment
 from local.environment import LocalEnvironment
@@ -32,10 +33,18 @@ LocalCheck = Check[LocalEnvironment]
 
 MINIMUM_WORKERS = "DefaultWorkersMinimum"
 
+NO_FAULTS, NO_SCALING = "--no-faults", "--no-scaling"
+"""Options that leave out a part of the checks."""
+
 WITHOUT_FAULTS = "all checks without faults"
 """The first suite. Its end has a limit."""
 
 FIRST_RUN = "The first DAG run is over within 20 s"
+FAN_OUT = "Fifty mapped tasks, and XComs between workers"
+RETRIED = "kill -9: tasks of a killed worker are tried again"
+SCALED_IN = "scale-in: a worker that is told to stop lets its tasks end"
+UPDATE = "update to another version under tasks"
+DEPLOYMENT = "Long tasks outlive a deployment"
 
 MEASURING: tuple[LocalCheck, ...] = (
     Check("Every component is healthy", health.components),
@@ -49,7 +58,7 @@ CHECKS: tuple[LocalCheck, ...] = (
     *(
         Check(title, run, is_alone=False)
         for title, run in (
-            ("Fifty mapped tasks, and XComs between workers", dags.fan_out),
+            (FAN_OUT, dags.fan_out),
             ("Plain tasks", dags.plain),
             ("A deferrable sensor waits in the triggerer", dags.deferred),
             ("An asset starts the DAG that waits for it", dags.assets),
@@ -58,7 +67,6 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Connection and variable are encrypted", encryption.at_rest),
             ("Login over the API", login.token),
             ("Login by the web form", login.form),
-            ("Login in a real browser, with a finished run", login.in_browser),
             ("Flower answers behind its login", connections.flower),
             ("The tasks' API is closed to the public", connections.execution_api),
             ("Each process holds its own secrets only", secret_matrix.exact),
@@ -66,8 +74,14 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Passwords of every printable character", passwords.every_character),
         )
     ),
+    Check(
+        "Login in a real browser, with a finished run",
+        login.in_browser,
+        is_alone=False,
+        needs=(FIRST_RUN,),
+    ),
     # This one takes a worker away.
-    Check("Logs outlive their worker", task_logs.after_its_worker),
+    Check("Logs outlive their worker", task_logs.after_its_worker, needs=(FAN_OUT,)),
     # After these, as they look at every call and every connection.
     Check("Tasks connect to nothing beyond the table", security_groups.unused),
     Check("Each component reaches what the table names", security_groups.exact),
@@ -79,11 +93,13 @@ SCALING: tuple[LocalCheck, ...] = (
     Check(
         *(scaling.GROWTH, scaling.growth),
         is_background=True,
-        needs=scaling.AT_REST,
+        needs=(scaling.AT_REST,),
         seconds=900.0,
     ),
     Check(
-        scaling.SHRINKAGE, scaling.shrinkage, is_background=True, needs=scaling.GROWTH
+        *(scaling.SHRINKAGE, scaling.shrinkage),
+        is_background=True,
+        needs=(scaling.GROWTH,),
     ),
 )
 """The pool that scales is not the one of the faults, which run while it scales in.
@@ -95,8 +111,12 @@ cores, and 7,958 MiB at most instead of 4,812.
 PREDICTION: LocalCheck = Check(
     "The simulation predicts what was observed",
     scaling.prediction,
-    needs=scaling.SHRINKAGE,
+    needs=(scaling.SHRINKAGE,),
 )
+
+
+KILLED = ("dag-processor", "triggerer", "api-server", "scheduler")
+"""Components that are killed beside a worker."""
 
 
 def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
@@ -105,9 +125,9 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
     return (
         # While two hundred tasks take both cores, a component starts too slowly.
         Check(
-            "kill -9 of a worker with tasks: healthy again",
+            KILLED_WORKER,
             kills.kill_worker,
-            needs=scaling.GROWTH,
+            after=(scaling.GROWTH,),
         ),
         # The next ones fill the time until the killed worker is noticed.
         kills.check("dag-processor"),
@@ -123,7 +143,7 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
             "failing migration: an unsupported Airflow",
             failing_migrations.other_airflow,
         ),
-        together("kill -9: tasks of a killed worker are tried again", kills.retried),
+        together(RETRIED, kills.retried, needs=(KILLED_WORKER,)),
     )
 
 
@@ -134,13 +154,14 @@ def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
     that may take longer than ``kills.HEARTBEAT_SECONDS``.
     """
     return (
-        replace(kills.check("api-server"), needs=scaling.SHRINKAGE),
+        replace(kills.check("api-server"), after=(scaling.SHRINKAGE,)),
         kills.check("scheduler"),
+        Check(SCALED_IN, kills.stop_worker, needs=(RETRIED,)),
         Check(
-            "scale-in: a worker that is told to stop lets its tasks end",
-            kills.stop_worker,
+            "kills and scale-in: nothing lost, nothing twice",
+            kills.settle,
+            needs=(*map(kill_title, KILLED), SCALED_IN),
         ),
-        Check("kills and scale-in: nothing lost, nothing twice", kills.settle),
         Check("PostgreSQL stopped and started under tasks", outages.postgres),
         Check("Valkey stopped and started under tasks", outages.valkey),
     )
@@ -151,12 +172,25 @@ class Selection:
     """Suites of checks in their order, and the environment that they need."""
 
     suites: Mapping[str, Sequence[LocalCheck]]
-    overrides: Mapping[str, str]
-    """Parameters that must differ from the environment's own."""
+    parameters: Mapping[str, str]
+    """Parameters that a part of the checks needs."""
     extra_environment: Mapping[str, str]
     """Variables of every container beyond its task definition."""
     dags: Sequence[Path]
     """Folders of DAG files that are in the bucket from the beginning."""
+
+    def overrides(self, environment: Environment) -> dict[str, str]:
+        """Return the parameters that must differ from the environment's own.
+
+        Flower, which costs a small container; and a worker that does not sleep, because
+        a first run is timed from when all is healthy, and waking one up takes longer.
+        """
+        own = environment.parameters
+        needed = {"EnableFlower": "true"}
+        if own.get(MINIMUM_WORKERS) == "0":
+            needed[MINIMUM_WORKERS] = "1"
+        changed = {name: text for name, text in needed.items() if own.get(name) != text}
+        return {**changed, **self.parameters}
 
     def run(
         self, environment: LocalEnvironment, tell: Tell, started: float
@@ -175,24 +209,54 @@ class Selection:
 
 
 def select(
-    environment: Environment, *, has_faults: bool = True, has_scaling: bool = True
+    *, has_faults: bool = True, has_scaling: bool = True, only: Sequence[str] = ()
 ) -> Selection:
-    """Return the checks; those that are not wanted name the option that skips them."""
+    """Return the checks; those that are not wanted name the option that skips them.
+
+    ``only`` are parts of titles. Raises UsageError for one that is in no title.
+    """
+    launch = SharedLaunch()
+    suites = _suites(launch)
+    left_out = {NO_FAULTS: not has_faults, NO_SCALING: not has_scaling}
+    checks = [check for suite in suites.values() for check in suite]
+    allowed = [check for check in checks if not left_out.get(check.option)]
+    titles = chosen({check.title: check.needs for check in allowed}, only)
+    launch.expect([change for title, change in LAUNCHED.items() if title in titles])
+    skipped = {
+        check.title: OPTION if check in allowed else check.option
+        for check in checks
+        if check.title not in titles
+    }
+    options = {check.option for check in checks if check.title in titles}
+    return Selection(
+        {
+            name: [
+                replace(check, skipped_by=skipped.get(check.title, ""))
+                for check in suite
+            ]
+            for name, suite in suites.items()
+        },
+        scaling.PARAMETERS if NO_SCALING in options else {},
+        faults.ENVIRONMENT if NO_FAULTS in options else {},
+        (
+            dags.DAGS,
+            *((FAULT_DAGS,) if NO_FAULTS in options else ()),
+            *((scaling.DAGS,) if NO_SCALING in options else ()),
+        ),
+    )
+
+
+LAUNCHED = {UPDATE: launches.other_version, DEPLOYMENT: scaling.other_spot_share}
+"""Check -> what it needs the shared launch to change."""
+
+
+def _suites(launch: SharedLaunch) -> dict[str, list[LocalCheck]]:
     kills = Kills()
 
-    def changes(running: LocalEnvironment) -> dict[str, str]:
-        return {
-            **(launches.other_version(running) if has_faults else {}),
-            **(scaling.other_spot_share(running) if has_scaling else {}),
-        }
-
-    launch = SharedLaunch(changes, observers=has_faults + has_scaling)
-
     def mark(option: str, *checks: LocalCheck) -> list[LocalCheck]:
-        return [replace(check, skipped_by=option) for check in checks]
+        return [replace(check, option=option) for check in checks]
 
-    no_faults = partial(mark, "" if has_faults else "--no-faults")
-    no_scaling = partial(mark, "" if has_scaling else "--no-scaling")
+    no_faults, no_scaling = partial(mark, NO_FAULTS), partial(mark, NO_SCALING)
     first = [
         *MEASURING,
         *no_faults(
@@ -210,43 +274,12 @@ def select(
         *no_scaling(PREDICTION),
         *no_faults(*faults_alone(kills)),
         *no_faults(
-            Check(
-                "update to another version under tasks",
-                partial(launches.update, launch=launch),
-                is_alone=False,
-            )
+            Check(UPDATE, partial(launches.update, launch=launch), is_alone=False)
         ),
         *no_scaling(
             Check(
-                "Long tasks outlive a deployment",
-                partial(scaling.deployment, launch=launch),
-                is_alone=False,
+                DEPLOYMENT, partial(scaling.deployment, launch=launch), is_alone=False
             )
         ),
     ]
-    return Selection(
-        {WITHOUT_FAULTS: first, "faults and scaling": second},
-        {
-            **overrides(environment),
-            **(scaling.PARAMETERS if has_scaling else {}),
-        },
-        faults.ENVIRONMENT if has_faults else {},
-        (
-            dags.DAGS,
-            *((FAULT_DAGS,) if has_faults else ()),
-            *((scaling.DAGS,) if has_scaling else ()),
-        ),
-    )
-
-
-def overrides(environment: Environment) -> dict[str, str]:
-    """Return the parameters that the checks without faults need.
-
-    Flower, which costs a small container; and a worker that does not sleep, because a
-    first run is timed from when all is healthy, and waking one up takes longer.
-    """
-    own = environment.parameters
-    needed = {"EnableFlower": "true"}
-    if own.get(MINIMUM_WORKERS) == "0":
-        needed[MINIMUM_WORKERS] = "1"
-    return {name: text for name, text in needed.items() if own.get(name) != text}
+    return {WITHOUT_FAULTS: first, "faults and scaling": second}

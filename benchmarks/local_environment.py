@@ -37,15 +37,12 @@ def measure() -> list[Figure]:
         for _ in range(2)
     )
     started = time.monotonic()
-    selected = suites.select(
-        Dist.read(ROOT / "dist").environment(ENVIRONMENT),
-        has_faults=False,
-        has_scaling=False,
-    )
+    selected = suites.select(has_faults=False, has_scaling=False)
+    launched = Dist.read(ROOT / "dist").environment(ENVIRONMENT)
     environment = LocalEnvironment(
         ROOT,
         ENVIRONMENT,
-        overrides=selected.overrides,
+        overrides=selected.overrides(launched),
         dags=selected.dags,
         begun_at=started,
     )

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from functools import partial
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from cli.errors import ExitCode, Problem, Unable
 
 if TYPE_CHECKING:
     from acceptance.aws.environment import AwsEnvironment
+    from acceptance.suites import Selection
 
 MEANINGS = {
     ExitCode.OK: "every check has passed or been skipped with its reason",
@@ -95,6 +96,13 @@ def command(
     @click.option(
         "--no-scaling", is_flag=True, help="Skip the checks of worker scaling."
     )
+    @click.option(
+        "--only",
+        multiple=True,
+        metavar="TEXT",
+        help="Run the checks whose title contains TEXT, and those that they need; "
+        "repeatable.",
+    )
     @local.SET
     @local.KEEP
     def verify(
@@ -108,6 +116,7 @@ def command(
         is_local: bool,
         no_faults: bool,
         no_scaling: bool,
+        only: tuple[str, ...],
         assignments: tuple[str, ...],
         keep: bool,
     ) -> ExitCode:
@@ -129,6 +138,7 @@ def command(
         \b
         Examples
           ./build.py verify prod                   a launched environment
+          ./build.py verify prod --only security --only encrypt
           ./build.py verify dev --local            start one here, with faults
           ./build.py verify prod --local --no-faults --no-scaling
           ./build.py verify dev --running --relay  what ./build.py local dev runs
@@ -140,14 +150,14 @@ def command(
             options = local.options(environment, assignments, keep=keep)
 
             def run() -> ExitCode:
+                from acceptance import suites
+
+                selected = suites.select(
+                    has_faults=not no_faults, has_scaling=not no_scaling, only=only
+                )
                 project.build()
                 check(environment, options.overrides)
-                return _verify_local(
-                    folder,
-                    options,
-                    has_faults=not no_faults,
-                    has_scaling=not no_scaling,
-                )
+                return _verify_local(folder, options, selected)
 
             return local.interruptible(run)
         if no_faults or assignments or keep:
@@ -158,10 +168,11 @@ def command(
         )
 
         def run_launched() -> ExitCode:
+            from acceptance.aws import suite
+
+            skipped = suite.skipped(only, has_scaling=not no_scaling)
             launched = _launched(folder, target, version(), is_running=running)
-            return _verify_launched(
-                launched, by_relay=relay, has_scaling=not no_scaling
-            )
+            return _verify_launched(launched, by_relay=relay, skipped=skipped)
 
         return local.interruptible(run_launched)
 
@@ -182,22 +193,19 @@ def _check_packages() -> None:
 
 
 def _verify_local(
-    folder: Path, options: local.LocalOptions, *, has_faults: bool, has_scaling: bool
+    folder: Path, options: local.LocalOptions, selected: Selection
 ) -> ExitCode:
-    from acceptance import check, report, suites
+    from acceptance import check, report
     from deploy.dist import Dist
     from local.environment import LocalEnvironment
 
     shown = console.stdout()
     tell = partial(shown.print, markup=False, soft_wrap=True)
     environment = Dist.read(folder / "dist").environment(options.environment)
-    selected = suites.select(
-        environment, has_faults=has_faults, has_scaling=has_scaling
-    )
     running = LocalEnvironment(
         folder,
         options.environment,
-        overrides={**selected.overrides, **options.overrides},
+        overrides={**selected.overrides(environment), **options.overrides},
         extra_environment=selected.extra_environment,
         dags=selected.dags,
         keeps=options.keeps,
@@ -215,7 +223,7 @@ def _verify_local(
 
 
 def _verify_launched(
-    environment: AwsEnvironment, *, by_relay: bool, has_scaling: bool
+    environment: AwsEnvironment, *, by_relay: bool, skipped: Mapping[str, str]
 ) -> ExitCode:
     from acceptance import report
     from acceptance.aws import suite
@@ -231,9 +239,7 @@ def _verify_launched(
         f"{environment.stack.name} {environment.outputs['Version']} in "
         f"{environment.aws.region}, {environment.url}"
     )
-    verification = suite.run(
-        environment, tell, by_relay=by_relay, has_scaling=has_scaling
-    )
+    verification = suite.run(environment, tell, by_relay=by_relay, skipped=skipped)
     report.print_verification(environment, verification, shown)
     for path in report.write(
         environment,

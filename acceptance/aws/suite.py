@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from botocore.exceptions import ClientError
@@ -28,6 +28,7 @@ from acceptance.check import (
     exit_code,
 )
 from acceptance.checks import dags, listener, login
+from acceptance.selection import OPTION, chosen
 from cli.console import with_arguments
 from cli.errors import Denied, Problem
 from deploy.aws import DENIED
@@ -75,11 +76,32 @@ SCALING = "The default pool grows by one worker and shrinks again"
 ACTED = "Alarms and step policies made it grow and shrink"
 SCALING_SECONDS = 2400.0
 
-TITLES = (
-    *(title for table in (READING, LISTENER, CANARY) for title, _ in table),
-    *(REACHED, KNOWN, SCALING, ACTED),
-)
-"""Of every check."""
+
+def needs() -> dict[str, tuple[str, ...]]:
+    """Return the titles of all checks, each with those of the checks that it needs."""
+    return {
+        **{title: () for title, _ in READING},
+        REACHED: (),
+        **{title: (REACHED,) for title, _ in LISTENER},
+        KNOWN: (REACHED,),
+        **{title: (KNOWN,) for title, _ in CANARY},
+        SCALING: (KNOWN,),
+        ACTED: (SCALING,),
+    }
+
+
+def skipped(only: Sequence[str], *, has_scaling: bool) -> dict[str, str]:
+    """Return the titles of the checks that are skipped, each with the option that does.
+
+    ``only`` are parts of titles. Raises UsageError for one that is in no title.
+    """
+    titles = needs()
+    left_out = () if has_scaling else (SCALING, ACTED)
+    allowed = {title: titles[title] for title in titles if title not in left_out}
+    return {
+        **dict.fromkeys(titles.keys() - chosen(allowed, only), OPTION),
+        **dict.fromkeys(left_out, "--no-scaling"),
+    }
 
 
 @dataclass(frozen=True)
@@ -99,22 +121,30 @@ class Verification:
 
 
 def run(
-    environment: AwsEnvironment, tell: Tell, *, by_relay: bool, has_scaling: bool
+    environment: AwsEnvironment,
+    tell: Tell,
+    *,
+    by_relay: bool,
+    skipped: Mapping[str, str],
 ) -> Verification:
-    """Run every check; remove what they made, also after an interruption.
+    """Run the checks; remove what they made, also after an interruption.
 
-    Raises Refused while another ``verify`` runs. Where the credentials do not allow a
-    read, nothing that would change the environment is started.
+    ``skipped`` has the option that skips a check, by the check's title. Raises Refused
+    while another ``verify`` runs. Where the credentials do not allow a read, nothing
+    that would change the environment is started.
     """
     started = time.monotonic()
     temporary = Temporary(environment, tell)
     temporary.check_alone()
     runner = CheckRunner(environment, tell)
     with temporary:
-        runner.run(
-            Check(title, _allowed(check), is_alone=False) for title, check in READING
-        )
         done: set[str] = set()
+
+        def planned(
+            title: str, check: Callable[[AwsEnvironment], str], *, is_alone: bool
+        ) -> AwsCheck:
+            by = skipped.get(title, "")
+            return Check(title, check, is_alone=is_alone, skipped_by=by)
 
         def once(title: str, work: Callable[[], str], *, after: str = "") -> AwsCheck:
             def check(environment: AwsEnvironment) -> str:
@@ -123,7 +153,7 @@ def run(
                 done.add(title)
                 return text
 
-            return Check(title, check)
+            return planned(title, check, is_alone=True)
 
         def afterwards(
             title: str, check: Callable[[AwsEnvironment], str], after: str
@@ -132,19 +162,19 @@ def run(
                 _raise_if_skipped(environment, after, done)
                 return _allowed(check)(environment)
 
-            return Check(title, checked, is_alone=False)
+            return planned(title, checked, is_alone=False)
 
+        runner.run(
+            planned(title, _allowed(check), is_alone=False) for title, check in READING
+        )
         runner.run([once(REACHED, lambda: temporary.reach(by_relay=by_relay))])
         runner.run(afterwards(title, check, REACHED) for title, check in LISTENER)
         runner.run([once(KNOWN, temporary.put_dags, after=REACHED)])
         runner.run(afterwards(title, check, KNOWN) for title, check in CANARY)
         watch = pool_scaling.Watch(environment)
         runner.run(
-            Check(
-                title,
-                afterwards(title, check, KNOWN).run,
-                seconds=SCALING_SECONDS,
-                skipped_by="" if has_scaling else "--no-scaling",
+            replace(
+                afterwards(title, check, KNOWN), is_alone=True, seconds=SCALING_SECONDS
             )
             for title, check in ((SCALING, watch.by_one), (ACTED, watch.acted))
         )

@@ -35,6 +35,9 @@ run well are given up."""
 NOTICED_SECONDS = HEARTBEAT_SECONDS + 45.0
 """Airflow looks every 10 s; then the task is queued and starts."""
 
+KILLED_WORKER = "kill -9 of a worker with tasks: healthy again"
+"""Title of the first check, which starts the run."""
+
 CALM_SECONDS = 5.0
 """How long a worker that is told to stop must leave its tasks alone, to count."""
 
@@ -68,8 +71,9 @@ class Kills:
     def check(self, component: str) -> Check[LocalEnvironment]:
         """Return the check that kills a component."""
         return Check(
-            f"kill -9 of the {component}: healthy again",
+            kill_title(component),
             partial(self.kill, component=component),
+            needs=(KILLED_WORKER,),
         )
 
     def kill(self, environment: LocalEnvironment, component: str) -> str:
@@ -160,6 +164,11 @@ class Kills:
         if busiest.sandbox.address not in hosts:
             raise CheckFailed("No worker runs a task.", environment.logs("worker"))
         return busiest
+
+
+def kill_title(component: str) -> str:
+    """Return the title of the check that kills a component."""
+    return f"kill -9 of the {component}: healthy again"
 
 
 def _names(tasks: Iterable[TaskKey]) -> str:

@@ -114,7 +114,7 @@ def test_background_check_ends_before_the_check_that_needs_it() -> None:
     results = run(
         Check("b", background, is_background=True),
         Check("o", foreground),
-        Check("l", last, needs="b"),
+        Check("l", last, needs=("b",)),
     )
 
     assert order == ["other", "background", "last"]
@@ -140,7 +140,7 @@ def test_skipped_check_names_the_option() -> None:
     (result,) = run(Check("a", raising(KeyError()), skipped_by="--no-faults"))
 
     assert result.outcome is Outcome.SKIPPED
-    assert result.detail == "--no-faults was given."
+    assert result.detail == "Not selected: --no-faults was given."
 
 
 def test_check_that_hangs_is_given_up() -> None:

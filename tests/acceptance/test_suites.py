@@ -6,9 +6,9 @@ import pytest
 
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
+from acceptance.faults.kills import KILLED_WORKER, kill_title
+from cli.errors import UsageError
 from deploy.dist import Environment
-
-DEV = Environment("dev", "airflow-dev", {"DefaultWorkersMinimum": "0"})
 
 
 @pytest.mark.parametrize(
@@ -26,18 +26,18 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
     own: dict[str, str], overrides: dict[str, str]
 ) -> None:
     environment = Environment("dev", "airflow-dev", own)
-    selected = suites.select(environment, has_faults=True, has_scaling=False)
+    selected = suites.select(has_faults=True, has_scaling=False)
 
-    assert selected.overrides == overrides
-    assert suites.select(environment).overrides == overrides | scaling.PARAMETERS
+    assert selected.overrides(environment) == overrides
+    assert suites.select().overrides(environment) == overrides | scaling.PARAMETERS
 
 
 def test_titles_are_unique_and_needs_are_earlier() -> None:
     titles: list[str] = []
-    for checks in suites.select(DEV).suites.values():
+    for checks in suites.select().suites.values():
         for check in checks:
             assert not check.skipped_by
-            assert check.needs in {"", *titles}
+            assert {*check.needs, *check.after} <= {*titles}
             titles.append(check.title)
 
     assert len(set(titles)) == len(titles) > 35
@@ -54,7 +54,7 @@ def test_titles_are_unique_and_needs_are_earlier() -> None:
 def test_skipped_checks_name_their_option(
     *, has_faults: bool, has_scaling: bool, options: set[str]
 ) -> None:
-    selected = suites.select(DEV, has_faults=has_faults, has_scaling=has_scaling)
+    selected = suites.select(has_faults=has_faults, has_scaling=has_scaling)
     checks = [check for suite in selected.suites.values() for check in suite]
 
     assert {check.skipped_by for check in checks} == options
@@ -64,9 +64,33 @@ def test_skipped_checks_name_their_option(
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("flower", {"Flower answers behind its login"}),
+        ("N -> 0", {scaling.AT_REST, scaling.GROWTH, scaling.SHRINKAGE}),
+        ("of the triggerer", {KILLED_WORKER, kill_title("triggerer")}),
+        ("outlive their", {suites.FAN_OUT, "Logs outlive their worker"}),
+    ],
+)
+def test_selected_check_runs_with_what_it_needs(text: str, titles: set[str]) -> None:
+    selected = suites.select(only=[text])
+    checks = [check for suite in selected.suites.values() for check in suite]
+
+    assert {check.title for check in checks if not check.skipped_by} == titles
+    assert {check.skipped_by for check in checks} == {"", "--only"}
+    assert bool(selected.parameters) is (scaling.GROWTH in titles)
+    assert bool(selected.extra_environment) is (KILLED_WORKER in titles)
+
+
+def test_unknown_text_names_the_nearest_titles() -> None:
+    with pytest.raises(UsageError, match='nearest titles are "Flower answers'):
+        suites.select(only=["login", "flowr"])
+
+
 def test_every_component_is_killed() -> None:
     # A component that joins the table must not be forgotten here.
-    suite = suites.select(DEV).suites.values()
+    suite = suites.select().suites.values()
     titles = " ".join(check.title for checks in suite for check in checks)
     for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
         assert f"kill -9 of the {component}" in titles

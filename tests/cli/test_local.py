@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +19,6 @@ from cli.deployment import ProjectContext
 from cli.errors import ExitCode, Failure, Problem
 from cli.local import command as local_command
 from cli.verify import command as verify_command
-from deploy.dist import Environment
 from local import environment as environments
 from local import interrupts, waiting
 from local.errors import LocalEnvironmentError
@@ -96,22 +94,11 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-SELECT = suites.select
-
-
-def select(
-    environment: Environment, *, has_faults: bool, has_scaling: bool
-) -> suites.Selection:
-    """Return a selection with three easy checks, one of which fails."""
-    no_faults = "" if has_faults else "--no-faults"
-    no_scaling = "" if has_scaling else "--no-scaling"
-    checks: list[Check[Any]] = [
-        Check("It is", lambda _: "so it is"),
-        Check("It lives", lambda _: "yes", skipped_by=no_faults),
-        Check("It grows", fails, skipped_by=no_scaling),
-    ]
-    selected = SELECT(environment, has_faults=has_faults, has_scaling=has_scaling)
-    return replace(selected, suites={"checks": checks})
+CHECKS: tuple[Check[Any], ...] = (
+    Check("It is", lambda _: "so it is"),
+    Check("It lives", lambda _: "yes", option=suites.NO_FAULTS),
+    Check("It grows", fails, option=suites.NO_SCALING),
+)
 
 
 @pytest.fixture
@@ -125,7 +112,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     write(tmp_path / "dist", own)
     monkeypatch.setattr(environments, "LocalEnvironment", FakeEnvironment)
     monkeypatch.setattr(FakeEnvironment, "fails", None)
-    monkeypatch.setattr(suites, "select", select)
+    monkeypatch.setattr(suites, "_suites", lambda _: {"checks": CHECKS})
 
     def check(_environment: str, values: Mapping[str, str]) -> None:
         if "Wrong" in values:
@@ -151,6 +138,29 @@ def test_skipped_checks_are_listed_and_not_run(run: Callable[..., Result]) -> No
     assert "so it is" in result.output
     assert "--no-scaling was given." in result.output
     assert "\n2 passed, 0 failed, 1 skipped\n" in result.output
+
+
+def test_only_checks_whose_title_contains_a_text_are_run(
+    run: Callable[..., Result],
+) -> None:
+    result = run("verify", "dev", "--local", "--only", "IT is")
+    assert "so it is" in result.output
+    assert "\n1 passed, 0 failed, 2 skipped\n" in result.output
+    assert result.output.count("Not selected: --only was given.") == 2
+    # Nothing of the faults and of the scaling is in the environment.
+    assert MADE[0].options["extra_environment"] == {}
+    assert MADE[0].options["dags"] == (DAGS,)
+
+
+@pytest.mark.parametrize("where", ["--local", "--no-scaling"])
+def test_unknown_text_is_refused_before_anything_starts(
+    where: str, run: Callable[..., Result]
+) -> None:
+    MADE.clear()
+    result = run("verify", "dev", where, "--only", "no such title")
+    assert result.exit_code == ExitCode.USAGE
+    assert "No check that these options allow" in result.output
+    assert not MADE
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from acceptance.aws.costs import Cost
 from acceptance.aws.environment import AwsEnvironment
 from acceptance.check import CheckFailed, CheckResult, Outcome, count
 from acceptance.checks import dags
-from cli.errors import Denied, Problem, Refused
+from cli.errors import Denied, Problem, Refused, UsageError
 from tests.acceptance.aws.recorded import RecordedAws, environment
 
 LISTED = "s3:list_objects_v2"
@@ -81,7 +81,8 @@ def checked(
     return environment_
 
 
-run = partial(suite.run, tell=lambda _: None, by_relay=False, has_scaling=False)
+WITHOUT_SCALING = dict.fromkeys((suite.SCALING, suite.ACTED), "--no-scaling")
+run = partial(suite.run, tell=lambda _: None, by_relay=False, skipped=WITHOUT_SCALING)
 
 
 def outcomes(results: list[CheckResult]) -> dict[str, str]:
@@ -108,6 +109,31 @@ def test_everything_that_was_made_is_removed(
         "airflow-verify/",
         *(f"logs/dag_id={dag_id}/" for dag_id in dags.ALL),
     ]
+
+
+def test_selected_checks_that_only_read_make_nothing(
+    checked: AwsEnvironment, erased: list[str]
+) -> None:
+    skipped = suite.skipped(["reads"], has_scaling=True)
+
+    results = run(checked, skipped=skipped).results
+
+    assert [r.title for r in results if r.outcome is Outcome.PASSED] == ["Reads"]
+    assert not erased
+
+
+def test_selected_check_brings_what_it_needs(checked: AwsEnvironment) -> None:
+    del checked
+    titles = suite.needs().keys()
+
+    assert titles - suite.skipped(["listens"], has_scaling=True).keys() == {
+        *("Listens", suite.REACHED)
+    }
+    assert titles - suite.skipped(["ALARMS"], has_scaling=True).keys() == {
+        *(suite.ACTED, suite.SCALING, suite.KNOWN, suite.REACHED)
+    }
+    with pytest.raises(UsageError, match="nearest"):
+        suite.skipped(["alarms"], has_scaling=False)
 
 
 def test_what_cannot_be_removed_is_named_and_fails(
@@ -147,7 +173,7 @@ def test_second_interruption_leaves_one_thing_and_says_so(
     monkeypatch.setattr(temporary.Temporary, "_remove_dags", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        suite.run(checked, lines.append, by_relay=False, has_scaling=False)
+        suite.run(checked, lines.append, by_relay=False, skipped=WITHOUT_SCALING)
 
     assert lines[-1].startswith("NOT REMOVED: the DAGs check_plain")
     assert erased[-1].startswith("logs/")
