@@ -10,6 +10,7 @@ becomes a problem with an exit code here and nowhere else.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -25,6 +26,7 @@ from click.core import ParameterSource
 
 from cli import console, own_environment
 from cli.errors import ExitCode, Failure, Problem, Unable, UsageError
+from compiler.suggestions import closest
 
 MEANINGS = {
     ExitCode.OK: "done",
@@ -78,6 +80,21 @@ WHOLE = 200
 NO_COLOR = "--no-color"
 """Taken anywhere on the command line, as the variable NO_COLOR."""
 
+WRONG_PATH = "Correct the path or its permissions"
+
+REMEDIES: Mapping[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space"),
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE), "Allow more open files (ulimit -n 1024)"
+    ),
+    **dict.fromkeys(
+        (errno.ENOMEM, errno.EAGAIN), "Close other programs, or raise the limits"
+    ),
+    errno.EROFS: "Make the file system writable, or use a copy on another one",
+    errno.EIO: "Check the disk",
+}
+"""What to do about an error of this machine that is not about a path."""
+
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -114,9 +131,14 @@ class Command(click.Command):
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         """Refuse what is empty, given twice, or excluded by another option."""
         self._refuse_empty(context, arguments)
-        if not context.resilient_parsing:
-            self._refuse_repeated(context, arguments)
-        rest = super().parse_args(context, arguments)
+        try:
+            if not context.resilient_parsing:
+                self._refuse_repeated(context, arguments)
+            rest = super().parse_args(context, arguments)
+        except click.UsageError as error:
+            # click does not say which command an option without its value is of.
+            error.ctx = error.ctx or context
+            raise
         for first, second in self.exclusive:
             if _is_given(context, first) and _is_given(context, second):
                 raise click.UsageError(
@@ -229,6 +251,9 @@ class CommandGroup(click.Group):
             words = [word for word in words if word != NO_COLOR]
         try:
             code = super().main(words, **options)
+        except click.exceptions.NoArgsIsHelpError as error:
+            console.message(error.format_message())
+            code = ExitCode.USAGE
         except click.ClickException as error:
             with console.json_document("--json" in words):
                 code = report(UsageError(_of_usage(error)))
@@ -244,6 +269,14 @@ class CommandGroup(click.Group):
         if word in SYNONYMS and word not in self.commands:
             raise click.UsageError(
                 f"No such command '{word}'. Here it is called {SYNONYMS[word]}.",
+                context,
+            )
+        if word not in self.commands and not word.startswith("-"):
+            close = closest(word, [*self.commands, *SYNONYMS])
+            command = SYNONYMS.get(close, close)
+            raise click.UsageError(
+                f"No such command '{word}'."
+                + (f" Did you mean {command}?" if command else ""),
                 context,
             )
         return super().resolve_command(context, arguments)
@@ -326,7 +359,7 @@ def _of_this_machine(error: OSError) -> Problem:
     return Problem(
         where=str(error.filename or "this machine"),
         what=f"{error.strerror or error}.",
-        remedy="Free some space, or correct the permissions; then run this again.",
+        remedy=f"{REMEDIES.get(error.errno or 0, WRONG_PATH)}; then run this again.",
     )
 
 

@@ -13,9 +13,10 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ PROGRAM = Path(__file__).resolve().parents[1] / "build.py"
 
 WAIT_SECONDS = 5.0
 """After this time a command says what it waits for."""
+WAIT_AGAIN_SECONDS = 8.0
 
 _members: ContextVar[dict[str, Any] | None] = ContextVar("members", default=None)
 """What the JSON document of the command holds so far; None without --json."""
@@ -101,14 +103,24 @@ def _typed(value: Any) -> Any:
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[None]:
-    """Say what a block waits for when it takes longer than ``WAIT_SECONDS``."""
-    timer = threading.Timer(WAIT_SECONDS, message, (f"Waiting for {what} ...",))
-    timer.daemon = True
-    timer.start()
+    """Say what a block waits for after ``WAIT_SECONDS``, and again every so often."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        begun, seconds = time.monotonic(), WAIT_SECONDS
+        while not ended.wait(seconds):
+            waited = time.monotonic() - begun
+            message(f"Waiting for {what} ({waited:.0f} s) ...")
+            seconds = WAIT_AGAIN_SECONDS
+
+    # The thread prints as the command does: its arguments, JSON or not.
+    context = copy_context()
+    teller = threading.Thread(target=context.run, args=(tell,), daemon=True)
+    teller.start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
 
 
 def launcher() -> str:

@@ -54,7 +54,7 @@ INTERRUPTED = (
 )
 
 
-def _nothing_to_build() -> None:
+def _nothing_to_build(_environment: str) -> None:
     """Take dist/ as it is."""
 
 
@@ -69,7 +69,7 @@ class ProjectContext:
 
     dist: Path
     connect_emulator: ConnectEmulator
-    build: Callable[[], None] = _nothing_to_build
+    build: Callable[[str], None] = _nothing_to_build
     """Brings dist/ up to date with its sources."""
     target: Callable[[str], Mapping[str, str]] = _no_target
     """Returns what the file of an environment says in "Target"."""
@@ -154,10 +154,14 @@ class CommandTarget:
         return name or f"{prefix}-{self.name}"
 
     def dist(self) -> Dist:
-        """Return dist/, after a build if its sources have changed."""
-        from deploy.dist import Dist
+        """Return dist/, after a build if its sources have changed.
 
-        self.project.build()
+        Raises UsageError before that for an unknown environment or a wrong name.
+        """
+        from deploy.dist import Dist, checked_stack_name
+
+        checked_stack_name(self.stack())
+        self.project.build(self.name)
         return Dist.read(self.project.dist)
 
     def dist_if_built(self) -> Dist:
@@ -198,7 +202,7 @@ def commands(
     dist: Path,
     connect_emulator: ConnectEmulator,
     *,
-    build: Callable[[], None] = _nothing_to_build,
+    build: Callable[[str], None] = _nothing_to_build,
     target: Callable[[str], Mapping[str, str]] = _no_target,
 ) -> list[click.Command]:
     """Return every command that deploys, knowing its project."""

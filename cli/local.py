@@ -60,7 +60,7 @@ CheckOverrides = Callable[[str, Mapping[str, str]], None]
 
 
 def command(
-    project: Path, build: Callable[[], None], check: CheckOverrides
+    project: Path, build: Callable[[str], None], check: CheckOverrides
 ) -> click.Command:
     """Return the command of a project; ``build`` brings dist/ up to date."""
 
@@ -106,7 +106,7 @@ def command(
         check_system()
 
         def run() -> ExitCode:
-            build()
+            build(environment)
             check(environment, local_options.overrides)
             return _local(project, local_options, dags)
 

@@ -139,17 +139,22 @@ def check_overrides(environment: str, values: Mapping[str, str]) -> None:
         raise Failure(*problems)
 
 
-def build_if_changed() -> None:
+def build_if_changed(environment: str) -> None:
     """Build dist/ if the sources have changed; wait for a build in progress.
 
-    Raises BusyError when that build takes longer than LONGEST_BUILD_SECONDS.
+    Raises UnknownEnvironmentError before anything is built, and BusyError when that
+    build takes longer than LONGEST_BUILD_SECONDS.
     """
     from cli import console
-    from compiler import pipeline
+    from compiler import output, parameters, pipeline
     from compiler.output import BusyError
 
+    parameters.find(output.relative(ROOT / "parameters"), environment)
     deadline = time.monotonic() + LONGEST_BUILD_SECONDS
-    with console.progress("Compiling and linting ..."):
+    with (
+        console.progress("Compiling and linting ..."),
+        console.waiting_for("dist/ to be compiled and linted"),
+    ):
         while True:
             try:
                 pipeline.build(project())

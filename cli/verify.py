@@ -155,7 +155,7 @@ def command(
                 selected = suites.select(
                     has_faults=not no_faults, has_scaling=not no_scaling, only=only
                 )
-                project.build()
+                project.build(environment)
                 check(environment, options.overrides)
                 return _verify_local(folder, options, selected)
 

@@ -179,7 +179,7 @@ def find(folder: Path, name: str) -> Path:
                 where=f"{folder.as_posix()}/",
                 what=f"There is no environment {quoted(name)}.",
                 why=f"Known: {', '.join(known) or 'none'}.",
-                remedy=nearest(name, known)
+                remedy=nearest(name.removesuffix(".json"), known)
                 or (
                     f"Write {(folder / name).as_posix()}.json, or name a known one."
                     if ENVIRONMENT_NAME.fullmatch(name)
@@ -229,7 +229,14 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if len(content) > MAX_FILE_BYTES:
-        raise _no_text(path, f"The file is larger than {MAX_FILE_BYTES:,} bytes.")
+        raise UnreadableFileError(
+            Problem(
+                where=path.as_posix(),
+                what=f"The file is larger than {MAX_FILE_BYTES:,} bytes.",
+                why="The most that CloudFormation takes as parameters fits below it.",
+                remedy="Delete what is no parameter, tag, policy or target.",
+            )
+        )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _no_text(path, "The file is UTF-16, as PowerShell's > writes it.")
     try:
@@ -452,6 +459,13 @@ class _EnvironmentReader:
             if key.text != "Statement":
                 continue
             statements = value.items if isinstance(value, JsonArray) else (value,)
+            if not statements:
+                self.add_problem(
+                    value,
+                    "StackPolicy",
+                    "It has no statement, so it would deny every update.",
+                    'Add a statement, or delete "StackPolicy".',
+                )
             for statement in statements:
                 for what, remedy in statement_faults(_plain(statement)):
                     self.add_problem(

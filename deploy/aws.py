@@ -352,10 +352,9 @@ class Aws:
             faults.ConnectionError,
             faults.HTTPClientError,
             faults.IncompleteReadError,
-            ResponseParserError,
         ) as error:
             raise self._no_answer(str(error)) from error
-        except (AttributeError, LookupError, TypeError) as error:
+        except (AttributeError, LookupError, ResponseParserError, TypeError) as error:
             # What botocore's parsers and redirects raise on a page that is not of AWS.
             raise self._no_answer(_web_page({})) from error
         except CONFIGURATION_FAULTS as error:
@@ -494,6 +493,8 @@ class Aws:
             why = str(caught_exception)
         elif response is not None and response[0].status_code >= SERVER_ERRORS:
             why = f"it answers {response[0].status_code}"
+        elif response is not None and _code(response[1]) in THROTTLED:
+            why = "it limits the rate of calls"
         else:
             return
         if attempts < most:
@@ -732,6 +733,10 @@ def _is_of_aws(answer: Mapping[str, Any]) -> bool:
         or metadata.get("HTTPStatusCode", SERVER_ERRORS) >= SERVER_ERRORS
         or any(name.lower().startswith("x-amz") for name in headers)
     )
+
+
+def _code(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("Error", {}).get("Code", ""))
 
 
 def _web_page(answer: Mapping[str, Any]) -> str:

@@ -9,11 +9,14 @@ policy has all other settings, and an interrupted creation is completed by the n
 from __future__ import annotations
 
 import json
+import re
 
 from cli.errors import AwsError, Denied, Problem, Refused, UsageError
 from deploy.aws import Aws, is_missing
 
 PREFIX = "airflow-on-fargate"
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 TLS_ONLY = "TlsOnly"
 
@@ -65,6 +68,15 @@ def check(aws: Aws, name: str) -> bool:
 
 def ensure(aws: Aws, requested: str | None) -> str:
     """Return the name of a bucket to publish in; create the default one."""
+    if requested and not NAME.fullmatch(requested):
+        raise UsageError(
+            Problem(
+                where=f"--bucket {requested}",
+                what="S3 has no bucket of such a name.",
+                why="A name has 3 to 63 small letters, digits, hyphens and dots.",
+                remedy="Write the name alone, without s3:// and path.",
+            )
+        )
     name = requested or default_name(aws)
     if check(aws, name):
         if not requested:

@@ -138,7 +138,7 @@ ROWS = (
         "wrong target",
         "$B templates >/dev/null; rm parameters/dev.json; " + emulated("launch dev"),
         (2,),
-        "no environment of that name",
+        "There is no environment",
     ),
     *(
         Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_commands_in_messages_get_their_arguments() -> None:
             "./build.py plan dev --emulator; airflow-ENV"
         )
         assert console.with_arguments("build.py local ENV") == "./build.py local dev"
+
+
+def test_waiting_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(console, "WAIT_AGAIN_SECONDS", 0.0)
+    said = threading.Semaphore(0)
+    monkeypatch.setattr(console, "message", lambda _text: said.release())
+    with console.waiting_for("the moon"):
+        assert all(said.acquire(timeout=10) for _ in range(2))
 
 
 def test_json_is_one_document_and_all_else_is_on_stderr(

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from cli import deployment
 from cli.command import USUAL
-from cli.errors import Denied, ExitCode, Problem, Refused, Unable
+from cli.errors import Denied, ExitCode, Problem, Refused, Unable, UsageError
 from deploy import aws as aws_module
 from deploy import quick_create
 from deploy.addresses import PublishLocation, build_publication
@@ -208,6 +208,17 @@ def test_outputs_of_a_stack_need_no_build(
     )
     done = run(tmp_path / "none", "outputs", "dev", "--json")
     assert json.loads(done.output) == {"WebUrl": "https://x"}
+
+
+def test_wrong_stack_name_is_refused_before_a_build(tmp_path: Path) -> None:
+    project = deployment.ProjectContext(
+        tmp_path, lambda _region: pytest.fail("connected"), build=pytest.fail
+    )
+    target = deployment.CommandTarget(
+        "dev", None, None, "a.b", emulator=False, project=project
+    )
+    with pytest.raises(UsageError, match="does not accept it"):
+        target.dist()
 
 
 def test_launch_without_a_build_names_the_build_command(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     def do(*words: str) -> Result:
         group = click.Group(
             commands=[
-                local_command(tmp_path, lambda: None, check),
+                local_command(tmp_path, lambda _environment: None, check),
                 verify_command(tmp_path, project, check=check, version=lambda: "1"),
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import product
-from cli.command import SYNONYMS
+from cli.command import SYNONYMS, report
 from cli.errors import ExitCode
 from cli.main import main
 from deploy import aws as aws_module
@@ -101,6 +102,10 @@ def test_word_of_another_tool_names_the_command(word: str, name: str) -> None:
             for option in ("--stack-name=", " ", "")
         ),
         (("templates", "--dist", ""), "is empty"),
+        (("launch", "dev", "--role-arn"), "build.py launch"),
+        (("deplyo", "dev"), "Did you mean launch?"),
+        (("local", "dev.json"), "Did you mean dev?"),
+        ((), "Usage: "),
         (("destroy", ""), "is empty"),
     ],
     ids=str,
@@ -115,6 +120,22 @@ def test_command_line_that_could_mean_something_else_is_refused(
     done = run(*words)
     assert done.exit_code == ExitCode.USAGE
     assert what in done.output
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EROFS, "file system writable"),
+        (errno.ELOOP, "Correct the path"),
+    ],
+)
+def test_remedy_of_an_error_of_this_machine_is_about_that_error(
+    number: int, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(OSError(number, "what")) == ExitCode.UNABLE
+    assert remedy in capsys.readouterr().err
 
 
 def test_wrong_command_line_is_json_where_json_is_asked_for() -> None:

@@ -171,6 +171,7 @@ def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None
             )
         ),
         ('{"Parameters": {}, "StackPolicy": {"Statement": "x"}}', "is an object"),
+        ('{"Parameters": {}, "StackPolicy": {"Statement": []}}', "deny every update"),
         (
             '{"Parameters": {}, "StackPolicy": {"Statement": [{"Deny": true}]}}',
             "true is no part of a stack policy.",

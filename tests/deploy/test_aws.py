@@ -101,13 +101,17 @@ def test_throttled_call_is_retried() -> None:
     assert len(requests) == 3
 
 
-def test_endless_throttling_is_reported() -> None:
+def test_endless_throttling_is_shown_and_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with (
         serving((400, bad("Throttling", "Rate exceeded"))) as (aws, requests),
         pytest.raises(Throttled, match="Wait a minute"),
     ):
         ask(aws)
     assert len(requests) == module.ATTEMPTS
+    shown = capsys.readouterr().err
+    assert shown.count("limits the rate of calls. Trying again") == len(requests) - 1
 
 
 def test_server_error_is_retried() -> None:
@@ -196,7 +200,7 @@ def test_page_of_a_network_login_is_no_answer(
             ("ecs", "list_clusters"),
             ("s3", "list_buckets"),
         ):
-            with pytest.raises(Unreachable):
+            with pytest.raises(Unreachable, match=r"Not AWS has answered|\(500\)"):
                 Aws(region="eu-central-1").call(service, operation)
 
 

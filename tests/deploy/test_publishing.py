@@ -81,7 +81,7 @@ def test_parent_is_uploaded_last() -> None:
         return error("404", "Not Found") if heads[Key] == 1 else {}
 
     aws = FakeAws(head_bucket={"BucketRegion": REGION}, head_object=head, put_object={})
-    done = publish(aws, dist(), "b")
+    done = publish(aws, dist(), "our-bucket")
     order = [request["Key"] for request in aws.parameters("put_object")]
     for parent, child in (
         ("parent.template.json", "network.template.json"),
@@ -100,7 +100,7 @@ def test_every_upload_is_for_this_account_only_and_checked_on_arrival() -> None:
         return error("404", "Not Found") if is_first else {}
 
     aws = FakeAws(head_bucket={"BucketRegion": REGION}, head_object=head, put_object={})
-    publish(aws, dist(), "b")
+    publish(aws, dist(), "our-bucket")
     for request in aws.parameters("put_object") + aws.parameters("head_object"):
         assert request["ExpectedBucketOwner"] == "111122223333"
     assert {g["ChecksumAlgorithm"] for g in aws.parameters("put_object")} == {"SHA256"}
@@ -112,7 +112,7 @@ def test_unreadable_file_and_principal_are_named() -> None:
         head_object=Denied(Problem(where="x", what="no")),
     )
     with pytest.raises(Unable, match=r"assumed-role/Operator/me cannot read") as caught:
-        publish(aws, dist(), "b")
+        publish(aws, dist(), "our-bucket")
     assert "network/" in str(caught.value)
 
 

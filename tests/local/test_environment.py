@@ -39,7 +39,7 @@ def alive(folder: Path) -> list[int]:
 @pytest.fixture(scope="session")
 def built() -> Path:
     """Give the checkout, with a dist/ that may be launched."""
-    product.build_if_changed()
+    product.build_if_changed("dev")
     return ROOT
 
 
