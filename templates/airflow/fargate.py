@@ -59,6 +59,7 @@ from templates.airflow.components import (
 from templates.airflow.contexts import TaskInputs
 from templates.airflow.fargate_sizes import PROXY_MEMORY, memories
 from templates.resources.assume_role import trust
+from templates.resources.image_repository import is_in_ecr
 from templates.types import (
     Architecture,
     Count,
@@ -162,6 +163,7 @@ class Fargate:
                 ),
             ),
             purpose=f"start the {component.label}: pull, log, and hand over secrets",
+            pulls_image=True,
             existence=existence,
         )
         role = self.role(
@@ -427,6 +429,7 @@ class Fargate:
         *,
         purpose: str,
         trusted: PolicyDocument | None = None,
+        pulls_image: bool = False,
         enable_execute_command: bool = False,
         has_extra_policies: bool = False,
         existence: dict[str, Any] | None = None,
@@ -438,6 +441,8 @@ class Fargate:
             f"Permissions to {purpose}.",
         )
         arns: Any = [Ref(managed)]
+        if pulls_image:
+            arns = If(self._is_in_ecr(), [Ref(managed), self._pull_policy()], arns)
         if enable_execute_command:
             arns = If(self.is_exec_allowed(), [Ref(managed), self._exec_policy()], arns)
         if has_extra_policies:
@@ -468,6 +473,23 @@ class Fargate:
                     f"the {container.label} needs {place(container.inputs)}",
                     f"Write class Inputs({container.inputs.__name__})",
                 )
+
+    def _pull_policy(self) -> Ref:
+        """Return the policy to pull an image from ECR, added once per template."""
+        name = "PullPolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.pull_policy(self._platform),
+                    Condition=self._is_in_ecr(),
+                ),
+                "Permissions to pull the image from its repository in ECR.",
+            )
+        return Ref(name)
+
+    def _is_in_ecr(self) -> ConditionName:
+        return self._when("IsInEcr", is_in_ecr(self._platform.image))
 
     def _exec_policy(self) -> Ref:
         """Return the policy for ECS Exec, added once per template."""

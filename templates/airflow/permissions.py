@@ -55,6 +55,7 @@ from templates.airflow.components import (
 from templates.airflow.contexts import TaskInputs
 from templates.airflow.environment import LOG_FOLDER
 from templates.airflow.platform import Platform
+from templates.resources.image_repository import repository_arn
 
 VERSION = "2012-10-17"
 TASKS = "ecs-tasks.amazonaws.com"
@@ -226,33 +227,33 @@ def task_policy(
 def execution_policy(
     platform: Platform, *, log_group_arn: AWSHelperFn, secret_arns: Resources
 ) -> PolicyDocument:
-    """Return the policy with which Fargate starts a task: image, log and secrets."""
+    """Return the policy with which Fargate starts a task: its log and secrets."""
     return _policy(
-        # It has no resource form, and returns a token of the caller only.
-        _allow(awacs.ecr.GetAuthorizationToken, on=["*"]),
-        # Read any repository of this region that admits this account: CloudFormation
-        # cannot take an account and a repository out of an image's name.
-        _allow(
-            awacs.ecr.BatchCheckLayerAvailability,
-            awacs.ecr.BatchGetImage,
-            awacs.ecr.GetDownloadUrlForLayer,
-            on=[Sub("arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/*")],
-        ),
-        # The first pull through a cache in the own registry copies the image, into a
-        # repository that may not exist yet.
-        _allow(
-            awacs.ecr.BatchImportUpstreamImage,
-            awacs.ecr.CreateRepository,
-            on=[
-                Sub(
-                    "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}"
-                    ":repository/*"
-                )
-            ],
-        ),
         _allow(awacs.logs.CreateLogStream, awacs.logs.PutLogEvents, on=[log_group_arn]),
         _allow(awacs.secretsmanager.GetSecretValue, on=secret_arns),
         _allow(awacs.kms.Decrypt, on=[platform.key_arn], when=[_via("secretsmanager")]),
+    )
+
+
+def pull_policy(platform: Platform) -> PolicyDocument:
+    """Return the policy with which Fargate pulls an image from ECR, and no other.
+
+    An update that names another repository changes it before the services: a task of
+    the older revision that starts in the seconds between cannot pull its image.
+    """
+    return _policy(
+        # It has no resource form, and returns a token of the caller only.
+        _allow(awacs.ecr.GetAuthorizationToken, on=["*"]),
+        # The first pull through a cache copies the image, into a repository that may
+        # not exist yet.
+        _allow(
+            awacs.ecr.BatchCheckLayerAvailability,
+            awacs.ecr.BatchGetImage,
+            awacs.ecr.BatchImportUpstreamImage,
+            awacs.ecr.CreateRepository,
+            awacs.ecr.GetDownloadUrlForLayer,
+            on=[repository_arn(platform.image)],
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from compiler.validation import Check, Finding, check
 from fargate_runtime.contract import AIRFLOW_VERSION_PREFIX
 from templates.parameters import Parameters
+from templates.resources.image_repository import DEEPEST, REGISTRY
 from templates.types import Boolean, Image, PolicyArns
 
 MOST_POLICIES = 10
@@ -38,6 +39,13 @@ def _image(image: Image) -> Finding | None:
     repository, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:  # a colon before a slash is that of a port
         repository, tag = name, ""
+    if REGISTRY in repository and repository.count("/") > DEEPEST:
+        return Finding(
+            what=f"{image.text} is in a repository whose name has more than {DEEPEST} "
+            "parts.",
+            why="The permission to pull it covers no more.",
+            remedy="Copy the image to a repository with a shorter name.",
+        )
     remedy = f"Name a version, as apache/airflow:{AIRFLOW_VERSION_PREFIX}2-python3.12."
     if not digest and not tag:
         return Finding(

@@ -7,7 +7,16 @@ in a task cannot export data, while IAM decides what identities of this account 
 from __future__ import annotations
 
 import awacs.s3
-from awacs.aws import Action, Allow, Condition, Principal, Statement, StringEquals
+from awacs.aws import (
+    Action,
+    Allow,
+    Bool,
+    Condition,
+    Principal,
+    SecureTransport,
+    Statement,
+    StringEquals,
+)
 from troposphere import AccountId, Sub
 
 
@@ -24,7 +33,10 @@ def ours_only(service: str) -> Statement:
 
 
 def image_layers() -> Statement:
-    """Return the statement that admits ECR's bucket, from which it serves layers."""
+    """Return the statement that admits ECR's bucket, from which it serves layers.
+
+    ECR signs these requests with identities of its own, by HTTPS alone.
+    """
     return Statement(
         Sid="ImageLayers",
         Effect=Allow,
@@ -35,4 +47,5 @@ def image_layers() -> Statement:
                 "arn:${AWS::Partition}:s3:::prod-${AWS::Region}-starport-layer-bucket/*"
             )
         ],
+        Condition=Condition(Bool(SecureTransport, "true")),
     )

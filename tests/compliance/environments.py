@@ -156,8 +156,9 @@ class Environments:
 
     @cached_property
     def with_endpoints(self) -> ResolvedEnvironment:
-        """With VPC endpoints and no route to the internet, Flower and ECS Exec."""
+        """With VPC endpoints, hence an image in ECR; with Flower and ECS Exec."""
         return self.variant(
+            Image="111122223333.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2",
             EnableFlower="true",
             EnableExecuteCommand="true",
             ReadonlyRootFilesystem="false",

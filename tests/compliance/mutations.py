@@ -155,6 +155,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         (62, "PrivateNatRouteC.NatGatewayId", {"Ref": "NatA"}),
         (64, f"S3.{STATEMENTS}/1", REMOVED),
         (64, f"S3.{STATEMENTS}/0/Condition", REMOVED),
+        (64, f"S3.{STATEMENTS}/1/Condition", REMOVED),
         (65, "Vpc.EnableDnsHostnames", False),
         (72, "DataSubnetBRoutes.RouteTableId", {"Ref": "PrivateRoutesB"}),
         (72, "DataSubnetCRoutes", REMOVED),
@@ -321,6 +322,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         ),
         (128, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("kms:Decrypt")),
         (129, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("ecs:ListTasks")),
+        (129, f"PullPolicy.{STATEMENTS}/1/Resource", "*"),
         (130, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("cloudwatch:PutMetricData")),
         (
             130,
@@ -345,7 +347,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
             {"Name": "AIRFLOW__CELERY__SSL_ACTIVE", "Value": "False"},
         ),
         (114, "Worker.AvailabilityZoneRebalancing", REMOVED),
-        (128, f"WorkerExecutionPolicy.{STATEMENTS}/5/Condition", REMOVED),
+        (128, f"WorkerExecutionPolicy.{STATEMENTS}/2/Condition", REMOVED),
     ),
     "api-scaling": (
         (117, "ApiServers.MinCapacity", 1),

@@ -144,7 +144,8 @@ def test_s3_endpoint_admits_account_and_images(environments: Environments) -> No
         # Without the layer bucket of ECR no image can be pulled.
         assert images["Action"] == ["s3:GetObject"]
         assert images["Resource"] == [layers]
-        assert "Condition" not in images
+        # Its identities are those of ECR, so only the transport can be restricted.
+        assert images["Condition"] == {"Bool": {"aws:SecureTransport": "true"}}
 
 
 @pytest.mark.control(65)

@@ -84,6 +84,7 @@ MAY = {
 
 EXEC = {"EnableExecuteCommand": "true"}
 EXTRAS = {"ExtraPolicyArns": "arn:a,arn:b"}
+IN_ECR = {"Image": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/airflow:1"}
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
@@ -114,17 +115,8 @@ def test_execution_roles_have_exactly_these_permissions(
         for action, resource in pairs(statements(component, "Execution"))
         if not action.startswith("secretsmanager:")
     }
-    repositories = "arn:aws:ecr:eu-central-1:*:repository/*"
-    # A pull through a cache writes to the own registry alone.
-    own = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
     log = f"<{template_of(component)}.{host(component).title}Log.Arn>"
     assert may == {
-        ("ecr:GetAuthorizationToken", "*"),
-        ("ecr:BatchCheckLayerAvailability", repositories),
-        ("ecr:BatchGetImage", repositories),
-        ("ecr:GetDownloadUrlForLayer", repositories),
-        ("ecr:BatchImportUpstreamImage", own),
-        ("ecr:CreateRepository", own),
         ("logs:CreateLogStream", log),
         ("logs:PutLogEvents", log),
         ("kms:Decrypt", KEY),
@@ -221,7 +213,7 @@ def attached(component: AnyComponent, role: str, **changes: str) -> list[str]:
 
 
 @each_component
-@pytest.mark.parametrize("changes", [{}, EXEC, EXTRAS, EXEC | EXTRAS])
+@pytest.mark.parametrize("changes", [{}, EXEC, EXTRAS, EXEC | EXTRAS | IN_ECR])
 def test_roles_have_their_own_policy_and_optional_ones(
     component: AnyComponent, changes: dict[str, str]
 ) -> None:
@@ -235,8 +227,25 @@ def test_roles_have_their_own_policy_and_optional_ones(
     ):
         expected += ["arn:a", "arn:b"]
     assert attached(component, "Task", **changes) == expected
-    execution = f"<{template}.{component.title}ExecutionPolicy>"
-    assert attached(component, "Execution", **changes) == [execution]
+    execution = [f"<{template}.{component.title}ExecutionPolicy>"]
+    if changes.get("Image"):
+        execution.append(f"<{template}.PullPolicy>")
+    assert attached(component, "Execution", **changes) == execution
+
+
+def test_images_are_pulled_from_their_own_repository_only() -> None:
+    # Of Docker Hub there is no such policy at all.
+    assert "PullPolicy" not in resolved("Workers").resources
+    policy = resolved("Workers", **IN_ECR).resources["PullPolicy"]["Properties"]
+    repository = "arn:aws:ecr:eu-central-1:111122223333:repository/team/airflow"
+    assert pairs(policy["PolicyDocument"]["Statement"]) == {
+        ("ecr:GetAuthorizationToken", "*"),
+        ("ecr:BatchCheckLayerAvailability", repository),
+        ("ecr:BatchGetImage", repository),
+        ("ecr:GetDownloadUrlForLayer", repository),
+        ("ecr:BatchImportUpstreamImage", repository),
+        ("ecr:CreateRepository", repository),
+    }
 
 
 def test_exec_sessions_are_logged_to_the_clusters_log_group() -> None:

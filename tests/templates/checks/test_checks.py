@@ -135,6 +135,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ({"Image": "apache/airflow"}, "has no tag", "Name a version"),
     ({"Image": "localhost:5000/airflow"}, "has no tag", "Name a version"),
     ({"Image": "apache/airflow:latest"}, "the latest", "Name a version"),
+    ({"Image": ECR.replace("/", "/a/b/c/d/e/f/g/h/")}, "8 parts", "a shorter name"),
     ({"Image": "apache/airflow:2.10.5"}, "Airflow 2.10.5", "apache/airflow:3.3."),
     ({"Image": "docker.io/apache/airflow:slim-3.2.0-python3.12"}, "3.2.0", "3.3."),
     # IAM takes ten policies a role, each once.
