@@ -18,7 +18,7 @@ from click.shell_completion import get_completion_class
 from cli import console, own_environment, product
 from cli.command import Command
 from cli.deployment import JSON, PROFILE, REGION, CommandTarget, ProjectContext
-from cli.errors import ExitCode, Failure, Problem, Refused
+from cli.errors import ExitCode, Failure, Problem, Refused, Unreachable
 from local.system import unsupported_system
 
 if TYPE_CHECKING:
@@ -197,6 +197,7 @@ def _rows(
     from deploy import stacks
 
     accounts: dict[tuple[str, ...], Aws] = {}
+    silent: dict[tuple[str, ...], Problem] = {}
     for name in parameters.environments(output.relative(product.ROOT / "parameters")):
         target = CommandTarget(name, profile, region, None, emulator, project)
         stack = f"airflow-{name}"
@@ -204,6 +205,9 @@ def _rows(
             stack = target.stack()
             stated = project.target(name)
             key = tuple(stated.get(k, "") for k in ("Account", "Profile", "Region"))
+            if key in silent:
+                yield _unknown(name, stack, silent[key])
+                continue
             if key not in accounts:
                 accounts[key] = target.aws()
             aws = accounts[key]
@@ -220,11 +224,17 @@ def _rows(
             )
         except Failure as failure:
             problem = failure.problems[0]
-            yield Row(
-                environment=name,
-                stack=stack,
-                status=f"unknown: {problem.where}: {problem.what}",
-            )
+            if isinstance(failure, Unreachable):
+                silent[key] = problem
+            yield _unknown(name, stack, problem)
+
+
+def _unknown(environment: str, stack: str, problem: Problem) -> Row:
+    return Row(
+        environment=environment,
+        stack=stack,
+        status=f"unknown: {problem.where}: {problem.what}",
+    )
 
 
 def _findings(profile: str | None, region: str | None) -> Iterator[Finding]:

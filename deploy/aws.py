@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions as faults
@@ -183,7 +184,7 @@ CREDENTIAL_FAULTS = (
 
 UNREACHABLE = (faults.ConnectionError, faults.HTTPClientError)
 
-ENDPOINT = re.compile(r"https?://[^/\s]")
+ENDPOINT = re.compile(r"https?://[^/\s]\S*")
 
 AWS_COMMAND = re.compile(r"(?<![\w/-])aws (?=[a-z0-9]+ [a-z-]+)")
 
@@ -348,6 +349,8 @@ class Aws:
             raise self._failure(service, operation, resource, error) from error
         except CREDENTIAL_FAULTS as error:
             raise self._no_credentials(error) from error
+        except faults.SSLError as error:
+            raise self._no_trust(str(error)) from error
         except (
             faults.ConnectionError,
             faults.HTTPClientError,
@@ -424,9 +427,7 @@ class Aws:
         except (faults.BotoCoreError, ValueError, OSError) as error:
             raise _wrong_configuration(error) from error
         _check_bundle(bundle)
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        if endpoint and not ENDPOINT.match(endpoint):
-            raise _wrong_configuration(ValueError("Invalid endpoint"))
+        _check_endpoints()
         return core
 
     def _boto(self) -> Any:
@@ -486,6 +487,8 @@ class Aws:
     ) -> None:
         """Show that a call is tried again; stop where no further attempt helps."""
         most = LOCAL_ATTEMPTS if self.emulator else ATTEMPTS
+        if isinstance(caught_exception, faults.SSLError):
+            raise caught_exception
         if isinstance(caught_exception, UNREACHABLE):
             most = min(most, UNREACHABLE_ATTEMPTS) if self.has_known_region else 1
             if attempts >= most:
@@ -530,7 +533,12 @@ class Aws:
                 )
             )
         return self._not_accepted(where, code, message) or AwsError(
-            Problem(where=resource or where, what=f"{message} ({code})"),
+            Problem(
+                where=resource or where,
+                what=f"{message} ({code})",
+                why=f"It is the answer of {where} to {iam_action(service, operation)}.",
+                remedy="Correct what it names, then run this again.",
+            ),
             code=code,
             message=message,
         )
@@ -593,6 +601,18 @@ class Aws:
                 remedy="Sign in (aws sso login"
                 f"{self._profile_option()}), pass --profile, or use the emulator, "
                 "which needs no account: --emulator.",
+            )
+        )
+
+    def _no_trust(self, why: str) -> Unreachable:
+        return Unreachable(
+            Problem(
+                where=f"AWS in {self.region}",
+                what=f"{why.rstrip('.')}.",
+                why="The connection is not encrypted as AWS does it: a proxy decrypts "
+                "it, or AWS_ENDPOINT_URL leads elsewhere.",
+                remedy="Name the certificate of your network with AWS_CA_BUNDLE, or "
+                "correct the address; then run this again.",
             )
         )
 
@@ -683,6 +703,33 @@ def _refuse_empty_variables() -> None:
         )
 
 
+def _check_endpoints() -> None:
+    """Raise Unable unless every variable with an address has one."""
+    for name, address in _endpoints().items():
+        try:
+            _ = urlsplit(address).port
+            is_address = bool(ENDPOINT.fullmatch(address))
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise Unable(
+                Problem(
+                    where=name,
+                    what=f"It is no address: {address}.",
+                    remedy=f"Correct {name}: an address is as https://host:443.",
+                )
+            )
+
+
+def _endpoints() -> dict[str, str]:
+    """Return the variables that say where AWS is, of one service or of all."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("AWS_ENDPOINT_URL") and value
+    }
+
+
 def _check_bundle(path: object) -> None:
     """Raise Unable unless a file of certificate authorities can be read."""
     if not isinstance(path, str) or not path:
@@ -706,10 +753,9 @@ def _check_bundle(path: object) -> None:
 def _wrong_configuration(error: Exception) -> Unable:
     """Return the problem of a setting that boto3 cannot use; its text names it."""
     text = f"{error}".rstrip(".")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     remedy = "Correct the file or the variable that it names, and run this again."
-    if "endpoint" in text.lower() and endpoint:
-        remedy = f"Correct AWS_ENDPOINT_URL ({endpoint}): it begins with https://."
+    if "endpoint" in text.lower():
+        remedy = "Correct endpoint_url of the profile: an address as https://host."
     return Unable(Problem(where="AWS configuration", what=f"{text}.", remedy=remedy))
 
 

@@ -165,6 +165,26 @@ def test_expected_error_keeps_its_code() -> None:
     assert module.is_missing(caught.value)
 
 
+def test_unexpected_error_says_what_was_asked_and_what_to_do() -> None:
+    with (
+        serving((400, bad("Odd", "very odd"))) as (aws, _),
+        pytest.raises(AwsError, match=r"odd.*cloudformation:DescribeStacks.*Correct"),
+    ):
+        ask(aws)
+
+
+def test_connection_that_is_not_trusted_is_not_tried_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving((200, GOOD)) as (local, _):
+        assert local.emulator
+        address = local.emulator.endpoint.replace("http:", "https:")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(Unreachable, match="AWS_CA_BUNDLE"):
+            ask(Aws(region="eu-central-1"))
+    assert "Trying again" not in capsys.readouterr().err
+
+
 def test_crashed_emulator_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOCAL_ATTEMPTS", 2)
     with serving((200, GOOD)) as (aws, _):
@@ -222,6 +242,8 @@ def test_address_that_refuses_is_tried_three_times_and_each_is_shown(
         ({"AWS_CONFIG_FILE": "README.md"}, "README.md"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:9"}, "Correct AWS_ENDPOINT_URL"),
         ({"AWS_ENDPOINT_URL": "ftp://127.0.0.1"}, "Correct AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "https://a:99999"}, "Correct AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL_STS": "a:9"}, "Correct AWS_ENDPOINT_URL_STS"),
         ({"AWS_CA_BUNDLE": "/none.pem"}, "/none.pem"),
         ({"AWS_CA_BUNDLE": "README.md"}, "no file of certificates"),
         ({"AWS_DEFAULTS_MODE": "best"}, "best"),
