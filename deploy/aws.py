@@ -15,6 +15,7 @@ Nothing else in this package imports boto3, and nothing here knows what is deplo
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -183,6 +184,12 @@ CREDENTIAL_FAULTS = (
 )
 
 UNREACHABLE = (faults.ConnectionError, faults.HTTPClientError)
+
+PROCESS = "custom-process"
+"""How botocore names credentials of a program."""
+
+KEYS = re.compile(r"[!-~]+ [!-~]+")
+"""Access key ID and secret: printable characters of ASCII without a blank."""
 
 ENDPOINT = re.compile(r"https?://[^/\s]\S*")
 
@@ -453,6 +460,8 @@ class Aws:
         if not self._clients:
             # Reports a region that does not exist, before the first call.
             _ = self.partition
+            if not self.emulator:
+                self._check_credentials()
         options: dict[str, Any] = {}
         if self.emulator:
             options = {
@@ -477,6 +486,29 @@ class Aws:
         )
         client.meta.events.register_first("needs-retry", self._before_retry)
         return client
+
+    def _check_credentials(self) -> None:
+        """Read the credentials, if there are any; report what their source answers."""
+        try:
+            with console.waiting_for("AWS credentials"):
+                credentials = self._core().get_credentials()
+                keys = credentials.get_frozen_credentials() if credentials else None
+        except (json.JSONDecodeError, OSError) as error:
+            raise self._no_credentials(error) from error
+        except (*CONFIGURATION_FAULTS, ValueError) as error:
+            raise _wrong_configuration(error) from error
+        except (faults.BotoCoreError, faults.ClientError) as error:
+            raise self._no_credentials(error) from error
+        if keys and not KEYS.fullmatch(f"{keys.access_key} {keys.secret_key}"):
+            raise Unable(
+                Problem(
+                    where="AWS credentials",
+                    what="The key holds a character that no key of AWS has, as a blank "
+                    "or a line break.",
+                    why=f"Its source is {credentials.method}.",
+                    remedy="Copy the access key ID and the secret access key again.",
+                )
+            )
 
     def _before_retry(
         self,
@@ -594,15 +626,22 @@ class Aws:
         )
 
     def _no_credentials(self, error: Exception) -> Unable:
-        return Unable(
-            Problem(
-                where="AWS credentials",
-                what=f"{error}".rstrip(".") + ".",
-                remedy="Sign in (aws sso login"
-                f"{self._profile_option()}), pass --profile, or use the emulator, "
-                "which needs no account: --emulator.",
-            )
+        remedy = (
+            f"Sign in (aws sso login{self._profile_option()}), pass --profile, or use "
+            "the emulator, which needs no account: --emulator."
         )
+        what = f"{error}".rstrip(" .:")
+        if PROCESS in what or isinstance(error, (OSError, json.JSONDecodeError)):
+            # A program or a file that the configuration or a variable names.
+            remedy = (
+                "Correct credential_process of the profile, or the file of "
+                "AWS_WEB_IDENTITY_TOKEN_FILE; run the program to see what it prints."
+            )
+        if what.endswith(PROCESS):
+            what = "The program of credential_process has failed without a message"
+        if isinstance(error, json.JSONDecodeError):
+            what = "The program of credential_process has printed no JSON"
+        return Unable(Problem(where="AWS credentials", what=f"{what}.", remedy=remedy))
 
     def _no_trust(self, why: str) -> Unreachable:
         return Unreachable(
@@ -735,8 +774,6 @@ def _check_bundle(path: object) -> None:
     if not isinstance(path, str) or not path:
         return
     try:
-        if os.path.isdir(path):  # noqa: PTH112 - as botocore reads it
-            return
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
         raise Unable(
@@ -754,7 +791,7 @@ def _wrong_configuration(error: Exception) -> Unable:
     """Return the problem of a setting that boto3 cannot use; its text names it."""
     text = f"{error}".rstrip(".")
     remedy = "Correct the file or the variable that it names, and run this again."
-    if "endpoint" in text.lower():
+    if "invalid endpoint" in text.lower():
         remedy = "Correct endpoint_url of the profile: an address as https://host."
     return Unable(Problem(where="AWS configuration", what=f"{text}.", remedy=remedy))
 

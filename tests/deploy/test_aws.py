@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import botocore.retries.standard as retries
@@ -183,6 +184,31 @@ def test_connection_that_is_not_trusted_is_not_tried_again(
         with pytest.raises(Unreachable, match="AWS_CA_BUNDLE"):
             ask(Aws(region="eu-central-1"))
     assert "Trying again" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ("credential_process = false", "failed without a message"),
+        ("credential_process = echo hello", "printed no JSON"),
+        ("credential_process = /none/program", "/none/program"),
+        ("web_identity_token_file = /none/token\nrole_arn = x", "/none/token"),
+        ("role_arn = x\nsource_profile = other", "other"),
+        ("aws_access_key_id = a b\naws_secret_access_key = c", "a blank or a line"),
+        ("metadata_service_timeout = x", "'x'"),
+    ],
+)
+def test_source_of_credentials_that_fails_is_named_before_a_call(
+    settings: str, what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(f"[default]\n{settings}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(Unable, match=what):
+        ask(Aws(region="eu-central-1"))
 
 
 def test_crashed_emulator_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
