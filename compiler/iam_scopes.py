@@ -125,6 +125,8 @@ class LaunchScopes:
     """Policy group of what services do with keys for the launcher."""
     role_group: str
     """Policy group of roles and of the published files."""
+    any_resource_group: str
+    """Policy group of the actions that can be allowed on every resource only."""
     without_resource: Mapping[str, str]
     """Why an action that changes something is allowed on ``*``: IAM has no other."""
     never_called: Mapping[str, str]

@@ -161,6 +161,7 @@ def permissions_by_policy_group(
     policy_groups[scopes.key_group] += _on_keys_through_services(launched, scope)
     policy_groups[scopes.role_group] += _on_roles(launched, scope, boundary_arn)
     policy_groups[scopes.role_group] += _on_published_files(bucket)
+    policy_groups[scopes.any_resource_group] += _on_any_resource(launched)
     for policy_group, statements in policy_groups.items():
         check_size(policy_group, statements)
     return {
@@ -210,7 +211,8 @@ def explanation(
         f"{action} on *: {scopes.without_resource[action]}"
         for action in sorted(allowed & scopes.without_resource.keys())
     ]
-    return " ".join([*reach, *anywhere, READS_ON_ALL])
+    others = READS_ON_ALL if policy_group == scopes.any_resource_group else ""
+    return " ".join([*reach, *anywhere, others]).rstrip()
 
 
 def characters(statements: Sequence[Statement]) -> int:
@@ -291,6 +293,14 @@ class LaunchedTemplates:
             action
             for action in called - self.scopes.never_called.keys()
             if owner_of(action) in self.services
+        )
+
+    @functools.cached_property
+    def without_resource(self) -> frozenset[str]:
+        """Those of them that IAM checks against no resource."""
+        scopes = self.scopes
+        return (self.actions - UNDER_CONDITION) & (
+            scopes.handlers.without_resource | scopes.without_resource.keys()
         )
 
     def actions_of(self, name: str) -> frozenset[str]:
@@ -418,24 +428,11 @@ def _on_service(
     """Yield the statements of one row of the table."""
     called = {
         action
-        for action in templates.actions - UNDER_CONDITION
+        for action in templates.actions - UNDER_CONDITION - templates.without_resource
         if owner_of(action) == service.prefix
     }
-    scopes = templates.scopes
-    anywhere = called & (
-        scopes.handlers.without_resource | scopes.without_resource.keys()
-    )
-    read_actions = {action for action in called - anywhere if is_read_action(action)}
-    changes = called - anywhere - read_actions
-    for action in sorted(anywhere - scopes.without_resource.keys()):
-        if not is_read_action(action):
-            raise WiringError(
-                scopes.source,
-                f"{action} can be allowed on every resource only",
-                "Say in WITHOUT_RESOURCE why that is acceptable, or in NEVER_CALLED "
-                "that it is not needed",
-            )
-
+    read_actions = {action for action in called if is_read_action(action)}
+    changes = called - read_actions
     own = (
         *service.changes,
         *(name for named in service.named for name in templates.names_given(named)),
@@ -458,7 +455,20 @@ def _on_service(
             *_of_creation(service, creation, scope),
         )
     yield from _allow(f"{name}Reads", read_actions, scope.arns(service.readable()))
-    yield from _allow(f"{name}Anywhere", anywhere, ["*"])
+
+
+def _on_any_resource(templates: LaunchedTemplates) -> Iterator[Statement]:
+    """Yield the actions that IAM checks against no resource, of every service."""
+    scopes = templates.scopes
+    for action in sorted(templates.without_resource - scopes.without_resource.keys()):
+        if not is_read_action(action):
+            raise WiringError(
+                scopes.source,
+                f"{action} can be allowed on every resource only",
+                "Say in WITHOUT_RESOURCE why that is acceptable, or in NEVER_CALLED "
+                "that it is not needed",
+            )
+    yield from _allow("WithoutResource", templates.without_resource, ["*"])
 
 
 def _of_creation(

@@ -67,7 +67,7 @@ def add_launch_policies(
     groups = permissions_by_policy_group(
         launches.walk(), LAUNCH_SCOPES, boundary_arn, bucket, stack_prefix
     )
-    groups[LAUNCH_SCOPES.role_group] += further
+    groups[LAUNCH_SCOPES.any_resource_group] += further
     policies = [
         *(_group_policy(t, group, statements) for group, statements in groups.items()),
         _extra_policy(t, extra_policy_arns, boundary_arn, stack_prefix),

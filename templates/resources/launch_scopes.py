@@ -29,8 +29,9 @@ POLICY_GROUPS = {
     "Compute": "Launches create the cluster, its services and functions.",
     "Monitoring": "Launches create log groups, alarms and topics.",
     "Stack": "Launches create stacks and roles, and read what was published.",
+    "AnyResource": "Launches call what can be allowed on every resource only.",
 }
-"""The managed policies and their purposes; a role has at most ten, with two others."""
+"""The managed policies and their purposes; a role has at most ten, with one other."""
 
 EC2_CREATIONS = {
     "AllocateAddress": "elastic-ip",
@@ -391,6 +392,7 @@ LAUNCH_SCOPES = LaunchScopes(
     services=SERVICES,
     key_group="Secret",
     role_group="Stack",
+    any_resource_group="AnyResource",
     without_resource=WITHOUT_RESOURCE,
     never_called=NEVER_CALLED,
     handlers=HandlerPermissions.read(

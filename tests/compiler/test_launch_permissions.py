@@ -519,6 +519,7 @@ def test_no_row_of_the_tables_is_without_use(
     assert allowed >= scopes.without_resource.keys()
     assert {owner_of(action) for action in allowed} == PREFIXES
     groups = {service.policy_group for service in scopes.services}
+    groups |= {scopes.any_resource_group}
     assert groups == scopes.policy_groups.keys()
     markers = json.dumps([template.document for template in compiled_templates])
     assert [

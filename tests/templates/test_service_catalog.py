@@ -244,8 +244,21 @@ def test_launch_role_carries_its_own_boundary(
 def test_policies_explain_their_scope(
     document: dict[str, Any],
 ) -> None:
-    why = document["Resources"]["SecretPolicy"]["Metadata"][
-        "com.aws.cloudformation.Context"
-    ]["why"]
-    assert "secretsmanager: A secret's generated name" in why
-    assert "kms:CreateKey on *: A key has no ARN before its creation." in why
+    def why(policy: str) -> str:
+        metadata = document["Resources"][policy]["Metadata"]
+        return str(metadata["com.aws.cloudformation.Context"]["why"])
+
+    assert "secretsmanager: A secret's generated name" in why("SecretPolicy")
+    assert "kms:CreateKey on *: A key has no ARN" in why("AnyResourcePolicy")
+
+
+def test_one_policy_alone_reaches_every_resource(document: dict[str, Any]) -> None:
+    reaching = {
+        logical_id
+        for logical_id, resource in document["Resources"].items()
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        if "*" in statement["Resource"]
+    }
+    # A boundary allows nothing by itself.
+    assert reaching == {"AnyResourcePolicy", "RoleBoundary"}
