@@ -104,13 +104,19 @@ def _typed(value: Any) -> Any:
 @contextmanager
 def waiting_for(what: str) -> Iterator[None]:
     """Say what a block waits for after ``WAIT_SECONDS``, and again every so often."""
+    with _saying(f"Waiting for {what}"):
+        yield
+
+
+@contextmanager
+def _saying(text: str) -> Iterator[None]:
     ended = threading.Event()
 
     def tell() -> None:
         begun, seconds = time.monotonic(), WAIT_SECONDS
         while not ended.wait(seconds):
             waited = time.monotonic() - begun
-            message(f"Waiting for {what} ({waited:.0f} s) ...")
+            message(f"{text} ({waited:.0f} s) ...")
             seconds = WAIT_AGAIN_SECONDS
 
     # The thread prints as the command does: its arguments, JSON or not.
@@ -226,12 +232,9 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """Show a spinner during the block, at a terminal only."""
+    """Show a spinner during the block; a pipe gets a line as of ``waiting_for``."""
     console = stderr()
-    if console.is_terminal:
-        with console.status(text):
-            yield
-    else:
+    with console.status(text) if console.is_terminal else _saying(text.rstrip(" .")):
         yield
 
 

@@ -528,6 +528,12 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
 @click.option(
     "--resources", "lists_all", is_flag=True, help="List every stack and resource."
 )
+@click.option(
+    "--drift",
+    "detects_drift",
+    is_flag=True,
+    help="Compare all stacks with their resources, which takes minutes.",
+)
 @JSON
 def status(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Show whether an environment is complete, and whether Airflow runs.
@@ -535,13 +541,16 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
     Shows the tasks of each component that run, are desired and are healthy, its last
     deployment, the alarms, and the resources that are not complete. --resources lists
     all, with --emulator also what each is here: real, emulated, or a stub that only has
-    a name. Ends with 1 for a stack in a failed state.
+    a name. --drift lists the properties that were changed without CloudFormation, and
+    resources that were deleted. Ends with 1 for a stack in a failed state or with
+    drift.
 
     \b
     Examples
       ./build.py status dev --emulator
       ./build.py status dev --running      of ./build.py local dev
       ./build.py status prod --resources
+      ./build.py status prod --drift
     """
     from deploy import status
 
@@ -550,6 +559,7 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
         target.environment(target.dist_if_built()),
         lists_all=options["lists_all"],
         as_json=options["as_json"],
+        detects_drift=options["detects_drift"],
     )
 
 

@@ -103,11 +103,7 @@ def templates(dist: Path, *, as_json: bool) -> None:
     from compiler import pipeline
 
     project = product.project(dist)
-    with (
-        console.progress("Compiling and linting ..."),
-        console.waiting_for("the templates to be compiled and linted"),
-        _noting_no_change(project.dist),
-    ):
+    with console.progress("Compiling and linting ..."), _noting_no_change(project.dist):
         outcome = pipeline.build(project)
     build_report.print_build(project, outcome, as_json=as_json)
 

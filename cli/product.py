@@ -151,10 +151,7 @@ def build_if_changed(environment: str) -> None:
 
     parameters.find(output.relative(ROOT / "parameters"), environment)
     deadline = time.monotonic() + LONGEST_BUILD_SECONDS
-    with (
-        console.progress("Compiling and linting ..."),
-        console.waiting_for("dist/ to be compiled and linted"),
-    ):
+    with console.progress("Compiling and linting ..."):
         while True:
             try:
                 pipeline.build(project())

@@ -367,7 +367,7 @@ def _has_members(value: Any) -> bool:
 
 def _difference(name: str, old: Any, new: Any) -> str:
     if all(value is None or isinstance(value, str) for value in (old, new)):
-        return f"{name}: {_short(old)} -> {_short(new)}"
+        return f"{name}: {short(old)} -> {short(new)}"
     return name
 
 
@@ -382,10 +382,11 @@ def _detail(detail: Mapping[str, Any]) -> str:
         return f"{name}: {LATER}" + (f", from {cause}" if cause else "")
     if before is None and after is None:
         return str(name)
-    return f"{name}: {_short(before)} -> {_short(after)}"
+    return f"{name}: {short(before)} -> {short(after)}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value in one short line."""
     text = "nothing" if value is None else " ".join(str(value).split())
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 

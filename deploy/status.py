@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cli import console
 from cli.errors import ExitCode, Failure
-from deploy import health, inventory, stacks
+from deploy import drift, health, inventory, stacks
 from deploy.aws import Aws
 from deploy.console import clock, event_line, print_outputs
 from deploy.dist import Dist, Environment
@@ -34,9 +34,18 @@ UNKNOWN_KIND = "not listed"
 
 
 def status(
-    aws: Aws, environment: Environment, *, lists_all: bool, as_json: bool
+    aws: Aws,
+    environment: Environment,
+    *,
+    lists_all: bool,
+    as_json: bool,
+    detects_drift: bool = False,
 ) -> ExitCode:
-    """Print tasks, alarms and stacks; with ``lists_all`` every resource."""
+    """Print tasks, alarms and stacks; with ``lists_all`` every resource.
+
+    With ``detects_drift`` also what was changed without CloudFormation, which is a
+    failure.
+    """
     stack = stacks.existing(aws, environment.stack_name)
     resources = list(inventory.take(aws, stack.id))
     kinds = _kinds(aws, resources)
@@ -46,6 +55,8 @@ def status(
     if not kinds:
         services = _asked(problems, "Tasks", lambda: health.services(aws, resources))
         alarms = _asked(problems, "Alarms", lambda: health.alarms(aws, resources))
+    report = drift.detect(aws, stack, resources) if detects_drift else None
+    code = ExitCode.FAILED if report and report.drifted else _health(stack.status)
     if as_json:
         document = {
             "Stack": stack.name,
@@ -61,10 +72,11 @@ def status(
                 for alarm in alarms
             ],
             "NotShown": problems,
+            "Drift": report.as_json() if report else None,
             "Resources": [_as_json(aws, resource, kinds) for resource in resources],
         }
         console.document(document)
-        return _health(stack.status)
+        return code
     _print_stack(aws, stack)
     if services:
         console.result()
@@ -75,7 +87,9 @@ def status(
     if kinds:
         console.result(NO_AIRFLOW)
     _print_resources(resources, kinds, lists_all=lists_all)
-    return _health(stack.status)
+    if report:
+        drift.print_report(report)
+    return code
 
 
 def _asked(

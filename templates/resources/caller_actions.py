@@ -84,6 +84,28 @@ CALLER_ACTIONS = (
         roles=(CALLER, VERIFIER),
     ),
     CallerActions(
+        command="status --drift",
+        actions=(
+            "cloudformation:DescribeStackResourceDrifts",
+            "cloudformation:DetectStackDrift",
+            "cloudformation:DetectStackResourceDrift",
+        ),
+        resources=STACKS,
+        why="A resource is compared only where the credentials may also read it, as "
+        "those of ReadOnlyAccess; the others are counted.",
+        roles=(CALLER, VERIFIER),
+    ),
+    CallerActions(
+        command="status --drift",
+        actions=(
+            "cloudformation:BatchDescribeTypeConfigurations",
+            "cloudformation:DescribeStackDriftDetectionStatus",
+        ),
+        resources=ANY,
+        why="They have no resource to check them against.",
+        roles=(CALLER, VERIFIER),
+    ),
+    CallerActions(
         command="diagnose",
         actions=("ecs:DescribeTaskDefinition",),
         resources=ANY,

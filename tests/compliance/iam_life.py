@@ -446,10 +446,10 @@ def live(life: EnvironmentRun) -> LifeRecord:
             life.run("launch", *arguments, expected=ExitCode.FAILED)
             life.run("recover", "--yes")
         life.run("launch", "--yes", "--role-arn", service)
-        life.run("status")
+        life.run("status", "--drift")
         granted = tuple(life.granted())
     with life.assumed(roles["VerifierRoleArn"]):
-        life.run("status")
+        life.run("status", "--drift")
         life.run("diagnose")
         life.call_as_verify()
     with life.assumed(caller):

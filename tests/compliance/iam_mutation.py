@@ -30,7 +30,14 @@ ROLLBACK = "Called where the creation of the nested stack with the resource fail
 
 THROUGH = "Called by S3 and Secrets Manager for the caller, not by verify."
 
+DETECTION = "Called by CloudFormation for the caller, while it detects drift."
+
 BESIDE = "Checked by ECS beside RunTask, which the emulator does not do."
+
+DRIFT = (
+    "cloudformation:BatchDescribeTypeConfigurations",
+    "cloudformation:DetectStackResourceDrift",
+)
 
 RETAINED = dict.fromkeys(
     (
@@ -46,8 +53,9 @@ RETAINED = dict.fromkeys(
 
 UNTESTABLE: Mapping[str, Untestable] = {
     "service": {"iam:CreateServiceLinkedRole": ONCE, **RETAINED},
-    "caller": {},
+    "caller": dict.fromkeys(DRIFT, DETECTION),
     "verifier": {
+        **dict.fromkeys(DRIFT, DETECTION),
         **dict.fromkeys(("kms:Decrypt", "kms:GenerateDataKey"), THROUGH),
         **dict.fromkeys(("ecs:TagResource", "iam:PassRole"), BESIDE),
     },

@@ -176,6 +176,22 @@ def test_status_has_the_kind_of_every_resource(shell: Shell) -> None:
     assert here
 
 
+def test_drift_of_a_nested_stack_is_listed_and_is_a_failure(shell: Shell) -> None:
+    shell.run("launch", "--yes")
+    assert shell.run("status", "--drift").exit_code == ExitCode.OK
+    shell.aws().call(
+        "sns",
+        "set_topic_attributes",
+        TopicArn=physical_ids(shell)["Storage/Alarms"],
+        AttributeName="DisplayName",
+        AttributeValue="changed by hand",
+    )
+    drifted = shell.run("status", "--drift")
+    assert drifted.exit_code == ExitCode.FAILED
+    assert "MODIFIED Storage/Alarms" in drifted.output
+    assert "DisplayName: alarms -> changed by hand" in drifted.output
+
+
 def test_a_plan_of_a_new_stack_leaves_nothing(shell: Shell) -> None:
     assert shell.run("plan").exit_code == ExitCode.OK
     assert "There is no stack of that name" in shell.run("status").output
