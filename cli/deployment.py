@@ -9,8 +9,9 @@ imported only when a command runs.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -324,6 +325,25 @@ ROLE = click.option(
 )
 
 
+TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
+
+MOST_TOPICS = 5
+"""Quota of CloudFormation."""
+
+
+def _topics(
+    _context: click.Context, _parameter: click.Parameter, arns: tuple[str, ...]
+) -> tuple[str, ...]:
+    wrong = next((arn for arn in arns if not TOPIC_ARN.fullmatch(arn)), "")
+    if wrong:
+        raise click.BadParameter(
+            f"{wrong} is no topic. Write it as arn:aws:sns:REGION:ACCOUNT:NAME."
+        )
+    if len(arns) > MOST_TOPICS:
+        raise click.BadParameter(f"CloudFormation takes {MOST_TOPICS} topics.")
+    return arns
+
+
 @_stack_command()
 @BUCKET
 @JSON
@@ -478,6 +498,15 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     is_flag=True,
     help="End as soon as the operation has started; events ENV --follow follows it.",
 )
+@click.option(
+    "--notify",
+    "topic_arns",
+    metavar="TOPIC_ARN",
+    multiple=True,
+    callback=_topics,
+    help="SNS topic that gets the events of the parent stack, of this launch and of "
+    "later operations; repeatable.",
+)
 @JSON
 def launch(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Create the stack of an environment, or update it.
@@ -510,10 +539,11 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
     from deploy import launch, roles
 
     aws, dist = target.aws(), target.dist()
+    environment = roles.with_role(aws, target.environment(dist), options["role_arn"])
     return launch.launch(
         aws,
         dist,
-        roles.with_role(aws, target.environment(dist), options["role_arn"]),
+        replace(environment, topic_arns=options["topic_arns"]),
         bucket=options["bucket"],
         confirmation=launch.Confirmation(
             yes=options["yes"], replaces_data=options["replace_data"]

@@ -52,6 +52,8 @@ class Environment:
     """Whether the stack gets termination protection."""
     role_arn: str = ""
     """Service role of CloudFormation; empty for the caller's rights."""
+    topic_arns: tuple[str, ...] = ()
+    """SNS topics that get the events of the parent stack; none for those it has."""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ def launch(
     With ``detaches``, end as soon as the operation has started.
     """
     environment = with_prefix_list(aws, dist, environment)
+    if environment.topic_arns and aws.is_local:
+        console.note("The emulator sends no events to topics.")
     context = LaunchContext(aws, dist, environment)
     if checks_first:
         before_launch(context)
@@ -107,6 +109,7 @@ def launch(
             protect(aws, environment)
             if stack:
                 console.record(Status=stack.status, Outputs=commands(aws, stack))
+                note_topics(stack, environment)
             return ExitCode.OK
         confirm(plan, confirmation)
         linked_roles.create(context)
@@ -135,6 +138,15 @@ def launch(
         known = execute(aws, plan)
     watcher = StackWatcher(aws, plan.stack_id, known)
     return follow(aws, dist, environment, watcher, interval=interval)
+
+
+def note_topics(stack: stacks.StackSummary, environment: Environment) -> None:
+    """Say that an unchanged stack keeps the topics of its events."""
+    if set(environment.topic_arns) - set(stack.topic_arns):
+        console.note(
+            "The stack sends its events to the same topics as before: CloudFormation "
+            "takes others only with a change."
+        )
 
 
 def first_launch(dist: Dist, environment: Environment) -> Environment:

@@ -260,6 +260,8 @@ class _ChangeSetBuilder:
         options: dict[str, Any] = {"IncludeNestedStacks": True} if is_nested else {}
         if self.environment.role_arn:
             options["RoleARN"] = self.environment.role_arn
+        if self.environment.topic_arns:
+            options["NotificationARNs"] = list(self.environment.topic_arns)
         answer = self.aws.call(
             "cloudformation",
             "create_change_set",

@@ -53,6 +53,8 @@ class StackSummary:
     started: datetime | None
     role_arn: str = ""
     """The service role that CloudFormation uses; empty for the caller's rights."""
+    topic_arns: tuple[str, ...] = ()
+    """SNS topics that get its events."""
 
     @property
     def is_busy(self) -> bool:
@@ -285,5 +287,6 @@ def _stack(row: Mapping[str, Any]) -> StackSummary:
         },
         is_protected=bool(row.get("EnableTerminationProtection")),
         role_arn=row.get("RoleARN", ""),
+        topic_arns=tuple(row.get("NotificationARNs", ())),
         started=row.get("LastUpdatedTime") or row.get("CreationTime"),
     )

@@ -103,6 +103,7 @@ def test_word_of_another_tool_names_the_command(word: str, name: str) -> None:
         ),
         (("templates", "--dist", ""), "is empty"),
         (("launch", "dev", "--role-arn"), "build.py launch"),
+        (("launch", "dev", "--notify", "launches"), "is no topic"),
         (("deplyo", "dev"), "Did you mean launch?"),
         (("local", "dev.json"), "Did you mean dev?"),
         ((), "Usage: "),

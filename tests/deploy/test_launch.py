@@ -9,7 +9,7 @@ import pytest
 
 from cli.errors import ExitCode, Failure, Problem, Refused, Unable, Unreachable
 from deploy import launch as launch_module
-from deploy import prompts
+from deploy import prompts, stacks
 from deploy.changes import Certainty, Change, ChangeKind, ChangePlan
 from deploy.launch import Confirmation, confirm, launch
 from tests.deploy.fakes import (
@@ -352,3 +352,24 @@ def test_a_stack_policy_is_set_after_success() -> None:
     assert aws.parameters("set_stack_policy")[0]["StackPolicyBody"] == (
         '{"Statement": []}'
     )
+
+
+def test_topics_of_events_are_those_of_the_stack(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    topic = f"arn:aws:sns:{REGION}:111122223333:launches"
+    aws = account(*ENDS_WELL)
+    environment = dataclasses.replace(dist().environment("dev"), topic_arns=(topic,))
+    launch(
+        aws,
+        dist(),
+        environment,
+        confirmation=Confirmation(yes=True),
+        checks_first=False,
+        interval=AT_ONCE,
+    )
+    (created,) = aws.parameters("create_change_set")
+    assert created["NotificationARNs"] == [topic]
+    stack = stacks.existing(FakeAws(describe_stacks=described(NAME, "X")), NAME)
+    launch_module.note_topics(stack, environment)
+    assert "only with a change" in capsys.readouterr().err
