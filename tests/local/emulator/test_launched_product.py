@@ -61,11 +61,18 @@ def publish(cloud: Cloud, templates: Mapping[str, str]) -> str:
     return urls["parent.template.json"]
 
 
+ADDED = {
+    "prod": {"Image": "111122223333.dkr.ecr.us-east-1.amazonaws.com/team/airflow:3.3"}
+}
+"""One environment pulls from ECR, and so has the policies for that."""
+
+
 def parameters(environment: str, **changes: str) -> list[dict[str, str]]:
     document = json.loads((ROOT / "parameters" / f"{environment}.json").read_text())
+    values = {**document["Parameters"], **ADDED.get(environment, {}), **changes}
     return [
         {"ParameterKey": name, "ParameterValue": value}
-        for name, value in {**document["Parameters"], **changes}.items()
+        for name, value in values.items()
     ]
 
 
