@@ -12,6 +12,17 @@ MAX_KEY = 128
 MAX_VALUE = 256
 """Limits of CloudFormation's API."""
 
+OWNERS = {
+    "aws:": "AWS",
+    "airflow:": "the templates, which tell by them whose a resource is",
+}
+"""Prefixes of names that no stack tag may have, and whose they are.
+
+A stack tag is on every resource that has no tag of that name: ``airflow:pool`` would
+make each service one of workers for the autoscaler, ``airflow:stack`` would open the
+resources to the roles of another stack. In any case: a condition of IAM on a tag does
+not tell names apart that differ in case only."""
+
 MARKS = frozenset(" _.:/=+-@")
 """Characters of a tag in IAM, the strictest service, beside letters and digits."""
 
@@ -26,8 +37,9 @@ def objections(key: str, value: str, before: Iterable[str]) -> Iterator[str]:
         yield "CloudFormation takes no empty value."
     if len(value) > MAX_VALUE:
         yield f"A value has {MAX_VALUE} characters at most; this has {len(value)}."
-    if key.casefold().startswith("aws:"):
-        yield "Names that begin with aws: belong to AWS."
+    for prefix, owner in OWNERS.items():
+        if key.casefold().startswith(prefix):
+            yield f"Names that begin with {prefix} belong to {owner}."
     if not all(c.isalnum() or c in MARKS for c in key + value):
         yield "IAM takes letters, digits, spaces and _ . : / = + - @ in a tag."
     if key.casefold() in (other.casefold() for other in before):

@@ -151,8 +151,9 @@ renewal, and the one after it being refused, is still covered to its end."""
 
 # Scaling.
 
-POOL_TAG = "Pool"
-"""Tag of every worker service; its value is the name of the pool."""
+POOL_TAG = "airflow:pool"
+"""Tag of every worker service; its value is the name of the pool. No tag of the stack,
+which would be on every service, may have this name (``compiler/tags.py``)."""
 
 METRIC_NAMESPACE = "AirflowOnFargate"
 """The only namespace that the autoscaler's role may write to."""

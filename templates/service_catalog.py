@@ -115,6 +115,9 @@ class Inputs(Interface):
         label="Tag key",
         Default="",
         MaxLength=128,
+        AllowedPattern=r"^(?![aA][wW][sS]:|[aA][iI][rR][fF][lL][oO][wW]:).*$",
+        ConstraintDescription="no key that begins with aws: or airflow:, which belong "
+        "to AWS and to the templates",
     )
     tag_value: Text = about(
         "Value of the tag that every launch carries. Empty for none.",

@@ -91,7 +91,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
             "Twice": "2",
             "Pasted": "10.0.0.0/16\\u00a0"
         },
-        "Tags": {"aws:x": "1", "Empty": "", "Odd": "a;b"},
+        "Tags": {"aws:x": "1", "Airflow:Pool": "x", "Empty": "", "Odd": "a;b"},
         "tags": {},
         "Stray": "1"
     }"""
@@ -108,6 +108,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
         (9, "Twice", "is duplicated. It is on line 8 already"),
         (10, "Pasted", "holds U+00A0, which is invisible."),
         (12, "Tags", "Names that begin with aws: belong to AWS."),
+        (12, "Tags", "Names that begin with airflow: belong to the templates"),
         (12, "Tags", "CloudFormation takes no empty value."),
         (12, "Tags", "IAM takes letters, digits, spaces"),
         (13, "", '"tags" is no section of a parameter file.'),

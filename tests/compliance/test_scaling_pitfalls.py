@@ -121,7 +121,7 @@ def autoscaler_alarms_and_services_agree_on_pools(
         tag["Value"]: settings["WORKER_POOL"]
         for service, settings in worker_services(environment).values()
         for tag in service["Tags"]
-        if tag["Key"] == "Pool"
+        if tag["Key"] == "airflow:pool"
     }
     assert names == dimensions == tags.keys() == set(tags.values())
 

@@ -124,6 +124,13 @@ def test_principal_without_account_is_a_pattern(
     assert launcher["Properties"]["PrincipalType"] == kind
 
 
+def test_tag_of_launches_is_no_control_tag(document: dict[str, Any]) -> None:
+    pattern = document["Parameters"]["TagKey"]["AllowedPattern"]
+    keys = ["", "team", "airflows", "airflow:pool", "Airflow:Stack", "aws:x"]
+    taken = [key for key in keys if re.search(pattern, key)]
+    assert taken == ["", "team", "airflows"]
+
+
 def test_tag_needs_key_and_value(document: dict[str, Any]) -> None:
     stack = Stack((), document, {"TagKey": "", "TagValue": ""}, {}, "catalog")
     (rule,) = document["Rules"]["ATagHasKeyAndValue"]["Assertions"]

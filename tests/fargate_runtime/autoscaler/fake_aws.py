@@ -31,7 +31,7 @@ def service(
         "runningCount": running,
         "pendingCount": pending,
         "deployments": [{"id": deployment, "status": "PRIMARY"}],
-        "tags": [{"key": "Pool", "value": pool}],
+        "tags": [{"key": "airflow:pool", "value": pool}],
     }
 
 

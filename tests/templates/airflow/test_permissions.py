@@ -157,9 +157,11 @@ def test_workers_protect_tasks_of_their_own_pool_only() -> None:
     )
     assert statement["Condition"] == {
         "ArnEquals": {"ecs:cluster": "given-ClusterArn"},
-        "StringEquals": {"aws:ResourceTag/Pool": "given-PoolName"},
+        "StringEquals": {"aws:ResourceTag/airflow:pool": "given-PoolName"},
     }
-    assert service(WORKER)["Tags"] == [{"Key": "Pool", "Value": "given-PoolName"}]
+    assert service(WORKER)["Tags"] == [
+        {"Key": "airflow:pool", "Value": "given-PoolName"}
+    ]
     assert service(WORKER)["PropagateTags"] == "SERVICE"
 
 
