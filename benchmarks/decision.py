@@ -66,6 +66,7 @@ def observed(tasks: int, random: Random) -> Observation:
         announced=[],
         active_runs={},
         slots={},
+        bundles=[],
     )
 
 

@@ -149,6 +149,15 @@ PROTECTION_MARGIN_MINUTES = 10
 """Requested beyond the longest task. Two renewals, so that a task taken just before a
 renewal, and the one after it being refused, is still covered to its end."""
 
+# Tasks that run too long.
+
+LONGEST_TASK_PARAMETER = "LongestTaskMinutes"
+"""The parameter of the stack; messages of a worker name it."""
+
+LONG_TASK_GRACE_MINUTES = 5
+"""Between the alarm on a task that runs too long and its end. Less than the protection
+margin: the worker is still protected when it ends the task."""
+
 # Scaling.
 
 POOL_TAG = "airflow:pool"
@@ -174,14 +183,27 @@ AUTOSCALER_HEARTBEAT = "AutoscalerHeartbeat"
 STALLED_TASKS = "StalledTasks"
 """Tasks that wait in the queue of a pool in which no task runs."""
 
+OVERDUE_TASKS = "OverdueTasks"
+"""Tasks of a pool that have run for longer than ``LongestTaskMinutes``."""
+
 UNKNOWN_QUEUE_TASKS = "UnknownQueueTasks"
 """Tasks that wait in queues which no pool serves."""
+
+STALE_BUNDLES = "StaleBundles"
+"""DAG bundles that were not refreshed for ``STALE_BUNDLE_SECONDS``, or never."""
+
+STALE_BUNDLE_SECONDS = 150
+"""Two refreshes that failed, and half a minute for one that takes long: bundles are
+refreshed every 60 s. With the two minutes of the alarm, less than five minutes."""
 
 WORKERS = "Workers"
 """The sum of the desired counts of all pools."""
 
-POOL_METRICS = (WORKER_DEFICIT, WORKER_SURPLUS, AUTOSCALER_HEARTBEAT, STALLED_TASKS)
-CLUSTER_METRICS = (UNKNOWN_QUEUE_TASKS, WORKERS)
+POOL_METRICS = (
+    *(WORKER_DEFICIT, WORKER_SURPLUS, AUTOSCALER_HEARTBEAT),
+    *(STALLED_TASKS, OVERDUE_TASKS),
+)
+CLUSTER_METRICS = (UNKNOWN_QUEUE_TASKS, STALE_BUNDLES, WORKERS)
 
 STORAGE_RESOLUTION = 1
 """``StorageResolution`` of PutMetricData; 60 would make a ten-second alarm blind."""

@@ -56,6 +56,9 @@ class WorkerReport:
     since: float
     """When its process started."""
 
+    overdue: int = 0
+    """How many of them have run for longer than ``LongestTaskMinutes``."""
+
     created: float | None = None
     """When ECS created its task, where that is known."""
 
@@ -74,13 +77,15 @@ class WorkerReport:
             raise ValueError(f"{reply!r} is not a report")
         known = {field.name for field in fields(cls)}
         values = {name: reply[name] for name in known & reply.keys()}
-        if missing := known - values.keys() - {"created"}:
+        if missing := known - values.keys() - {"created", "overdue"}:
             raise ValueError(f"the report lacks {', '.join(sorted(missing))}")
         for name in ("pool", "task", "host"):
             if not isinstance(values[name], str) or not values[name]:
                 raise ValueError(f"{name} is {values[name]!r}, not a name")
-        if type(values["running"]) is not int or values["running"] < 0:
-            raise ValueError(f"running is {values['running']!r}, not a count")
+        for name in ("running", "overdue"):
+            count = values.get(name, 0)
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name} is {count!r}, not a count")
         if not _is_time(values["since"]):
             raise ValueError(f"since is {values['since']!r}, not a time")
         if values.get("created") is not None and not _is_time(values["created"]):

@@ -2,7 +2,7 @@
 
 The alarms are entries of ``templates/resources/alarms.py``. Those of a worker pool are
 in its scaling stack; the dashboard finds services and metrics of pools by searching.
-The one alarm on the autoscaler that is about no pool is here.
+Those on metrics of the autoscaler that are about no pool are here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from templates.resources.alarms import (
     BROKER_FAILOVER,
     BROKER_NODE,
     BROKER_REPLICATION,
+    BUNDLES,
     CONNECTIONS_SHARE,
     DATABASE_CLUSTER,
     DATABASE_CONNECTIONS,
@@ -112,6 +113,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             )
         ),
         ("Tasks", QUEUES, {contract.CLUSTER_DIMENSION: inputs.cluster_name}),
+        ("Bundles", BUNDLES, {contract.CLUSTER_DIMENSION: inputs.cluster_name}),
         ("Broker1", BROKER_NODE, first),
         ("Database", DATABASE_WRITER, writer),
         ("Database", DATABASE_CLUSTER, cluster),

@@ -31,6 +31,7 @@ from compiler.wiring import Interface, Template, about
 from fargate_runtime import contract
 from templates.airflow import metrics
 from templates.airflow.pools import WorkerPool
+from templates.resources.alarms import POOL
 from templates.resources.stack_tag import stack_tag
 from templates.types import ClusterName, ServiceName, TopicArn
 
@@ -116,12 +117,11 @@ class Outputs(Interface):
 
 def define(t: Template, inputs: Inputs) -> Outputs:
     """Add the scalable target, its policies, and the alarms on the autoscaler."""
-    pool_dimensions = metrics.dimensions(
-        {
-            contract.CLUSTER_DIMENSION: inputs.cluster_name,
-            contract.POOL_DIMENSION: inputs.pool.name,
-        }
-    )
+    of_pool = {
+        contract.CLUSTER_DIMENSION: inputs.cluster_name,
+        contract.POOL_DIMENSION: inputs.pool.name,
+    }
+    pool_dimensions = metrics.dimensions(of_pool)
     target = t.add(
         scaling.ScalableTarget(
             "Workers",
@@ -206,6 +206,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         why="No other alarm sees workers that are healthy and idle. The heartbeat "
         "alarm covers an autoscaler that does not report.",
     )
+    for spec in POOL:
+        t.add(spec.alarm(of_pool, inputs.alarm_topic_arn), spec.purpose)
     has_fallback = t.condition(
         "HasFallbackMinimum", Not(Equals(inputs.pool.fallback_minimum, "0"))
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from fargate_runtime.autoscaler.database import Row
 
 TABLES = (
-    *("dag", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
+    *("dag", "dag_bundle", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
     "task_instance",
 )
 """The tables that the autoscaler reads, and that its role may read."""
@@ -115,6 +115,11 @@ GROUP BY dag.dag_id
 wait for a worker."""
 
 ACTIVE_RUNS = "SELECT dag_id, count(*) FROM dag_run WHERE state = 'running' GROUP BY 1"
+
+BUNDLES = """
+SELECT name, extract(epoch FROM now() - last_refreshed)::float8
+FROM dag_bundle WHERE active
+"""
 
 MAX_ACTIVE_TASKS = """
 SELECT dag_id, max_active_tasks FROM dag WHERE dag_id = ANY(%s::text[])
@@ -244,6 +249,13 @@ class AnnouncedRuns(NamedTuple):
     max_active_runs: int
 
 
+class BundleRefresh(NamedTuple):
+    """A DAG bundle, and how many seconds ago it was refreshed; None for never."""
+
+    name: str
+    age: float | None
+
+
 class Observation(NamedTuple):
     """The result of all queries of a round; times are the database clock's."""
 
@@ -255,6 +267,7 @@ class Observation(NamedTuple):
     announced: list[AnnouncedRuns]
     active_runs: dict[str, int]
     slots: dict[str, int]
+    bundles: list[BundleRefresh]
 
 
 class SerializedTask(NamedTuple):
@@ -292,6 +305,7 @@ def observe(source: StatementSource, default_queue: str) -> Observation:
         announced=_all(AnnouncedRuns, source.rows(ANNOUNCED)),
         active_runs=dict(source.rows(ACTIVE_RUNS)),
         slots=dict(source.rows(SLOTS)),
+        bundles=_all(BundleRefresh, source.rows(BUNDLES)),
     )
 
 

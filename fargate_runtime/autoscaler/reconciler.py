@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from fargate_runtime import contract
+from fargate_runtime.autoscaler.bundles import stale_bundles
 from fargate_runtime.autoscaler.dag_metadata import DagMetadataStore
 from fargate_runtime.autoscaler.database import DatabaseUnavailableError
 from fargate_runtime.autoscaler.decide import decide
@@ -114,10 +115,11 @@ class Reconciler:
         except Unavailable:
             return
         decision, problems = self._decide(observed, replies, services, deployments)
-        self._notices.log([*service_problems, *replies.problems, *problems])
+        stale = stale_bundles(observed.bundles)
+        self._notices.log([*service_problems, *replies.problems, *problems, *stale])
 
         _check_fresh(is_leader, began)
-        self._publish(observed, services, decision)
+        self._publish(observed, replies, services, decision)
         self._command(decision)
 
     def _call(
@@ -175,13 +177,18 @@ class Reconciler:
     def _publish(
         self,
         observed: Observation,
+        replies: WorkerReplies,
         services: Mapping[str, PoolService],
         decision: Decision,
     ) -> None:
         stalled = stalled_tasks(observed)
+        overdue: Counter[str] = Counter()
+        for _, report in replies.reports:
+            overdue[report.pool] += report.overdue
         queues = {pool.name: pool.queue for pool in self.settings.pools}
         of_cluster = {
             contract.UNKNOWN_QUEUE_TASKS: sum(decision.unknown_queues.values()),
+            contract.STALE_BUNDLES: len(stale_bundles(observed.bundles)),
         }
         if decision.pools.keys() == queues.keys():
             desired = sum(services[name].desired for name in queues)
@@ -193,6 +200,7 @@ class Reconciler:
                     contract.WORKER_DEFICIT: pool.deficit,
                     contract.WORKER_SURPLUS: pool.surplus,
                     contract.STALLED_TASKS: stalled[queues[name]],
+                    contract.OVERDUE_TASKS: overdue[name],
                     contract.AUTOSCALER_HEARTBEAT: 1,
                 }
                 for name, pool in decision.pools.items()

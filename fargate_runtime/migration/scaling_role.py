@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fargate_runtime.env import DatabaseLogin
 
 TABLES = (
-    *("dag", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
+    *("dag", "dag_bundle", "dag_run", "dag_version", "serialized_dag", "slot_pool"),
     "task_instance",
 )
 """The tables that ``autoscaler.queries`` reads; a test compares the two."""

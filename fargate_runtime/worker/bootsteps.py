@@ -18,7 +18,10 @@ from __future__ import annotations
 
 import mmap
 import os
+import tempfile
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from billiard.process import current_process
@@ -29,8 +32,15 @@ from celery.worker.control import control_command, inspect_command
 
 from fargate_runtime import scaling_protocol
 from fargate_runtime.env import EnvError
+from fargate_runtime.worker.log_handover import LogHandover
 from fargate_runtime.worker.protection_state import AlreadyReleased
-from fargate_runtime.worker.task_protection import ProtectionSettings, ProtectionThread
+from fargate_runtime.worker.task_limits import TaskLimits
+from fargate_runtime.worker.task_protection import (
+    ProtectionSettings,
+    ProtectionThread,
+    now,
+)
+from fargate_runtime.worker.task_records import RecordFolder
 
 TICK_SECONDS = 1
 
@@ -43,6 +53,9 @@ BUSY = mmap.mmap(-1, mmap.PAGESIZE)
 Celery clears its own state when it loses the broker, and a worker that still runs
 tasks then must not look idle. A page has room for 4,096 processes.
 """
+
+RECORDS = RecordFolder()
+"""The pool's processes write to it; its folder is made before they are forked."""
 
 
 class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
@@ -65,6 +78,13 @@ class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # cele
         self._consume: Any = None
         self._is_open = False
         self._protection = ProtectionThread(settings, log)
+        self._limits = TaskLimits(
+            RECORDS,
+            longest_minutes=settings.longest_task_minutes,
+            log_folder=_log_folder,
+            handover=LogHandover(Path(tempfile.mkdtemp(prefix="task-logs-")), log),
+            log=log,
+        )
         self._is_started = False
         ConsumptionControl.of_this_worker = self
 
@@ -90,6 +110,7 @@ class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # cele
     ) -> None:
         """Check every second; Celery forgets its timers with each connection."""
         hub.call_repeatedly(TICK_SECONDS, self._tick)
+        hub.call_repeatedly(TICK_SECONDS, lambda: self._limits.look(now()))
 
     def drain(self) -> dict[str, Any]:
         """Stop consuming now, release protection when idle; return the report."""
@@ -111,8 +132,12 @@ class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # cele
     def report(self) -> dict[str, Any]:
         """Return the report that the autoscaler requests."""
         self._protection.observe(held_tasks())
-        report = self._protection.report()
+        report = self._protection.report(overdue=self._limits.overdue)
         return report.reply() if report else {"error": "task identity not known yet"}
+
+    def close(self) -> None:
+        """Hand over what no supervisor will: the worker has no tasks any more."""
+        self._limits.close(now())
 
     def _tick(self) -> None:
         # While the pool empties, Celery calls this from a thread; the consumer is gone.
@@ -153,8 +178,15 @@ def _restore_busy_processes(pool: Any) -> None:
         busy.update(process.inqW_fd for process in processes if BUSY[process.index])
 
 
+def _log_folder() -> Path:
+    """Return the folder of Airflow's task logs."""
+    conf = import_module("airflow.configuration").conf
+    return Path(conf.get("logging", "base_log_folder")).expanduser()
+
+
 def _install(sender: Any, **_: Any) -> None:
     """Add the bootstep to a worker that is about to be built."""
+    RECORDS.create()
     sender.app.steps["consumer"].add(ConsumptionControl)
 
 
@@ -165,6 +197,19 @@ def _mark(*, is_busy: bool) -> Callable[..., None]:
         BUSY[current_process().index] = is_busy
 
     return mark
+
+
+def _begin(task: Any, args: Any, **_: Any) -> None:
+    RECORDS.begin(task.name, args, began=now())
+
+
+def _end(**_: Any) -> None:
+    RECORDS.end()
+
+
+def _close(**_: Any) -> None:
+    if ConsumptionControl.of_this_worker is not None:
+        ConsumptionControl.of_this_worker.close()
 
 
 def _command(
@@ -183,6 +228,9 @@ def _command(
 # A receiver that raises is logged and ignored, so the bootstep is built later, with the
 # worker, where an error ends it.
 signals.worker_init.connect(_install)
+signals.worker_shutdown.connect(_close)
+signals.task_prerun.connect(_begin)
+signals.task_postrun.connect(_end)
 
 # The mark of a process that dies stays until its successor clears it.
 for signal, is_busy in (

@@ -41,11 +41,13 @@ ERROR_RETRY_SECONDS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProtectionSettings:
-    """Settings of a worker's protection."""
+    """Settings of a worker's protection, and how long its tasks may run."""
 
     pool: str
     minutes: int | None
     """Duration of the protection; None where ECS does not run the worker."""
+    longest_task_minutes: int | None = None
+    """Beyond it a task is ended; None where ECS does not run the worker."""
     agent_uri: str = ""
     metadata_uri: str = ""
 
@@ -65,6 +67,7 @@ class ProtectionSettings:
         return cls(
             pool=pool,
             minutes=min(int(text) + PROTECTION_MARGIN_MINUTES, longest),
+            longest_task_minutes=int(text),
             agent_uri=required(environ, AGENT_URI),
             metadata_uri=required(environ, METADATA_URI),
         )
@@ -124,8 +127,11 @@ class ProtectionThread:
         with self._lock:
             self._state.revive()
 
-    def report(self) -> WorkerReport | None:
-        """Return the worker's report, or None while its identity is unknown."""
+    def report(self, *, overdue: int = 0) -> WorkerReport | None:
+        """Return the worker's report, or None while its identity is unknown.
+
+        ``overdue`` is how many tasks run for too long.
+        """
         with self._lock:
             if not self._identity:
                 return None
@@ -136,6 +142,7 @@ class ProtectionThread:
                 host=self._address,
                 state=state,
                 running=self._state.running,
+                overdue=overdue,
                 since=self._since,
                 created=self._identity.created,
             )

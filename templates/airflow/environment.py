@@ -648,7 +648,8 @@ _ROWS = (
         Env.LONGEST_TASK_MINUTES,
         lambda inputs: inputs.platform.settings.longest_task_minutes,
         only(WORKER),
-        "A worker requests protection for this long and ten minutes more.",
+        "A worker requests protection for this long and ten minutes more, and ends "
+        "tasks that run five minutes longer than this.",
     ),
     # Autoscaler and workers.
     EnvVar(

@@ -36,9 +36,10 @@ class AirflowSettings(Record):
     """
 
     longest_task_minutes: Minutes = about(
-        "Minutes the longest task may run. The broker delivers a message again "
-        "and a protected worker may be stopped only after it. An update waits for "
-        "running tasks too; CloudFormation gives up after 2160.",
+        "Minutes the longest task may run; an alarm rings when one runs longer, and "
+        "5 minutes later its worker ends it, as Airflow's execution_timeout ends no "
+        "task that hangs in native code. An update waits for running tasks too; "
+        "CloudFormation gives up after 2160.",
         group="Components",
         label="Longest task",
         Default=720,

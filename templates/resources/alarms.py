@@ -266,6 +266,23 @@ SERVICE = (
     ),
 )
 
+POOL = (
+    AlarmSpec(
+        name="Overdue",
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.OVERDUE_TASKS,),
+        statistic="Maximum",
+        threshold=0,
+        periods=1,
+        missing="notBreaching",
+        when=f"a task has run for longer than {contract.LONGEST_TASK_PARAMETER}",
+        why=f"Its worker ends it after {contract.LONG_TASK_GRACE_MINUTES} more "
+        "minutes: it keeps the worker, and blocks each update. The worker's log names "
+        f"the task. Raise {contract.LONGEST_TASK_PARAMETER} if the task needs longer; "
+        "otherwise give it an execution_timeout, and look where it hangs.",
+    ),
+)
+
 QUEUES = (
     AlarmSpec(
         name="UnknownQueue",
@@ -277,6 +294,22 @@ QUEUES = (
         when="tasks wait in a queue that no pool serves",
         why="They wait forever: the autoscaler's log names the queues. Correct the "
         "DAG, or add a pool for the queue.",
+    ),
+)
+
+BUNDLES = (
+    AlarmSpec(
+        name="Stale",
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.STALE_BUNDLES,),
+        statistic="Maximum",
+        threshold=0,
+        periods=2,
+        missing="notBreaching",
+        when="a DAG bundle cannot be refreshed",
+        why="New DAG files do not arrive; the last version runs on. The autoscaler's "
+        "log names the bundle, the DAG processor's the reason: access to the bucket, "
+        "the network, or an object whose key is also the folder of another.",
     ),
 )
 

@@ -106,7 +106,7 @@ CHARTS = (
         statistic="Maximum",
     ),
     Chart(
-        title="Desired workers of all pools, and tasks in unknown queues",
+        title="Desired workers, tasks in unknown queues, bundles not refreshed",
         metrics=tuple(
             (contract.METRIC_NAMESPACE, name, *CLUSTER)
             for name in contract.CLUSTER_METRICS
@@ -114,8 +114,12 @@ CHARTS = (
         statistic="Maximum",
     ),
     Chart(
-        title="Autoscaler heartbeat, and stalled tasks, by pool",
-        searches=of_pools(contract.AUTOSCALER_HEARTBEAT, contract.STALLED_TASKS),
+        title="Autoscaler heartbeat, stalled and overdue tasks, by pool",
+        searches=of_pools(
+            contract.AUTOSCALER_HEARTBEAT,
+            contract.STALLED_TASKS,
+            contract.OVERDUE_TASKS,
+        ),
         statistic="Maximum",
     ),
     Chart(

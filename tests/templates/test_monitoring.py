@@ -163,6 +163,13 @@ def test_autoscaler_metrics_are_on_the_dashboard() -> None:
         )
 
 
+def test_a_stale_bundle_rings_within_five_minutes() -> None:
+    alarm = stack().resources["BundlesStale"]["Properties"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("StaleBundles", "Maximum")
+    seconds = alarm["Period"] * alarm["EvaluationPeriods"]
+    assert contract.STALE_BUNDLE_SECONDS + seconds <= 5 * 60
+
+
 def test_charts_do_not_overlap() -> None:
     text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
     cells = [

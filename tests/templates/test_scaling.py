@@ -175,6 +175,17 @@ def test_workers_without_tasks_raise_an_alarm(resources: Resources) -> None:
     assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
 
 
+def test_the_alarm_on_overdue_tasks_rings_before_they_are_ended(
+    resources: Resources,
+) -> None:
+    alarm = of_type(resources, "Alarm")["Overdue"]
+    assert (alarm["MetricName"], alarm["Dimensions"]) == ("OverdueTasks", AUTOSCALER)
+    minutes = alarm["Period"] * alarm["EvaluationPeriods"] / 60
+    assert minutes < contract.LONG_TASK_GRACE_MINUTES - 1
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 0)
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
+
+
 def shortfall(expression: str, beats: int | None, desired: int) -> int:
     """Evaluate the expression of the floor's alarm, of exactly this shape."""
     shape = r"IF\(FILL\(heartbeats, 0\) > 0, 0, (\d+) - desired\)"

@@ -63,6 +63,7 @@ def observed(**fields: Any) -> Observation:
             "announced": [],
             "active_runs": {},
             "slots": {},
+            "bundles": [],
             **fields,
         }
     )

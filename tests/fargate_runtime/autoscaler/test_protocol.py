@@ -39,6 +39,7 @@ def test_reports_ignore_unknown_keys_and_may_lack_created() -> None:
         ({"state": "asleep"}, "'asleep' is not a valid"),
         ({"running": -1}, "running is -1"),
         ({"running": True}, "running is True"),
+        ({"overdue": -1}, "overdue is -1"),
         ({"since": float("nan")}, "since is nan"),
         ({"created": "yesterday"}, "created is 'yesterday'"),
         ({"error": "KeyError"}, "is not a report"),

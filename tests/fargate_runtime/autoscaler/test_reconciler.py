@@ -30,8 +30,12 @@ from fargate_runtime.autoscaler.remote_control import (
 )
 from fargate_runtime.autoscaler.services import PoolServices
 from fargate_runtime.autoscaler.settings import AutoscalerSettings, PoolSettings
-from fargate_runtime.contract import METRIC_NAMESPACE, ROUND_SECONDS
-from fargate_runtime.scaling_protocol import WorkerReport
+from fargate_runtime.contract import (
+    METRIC_NAMESPACE,
+    ROUND_SECONDS,
+    STALE_BUNDLE_SECONDS,
+)
+from fargate_runtime.scaling_protocol import WorkerReport, WorkerState
 from tests.fargate_runtime.autoscaler.fake_aws import described_tasks, service
 
 NODE = "celery@a"
@@ -170,8 +174,42 @@ def test_rounds_publish_all_metrics_in_one_call(
     assert values["StalledTasks", "b"] == 6
     assert values["AutoscalerHeartbeat", "a"] == values["AutoscalerHeartbeat", "b"] == 1
     assert values["Workers", ""] == 2
-    assert values["UnknownQueueTasks", ""] == 0
-    assert len(values) == 10
+    assert values["UnknownQueueTasks", ""] == values["StaleBundles", ""] == 0
+    assert len(values) == 13
+
+
+def test_overdue_tasks_are_counted_by_pool(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    for node, overdue in ((NODE, 1), ("celery@b", 2)):
+        report = WorkerReport(
+            pool="a",
+            task=node,
+            host=node,
+            state=WorkerState.READY,
+            running=3,
+            overdue=overdue,
+            since=0.0,
+        )
+        services.reports.append((node, report))
+    run_rounds(reconciler, services)
+    values = services.published[0]
+    assert (values["OverdueTasks", "a"], values["OverdueTasks", "b"]) == (3, 0)
+
+
+def test_bundles_that_are_not_refreshed_are_published_and_logged(
+    reconciler: Reconciler, services: FakeServices
+) -> None:
+    services.tables[queries.BUNDLES] = [
+        ("fresh", STALE_BUNDLE_SECONDS),
+        ("stale", STALE_BUNDLE_SECONDS + 1),
+        ("new", None),
+    ]
+    run_rounds(reconciler, services, 2)
+    assert services.published[-1]["StaleBundles", ""] == 2
+    never, stale = [line for line in services.lines if "DAG bundle" in line]
+    assert "'new' was never refreshed" in never
+    assert "'stale' was not refreshed for more than 150 s" in stale
 
 
 def test_tasks_are_not_stalled_while_one_of_their_queue_runs(

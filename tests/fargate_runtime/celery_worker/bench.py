@@ -176,6 +176,7 @@ class Bench:
                 **self.environment,
                 "DUMB_INIT_SETSID": "0",
                 "AIRFLOW_HOME": str(self.folder / "airflow"),
+                "TMPDIR": str(self.folder),
                 "WORKER_POOL": "default",
                 "LONGEST_TASK_MINUTES": "20",
                 **(fargate if has_ecs else {}),

@@ -319,3 +319,24 @@ def test_frozen_workers_do_not_reply(bench: Bench) -> None:
     assert worker.control("ping", 2) is None
     os.kill(pid, signal.SIGCONT)
     until(lambda: worker.control("ping", 1), "the worker to answer")
+
+
+def test_what_killed_supervisors_leave_is_ended(bench: Bench) -> None:
+    worker = bench.worker(concurrency=1)
+    worker.wait_for("ready")
+    bench.send(("task", 120), task="supervised")
+    bench.wait_for_runs("started", 1)
+    (run,) = bench.folder.glob("task-*.started")
+    task = int(run.name.split("-")[1])
+    (record,) = bench.folder.glob("task-records-*/[0-9]*")
+    supervisor = int(record.name)
+    assert supervisor in worker.pids()
+    # The worker has seen the task's process by then.
+    bench.settle()
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not is_alive(task), "the task's process to end")
+    worker.wait_for_log(f"The supervisor of supervised, process {supervisor}, was")
+    assert not record.exists()
+    bench.send(("next", 0))
+    bench.wait_for_runs("ended", 1)
+    until(lambda: not [*record.parent.iterdir()], "the record of the next task to go")
