@@ -116,8 +116,7 @@ class Inputs(Interface):
         Default="",
         MaxLength=128,
         AllowedPattern=r"^(?![aA][wW][sS]:|[aA][iI][rR][fF][lL][oO][wW]:).*$",
-        ConstraintDescription="no key that begins with aws: or airflow:, which belong "
-        "to AWS and to the templates",
+        ConstraintDescription="A key that begins neither with aws: nor with airflow:.",
     )
     tag_value: Text = about(
         "Value of the tag that every launch carries. Empty for none.",

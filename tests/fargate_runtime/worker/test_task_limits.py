@@ -74,8 +74,8 @@ class Setting:
 
     def close(self) -> None:
         for supervisor in self.supervisors:
-            found = processes.find(supervisor.pid)
-            processes.send(processes.family([found] if found else []), 9)
+            process = processes.find(supervisor.pid)
+            processes.send(processes.family([process] if process else []), 9)
             supervisor.wait()
 
 
@@ -120,10 +120,10 @@ def test_overdue_tasks_are_terminated_after_the_grace(
     setting.limits.look(LIMIT)
     setting.limits.look(END + 1)
     until(lambda: not processes.is_running(task), "the task to end")
-    told = setting.events(setting.log)[-1]
-    assert told == caplog.messages[-1]
-    assert told.startswith(f"Ending the task: {NAME} has run for 25 minutes; ")
-    assert "Raise LongestTaskMinutes" in told
+    event = setting.events(setting.log)[-1]
+    assert event == caplog.messages[-1]
+    assert event.startswith(f"Ending the task: {NAME} has run for 25 minutes; ")
+    assert "Raise LongestTaskMinutes" in event
 
 
 def test_tasks_that_ignore_sigterm_are_killed_with_their_supervisor(
