@@ -30,7 +30,7 @@ PASSES = (
     (encryption.at_rest, "as promised"),
     (encryption.in_transit, "as promised"),
     (encryption.not_public, "as promised"),
-    (observability.metrics, "10 metrics in the last 5 minutes"),
+    (observability.metrics, "13 metrics in the last 5 minutes"),
     (observability.alarms, "1 OK, 0 without data yet, 1 in ALARM as they may be"),
     (observability.container_logs, "1 containers of running services"),
     (observability.protection, "on at database, load balancer, stack"),
