@@ -91,6 +91,27 @@ RUNTIME_PATH = "/tmp/airflow-runtime.zip"  # noqa: S108 - one user in the contai
 CERTIFICATES_PATH = "/tmp/rds-ca.pem"  # noqa: S108 - as above
 """Where the bootstrap puts the certificate authorities of RDS."""
 
+# DAG releases: objects of a bundle in the release bucket, below the bundle's name.
+
+RELEASE_FORMAT = 1
+"""Format of pointer and archives. A reader refuses a higher one, and a client never
+replaces a pointer of a higher one."""
+
+RELEASE_POINTER = "current.json"
+"""The one object that is ever replaced. It names the current version, which is the
+SHA-256 of an archive, and those before."""
+
+RELEASE_ARCHIVES = "archives"
+"""Folder of the archives, each ``<SHA-256>.tar.gz``."""
+
+RELEASE_FILES = 10_000
+RELEASE_BYTES = 512 * 1024 * 1024
+"""Most files of a release, and their size unpacked: bounds for the disk of a worker and
+for the time that its first task waits."""
+
+RELEASE_BUNDLE = "fargate_runtime.release_bundle.ReleaseBundle"
+"""The bundle class that Airflow imports."""
+
 # Databases.
 
 METADATA_DATABASE = "airflow"

@@ -43,6 +43,7 @@ from templates.types import (
     BucketName,
     ClusterName,
     Count,
+    KeyArn,
     LogGroupName,
     Percent,
     TaskSize,
@@ -81,6 +82,8 @@ class Outputs(Interface):
     dag_upload_command: Text = about("Uploads a folder of DAGs to the DAG bucket.")
     airflow_command: Text = about("Runs one Airflow command as a task of its own.")
     dag_bucket_name: BucketName = about("Bucket of the DAGs, at its root.")
+    release_bucket_name: BucketName = about("Bucket of the releases of DAGs.")
+    key_arn: KeyArn = about("Key of the stack, which encrypts its buckets.")
     log_bucket_name: BucketName = about("Bucket of the logs of task instances.")
     cluster_name: ClusterName = about("ECS cluster of every component.")
     dashboard_name: Text = about("CloudWatch dashboard of the whole environment.")
@@ -389,6 +392,8 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             ),
             airflow_command=services.run_command,
             dag_bucket_name=buckets.buckets.dag_bucket_name,
+            release_bucket_name=buckets.buckets.release_bucket_name,
+            key_arn=key_arn,
             log_bucket_name=buckets.buckets.log_bucket_name,
             cluster_name=ecs_cluster.name,
             dashboard_name=dashboard.dashboard_name,

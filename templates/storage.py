@@ -1,4 +1,4 @@
-"""The buckets of DAGs, task logs and access logs.
+"""The buckets of DAGs, DAG releases, task logs and access logs.
 
 No bucket is locked or copied to another region: versions and retention protect against
 mistakes, and replication is the operator's decision. The bucket of access logs does not
@@ -89,6 +89,21 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "DAG files, at its root, with every version of them.",
         why="A bucket key saves a call to KMS for each object that a worker reads.",
     )
+    releases = t.add(
+        s3.Bucket(
+            "Releases",
+            BucketEncryption=encryption(our_key, has_bucket_key=True),
+            LifecycleConfiguration=s3.LifecycleConfiguration(
+                Rules=[tidying(DAG_ROLLBACK_DAYS)]
+            ),
+            LoggingConfiguration=_logged_to(access_logs, "releases"),
+            **closed(),
+        ),
+        "Releases of DAGs: archives under their SHA-256, and a pointer to one of them.",
+        why="Apart from the DAG files: `aws s3 sync --delete` into their bucket would "
+        "delete the releases, and workers would copy all archives with them. An "
+        "archive never expires, because a run may still need it.",
+    )
     task_logs = t.add(
         s3.Bucket(
             "TaskLogs",
@@ -100,7 +115,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "Logs of tasks, after their workers are gone.",
     )
 
-    for bucket in (dags, task_logs):
+    for bucket in (dags, releases, task_logs):
         t.add(
             s3.BucketPolicy(
                 f"{bucket.title}Policy",
@@ -119,7 +134,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 Version="2012-10-17",
                 Statement=[
                     tls_only(access_logs),
-                    _bucket_logs(access_logs, dags, task_logs),
+                    _bucket_logs(access_logs, dags, releases, task_logs),
                     _load_balancer_logs(access_logs),
                 ],
             ),
@@ -129,6 +144,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     return Outputs(
         buckets=Buckets(
             dag_bucket_name=BucketName(Ref(dags)),
+            release_bucket_name=BucketName(Ref(releases)),
             log_bucket_name=BucketName(Ref(task_logs)),
         ),
         access_log_bucket_name=BucketName(Ref(access_logs)),

@@ -408,6 +408,7 @@ class Buckets(Record):
     """The buckets Airflow reads and writes."""
 
     dag_bucket_name: BucketName = about("Bucket of the DAGs, at its root.")
+    release_bucket_name: BucketName = about("Bucket of the DAG releases.")
     log_bucket_name: BucketName = about("Bucket of the task logs.")
 
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from troposphere import AWSHelperFn, If, Join, NoValue, Region, Sub, ecs
+from troposphere import AWSHelperFn, If, Join, NoValue, Region, ecs
 
 from compiler.wiring import ConditionName, Value
 from fargate_runtime import contract
 from fargate_runtime.contract import Env
+from templates.airflow.bundles import BUNDLES, bundle_list
 from templates.airflow.components import (
     AFTER_MIGRATION,
     ALL,
@@ -106,20 +107,6 @@ class EnvVar(Generic[Context]):
     def resolve(self, inputs: Context) -> str | Value | AWSHelperFn:
         """Return the value in a template with these inputs."""
         return self.value if isinstance(self.value, str) else self.value(inputs)
-
-
-def _dag_bundles(inputs: TaskInputs) -> Sub:
-    """Return the list of DAG bundles; like the logs, they use the task role."""
-    bundle = {
-        "name": "dags",
-        "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
-        "kwargs": {
-            "bucket_name": "${Bucket}",
-            "aws_conn_id": None,
-            "refresh_interval": 60,
-        },
-    }
-    return Sub(json.dumps([bundle]), Bucket=inputs.platform.buckets.dag_bucket_name)
 
 
 def _transport_option(key: str, value: str, why: str) -> EnvVar[TaskInputs]:
@@ -442,9 +429,9 @@ _ROWS = (
     # DAGs.
     EnvVar(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
-        _dag_bundles,
+        lambda inputs: bundle_list(BUNDLES, inputs.platform.buckets),
         AIRFLOW - only(MIGRATION),
-        "The DAG bucket at its root: a prefix that does not exist yet would fail.",
+        "The table of bundles.",
     ),
     EnvVar(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH",

@@ -105,15 +105,22 @@ _ROWS = (
     ),
     Grant(
         (awacs.s3.ListBucket,),
-        lambda inputs: [_bucket(inputs.platform.buckets.dag_bucket_name)],
+        lambda inputs: [
+            _bucket(inputs.platform.buckets.dag_bucket_name),
+            _bucket(inputs.platform.buckets.release_bucket_name),
+        ],
         READS_DAGS,
-        "The DAG bundle checks that its bucket exists, and lists it.",
+        "A bundle of files checks that its bucket exists, and lists it. Without this "
+        "right a bundle without a release would look forbidden.",
     ),
     Grant(
         (awacs.s3.GetObject,),
-        lambda inputs: [_objects(inputs.platform.buckets.dag_bucket_name)],
+        lambda inputs: [
+            _objects(inputs.platform.buckets.dag_bucket_name),
+            _objects(inputs.platform.buckets.release_bucket_name),
+        ],
         READS_DAGS,
-        "It copies the files. No component may write them.",
+        "Bundles copy files and archives. No component may write them.",
     ),
     Grant(
         (awacs.s3.ListBucket,),

@@ -97,7 +97,7 @@ class Platform(Record):
     database: Database = about("Aurora: Airflow's metadata and Celery's results.")
     broker: Broker = about("Valkey: Celery's queues.")
     secrets: AirflowSecrets = about("Secrets of the components.", flat=True)
-    buckets: Buckets = about("Buckets of the DAGs and of the task logs.", flat=True)
+    buckets: Buckets = about("Buckets of DAGs and task logs.", flat=True)
     url: Url = about("Address of the Airflow UI, for links.")
     is_https: Boolean = about("Whether that address begins with https.")
     worker_slots: Text = about("Task instances that all pools can run, as a sum.")

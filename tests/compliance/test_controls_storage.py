@@ -179,7 +179,10 @@ def test_access_logs_are_written_for_this_account(environments: Environments) ->
     assert buckets["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnEquals": {
-            "aws:SourceArn": ["<Storage.Dags.Arn>", "<Storage.TaskLogs.Arn>"]
+            "aws:SourceArn": [
+                *("<Storage.Dags.Arn>", "<Storage.Releases.Arn>"),
+                "<Storage.TaskLogs.Arn>",
+            ]
         },
     }
     assert balancers["Principal"] == {

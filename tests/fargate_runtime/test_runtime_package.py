@@ -21,6 +21,7 @@ HOSTS = {
     "fargate_runtime.autoscaler.services": {"botocore"},
     "fargate_runtime.migration.custom_resource": {"boto3", "botocore"},
     "fargate_runtime.relay": {"boto3", "cryptography"},
+    "fargate_runtime.release_bundle": {"airflow", "boto3", "botocore"},
     "fargate_runtime.worker.bootsteps": {"billiard", "celery"},
 }
 """Modules that import more, and what the program that loads them has loaded already.

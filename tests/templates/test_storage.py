@@ -12,7 +12,7 @@ from tests.resolver import PSEUDO, Stack, deploy
 
 ACCOUNT = PSEUDO["AWS::AccountId"]
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1"
-BUCKETS = ("AccessLogs", "Dags", "TaskLogs")
+BUCKETS = ("AccessLogs", "Dags", "Releases", "TaskLogs")
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +72,14 @@ def test_logs_expire_by_parameter_and_dags_never(
 
     assert expiry("TaskLogs") == ["400"]
     assert expiry("AccessLogs") == ["365"]
-    assert expiry("Dags") == []
+    assert expiry("Dags") == expiry("Releases") == []
 
 
 def test_access_log_prefixes_are_permitted(
     stack: Stack, buckets: dict[str, dict[str, Any]]
 ) -> None:
     (permitted,) = policy(stack, "AccessLogs")["BucketLogs"]["Resource"]
-    for name in ("Dags", "TaskLogs"):
+    for name in ("Dags", "Releases", "TaskLogs"):
         logging = buckets[name]["Properties"]["LoggingConfiguration"]
         key = f"<AccessLogs.Arn>/{logging['LogFilePrefix']}2026-01-01"
         assert key.startswith(permitted.removesuffix("*"))
@@ -88,6 +88,7 @@ def test_access_log_prefixes_are_permitted(
 def test_outputs_name_their_buckets(stack: Stack) -> None:
     assert stack.outputs == {
         "DagBucketName": "<Dags>",
+        "ReleaseBucketName": "<Releases>",
         "LogBucketName": "<TaskLogs>",
         "AccessLogBucketName": "<AccessLogs>",
     }

@@ -400,15 +400,20 @@ def test_no_variable_changes_the_worker_concurrency() -> None:
 
 
 def test_dag_bundles_use_the_bucket_root_and_the_task_role() -> None:
-    # F6: a prefix under which nothing lies yet fails. And a connection aws_default
-    # that users make for their own tasks must not change whose rights we use.
+    # A prefix under which nothing lies yet fails. And a connection aws_default that
+    # users make for their own tasks must not change whose rights we use.
     for component in (*FIVE, COMMAND):
         variables = environment(component)
-        (bundle,) = json.loads(
+        releases, files = json.loads(
             variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
         )
-        assert bundle["classpath"].endswith(".s3.S3DagBundle")
-        assert bundle["kwargs"] == {
+        assert releases["kwargs"] == {
+            "bucket_name": "given-ReleaseBucketName",
+            "prefix": "releases",
+            "refresh_interval": 10,
+        }
+        assert files["classpath"].endswith(".s3.S3DagBundle")
+        assert files["kwargs"] == {
             "bucket_name": "given-DagBucketName",
             "aws_conn_id": None,
             "refresh_interval": 60,

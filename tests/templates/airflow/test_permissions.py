@@ -38,12 +38,15 @@ ARCHIVE = ("s3:GetObject", f"arn:aws:s3:::given-RuntimeBucket/{ASSETS}*")
 
 LOG_BUCKET = "arn:aws:s3:::given-LogBucketName"
 DAG_BUCKET = "arn:aws:s3:::given-DagBucketName"
+RELEASE_BUCKET = "arn:aws:s3:::given-ReleaseBucketName"
 KEY = "given-KeyArn"
 TASKS = "arn:aws:ecs:eu-central-1:123456789012:task/given-ClusterName/*"
 
 READS_DAGS = {
     ("s3:ListBucket", DAG_BUCKET),
     ("s3:GetObject", f"{DAG_BUCKET}/*"),
+    ("s3:ListBucket", RELEASE_BUCKET),
+    ("s3:GetObject", f"{RELEASE_BUCKET}/*"),
     ("kms:Decrypt", KEY),
 }
 READS_LOGS = {
