@@ -212,6 +212,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Build, offline": ("templates", "parameters", "reference"),
     "Try on this machine": ("local", "emulator"),
     "Deploy": ("preflight", "plan", "launch", "publish", "link", "catalog", "role"),
+    "Release DAGs": ("dags",),
     "Look at what runs": ("status", "outputs", "events", "verify"),
     "Repair and delete": ("diagnose", "recover", "destroy"),
 }

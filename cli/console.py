@@ -31,7 +31,7 @@ PIPED_WIDTH = 10_000
 
 _arguments: ContextVar[str] = ContextVar("arguments", default="ENV")
 
-COMMAND = re.compile(r"(?<![\w/.])build\.py (?=[a-z-]+)([a-z]+ ENV\b)?")
+COMMAND = re.compile(r"(?<![\w/.])build\.py (?=[a-z-]+)((?:dags )?[a-z]+ ENV\b)?")
 """Commands that messages name; printed as they have to be typed."""
 
 ON_THIS_MACHINE = ("local", "parameters", "verify")

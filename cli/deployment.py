@@ -228,12 +228,17 @@ CHANGING = ("launch", "events", "recover", "destroy", "catalog", "role")
 """Commands that start or follow an operation of a stack, which goes on after Ctrl-C."""
 
 
-def _stack_command(
+def stack_command(
     *exit_codes: ExitCode,
     exclusive: tuple[tuple[str, str], ...] = (),
     only_reads: bool = False,
+    meanings: Mapping[ExitCode, str] | None = None,
 ) -> Callable[[Callable[..., ExitCode]], click.Command]:
-    """Make a command about the stack of ENV, with the options of all such commands."""
+    """Make a command about the stack of ENV, with the options of all such commands.
+
+    One that ``only_reads`` the stack has --running as well; ``meanings`` says what exit
+    codes mean, where that is not the usual.
+    """
 
     def decorate(run: Callable[..., ExitCode]) -> click.Command:
         @functools.wraps(run)
@@ -260,7 +265,10 @@ def _stack_command(
         return click.command(
             cls=Command,
             exit_codes=(*exit_codes, ExitCode.REFUSED),
-            meanings=MEANINGS if run.__name__ in CHANGING else MEANINGS_OF_READING,
+            meanings={
+                **(MEANINGS if run.__name__ in CHANGING else MEANINGS_OF_READING),
+                **(meanings or {}),
+            },
             interrupted=INTERRUPTED if run.__name__ in CHANGING else "Interrupted.",
             exclusive=(("emulator", "profile"), *of_running, *exclusive),
         )(decorated)
@@ -293,7 +301,7 @@ STACK_OPTIONS: tuple[Callable[[Any], Any], ...] = (
 RUNNING = click.option(
     "--running",
     is_flag=True,
-    help="Show the environment that local ENV runs on this machine.",
+    help="Use the environment that local ENV runs on this machine.",
 )
 NOT_OF_RUNNING = ("emulator", "profile", "region", "stack_name")
 BUCKET = click.option(
@@ -344,7 +352,7 @@ def _topics(
     return arns
 
 
-@_stack_command()
+@stack_command()
 @BUCKET
 @JSON
 def publish(target: CommandTarget, **options: Any) -> ExitCode:
@@ -387,7 +395,7 @@ def publish(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK
 
 
-@_stack_command(ExitCode.UNCHANGED)
+@stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @NO_NESTED
 @ROLE
@@ -438,7 +446,7 @@ def plan(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.UNCHANGED if is_empty else ExitCode.OK
 
 
-@_stack_command()
+@stack_command()
 @ROLE
 @JSON
 def preflight(target: CommandTarget, **options: Any) -> ExitCode:
@@ -477,7 +485,7 @@ def preflight(target: CommandTarget, **options: Any) -> ExitCode:
     return run.exit_code(report)
 
 
-@_stack_command()
+@stack_command()
 @BUCKET
 @NO_NESTED
 @ROLE
@@ -554,7 +562,7 @@ def launch(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(only_reads=True)
+@stack_command(only_reads=True)
 @click.option(
     "--resources", "lists_all", is_flag=True, help="List every stack and resource."
 )
@@ -593,7 +601,7 @@ def status(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(exclusive=(("follows", "as_json"),), only_reads=True)
+@stack_command(exclusive=(("follows", "as_json"),), only_reads=True)
 @click.option(
     "--follow", "follows", is_flag=True, help="Follow a running operation to its end."
 )
@@ -622,7 +630,7 @@ def events(target: CommandTarget, **options: Any) -> ExitCode:
     return status.events(target.aws(), dist, target.environment(dist), **options)
 
 
-@_stack_command(only_reads=True)
+@stack_command(only_reads=True)
 @JSON
 def outputs(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Show the outputs of a stack: URLs, buckets, and commands for an operator.
@@ -643,7 +651,7 @@ def outputs(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(only_reads=True)
+@stack_command(only_reads=True)
 @JSON
 def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Explain why the last operation of a stack failed, and what to run next.
@@ -673,7 +681,7 @@ def diagnose(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK if outcome.is_healthy else ExitCode.FAILED
 
 
-@_stack_command(ExitCode.UNCHANGED)
+@stack_command(ExitCode.UNCHANGED)
 @click.option(
     "--skip",
     multiple=True,
@@ -707,7 +715,7 @@ def recover(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.UNCHANGED)
+@stack_command(ExitCode.UNCHANGED)
 @click.option(
     "--keep-data/--delete-data",
     "keeps_data",
@@ -763,7 +771,7 @@ def destroy(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(exclusive=(("as_badge", "as_json"),))
+@stack_command(exclusive=(("as_badge", "as_json"),))
 @BUCKET
 @click.option("--badge", "as_badge", is_flag=True, help="Print a button in Markdown.")
 @JSON
@@ -794,7 +802,7 @@ def link(target: CommandTarget, **options: Any) -> ExitCode:
     return ExitCode.OK
 
 
-@_stack_command(ExitCode.UNCHANGED)
+@stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @click.option(
     "--version",
@@ -848,7 +856,7 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@_stack_command(ExitCode.UNCHANGED)
+@stack_command(ExitCode.UNCHANGED)
 @BUCKET
 @click.option(
     "--caller",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import console, deployment, local, product, verify, workspace
+from cli import console, dags, deployment, local, product, verify, workspace
 from cli.command import CommandGroup
 from cli.errors import ExitCode
 from cli.product import DIST, ROOT
@@ -51,6 +51,7 @@ Examples
   ./build.py local dev               run Airflow on this machine
   ./build.py verify dev --local      run it and check that it works
   ./build.py verify prod             check a launched environment
+  ./build.py dags push dev dags/     release DAGs to an environment
   ./build.py emulator stop           stop the emulator that --emulator started
   ./build.py init test --like dev    write the file of a new environment
   ./build.py ls                      list the environments and their state
@@ -224,6 +225,11 @@ for command in (
     ),
     *workspace.commands(
         deployment.ProjectContext(DIST, _connect_emulator, target=product.target), main
+    ),
+    dags.group(
+        deployment.ProjectContext(
+            DIST, _connect_emulator, product.build_if_changed, product.target
+        )
     ),
     local.command(ROOT, product.build_if_changed, product.check_overrides),
     verify.command(

@@ -41,6 +41,9 @@ INPUTS = (
 )
 """The sources that decide what a build writes."""
 
+PARSING_SETTINGS = ("AIRFLOW__CORE__", "AIRFLOW__OPERATORS__")
+"""Sections of Airflow's configuration. The others name logs, datastores and pages."""
+
 LONGEST_BUILD_SECONDS = 120.0
 """How long a command waits for a build that another process runs."""
 
@@ -80,6 +83,34 @@ def assets() -> Mapping[str, AssetFile]:
     from compiler.values import ASSET_FOLDER
 
     return {"runtime": packed(ROOT / "fargate_runtime", f"{ASSET_FOLDER}runtime.zip")}
+
+
+def release_bundles() -> tuple[str, ...]:
+    """Return the names of the bundles that DAGs are released to."""
+    from templates.airflow.bundles import BUNDLES, Releases
+
+    return tuple(bundle.name for bundle in BUNDLES if isinstance(bundle, Releases))
+
+
+def queues() -> tuple[str, ...]:
+    """Return the queues that the workers of an environment serve."""
+    from templates.airflow.pools import POOLS
+
+    return tuple(pool.queue for pool in POOLS)
+
+
+def parsing_settings() -> Mapping[str, str]:
+    """Return the settings of the DAG processor that decide how a DAG is parsed."""
+    from templates.airflow.components import DAG_PROCESSOR
+    from templates.airflow.environment import ENVIRONMENT
+
+    return {
+        row.name: row.value
+        for row in ENVIRONMENT
+        if row.name.startswith(PARSING_SETTINGS)
+        and isinstance(row.value, str)
+        and DAG_PROCESSOR in row.components
+    }
 
 
 def checks() -> Iterable[Check]:
