@@ -86,7 +86,7 @@ def pack(folder: Path) -> Archive:
 def changes(before: bytes, after: bytes) -> list[FileChange]:
     """Return the files that differ between two archives, by path."""
     old, new = _contents(before), _contents(after)
-    found = []
+    differences = []
     for path in sorted(old.keys() | new.keys()):
         if old.get(path) != new.get(path):
             kind = "changed"
@@ -94,10 +94,10 @@ def changes(before: bytes, after: bytes) -> list[FileChange]:
                 kind = "added"
             elif path not in new:
                 kind = "removed"
-            found.append(
+            differences.append(
                 FileChange(kind, path, *_lines(old.get(path, b""), new.get(path, b"")))
             )
-    return found
+    return differences
 
 
 def _contents(archive: bytes) -> dict[str, bytes]:

@@ -334,15 +334,15 @@ def _chosen(place: BundleLocation, pointer: Pointer, version: str | None) -> Ent
         raise _unknown(
             place, f"{version} is too short: write {SHORTEST_VERSION} characters."
         )
-    found = {
+    matches = {
         entry.version: entry
         for entry in reversed(pointer.history)
         if entry.version.startswith(version)
     }
-    if len(found) != 1:
-        count = len(found) or "No"
+    if len(matches) != 1:
+        count = len(matches) or "No"
         raise _unknown(place, f"{count} versions of it begin with {version}.")
-    (entry,) = found.values()
+    (entry,) = matches.values()
     if entry.version == pointer.current:
         raise _unknown(place, f"{version} is the current version.")
     return entry

@@ -106,20 +106,20 @@ def _environment(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _read(found: Mapping[str, Any], folder: Path, queues: set[str]) -> DagCheck:
+def _read(answer: Mapping[str, Any], folder: Path, queues: set[str]) -> DagCheck:
     problems = [
-        _import_error(folder, path, trace) for path, trace in found["errors"].items()
+        _import_error(folder, path, trace) for path, trace in answer["errors"].items()
     ]
     pools: set[str] = set()
-    for dag in found["dags"]:
+    for dag in answer["dags"]:
         pools |= dag["pools"].keys()
         for queue, tasks in dag["queues"].items():
             if queue not in queues:
                 problems.append(_unknown_queue(folder, dag, queue, tasks, queues))
     return DagCheck(
         tuple(sorted(problems, key=lambda problem: problem.where)),
-        tuple(_warnings(folder, found["warnings"])),
-        tuple(sorted(dag["id"] for dag in found["dags"])),
+        tuple(_warnings(folder, answer["warnings"])),
+        tuple(sorted(dag["id"] for dag in answer["dags"])),
         tuple(sorted(pools - {DEFAULT_POOL})),
     )
 

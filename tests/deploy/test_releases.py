@@ -58,10 +58,10 @@ def test_history_says_who_pushed_what_from_where(aws: Aws) -> None:
 
 
 def test_one_of_two_pushes_at_once_is_refused(aws: Aws) -> None:
-    for seen in (releases.read(aws, PLACE), push(aws, FIRST)):
+    for read in (releases.read(aws, PLACE), push(aws, FIRST)):
         push(aws, SECOND)
         with pytest.raises(Refused, match="meanwhile"):
-            push(aws, THIRD, seen)
+            push(aws, THIRD, read)
         assert releases.read(aws, PLACE).current == SECOND.version
 
 
