@@ -20,7 +20,14 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 # Also where PYTHONSAFEPATH leaves the folder of the program out.
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - Python 2
 
-from cli import start
+try:
+    from cli import start
+except ImportError as error:
+    sys.stderr.write(
+        "error  The folder cli/ beside build.py is missing or damaged: %s.\n"  # noqa: UP031 - Python 2
+        "do     Bring it back: git status, then git restore .\n" % error
+    )
+    sys.exit(3)
 
 if __name__ == "__main__":
     start.main()

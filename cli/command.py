@@ -92,6 +92,7 @@ REMEDIES: Mapping[int, str] = {
     ),
     errno.EROFS: "Make the file system writable, or use a copy on another one",
     errno.EIO: "Check the disk",
+    errno.EFBIG: "Raise the limit of the size of a file (ulimit -f unlimited)",
 }
 """What to do about an error of this machine that is not about a path."""
 
@@ -359,7 +360,7 @@ def _notes(error: BaseException) -> list[str]:
 def _of_this_machine(error: OSError) -> Problem:
     return Problem(
         where=str(error.filename or "this machine"),
-        what=f"{error.strerror or error}.",
+        what=f"{error.strerror or error}".rstrip(".") + ".",
         remedy=f"{REMEDIES.get(error.errno or 0, WRONG_PATH)}; then run this again.",
     )
 

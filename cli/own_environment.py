@@ -34,6 +34,14 @@ IMPORTED = frozenset(
 )
 """Packages that the project imports: without one the environment is damaged."""
 
+OWN_PACKAGES = frozenset(
+    {
+        *("acceptance", "cli", "cloudformation", "compiler", "deploy"),
+        *("fargate_runtime", "local", "templates"),
+    }
+)
+"""Packages of the checkout: without one it is incomplete."""
+
 FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE")
 """They bring in other packages, or remove the docstrings that are the help."""
 
@@ -86,8 +94,20 @@ def repair(error: BaseException) -> None:
     _continue_in(environment)
 
 
+def incomplete(what: str) -> Problem:
+    """Return the problem of a checkout in which a file is missing or damaged."""
+    return Problem(
+        where=f"The checkout {HOME}",
+        what=f"{what.rstrip('.')}.",
+        why="A file of the project is missing or damaged.",
+        remedy="`git status` shows what has changed, `git restore .` brings it back.",
+    )
+
+
 def unexpected(error: BaseException) -> Problem:
     """Return the problem of an error that no code expects; keep its traceback."""
+    if isinstance(error, ImportError) and _is_ours(error):
+        return incomplete(str(error))
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(HOME)]
     place = ours[-1] if ours else None
@@ -130,6 +150,9 @@ def _is_up_to_date(environment: Path) -> bool:
 
 def _install(environment: Path) -> None:
     # The interpreter below the environment: its own is replaced.
+    if not INSTALLER.is_file():
+        say(incomplete(f"{INSTALLER.relative_to(HOME)} is missing"))
+        sys.exit(ExitCode.UNABLE)
     python = getattr(sys, "_base_executable", "") or sys.executable
     pins = f"requirements/{OWN[environment.name]}.txt"
     done = subprocess.run(  # noqa: S603 - our own installer
@@ -149,6 +172,11 @@ def _continue_in(environment: Path) -> NoReturn:
     sys.stderr.flush()
     arguments = (python, str(HOME / "build.py"), *sys.argv[1:])
     os.execve(python, arguments, variables)  # noqa: S606 - the same program
+
+
+def _is_ours(error: ImportError) -> bool:
+    """Whether a module of this checkout could not be imported."""
+    return (error.name or "").partition(".")[0] in OWN_PACKAGES
 
 
 def _is_damage(error: BaseException, environment: Path) -> bool:

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.errors import Failure
+from cli.errors import Failure, Unable
+from cli.own_environment import incomplete
 
 if TYPE_CHECKING:
     from compiler.lint import LintException
@@ -51,8 +52,11 @@ LONGEST_BUILD_SECONDS = 120.0
 @cache
 def version() -> str:
     """Return the version of the product."""
-    text = (ROOT / "pyproject.toml").read_text()
-    return str(tomllib.loads(text)["project"]["version"])
+    path = ROOT / "pyproject.toml"
+    try:
+        return str(tomllib.loads(path.read_text())["project"]["version"])
+    except (OSError, ValueError, LookupError) as error:
+        raise Unable(incomplete(f"{path.name}: {error}")) from error
 
 
 def compile_templates() -> Iterable[Template]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cli import own_environment
-from cli.errors import ExitCode, Problem
+from cli.errors import ExitCode, Failure, Problem
 from cli.own_environment import say, unexpected
 
 
@@ -59,6 +59,10 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         from cli.main import main as command_line  # noqa: PLC0415 - may be damaged
+    except Failure as failure:
+        for problem in failure.problems:
+            say(problem)
+        return failure.exit_code
     except Exception as error:  # noqa: BLE001 - reported, whatever it is
         own_environment.repair(error)
         say(unexpected(error))

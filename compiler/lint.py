@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -76,6 +77,10 @@ class LintTask:
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weight: int = 0
     """Approximate duration; the longest tasks start first."""
+
+
+LEAST_ADDRESS_SPACE = 420_000_000
+"""Bytes; measured with the templates of this project."""
 
 
 class CfnLint:
@@ -177,6 +182,7 @@ def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
     """Run cloudformation-validate over every task, in this process."""
     import cloudformation_validate as cv
 
+    _check_memory()
     engine = cv.RegoEngine()
     findings: list[LintFinding] = []
     for task in tasks:
@@ -194,6 +200,21 @@ def validate(stage: Path, tasks: Sequence[LintTask]) -> list[LintFinding]:
             )
             findings += _findings(report, task.template, environment)
     return findings
+
+
+def _check_memory() -> None:
+    """Raise Unable under a limit with which cloudformation-validate would abort."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        raise Failure(
+            Problem(
+                where="this machine",
+                what=f"A process may use {limit // 1_000_000} MB of memory.",
+                why=f"The linters need {LEAST_ADDRESS_SPACE // 1_000_000} MB.",
+                remedy="Raise the limit (ulimit -v unlimited), then run this again.",
+            ),
+            exit_code=ExitCode.UNABLE,
+        )
 
 
 def _findings(report: Any, template: str, environment: str) -> Iterator[LintFinding]:

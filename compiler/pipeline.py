@@ -131,7 +131,7 @@ def compiled(project: Project) -> list[Template]:
     try:
         with contextlib.redirect_stderr(printed):
             templates = list(project.compile_templates())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _line_in(project.templates, error)
         if not line:
             raise
@@ -229,7 +229,7 @@ def _misnamed(project: Project) -> tuple[Problem, ...]:
     return parameters.misnamed(output.relative(project.parameters))
 
 
-def _line_in(templates: Path, error: Exception) -> str:
+def _line_in(templates: Path, error: BaseException) -> str:
     """Return the deepest line of a template that an error passed through, if any."""
     lines = [
         (frame.filename, frame.lineno)
@@ -243,7 +243,7 @@ def _line_in(templates: Path, error: Exception) -> str:
     return ""
 
 
-def _problem(error: Exception, line: str, printed: str) -> Problem:
+def _problem(error: BaseException, line: str, printed: str) -> Problem:
     from compiler.wiring import WiringError
 
     if isinstance(error, WiringError):

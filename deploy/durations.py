@@ -9,6 +9,7 @@ import json
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from deploy.aws import Aws
 from deploy.dist import Dist
@@ -21,9 +22,8 @@ FILE = Path(".cache/creation-seconds.json")
 def estimate(aws: Aws, dist: Dist) -> timedelta | None:
     """Return how long the last creation took; None if none is known."""
     try:
-        seconds = json.loads((dist.folder.parent / FILE).read_text())
-        return timedelta(seconds=float(seconds[_place(aws)]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return timedelta(seconds=float(_known(dist)[_place(aws)]))
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
 
 
@@ -32,15 +32,22 @@ def remember(aws: Aws, dist: Dist, watcher: StackWatcher) -> None:
     if watcher.started is None or watcher.root.ended is None:
         return
     path = dist.folder.parent / FILE
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = {}
     span = watcher.root.ended - watcher.started
-    others = known if isinstance(known, dict) else {}
+    durations = {**_known(dist), _place(aws): span.total_seconds()}
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({**others, _place(aws): span.total_seconds()}))
+        path.write_text(json.dumps(durations))
+
+
+def _known(dist: Dist) -> dict[str, Any]:
+    """Return what was written; nothing where it cannot be read."""
+    path = dist.folder.parent / FILE
+    try:
+        # Reading a named pipe would block.
+        content = json.loads(path.read_text()) if path.is_file() else {}
+    except (OSError, RecursionError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _place(aws: Aws) -> str:

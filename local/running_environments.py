@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cli.errors import Problem, Unable
 from deploy.aws import Aws, EmulatorEndpoint
 from local import folders
 from local.emulator.process import SECRET_ACCESS_KEY
@@ -60,5 +61,21 @@ def find(project: Path, name: str) -> RunningEnvironment | None:
         # Another environment may be called NAME-...; a crash leaves its file.
         number = path.parent.name.removeprefix(f"{name}-")
         if number.isdecimal() and folders.is_claimed(path.parent):
-            return RunningEnvironment(**json.loads(path.read_text()))
+            return _read(path)
     return None
+
+
+def _read(path: Path) -> RunningEnvironment:
+    try:
+        # Reading a named pipe would block.
+        content = json.loads(path.read_text()) if path.is_file() else {}
+        return RunningEnvironment(**content)
+    except (TypeError, ValueError) as error:
+        raise Unable(
+            Problem(
+                where=str(path),
+                what="This record of the running environment is damaged.",
+                remedy="End that environment with Ctrl-C in its terminal, and start it "
+                "again.",
+            )
+        ) from error

@@ -254,7 +254,8 @@ class EmulatorProcess:
         )
         self._write_record(record)
         try:
-            self._wait(record)
+            with console.waiting_for("the emulator to start"):
+                self._wait(record)
         except BaseException:
             processes.end(record.pid, record.started, grace=SECONDS_TO_STOP)
             self._record_file.unlink(missing_ok=True)
@@ -373,6 +374,8 @@ class EmulatorProcess:
         return self.folder / "process.json"
 
     def _read_record(self) -> EmulatorRecord | None:
+        if not self._record_file.is_file():  # reading a named pipe would block
+            return None
         try:
             record = EmulatorRecord(**json.loads(self._record_file.read_text()))
         except (OSError, TypeError, ValueError, RecursionError):

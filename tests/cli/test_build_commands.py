@@ -150,8 +150,9 @@ def test_wrong_connection_is_shown_with_its_line(built: Checkout) -> None:
         ("DisplayName=", "FifoTopic='yes', DisplayName=", "Topic.FifoTopic"),
         ("sns.Topic(", "sns.Topics(", "AttributeError"),
         ("def define(", "def define((", "SyntaxError"),
+        ("class Inputs", "raise SystemExit(0)\n\n\nclass Inputs", "SystemExit"),
     ],
-    ids=["unknown property", "wrong value", "unknown resource", "syntax"],
+    ids=["unknown property", "wrong value", "unknown resource", "syntax", "exit"],
 )
 def test_mistake_in_a_template_is_shown_with_its_line(
     old: str, new: str, what: str, built: Checkout

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import own_environment
+from cli import own_environment, product
+from cli.errors import Unable
 
 
 class Continued(Exception):  # noqa: N818 - the process would be replaced
@@ -84,3 +85,20 @@ def test_linked_environment_of_another_checkout_is_left_alone(
     environment.symlink_to(tmp_path / "elsewhere")
     own_environment.repair(ModuleNotFoundError("No module", name="rich"))
     assert (environment / ".installed").exists()
+
+
+def test_missing_module_of_the_checkout_is_named_with_its_remedy() -> None:
+    error = ModuleNotFoundError("No module named 'templates.x'", name="templates.x")
+    problem = own_environment.unexpected(error)
+    assert "templates.x" in problem.what
+    assert "git restore" in problem.remedy
+
+
+def test_damaged_file_of_the_version_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(product, "ROOT", tmp_path)
+    product.version.cache_clear()
+    (tmp_path / "pyproject.toml").write_text("x")
+    with pytest.raises(Unable, match=r"pyproject\.toml"):
+        product.version()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -244,6 +245,15 @@ def test_failure_of_the_linter_is_reported(
     with pytest.raises(Failure, match="cfn-lint itself failed") as failed:
         cfn_lint.run(tmp_path, missing)
     assert failed.value.exit_code is ExitCode.UNABLE
+
+
+def test_too_little_memory_is_said_instead_of_an_abort(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    limits = (200_000_000, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: limits)
+    with pytest.raises(Failure, match="200 MB of memory"):
+        lint.validate(tmp_path, [])
 
 
 def test_death_of_a_worker_is_reported(

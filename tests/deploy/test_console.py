@@ -96,8 +96,9 @@ def test_creation_is_measured_against_the_last_one(tmp_path: Path) -> None:
         watch, built, {}, durations.estimate(aws, built)
     ).time
     assert shown == "0:00 elapsed (last time 20:00)"
-    (tmp_path / durations.FILE).write_text("damaged")
-    assert durations.estimate(aws, built) is None
+    for content in ("damaged", '{"AWS": 1e999}', "[1]"):
+        (tmp_path / durations.FILE).write_text(content)
+        assert durations.estimate(aws, built) is None
 
 
 def test_tree_lines_are_cut_and_never_wrapped() -> None:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from cli.errors import Unable
 from local import folders, running_environments
 from local.running_environments import RunningEnvironment
 
@@ -53,5 +56,8 @@ def test_environment_is_found_by_its_own_name_while_it_runs(tmp_path: Path) -> N
     running.write(claim.folder)
     assert running_environments.find(tmp_path, "dev-x") == running
     assert running_environments.find(tmp_path, "dev") is None
+    (claim.folder / running_environments.FILE).write_text("{")
+    with pytest.raises(Unable, match="is damaged"):
+        running_environments.find(tmp_path, "dev-x")
     claim.keep()
     assert running_environments.find(tmp_path, "dev-x") is None
