@@ -11,7 +11,7 @@ from pathlib import Path
 from acceptance import faults, scaling
 from acceptance.check import Check, CheckResult, CheckRunner, Tell
 from acceptance.checks import dags, first_run, login, task_logs
-from acceptance.faults import failing_migrations, launches, outages
+from acceptance.faults import failing_migrations, launches, outages, task_limits
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
 from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
@@ -142,6 +142,10 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
         together(
             "failing migration: an unsupported Airflow",
             failing_migrations.other_airflow,
+        ),
+        together(
+            "a task that hangs and one without its supervisor: ended, told and retried",
+            task_limits.ended,
         ),
         together(RETRIED, kills.retried, needs=(KILLED_WORKER,)),
     )

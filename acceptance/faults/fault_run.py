@@ -55,7 +55,7 @@ class FaultRun:
         airflow.wait_for_dag(
             DAG, seconds=KNOWN_SECONDS, remedy=environment.logs("dag-processor")
         )
-        folder = _new_folder(environment.folder / "faults")
+        folder = new_folder(environment.folder / "faults")
         conf = {"folder": str(folder), "width": width, "seconds": PATIENCE_SECONDS}
         run_id = airflow.trigger(DAG, conf)
         run = cls(environment, run_id, ExecutionRecord(folder), width)
@@ -145,7 +145,8 @@ def _instance(task: Document) -> TaskInstance:
     )
 
 
-def _new_folder(parent: Path) -> Path:
+def new_folder(parent: Path) -> Path:
+    """Return a new folder for one run."""
     folder = parent / str(time.time_ns())
     folder.mkdir(parents=True)
     return folder

@@ -26,8 +26,8 @@ END = LIMIT + contract.LONG_TASK_GRACE_MINUTES * 60.0
 NAME = "etl.load of manual__1, try 1"
 LOG = "dag_id=etl/run_id=manual__1/task_id=load/attempt=1.log"
 
-LISTENING = "sleep 60 & wait"
-HANGING = "trap '' TERM; sleep 60 & wait"
+LISTENING = "sleep 60 & wait; sleep 60"
+HANGING = "trap '' TERM; sleep 60 & wait; sleep 60"
 """Supervisors of a task; a shell leaves a signal ignored in what it starts."""
 
 
@@ -40,9 +40,10 @@ class Setting:
 
     def __post_init__(self) -> None:
         self.records = RecordFolder(self.folder / "records")
-        self.collected = self.folder / "collected"
-        for name in ("records", "collected"):
+        self.collected, self.bucket = self.folder / "collected", self.folder / "bucket"
+        for name in ("records", "collected", "bucket"):
             (self.folder / name).mkdir()
+        self.upload = ["true"]
         self.log = self.folder / "logs" / LOG
         self.log.parent.mkdir(parents=True)
         self.log.write_text('{"event": "first"}\n')
@@ -51,7 +52,7 @@ class Setting:
             longest_minutes=LONGEST,
             log_folder=lambda: self.folder / "logs",
             handover=LogHandover(
-                self.collected, logging.getLogger(), lambda _: ["true"]
+                self.collected, logging.getLogger(), lambda _: self.upload
             ),
             log=logging.getLogger(),
         )
@@ -162,6 +163,17 @@ def test_processes_and_logs_of_killed_supervisors_are_cleared_up(
         f"The supervisor of {NAME}, process {supervisor.pid}, was killed; "
     )
     assert [*setting.records.read()] == []
+
+
+def test_a_worker_that_ends_uploads_the_last_logs(setting: Setting) -> None:
+    setting.start(LISTENING)
+    setting.supervisors[0].kill()
+    setting.supervisors[0].wait(10)
+    move = f"mv {setting.collected}/*/* {setting.bucket}; rmdir {setting.collected}/*"
+    setting.upload = ["/bin/sh", "-c", move]
+    setting.limits.close(1)
+    assert "was killed" in (setting.bucket / LOG).read_text()
+    assert [*setting.collected.iterdir()] == []
 
 
 def test_workers_without_a_limit_end_no_task(setting: Setting) -> None:
