@@ -57,7 +57,7 @@ def print_login(environment: LocalEnvironment, console: Console, dags: Path) -> 
     lines += [
         f"Logs      {environment.logs_folder}",
         f"DAGs      {dags}",
-        "          Files there are copied at once, and shown within a minute.",
+        "          Files there are copied at once, and seen within ten seconds.",
         f"AWS       export AWS_ENDPOINT_URL={environment.agent.url} {keys}",
         f"Outputs   {launcher()} outputs {environment.name} --running",
         "Ctrl-C stops and deletes it.",

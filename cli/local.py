@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from cli import console
 from cli.command import Command, assigned
 from cli.errors import ExitCode, Problem, Unable
 from local.system import unsupported_system
+
+if TYPE_CHECKING:
+    from local.packages import TeamPackages
 
 INTERRUPTED = "Interrupted. All processes of the environment are stopped."
 
@@ -55,6 +59,13 @@ DAGS = click.option(
     help="Folder of DAG files, instead of dags/.",
 )
 
+REQUIREMENTS = click.option(
+    "--requirements",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of Python packages, instead of image/requirements.txt.",
+)
+
 CheckOverrides = Callable[[str, Mapping[str, str]], None]
 """Raises Failure unless an environment can be launched with some other values."""
 
@@ -72,12 +83,21 @@ def command(
     @ENVIRONMENT
     @SET
     @DAGS
+    @REQUIREMENTS
+    @click.option(
+        "--keep-data",
+        is_flag=True,
+        help="Take the database of the last run with this option, and keep it: runs, "
+        "connections, variables and users.",
+    )
     @KEEP
     def local(
         environment: str,
         *,
         assignments: tuple[str, ...],
         dags: Path | None,
+        requirements: Path | None,
+        keep_data: bool,
         keep: bool,
     ) -> ExitCode:
         r"""Run an environment on this machine: the real Airflow, without AWS.
@@ -91,14 +111,17 @@ def command(
         The password is printed at a terminal; a pipe gets a command that prints it.
 
         DAG files in dags/, or in the folder of --dags, are copied to its DAG bucket:
-        at the start, and whenever one changes. A DAG is shown within a minute.
+        at the start, and whenever one changes. A change is seen within ten seconds.
 
-        Requirements are installed automatically: 400 MB, once.
+        The packages of image/requirements.txt are installed with the constraints of
+        Airflow, and what DAG files import of the image apache/airflow; the plugins of
+        image/plugins are loaded. Packages that conflict end the command at once.
 
         \b
         Examples
           ./build.py local dev
-          ./build.py local dev --dags ../our-dags
+          ./build.py local dev --dags ../our-dags --requirements requirements.txt
+          ./build.py local dev --keep-data
           ./build.py local prod --keep
           ./build.py local dev --set EnableFlower=true
         """
@@ -106,9 +129,13 @@ def command(
         check_system()
 
         def run() -> ExitCode:
+            folder = (dags or project / "dags").absolute()
+            packages = team_packages(project, requirements, folder)
             build(environment)
             check(environment, local_options.overrides)
-            return _local(project, local_options, dags)
+            return _local(
+                project, local_options, folder, packages, keeps_data=keep_data
+            )
 
         return interruptible(run)
 
@@ -149,13 +176,30 @@ def interruptible(run: Callable[[], ExitCode]) -> ExitCode:
     return run()
 
 
-def _local(project: Path, options: LocalOptions, dags: Path | None) -> ExitCode:
+def team_packages(project: Path, requirements: Path | None, dags: Path) -> TeamPackages:
+    """Return the packages of the team, installed. Raises Failure if they conflict."""
+    from local.packages import TeamPackages
+    from team_image.folder import ImageFolder
+
+    packages = TeamPackages.of(ImageFolder.of(project, requirements), dags)
+    packages.install(project, console.message)
+    return packages
+
+
+def _local(
+    project: Path,
+    options: LocalOptions,
+    dags: Path,
+    packages: TeamPackages,
+    *,
+    keeps_data: bool,
+) -> ExitCode:
     from acceptance import report
     from local import dag_folder, progress
     from local.environment import LocalEnvironment
     from local.waiting import for_ever
 
-    folder = dag_folder.DagFolder((dags or project / dag_folder.DEFAULT).absolute())
+    folder = dag_folder.DagFolder(dags)
     # One console: lines are printed above its live table.
     shown = console.stdout()
     tell = partial(shown.print, markup=False, soft_wrap=True)
@@ -164,18 +208,21 @@ def _local(project: Path, options: LocalOptions, dags: Path | None) -> ExitCode:
         options.environment,
         overrides=options.overrides,
         dags=[folder.folder],
+        packages=packages,
         keeps=options.keeps,
+        keeps_data=keeps_data,
+        reloads=True,
         begun_at=options.begun_at,
         tell=tell,
     )
     with progress.ProgressTable(running, shown).showing(), running:
         report.print_login(running, shown, folder.folder)
-        copy = partial(
-            folder.copy_changes,
-            running.client("s3"),
-            running.outputs["DagBucketName"],
-            tell,
-        )
+        s3, bucket = running.client("s3"), running.outputs["DagBucketName"]
+
+        def copy() -> None:
+            for lacked in packages.lacking(folder.copy_changes(s3, bucket, tell)):
+                tell(console.with_arguments(lacked.advice()))
+
         try:
             for_ever(copy, dag_folder.SECONDS)
         except KeyboardInterrupt:

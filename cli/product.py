@@ -60,14 +60,15 @@ def version() -> str:
 
 
 def compile_templates() -> Iterable[Template]:
-    """Compile both roots; return every template, a nested one before its parent."""
+    """Compile the roots; return every template, a nested one before its parent."""
     from compiler.wiring import Build
-    from templates import parent, service_catalog
+    from templates import image_build, parent, service_catalog
 
     build = Build(assets(), version=version())
     product = build.root(parent.define)
     yield from product.walk()
     yield build.root(service_catalog.define_for(product))
+    yield build.root(image_build.define)
 
 
 def deployment_role(stack_name: str, parameters: Mapping[str, str]) -> Template:

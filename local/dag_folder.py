@@ -33,17 +33,26 @@ class DagFolder:
         self._copied = self._versions()
         self._problem = ""
 
-    def copy_changes(self, s3: Any, bucket: str, tell: Callable[[str], None]) -> None:
-        """Bring the bucket up to date; say what was copied, or why it was not, once."""
+    def copy_changes(
+        self, s3: Any, bucket: str, tell: Callable[[str], None]
+    ) -> list[Path]:
+        """Bring the bucket up to date, and return the files that were copied.
+
+        Says what was copied, or why it was not, once.
+        """
+        copied: list[Path] = []
         try:
-            self._copy_changes(s3, bucket, tell)
+            self._copy_changes(s3, bucket, tell, copied)
             self._problem = ""
         except (OSError, BotoCoreError, ClientError) as error:
             if str(error) != self._problem:
                 self._problem = str(error)
                 tell(f"DAGs are not copied: {error}")
+        return copied
 
-    def _copy_changes(self, s3: Any, bucket: str, tell: Callable[[str], None]) -> None:
+    def _copy_changes(
+        self, s3: Any, bucket: str, tell: Callable[[str], None], copied: list[Path]
+    ) -> None:
         if not self.folder.is_dir():
             raise FileNotFoundError(f"There is no folder {self.folder} any more.")
         versions = self._versions()
@@ -54,6 +63,7 @@ class DagFolder:
                 )
                 self._copied[key] = version
                 tell(f"Copied {key} to the DAG bucket.")
+                copied.append(self.folder / key)
         for key in self._copied.keys() - versions.keys():
             s3.delete_object(Bucket=bucket, Key=key)
             del self._copied[key]

@@ -22,7 +22,7 @@ from typing import Any, Self
 from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import MANIFEST, Dist, Environment
 from deploy.dist import ROOT as PARENT
-from local import airflow_image, folders, interrupts, memory, stores
+from local import airflow_image, folders, interrupts, kept_data, memory, stores
 from local.airflow_environment import airflow_environment
 from local.client import REGION, EnvironmentClient
 from local.datastores import Authority, Postgres, Valkey
@@ -33,7 +33,9 @@ from local.ecs.agent import TaskRow
 from local.ecs.scheduler import RolloutState
 from local.emulator.process import SECRET_ACCESS_KEY, EmulatorProcess
 from local.errors import EnvironmentStopped, LocalEnvironmentError
+from local.kept_data import KeptData
 from local.launcher import Launcher, LaunchResult
+from local.packages import TeamPackages
 from local.running_environments import FOLDER, RunningEnvironment
 from local.waiting import Waiting, in_thread
 
@@ -77,7 +79,10 @@ class LocalEnvironment(EnvironmentClient):
         overrides: Mapping[str, str] | None = None,
         extra_environment: Mapping[str, str] | None = None,
         dags: Iterable[Path] = (),
+        packages: TeamPackages | None = None,
         keeps: bool = False,
+        keeps_data: bool = False,
+        reloads: bool = False,
         begun_at: float | None = None,
         tell: Tell = lambda _text: None,
     ) -> None:
@@ -86,8 +91,10 @@ class LocalEnvironment(EnvironmentClient):
         ``name`` is a file of ``parameters/``; ``overrides`` are parameters that replace
         those of the file, ``extra_environment`` variables of every container beyond its
         task definition. ``dags`` are folders of DAG files to put into the bucket before
-        anything reads it. With ``keeps`` the folder stays, for its logs. ``begun_at``
-        is when the command began, on the monotonic clock.
+        anything reads it. ``packages`` are what the image adds to Airflow. With
+        ``keeps`` the folder stays, for its logs; with ``keeps_data`` the database is
+        that of the last run that kept it; with ``reloads`` a changed DAG file is seen
+        within seconds. ``begun_at`` is when the command began, on the monotonic clock.
         """
         self.project = project
         self.name = name
@@ -100,7 +107,10 @@ class LocalEnvironment(EnvironmentClient):
         self._overrides = dict(overrides or {})
         self._extra = dict(extra_environment or {})
         self._dags = tuple(dags)
+        self._packages = packages
         self._keeps = keeps
+        self._keeps_data = keeps_data
+        self._reloads = reloads
         self._begun_at = begun_at
         self._tell = tell
         self._waiting = Waiting()
@@ -151,7 +161,7 @@ class LocalEnvironment(EnvironmentClient):
         version = airflow_image.airflow_version(self.project)
         airflow_image.check(self.parameters["Image"], version)
         self._image_deviation = airflow_image.deviation(
-            self.parameters["Image"], version
+            self.parameters["Image"], version, self._packages
         )
         image = in_thread(self._image, "image")
         port = free_port()
@@ -161,7 +171,8 @@ class LocalEnvironment(EnvironmentClient):
         self.aws = self._access()
         self._launcher = Launcher(self.aws, dist)
         launch = in_thread(lambda: self.launch({}), "launch")
-        self._start_stores(dist.folder, authority, launch)
+        earlier = self._earlier_data()
+        self._start_stores(dist.folder, authority, launch, earlier)
         self._finish_phase("datastores up")
         self.agent.start()
         in_thread(self._measure, "memory")
@@ -233,7 +244,10 @@ class LocalEnvironment(EnvironmentClient):
     def _image(self) -> ContainerImage:
         """Install what is not there yet."""
         installed("datastores", self._tell)
-        return ContainerImage.of_airflow(airflow_environment(self._tell).folder)
+        if self._packages is None:
+            return ContainerImage.of_airflow(airflow_environment(self._tell).folder)
+        environment = self._packages.install(self.project, self._tell)
+        return ContainerImage.of_airflow(environment.folder)
 
     def _start_emulator(self, port: int) -> None:
         self.emulator = EmulatorProcess(
@@ -261,25 +275,45 @@ class LocalEnvironment(EnvironmentClient):
                 image=image,
                 region=REGION,
                 account=self.emulator.account,
-                extra_environment=trusted | self._extra,
+                extra_environment=trusted
+                | (airflow_image.RELOADING if self._reloads else {})
+                | self._extra,
                 replaced_variables=self._store_addresses,
                 stores=self._stores,
-                files={CERTIFICATES: authority.ca_path},
+                rewritten_variables=airflow_image.REWRITTEN if self._reloads else {},
+                files={CERTIFICATES: authority.ca_path, **self._plugins()},
                 probe_seconds=PROBE_SECONDS,
                 listener_certificate=(listener.certificate_path, listener.key_path),
             )
         )
         self._cleanup.callback(self.agent.stop, STOP_SECONDS)
 
+    def _plugins(self) -> dict[str, Path]:
+        if self._packages is None:
+            return {}
+        files = self._packages.image.plugin_files()
+        return {f"{airflow_image.PLUGINS}/{name}": path for name, path in files.items()}
+
+    def _earlier_data(self) -> KeptData | None:
+        if not self._keeps_data:
+            return None
+        earlier = KeptData(self.project, self.name)
+        self._cleanup.callback(earlier.close)
+        return earlier
+
     def _start_stores(
-        self, dist: Path, authority: Authority, launch: Future[LaunchResult]
+        self,
+        dist: Path,
+        authority: Authority,
+        launch: Future[LaunchResult],
+        earlier: KeptData | None,
     ) -> None:
         secrets = self.client("secretsmanager")
         most = stores.max_connections(self.parameters)
         master = self._login(secrets, stores.MASTER, launch)
         self.postgres = stores.database(dist, authority, master, most)
         self._cleanup.callback(self.postgres.stop)
-        at = self.postgres.start(self.folder / "db")
+        at = self.postgres.start(earlier.database if earlier else self.folder / "db")
         self._stores["database"] = (at.host, at.port)
         for store in ("METADATA", "RESULTS"):
             self._store_addresses[f"{store}_HOST"] = at.host
@@ -291,6 +325,22 @@ class LocalEnvironment(EnvironmentClient):
         self._stores["cache"] = (at.host, at.port)
         self._store_addresses["BROKER_HOST"] = at.host
         self._store_addresses["BROKER_PORT"] = str(at.port)
+        if earlier:
+            rotation = self.parameters["FernetKeyRotation"]
+            needed = kept_data.secrets(rotation)
+            names = {name: self._secret(secrets, name, launch) for name in needed}
+            earlier.restore_secrets(secrets, names)
+
+    def _secret(
+        self, secrets: Any, logical_id: str, launch: Future[LaunchResult]
+    ) -> str:
+        def look() -> str | None:
+            if launch.done():
+                self._conclude(launch.result())
+            return stores.secret_name(secrets, f"-{logical_id}-")
+
+        what = f"the stack's secret {logical_id}"
+        return self._waiting.until(look, LOGIN_SECONDS, what)
 
     def _login(
         self, secrets: Any, words: str, launch: Future[LaunchResult]

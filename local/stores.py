@@ -36,20 +36,26 @@ def max_connections(parameters: Mapping[str, str]) -> int:
     return min(limit, int(CONNECTIONS_PER_UNIT * high - RESERVED))
 
 
-def login(secrets: Any, words: str) -> dict[str, str] | None:
+def secret_name(secrets: Any, words: str) -> str | None:
     """Return the newest secret whose name or description holds ``words``, if any.
 
     ``secrets`` is a client of Secrets Manager.
     """
-    entries = [
-        entry
+    names = [
+        entry["ARN"]
         for page in secrets.get_paginator("list_secrets").paginate()
         for entry in page["SecretList"]
         if words in entry["Name"] or words in entry.get("Description", "")
     ]
-    if not entries:
+    return names[-1] if names else None
+
+
+def login(secrets: Any, words: str) -> dict[str, str] | None:
+    """Return the value of the secret that ``secret_name`` finds."""
+    name = secret_name(secrets, words)
+    if name is None:
         return None
-    value = secrets.get_secret_value(SecretId=entries[-1]["ARN"])["SecretString"]
+    value = secrets.get_secret_value(SecretId=name)["SecretString"]
     secret: dict[str, str] = json.loads(value)
     return secret
 

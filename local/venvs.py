@@ -18,11 +18,20 @@ def install(name: str, tell: Tell, *, root: Path = ROOT) -> str:
     A second process waits for the first. ``tell`` gets the installer's output; if it
     fails, the output is also returned.
     """
+    pins = root / "requirements" / f"{name}.txt"
+    return install_pins(root / f".venv-{name}", pins, tell, root=root)
+
+
+def install_pins(
+    environment: Path, pins: Path, tell: Tell, *options: str, root: Path = ROOT
+) -> str:
+    """Bring an environment up to date with a file of pins, as ``install`` does."""
     output: list[str] = []
     with subprocess.Popen(  # noqa: S603 - our own installer
         [
             *(sys.executable, root / "requirements" / "install.py"),
-            *(root / f".venv-{name}", root / "requirements" / f"{name}.txt"),
+            *options,
+            *(environment, pins),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

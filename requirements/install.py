@@ -62,6 +62,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", type=Path, nargs="?", help="none: uv alone")
     parser.add_argument("pins", type=Path, nargs="?")
+    parser.add_argument(
+        "--build", action="store_true", help="build packages that have no wheel"
+    )
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         return fail(
@@ -80,7 +83,9 @@ def main() -> int:
         try:
             code = install(UV, UV_PINS, by_pip=True)
             if arguments.pins and not code:
-                code = install(arguments.environment, arguments.pins)
+                code = install(
+                    arguments.environment, arguments.pins, builds=arguments.build
+                )
         except KeyboardInterrupt:
             return fail("Interrupted.", "The next make takes it up again.")
     return code
@@ -119,7 +124,9 @@ def dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
+def install(
+    environment: Path, pins: Path, *, by_pip: bool = False, builds: bool = False
+) -> int:
     """Install the pins into a new environment, unless they are installed."""
     stamp = environment / STAMP
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()
@@ -147,7 +154,7 @@ def install(environment: Path, pins: Path, *, by_pip: bool = False) -> int:
     command, variables = (
         (pip_command(pins), pip_variables())
         if by_pip
-        else (uv_command(environment, pins), uv_variables())
+        else (uv_command(environment, pins, builds=builds), uv_variables())
     )
     code, tail = run(command, variables)
     if code:
@@ -251,10 +258,11 @@ def pip_variables() -> dict[str, str]:
     return variables
 
 
-def uv_command(environment: Path, pins: Path) -> list[str]:
+def uv_command(environment: Path, pins: Path, *, builds: bool = False) -> list[str]:
     """Return the command that installs pins with uv."""
     return [
-        *(str(UV_PROGRAM), "pip", "sync", "--require-hashes", "--no-build"),
+        *(str(UV_PROGRAM), "pip", "sync", "--require-hashes"),
+        *(() if builds else ("--no-build",)),
         *("--python", str(python_of(environment)), "--no-progress"),
         *(["--no-index"] if "no-index" in pip_settings() else []),
         # As pip does: any index may have the version. Hashes make that safe.

@@ -15,12 +15,15 @@ from pathlib import Path
 from requirements import install
 
 REQUIREMENTS = Path("requirements")
-ORDER = ("uv", "dev", "tool", "emulator", "datastores", "airflow", "browser")
-SUBSETS = {"tool": "dev"}
+ORDER = ("uv", "dev", "tool", "emulator", "datastores", "image", "airflow", "browser")
+SUBSETS = {"tool": "dev", "airflow": "image"}
 """These take the versions that the other has."""
 
-PUBLISHED_BEFORE = {"airflow": "2026-09-18T00:00:00Z"}
-"""The day after the release of the image's Airflow: see airflow.in."""
+PUBLISHED_BEFORE = dict.fromkeys(("image", "airflow"), "2026-09-18T00:00:00Z")
+"""The day after the release of the image's Airflow: see image.in."""
+
+CONSTRAINTS = {"image"}
+"""Versions only, for what others install: without hashes, and some without wheels."""
 
 PYTHONS = ("3.11.0", "3.12.0", "3.13.0", "3.14.0")
 LINUX = ("x86_64-manylinux_2_34", "aarch64-manylinux_2_34")
@@ -47,6 +50,7 @@ def main() -> int:
     wrong = [
         f"requirements/{name}.txt, Python {python}, {target}:\n{words}"
         for name in ORDER
+        if name not in CONSTRAINTS
         for python in PYTHONS
         for target in targets(name)
         if (words := obstacle(name, python, target, variables))
@@ -69,8 +73,8 @@ def compilation(name: str) -> list[str]:
     bound, superset = PUBLISHED_BEFORE.get(name), SUBSETS.get(name)
     return [
         *("pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
-        *("--fork-strategy", "fewest", "--generate-hashes", "--no-header"),
-        "--no-annotate",
+        *("--fork-strategy", "fewest", "--no-header", "--no-annotate"),
+        *(() if name in CONSTRAINTS else ("--generate-hashes",)),
         *(("--exclude-newer", bound) if bound else ()),
         *(("--constraints", str(REQUIREMENTS / f"{superset}.txt")) if superset else ()),
         *("--output-file", str(REQUIREMENTS / f"{name}.txt")),

@@ -28,6 +28,7 @@ FORBIDDEN = (
     ("acceptance.checks suit any environment", "acceptance.checks", "local.client"),
     ("the simulation runs what is shipped", "simulation", "templates"),
     ("alarms and step policies are pure", "local.step_scaling", "fargate_runtime"),
+    ("the team's image is read", "team_image", "boto3"),
     ("commands are on top", "simulation", "cli.main"),
     ("errors and the console are at the bottom", "cli.errors", "compiler"),
 )

@@ -186,6 +186,10 @@ class EcsAgent:
             f"{name} names a local server, in every container that has it."
             for name in self.settings.replaced_variables
         ]
+        rewritten = [
+            f"{name} is changed in every container that has it."
+            for name in self.settings.rewritten_variables
+        ]
         if (seconds := self.settings.restart_seconds) is not None:
             extra.append(
                 f"A container that ran {seconds:g} s is restarted by its restart "
@@ -198,6 +202,7 @@ class EcsAgent:
             *self.autoscaler.deviations(),
             *extra,
             *replaced,
+            *rewritten,
         ]
 
     def task_rows(self) -> list[TaskRow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,11 +85,13 @@ def environment(
     programs: Path,
     moved_ports: Mapping[int, int],
     replaced_variables: Mapping[str, str],
+    rewritten_variables: Mapping[str, Callable[[str], str]],
 ) -> dict[str, str]:
     """Return the whole environment of a container.
 
     ``fargate`` is what the platform sets, ``extra`` what this machine needs; neither
-    is rewritten, and no secret is. ``replaced_variables`` overrides declared ones.
+    is rewritten, and no secret is. ``replaced_variables`` overrides declared ones,
+    ``rewritten_variables`` changes them.
     """
     declared = {
         name: sandbox.rewrite(value)
@@ -108,6 +110,11 @@ def environment(
         **{
             name: value
             for name, value in replaced_variables.items()
+            if name in declared
+        },
+        **{
+            name: change(declared[name])
+            for name, change in rewritten_variables.items()
             if name in declared
         },
         **secrets,

@@ -188,6 +188,7 @@ class ContainerHost:
             programs=programs,
             moved_ports=self._addresses.moved_ports(),
             replaced_variables=settings.replaced_variables,
+            rewritten_variables=settings.rewritten_variables,
         )
         environment |= {
             entry["name"]: sandbox.rewrite(entry["value"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,11 @@ class AgentSettings:
     """Variable -> value, in containers that have the variable and in no other: the
     addresses of the local database and broker. It is read when a container starts, so
     it may be filled until ``EcsAgent.start``."""
+    rewritten_variables: Mapping[str, Callable[[str], str]] = field(
+        default_factory=dict
+    )
+    """Variable -> its value here, from that of the task definition. Shown by
+    ``EcsAgent.deviations``."""
     stores: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     """``database`` and ``cache``: address and port here. It may be filled until
     ``EcsAgent.start``."""

@@ -13,7 +13,11 @@ from compiler.references import references
 from templates.parent import SERVICES_MINUTES
 from tests.compliance.environments import Library
 
-ROOTS = ("parent.template.json", "service-catalog.template.json")
+ROOTS = (
+    "parent.template.json",
+    "service-catalog.template.json",
+    "image-build.template.json",
+)
 
 
 def each_resource(library: Library) -> Iterator[tuple[str, str, dict[str, Any]]]:

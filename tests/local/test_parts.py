@@ -97,7 +97,7 @@ def test_image_that_may_hold_the_same_airflow_is_a_deviation(
 def test_airflow_version_is_the_pinned_one() -> None:
     assert (
         f"apache-airflow-core=={airflow_image.airflow_version(ROOT)}"
-        in (ROOT / "requirements" / "airflow.in").read_text()
+        in (ROOT / "requirements" / "image.in").read_text()
     )
 
 

@@ -18,9 +18,11 @@ PINS = (ROOT / "requirements" / "airflow.txt").read_text()
         "apache-airflow-task-sdk==1.3.2",
         "apache-airflow-providers-celery==3.24.0",
         "apache-airflow-providers-fab==3.9.0",
-        # Quoted in public as those of constraints-3.3.2: see airflow.in.
+        # Quoted in public as those of constraints-3.3.2: see image.in.
         "apache-airflow-providers-amazon==9.36.0",
         "apache-airflow-providers-http==6.1.0",
+        # The newest that aiobotocore of that day goes with.
+        "botocore==1.43.75",
         # celery 5.7.0 makes the provider fail with ImportError, which asks for less.
         "celery==5.6.3",
         "kombu==5.6.2",
