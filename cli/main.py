@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import console, dags, deployment, local, product, verify, workspace
+from cli import console, dags, deployment, image, local, product, verify, workspace
 from cli.command import CommandGroup
 from cli.errors import ExitCode
 from cli.product import DIST, ROOT
@@ -230,6 +230,12 @@ for command in (
         deployment.ProjectContext(
             DIST, _connect_emulator, product.build_if_changed, product.target
         )
+    ),
+    image.command(
+        ROOT,
+        deployment.ProjectContext(
+            DIST, _connect_emulator, product.build_if_changed, product.target
+        ),
     ),
     local.command(ROOT, product.build_if_changed, product.check_overrides),
     verify.command(

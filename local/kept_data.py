@@ -1,6 +1,6 @@
 """The database of a local environment that is kept between runs.
 
-An environment is launched anew each time, with secrets of its own. What the database
+Each launch makes an environment with secrets of its own. What the database
 was written with is restored into the new secrets before anything reads them: the key of
 the encrypted columns, and the password of the administrator who exists already.
 """
@@ -44,10 +44,10 @@ class KeptData:
         ``client`` is one of Secrets Manager; ``names`` are logical ID -> name.
         """
         if self._file.exists():
-            kept = json.loads(self._file.read_text())
-            for secret in names.keys() & kept.keys():
+            earlier = json.loads(self._file.read_text())
+            for secret in names.keys() & earlier.keys():
                 client.put_secret_value(
-                    SecretId=names[secret], SecretString=kept[secret]
+                    SecretId=names[secret], SecretString=earlier[secret]
                 )
             return
         values = {

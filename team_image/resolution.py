@@ -2,8 +2,8 @@
 
 uv resolves them with the versions of the stock image as constraints
 (``requirements/image.txt``), as Airflow's documentation asks for. It takes seconds and
-installs nothing. The index is the one that pip is told of, by ``PIP_INDEX_URL`` and
-others.
+installs nothing. The index is that of pip, with ``PIP_INDEX_URL`` and its other
+variables.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ SECONDS = 300
 
 SYNTAX = re.compile(r"parse requirement in .*at position (?P<position>\d+)")
 SAME_PACKAGE = re.compile(
-    r"you require (?P<asked>(?P<name>[\w.-]+)\S*) and (?P<pinned>(?P=name)==\S+),"
+    r"you require (?P<package>(?P<name>[\w.-]+)\S*) and (?P<pinned>(?P=name)==\S+),"
 )
 DEPENDENCY = re.compile(
-    r"Because (?P<asked>\S+) depends on (?P<needed>\S+) and "
+    r"Because (?P<package>\S+) depends on (?P<needed>\S+) and "
     r"(\S+ depends on )?(?P<pinned>\S+?),"
 )
 MISSING = re.compile(r"Because (?P<name>\S+) was not found in the package registry")
@@ -128,7 +128,7 @@ def _resolution_problem(image: ImageFolder, cause: str) -> Problem:
             remedy="Correct the name. PIP_INDEX_URL names another index.",
         )
     if same := SAME_PACKAGE.search(cause):
-        return _conflict(image, same["asked"], f"has {same['pinned']}")
+        return _conflict(image, same["package"], f"has {same['pinned']}")
     if none := NO_VERSION.search(cause):
         return Problem(
             where=_place(image, none["requirement"]),
@@ -137,7 +137,7 @@ def _resolution_problem(image: ImageFolder, cause: str) -> Problem:
         )
     if needed := DEPENDENCY.search(cause):
         clash = f"has {needed['pinned']}, and it needs {needed['needed']}"
-        return _conflict(image, needed["asked"], clash)
+        return _conflict(image, needed["package"], clash)
     return Problem(
         where=str(image.requirements),
         what="The versions of its packages cannot be found.",
@@ -146,11 +146,11 @@ def _resolution_problem(image: ImageFolder, cause: str) -> Problem:
     )
 
 
-def _conflict(image: ImageFolder, asked: str, clash: str) -> Problem:
+def _conflict(image: ImageFolder, package: str, clash: str) -> Problem:
     """Return the error of a package that the constraints exclude."""
     return Problem(
-        where=_place(image, asked),
-        what=f"{asked} does not go with Airflow {stock()['apache-airflow']}, which "
+        where=_place(image, package),
+        what=f"{package} does not go with Airflow {stock()['apache-airflow']}, which "
         f"{clash}.",
         why="The image takes the constraints that Airflow was released with.",
         remedy="Delete the version, or ask for another one. What needs other versions "
@@ -174,5 +174,5 @@ def _name(requirement: str) -> str:
 
 def stock() -> dict[str, str]:
     """Return the packages of the stock image: name -> version."""
-    found = re.finditer(r"^([\w.-]+)==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
-    return {match[1]: match[2] for match in found}
+    matches = re.finditer(r"^([\w.-]+)==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
+    return {match[1]: match[2] for match in matches}

@@ -53,15 +53,16 @@ EXCEPTIONS = (
         LintException(
             rule="W1030",
             linter="cloudformation-validate",
-            template="service-catalog.template.json",
+            template=f"{template}.template.json",
             place=place,
             reason="The default is empty and the property is left out then; the linter "
             "does not follow the condition.",
         )
-        for place in (
-            "Parameters.LauncherArn.Default",
-            "Resources.LaunchRole.Properties.PermissionsBoundary",
-            "Resources.Tag.Properties.*",
+        for template, place in (
+            ("service-catalog", "Parameters.LauncherArn.Default"),
+            ("service-catalog", "Resources.LaunchRole.Properties.PermissionsBoundary"),
+            ("service-catalog", "Resources.Tag.Properties.*"),
+            ("image-build", "Resources.BuildRole.Properties.PermissionsBoundary"),
         )
     ),
     LintException(

@@ -333,6 +333,20 @@ CALLER_ACTIONS = (
         why="`launch` makes the service-linked roles that the account lacks.",
     ),
     CallerActions(
+        command="image",
+        actions=("codebuild:BatchGetBuilds", "codebuild:StartBuild"),
+        resources=(f"codebuild:{HERE}:project/*",),
+        like=((f"aws:ResourceTag/{STACK_NAME_TAG}", ("<stack>*",)),),
+        why="The build in the stack airflow-ENV-image, which an administrator creates "
+        "with the first `image`.",
+    ),
+    CallerActions(
+        command="image",
+        actions=("ecr:DescribeImages",),
+        resources=(f"ecr:{HERE}:repository/<stack>*",),
+        why="Whether an image was built from this source, and its digest.",
+    ),
+    CallerActions(
         command="verify",
         actions=(
             "application-autoscaling:DescribeScalableTargets",

@@ -296,6 +296,12 @@ ADDITIONAL = {
     "Service Catalog launches with its own role": (
         "test_launch_role_is_assumed_by_service_catalog_only"
     ),
+    "Built images have immutable tags, are scanned, and encrypted with an own key": (
+        "test_built_images_are_immutable_scanned_and_encrypted"
+    ),
+    "The build of an image reads and writes its own source and repository only": (
+        "test_build_reads_one_folder_and_pushes_to_one_repository"
+    ),
     "Service Catalog's products can be tagged": "test_tag_needs_key_and_value",
     "Every policy document has a version": "test_policy_actions_exist",
 }

@@ -203,9 +203,21 @@ class Environments:
         return ResolvedEnvironment(deploy(document, {}, changes, name="catalog"))
 
     @property
-    def variants_and_catalog(self) -> tuple[ResolvedEnvironment, ...]:
+    def every_root(self) -> tuple[ResolvedEnvironment, ...]:
         """Every resource of every template is in one of them."""
-        return (*self.variants, self.catalog)
+        return (*self.variants, self.catalog, self.image_build)
+
+    @cached_property
+    def image_build(self) -> ResolvedEnvironment:
+        """Return the build of a team's image, with everything optional."""
+        changes = {
+            "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/Boundary",
+            "BaseRepository": "docker-hub/apache/airflow",
+            "IndexSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:"
+            "secret:index-a1b2c3",
+        }
+        document = self.library["image-build.template.json"]
+        return ResolvedEnvironment(deploy(document, {}, changes, name="image"))
 
     @property
     def variants(self) -> tuple[ResolvedEnvironment, ...]:

@@ -42,7 +42,7 @@ def test_variants_make_every_resource(environments: Environments) -> None:
     # So a test of all variants has checked all templates.
     resources = {
         (id(stack.document), name)
-        for environment in environments.variants_and_catalog
+        for environment in environments.every_root
         for stack in environment.root.walk()
         for name, resource in stack.document["Resources"].items()
         if stack.exists(resource)

@@ -76,7 +76,7 @@ def grants(
 
 @pytest.mark.control(125)
 def test_roles_are_allowed_no_whole_service(environments: Environments) -> None:
-    for environment in environments.variants_and_catalog:
+    for environment in environments.every_root:
         for place, action, _ in grants(environment):
             assert "*" not in action, f"{place}: {action}"
     # Nor do policies of buckets and topics allow one to a service.
@@ -205,7 +205,7 @@ def unknown(document: dict[str, Any]) -> set[str]:
 @pytest.mark.control(131)
 def test_policy_actions_exist(environments: Environments) -> None:
     # A misspelt action grants nothing, without an error.
-    for environment in environments.variants_and_catalog:
+    for environment in environments.every_root:
         count = 0
         for place, properties in environment.all_properties():
             for document in documents(properties):
@@ -217,7 +217,7 @@ def test_policy_actions_exist(environments: Environments) -> None:
 
 @pytest.mark.control(132)
 def test_policies_are_managed_and_attached(environments: Environments) -> None:
-    for environment in environments.variants_and_catalog:
+    for environment in environments.every_root:
         attached = set()
         for place, role in environment.properties("IAM::Role").items():
             assert "Policies" not in role, place
