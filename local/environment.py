@@ -10,6 +10,7 @@ logins exist, while the migration job already waits for the agent.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -289,10 +290,13 @@ class LocalEnvironment(EnvironmentClient):
         self._cleanup.callback(self.agent.stop, STOP_SECONDS)
 
     def _plugins(self) -> dict[str, Path]:
-        if self._packages is None:
-            return {}
-        files = self._packages.image.plugin_files()
-        return {f"{airflow_image.PLUGINS}/{name}": path for name, path in files.items()}
+        """Copy the plugins, which may change while tasks start; return their places."""
+        files = self._packages.image.plugin_files() if self._packages else {}
+        copies = {name: self.folder / "plugins" / name for name in files}
+        for name, path in files.items():
+            copies[name].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copies[name])
+        return {f"{airflow_image.PLUGINS}/{name}": at for name, at in copies.items()}
 
     def _earlier_data(self) -> KeptData | None:
         if not self._keeps_data:
