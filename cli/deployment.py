@@ -224,7 +224,7 @@ def environment_names(
     return sorted(file.stem for file in files if file.stem.startswith(begin))
 
 
-CHANGING = ("launch", "events", "recover", "destroy", "catalog", "role")
+CHANGING = ("launch", "events", "recover", "destroy", "catalog", "role", "image")
 """Commands that start or follow an operation of a stack, which goes on after Ctrl-C."""
 
 

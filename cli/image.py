@@ -8,25 +8,30 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import console
-from cli.command import Command
 from cli.deployment import (
     BUCKET,
-    STACK_OPTIONS,
     YES,
     CommandTarget,
     ProjectContext,
+    stack_command,
 )
 from cli.errors import ExitCode, Failure, Problem
+from cli.product import ROOT
 
 if TYPE_CHECKING:
     from deploy.dist import Dist
     from deploy.image_build import BuildSettings
     from team_image.folder import ImageFolder
+
+MEANINGS = {
+    ExitCode.FAILED: "failed: image/ or a package needs correcting",
+    ExitCode.UNCHANGED: "the file names the image of this source already",
+}
 
 PLATFORMS = {
     "X86_64": "x86_64-manylinux_2_28",
@@ -40,95 +45,49 @@ PARAMETERS = re.compile(r'"Parameters"\s*:\s*\{')
 IMAGE_VALUE = re.compile(r'("Image"\s*:\s*)"[^"]*"')
 
 
-def command(folder: Path, project: ProjectContext) -> click.Command:
-    """Return the command of the project in a folder."""
+@stack_command(ExitCode.UNCHANGED, meanings=MEANINGS)
+@click.option(
+    "--base",
+    metavar="IMAGE",
+    default="",
+    help="Image of Airflow to begin with, instead of apache/airflow; later builds use "
+    "it again.",
+)
+@click.option(
+    "--index-secret",
+    metavar="ARN",
+    default="",
+    help="Secret with the URL of a private package index; later builds use it again.",
+)
+@BUCKET
+@YES
+def image(target: CommandTarget, **options: Any) -> ExitCode:
+    r"""Build the image of image/ in CodeBuild, and name it in the parameter file.
 
-    def image(
-        environment: str,
-        *,
-        profile: str | None,
-        region: str | None,
-        stack_name: str | None,
-        emulator: bool,
-        base: str,
-        index_secret: str,
-        bucket: str | None,
-        yes: bool,
-    ) -> ExitCode:
-        r"""Build the image of image/ in CodeBuild, and name it in the parameter file.
+    \b
+    Nothing is built on this machine, which needs no Docker:
+      1. requirements.txt is resolved with Airflow's constraints: a conflict
+         ends the command here
+      2. the stack airflow-ENV-image is made, once: a repository in ECR with
+         scans and tags that cannot be moved, and the project of the build
+      3. the source is uploaded under its digest, built and checked; the log is
+         shown as it comes
+      4. the digest of the image becomes Image in parameters/ENV.json
+    A source that was built before is not built again. A failed build changes
+    neither the file nor an environment; `launch` brings a new image into use.
 
-        \b
-        Nothing is built on this machine, which needs no Docker:
-          1. requirements.txt is resolved with Airflow's constraints: a conflict
-             ends the command here
-          2. the stack airflow-ENV-image is made, once: a repository in ECR with
-             scans and tags that cannot be moved, and the project of the build
-          3. the source is uploaded under its digest, built and checked; the log is
-             shown as it comes
-          4. the digest of the image becomes Image in parameters/ENV.json
-        A source that was built before is not built again. A failed build changes
-        neither the file nor an environment; `launch` brings a new image into use.
-
-        \b
-        Examples
-          ./build.py image dev
-          ./build.py image prod --index-secret arn:aws:secretsmanager:...:secret:index
-          ./build.py image prod --base REGISTRY/docker-hub/apache/airflow:3.3.2
-        """
-        target = CommandTarget(
-            environment, profile, region, stack_name, emulator, project
-        )
-        return _image(
-            folder, target, base=base, index=index_secret, bucket=bucket, yes=yes
-        )
-
-    decorated = image
-    for option in reversed(
-        (
-            *STACK_OPTIONS,
-            click.option(
-                "--base",
-                metavar="IMAGE",
-                default="",
-                help="Image of Airflow to begin with, instead of apache/airflow; "
-                "later builds use it again.",
-            ),
-            click.option(
-                "--index-secret",
-                metavar="ARN",
-                default="",
-                help="Secret with the URL of a private package index; later builds "
-                "use it again.",
-            ),
-            BUCKET,
-            YES,
-        )
-    ):
-        decorated = option(decorated)
-    return click.command(
-        cls=Command,
-        exit_codes=(ExitCode.REFUSED, ExitCode.UNCHANGED),
-        interrupted="Interrupted. A build that had started goes on.",
-        exclusive=(("emulator", "profile"),),
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )(decorated)
-
-
-def _image(
-    folder: Path,
-    target: CommandTarget,
-    *,
-    base: str,
-    index: str,
-    bucket: str | None,
-    yes: bool,
-) -> ExitCode:
+    \b
+    Examples
+      ./build.py image dev
+      ./build.py image prod --index-secret arn:aws:secretsmanager:...:secret:index
+      ./build.py image prod --base REGISTRY/docker-hub/apache/airflow:3.3.2
+    """
     from deploy import image_build
     from deploy.dist import BOUNDARY
     from team_image.folder import ImageFolder
     from team_image.source import image_source
 
-    team = ImageFolder.of(folder)
+    team = ImageFolder.of(ROOT)
     dist = target.dist()
     environment = target.environment(dist)
     aws = target.aws()
@@ -137,16 +96,18 @@ def _image(
         dist,
         environment,
         image_build.BuildSettings(
-            base=base,
+            base=options["base"],
             architecture=_architecture(dist, environment.parameters),
-            index_secret_arn=index,
-            bucket=bucket,
+            index_secret_arn=options["index_secret"],
+            bucket=options["bucket"],
             boundary_arn=environment.parameters.get(BOUNDARY, ""),
         ),
     )
     _resolve(team, settings)
     source = image_source(team, settings.base, settings.architecture)
-    build = image_build.ensure_stack(aws, dist, environment, settings, yes=yes)
+    build = image_build.ensure_stack(
+        aws, dist, environment, settings, yes=options["yes"]
+    )
     digest = image_build.built_digest(aws, build, source.tag)
     if digest:
         console.message("This source was built before: ECR has its image.")
@@ -155,13 +116,22 @@ def _image(
     if not digest:
         return ExitCode.OK
     name = f"{build.repository}@{digest}"
-    file = folder / "parameters" / f"{target.name}.json"
+    file = ROOT / "parameters" / f"{target.name}.json"
     if not write_image(file, name):
         console.result(f"{file.name} names {name} already.")
         return ExitCode.UNCHANGED
     console.result(f"Image of {file.name} is now {name}.")
     console.message(f"Next: build.py launch {target.name}")
     return ExitCode.OK
+
+
+def command(project: ProjectContext) -> click.Command:
+    """Return the command of a project."""
+    image.context_settings = {
+        "obj": project,
+        "help_option_names": ["-h", "--help"],
+    }
+    return image
 
 
 def _architecture(dist: Dist, own: Mapping[str, str]) -> str:

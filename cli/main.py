@@ -232,10 +232,9 @@ for command in (
         )
     ),
     image.command(
-        ROOT,
         deployment.ProjectContext(
             DIST, _connect_emulator, product.build_if_changed, product.target
-        ),
+        )
     ),
     local.command(ROOT, product.build_if_changed, product.check_overrides),
     verify.command(
