@@ -95,14 +95,14 @@ def ensure_stack(
         "PermissionsBoundaryArn": settings.boundary_arn,
     }
     own = Dist(dist.folder, {TEMPLATE: dist.files[TEMPLATE]}, root=TEMPLATE)
-    wanted = Environment(
+    builder = Environment(
         environment.name,
         stack_name(environment),
         parameters,
         environment.tags,
         is_protected=False,
     )
-    stack = stacks.find(aws, wanted.stack_name)
+    stack = stacks.find(aws, builder.stack_name)
     publication = build_publication(own.files, location(aws, name))
     is_current = (
         stack is not None
@@ -114,7 +114,7 @@ def ensure_stack(
         exit_code = launch.launch(
             aws,
             own,
-            wanted,
+            builder,
             bucket=settings.bucket,
             confirmation=launch.Confirmation(yes=yes),
             is_nested=False,
@@ -123,13 +123,13 @@ def ensure_stack(
         if exit_code is not ExitCode.OK:
             raise Failure(
                 Problem(
-                    where=f"Stack {wanted.stack_name}",
+                    where=f"Stack {builder.stack_name}",
                     what="It is not complete, so nothing was built.",
                     remedy="Correct the cause above, and run this again.",
                 ),
                 exit_code=exit_code,
             )
-    outputs = stacks.existing(aws, wanted.stack_name).outputs
+    outputs = stacks.existing(aws, builder.stack_name).outputs
     return BuildStack(outputs["RepositoryUri"], outputs["ProjectName"], name)
 
 
