@@ -91,6 +91,10 @@ def value_faults(
         )
     elif definition["Type"] == "Number":
         yield from _number_faults(definition, value)
+    elif definition["Type"] == "CommaDelimitedList" and value and not value.strip():
+        yield ConstraintViolation(
+            what="The list is blank.", remedy='Write "" for an empty one.'
+        )
     elif definition["Type"] == "CommaDelimitedList":
         for element in elements(value):
             yield from _text_faults(definition, element)

@@ -191,7 +191,7 @@ class CertificateArn(
 
 class DomainName(
     Value,
-    AllowedPattern=rf"^({LABEL}(\.{LABEL})+)?$",
+    AllowedPattern=rf"^({LABEL}(\.{LABEL})*\.[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?)?$",
     MaxLength=253,
     ConstraintDescription="A lower-case domain name such as airflow.example.com, "
     "with at most 63 characters between dots and 253 in all.",
@@ -265,8 +265,10 @@ class CacheId(Value):
 
 class SnapshotId(
     Value,
-    AllowedPattern=r"^[A-Za-z0-9:_-]*$",
-    ConstraintDescription="A snapshot's identifier or ARN, or nothing.",
+    AllowedPattern=r"^(arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:cluster-snapshot:"
+    r"[A-Za-z0-9:-]+|(rds:)?[A-Za-z][A-Za-z0-9-]*)?$",
+    ConstraintDescription="The identifier of a cluster snapshot, which begins with a "
+    "letter, its ARN, or nothing.",
 ):
     """A cluster snapshot to restore from."""
 

@@ -65,6 +65,7 @@ def test_value_that_cloudformation_accepts_is_accepted(
         ({"Type": "CommaDelimitedList", "AllowedPattern": "[a-c]"}, "a,d", '"d" does'),
         ({"Type": "CommaDelimitedList", "AllowedPattern": "[a-c]"}, "a,", '"" does'),
         ({"Type": "CommaDelimitedList", "AllowedValues": ["a"]}, "a,b", '"b" is not'),
+        ({"Type": "CommaDelimitedList", "AllowedPattern": "a?"}, " ", "is blank"),
         ({"Type": "String"}, "x" * 4097, "has 4,097 bytes."),
         ({"Type": "String"}, "é" * 2049, "has 4,098 bytes."),
     ],
