@@ -177,6 +177,12 @@ reference: $(READY) ## Write the generated pages of docs/.
 	$(BUILD_PY)
 	@.venv/bin/python -m cloudformation.transitions docs/refused-changes.md
 
+.PHONY: options
+options: ## Write the table of Airflow's options from the pinned Airflow.
+	@$(INSTALL) .venv-airflow requirements/airflow.txt
+	@AIRFLOW_HOME=.cache/airflow .venv-airflow/bin/python requirements/airflow_options.py \
+		templates/airflow/airflow_options.json
+
 .PHONY: pins
 pins: ## Pin requirements/*.in, with hashes, for every Python and platform.
 	@$(INSTALL)

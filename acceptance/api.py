@@ -95,6 +95,12 @@ class Api:
         document: Document = self._call("GET", path, params=query).json()
         return document
 
+    def ui(self, path: str) -> Document:
+        """Return what the pages of the UI read at a path below ``/ui``."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        document: Document = self._request("GET", f"/ui{path}", headers=headers).json()
+        return document
+
     def post(self, path: str, body: Mapping[str, Any]) -> Document:
         """Create something at a path below ``/api/v2`` and return it."""
         document: Document = self._call("POST", path, json=body).json()

@@ -18,6 +18,7 @@ from acceptance.local_checks import (
     connections,
     encryption,
     health,
+    operator_settings,
     passwords,
     permissions,
     secret_matrix,
@@ -71,6 +72,7 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("The tasks' API is closed to the public", connections.execution_api),
             ("Each process holds its own secrets only", secret_matrix.exact),
             ("A worker cannot enter the metadata", secret_matrix.metadata_closed),
+            ("Settings agree in every container", operator_settings.agree),
             ("Passwords of every printable character", passwords.every_character),
         )
     ),
@@ -180,6 +182,8 @@ class Selection:
     """Parameters that a part of the checks needs."""
     extra_environment: Mapping[str, str]
     """Variables of every container beyond its task definition."""
+    secrets: Mapping[str, str]
+    """Secrets that the parameters name, by name: their values."""
     dags: Sequence[Path]
     """Folders of DAG files that are in the bucket from the beginning."""
 
@@ -187,10 +191,11 @@ class Selection:
         """Return the parameters that must differ from the environment's own.
 
         Flower, which costs a small container; and a worker that does not sleep, because
-        a first run is timed from when all is healthy, and waking one up takes longer.
+        a first run is timed from when all is healthy, and waking one up takes longer;
+        and settings of an operator.
         """
         own = environment.parameters
-        needed = {"EnableFlower": "true"}
+        needed = {"EnableFlower": "true", **operator_settings.PARAMETERS}
         if own.get(MINIMUM_WORKERS) == "0":
             needed[MINIMUM_WORKERS] = "1"
         changed = {name: text for name, text in needed.items() if own.get(name) != text}
@@ -242,6 +247,7 @@ def select(
         },
         scaling.PARAMETERS if NO_SCALING in options else {},
         faults.ENVIRONMENT if NO_FAULTS in options else {},
+        operator_settings.SECRETS,
         (
             dags.DAGS,
             *((FAULT_DAGS,) if NO_FAULTS in options else ()),

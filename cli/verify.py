@@ -207,6 +207,7 @@ def _verify_local(
         options.environment,
         overrides={**selected.overrides(environment), **options.overrides},
         extra_environment=selected.extra_environment,
+        secrets=selected.secrets,
         dags=selected.dags,
         keeps=options.keeps,
         begun_at=options.begun_at,

@@ -36,6 +36,9 @@ NUMBER = re.compile(r"(?!-0\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
 MOST_DIGITS = 15
 """No parameter is a longer number; messages do not print one."""
 
+LONGEST_SHOWN_PATTERN = 300
+"""A longer pattern would hide the description of what is allowed."""
+
 NOT_JAVA = ("(?P", "&&", "[[", "{,", r"\Z", r"\z", r"\h", r"\R", r"\p", r"\P", r"\Q")
 """Tokens that Python and Java read differently, or only one of them."""
 
@@ -144,12 +147,15 @@ def _text_faults(
     definition: Mapping[str, Any], value: str
 ) -> Iterator[ConstraintViolation]:
     yield from _choice_faults(definition, value)
-    pattern = definition.get("AllowedPattern")
-    compiled = _compiled(pattern) if pattern is not None else None
+    pattern = definition.get("AllowedPattern", "")
+    compiled = _compiled(pattern) if "AllowedPattern" in definition else None
     if compiled and not compiled.fullmatch(value):
         explained = "ConstraintDescription" in definition
+        is_readable = len(pattern) <= LONGEST_SHOWN_PATTERN or not explained
         yield ConstraintViolation(
-            what=f"{quoted(value)} does not match {pattern}",
+            what=f"{quoted(value)} does not match {pattern}"
+            if is_readable
+            else f"{quoted(value)} has another form.",
             why=_why(definition, "CloudFormation matches the whole value."),
             remedy="Write such a value." if explained else "Write one that matches.",
         )

@@ -1,7 +1,8 @@
 """Read an environment from ``parameters/<name>.json``.
 
 A file holds ``{"Parameters": {...}, "Tags": {...}}``, every value a string, as
-CloudFormation itself takes it, and may say in "Target" where it is launched.
+CloudFormation itself takes it, and may say in "Target" where it is launched. A
+parameter that takes JSON may be written as an object.
 Reading it ends in one of these::
 
     EnvironmentFile               understood; .problems may hold things to correct
@@ -70,6 +71,10 @@ ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,111}")
 """airflow-<name> and airflow-catalog-<name> are names of stacks, which take no dot and
 no underscore, and 128 characters."""
 
+WRITTEN_AS_OBJECT = "WrittenAsObject"
+"""Tag of the parameters whose value a file may write as a JSON object, and the member
+of a root template's metadata that names them."""
+
 MAX_STACK_POLICY_BYTES = 16_384
 """A quota of the CloudFormation API."""
 
@@ -107,6 +112,8 @@ class EnvironmentFile:
     if one of them is wrong."""
     lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """The line of each parameter, those with a wrong value among them."""
+    objects: frozenset[str] = frozenset()
+    """Parameters whose value the file writes as a JSON object."""
     problems: tuple[Problem, ...] = ()
     overrides: frozenset[str] = frozenset()
     """Parameters whose value comes from the command line."""
@@ -277,6 +284,7 @@ class _EnvironmentReader:
         self.source = source
         self.problems: list[tuple[int, Problem]] = []
         self.lines: dict[str, int] = {}
+        self.objects: set[str] = set()
 
     def environment(self, name: str, document: JsonObject) -> EnvironmentFile:
         sections = self.sections(document)
@@ -288,6 +296,7 @@ class _EnvironmentReader:
             stack_policy=self.policy(sections.get("StackPolicy")),
             target=self.target(sections.get("Target")),
             lines=MappingProxyType(self.lines),
+            objects=frozenset(self.objects),
             problems=tuple(p for _, p in sorted(self.problems, key=itemgetter(0))),
         )
 
@@ -351,7 +360,10 @@ class _EnvironmentReader:
         for key, value in self.once(node, section):
             if section == "Parameters":
                 self.lines[key.text] = key.line
-            if not isinstance(value, JsonText):
+            if section == "Parameters" and isinstance(value, JsonObject):
+                self.objects.add(key.text)
+                yield key, _compact(self.members(value, key.text))
+            elif not isinstance(value, JsonText):
                 self.add_problem(
                     value,
                     key.text,
@@ -361,6 +373,26 @@ class _EnvironmentReader:
                 )
             elif self.is_visible(key) and self.is_visible(value, key.text):
                 yield key, value.text
+
+    def members(
+        self, node: JsonObject, parameter: str, depth: int = 2
+    ) -> dict[str, object]:
+        """Return the value of a parameter that is an object of texts and objects."""
+        document: dict[str, object] = {}
+        for key, value in self.once(node, parameter):
+            name = f"{parameter} {key.text}"
+            if isinstance(value, JsonObject) and depth > 1:
+                document[key.text] = self.members(value, name, depth - 1)
+            elif not isinstance(value, JsonText):
+                self.add_problem(
+                    value,
+                    name,
+                    f"Its value is {_kind_of(value)}, not a string.",
+                    _as_text(value),
+                )
+            elif self.is_visible(key) and self.is_visible(value, name):
+                document[key.text] = value.text
+        return document
 
     def is_visible(self, node: JsonText, name: str = "") -> bool:
         odd = next((c for c in node.text if not c.isprintable()), None)
@@ -496,6 +528,12 @@ class _EnvironmentReader:
                     "Write it in double quotes, or delete it.",
                     why="A policy consists of strings and lists.",
                 )
+
+
+def _compact(document: Mapping[str, object]) -> str:
+    """Return JSON without blanks, in which texts precede objects."""
+    in_order = sorted(document.items(), key=lambda item: isinstance(item[1], dict))
+    return json.dumps(dict(in_order), separators=(",", ":"), ensure_ascii=False)
 
 
 def _plain(node: JsonNode) -> Any:

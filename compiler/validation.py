@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple
 from cli.errors import Problem
 from compiler.constraints import definition_faults, elements, value_faults
 from compiler.located_json import quoted
-from compiler.parameters import EnvironmentFile
+from compiler.parameters import WRITTEN_AS_OBJECT, EnvironmentFile
 from compiler.rules import FOUND_AT_LAUNCH, Unknown, evaluate
 from compiler.suggestions import nearest
 
@@ -41,22 +41,26 @@ class Finding:
     remedy: str
 
 
+Findable = Finding | Iterable[Finding] | None
+"""What a check returns: one mistake, several, or none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """A mistake that takes arithmetic to see, and the parameters it reads.
 
-    ``finds`` gets their values and returns what is wrong with them, or None. The
+    ``finds`` gets their values and returns what is wrong with them, if anything. The
     message points at the first of ``reads`` that the file states.
     """
 
     name: str
     reads: tuple[str, ...]
-    finds: Callable[[Mapping[str, str]], Finding | None]
+    finds: Callable[[Mapping[str, str]], Findable]
 
 
 def check(
     name: str,
-    finds: Callable[[*Values], Finding | None],
+    finds: Callable[[*Values], Findable],
     *values: *Values,
 ) -> Check:
     """Return a check of values of the root's Inputs, or of tuples of them.
@@ -122,6 +126,9 @@ class _Validation:
         self.definitions: Mapping[str, Mapping[str, Any]] = template.get(
             "Parameters", {}
         )
+        self.json_parameters = frozenset(
+            template.get("Metadata", {}).get(WRITTEN_AS_OBJECT, ())
+        )
         self.values: dict[str, str] = {}
         """Valid values: those of the file, and defaults."""
 
@@ -169,6 +176,14 @@ class _Validation:
     def wrong_value(
         self, parameter: str, definition: Mapping[str, Any]
     ) -> Iterator[Problem]:
+        if parameter in self.environment.objects - self.json_parameters:
+            yield Problem(
+                where=self.environment.where(parameter),
+                what="Its value is an object, not a string.",
+                why="CloudFormation takes every value as text.",
+                remedy="Write one string.",
+            )
+            return
         faults = list(definition_faults(definition))
         place = f"{self.name} Parameters.{parameter}"
         if not faults:
@@ -222,10 +237,11 @@ class _Validation:
             )
         if not all(name in self.values for name in check.reads):
             return
-        finding = check.finds({name: self.values[name] for name in check.reads})
-        if finding:
-            if len(check.reads) == 1:
-                del self.values[check.reads[0]]
+        result = check.finds({name: self.values[name] for name in check.reads}) or ()
+        findings = (result,) if isinstance(result, Finding) else tuple(result)
+        if findings and len(check.reads) == 1:
+            del self.values[check.reads[0]]
+        for finding in findings:
             yield Problem(
                 where=self.point_at(check.reads),
                 what=finding.what,

@@ -48,6 +48,7 @@ from compiler.interfaces import (
     place,
     spell,
 )
+from compiler.parameters import WRITTEN_AS_OBJECT
 from compiler.references import references
 from compiler.rules import FOUND_AT_LAUNCH
 from compiler.suggestions import nearest
@@ -297,8 +298,9 @@ class Template(TroposphereTemplate):
             properties |= {**leaf.kind.rules, **leaf.notes["properties"]}
             self.add_parameter_to_group(title(leaf.name), leaf.notes["group"])
             self.set_parameter_label(title(leaf.name), leaf.notes["label"])
-            if FOUND_AT_LAUNCH in leaf.notes["tags"]:
-                self.metadata.setdefault(FOUND_AT_LAUNCH, []).append(title(leaf.name))
+            for mark in (FOUND_AT_LAUNCH, WRITTEN_AS_OBJECT):
+                if mark in leaf.notes["tags"]:
+                    self.metadata.setdefault(mark, []).append(title(leaf.name))
         elif leaf.notes["properties"] and not leaf.in_record:
             raise WiringError(
                 f"{where}.{leaf.name}",

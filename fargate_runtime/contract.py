@@ -28,6 +28,20 @@ class Env:
     RUNTIME_SHA256 = "RUNTIME_SHA256"
     RUNTIME_PATH = "RUNTIME_PATH"
 
+    COMPONENT = "COMPONENT"
+    """Name of the container's component, for settings that are for it alone."""
+
+    AIRFLOW_CONFIG = "AIRFLOW_CONFIG"
+    """Airflow's configuration file, which the container's start writes."""
+
+    DEFAULT_OPTIONS = "DEFAULT_OPTIONS"
+    AIRFLOW_OPTIONS = "AIRFLOW_OPTIONS"
+    """Options of Airflow as JSON (``operator_settings``): of the templates, and of the
+    operator."""
+
+    OPERATOR_VARIABLES = "OPERATOR_VARIABLES"
+    """The operator's environment variables as JSON."""
+
     PGSSLROOTCERT = "PGSSLROOTCERT"
     """libpq and asyncpg read the certificate authorities from this file."""
 
@@ -83,6 +97,9 @@ class Env:
     name of the run, which ``verify`` sets when it starts the task."""
 
 
+POOL_TARGET = "pool "
+"""Before the name of a pool, where settings name a pool and not a component."""
+
 # Files in a container.
 
 RUNTIME_PATH = "/tmp/airflow-runtime.zip"  # noqa: S108 - one user in the container
@@ -111,6 +128,9 @@ for the time that its first task waits."""
 
 RELEASE_BUNDLE = "fargate_runtime.release_bundle.ReleaseBundle"
 """The bundle class that Airflow imports."""
+
+CONFIG_PATH = "/tmp/airflow.cfg"  # noqa: S108 - as above
+"""Where the container's start writes Airflow's configuration."""
 
 # Databases.
 

@@ -1,6 +1,8 @@
 """Prepare the environment of a container's command, then execute the command.
 
 ``bootstrap`` calls it from the checked archive, so it may grow; ``bootstrap`` may not.
+A shell, which inherits nothing from that command, starts with the same environment by
+``python -m fargate_runtime.start bash``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fargate_runtime import connections, keys
+from fargate_runtime import connections, keys, operator_settings
 from fargate_runtime.airflow_version import UnsupportedAirflowError, check_own
 from fargate_runtime.contract import Env
 from fargate_runtime.env import EnvError
@@ -53,6 +55,8 @@ def start(command: Sequence[str]) -> NoReturn:
         sys.exit("runtime: no command to start")
     try:
         check_own()
+        operator_settings.set_variables(os.environ)
+        operator_settings.write_options(os.environ)
         set_limits(os.environ)
         set_settings(os.environ)
         write_certificates(os.environ)
@@ -113,3 +117,7 @@ def of_region(bundle: str, region: str) -> str:
         if certificate.startswith(f"{region} ")
     )
     return "".join(certificates) or bundle
+
+
+if __name__ == "__main__":
+    start(sys.argv[1:])

@@ -79,6 +79,7 @@ class LocalEnvironment(EnvironmentClient):
         folder: Path | None = None,
         overrides: Mapping[str, str] | None = None,
         extra_environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         dags: Iterable[Path] = (),
         packages: TeamPackages | None = None,
         keeps: bool = False,
@@ -91,11 +92,13 @@ class LocalEnvironment(EnvironmentClient):
 
         ``name`` is a file of ``parameters/``; ``overrides`` are parameters that replace
         those of the file, ``extra_environment`` variables of every container beyond its
-        task definition. ``dags`` are folders of DAG files to put into the bucket before
-        anything reads it. ``packages`` are what the image adds to Airflow. With
-        ``keeps`` the folder stays, for its logs; with ``keeps_data`` the database is
-        that of the last run that kept it; with ``reloads`` a changed DAG file is seen
-        within seconds. ``begun_at`` is when the command began, on the monotonic clock.
+        task definition. ``secrets`` are values of secrets, by name, that are made
+        before the launch; ``<name>`` in an override is the ARN of one. ``dags`` are
+        folders of DAG files to put into the bucket before anything reads it.
+        ``packages`` are what the image adds to Airflow. With ``keeps`` the folder
+        stays, for its logs; with ``keeps_data`` the database is that of the last run
+        that kept it; with ``reloads`` a changed DAG file is seen within seconds.
+        ``begun_at`` is when the command began, on the monotonic clock.
         """
         self.project = project
         self.name = name
@@ -107,6 +110,7 @@ class LocalEnvironment(EnvironmentClient):
         self._is_named = folder is not None
         self._overrides = dict(overrides or {})
         self._extra = dict(extra_environment or {})
+        self._secrets = dict(secrets or {})
         self._dags = tuple(dags)
         self._packages = packages
         self._keeps = keeps
@@ -171,6 +175,7 @@ class LocalEnvironment(EnvironmentClient):
         self._make_agent(port, authority, image.result())
         self.aws = self._access()
         self._launcher = Launcher(self.aws, dist)
+        self._make_secrets()
         launch = in_thread(lambda: self.launch({}), "launch")
         earlier = self._earlier_data()
         self._start_stores(dist.folder, authority, launch, earlier)
@@ -304,6 +309,18 @@ class LocalEnvironment(EnvironmentClient):
         earlier = KeptData(self.project, self.name)
         self._cleanup.callback(earlier.close)
         return earlier
+
+    def _make_secrets(self) -> None:
+        """Create the operator's secrets; put their ARNs into the parameters."""
+        client = self.client("secretsmanager")
+        parameters = dict(self._launched.parameters)
+        for name, value in self._secrets.items():
+            arn = client.create_secret(Name=name, SecretString=value)["ARN"]
+            parameters = {
+                parameter: text.replace(f"<{name}>", arn)
+                for parameter, text in parameters.items()
+            }
+        self._launched = replace(self._launched, parameters=parameters)
 
     def _start_stores(
         self,

@@ -27,6 +27,7 @@ from templates.airflow.components import (
 )
 from templates.airflow.contexts import AutoscalerInputs
 from templates.airflow.fargate import Fargate
+from templates.airflow.secret_environment import SecretEnvironment
 from templates.types import (
     Boolean,
     Count,
@@ -46,6 +47,7 @@ DAG_PROCESSORS = 1
 class Inputs(AutoscalerInputs):
     """What the components run on, and their sizes."""
 
+    secret_environment: SecretEnvironment = about("Secret variables of operators.")
     api_target_group_arn: TargetGroupArn = about("Target group of the API servers.")
     flower_target_group_arn: TargetGroupArn = about(
         "Target group of Flower, or nothing."
@@ -83,10 +85,15 @@ class Outputs(Interface):
 def define(t: Template, inputs: Inputs) -> Outputs:
     """Add the components."""
     fargate, groups = Fargate(t, inputs), inputs.platform.groups
+    secret_environment = inputs.secret_environment
 
     # Browsers and running tasks call the API server.
     api_server = fargate.service(
-        fargate.task(API_SERVER, size=inputs.api_server_size),
+        fargate.task(
+            API_SERVER,
+            size=inputs.api_server_size,
+            secret_environment=secret_environment.api_server,
+        ),
         group_id=groups.api_server_group_id,
         target_group_arn=inputs.api_target_group_arn,
         Monitoring=ecs.MonitoringConfiguration(
@@ -101,17 +108,29 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 
     # DAG files become DAGs, DAGs become task instances, and some of those wait.
     dag_processor = fargate.service(
-        fargate.task(DAG_PROCESSOR, size=inputs.dag_processor_size),
+        fargate.task(
+            DAG_PROCESSOR,
+            size=inputs.dag_processor_size,
+            secret_environment=secret_environment.dag_processor,
+        ),
         group_id=groups.dag_processor_group_id,
         count=DAG_PROCESSORS,
     )
     scheduler = fargate.service(
-        fargate.task(SCHEDULER, size=inputs.scheduler_size),
+        fargate.task(
+            SCHEDULER,
+            size=inputs.scheduler_size,
+            secret_environment=secret_environment.scheduler,
+        ),
         group_id=groups.scheduler_group_id,
         count=inputs.scheduler_count,
     )
     triggerer = fargate.service(
-        fargate.task(TRIGGERER, size=inputs.triggerer_size),
+        fargate.task(
+            TRIGGERER,
+            size=inputs.triggerer_size,
+            secret_environment=secret_environment.triggerer,
+        ),
         group_id=groups.triggerer_group_id,
         count=inputs.triggerer_count,
     )

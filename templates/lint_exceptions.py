@@ -74,6 +74,11 @@ EXCEPTIONS = (
     ),
     LintException(
         rule="W2509",
+        place="Parameters.SecretEnvironment*",
+        reason="It names the secrets of the operator by their ARNs, and holds none.",
+    ),
+    LintException(
+        rule="W2509",
         place="Parameters.*SecretArn",
         reason="The value is the ARN of a secret and says so; secrets themselves are "
         "generated in the stack and no parameter holds one.",

@@ -6,6 +6,7 @@ defaults launch a development environment; ``parameters/`` holds the others.
 
 from __future__ import annotations
 
+from compiler.parameters import WRITTEN_AS_OBJECT
 from compiler.rules import FOUND_AT_LAUNCH
 from compiler.wiring import Interface, about
 from templates.airflow.fargate_sizes import PROXY_MEMORY
@@ -36,6 +37,7 @@ from templates.types import (
     OptionalCount,
     PrefixListId,
     Profile,
+    SecretVariables,
     SnapshotId,
     SubnetIdList,
     VpcId,
@@ -379,6 +381,14 @@ class Parameters(Interface):
         "that. Empty for what the workers of all pools can run, which is the least.",
         group="Components",
         label="Parallelism",
+        Default="",
+    )
+    secret_environment: SecretVariables = about(
+        "Environment variables from Secrets Manager as JSON without blanks, members "
+        'before objects: {"NAME":"<secret ARN>:key","worker":{"NAME":"<secret ARN>"}}.',
+        group="Airflow",
+        label="Secret variables",
+        tags=[WRITTEN_AS_OBJECT],
         Default="",
     )
     log_days: LogDays = about(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from troposphere import Equals, Not, Sub
 
 from compiler.wiring import Define, Interface, Template, about, choose, title
+from fargate_runtime.contract import POOL_TARGET
 from templates import (
     airflow_services,
     alarm_topic,
@@ -33,9 +34,18 @@ from templates import (
     web_firewall,
     workers,
 )
+from templates.airflow.appearance import DEVELOPMENT_HUE, default_options
+from templates.airflow.components import (
+    API_SERVER,
+    DAG_PROCESSOR,
+    SCHEDULER,
+    TRIGGERER,
+    WORKER,
+)
 from templates.airflow.platform import Platform, RuntimeArchive
 from templates.airflow.pool_list import all_slots, pool_list
 from templates.airflow.pools import POOLS, Pool, check_pools
+from templates.airflow.secret_environment import SecretEnvironment, secret_text
 from templates.checks.rules import add_rules
 from templates.parameters import Parameters
 from templates.types import (
@@ -122,6 +132,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
         has_parallelism = t.condition(
             "HasParallelism", Not(Equals(inputs.parallelism, ""))
         )
+        secret_variables = inputs.secret_environment
         boundary = inputs.airflow.permissions_boundary_arn
 
         # Encryption key, network and security groups.
@@ -286,6 +297,11 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             buckets=buckets.buckets,
             url=balancer.url,
             is_https=choose(has_certificate, Boolean("true"), Boolean("false")),
+            default_options=choose(
+                t.condition("IsProduction", Equals(inputs.profile, "production")),
+                default_options(hue=None),
+                default_options(hue=DEVELOPMENT_HUE),
+            ),
             worker_slots=choose(
                 has_parallelism, Text(inputs.parallelism.data), all_slots(pools)
             ),
@@ -298,6 +314,12 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 platform=platform,
                 migration_version=migrated.version,
                 pools=pool_list(t, pools),
+                secret_environment=SecretEnvironment(
+                    api_server=secret_text(secret_variables, API_SERVER.name),
+                    scheduler=secret_text(secret_variables, SCHEDULER.name),
+                    dag_processor=secret_text(secret_variables, DAG_PROCESSOR.name),
+                    triggerer=secret_text(secret_variables, TRIGGERER.name),
+                ),
                 api_target_group_arn=balancer.api_target_group_arn,
                 flower_target_group_arn=balancer.flower_target_group_arn,
                 enable_flower=inputs.enable_flower,
@@ -325,6 +347,11 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                     platform=platform,
                     migration_version=migrated.version,
                     pool=pool,
+                    secret_environment=secret_text(
+                        secret_variables,
+                        WORKER.name,
+                        f"{POOL_TARGET}{pool.name.data}",
+                    ),
                     execution_api_url=services.execution_api_url,
                 ),
                 name=f"{title(pool.name.data)}Workers",

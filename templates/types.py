@@ -21,6 +21,15 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 
 
+_SECRET_MEMBER = (
+    rf'"[A-Za-z_][A-Za-z0-9_]*":"{ARN}secretsmanager:[a-z0-9-]+:\d{{12}}:secret:'
+    r'[A-Za-z0-9/_+=.@!-]+(:[A-Za-z0-9_.-]+)?"'
+)
+_SECRET_MEMBERS = rf"{_SECRET_MEMBER}(,{_SECRET_MEMBER})*"
+_SECRET_OBJECT = rf'"[a-z][a-z -]*":\{{({_SECRET_MEMBERS})?\}}'
+_SECRET_OBJECTS = rf"{_SECRET_OBJECT}(,{_SECRET_OBJECT})*"
+
+
 class Text(Value):
     """A text without constraints."""
 
@@ -129,6 +138,24 @@ class Url(Value):
 
 class SecretArn(Value):
     """A Secrets Manager secret."""
+
+
+class JsonText(
+    Value,
+    AllowedPattern=r"^(\{.*\})?$",
+    ConstraintDescription='A JSON object such as {"NAME":"value"}, or nothing.',
+):
+    """A JSON object: members, and for each target an object of members."""
+
+
+class SecretVariables(
+    Value,
+    AllowedPattern=rf"^(\{{({_SECRET_MEMBERS}(,{_SECRET_OBJECTS})?|{_SECRET_OBJECTS})?\}})?$",
+    MaxLength=4000,
+    ConstraintDescription='JSON without blanks: {"NAME":"<secret ARN>:key"}, then any '
+    'objects for targets, as "worker":{"NAME":"<secret ARN>"}; or nothing.',
+):
+    """Names of variables and ARNs of their secrets, for CloudFormation to cut apart."""
 
 
 class KeyArn(Value):

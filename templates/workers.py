@@ -43,6 +43,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         architecture=pool.architecture,
         ephemeral_storage_gib=pool.ephemeral_storage_gib,
         arguments=[pool.queue],
+        secret_environment=inputs.secret_environment,
     )
 
     t.add_mapping(SHARES, {str(spot): {"Weight": 100 - spot} for spot in range(101)})

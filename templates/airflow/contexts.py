@@ -36,4 +36,5 @@ class WorkerInputs(ServiceInputs):
     """The context of the workers of one pool."""
 
     pool: WorkerPool = about("Settings of the pool.")
+    secret_environment: Text = about("Secret variables of the pool's workers.")
     execution_api_url: Url = about("Execution API, inside the network.")

@@ -92,6 +92,9 @@ CELERY_RESULTS = BROKER & RESULTS
 CELERY_BY_AIRFLOW = BROKER & USES_AIRFLOW
 METADATA_DATABASE = METADATA | holding(Secret.SCALING)
 """Connected to Airflow's own database, as its owner or as the autoscaler."""
+WITH_SECRET_VARIABLES = only(*(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER))
+"""Components to which operators may hand secrets (``secret_environment.py``)."""
+
 LOGS = only(API_SERVER, TRIGGERER, WORKER)
 
 
@@ -195,6 +198,34 @@ _ROWS = (
         lambda inputs: inputs.platform.buckets.log_bucket_name,
         only(VERIFICATION),
         "It finds the requests there, below a prefix that no other component reads.",
+    ),
+    # Settings of operators (fargate_runtime/operator_settings.py).
+    EnvVar(
+        Env.AIRFLOW_CONFIG,
+        contract.CONFIG_PATH,
+        USES_AIRFLOW,
+        "The container's start writes the operator's options there, and health checks "
+        "and shells read them too.",
+    ),
+    EnvVar(
+        Env.DEFAULT_OPTIONS,
+        lambda inputs: inputs.platform.default_options,
+        only(API_SERVER),
+        "Name and colour of the environment in the UI; not as variables of Airflow, "
+        "which operators could not replace.",
+    ),
+    EnvVar(
+        Env.AIRFLOW_OPTIONS,
+        lambda inputs: inputs.platform.settings.airflow,
+        USES_AIRFLOW,
+        "The operator's options, as JSON.",
+    ),
+    EnvVar(
+        Env.OPERATOR_VARIABLES,
+        lambda inputs: inputs.platform.settings.environment,
+        USES_AIRFLOW,
+        "The operator's environment variables, as JSON: CloudFormation cannot take the "
+        "names of variables out of it.",
     ),
     # Settings of all components.
     EnvVar(
@@ -671,7 +702,17 @@ _ROWS = (
         "Flower can stop workers, so it has a login. The output is not stripped.",
     ),
 )
-ENVIRONMENT: tuple[EnvVar[Any], ...] = _ROWS
+_COMPONENT_NAMES = tuple(
+    EnvVar(
+        Env.COMPONENT,
+        component.name,
+        only(component),
+        "Operators have settings for single components.",
+    )
+    for component in COMPONENTS
+    if component in USES_AIRFLOW
+)
+ENVIRONMENT: tuple[EnvVar[Any], ...] = (*_COMPONENT_NAMES, *_ROWS)
 """Every plain variable, in the order in which a container and Airflow start."""
 
 

@@ -58,6 +58,7 @@ from templates.airflow.components import (
 )
 from templates.airflow.contexts import TaskInputs
 from templates.airflow.fargate_sizes import PROXY_MEMORY, memories
+from templates.airflow.secret_environment import SecretSlots
 from templates.resources.assume_role import trust
 from templates.resources.image_repository import is_in_ecr
 from templates.types import (
@@ -71,6 +72,7 @@ from templates.types import (
     ServiceName,
     TargetGroupArn,
     TaskSize,
+    Text,
 )
 
 BOOTSTRAP = Path(__file__).parents[2] / "fargate_runtime" / "bootstrap.py"
@@ -129,12 +131,14 @@ class Fargate:
         architecture: Architecture | None = None,
         arguments: Sequence[AWSHelperFn] = (),
         ephemeral_storage_gib: Gibibytes | None = None,
+        secret_environment: Text | None = None,
         condition: ConditionName | None = None,
     ) -> FargateTask:
         """Add a component's log group, roles and task definition.
 
         Size and architecture are the component's and the platform's by default;
-        ``arguments`` follow the component's command.
+        ``arguments`` follow the component's command; ``secret_environment`` holds
+        secret variables of operators (``secret_environment.py``).
         """
         self._check(component)
         existence: dict[str, Any] = {"Condition": condition} if condition else {}
@@ -151,16 +155,22 @@ class Fargate:
             why="Retained: the reason of a failed launch lies here, after the "
             "rollback too.",
         )
+        slots = secret_environment and SecretSlots(
+            self._t, secret_environment, component.title
+        )
         execution_role = self.role(
             f"{component.title}Execution",
             permissions.execution_policy(
                 self._platform,
                 log_group_arn=GetAtt(log, "Arn"),
-                secret_arns=environment.secret_arns(
-                    containers_of(component),
-                    self._platform,
-                    has_optional=self._has_previous_key(),
-                ),
+                secret_arns=[
+                    *environment.secret_arns(
+                        containers_of(component),
+                        self._platform,
+                        has_optional=self._has_previous_key(),
+                    ),
+                    *(slots.arns() if slots else ()),
+                ],
             ),
             purpose=f"start the {component.label}: pull, log, and hand over secrets",
             pulls_image=True,
@@ -205,7 +215,13 @@ class Fargate:
                 ExecutionRoleArn=GetAtt(execution_role, "Arn"),
                 TaskRoleArn=GetAtt(role, "Arn"),
                 ContainerDefinitions=[
-                    self._container(component, log, arguments, Memory=memory),
+                    self._container(
+                        component,
+                        log,
+                        arguments,
+                        slots.secrets() if slots else (),
+                        Memory=memory,
+                    ),
                     *(
                         self._container(
                             other,
@@ -363,6 +379,7 @@ class Fargate:
         component: AnyComponent,
         log: logs.LogGroup,
         arguments: Sequence[AWSHelperFn] = (),
+        more_secrets: Sequence[If] = (),
         **optional: Any,
     ) -> ecs.ContainerDefinition:
         if component.port:
@@ -389,9 +406,12 @@ class Fargate:
                 *arguments,
             ],
             Environment=environment.environment(component, self._inputs),
-            Secrets=environment.secrets(
-                component, self._platform, has_optional=self._has_previous_key()
-            ),
+            Secrets=[
+                *environment.secrets(
+                    component, self._platform, has_optional=self._has_previous_key()
+                ),
+                *more_secrets,
+            ],
             User=USER,
             ReadonlyRootFilesystem=self._platform.settings.readonly_root_filesystem,
             LinuxParameters=ecs.LinuxParameters(

@@ -6,6 +6,7 @@ only the members it uses, so its parameters show what its tasks depend on.
 
 from __future__ import annotations
 
+from compiler.parameters import WRITTEN_AS_OBJECT
 from compiler.wiring import AssetBucket, AssetDigest, AssetKey, Record, about
 from templates.types import (
     AirflowSecrets,
@@ -16,6 +17,7 @@ from templates.types import (
     Cluster,
     Database,
     Image,
+    JsonText,
     KeyArn,
     LogDays,
     Minutes,
@@ -45,6 +47,23 @@ class AirflowSettings(Record):
         Default=720,
         MinValue=10,
         MaxValue=2820,
+    )
+    airflow: JsonText = about(
+        "Options of Airflow as JSON: "
+        '{"core.default_task_retries": "3", "worker": {...}, "pool spot": {...}}. '
+        "docs/configuration.md has what else may be named.",
+        group="Airflow",
+        label="Airflow options",
+        tags=[WRITTEN_AS_OBJECT],
+        Default="",
+    )
+    environment: JsonText = about(
+        "Environment variables as JSON, no secrets: "
+        '{"NAME": "value", "worker": {...}, "pool spot": {...}}.',
+        group="Airflow",
+        label="Environment variables",
+        tags=[WRITTEN_AS_OBJECT],
+        Default="",
     )
     enable_execute_command: Boolean = about(
         "Whether operators may open a shell, or forward a port, into a task. "
@@ -101,4 +120,5 @@ class Platform(Record):
     url: Url = about("Address of the Airflow UI, for links.")
     is_https: Boolean = about("Whether that address begins with https.")
     worker_slots: Text = about("Task instances that all pools can run, as a sum.")
+    default_options: Text = about("Options of Airflow that operators may replace.")
     settings: AirflowSettings = about("Settings of all tasks.", flat=True)

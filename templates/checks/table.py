@@ -13,7 +13,7 @@ from compiler.values import FileValue
 from compiler.wiring import title
 from templates.airflow.environment import VISIBILITY_SECONDS
 from templates.airflow.pools import POOLS, Pool
-from templates.checks import addresses, arns, database, limits, sizes
+from templates.checks import addresses, arns, database, limits, settings, sizes
 from templates.parameters import Parameters
 from templates.types import Count, Minutes, OptionalCount
 
@@ -30,6 +30,7 @@ def checks(pools: tuple[Pool, ...] = POOLS) -> tuple[Check, ...]:
         *sizes.checks(parameters, worker_pools),
         *database.checks(parameters, worker_pools),
         *limits.checks(parameters),
+        *settings.checks(parameters, worker_pools),
         check(
             "parallelism lets every pool be filled",
             _parallelism,

@@ -7,6 +7,7 @@ import pytest
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
 from acceptance.faults.kills import KILLED_WORKER, kill_title
+from acceptance.local_checks import operator_settings
 from cli.errors import UsageError
 from deploy.dist import Environment
 
@@ -28,8 +29,9 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
     environment = Environment("dev", "airflow-dev", own)
     selected = suites.select(has_faults=True, has_scaling=False)
 
-    assert selected.overrides(environment) == overrides
-    assert suites.select().overrides(environment) == overrides | scaling.PARAMETERS
+    expected = {**overrides, **operator_settings.PARAMETERS}
+    assert selected.overrides(environment) == expected
+    assert suites.select().overrides(environment) == expected | scaling.PARAMETERS
 
 
 def test_titles_are_unique_and_needs_are_earlier() -> None:

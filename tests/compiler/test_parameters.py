@@ -71,6 +71,17 @@ def test_a_file_becomes_an_environment_with_the_line_of_each_parameter(
     assert environment.where("A") == "parameters/dev.json:4 A"
 
 
+def test_an_object_becomes_json_with_texts_before_objects(read: Read) -> None:
+    environment = read(
+        '{"Parameters": {"A": {"worker": {"X": "ü"}, "Y": "1", "pool spot": {}}}}'
+    )
+
+    assert environment.problems == ()
+    assert environment.objects == {"A"}
+    text = '{"Y":"1","worker":{"X":"ü"},"pool spot":{}}'
+    assert environment.parameters == {"A": text}
+
+
 def test_an_environment_cannot_be_changed_after_it_was_checked(read: Read) -> None:
     environment = read('{"Parameters": {"A": "1"}}')
 
@@ -86,7 +97,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
             "Switch": true,
             "Nothing": null,
             "List": ["a", 1],
-            "Object": {"a": {}},
+            "Object": {"a": {"b": {}}},
             "Twice": "1",
             "Twice": "2",
             "Pasted": "10.0.0.0/16\\u00a0"
@@ -104,7 +115,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
         (4, "Switch", "Its value is true, not a string."),
         (5, "Nothing", 'Write "" for an empty value, or delete the line'),
         (6, "List", 'Write "a,1".'),
-        (7, "Object", "Its value is an object, not a string."),
+        (7, "Object a b", "Its value is an object, not a string."),
         (9, "Twice", "is duplicated. It is on line 8 already"),
         (10, "Pasted", "holds U+00A0, which is invisible."),
         (12, "Tags", "Names that begin with aws: belong to AWS."),
@@ -121,7 +132,7 @@ def test_all_problems_are_reported_at_once(read: Read) -> None:
             for message in messages
             if message.startswith(where) and words in message
         ], words
-    assert environment.parameters == {"Twice": "1"}
+    assert environment.parameters == {"Object": '{"a":{}}', "Twice": "1"}
 
 
 @pytest.mark.parametrize(

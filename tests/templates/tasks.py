@@ -8,6 +8,7 @@ from typing import Any
 from compiler.wiring import AssetFile, Build
 from templates import airflow_services, migration, workers
 from templates.airflow.components import COMPONENTS, AnyComponent
+from templates.airflow.secret_environment import UNUSED_SLOTS
 from tests.resolver import Stack
 
 TEMPLATES = {
@@ -28,6 +29,10 @@ DISABLED = {
     "PoolSpotPercent": "0",
     "SchedulerSizeMemory": "2048",
     "SubnetIds": "subnet-1,subnet-2",
+    **{
+        f"SecretEnvironment{component}": UNUSED_SLOTS
+        for component in ("", "ApiServer", "Scheduler", "DagProcessor", "Triggerer")
+    },
 }
 """All options off but Flower; other parameters have the value ``given-Name``."""
 

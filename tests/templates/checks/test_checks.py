@@ -138,6 +138,14 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ({"Image": ECR.replace("/", "/a/b/c/d/e/f/g/h/")}, "8 parts", "a shorter name"),
     ({"Image": "apache/airflow:2.10.5"}, "Airflow 2.10.5", "apache/airflow:3.3."),
     ({"Image": "docker.io/apache/airflow:slim-3.2.0-python3.12"}, "3.2.0", "3.3."),
+    # tests/templates/checks/test_settings.py has more of these.
+    ({"Airflow": '{"x": "1"}'}, "is not section.option", "Write such as core."),
+    ({"Environment": '{"PATH": "/x"}'}, "belongs to the platform", "another name"),
+    (
+        {"SecretEnvironment": '{"nowhere":{}}'},
+        "neither a component nor a pool",
+        "Name one of these",
+    ),
     # IAM takes ten policies a role, each once.
     ({"ExtraPolicyArns": ",".join(POLICIES)}, "names 10 policies", "Name 9 or fewer"),
     (

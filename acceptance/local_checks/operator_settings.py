@@ -1,0 +1,116 @@
+"""The operator's options, variables and secrets, in every container and in the UI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from acceptance.api import api
+from acceptance.check import CheckFailed
+from acceptance.containers import process_environ, with_environ
+from local.airflow_environment import airflow_environment
+from local.environment import LocalEnvironment
+
+MAIN = Path(__file__).parents[1] / "option_probe_main.py"
+SECONDS = 60.0
+
+SECRET_NAME = "verify/settings"  # noqa: S105 - the name of a secret
+SECRET_VALUE = json.dumps({"token": "verify-settings-9f2c"})
+SECRETS = {SECRET_NAME: SECRET_VALUE}
+"""Secrets of the operator, which must be there before the launch."""
+
+HOST, TIMEOUT = "smtp.smtp_host", "smtp.smtp_timeout"
+VARIABLE, SECRET_VARIABLE = "VERIFY_SETTING", "VERIFY_SECRET"
+
+OPTIONS = {
+    HOST: "mail%d.example.com",
+    "worker": {TIMEOUT: "31"},
+    "pool spot": {TIMEOUT: "32"},
+}
+VARIABLES = {VARIABLE: 'for "all"', "triggerer": {VARIABLE: "for one"}}
+WITH_SECRET = ("scheduler", "worker")
+"""Components with the secret variable."""
+
+PARAMETERS = {
+    "Airflow": json.dumps(OPTIONS),
+    "Environment": json.dumps(VARIABLES),
+    "SecretEnvironment": json.dumps(
+        {name: {SECRET_VARIABLE: f"<{SECRET_NAME}>:token"} for name in WITH_SECRET},
+        separators=(",", ":"),
+    ),
+}
+"""Nothing sends mail, so these change no other check."""
+
+DEFAULT_TIMEOUT = "30"
+TIMEOUTS = {"spot": "32", "default": "31"}
+WITHOUT = ("autoscaler", "verification")
+"""Components that do not run Airflow."""
+
+
+def agree(environment: LocalEnvironment) -> str:
+    """Compare options, variables and secrets of every container with the parameters.
+
+    The main process of a container is the image's dumb-init, which has the environment
+    of the task definition, as health checks and shells have. Options are read with it.
+    """
+    containers = [
+        (container, environ)
+        for container, environ in with_environ(environment)
+        if container.name not in WITHOUT
+    ]
+    read = _options([environ for _, environ in containers])
+    wrong: list[str] = []
+    for (container, environ), (host, timeout) in zip(containers, read, strict=True):
+        name = container.name
+        expected = {
+            HOST: (host, OPTIONS[HOST]),
+            TIMEOUT: (
+                timeout,
+                TIMEOUTS.get(environ.get("WORKER_POOL", ""), DEFAULT_TIMEOUT),
+            ),
+            VARIABLE: (
+                process_environ(container.pids[1]).get(VARIABLE),
+                "for one" if name == "triggerer" else VARIABLES[VARIABLE],
+            ),
+            SECRET_VARIABLE: (
+                environ.get(SECRET_VARIABLE),
+                json.loads(SECRET_VALUE)["token"] if name in WITH_SECRET else None,
+            ),
+        }
+        wrong += [
+            f"{name}: {setting} is {actual!r}, not {value!r}"
+            for setting, (actual, value) in expected.items()
+            if actual != value
+        ]
+    ui = api(environment).ui("/config")
+    if ui["instance_name"] != environment.stack_name or not ui["theme"]:
+        wrong.append(f"the UI is called {ui['instance_name']}, theme {ui['theme']}")
+    if wrong:
+        raise CheckFailed(
+            "; ".join(wrong), "Look at fargate_runtime/operator_settings.py."
+        )
+    names = ", ".join(sorted({container.name for container, _ in containers}))
+    return (
+        f"{len(containers)} containers ({names}): options in shells, variables and "
+        f"secrets as set; the UI is called {ui['instance_name']} and has a colour"
+    )
+
+
+def _options(shells: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    done = subprocess.run(  # noqa: S603 - our own script
+        [airflow_environment().python, MAIN],
+        env={"PATH": os.defpath, **{k: shells[0][k] for k in ("HOME", "AIRFLOW_HOME")}},
+        input=json.dumps([[shell, [HOST, TIMEOUT]] for shell in shells]),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode or not lines:
+        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote nothing.")
+    # Airflow logs to standard output too.
+    return [(host, timeout) for host, timeout in json.loads(lines[-1])]
