@@ -16,6 +16,7 @@ from acceptance.faults.fault_run import DAGS as FAULT_DAGS
 from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
     connections,
+    dag_releases,
     encryption,
     health,
     operator_settings,
@@ -65,6 +66,7 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("An asset starts the DAG that waits for it", dags.assets),
             ("A new DAG file in the bucket is picked up", dags.late),
             ("A DAG with a syntax error is reported", dags.broken),
+            ("A run ends with the release it began with", dag_releases.during_a_run),
             ("Connection and variable are encrypted", encryption.at_rest),
             ("Login over the API", login.token),
             ("Login by the web form", login.form),
