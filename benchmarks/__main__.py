@@ -7,7 +7,8 @@ so that a busy or a slow machine shows in both; the ratio is what to compare.
 Limits are for two cores. Nothing fails here: a busy machine is no defect.
 
 ``python -m benchmarks autoscaler`` takes the figures of the autoscaler alone,
-``templates`` those of the compiler and of delivery, ``environment`` those of a whole
+``templates`` those of the compiler and of delivery, ``bundles`` the start of a task
+with 2,000 DAG files, ``environment`` those of a whole
 environment on this machine.
 """
 
@@ -24,7 +25,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import autoscaler, local_environment
+from benchmarks import autoscaler, dag_bundles, local_environment
 from benchmarks.figures import ROOT, Figure, output, spent
 
 RUNS = 5
@@ -207,6 +208,7 @@ def cpu(command: Sequence[str]) -> float:
 GROUPS: Mapping[str, Callable[[], list[Figure]]] = {
     "templates": of_templates,
     "autoscaler": autoscaler.measure,
+    "bundles": dag_bundles.measure,
     "environment": local_environment.measure,
 }
 """What can be measured, by the name of its part."""
