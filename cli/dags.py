@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import console, product
-from cli.deployment import JSON, CommandTarget, ProjectContext, stack_command
+from cli.deployment import (
+    BRANCH,
+    BUCKET,
+    CALLERS,
+    DEPLOY,
+    GIT_HUB,
+    JSON,
+    OUTPUT,
+    YES,
+    CommandTarget,
+    ProjectContext,
+    stack_command,
+    write_or_deploy,
+)
 from cli.errors import ExitCode, Failure, Problem, UsageError
 
 if TYPE_CHECKING:
@@ -211,6 +224,49 @@ def rollback(target: CommandTarget, version: str | None, **options: Any) -> Exit
     return ExitCode.OK
 
 
+@stack_command(ExitCode.UNCHANGED)
+@BUNDLE
+@BUCKET
+@CALLERS
+@GIT_HUB
+@BRANCH
+@OUTPUT
+@DEPLOY
+@YES
+def role(target: CommandTarget, **options: Any) -> ExitCode:
+    r"""Write the template of a role that releases the DAGs of one bundle.
+
+    The role may read and write the objects of its bundle in the release bucket, use the
+    stack's key through S3, and read the outputs of the stack; it deletes nothing. It is
+    for the principals of --caller, and for GitHub Actions of --git-hub.
+
+    Prints how to deploy the template. With --deploy it is deployed, as the stack
+    airflow-ENV-dags-BUNDLE, which needs the rights of an administrator.
+
+    \b
+    Examples
+      ./build.py dags role prod --git-hub example/dags --deploy
+      ./build.py dags role prod --caller arn:aws:iam::123456789012:role/TeamA
+    """
+    from deploy import stacks
+    from deploy.roles import RoleStack
+
+    bundle = _bundle(options["bundle"])
+    outputs = stacks.existing(target.aws(), target.stack()).outputs
+    stack = RoleStack(
+        suffix=f"dags-{bundle}",
+        command=f"build.py dags role ENV --bundle {bundle} --deploy",
+        following="role-to-assume: {DeployerRoleArn} in examples/release-dags.yml",
+    )
+    return write_or_deploy(
+        target,
+        stack,
+        product.deployer_role(target.stack(), bundle).text(),
+        {name: outputs[name] for name in ("ReleaseBucketName", "KeyArn")},
+        **options,
+    )
+
+
 def group(project: ProjectContext) -> click.Group:
     """Return the commands of a project as one group."""
     commands = {
@@ -218,6 +274,7 @@ def group(project: ProjectContext) -> click.Group:
         "list": list_releases,
         "diff": diff,
         "rollback": rollback,
+        "role": role,
     }
     settings = {"obj": project, "help_option_names": ["-h", "--help"]}
     for name, command in commands.items():
@@ -235,20 +292,25 @@ def _place(target: CommandTarget, bundle: str | None) -> tuple[Aws, BundleLocati
     """Return the account, and where the releases of the bundle are."""
     from deploy import releases
 
+    aws = target.aws()
+    return aws, releases.location(aws, target.stack(), _bundle(bundle))
+
+
+def _bundle(name: str | None) -> str:
+    """Return the name of a bundle of releases: the only one, if none is named."""
     names = product.release_bundles()
-    if bundle is None and len(names) == 1:
-        (bundle,) = names
-    if bundle is None or bundle not in names:
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None or name not in names:
         raise UsageError(
             Problem(
-                where=f"--bundle {bundle}" if bundle else "--bundle",
+                where=f"--bundle {name}" if name else "--bundle",
                 what=f"The bundles of releases are: {', '.join(names) or 'none'}.",
                 why="templates/airflow/bundles.py lists them.",
                 remedy="Name one of them, or add an entry and launch the environment.",
             )
         )
-    aws = target.aws()
-    return aws, releases.location(aws, target.stack(), bundle)
+    return name
 
 
 def _checked(archive: Archive, folder: Path) -> DagCheck:

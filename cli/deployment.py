@@ -25,6 +25,7 @@ from cli.product import ROOT
 if TYPE_CHECKING:
     from deploy.aws import Aws
     from deploy.dist import Dist, Environment
+    from deploy.roles import RoleStack
     from local.running_environments import RunningEnvironment
 
 ResourceKinds = Callable[[], Mapping[str, Mapping[str, str]]]
@@ -856,32 +857,39 @@ def catalog(target: CommandTarget, **options: Any) -> ExitCode:
     )
 
 
-@stack_command(ExitCode.UNCHANGED)
-@BUCKET
-@click.option(
+CALLERS = click.option(
     "--caller",
     "callers",
     multiple=True,
     metavar="ARN",
-    help="A role or user that may assume the roles of callers; repeatable.",
+    help="A role or user that may assume the role for callers; repeatable.",
 )
-@click.option(
+GIT_HUB = click.option(
     "--git-hub",
     metavar="OWNER/NAME",
     default="",
-    help="Repository whose GitHub Actions may assume the caller role.",
+    help="Repository whose GitHub Actions may assume the role for callers.",
 )
-@click.option(
+BRANCH = click.option(
     "--branch", metavar="NAME", default="main", help="Its branch, instead of main."
 )
-@click.option(
+OUTPUT = click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, instead of role-ENV.template.json.",
+    help="File to write, instead of one named after the environment.",
 )
-@click.option(
-    "--deploy", "deploys", is_flag=True, help="Create or update the stack of the roles."
+DEPLOY = click.option(
+    "--deploy", "deploys", is_flag=True, help="Create or update the stack."
 )
+
+
+@stack_command(ExitCode.UNCHANGED)
+@BUCKET
+@CALLERS
+@GIT_HUB
+@BRANCH
+@OUTPUT
+@DEPLOY
 @YES
 def role(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Write the template of the least-privilege roles that launch an environment.
@@ -913,25 +921,49 @@ def role(target: CommandTarget, **options: Any) -> ExitCode:
     template = product.deployment_role(
         environment.stack_name, environment.parameters
     ).text()
+    return write_or_deploy(
+        target,
+        roles.ENVIRONMENT_ROLES,
+        template,
+        {"Bucket": options["bucket"] or ""},
+        **options,
+    )
+
+
+def write_or_deploy(
+    target: CommandTarget,
+    stack: RoleStack,
+    template: str,
+    parameters: Mapping[str, str],
+    **options: Any,
+) -> ExitCode:
+    """Write the template of roles and say how to deploy it, or deploy it.
+
+    ``parameters`` are those beside the ones of ``Callers``.
+    """
+    from deploy import roles
+
+    environment = target.environment(target.dist_if_built())
     parameters = {
         "CallerArns": ",".join(options["callers"]),
         "GitHubRepository": options["git_hub"],
         "GitHubBranch": options["branch"],
-        "Bucket": options["bucket"] or "",
+        **parameters,
     }
     if options["deploys"]:
         return roles.deploy(
             target.aws(),
+            stack,
             template,
             environment,
             bucket=options["bucket"],
             parameters=parameters,
             yes=options["yes"],
         )
-    file = options["output"] or Path(f"role-{target.name}.template.json")
+    file = options["output"] or Path(f"{stack.file(target.name)}.template.json")
     file.write_text(template)
     console.result(f"Wrote {file}.")
-    console.result(roles.instructions(str(file), environment, parameters))
+    console.result(roles.instructions(str(file), stack, environment, parameters))
     return ExitCode.OK
 
 

@@ -81,6 +81,15 @@ def deployment_role(stack_name: str, parameters: Mapping[str, str]) -> Template:
     return build.root(deployment_role.define_for(product, stack_name, parameters))
 
 
+def deployer_role(stack_name: str, bundle: str) -> Template:
+    """Compile the role that releases the DAGs of one bundle of a stack."""
+    from compiler.wiring import Build
+    from templates import deployer_role
+
+    build = Build(assets(), version=version())
+    return build.root(deployer_role.define_for(stack_name, bundle))
+
+
 @cache
 def assets() -> Mapping[str, AssetFile]:
     """Return the files that are published beside the templates."""

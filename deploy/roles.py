@@ -6,7 +6,7 @@ Their template is compiled for one stack name, so it is no part of ``dist/``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli import console
@@ -24,13 +24,36 @@ BOUNDARY_TAG = "airflow:boundary"
 """The tag of a service role that names the boundary which it demands."""
 
 
-def stack_name(environment: Environment) -> str:
-    """Return the name of the stack of an environment's roles."""
-    return f"{environment.stack_name}-role"
+@dataclass(frozen=True, kw_only=True)
+class RoleStack:
+    """A stack of roles beside that of an environment."""
+
+    suffix: str
+    """Of its name, behind that of the environment's stack."""
+    command: str
+    """The command that deploys it."""
+    following: str
+    """The command to run next, with outputs as ``{Name}``."""
+
+    def name(self, environment: Environment) -> str:
+        """Return the name of the stack."""
+        return f"{environment.stack_name}-{self.suffix}"
+
+    def file(self, environment: str) -> str:
+        """Return the name of a file for the template, without an extension."""
+        return f"{self.suffix}-{environment}"
+
+
+ENVIRONMENT_ROLES = RoleStack(
+    suffix="role",
+    command="build.py role ENV --deploy",
+    following="build.py launch ENV --role-arn {ServiceRoleArn}",
+)
 
 
 def deploy(
     aws: Aws,
+    roles: RoleStack,
     template: str,
     environment: Environment,
     *,
@@ -38,12 +61,12 @@ def deploy(
     parameters: Mapping[str, str],
     yes: bool,
 ) -> ExitCode:
-    """Create or update the stack of an environment's roles."""
+    """Create or update a stack of roles."""
     dist = Dist(Path("role"), {ROLE: template.encode()}, root=ROLE)
     publication = publish(aws, dist, bucket).publication
     stack = Environment(
         environment.name,
-        stack_name(environment),
+        roles.name(environment),
         parameters,
         environment.tags,
         is_protected=False,
@@ -63,20 +86,21 @@ def deploy(
             return exit_code
     deployed = stacks.existing(aws, stack.stack_name)
     print_outputs(aws, deployed.outputs, deployed.descriptions)
-    console.message(
-        f"\nNext: build.py launch ENV --role-arn {deployed.outputs['ServiceRoleArn']}"
-    )
+    console.message(f"\nNext: {roles.following.format_map(deployed.outputs)}")
     return ExitCode.UNCHANGED if plan.is_empty else ExitCode.OK
 
 
 def instructions(
-    file: str, environment: Environment, parameters: Mapping[str, str]
+    file: str,
+    roles: RoleStack,
+    environment: Environment,
+    parameters: Mapping[str, str],
 ) -> str:
     """Return how to deploy the template with the AWS command line."""
     values = [f"{name}={value}" for name, value in parameters.items() if value]
     lines = [
         "aws cloudformation deploy",
-        f"--stack-name {stack_name(environment)}",
+        f"--stack-name {roles.name(environment)}",
         f"--template-file {file}",
         "--s3-bucket BUCKET",
         "--capabilities CAPABILITY_IAM",
@@ -86,9 +110,9 @@ def instructions(
     return (
         "\nDeploy it as an administrator, with any bucket of the account and region:\n"
         f"  {command}\n"
-        "or, with the default bucket: build.py role ENV --deploy\n"
-        "\nThen launch with the output ServiceRoleArn:\n"
-        "  build.py launch ENV --role-arn ARN"
+        f"or, with the default bucket: {roles.command}\n"
+        "\nThen, with the outputs of the stack:\n"
+        f"  {roles.following}"
     )
 
 

@@ -7,7 +7,7 @@ recover and destroy the environment's stack, and pass the service role. The veri
 role is for ``build.py verify``, which alone may read the administrator's login.
 
 The template is compiled for the name of a stack, by ``build.py role``. It does not
-create the OIDC provider of GitHub, of which an account has one.
+create the OIDC provider of GitHub.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import awacs.sts
 from awacs.aws import (
     Action,
     Allow,
-    AWSPrincipal,
     Condition,
     ConditionElement,
     Null,
@@ -34,8 +33,6 @@ from troposphere import (
     GetAtt,
     If,
     Not,
-    NoValue,
-    Or,
     Ref,
     Sub,
     Tags,
@@ -50,49 +47,23 @@ from templates.resources.caller_actions import (
     VERIFIER,
     CallerActions,
 )
+from templates.resources.callers import Callers, Trust, trusted
 from templates.resources.launch_role import PATH, add_launch_policies, policy_document
 from templates.types import (
     HostedZoneId,
     OptionalBucketName,
     PolicyArn,
     PolicyArns,
-    PrincipalArns,
     RoleArn,
-    Text,
 )
 
 BOUNDARY_TAG = "airflow:boundary"
 """Tag of the service role: the boundary of roles that it creates."""
 
-GITHUB = "token.actions.githubusercontent.com"
 
+class Inputs(Callers):
+    """Who may use the roles, and what a launch may use."""
 
-class Inputs(Interface):
-    """Who may use the roles."""
-
-    caller_arns: PrincipalArns = about(
-        "Roles or users that may assume the caller role. Empty for none.",
-        group="Callers",
-        label="Principals",
-        Default="",
-    )
-    git_hub_repository: Text = about(
-        "Repository whose GitHub Actions may assume the caller role, as owner/name. "
-        "The account needs GitHub's OIDC provider. Empty for none.",
-        group="Callers",
-        label="GitHub repository",
-        Default="",
-        AllowedPattern=r"^([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)?$",
-        ConstraintDescription="A repository as owner/name, or nothing.",
-    )
-    git_hub_branch: Text = about(
-        "Branch of the repository whose workflows may assume the caller role.",
-        group="Callers",
-        label="GitHub branch",
-        Default="main",
-        AllowedPattern=r"^[A-Za-z0-9._/-]+$",
-        ConstraintDescription="The name of one branch.",
-    )
     bucket: OptionalBucketName = about(
         "Bucket that the environment is published in. Empty for the default one of "
         "this account and region.",
@@ -183,7 +154,7 @@ def define_for(
             "Role with which CloudFormation creates the environment.",
             why="Who may pass it to CloudFormation, may launch the environment.",
         )
-        trust = _trust(t, inputs)
+        trust = trusted(t, inputs)
         service_arn = GetAtt(service, "Arn")
         caller, verifier = (
             _add_command_role(
@@ -203,28 +174,6 @@ def define_for(
         )
 
     return define
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Who may assume the roles of commands, and the condition that there is any."""
-
-    condition: str
-    statements: list[If]
-
-
-def _trust(t: Template, inputs: Inputs) -> Trust:
-    has_callers = Not(Equals(inputs.caller_arns.crossing(), ""))
-    has_repository = Not(Equals(inputs.git_hub_repository, ""))
-    has_principals = t.condition("HasPrincipals", has_callers)
-    has_git_hub = t.condition("HasGitHub", has_repository)
-    return Trust(
-        t.condition("HasCaller", Or(has_callers, has_repository)),
-        [
-            If(has_principals, _principals(inputs), NoValue),
-            If(has_git_hub, _git_hub(inputs), NoValue),
-        ],
-    )
 
 
 @dataclass(frozen=True)
@@ -334,34 +283,3 @@ def caller_statements(
         )
         for reach, actions in merged.items()
     ]
-
-
-def _principals(inputs: Inputs) -> Statement:
-    return Statement(
-        Effect=Allow,
-        Principal=AWSPrincipal(inputs.caller_arns),
-        Action=[awacs.sts.AssumeRole],
-    )
-
-
-def _git_hub(inputs: Inputs) -> Statement:
-    """Trust workflows of one branch of one repository."""
-    subject = Sub(
-        "repo:${Repository}:ref:refs/heads/${Branch}",
-        Repository=inputs.git_hub_repository,
-        Branch=inputs.git_hub_branch,
-    )
-    provider = f"oidc-provider/{GITHUB}"
-    return Statement(
-        Effect=Allow,
-        Principal=Principal(
-            "Federated",
-            Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{provider}"),
-        ),
-        Action=[awacs.sts.AssumeRoleWithWebIdentity],
-        Condition=Condition(
-            StringEquals(
-                {f"{GITHUB}:aud": "sts.amazonaws.com", f"{GITHUB}:sub": subject}
-            )
-        ),
-    )

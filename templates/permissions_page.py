@@ -79,7 +79,8 @@ Only Service Catalog can assume it. Users of the portfolio need the AWS managed 
 
 | Task | Actions |
 | --- | --- |
-| Deploy DAGs | `s3:ListBucket`, `GetObject`, `PutObject` on the DAG bucket; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key |
+| Release DAGs (`dags push`, `list`, `diff`, `rollback`) | `cloudformation:DescribeStacks` on the stack; `s3:ListBucket` on the release bucket for the prefix of the bundle; `s3:GetObject`, `PutObject` on `current.json` and `archives/*` below it; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key. The role of `./build.py dags role` has these and no others ([DAGs](dags.md#a-role-for-each-team)) |
+| Copy DAG files (`aws s3 sync`) | `s3:ListBucket`, `GetObject`, `PutObject` on the DAG bucket; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key |
 | Read the first login (`AdminLoginCommand`) | `secretsmanager:GetSecretValue` on the secret, `kms:Decrypt` on the key |
 | Run an Airflow command (`AirflowCommand`) | `ecs:RunTask` on the task definition, `iam:PassRole` on its two roles |
 | Open the UI by `WebAccessCommand` | `ecs:ListTasks`, `DescribeTasks`, `ssm:StartSession` |

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from acceptance.aws import suite
@@ -38,9 +39,12 @@ def test_commands_exist_with_their_options(page: Path) -> None:
     text = page.read_text()
     for name, rest in re.findall(r"\./build\.py ([a-z]+)([^`\n|#]*)", text):
         assert name in main.commands, name
+        command = main.commands[name]
+        if isinstance(command, click.Group):
+            command = command.commands[rest.split()[0]]
         options = {
             option
-            for parameter in main.commands[name].params
+            for parameter in command.params
             for option in (*parameter.opts, *parameter.secondary_opts)
         }
         named = set(re.findall(r"(?<!\S)--[a-z-]+", rest))
