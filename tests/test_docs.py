@@ -14,7 +14,11 @@ from cli.main import main
 from deploy.aws import IAM_ACTIONS
 
 DOCS = product.ROOT / "docs"
-PAGES = [*product.ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+PAGES = [
+    *product.ROOT.glob("*.md"),
+    *DOCS.rglob("*.md"),
+    *product.ROOT.glob("examples/*.yml"),
+]
 CALL = re.compile(r'\.(?:call|pages)\(\s*"([a-z0-9-]+)",\s*"(\w+)"')
 
 
