@@ -28,6 +28,7 @@ def main() -> None:
     from local.emulator.patches import (  # noqa: PLC0415
         authorization,
         control,
+        corrections,
         deletions,
         ec2_types,
         elb_types,
@@ -63,6 +64,7 @@ def main() -> None:
     function_roles.install()
     authorization.install()
     nested_stacks.install()
+    corrections.install()
     events.install()
     deletions.install()
     refusals.install(registry)

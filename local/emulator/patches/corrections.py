@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from local.emulator.patches.ministack import CreateResult, Handlers, completed, names
 from local.emulator.patches.nested_stacks import SUFFIX_LENGTH, child_name
 
+DRIFT = names("services.cloudformation.drift")
 SECRETS = names("services.secretsmanager")
 S3 = names("services.s3")
 
@@ -26,6 +27,17 @@ EXCLUDED = {
     "ExcludeUppercase": string.ascii_uppercase,
 }
 """Exclusions of a generated secret that MiniStack ignores."""
+
+
+def install() -> None:
+    """Let the detection of drift find a secret by its ARN, which Ref returns here."""
+    readers = DRIFT["_DRIFT_READERS"]
+    read, compared = readers[SECRET]
+
+    def read_by_arn(arn: str, properties: Mapping[str, Any]) -> Any:
+        return read(_name(arn), properties)
+
+    readers[SECRET] = (read_by_arn, compared)
 
 
 def patched(handlers: Mapping[str, Handlers]) -> dict[str, Handlers]:

@@ -63,3 +63,14 @@ def test_other_characters_occur(cloud: Cloud) -> None:
 
     assert set(text) & set(string.punctuation)
     assert "a" not in text
+
+
+def test_a_generated_secret_has_not_drifted(cloud: Cloud) -> None:
+    # Ref returns the ARN of a secret, and MiniStack looked for it by that.
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"Description": "A"}}
+    stack = cloud.create({"Resources": {"Login": secret}})
+    detection = cloud.cloudformation.detect_stack_drift(StackName=stack.id)
+    status = cloud.cloudformation.describe_stack_drift_detection_status(
+        StackDriftDetectionId=detection["StackDriftDetectionId"]
+    )
+    assert status["StackDriftStatus"] == "IN_SYNC"
