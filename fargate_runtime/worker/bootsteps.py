@@ -135,7 +135,7 @@ class ConsumptionControl(bootsteps.StartStopStep):  # type: ignore[misc]  # cele
         report = self._protection.report(overdue=self._limits.overdue)
         return report.reply() if report else {"error": "task identity not known yet"}
 
-    def close(self) -> None:
+    def hand_over(self) -> None:
         """Hand over what no supervisor will: the worker has no tasks any more."""
         self._limits.close(now())
 
@@ -207,9 +207,9 @@ def _end(**_: Any) -> None:
     RECORDS.end()
 
 
-def _close(**_: Any) -> None:
+def _hand_over(**_: Any) -> None:
     if ConsumptionControl.of_this_worker is not None:
-        ConsumptionControl.of_this_worker.close()
+        ConsumptionControl.of_this_worker.hand_over()
 
 
 def _command(
@@ -228,7 +228,7 @@ def _command(
 # A receiver that raises is logged and ignored, so the bootstep is built later, with the
 # worker, where an error ends it.
 signals.worker_init.connect(_install)
-signals.worker_shutdown.connect(_close)
+signals.worker_shutdown.connect(_hand_over)
 signals.task_prerun.connect(_begin)
 signals.task_postrun.connect(_end)
 
