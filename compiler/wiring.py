@@ -195,6 +195,21 @@ class Template(TroposphereTemplate):
 
         return fill(record, value)
 
+    def publish(self, record: Record, *, prefix: str) -> None:
+        """Add the members of a record as outputs, as one of several: a pool's.
+
+        ``prefix`` is before the name of each. Root only: a nested template returns
+        its outputs.
+        """
+        for leaf in leaves(type(record)):
+            self.add_output(
+                Output(
+                    f"{prefix}{title(leaf.name)}",
+                    Value=leaf.read(record).crossing(),
+                    Description=leaf.notes["description"],
+                )
+            )
+
     def asset(self, name: str) -> Asset:
         """Return the published file called ``name``."""
         if name not in self._build.assets:

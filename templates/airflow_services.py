@@ -12,7 +12,7 @@ there would need a certificate in every task.
 
 from __future__ import annotations
 
-from troposphere import Equals, If, Ref, ecs
+from troposphere import Equals, GetAtt, If, Ref, ecs
 
 from compiler.wiring import Interface, Template, about
 from templates.airflow import metrics, operator_commands
@@ -33,6 +33,7 @@ from templates.types import (
     Count,
     EcsService,
     LogGroupName,
+    RoleArn,
     TargetGroupArn,
     TaskDefinitionArn,
     TaskSize,
@@ -69,6 +70,8 @@ class Outputs(Interface):
     scheduler: EcsService = about("The schedulers.")
     dag_processor: EcsService = about("The DAG processor.")
     triggerer: EcsService = about("The triggerers.")
+    dag_processor_role_arn: RoleArn = about("Task role of the DAG processor.")
+    triggerer_role_arn: RoleArn = about("Task role of the triggerers.")
     command_log_group_name: LogGroupName = about("Log of commands.", public=True)
     command_task_definition_arn: TaskDefinitionArn = about(
         "Task definition of single Airflow commands.", public=True
@@ -107,12 +110,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     )
 
     # DAG files become DAGs, DAGs become task instances, and some of those wait.
+    dag_processor_task = fargate.task(
+        DAG_PROCESSOR,
+        size=inputs.dag_processor_size,
+        secret_environment=secret_environment.dag_processor,
+    )
     dag_processor = fargate.service(
-        fargate.task(
-            DAG_PROCESSOR,
-            size=inputs.dag_processor_size,
-            secret_environment=secret_environment.dag_processor,
-        ),
+        dag_processor_task,
         group_id=groups.dag_processor_group_id,
         count=DAG_PROCESSORS,
     )
@@ -125,12 +129,13 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         group_id=groups.scheduler_group_id,
         count=inputs.scheduler_count,
     )
+    triggerer_task = fargate.task(
+        TRIGGERER,
+        size=inputs.triggerer_size,
+        secret_environment=secret_environment.triggerer,
+    )
     triggerer = fargate.service(
-        fargate.task(
-            TRIGGERER,
-            size=inputs.triggerer_size,
-            secret_environment=secret_environment.triggerer,
-        ),
+        triggerer_task,
         group_id=groups.triggerer_group_id,
         count=inputs.triggerer_count,
     )
@@ -152,6 +157,8 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         scheduler=scheduler,
         dag_processor=dag_processor,
         triggerer=triggerer,
+        dag_processor_role_arn=RoleArn(GetAtt(dag_processor_task.role, "Arn")),
+        triggerer_role_arn=RoleArn(GetAtt(triggerer_task.role, "Arn")),
         command_log_group_name=LogGroupName(Ref(command.log)),
         command_task_definition_arn=TaskDefinitionArn(Ref(command.definition)),
         verification_task_definition_arn=TaskDefinitionArn(

@@ -23,6 +23,7 @@ from templates.types import (
     ComparedCount,
     Count,
     CpuUnits,
+    DagEgress,
     Days,
     DeletionProtection,
     DomainName,
@@ -130,6 +131,15 @@ class Parameters(Interface):
         group="Network",
         label="S3 prefix list",
         tags=[FOUND_AT_LAUNCH],
+        Default="",
+    )
+    dag_egress: DagEgress = about(
+        "TCP ports and ranges that DAG code may connect to beside port 443, such as "
+        "5432-5439 10.20.0.0/16, 22 192.0.2.10/32; at most 20. DAG code runs in "
+        "workers, the triggerer and the DAG processor. A pool can have a list of its "
+        "own instead.",
+        group="Network",
+        label="DAG egress",
         Default="",
     )
     existing_vpc_id: VpcId = about(

@@ -44,7 +44,7 @@ from templates.airflow.components import (
 )
 from templates.airflow.platform import Platform, RuntimeArchive
 from templates.airflow.pool_list import all_slots, pool_list
-from templates.airflow.pools import POOLS, Pool, check_pools
+from templates.airflow.pools import POOLS, Pool, check_pools, own_or
 from templates.airflow.secret_environment import SecretEnvironment, secret_text
 from templates.checks.rules import add_rules
 from templates.parameters import Parameters
@@ -53,9 +53,11 @@ from templates.types import (
     BucketName,
     ClusterName,
     Count,
+    DagIdentity,
     KeyArn,
     LogGroupName,
     Percent,
+    PoolNetwork,
     TaskSize,
     Text,
     TopicArn,
@@ -104,6 +106,8 @@ class Outputs(Interface):
     dag_processor_log_group_name: LogGroupName = about("Log of the DAG processor.")
     triggerer_log_group_name: LogGroupName = about("Log of the triggerers.")
     database_log_group_name: LogGroupName = about("Log of PostgreSQL.")
+    dag_processor: DagIdentity = about("What other owners admit.")
+    triggerer: DagIdentity = about("What other owners admit.")
     version: Text = about("Version of the templates.")
 
 
@@ -166,6 +170,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 web_client_cidr_3=inputs.web_client_cidr_3,
                 outbound_https_cidr=inputs.outbound_https_cidr,
                 s3_prefix_list_id=inputs.s3_prefix_list_id,
+                dag_egress=inputs.dag_egress.slots(),
                 enable_flower=inputs.enable_flower,
             ),
         )
@@ -341,10 +346,22 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             TimeoutInMinutes=SERVICES_MINUTES,
         )
         for pool in pools:
+            pool_title = f"{title(pool.name.data)}Workers"
             pool_workers = t.nest(
                 workers.define,
                 workers.Inputs(
                     platform=platform,
+                    network=PoolNetwork(
+                        vpc_id=vpc.vpc_id,
+                        database_group_id=groups.database_group_id,
+                        cache_group_id=groups.cache_group_id,
+                        endpoints_group_id=groups.endpoints_group_id,
+                        outbound_https_cidr=inputs.outbound_https_cidr,
+                        s3_prefix_list_id=inputs.s3_prefix_list_id,
+                        dag_egress=own_or(
+                            t, pool.dag_egress, inputs.dag_egress
+                        ).slots(),
+                    ),
                     migration_version=migrated.version,
                     pool=pool,
                     secret_environment=secret_text(
@@ -354,9 +371,10 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                     ),
                     execution_api_url=services.execution_api_url,
                 ),
-                name=f"{title(pool.name.data)}Workers",
+                name=pool_title,
                 TimeoutInMinutes=SERVICES_MINUTES,
             )
+            t.publish(pool_workers.identity, prefix=pool_title)
             t.nest(
                 scaling.define,
                 scaling.Inputs(
@@ -431,6 +449,14 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             dag_processor_log_group_name=services.dag_processor.log_group_name,
             triggerer_log_group_name=services.triggerer.log_group_name,
             database_log_group_name=aurora.log_group_name,
+            dag_processor=DagIdentity(
+                security_group_id=groups.tasks.dag_processor_group_id,
+                task_role_arn=services.dag_processor_role_arn,
+            ),
+            triggerer=DagIdentity(
+                security_group_id=groups.tasks.triggerer_group_id,
+                task_role_arn=services.triggerer_role_arn,
+            ),
             version=Text(t.product_version),
         )
 

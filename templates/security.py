@@ -1,8 +1,11 @@
 """One security group for each component and data store, and its rules.
 
 Every permitted connection is an entry of ``templates/resources/connections.py``. It
-becomes two rules, one at either end, as resources of their own: inline rules that
-name each other would be a cycle.
+becomes two rules, one at either end. The groups of the workers, one for each pool, are
+in the stacks of the workers, with both ends of their connections.
+
+The DAG processor and the triggerer run code of DAG authors, as workers do, so their
+groups have the rules of ``DagEgress`` too.
 
 Service Connect needs no rule of its own: its proxy is in the task, shares the task's
 network interface, and listens on the container's port. Health checks of the load
@@ -18,25 +21,44 @@ resource of this product names a group from here, so nothing is in the default o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-from troposphere import And, Condition, Equals, GetAtt, If, Not, Sub, Tags, ec2
+from troposphere import And, Condition, Equals, GetAtt, If, Not, ec2
 
 from compiler.interfaces import Leaf, fill
 from compiler.wiring import ConditionName, Interface, Template, about, title
-from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS
+from templates.resources.connections import (
+    CONNECTIONS,
+    POOL_GROUP,
+    SECURITY_GROUPS,
+    Connection,
+)
+from templates.resources.dag_egress import dag_egress_rules
+from templates.resources.security_groups import (
+    Peer,
+    Rules,
+    add_group,
+    egress_inside,
+    group_peer,
+    outbound_peers,
+    protocol,
+    range_peer,
+)
 from templates.types import (
     Boolean,
     Cidr,
+    EgressSlots,
     PrefixListId,
     SecurityGroupId,
     TaskSecurityGroups,
     VpcId,
 )
 
-NOWHERE = "127.0.0.1/32"
-"""A group without any egress rule gets EC2's own, which allows everything out."""
+GROUPS = tuple(name for name in SECURITY_GROUPS if name != POOL_GROUP)
+
+WITH_DAG_EGRESS = ("dag_processor", "triggerer")
+"""Groups of this stack whose egress rules are inside them, with the operator's list."""
 
 
 class Inputs(Interface):
@@ -50,6 +72,7 @@ class Inputs(Interface):
         "Addresses that tasks may call on port 443, or nothing."
     )
     s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
+    dag_egress: EgressSlots = about("Ports and ranges that DAG code may reach.")
     enable_flower: Boolean = about("Whether Flower runs.")
 
 
@@ -67,55 +90,41 @@ class Outputs(Interface):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peer:
-    """One end of a connection, in the words of a rule at the other end."""
-
-    name: str
-    as_source: dict[str, Any]
-    as_target: dict[str, Any]
-    exists_when: ConditionName | None = None
-
-
 def define(t: Template, inputs: Inputs) -> Outputs:
-    """Define the groups, then both ends of every connection."""
+    """Define the groups, then both ends of every connection between them."""
     optional = {
         "flower": t.condition("HasFlower", Equals(inputs.enable_flower, "true"))
     }
-    group_ids = {
-        name: _group(t, inputs, name, optional.get(name)) for name in SECURITY_GROUPS
-    }
+    group_ids = {name: GetAtt(title(name), "GroupId") for name in GROUPS}
     peers = (
-        _groups(group_ids, optional) | _web_clients(t, inputs) | _outbound(t, inputs)
+        {
+            name: (group_peer(title(name), group_id, optional.get(name)),)
+            for name, group_id in group_ids.items()
+        }
+        | _web_clients(t, inputs)
+        | outbound_peers(t, inputs.outbound_https_cidr, inputs.s3_prefix_list_id)
     )
+    connections = [c for c in CONNECTIONS if POOL_GROUP not in (c.source, c.target)]
 
-    for connection in CONNECTIONS:
-        for source in peers[connection.source]:
-            for target in peers[connection.target]:
-                name = f"{source.name}To{target.name}{connection.port}"
-                condition = _both(t, source.exists_when, target.exists_when)
-                rule: dict[str, Any] = {
-                    "IpProtocol": "tcp",
-                    "FromPort": connection.port,
-                    "ToPort": connection.port,
-                    "Description": connection.why,
-                } | ({"Condition": condition} if condition else {})
-                if connection.source in SECURITY_GROUPS:
-                    egress = ec2.SecurityGroupEgress(
-                        f"{name}Out",
-                        GroupId=group_ids[connection.source],
-                        **target.as_target,
-                        **rule,
-                    )
-                    t.add(egress, f"{connection.why}.")
-                if connection.target in SECURITY_GROUPS:
-                    ingress = ec2.SecurityGroupIngress(
-                        f"{name}In",
-                        GroupId=group_ids[connection.target],
-                        **source.as_source,
-                        **rule,
-                    )
-                    t.add(ingress, f"{connection.why}.")
+    dag_egress = dag_egress_rules(t, inputs.dag_egress)
+    for name in GROUPS:
+        egress: Rules = []
+        if name in WITH_DAG_EGRESS:
+            outward = (c for c in connections if c.source == name)
+            for connection in outward:
+                egress += egress_inside(connection, peers[connection.target])
+            egress += dag_egress
+        add_group(
+            t,
+            title(name),
+            name,
+            vpc_id=inputs.vpc_id,
+            egress=egress,
+            exists_when=optional.get(name),
+        )
+
+    for connection in connections:
+        _add_rules(t, connection, group_ids, peers)
 
     def group_id(leaf: Leaf) -> SecurityGroupId:
         name = leaf.name.removesuffix("_group_id")
@@ -125,6 +134,38 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         )
 
     return fill(Outputs, group_id)
+
+
+def _add_rules(
+    t: Template,
+    connection: Connection,
+    group_ids: dict[str, GetAtt],
+    peers: dict[str, tuple[Peer, ...]],
+) -> None:
+    """Add the rules of a connection that are resources of their own."""
+    has_egress = connection.source in group_ids.keys() - WITH_DAG_EGRESS
+    for source, target in product(peers[connection.source], peers[connection.target]):
+        name = f"{source.name}To{target.name}{connection.port}"
+        condition = _both(t, source.exists_when, target.exists_when)
+        rule: dict[str, Any] = protocol(connection)
+        if condition:
+            rule["Condition"] = condition
+        if has_egress:
+            egress = ec2.SecurityGroupEgress(
+                f"{name}Out",
+                GroupId=group_ids[connection.source],
+                **target.as_target,
+                **rule,
+            )
+            t.add(egress, f"{connection.why}.")
+        if connection.target in group_ids:
+            ingress = ec2.SecurityGroupIngress(
+                f"{name}In",
+                GroupId=group_ids[connection.target],
+                **source.as_source,
+                **rule,
+            )
+            t.add(ingress, f"{connection.why}.")
 
 
 def _both(t: Template, *conditions: ConditionName | None) -> ConditionName | None:
@@ -138,90 +179,21 @@ def _both(t: Template, *conditions: ConditionName | None) -> ConditionName | Non
     return t.condition(name, And(*map(Condition, named)))
 
 
-def _group(
-    t: Template, inputs: Inputs, name: str, exists_when: ConditionName | None
-) -> GetAtt:
-    """Add a group without access in or out, and return its ID."""
-    condition: dict[str, Any] = {"Condition": exists_when} if exists_when else {}
-    group = t.add(
-        ec2.SecurityGroup(
-            title(name),
-            GroupDescription=SECURITY_GROUPS[name],
-            VpcId=inputs.vpc_id,
-            SecurityGroupEgress=[
-                ec2.SecurityGroupRule(
-                    IpProtocol="-1",
-                    CidrIp=NOWHERE,
-                    Description="Replaces the default rule that allows everything out",
-                )
-            ],
-            Tags=Tags(Name=Sub(f"${{AWS::StackName}} {name}")),
-            **condition,
-        ),
-        f"Security group of: {SECURITY_GROUPS[name]}.",
-    )
-    return GetAtt(group, "GroupId")
-
-
-def _groups(
-    group_ids: dict[str, GetAtt], optional: dict[str, ConditionName]
-) -> dict[str, tuple[Peer, ...]]:
-    """Return each group as the one peer of its name."""
-    return {
-        name: (
-            Peer(
-                name=title(name),
-                as_source={"SourceSecurityGroupId": group_id},
-                as_target={"DestinationSecurityGroupId": group_id},
-                exists_when=optional.get(name),
-            ),
-        )
-        for name, group_id in group_ids.items()
-    }
-
-
 def _web_clients(t: Template, inputs: Inputs) -> dict[str, tuple[Peer, ...]]:
     """Return the ranges that may open the Airflow UI; the first always exists."""
     second, third = inputs.web_client_cidr_2, inputs.web_client_cidr_3
     return {
         "web_clients": (
-            _range("WebClients", inputs.web_client_cidr, None),
-            _range(
+            range_peer("WebClients", inputs.web_client_cidr),
+            range_peer(
                 "WebClients2",
                 second,
                 t.condition("HasSecondWebClientCidr", Not(Equals(second, ""))),
             ),
-            _range(
+            range_peer(
                 "WebClients3",
                 third,
                 t.condition("HasThirdWebClientCidr", Not(Equals(third, ""))),
             ),
         )
     }
-
-
-def _outbound(t: Template, inputs: Inputs) -> dict[str, tuple[Peer, ...]]:
-    """Return the addresses that tasks may call on port 443."""
-    cidr, prefixes = inputs.outbound_https_cidr, inputs.s3_prefix_list_id
-    has_cidr = t.condition("HasOutboundHttpsCidr", Not(Equals(cidr, "")))
-    has_prefixes = t.condition("HasS3PrefixList", Not(Equals(prefixes, "")))
-    return {
-        "outbound": (_range("Outbound", cidr, has_cidr),),
-        "s3": (
-            Peer(
-                name="S3Gateway",
-                as_source={"SourcePrefixListId": prefixes},
-                as_target={"DestinationPrefixListId": prefixes},
-                exists_when=has_prefixes,
-            ),
-        ),
-    }
-
-
-def _range(name: str, cidr: Cidr, exists_when: ConditionName | None) -> Peer:
-    return Peer(
-        name=name,
-        as_source={"CidrIp": cidr},
-        as_target={"CidrIp": cidr},
-        exists_when=exists_when,
-    )

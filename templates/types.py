@@ -8,7 +8,7 @@ empty AWS-specific parameter.
 
 from __future__ import annotations
 
-from troposphere import Split
+from troposphere import Join, Split
 
 from compiler.wiring import Number, Record, Value, about
 from fargate_runtime import contract
@@ -19,6 +19,14 @@ ACU = r"(256|(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.5)?)"
 
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
+PORT = r"(0|[1-9]\d{0,4})"
+EGRESS = rf"(?!\d+-\d+ 0\.0\.0\.0/0$){PORT}(-{PORT})? {CIDR}"
+EGRESS_SLOTS = 20
+"""Entries of one DagEgress. EC2 takes 60 rules a group, of which a worker has six for
+the product itself, and the prefix list of S3 counts with each of its entries."""
+
+NO_EGRESS = "none"
+"""The list of a pool that has no entry, where an empty one means the environment's."""
 
 
 _SECRET_MEMBER = (
@@ -122,6 +130,35 @@ class Cidr(
     ConstraintDescription="An IPv4 block such as 10.0.0.0/16.",
 ):
     """A range of IPv4 addresses."""
+
+
+class PrefixListId(
+    Value,
+    AllowedPattern=r"^(pl-[0-9a-f]{8,17})?$",
+    ConstraintDescription="A prefix list ID such as pl-63a5400a, or nothing.",
+):
+    """An AWS-managed prefix list."""
+
+
+class DagEgress(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({EGRESS})?$",
+    ConstraintDescription="Ports and an IPv4 range, such as 5432-5439 10.20.0.0/16, "
+    "separated by commas, or nothing. 0.0.0.0/0 takes a single port.",
+):
+    """TCP ports and ranges of addresses that DAG code may connect to."""
+
+    def slots(self) -> EgressSlots:
+        """Return the same entries as nested stacks take them."""
+        return EgressSlots(Join(",", [self.crossing(), "," * EGRESS_SLOTS]))
+
+
+class EgressSlots(Value):
+    """The entries of a DagEgress, with commas after them.
+
+    So Fn::Split returns a text for every slot, an empty one where there is no entry.
+    """
 
 
 class HostName(Value):
@@ -416,12 +453,36 @@ class TaskSecurityGroups(Record):
         "Security group of the DAG processor."
     )
     triggerer_group_id: SecurityGroupId = about("Security group of the triggerers.")
-    worker_group_id: SecurityGroupId = about("Security group of all workers.")
     flower_group_id: SecurityGroupId = about("Security group of Flower, or nothing.")
     migration_group_id: SecurityGroupId = about("Security group of the migration job.")
     verification_group_id: SecurityGroupId = about(
         "Security group of the verification relay.", public=True
     )
+
+
+class PoolNetwork(Record):
+    """What the security group of a worker pool names, and its own lists."""
+
+    vpc_id: VpcId = about("VPC of the group.")
+    database_group_id: SecurityGroupId = about("Security group of the database.")
+    cache_group_id: SecurityGroupId = about("Security group of the broker.")
+    endpoints_group_id: SecurityGroupId = about(
+        "Security group of the interface endpoints."
+    )
+    outbound_https_cidr: Cidr = about(
+        "Addresses that tasks may call on port 443, or nothing."
+    )
+    s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
+    dag_egress: EgressSlots = about("Ports and ranges that DAG code may reach.")
+
+
+class DagIdentity(Record):
+    """What other owners admit, in rules and policies, to let DAG code in."""
+
+    security_group_id: SecurityGroupId = about(
+        "Security group, for the rules of databases.", public=True
+    )
+    task_role_arn: RoleArn = about("Task role, for policies.", public=True)
 
 
 class Cluster(Record):
@@ -477,14 +538,6 @@ class SubnetIdList(
     def split(self) -> SubnetIds:
         """Return the same subnets as the list that stacks take."""
         return SubnetIds(Split(",", self.data), crossing=self.data)
-
-
-class PrefixListId(
-    Value,
-    AllowedPattern=r"^(pl-[0-9a-f]{8,17})?$",
-    ConstraintDescription="A prefix list ID such as pl-63a5400a, or nothing.",
-):
-    """An AWS-managed prefix list."""
 
 
 class Email(

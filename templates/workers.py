@@ -8,7 +8,7 @@ from reclaiming Spot capacity at two minutes' notice.
 
 from __future__ import annotations
 
-from troposphere import FindInMap, Tags, ecs
+from troposphere import FindInMap, GetAtt, Tags, ecs
 
 from compiler.wiring import Interface, Template, about
 from fargate_runtime.contract import POOL_TAG
@@ -16,7 +16,16 @@ from templates.airflow.components import WORKER
 from templates.airflow.contexts import WorkerInputs
 from templates.airflow.fargate import Fargate
 from templates.cluster import ON_DEMAND, SPOT
-from templates.types import LogGroupName, ServiceName, TaskSize
+from templates.resources.worker_group import add_worker_group
+from templates.types import (
+    DagIdentity,
+    LogGroupName,
+    PoolNetwork,
+    RoleArn,
+    SecurityGroupId,
+    ServiceName,
+    TaskSize,
+)
 
 SHARES = "OnDemandShare"
 """CloudFormation cannot subtract, so a mapping holds the rest of a hundred."""
@@ -25,12 +34,15 @@ SHARES = "OnDemandShare"
 class Inputs(WorkerInputs):
     """The pool, and what its workers run on."""
 
+    network: PoolNetwork = about("Network of the pool.", flat=True)
+
 
 class Outputs(Interface):
     """The pool's service."""
 
     service_name: ServiceName = about("ECS service of the workers.")
     log_group_name: LogGroupName = about("Log of the workers.", public=True)
+    identity: DagIdentity = about("What other owners admit.", flat=True)
 
 
 def define(t: Template, inputs: Inputs) -> Outputs:
@@ -47,10 +59,17 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     )
 
     t.add_mapping(SHARES, {str(spot): {"Weight": 100 - spot} for spot in range(101)})
+    group_id, rules = add_worker_group(
+        t,
+        pool.name,
+        inputs.network,
+        api_server_group_id=inputs.platform.groups.api_server_group_id,
+    )
     service = fargate.service(
         worker,
-        group_id=inputs.platform.groups.worker_group_id,
+        group_id=SecurityGroupId(group_id),
         redeploy_for=[pool.spot_percent],
+        DependsOn=rules,
         # The autoscaler finds the pool's service by this tag.
         Tags=Tags({POOL_TAG: pool.name}),
         CapacityProviderStrategy=[
@@ -64,5 +83,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ],
     )
     return Outputs(
-        service_name=service.service_name, log_group_name=service.log_group_name
+        service_name=service.service_name,
+        log_group_name=service.log_group_name,
+        identity=DagIdentity(
+            security_group_id=SecurityGroupId(group_id),
+            task_role_arn=RoleArn(GetAtt(worker.role, "Arn")),
+        ),
     )

@@ -9,12 +9,17 @@ from acceptance.aws.environment import AwsEnvironment
 from acceptance.check import CheckFailed
 from cli.console import shortened
 from compiler.wiring import title
-from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS
-from templates.security import NOWHERE
+from templates.resources.connections import CONNECTIONS, POOL_GROUP, SECURITY_GROUPS
+from templates.resources.security_groups import NOWHERE
+from templates.security import GROUPS, WITH_DAG_EGRESS
+from templates.types import NO_EGRESS
 
 SHOWN = 6
 
-EVERY_PORT = -1
+EVERY_PORT = "every port"
+
+STACK = "Security"
+GROUP = "AWS::EC2::SecurityGroup"
 
 RANGES = {
     "web_clients": ("WebClientCidr", "WebClientCidr2", "WebClientCidr3"),
@@ -35,11 +40,10 @@ class Rule(NamedTuple):
     direction: str
     peer: str
     """A group, a range or a prefix list."""
-    port: int
+    ports: str
 
     def __str__(self) -> str:
-        port = "every port" if self.port == EVERY_PORT else f"port {self.port}"
-        return f"{self.group} {self.direction} {self.peer}, {port}"
+        return f"{self.group} {self.direction} {self.peer}, {self.ports}"
 
 
 IN, OUT = "from", "to"
@@ -47,14 +51,24 @@ IN, OUT = "from", "to"
 
 def equal_to_table(environment: AwsEnvironment) -> str:
     """See exactly the rules of the table on exactly its groups."""
-    parameters = environment.parameters_of("Security")
+    parameters = environment.parameters_of(STACK)
     groups = [
         name
-        for name in SECURITY_GROUPS
+        for name in GROUPS
         if name not in OPTIONAL or parameters[OPTIONAL[name]] == "true"
     ]
-    names = {environment.id_of(f"Security/{title(name)}"): name for name in groups}
-    promised = set(_promised(parameters, groups))
+    names = {environment.id_of(f"{STACK}/{title(name)}"): name for name in groups}
+    pools = {
+        group.name.partition("/")[0]: group.physical_id
+        for group in environment.of_type(GROUP)
+        if not group.name.startswith(f"{STACK}/")
+    }
+    names |= {group_id: pool for pool, group_id in pools.items()}
+    promised = set(_promised(parameters, groups, tuple(pools)))
+    for name in WITH_DAG_EGRESS:
+        promised |= set(_dag_egress(name, parameters))
+    for pool in pools:
+        promised |= set(_dag_egress(pool, environment.parameters_of(pool)))
     observed = set(_observed(environment, names))
     lines = [
         *(f"missing: {rule}" for rule in sorted(promised - observed)),
@@ -69,20 +83,32 @@ def equal_to_table(environment: AwsEnvironment) -> str:
     return f"{len(observed)} rules of {len(names)} groups, all of the table, no other"
 
 
-def _promised(parameters: Mapping[str, str], groups: list[str]) -> Iterator[Rule]:
+def _promised(
+    parameters: Mapping[str, str], groups: list[str], pools: tuple[str, ...]
+) -> Iterator[Rule]:
+    """Yield the rules of the table, with a group for each pool."""
     peers = {name: (name,) if name in groups else () for name in SECURITY_GROUPS} | {
         peer: tuple(filter(None, map(parameters.get, keys)))
         for peer, keys in RANGES.items()
     }
+    peers[POOL_GROUP] = pools
     for connection in CONNECTIONS:
         for source in peers[connection.source]:
             for target in peers[connection.target]:
                 if connection.source in SECURITY_GROUPS:
-                    yield Rule(source, OUT, target, connection.port)
+                    yield Rule(source, OUT, target, f"port {connection.port}")
                 if connection.target in SECURITY_GROUPS:
-                    yield Rule(target, IN, source, connection.port)
-    for name in groups:
+                    yield Rule(target, IN, source, f"port {connection.port}")
+    for name in (*groups, *pools):
         yield Rule(name, OUT, NOWHERE, EVERY_PORT)
+
+
+def _dag_egress(group: str, parameters: Mapping[str, str]) -> Iterator[Rule]:
+    """Yield the rules of the operator's list, as a nested stack has it."""
+    for entry in parameters["DagEgress"].split(","):
+        if entry not in ("", NO_EGRESS):
+            ports, _, range_ = entry.partition(" ")
+            yield Rule(group, OUT, range_, f"port {ports}")
 
 
 def _observed(environment: AwsEnvironment, names: Mapping[str, str]) -> Iterator[Rule]:
@@ -97,7 +123,7 @@ def _observed(environment: AwsEnvironment, names: Mapping[str, str]) -> Iterator
                 names[rule["GroupId"]],
                 OUT if rule["IsEgress"] else IN,
                 _peer(rule, names),
-                _port(rule),
+                _ports(rule),
             )
 
 
@@ -111,7 +137,8 @@ def _peer(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
     )
 
 
-def _port(rule: Mapping[str, Any]) -> int:
-    """Return the port; more than one port counts as every port."""
-    is_one = rule["IpProtocol"] == "tcp" and rule["FromPort"] == rule["ToPort"]
-    return int(rule["FromPort"]) if is_one else EVERY_PORT
+def _ports(rule: Mapping[str, Any]) -> str:
+    if rule["IpProtocol"] != "tcp":
+        return EVERY_PORT
+    ports = dict.fromkeys((rule["FromPort"], rule["ToPort"]))
+    return f"port {'-'.join(map(str, ports))}"

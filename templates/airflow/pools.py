@@ -12,25 +12,31 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from troposphere import AWSHelperFn, Equals, Not
+
 from compiler.interfaces import Leaf, fill, leaves
-from compiler.values import FileValue, Value
+from compiler.values import FileValue, V, Value
 from compiler.wiring import (
     Record,
     Template,
     WiringError,
     about,
     check_settings,
+    choose,
     parameter_value,
     title,
 )
 from fargate_runtime import contract
 from templates.airflow.fargate_sizes import PROXY_MEMORY
 from templates.types import (
+    EGRESS,
+    NO_EGRESS,
     Architecture,
     Boolean,
     ComparedCount,
     Count,
     CpuUnits,
+    DagEgress,
     Gibibytes,
     Mebibytes,
     OptionalSeconds,
@@ -137,6 +143,16 @@ class WorkerPool(Record):
         MinValue=21,
         MaxValue=200,
     )
+    dag_egress: DagEgress = about(
+        "TCP ports and ranges that the tasks of the pool may connect to, instead of "
+        "DagEgress. Empty for DagEgress, none for no entry at all.",
+        label="DAG egress",
+        Default="",
+        AllowedPattern=rf"^({NO_EGRESS}|{EGRESS})?$",
+        ConstraintDescription="Ports and an IPv4 range, such as 5432-5439 "
+        "10.20.0.0/16, separated by commas; none; or nothing. 0.0.0.0/0 takes a single "
+        "port.",
+    )
 
 
 Setting = str | int | bool | None
@@ -206,6 +222,18 @@ def all_but(*parameters: str) -> dict[str, Setting]:
         for leaf in leaves(WorkerPool)
         if "Default" in leaf.notes["properties"] and leaf.name not in parameters
     }
+
+
+def own_or(t: Template, own: V, common: V) -> V:
+    """Return a setting of a pool, or the environment's where the pool has none."""
+    if isinstance(own.data, AWSHelperFn):
+        has_own = t.condition(
+            f"Has{own.data.data['Ref']}", Not(Equals(own.crossing(), ""))
+        )
+        return choose(has_own, own, common)
+    if not own.data:
+        return common
+    return type(own)(own.data.split(","), crossing=own.data)
 
 
 def check_pools(pools: tuple[Pool, ...]) -> None:

@@ -10,6 +10,7 @@ addresses are 54 blocks, hence a VPC of /18 or larger.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 ZONES = ("A", "B", "C")
 
@@ -53,3 +54,9 @@ LARGEST_VPC_PREFIX = 16
 PRIVATE_SUBNET_ADDRESSES = 2**PRIVATE.bits - 5
 """Addresses for tasks in one zone: AWS keeps five of every subnet. At most half as
 many tasks should run there, for a deployment starts all of them again."""
+
+
+def data_networks(vpc: IPv4Network) -> tuple[IPv4Network, ...]:
+    """Return the ranges of the data subnets, with that of a zone not yet used."""
+    subnets = list(vpc.subnets(new_prefix=vpc.max_prefixlen - DATA.bits))
+    return tuple(subnets[DATA.first : DATA.first + len(ZONES)])

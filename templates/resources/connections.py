@@ -1,6 +1,8 @@
 """Every permitted connection, as one table: source, target, port and reason.
 
-``templates/security.py`` makes two security-group rules of each, one at either end.
+Two security-group rules are made of each, one at either end: in
+``templates/security.py``, and where one end is the workers of a pool, in
+``templates/resources/worker_group.py``.
 """
 
 from __future__ import annotations
@@ -30,13 +32,16 @@ TASKS = (
 )
 """The security groups of tasks on Fargate."""
 
+POOL_GROUP = "worker"
+"""The group that every worker pool has for itself."""
+
 SECURITY_GROUPS = {
     "load_balancer": "Airflow load balancer",
     "api_server": "Airflow API server",
     "scheduler": "Airflow scheduler",
     "dag_processor": "Airflow DAG processor",
     "triggerer": "Airflow triggerer",
-    "worker": "Airflow Celery workers",
+    "worker": "Airflow Celery workers of one pool",
     "flower": "Celery monitor Flower",
     "migration": "Migration job, which prepares the database for each new version",
     "verification": "Verification relay, a task that build.py verify runs",

@@ -143,7 +143,7 @@ AREAS = (
 66 | Sources that reach the database | security groups, no ranges | security
 67 | Access to the database from the internet | none | security
 68 | Egress | named per connection | security
-69 | Egress on all ports | none | security
+69 | Egress on all ports | none; ranges of ports in `DagEgress` only | security
 70 | HTTPS egress to the internet | none with VPC endpoints | security
 71 | Descriptions of security-group rules | present, in valid characters | security
 72 | Routes out of data subnets | none | network

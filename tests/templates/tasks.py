@@ -9,6 +9,7 @@ from compiler.wiring import AssetFile, Build
 from templates import airflow_services, migration, workers
 from templates.airflow.components import COMPONENTS, AnyComponent
 from templates.airflow.secret_environment import UNUSED_SLOTS
+from templates.types import EGRESS_SLOTS
 from tests.resolver import Stack
 
 TEMPLATES = {
@@ -33,6 +34,7 @@ DISABLED = {
         f"SecretEnvironment{component}": UNUSED_SLOTS
         for component in ("", "ApiServer", "Scheduler", "DagProcessor", "Triggerer")
     },
+    "DagEgress": "," * EGRESS_SLOTS,
 }
 """All options off but Flower; other parameters have the value ``given-Name``."""
 

@@ -9,9 +9,16 @@ import pytest
 
 from compiler.wiring import Build, title
 from templates import security
-from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS, TASKS
+from templates.resources.connections import (
+    CONNECTIONS,
+    POOL_GROUP,
+    SECURITY_GROUPS,
+    TASKS,
+)
 from templates.resources.ports import API_SERVER, FLOWER, HTTPS
+from templates.types import EGRESS_SLOTS
 from tests.resolver import deploy
+from tests.templates.tasks import resolved
 
 GIVEN = {
     "VpcId": "vpc-0123456789abcdef0",
@@ -21,6 +28,7 @@ GIVEN = {
     "OutboundHttpsCidr": "10.9.0.0/16",
     "S3PrefixListId": "pl-63a5400a",
     "EnableFlower": "true",
+    "DagEgress": "," * EGRESS_SLOTS,
 }
 OUTSIDE = {
     "web_clients": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
@@ -29,6 +37,12 @@ OUTSIDE = {
 }
 
 Connection = tuple[str, str, int]
+NOWHERE = "127.0.0.1/32"
+WORKERS = "<Workers.SecurityGroup.GroupId>"
+IDS = {
+    **{name: f"<{title(name)}.GroupId>" for name in SECURITY_GROUPS},
+    POOL_GROUP: WORKERS,
+}
 
 
 def deployed(**changes: str) -> dict[str, dict[str, Any]]:
@@ -45,9 +59,15 @@ def test_flower_has_a_group_and_rules_only_where_it_runs() -> None:
     assert stack.outputs["FlowerGroupId"] == ""
 
 
+def workers(**changes: str) -> dict[str, dict[str, Any]]:
+    """The stack of a pool; the groups of its peers have the IDs of ``deployed``."""
+    peers = {f"{title(name)}GroupId": IDS[name] for name in IDS.keys() - {POOL_GROUP}}
+    return resolved("Workers", **{**GIVEN, **peers, **changes}).resources
+
+
 @pytest.fixture(scope="module")
 def resources() -> dict[str, dict[str, Any]]:
-    return deployed()
+    return deployed() | workers()
 
 
 def of_type(
@@ -62,14 +82,11 @@ def connections(
     resources: dict[str, dict[str, Any]], kind: str
 ) -> list[tuple[str, str, int]]:
     """Return the connections that rules of one direction allow: from, to, port."""
-    ours, theirs = {
-        "SecurityGroupIngress": (1, 0),
-        "SecurityGroupEgress": (0, 1),
-    }[kind]
+    ours, theirs = (1, 0) if kind == "SecurityGroupIngress" else (0, 1)
     far_end = ("SourceSecurityGroupId", "DestinationSecurityGroupId")
     addresses = ("CidrIp", "DestinationPrefixListId", "SourcePrefixListId")
     triples = []
-    for _, rule in of_type(resources, kind):
+    for rule in rules(resources, kind):
         assert rule["IpProtocol"] == "tcp"
         assert rule["FromPort"] == rule["ToPort"]
         (far,) = [rule[key] for key in (*far_end, *addresses) if key in rule]
@@ -79,15 +96,22 @@ def connections(
     return triples
 
 
+def rules(resources: dict[str, dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the rules of one direction, with their group, but those to nowhere."""
+    for _, rule in of_type(resources, kind):
+        yield rule
+    for logical_id, group in of_type(resources, "SecurityGroup"):
+        own = WORKERS if logical_id == "SecurityGroup" else f"<{logical_id}.GroupId>"
+        for rule in group.get(kind, ()):
+            if rule.get("CidrIp") != NOWHERE:
+                yield {"GroupId": own, **rule}
+
+
 def expected() -> list[Connection]:
     """Return the connections of the table, written as in compiled rules."""
 
     def written(party: str) -> list[str]:
-        return (
-            [f"<{title(party)}.GroupId>"]
-            if party in SECURITY_GROUPS
-            else OUTSIDE[party]
-        )
+        return [IDS[party]] if party in SECURITY_GROUPS else OUTSIDE[party]
 
     return [
         (source, target, edge.port)
@@ -162,11 +186,62 @@ def test_no_group_has_the_default_egress_rule(
 ) -> None:
     # Without any egress rule EC2 adds its own, which allows everything.
     groups = dict(of_type(resources, "SecurityGroup"))
-    assert groups.keys() == {title(name) for name in SECURITY_GROUPS}
+    assert len(groups) == len(SECURITY_GROUPS)
     for properties in groups.values():
-        (rule,) = properties["SecurityGroupEgress"]
-        assert rule["CidrIp"] == "127.0.0.1/32"
-        assert "SecurityGroupIngress" not in properties
+        rule, *_ = properties["SecurityGroupEgress"]
+        assert rule["CidrIp"] == NOWHERE
+
+
+def test_no_direction_of_a_group_has_rules_inside_and_outside(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    # CloudFormation would delete some of them.
+    for kind in ("SecurityGroupIngress", "SecurityGroupEgress"):
+        outside = {rule["GroupId"] for _, rule in of_type(resources, kind)}
+        for logical_id, group in of_type(resources, "SecurityGroup"):
+            inside = [
+                rule for rule in group.get(kind, ()) if rule.get("CidrIp") != NOWHERE
+            ]
+            assert not inside or f"<{logical_id}.GroupId>" not in outside, logical_id
+
+
+def of_dag_code(entries: str) -> dict[str, list[tuple[int, int, str]]]:
+    """Return the rules of DagEgress by group, as ports and range."""
+    padded = f"{entries},{',' * EGRESS_SLOTS}"
+    return {
+        name: [
+            (int(rule["FromPort"]), int(rule["ToPort"]), rule["CidrIp"])
+            for rule in rules(stack, "SecurityGroupEgress")
+            if rule["GroupId"] == IDS[name] and rule["Description"] == "DagEgress"
+        ]
+        for stack, names in (
+            (deployed(DagEgress=padded), SECURITY_GROUPS.keys() - {POOL_GROUP}),
+            (workers(DagEgress=padded), {POOL_GROUP}),
+        )
+        for name in names
+    }
+
+
+def test_dag_egress_is_for_what_runs_dag_code() -> None:
+    by_group = of_dag_code("5432-5439 10.20.0.0/16,22 192.0.2.10/32")
+    expected = [(5432, 5439, "10.20.0.0/16"), (22, 22, "192.0.2.10/32")]
+    with_rules = {name: rules for name, rules in by_group.items() if rules}
+    assert with_rules == dict.fromkeys(
+        ("worker", "triggerer", "dag_processor"), expected
+    )
+
+
+@pytest.mark.parametrize("entries", ["", "none"])
+def test_dag_egress_may_be_empty(entries: str) -> None:
+    assert not any(of_dag_code(entries).values())
+
+
+def test_dag_egress_has_twenty_slots_and_refuses_more() -> None:
+    entries = [f"22 192.0.2.{number}/32" for number in range(EGRESS_SLOTS + 1)]
+    *fitting, beyond = of_dag_code(",".join(entries))["worker"]
+    assert [f"22 {range_}" for _, _, range_ in fitting] == entries[:-1]
+    # EC2 answers that this is no range, and so names the entry.
+    assert beyond[2] == entries[-1]
 
 
 def test_empty_ranges_make_no_rule() -> None:
@@ -188,5 +263,5 @@ def test_groups_have_half_of_60_rules_at_most(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     for kind in ("SecurityGroupIngress", "SecurityGroupEgress"):
-        ours = [rule["GroupId"] for _, rule in of_type(resources, kind)]
+        ours = [rule["GroupId"] for rule in rules(resources, kind)]
         assert max(ours.count(group) for group in ours) <= 30

@@ -19,6 +19,7 @@ from templates.airflow.components import COMPONENTS
 from templates.airflow.environment import METADATA_DATABASE, secrets_of
 from templates.load_balancer import TLS_POLICY
 from templates.resources.connections import CONNECTIONS, SECURITY_GROUPS
+from templates.security import GROUPS, WITH_DAG_EGRESS
 
 KEY = "arn:aws:kms:eu-central-1:1:key/k"
 STACK = "airflow-dev"
@@ -45,13 +46,17 @@ PARAMETERS = {
     "DefaultWorkersMemory": "4096",
 }
 
+DAG_EGRESS = "5432-5439 10.20.0.0/16"
+
 RESOURCES = (
     ("Encryption/Key", "AWS::KMS::Key", "k"),
     ("Security", "AWS::CloudFormation::Stack", "arn:aws:cloudformation:::stack/sec/1"),
     *(
         (f"Security/{title(name)}", "AWS::EC2::SecurityGroup", f"sg-{name}")
-        for name in SECURITY_GROUPS
+        for name in GROUPS
     ),
+    ("DefaultWorkers", "AWS::CloudFormation::Stack", "arn:aws:cloudformation:::w"),
+    ("DefaultWorkers/SecurityGroup", "AWS::EC2::SecurityGroup", "sg-worker"),
     ("Storage/AccessLogs", "AWS::S3::Bucket", f"{STACK}-access-logs"),
     ("Storage/TaskLogs", "AWS::S3::Bucket", f"{STACK}-task-logs"),
     ("Database/Cluster", "AWS::RDS::DBCluster", f"{STACK}-database"),
@@ -141,6 +146,13 @@ def _rules() -> Iterator[dict[str, Any]]:
             if group in SECURITY_GROUPS:
                 own = {"GroupId": f"sg-{group}", "IsEgress": is_egress}
                 yield {**own, **port, **peer(other)}
+    for name in (*WITH_DAG_EGRESS, "worker"):
+        own = {"GroupId": f"sg-{name}", "IsEgress": True}
+        ports, _, range_ = DAG_EGRESS.partition(" ")
+        port = dict(
+            zip(("FromPort", "ToPort"), map(int, ports.split("-")), strict=True)
+        )
+        yield {**own, "IpProtocol": "tcp", **port, "CidrIpv4": range_}
     for name in SECURITY_GROUPS:
         every = {"IpProtocol": "-1", "FromPort": -1, "ToPort": -1}
         own = {"GroupId": f"sg-{name}", "IsEgress": True, "CidrIpv4": "127.0.0.1/32"}
@@ -174,6 +186,7 @@ def answers() -> dict[str, Answer]:
                             "OutboundHttpsCidr": OUTBOUND,
                             "S3PrefixListId": "pl-s3",
                             "EnableFlower": "true",
+                            "DagEgress": f"{DAG_EGRESS},,,",
                             "PoolMinimum": "0",
                             "PoolMaximum": "4",
                         }.items()

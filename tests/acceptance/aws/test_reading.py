@@ -104,7 +104,7 @@ FAILS: tuple[tuple[Check, str, Any, str], ...] = (
         *(RULES, ("SecurityGroupRules", 0, "CidrIpv4", "0.0.0.0/0")),
         "load_balancer from 0.0.0.0/0, port 443",
     ),
-    (security_groups.equal_to_table, RULES, ("SecurityGroupRules", []), "and 72 more"),
+    (security_groups.equal_to_table, RULES, ("SecurityGroupRules", []), "and 75 more"),
     (
         encryption.at_rest,
         *("kms:get_key_rotation_status", ("KeyRotationEnabled", False)),

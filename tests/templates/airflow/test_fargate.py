@@ -94,9 +94,12 @@ def test_services_use_private_subnets_and_their_own_security_group(
     # Controls 112, 113 and 115.
     properties = service(component)
     network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
+    group = f"given-{component.title}GroupId"
+    if component is WORKER:
+        group = "<Workers.SecurityGroup.GroupId>"
     assert network == {
         "AssignPublicIp": "DISABLED",
-        "SecurityGroups": [f"given-{component.title}GroupId"],
+        "SecurityGroups": [group],
         "Subnets": ["subnet-1", "subnet-2"],
     }
     assert properties["PlatformVersion"] == "LATEST"

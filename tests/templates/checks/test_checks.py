@@ -37,6 +37,7 @@ SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
 POLICY = "arn:aws:iam::123456789012:policy/"
 POLICIES = [f"{POLICY}{number}" for number in range(10)]
+MANY_ENTRIES = ",".join(f"22 10.1.0.{number}/32" for number in range(21))
 
 
 def template(pools: tuple[Pool, ...] = POOLS) -> dict[str, Any]:
@@ -124,6 +125,10 @@ def test_the_defaults_launch() -> None:
         {"Image": f"apache/airflow@sha256:{'0' * 64}"},
         {"ExtraPolicyArns": f"{POLICY}a"},
         {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
+        {"DagEgress": "5432-5439 10.20.0.0/16, 22 192.0.2.10/32, 587 0.0.0.0/0"},
+        {"DagEgress": "22 10.0.0.0/8, 5432 10.0.0.0/8"},
+        {"SpotWorkersDagEgress": "none"},
+        EXISTING | {"DagEgress": "5433 10.0.0.0/8"},
     ],
 )
 def test_valid_parameters_pass(parameters: dict[str, str]) -> None:
@@ -326,6 +331,42 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "SpotWorkersFallbackMinimum is 11, and SpotWorkersMaximum is 10.",
         "Raise SpotWorkersMaximum to 11",
     ),
+    # What DAG code may connect to.
+    *(
+        ({name: text}, what, remedy)
+        for name in ("DagEgress", "DefaultWorkersDagEgress", "SpotWorkersDagEgress")
+        for text, what, remedy in (
+            ("22 10.1.0.0/16,,", "an empty entry", "Delete the comma"),
+            (MANY_ENTRIES, "22 10.1.0.20/32 is the first one too many", "Join"),
+            ("22 10.1.0.0/16, 70000 10.1.0.0/16", "70000 10.1.0.0/16: there", "65535"),
+            ("9-1 10.1.0.0/16", "9-1 10.1.0.0/16: its first", "Write 1-9 10.1.0.0"),
+            ("22 10.1.0.1/16", "22 10.1.0.1/16: 10.1.0.1/16 is not", "10.1.0.0/16"),
+            ("22 10.1.0.999/32", "22 10.1.0.999/32: 10.1.0.999", "four numbers"),
+            ("1-9 128.0.0.0/1", "9 ports to 2,147,483,648", "each single port"),
+            ("22 10.1.0.0/16, 22 10.1.0.0/16", "22 10.1.0.0/16 is in", "one of the"),
+            (
+                "5432-5439 10.0.0.0/8",
+                "the metadata database (5433) of this environment, in 10.0.51.0/24",
+                "or 5432 10.0.0.0/8, or 5434-5439 10.0.0.0/8",
+            ),
+            ("6379 10.0.0.0/16", "the broker (6379)", "own databases."),
+            ("22 10.0.51.0/28", "lies in 10.0.51.0/24, a data subnet", "your own"),
+            ("443 0.0.0.0/0", "443 0.0.0.0/0 is the rule of Outbound", "Delete the"),
+        )
+    ),
+    *(
+        (
+            ENDPOINTS | {name: "587 0.0.0.0/0"},
+            "587 0.0.0.0/0 leads to the internet",
+            "networks that the VPC is connected to",
+        )
+        for name in ("DagEgress", "DefaultWorkersDagEgress", "SpotWorkersDagEgress")
+    ),
+    (
+        {"SpotWorkersDagEgress": "none, 22 10.1.0.0/16"},
+        "none stands beside other entries",
+        "Write none alone",
+    ),
 ]
 
 
@@ -338,6 +379,19 @@ def test_invalid_parameters_are_refused(
     assert any(
         what in problem.what and remedy in problem.remedy for problem in report
     ), report
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("5432", "10.1.0.0/16", "tcp/22 10.1.0.0/16", "22  10.1.0.0/16"),
+        *("22 fd00::/8", "22 10.1.0.0", "022 10.1.0.0/16", "1-65535 0.0.0.0/0"),
+        *("-1 10.1.0.0/16", "22-  10.1.0.0/16", "22 sg-0123456789abcdef0", "none"),
+    ],
+)
+def test_entry_that_is_no_ports_and_range_is_named(text: str) -> None:
+    problem = the_problem(DagEgress=f"22 10.2.0.0/16, {text}")
+    assert problem.what.startswith(f'"{text}" does not match')
 
 
 @pytest.mark.parametrize(
