@@ -16,6 +16,7 @@ from acceptance.faults.fault_run import DAGS as FAULT_DAGS
 from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
     connections,
+    dag_egress,
     dag_releases,
     encryption,
     health,
@@ -34,6 +35,8 @@ from local.environment import LocalEnvironment
 LocalCheck = Check[LocalEnvironment]
 
 MINIMUM_WORKERS = "DefaultWorkersMinimum"
+
+SECOND_DATABASE = "A DAG reaches a database only by its egress list"
 
 NO_FAULTS, NO_SCALING = "--no-faults", "--no-scaling"
 """Options that leave out a part of the checks."""
@@ -76,6 +79,7 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("A worker cannot enter the metadata", secret_matrix.metadata_closed),
             ("Settings agree in every container", operator_settings.agree),
             ("Passwords of every printable character", passwords.every_character),
+            (SECOND_DATABASE, dag_egress.second_database),
         )
     ),
     Check(
@@ -198,6 +202,8 @@ class Selection:
         """
         own = environment.parameters
         needed = {"EnableFlower": "true", **operator_settings.PARAMETERS}
+        listed = filter(None, (own.get(dag_egress.PARAMETER), dag_egress.ENTRY))
+        needed[dag_egress.PARAMETER] = ", ".join(listed)
         if own.get(MINIMUM_WORKERS) == "0":
             needed[MINIMUM_WORKERS] = "1"
         changed = {name: text for name, text in needed.items() if own.get(name) != text}

@@ -117,6 +117,30 @@ def check_secrets() -> None:
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
+def check_databases() -> None:
+    """Connect to each database of a run; return the user there, or the error."""
+
+    @task
+    def read(params: dict[str, Any]) -> dict[str, str]:
+        return {name: answer(login) for name, login in params["databases"].items()}
+
+    def answer(login: dict[str, Any]) -> str:
+        import psycopg2  # noqa: PLC0415 - not when the file is parsed
+
+        try:
+            with (
+                psycopg2.connect(**login, connect_timeout=10) as connection,
+                connection.cursor() as cursor,
+            ):
+                cursor.execute("SELECT 'connected as ' || current_user")
+                return str(cursor.fetchone()[0])
+        except psycopg2.OperationalError as error:
+            return str(error)
+
+    read()
+
+
+@dag(schedule=None, is_paused_upon_creation=False)
 def check_hold() -> None:
     """Hold as many slots of workers as a run asks for, each for some seconds."""
 
@@ -139,3 +163,4 @@ check_deferred()
 check_asset_writer()
 check_asset_reader()
 check_secrets()
+check_databases()

@@ -52,6 +52,15 @@ class SecurityGroups:
             for rule in self._rules(sources, port, is_egress=True)
         )
 
+    def ranges(self, sources: Collection[str]) -> set[tuple[IPv4Network, range]]:
+        """Return the addresses and ports that egress rules open by their ranges."""
+        return {
+            (rule.peer, rule.ports)
+            for rule in self.rules
+            if rule.group in sources and rule.is_egress
+            if isinstance(rule.peer, IPv4Network)
+        }
+
     def ports_of(self, targets: Collection[str]) -> set[int]:
         """Return the ports that the ingress rules of some groups open."""
         return {

@@ -1,7 +1,9 @@
 """Security groups for local tasks: only connections that their rules permit.
 
 Every task runs in a control group whose connections are limited to the local
-destinations that the security groups, as launched, let it reach (``ConnectFilter``).
+destinations that the security groups, as launched, let it reach, and to the ranges of
+addresses in their rules (``ConnectFilter``). A server of this machine may stand for one
+outside the VPC.
 Where the machine does not allow that, tasks connect freely and ``deviation`` says so.
 """
 
@@ -83,6 +85,7 @@ class TaskFirewall:
         """What no security group guards, as the metadata of tasks."""
         self.endpoints: tuple[Endpoint, ...] = ()
         """Every destination that a security group guards, as known now."""
+        self._outside: dict[Destination, Destination] = {}
         self._read = read
         self._find = find
         self._read_at = 0.0
@@ -108,8 +111,16 @@ class TaskFirewall:
         before = self._groups, self.endpoints
         self.endpoints = tuple(self._find(self.rules()))
         if before != (self._groups, self.endpoints):
-            for task in self._tasks.values():
-                task.filter.set_permitted(self._permitted(task.source))
+            self._set_permitted()
+
+    def add_outside_server(self, known_as: Destination, server: Destination) -> None:
+        """Let a server of this machine stand for one outside the VPC.
+
+        Tasks know it by an address that is not of this machine, and reach it where a
+        range in their rules permits that.
+        """
+        self._outside[known_as] = server
+        self._set_permitted()
 
     def admit(self, task: EcsTask) -> Path | None:
         """Return the control group of a task's processes, if there are any."""
@@ -129,8 +140,8 @@ class TaskFirewall:
                     f"Security groups are not enforced: {error}. Root on Linux can."
                 )
                 return None
-            group.set_permitted(self._permitted(source))
             self._tasks[task.id] = GuardedTask(source, group)
+            self._set_permitted(task.id)
         return self._tasks[task.id].filter.folder
 
     def release(self, tasks: Iterable[EcsTask]) -> None:
@@ -191,6 +202,16 @@ class TaskFirewall:
                     self._used.add(
                         UsedConnection(task.source, target.groups, target.port)
                     )
+
+    def _set_permitted(self, *ids: str) -> None:
+        """Give some tasks, or all, the lists that hold for them now."""
+        for each in ids or self._tasks:
+            task = self._tasks[each]
+            task.filter.set_permitted(
+                self._permitted(task.source),
+                self.rules().ranges(task.source),
+                self._outside,
+            )
 
     def _permitted(self, source: Groups) -> set[Destination]:
         groups = self.rules()

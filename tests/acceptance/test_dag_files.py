@@ -54,6 +54,7 @@ def test_airflow_reads_every_dag_file(tmp_path: Path) -> None:
         dags.LATE_ID: ["run"],
         dags.PLAIN: ["first", "second", "third"],
         "check_hold": ["hold", "numbers"],
+        "check_databases": ["read"],
         "check_secrets": ["read"],
         "faults": ["deferred", "double", "hold", "numbers", "total"],
         "scaling_burst": ["work"],

@@ -11,16 +11,22 @@ from acceptance.local_checks import operator_settings
 from cli.errors import UsageError
 from deploy.dist import Environment
 
+EGRESS = {"DagEgress": "5432 192.0.2.10/32"}
+
 
 @pytest.mark.parametrize(
     ("own", "overrides"),
     [
         (
             {"DefaultWorkersMinimum": "0"},
-            {"DefaultWorkersMinimum": "1", "EnableFlower": "true"},
+            {"DefaultWorkersMinimum": "1", "EnableFlower": "true", **EGRESS},
         ),
-        ({"DefaultWorkersMinimum": "2"}, {"EnableFlower": "true"}),
-        ({"DefaultWorkersMinimum": "2", "EnableFlower": "true"}, {}),
+        ({"DefaultWorkersMinimum": "2"}, {"EnableFlower": "true", **EGRESS}),
+        ({"DefaultWorkersMinimum": "2", "EnableFlower": "true"}, EGRESS),
+        (
+            {"EnableFlower": "true", "DagEgress": "22 10.1.0.0/16"},
+            {"DagEgress": "22 10.1.0.0/16, 5432 192.0.2.10/32"},
+        ),
     ],
 )
 def test_only_parameters_that_prevent_a_check_are_overridden(

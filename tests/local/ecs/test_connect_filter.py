@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 import pytest
 
@@ -83,3 +84,36 @@ def test_a_task_may_call_itself(group: ConnectFilter) -> None:
     with socket.create_server(("127.77.0.9", 0)) as own:
         port = own.getsockname()[1]
         assert connect(group, "127.77.0.9", port) == ["connected"]
+
+
+OUTSIDE = "192.0.2.10"
+
+
+def test_ranges_permit_their_ports_and_no_others(
+    group: ConnectFilter, server: tuple[str, int]
+) -> None:
+    # No server is there: the redirection shows that the connection was permitted.
+    ports = (21, 22, 443, 5432, 5439, 5440, 65535)
+    redirected = {(OUTSIDE, port): server for port in ports}
+    ranges = [
+        (IPv4Network("192.0.2.0/24"), range(5432, 5440)),
+        (IPv4Network("192.0.2.10/32"), range(22, 23)),
+        (IPv4Network("0.0.0.0/0"), range(443, 444)),
+    ]
+    group.set_permitted((), ranges, redirected)
+    refused = "PermissionError"
+    assert connect(group, OUTSIDE, *ports) == [
+        *(refused, "connected", "connected", "connected", "connected"),
+        *(refused, refused),
+    ]
+    group.set_permitted((), ranges[:1], redirected)
+    assert connect(group, OUTSIDE, 22, 5432) == [refused, "connected"]
+
+
+def test_a_range_opens_nothing_on_this_machine(
+    group: ConnectFilter, server: tuple[str, int]
+) -> None:
+    host, port = server
+    for text in ("0.0.0.0/0", f"{host}/32"):
+        group.set_permitted((), [(IPv4Network(text), range(65536))])
+        assert connect(group, host, port) == ["PermissionError"]

@@ -94,3 +94,11 @@ def test_aws_is_reached_by_endpoint_prefix_list_or_internet(
 def test_ports_that_targets_open(known: SecurityGroups) -> None:
     assert known.ports_of({"database"}) == {5432, 5433, 5434}
     assert known.ports_of({"worker"}) == set()
+
+
+def test_ranges_are_those_of_egress_rules(known: SecurityGroups) -> None:
+    assert known.ranges({"worker"}) == {
+        (IPv4Network("0.0.0.0/0"), range(443, 446)),
+        (IPv4Network("127.0.0.1/32"), range(65536)),
+    }
+    assert known.ranges({"listener", "closed"}) == set()

@@ -43,8 +43,8 @@ class FakeFilter:
     def __init__(self, folder: Path, _own_address: str) -> None:
         self.folder = folder
 
-    def set_permitted(self, _destinations: object) -> None:
-        """Take any list."""
+    def set_permitted(self, *_lists: object) -> None:
+        """Take any lists."""
 
     def used(self) -> dict[tuple[str, int], int]:
         """Return nothing."""
