@@ -196,9 +196,9 @@ class Selection:
     def overrides(self, environment: Environment) -> dict[str, str]:
         """Return the parameters that must differ from the environment's own.
 
-        Flower, which costs a small container; and a worker that does not sleep, because
-        a first run is timed from when all is healthy, and waking one up takes longer;
-        and settings of an operator.
+        Flower, which costs a small container; a line of DagEgress for the second
+        database; settings of an operator; and a worker that does not sleep, because a
+        first run is timed from when all is healthy, and waking one up takes longer.
         """
         own = environment.parameters
         needed = {"EnableFlower": "true", **operator_settings.PARAMETERS}
