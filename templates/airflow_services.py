@@ -34,6 +34,7 @@ from templates.types import (
     EcsService,
     LogGroupName,
     RoleArn,
+    SecurityGroupIds,
     TargetGroupArn,
     TaskDefinitionArn,
     TaskSize,
@@ -58,6 +59,9 @@ class Inputs(AutoscalerInputs):
     scheduler_size: TaskSize = about("Size of a scheduler.")
     dag_processor_size: TaskSize = about("Size of the DAG processor.")
     triggerer_size: TaskSize = about("Size of a triggerer.")
+    dag_security_group_ids: SecurityGroupIds = about(
+        "Further security groups of what runs DAG code, or nothing."
+    )
     scheduler_count: Count = about("Number of schedulers.")
     triggerer_count: Count = about("Number of triggerers.")
 
@@ -118,6 +122,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     dag_processor = fargate.service(
         dag_processor_task,
         group_id=groups.dag_processor_group_id,
+        further_group_ids=inputs.dag_security_group_ids,
         count=DAG_PROCESSORS,
     )
     scheduler = fargate.service(
@@ -137,6 +142,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     triggerer = fargate.service(
         triggerer_task,
         group_id=groups.triggerer_group_id,
+        further_group_ids=inputs.dag_security_group_ids,
         count=inputs.triggerer_count,
     )
 

@@ -39,6 +39,7 @@ from templates.types import (
     PrefixListId,
     Profile,
     SecretVariables,
+    SecurityGroupIds,
     SnapshotId,
     SubnetIdList,
     VpcId,
@@ -140,6 +141,14 @@ class Parameters(Interface):
         "own instead.",
         group="Network",
         label="DAG egress",
+        Default="",
+    )
+    dag_security_group_ids: SecurityGroupIds = about(
+        "Further security groups of what runs DAG code, at most four, for databases "
+        "that admit a group of yours. They must be in the VPC. A pool can have a list "
+        "of its own instead.",
+        group="Network",
+        label="Further security groups",
         Default="",
     )
     existing_vpc_id: VpcId = about(

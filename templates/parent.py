@@ -340,6 +340,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 triggerer_size=TaskSize(
                     cpu=inputs.triggerer_cpu, memory=inputs.triggerer_memory
                 ),
+                dag_security_group_ids=inputs.dag_security_group_ids,
                 scheduler_count=inputs.scheduler_count,
                 triggerer_count=inputs.triggerer_count,
             ),
@@ -361,6 +362,11 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                         dag_egress=own_or(
                             t, pool.dag_egress, inputs.dag_egress
                         ).slots(),
+                        dag_security_group_ids=own_or(
+                            t,
+                            pool.dag_security_group_ids,
+                            inputs.dag_security_group_ids,
+                        ),
                     ),
                     migration_version=migrated.version,
                     pool=pool,

@@ -21,11 +21,12 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 PORT = r"(0|[1-9]\d{0,4})"
 EGRESS = rf"(?!\d+-\d+ 0\.0\.0\.0/0$){PORT}(-{PORT})? {CIDR}"
+GROUP_ID = r"sg-[0-9a-f]{8,17}"
 EGRESS_SLOTS = 20
 """Entries of one DagEgress. EC2 takes 60 rules a group, of which a worker has six for
 the product itself, and the prefix list of S3 counts with each of its entries."""
 
-NO_EGRESS = "none"
+NONE = "none"
 """The list of a pool that has no entry, where an empty one means the environment's."""
 
 
@@ -122,6 +123,16 @@ class ZoneNames(
 
 class SecurityGroupId(Value):
     """A security group."""
+
+
+class SecurityGroupIds(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({GROUP_ID})?$",
+    ConstraintDescription="Security group IDs such as sg-0123456789abcdef0, separated "
+    "by commas, or nothing.",
+):
+    """Security groups of the operator's, or nothing."""
 
 
 class Cidr(
@@ -474,6 +485,9 @@ class PoolNetwork(Record):
     )
     s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
     dag_egress: EgressSlots = about("Ports and ranges that DAG code may reach.")
+    dag_security_group_ids: SecurityGroupIds = about(
+        "Further security groups of what runs DAG code, or nothing."
+    )
 
 
 class DagIdentity(Record):

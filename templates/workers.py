@@ -68,6 +68,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     service = fargate.service(
         worker,
         group_id=SecurityGroupId(group_id),
+        further_group_ids=inputs.network.dag_security_group_ids,
         redeploy_for=[pool.spot_percent],
         DependsOn=rules,
         # The autoscaler finds the pool's service by this tag.

@@ -12,7 +12,7 @@ from compiler.wiring import title
 from templates.resources.connections import CONNECTIONS, POOL_GROUP, SECURITY_GROUPS
 from templates.resources.security_groups import NOWHERE
 from templates.security import GROUPS, WITH_DAG_EGRESS
-from templates.types import NO_EGRESS
+from templates.types import NONE
 
 SHOWN = 6
 
@@ -106,7 +106,7 @@ def _promised(
 def _dag_egress(group: str, parameters: Mapping[str, str]) -> Iterator[Rule]:
     """Yield the rules of the operator's list, as a nested stack has it."""
     for entry in parameters["DagEgress"].split(","):
-        if entry not in ("", NO_EGRESS):
+        if entry not in ("", NONE):
             ports, _, range_ = entry.partition(" ")
             yield Rule(group, OUT, range_, f"port {ports}")
 

@@ -1,23 +1,32 @@
-"""Zones, the existing VPC, and the prefix list of S3."""
+"""Zones, the existing VPC, security groups of the operator, and S3's prefix list."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
 from cli.errors import AwsError
 from deploy.aws import is_missing
 from deploy.prefix_list import s3_prefix_lists, s3_service
-from deploy.preflight.context import LaunchContext, known_texts
+from deploy.preflight.context import LaunchContext, known_text, known_texts
 from deploy.preflight.findings import Finding, passed, refused, warning
 from deploy.preflight.quotas import task_counts
 from deploy.zones import offered_zones
 
 SUBNET_TYPE = "AWS::EC2::Subnet"
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
+GROUP_TYPE = "AWS::EC2::SecurityGroup"
+GROUP = re.compile(r"sg-[0-9a-f]+")
+
+STORES = {
+    "AWS::RDS::DBCluster": "AWS::RDS::DBSubnetGroup",
+    "AWS::ElastiCache::ReplicationGroup": "AWS::ElastiCache::SubnetGroup",
+}
+"""Types of the environment's own stores, and of the groups of their subnets."""
 
 DNS_ATTRIBUTES = {
     "enableDnsSupport": "--enable-dns-support",
@@ -96,6 +105,7 @@ def existing_network(context: LaunchContext) -> Iterator[Finding]:
         return
     problems = [*_in_other_vpcs(context, rows), *_endpoints(context, rows)]
     problems += _free_addresses(context, rows)
+    problems += _egress_to_stores(context, rows)
     if not problems:
         yield passed(
             f"All {len(rows)} subnets are in {rows[0]['VpcId']} and have room."
@@ -145,6 +155,96 @@ def _endpoints(context: LaunchContext, rows: list[dict[str, Any]]) -> Iterator[F
             )
 
 
+def _egress_to_stores(
+    context: LaunchContext, rows: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    """Find egress rules by range that include the environment's own stores."""
+    blocks = {row["SubnetId"]: IPv4Network(row["CidrBlock"]) for row in rows}
+    for store_type, subnets_type in STORES.items():
+        ports = {int(store.properties["Port"]) for store in context.of_type(store_type)}
+        data = {
+            blocks[subnet]
+            for group in context.of_type(subnets_type)
+            for subnet in known_texts(group.properties.get("SubnetIds"))
+            if subnet in blocks
+        }
+        rules = {
+            (rule["CidrIp"], int(rule["FromPort"]), int(rule["ToPort"]))
+            for group in context.of_type(GROUP_TYPE)
+            for rule in group.properties.get("SecurityGroupEgress", ())
+            if rule.get("IpProtocol") == "tcp" and known_text(rule.get("CidrIp"))
+        }
+        for cidr, first, last in sorted(rules):
+            near = [each for each in data if each.overlaps(IPv4Network(cidr))]
+            if near and any(first <= port <= last for port in ports):
+                yield refused(
+                    f"DagEgress opens ports {first} to {last} of {cidr}, where the "
+                    f"environment's own stores are, in {near[0]}.",
+                    "Name the ranges of your own databases, or leave out the ports "
+                    f"{', '.join(map(str, sorted(ports)))}.",
+                )
+
+
+def security_groups(context: LaunchContext) -> Iterator[Finding]:
+    """Look for the operator's security groups in the VPC of the tasks."""
+    named = {
+        text
+        for service in context.of_type("AWS::ECS::Service")
+        for text in known_texts(_awsvpc(service.properties).get("SecurityGroups"))
+        if GROUP.fullmatch(text)
+    }
+    if not named:
+        return
+    try:
+        rows = context.aws.call(
+            "ec2", "describe_security_groups", "groups", GroupIds=sorted(named)
+        )["SecurityGroups"]
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+        yield refused(
+            error.message, "Correct DagSecurityGroupIds, or --region and --profile."
+        )
+        return
+    problems = list(_elsewhere(context, rows))
+    if not problems:
+        yield passed(f"All {len(rows)} further security groups are in the VPC.")
+    yield from problems
+
+
+def _elsewhere(context: LaunchContext, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Yield a finding for groups that are not in the VPC of the tasks."""
+    existing = set(context.values(GROUP_TYPE, "VpcId"))
+    vpcs = {row["VpcId"] for row in rows}
+    if not existing and context.is_new:
+        yield refused(
+            f"{', '.join(row['GroupId'] for row in rows)} cannot be in the VPC that "
+            "this launch creates.",
+            "Launch without DagSecurityGroupIds, create the groups in the new VPC, and "
+            "launch again; or name an ExistingVpcId.",
+        )
+        return
+    if not existing:
+        answer = context.aws.call("ec2", "describe_vpcs", "VPC", VpcIds=sorted(vpcs))
+        existing = {
+            vpc["VpcId"]
+            for vpc in answer["Vpcs"]
+            if context.is_own({tag["Key"]: tag["Value"] for tag in vpc.get("Tags", ())})
+        }
+    for row in rows:
+        if row["VpcId"] not in existing:
+            yield refused(
+                f"{row['GroupId']} is in {row['VpcId']}, and the tasks are not.",
+                "Name groups of the environment's own VPC.",
+            )
+
+
+def _awsvpc(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the network configuration of a service."""
+    network: dict[str, Any] = service["NetworkConfiguration"]["AwsvpcConfiguration"]
+    return network
+
+
 def _free_addresses(
     context: LaunchContext, rows: list[dict[str, Any]]
 ) -> Iterator[Finding]:
@@ -152,8 +252,7 @@ def _free_addresses(
     services = context.of_type("AWS::ECS::Service")
     subnets: set[str] = set()
     for service in services:
-        network = service.properties["NetworkConfiguration"]
-        subnets |= set(known_texts(network["AwsvpcConfiguration"].get("Subnets")))
+        subnets |= set(known_texts(_awsvpc(service.properties).get("Subnets")))
     free = sum(
         row["AvailableIpAddressCount"] for row in rows if row["SubnetId"] in subnets
     )

@@ -64,6 +64,11 @@ CHECKS: tuple[Check, ...] = (
         asks=("ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
     ),
     Check(
+        name="Security groups",
+        run=network.security_groups,
+        asks=("ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"),
+    ),
+    Check(
         name="S3 prefix list",
         run=network.prefix_list,
         asks=("ec2:DescribeManagedPrefixLists",),

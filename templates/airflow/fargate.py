@@ -32,6 +32,7 @@ from typing import Any
 
 from awacs.aws import PolicyDocument
 from troposphere import (
+    And,
     AWSHelperFn,
     Equals,
     FindInMap,
@@ -62,6 +63,7 @@ from templates.airflow.secret_environment import SecretSlots
 from templates.resources.assume_role import trust
 from templates.resources.image_repository import is_in_ecr
 from templates.types import (
+    NONE,
     Architecture,
     Count,
     EcsService,
@@ -69,6 +71,7 @@ from templates.types import (
     LogGroupName,
     Mebibytes,
     SecurityGroupId,
+    SecurityGroupIds,
     ServiceName,
     TargetGroupArn,
     TaskSize,
@@ -258,6 +261,7 @@ class Fargate:
         task: FargateTask,
         *,
         group_id: SecurityGroupId,
+        further_group_ids: SecurityGroupIds | None = None,
         count: Count | int | None = None,
         target_group_arn: TargetGroupArn | None = None,
         redeploy_for: Sequence[Value] = (),
@@ -295,7 +299,7 @@ class Fargate:
                 NetworkConfiguration=ecs.NetworkConfiguration(
                     AwsvpcConfiguration=ecs.AwsvpcConfiguration(
                         AssignPublicIp="DISABLED",
-                        SecurityGroups=[group_id],
+                        SecurityGroups=self._groups(group_id, further_group_ids),
                         Subnets=self._platform.subnet_ids,
                     )
                 ),
@@ -334,6 +338,19 @@ class Fargate:
             service_name=ServiceName(GetAtt(service, "Name")),
             log_group_name=LogGroupName(Ref(task.log)),
         )
+
+    def _groups(
+        self, own: SecurityGroupId, further: SecurityGroupIds | None
+    ) -> list[SecurityGroupId] | If:
+        """Return the security groups of a task: its own, and those of the operator."""
+        if further is None:
+            return [own]
+        texts = further.crossing()
+        has_further = self._when(
+            "HasFurtherSecurityGroups",
+            And(Not(Equals(texts, "")), Not(Equals(texts, NONE))),
+        )
+        return If(has_further, Split(",", Join(",", [own, texts])), [own])
 
     def _connect(self, task: FargateTask) -> ecs.ServiceConnectConfiguration:
         """Return what lets a service find others by name, or be found by its own.

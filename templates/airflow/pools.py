@@ -30,7 +30,8 @@ from fargate_runtime import contract
 from templates.airflow.fargate_sizes import PROXY_MEMORY
 from templates.types import (
     EGRESS,
-    NO_EGRESS,
+    GROUP_ID,
+    NONE,
     Architecture,
     Boolean,
     ComparedCount,
@@ -43,6 +44,7 @@ from templates.types import (
     Percent,
     QueueName,
     ScalingProfile,
+    SecurityGroupIds,
     Text,
 )
 
@@ -148,10 +150,19 @@ class WorkerPool(Record):
         "DagEgress. Empty for DagEgress, none for no entry at all.",
         label="DAG egress",
         Default="",
-        AllowedPattern=rf"^({NO_EGRESS}|{EGRESS})?$",
+        AllowedPattern=rf"^({NONE}|{EGRESS})?$",
         ConstraintDescription="Ports and an IPv4 range, such as 5432-5439 "
         "10.20.0.0/16, separated by commas; none; or nothing. 0.0.0.0/0 takes a single "
         "port.",
+    )
+    dag_security_group_ids: SecurityGroupIds = about(
+        "Further security groups of the workers, at most four, instead of "
+        "DagSecurityGroupIds. Empty for DagSecurityGroupIds, none for none.",
+        label="Further security groups",
+        Default="",
+        AllowedPattern=rf"^({NONE}|{GROUP_ID})?$",
+        ConstraintDescription="Security group IDs such as sg-0123456789abcdef0, "
+        "separated by commas; none; or nothing.",
     )
 
 

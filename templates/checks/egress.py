@@ -1,4 +1,4 @@
-"""Checks of ``DagEgress``, the ports and ranges that DAG code may connect to."""
+"""Checks of what DAG code may connect to: DagEgress and DagSecurityGroupIds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from compiler.constraints import elements
 from compiler.validation import Check, Finding, check
 from templates.airflow.pools import WorkerPool
 from templates.checks import cidr
+from templates.checks.lists import list_fault
 from templates.parameters import Parameters
 from templates.resources.address_plan import data_networks
 from templates.resources.ports import HTTPS, POSTGRESQL, VALKEY
 from templates.types import (
     EGRESS_SLOTS,
-    NO_EGRESS,
+    NONE,
     Cidr,
     DagEgress,
     InternetAccess,
+    SecurityGroupIds,
     VpcId,
 )
 
 LAST_PORT = 65535
+
+MOST_GROUPS = 5
+"""Security groups of a network interface; EC2's default quota, and the limit of an
+awsvpcConfiguration of ECS."""
+
 STORE_PORTS = {POSTGRESQL: "the metadata database", VALKEY: "the broker"}
 
 
@@ -74,6 +81,11 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
             _unreachable,
             *(egress, parameters.internet_access),
         )
+    for groups in (
+        parameters.dag_security_group_ids,
+        *(pool.dag_security_group_ids for pool in pools),
+    ):
+        yield check(f"a task takes the groups of {groups.name}", _groups, groups)
 
 
 def entries(egress: DagEgress) -> tuple[Entry, ...]:
@@ -81,7 +93,7 @@ def entries(egress: DagEgress) -> tuple[Entry, ...]:
     return tuple(
         _entry(text)
         for text in elements(egress.text)
-        if text not in ("", NO_EGRESS) and not _malformed(text)
+        if text not in ("", NONE) and not _malformed(text)
     )
 
 
@@ -92,20 +104,9 @@ def _entry(text: str) -> Entry:
 
 
 def _entries(egress: DagEgress) -> Finding | None:
-    if egress.text in ("", NO_EGRESS):
-        return None
-    texts = elements(egress.text)
-    if "" in texts:
-        return Finding(
-            what=f"{egress.name} has an empty entry: a comma too many.",
-            remedy="Delete the comma.",
-        )
-    if NO_EGRESS in texts:
-        return Finding(
-            what=f"{NO_EGRESS} stands beside other entries.",
-            why="It means that the pool has no entry.",
-            remedy=f"Write {NO_EGRESS} alone, or delete it.",
-        )
+    if fault := list_fault(egress):
+        return fault
+    texts = [text for text in elements(egress.text) if text not in ("", NONE)]
     if len(texts) > EGRESS_SLOTS:
         return Finding(
             what=f"It has {len(texts)} entries; {texts[EGRESS_SLOTS]} is the first one "
@@ -209,4 +210,19 @@ def _unreachable(egress: DagEgress, access: InternetAccess) -> Finding | None:
         what=f"{wide[0].text} leads to the internet, and {access.name} is endpoints.",
         why="From there no route leads out.",
         remedy="Narrow the range to networks that the VPC is connected to.",
+    )
+
+
+def _groups(groups: SecurityGroupIds) -> Finding | None:
+    if fault := list_fault(groups):
+        return fault
+    texts = elements(groups.text)
+    most = MOST_GROUPS - 1
+    if len(texts) <= most:
+        return None
+    return Finding(
+        what=f"{groups.name} names {len(texts)} groups; {texts[most]} is the first one "
+        "too many.",
+        why=f"A task takes {MOST_GROUPS} security groups, and one is its own.",
+        remedy=f"Name {most} or fewer.",
     )

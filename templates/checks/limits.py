@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from compiler.constraints import elements
 from compiler.validation import Check, Finding, check
 from fargate_runtime.contract import AIRFLOW_VERSION_PREFIX
+from templates.checks.lists import list_fault
 from templates.parameters import Parameters
 from templates.resources.image_repository import DEEPEST, REGISTRY
 from templates.types import Boolean, Image, PolicyArns
@@ -76,26 +78,15 @@ def _image(image: Image) -> Finding | None:
 
 
 def _policies(arns: PolicyArns, has_exec: Boolean) -> Finding | None:
-    elements = [element.strip() for element in arns.text.split(",")]
-    if elements == [""]:
-        return None
-    if "" in elements:
-        return Finding(
-            what=f"{arns.name} has an empty element: a comma too many.",
-            remedy="Delete the comma.",
-        )
-    if len(set(elements)) < len(elements):
-        return Finding(
-            what=f"{arns.name} names a policy twice.",
-            why="IAM takes each once.",
-            remedy="Delete one of the two.",
-        )
+    if fault := list_fault(arns):
+        return fault
+    count = len(elements(arns.text))
     own = 2 if has_exec.is_true else 1
     most = MOST_POLICIES - own
-    if len(elements) <= most:
+    if count <= most:
         return None
     return Finding(
-        what=f"{arns.name} names {len(elements)} policies.",
+        what=f"{arns.name} names {count} policies.",
         why=f"A role has {MOST_POLICIES} managed policies at most, and {own} of them "
         "are made by the templates.",
         remedy=f"Name {most} or fewer: put their statements into one policy.",

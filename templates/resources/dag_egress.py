@@ -11,7 +11,7 @@ from troposphere import And, AWSHelperFn, Equals, Join, Not, Select, Split, ec2
 
 from compiler.wiring import Template
 from templates.resources.security_groups import Rules, optional
-from templates.types import EGRESS_SLOTS, NO_EGRESS, EgressSlots
+from templates.types import EGRESS_SLOTS, NONE, EgressSlots
 
 
 def dag_egress_rules(t: Template, entries: EgressSlots) -> Rules:
@@ -25,7 +25,7 @@ def dag_egress_rules(t: Template, entries: EgressSlots) -> Rules:
         entry = Select(slot, Split(",", entries))
         is_given: AWSHelperFn = Not(Equals(entry, ""))
         if slot == 0:
-            is_given = And(is_given, Not(Equals(entry, NO_EGRESS)))
+            is_given = And(is_given, Not(Equals(entry, NONE)))
         is_beyond = slot == EGRESS_SLOTS
         first, last = ("0", "0") if is_beyond else _ports(entry)
         rule = ec2.SecurityGroupRule(

@@ -35,6 +35,7 @@ DISABLED = {
         for component in ("", "ApiServer", "Scheduler", "DagProcessor", "Triggerer")
     },
     "DagEgress": "," * EGRESS_SLOTS,
+    "DagSecurityGroupIds": "",
 }
 """All options off but Flower; other parameters have the value ``given-Name``."""
 

@@ -35,6 +35,9 @@ PARAMETERS = {
     "SpotPercent": "50",
     "MinCapacity": "0.5",
     "DomainName": "airflow.example.com",
+    "GroupVpcId": "vpc-1",
+    "GroupIds": "sg-1,sg-2",
+    "EgressRange": "10.20.0.0/16",
 }
 
 
@@ -54,7 +57,12 @@ def _service(definition: str, **properties: Any) -> dict[str, Any]:
         "ECS::Service",
         TaskDefinition=_ref(definition),
         DeploymentConfiguration={"MaximumPercent": 200},
-        NetworkConfiguration={"AwsvpcConfiguration": {"Subnets": SUBNETS}},
+        NetworkConfiguration={
+            "AwsvpcConfiguration": {
+                "Subnets": SUBNETS,
+                "SecurityGroups": {"Fn::Split": [",", _ref("GroupIds")]},
+            }
+        },
         **properties,
     )
 
@@ -86,10 +94,24 @@ PRODUCT = {
         "Rule": _resource(
             "EC2::SecurityGroupEgress", DestinationPrefixListId=_ref("PrefixListId")
         ),
+        "Group": _resource(
+            "EC2::SecurityGroup",
+            VpcId=_ref("GroupVpcId"),
+            SecurityGroupEgress=[
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": "5432",
+                    "ToPort": "5439",
+                    "CidrIp": _ref("EgressRange"),
+                }
+            ],
+        ),
+        "Stores": _resource("RDS::DBSubnetGroup", SubnetIds=SUBNETS),
         "Role": _resource("IAM::Role", PermissionsBoundary=_ref("BoundaryArn")),
         "Cluster": _resource(
             "RDS::DBCluster",
             Engine="aurora-postgresql",
+            Port="5433",
             EngineVersion="17.7",
             SnapshotIdentifier=_ref("SnapshotId"),
             ServerlessV2ScalingConfiguration={
@@ -102,6 +124,7 @@ PRODUCT = {
         "Nodes": _resource(
             "ElastiCache::ReplicationGroup",
             Engine="valkey",
+            Port="6379",
             EngineVersion="8.2",
             CacheNodeType="cache.t4g.small",
         ),
@@ -231,8 +254,19 @@ def subnet(name: str, zone: str, **more: Any) -> dict[str, Any]:
         "SubnetId": name,
         "VpcId": "vpc-1",
         "AvailabilityZoneId": zone,
+        "CidrBlock": "10.0.51.0/24",
         "AvailableIpAddressCount": 200,
         **more,
+    }
+
+
+def groups(*vpcs: str) -> dict[str, Any]:
+    """Answer DescribeSecurityGroups: one group in each of some VPCs."""
+    return {
+        "SecurityGroups": [
+            {"GroupId": f"sg-{number}", "VpcId": vpc}
+            for number, vpc in enumerate(vpcs, 1)
+        ]
     }
 
 
@@ -285,7 +319,8 @@ GOOD: Mapping[str, Any] = {
     "get_service_quota": quotas(),
     "get_metric_statistics": {"Datapoints": [{"Maximum": 3.0}]},
     "describe_addresses": {"Addresses": [{}, {}]},
-    "describe_vpcs": {"Vpcs": [{"Tags": []}]},
+    "describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1", "Tags": []}]},
+    "describe_security_groups": groups("vpc-1", "vpc-1"),
     "describe_internet_gateways": {"InternetGateways": []},
     "describe_vpc_endpoints": {"VpcEndpoints": [{"VpcId": "vpc-1"}]},
     "describe_db_clusters": {"DBClusters": []},

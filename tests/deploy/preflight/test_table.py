@@ -19,6 +19,7 @@ from tests.deploy.fakes import ACCOUNT, REGION, described, error
 from tests.deploy.preflight.recorded import (
     GOOD,
     certificate,
+    groups,
     launch_context,
     linked_roles,
     quotas,
@@ -71,6 +72,10 @@ def arn(region: str, partition: str = "aws") -> str:
     return f"arn:{partition}:acm:{region}:{ACCOUNT}:certificate/1"
 
 
+OWN_VPC = {
+    "VpcId": "vpc-1",
+    "Tags": [{"Key": "aws:cloudformation:stack-name", "Value": f"{NAME}-Network-1"}],
+}
 IN_USE = [{"Tags": [{"Key": "Name", "Value": "other"}]}] * 5
 DEPRECATED = {"DBEngineVersions": [{"Status": "deprecated"}]}
 LIMITED = {
@@ -265,6 +270,40 @@ ACCOUNTS = (
         describe_subnets=subnets(
             subnet("subnet-a1", "z1", **TINY), subnet("subnet-b2", "z2", **TINY)
         ),
+    ),
+    given(
+        "Existing VPC",
+        REFUSED,
+        "DagEgress opens ports 5432 to 5439 of 10.0.0.0/8, where",
+        EgressRange="10.0.0.0/8",
+    ),
+    answered(
+        "Security groups",
+        REFUSED,
+        "It is not there",
+        describe_security_groups=missing("InvalidGroup.NotFound"),
+    ),
+    answered(
+        "Security groups",
+        REFUSED,
+        "sg-2 is in vpc-2, and the tasks are not",
+        describe_security_groups=groups("vpc-1", "vpc-2"),
+    ),
+    given(
+        "Security groups",
+        REFUSED,
+        "sg-1, sg-2 cannot be in the VPC that this launch creates",
+        GroupVpcId="",
+    ),
+    # The VPC is that of the stack itself.
+    Case(
+        *("Security groups", REFUSED, "sg-2 is in vpc-2, and the tasks are not"),
+        answers={
+            "describe_stacks": existing(),
+            "describe_security_groups": groups("vpc-1", "vpc-2"),
+            "describe_vpcs": {"Vpcs": [OWN_VPC, {"VpcId": "vpc-2"}]},
+        },
+        parameters={"GroupVpcId": ""},
     ),
     answered(
         "S3 prefix list",

@@ -94,15 +94,32 @@ def test_services_use_private_subnets_and_their_own_security_group(
     # Controls 112, 113 and 115.
     properties = service(component)
     network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
-    group = f"given-{component.title}GroupId"
-    if component is WORKER:
-        group = "<Workers.SecurityGroup.GroupId>"
     assert network == {
         "AssignPublicIp": "DISABLED",
-        "SecurityGroups": [group],
+        "SecurityGroups": [own_group(component)],
         "Subnets": ["subnet-1", "subnet-2"],
     }
     assert properties["PlatformVersion"] == "LATEST"
+
+
+def own_group(component: AnyComponent) -> str:
+    if component is WORKER:
+        return "<Workers.SecurityGroup.GroupId>"
+    return f"given-{component.title}GroupId"
+
+
+@pytest.mark.parametrize(
+    ("text", "further"),
+    [("sg-1,sg-2,sg-3,sg-4", ["sg-1", "sg-2", "sg-3", "sg-4"]), ("none", [])],
+)
+@each_service
+def test_what_runs_dag_code_has_further_security_groups(
+    component: AnyComponent, text: str, further: list[str]
+) -> None:
+    properties = service(component, DagSecurityGroupIds=text)
+    groups = properties["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"]
+    added = further if component.runs_author_code else []
+    assert groups == [own_group(component), *added]
 
 
 @each_service

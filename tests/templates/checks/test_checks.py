@@ -37,6 +37,7 @@ SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
 POLICY = "arn:aws:iam::123456789012:policy/"
 POLICIES = [f"{POLICY}{number}" for number in range(10)]
+GROUPS = [f"sg-0123456789abcdef{number}" for number in range(5)]
 MANY_ENTRIES = ",".join(f"22 10.1.0.{number}/32" for number in range(21))
 
 
@@ -127,7 +128,8 @@ def test_the_defaults_launch() -> None:
         {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
         {"DagEgress": "5432-5439 10.20.0.0/16, 22 192.0.2.10/32, 587 0.0.0.0/0"},
         {"DagEgress": "22 10.0.0.0/8, 5432 10.0.0.0/8"},
-        {"SpotWorkersDagEgress": "none"},
+        {"SpotWorkersDagEgress": "none", "SpotWorkersDagSecurityGroupIds": "none"},
+        {"DagSecurityGroupIds": ", ".join(GROUPS[:4])},
         EXISTING | {"DagEgress": "5433 10.0.0.0/8"},
     ],
 )
@@ -336,14 +338,15 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         ({name: text}, what, remedy)
         for name in ("DagEgress", "DefaultWorkersDagEgress", "SpotWorkersDagEgress")
         for text, what, remedy in (
-            ("22 10.1.0.0/16,,", "an empty entry", "Delete the comma"),
+            ("22 10.1.0.0/16,,", "an empty element", "Delete the comma"),
             (MANY_ENTRIES, "22 10.1.0.20/32 is the first one too many", "Join"),
             ("22 10.1.0.0/16, 70000 10.1.0.0/16", "70000 10.1.0.0/16: there", "65535"),
             ("9-1 10.1.0.0/16", "9-1 10.1.0.0/16: its first", "Write 1-9 10.1.0.0"),
             ("22 10.1.0.1/16", "22 10.1.0.1/16: 10.1.0.1/16 is not", "10.1.0.0/16"),
             ("22 10.1.0.999/32", "22 10.1.0.999/32: 10.1.0.999", "four numbers"),
             ("1-9 128.0.0.0/1", "9 ports to 2,147,483,648", "each single port"),
-            ("22 10.1.0.0/16, 22 10.1.0.0/16", "22 10.1.0.0/16 is in", "one of the"),
+            ("22 10.1.0.0/16, 22 10.1.0.0/16", "names 22 10.1.0.0/16 twice", "one of"),
+            ("22 10.1.0.0/16, 22-22 10.1.0.0/16", "22-22 10.1.0.0/16 is in", "one of"),
             (
                 "5432-5439 10.0.0.0/8",
                 "the metadata database (5433) of this environment, in 10.0.51.0/24",
@@ -364,7 +367,26 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ),
     (
         {"SpotWorkersDagEgress": "none, 22 10.1.0.0/16"},
-        "none stands beside other entries",
+        "none stands beside other elements",
+        "Write none alone",
+    ),
+    # ECS takes five security groups a task.
+    *(
+        ({name: text}, what, remedy)
+        for name in (
+            "DagSecurityGroupIds",
+            "DefaultWorkersDagSecurityGroupIds",
+            "SpotWorkersDagSecurityGroupIds",
+        )
+        for text, what, remedy in (
+            (",".join(GROUPS), f"{GROUPS[4]} is the first one too many", "Name 4"),
+            (f"{GROUPS[0]}, {GROUPS[0]}", f"names {GROUPS[0]} twice", "Delete one"),
+            (f"{GROUPS[0]},", "an empty element", "Delete the comma"),
+        )
+    ),
+    (
+        {"SpotWorkersDagSecurityGroupIds": f"none,{GROUPS[0]}"},
+        "none stands beside",
         "Write none alone",
     ),
 ]
