@@ -363,10 +363,6 @@ RULE_ANSWER = (
     'the specified rule "peer: {peer}, {IpProtocol}, from port: {FromPort}, to port: '
     '{ToPort}, ALLOW" already exists'
 )
-RULE_REMEDY = (
-    "Leave each range in its parameter. To move one, launch twice: first with an empty "
-    "value where it was, then with it where it shall be."
-)
 BOUND_ANSWER = (
     "The following target groups cannot be associated with more than one load "
     "balancer: {targets}"
@@ -492,10 +488,10 @@ TRANSITIONS: tuple[Transition, ...] = (
             "SourcePrefixListId",
         ),
         change="An address range moves from one rule of a security group to another, "
-        "as between WebClientCidr, WebClientCidr2 and WebClientCidr3.",
+        "where the rules are resources of their own.",
         service=EC2,
         answer=RULE_ANSWER,
-        remedy=RULE_REMEDY,
+        remedy=ONE_BY_ONE,
         source=EC2_ERRORS,
     ),
     Transition(
@@ -515,7 +511,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         "another.",
         service=EC2,
         answer=RULE_ANSWER,
-        remedy=RULE_REMEDY,
+        remedy=ONE_BY_ONE,
         source=EC2_ERRORS,
     ),
     Transition(

@@ -43,6 +43,7 @@ from templates.types import (
     SnapshotId,
     SubnetIdList,
     VpcId,
+    WebClients,
     ZoneNames,
 )
 
@@ -199,6 +200,13 @@ class Parameters(Interface):
         "More addresses that may open the Airflow UI. Empty for none.",
         group="Web access",
         label="Third allowed range",
+        Default="",
+    )
+    web_clients: WebClients = about(
+        "More ranges, prefix lists and security groups that may open the Airflow UI, "
+        "at most 10.",
+        group="Web access",
+        label="More web clients",
         Default="",
     )
     allow_any_web_client: Boolean = about(

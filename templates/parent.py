@@ -168,6 +168,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 web_client_cidr=inputs.web_client_cidr,
                 web_client_cidr_2=inputs.web_client_cidr_2,
                 web_client_cidr_3=inputs.web_client_cidr_3,
+                web_clients=inputs.web_clients.slots(),
                 outbound_https_cidr=inputs.outbound_https_cidr,
                 s3_prefix_list_id=inputs.s3_prefix_list_id,
                 dag_egress=inputs.dag_egress.slots(),

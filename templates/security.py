@@ -33,6 +33,8 @@ from templates.resources.connections import (
     POOL_GROUP,
     SECURITY_GROUPS,
     Connection,
+    connections_from,
+    connections_to,
 )
 from templates.resources.dag_egress import dag_egress_rules
 from templates.resources.security_groups import (
@@ -41,16 +43,18 @@ from templates.resources.security_groups import (
     add_group,
     egress_inside,
     group_peer,
+    ingress_inside,
     outbound_peers,
     protocol,
     range_peer,
 )
+from templates.resources.web_clients import web_client_conditions, web_client_rules
 from templates.types import (
     Boolean,
     Cidr,
-    EgressSlots,
     PrefixListId,
     SecurityGroupId,
+    Slots,
     TaskSecurityGroups,
     VpcId,
 )
@@ -58,7 +62,10 @@ from templates.types import (
 GROUPS = tuple(name for name in SECURITY_GROUPS if name != POOL_GROUP)
 
 WITH_DAG_EGRESS = ("dag_processor", "triggerer")
-"""Groups of this stack whose egress rules are inside them, with the operator's list."""
+"""Groups whose egress rules are inside them, with those of DagEgress."""
+
+WITH_WEB_CLIENTS = ("load_balancer",)
+"""Groups whose ingress rules are inside them, with those of WebClients."""
 
 
 class Inputs(Interface):
@@ -68,11 +75,12 @@ class Inputs(Interface):
     web_client_cidr: Cidr = about("Addresses that may open the Airflow UI.")
     web_client_cidr_2: Cidr = about("More addresses that may, or nothing.")
     web_client_cidr_3: Cidr = about("More addresses that may, or nothing.")
+    web_clients: Slots = about("More ranges, prefix lists and groups that may.")
     outbound_https_cidr: Cidr = about(
         "Addresses that tasks may call on port 443, or nothing."
     )
     s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
-    dag_egress: EgressSlots = about("Ports and ranges that DAG code may reach.")
+    dag_egress: Slots = about("Ports and ranges that DAG code may reach.")
     enable_flower: Boolean = about("Whether Flower runs.")
 
 
@@ -104,27 +112,33 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         | _web_clients(t, inputs)
         | outbound_peers(t, inputs.outbound_https_cidr, inputs.s3_prefix_list_id)
     )
-    connections = [c for c in CONNECTIONS if POOL_GROUP not in (c.source, c.target)]
-
+    web_client_conditions(t, inputs.web_clients)
     dag_egress = dag_egress_rules(t, inputs.dag_egress)
     for name in GROUPS:
         egress: Rules = []
+        ingress: Rules = []
         if name in WITH_DAG_EGRESS:
-            outward = (c for c in connections if c.source == name)
-            for connection in outward:
+            for connection in connections_from(name):
                 egress += egress_inside(connection, peers[connection.target])
             egress += dag_egress
+        if name in WITH_WEB_CLIENTS:
+            for connection in connections_to(name):
+                ingress += ingress_inside(connection, peers[connection.source])
+                if connection.source == "web_clients":
+                    ingress += web_client_rules(connection, inputs.web_clients)
         add_group(
             t,
             title(name),
             name,
             vpc_id=inputs.vpc_id,
             egress=egress,
+            ingress=ingress,
             exists_when=optional.get(name),
         )
 
-    for connection in connections:
-        _add_rules(t, connection, group_ids, peers)
+    for connection in CONNECTIONS:
+        if POOL_GROUP not in (connection.source, connection.target):
+            _add_rules(t, connection, group_ids, peers)
 
     def group_id(leaf: Leaf) -> SecurityGroupId:
         name = leaf.name.removesuffix("_group_id")
@@ -144,6 +158,7 @@ def _add_rules(
 ) -> None:
     """Add the rules of a connection that are resources of their own."""
     has_egress = connection.source in group_ids.keys() - WITH_DAG_EGRESS
+    has_ingress = connection.target in group_ids.keys() - WITH_WEB_CLIENTS
     for source, target in product(peers[connection.source], peers[connection.target]):
         name = f"{source.name}To{target.name}{connection.port}"
         condition = _both(t, source.exists_when, target.exists_when)
@@ -158,7 +173,7 @@ def _add_rules(
                 **rule,
             )
             t.add(egress, f"{connection.why}.")
-        if connection.target in group_ids:
+        if has_ingress:
             ingress = ec2.SecurityGroupIngress(
                 f"{name}In",
                 GroupId=group_ids[connection.target],

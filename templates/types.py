@@ -8,7 +8,7 @@ empty AWS-specific parameter.
 
 from __future__ import annotations
 
-from troposphere import Join, Split
+from troposphere import Join, Select, Split
 
 from compiler.wiring import Number, Record, Value, about
 from fargate_runtime import contract
@@ -22,6 +22,10 @@ CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 PORT = r"(0|[1-9]\d{0,4})"
 EGRESS = rf"(?!\d+-\d+ 0\.0\.0\.0/0$){PORT}(-{PORT})? {CIDR}"
 GROUP_ID = r"sg-[0-9a-f]{8,17}"
+PREFIX_LIST = r"pl-[0-9a-f]{8,17}"
+WEB_CLIENT_SLOTS = 10
+"""Entries of WebClients, each with a rule for port 443 and one for port 80."""
+
 EGRESS_SLOTS = 20
 """Entries of one DagEgress. EC2 takes 60 rules a group, of which a worker has six for
 the product itself, and the prefix list of S3 counts with each of its entries."""
@@ -145,7 +149,7 @@ class Cidr(
 
 class PrefixListId(
     Value,
-    AllowedPattern=r"^(pl-[0-9a-f]{8,17})?$",
+    AllowedPattern=rf"^({PREFIX_LIST})?$",
     ConstraintDescription="A prefix list ID such as pl-63a5400a, or nothing.",
 ):
     """An AWS-managed prefix list."""
@@ -160,16 +164,40 @@ class DagEgress(
 ):
     """TCP ports and ranges of addresses that DAG code may connect to."""
 
-    def slots(self) -> EgressSlots:
+    def slots(self) -> Slots:
         """Return the same entries as nested stacks take them."""
-        return EgressSlots(Join(",", [self.crossing(), "," * EGRESS_SLOTS]))
+        return Slots.of(self, EGRESS_SLOTS)
 
 
-class EgressSlots(Value):
-    """The entries of a DagEgress, with commas after them.
+class WebClients(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^((?!0\.0\.0\.0/0$){CIDR}|{PREFIX_LIST}|{GROUP_ID})?$",
+    ConstraintDescription="IPv4 blocks such as 10.0.0.0/16, prefix list IDs and "
+    "security group IDs, separated by commas, or nothing. 0.0.0.0/0 goes into "
+    "WebClientCidr.",
+):
+    """Ranges, prefix lists and security groups that may open the Airflow UI."""
+
+    def slots(self) -> Slots:
+        """Return the same entries as nested stacks take them."""
+        return Slots.of(self, WEB_CLIENT_SLOTS)
+
+
+class Slots(Value):
+    """The entries of a list, with commas after them.
 
     So Fn::Split returns a text for every slot, an empty one where there is no entry.
     """
+
+    @classmethod
+    def of(cls, entries: Value, count: int) -> Slots:
+        """Return the entries of a list, with slots for ``count`` and one more."""
+        return cls(Join(",", [entries.crossing(), "," * count]))
+
+    def entry(self, slot: int) -> Select:
+        """Return the entry of a slot, from 0, or an empty text."""
+        return Select(slot, Split(",", self))
 
 
 class HostName(Value):
@@ -484,7 +512,7 @@ class PoolNetwork(Record):
         "Addresses that tasks may call on port 443, or nothing."
     )
     s3_prefix_list_id: PrefixListId = about("Prefix list of S3, or nothing.")
-    dag_egress: EgressSlots = about("Ports and ranges that DAG code may reach.")
+    dag_egress: Slots = about("Ports and ranges that DAG code may reach.")
     dag_security_group_ids: SecurityGroupIds = about(
         "Further security groups of what runs DAG code, or nothing."
     )

@@ -22,7 +22,10 @@ STACK = "Security"
 GROUP = "AWS::EC2::SecurityGroup"
 
 RANGES = {
-    "web_clients": ("WebClientCidr", "WebClientCidr2", "WebClientCidr3"),
+    "web_clients": (
+        *("WebClientCidr", "WebClientCidr2", "WebClientCidr3"),
+        "WebClients",
+    ),
     "outbound": ("OutboundHttpsCidr",),
     "s3": ("S3PrefixListId",),
 }
@@ -88,7 +91,12 @@ def _promised(
 ) -> Iterator[Rule]:
     """Yield the rules of the table, with a group for each pool."""
     peers = {name: (name,) if name in groups else () for name in SECURITY_GROUPS} | {
-        peer: tuple(filter(None, map(parameters.get, keys)))
+        peer: tuple(
+            entry
+            for key in keys
+            for entry in parameters.get(key, "").split(",")
+            if entry
+        )
         for peer, keys in RANGES.items()
     }
     peers[POOL_GROUP] = pools

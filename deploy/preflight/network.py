@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -21,6 +21,9 @@ SUBNET_TYPE = "AWS::EC2::Subnet"
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
 GROUP_TYPE = "AWS::EC2::SecurityGroup"
 GROUP = re.compile(r"sg-[0-9a-f]+")
+
+MOST_RULES = 60
+"""Rules of one direction of a security group; EC2's default quota."""
 
 STORES = {
     "AWS::RDS::DBCluster": "AWS::RDS::DBSubnetGroup",
@@ -236,6 +239,68 @@ def _elsewhere(context: LaunchContext, rows: list[dict[str, Any]]) -> Iterator[F
             yield refused(
                 f"{row['GroupId']} is in {row['VpcId']}, and the tasks are not.",
                 "Name groups of the environment's own VPC.",
+            )
+
+
+def web_clients(context: LaunchContext) -> Iterator[Finding]:
+    """Look up the prefix lists and groups that reach the load balancer."""
+    for group in context.of_type(GROUP_TYPE):
+        rules = group.properties.get("SecurityGroupIngress", ())
+        lists = _sources(rules, "SourcePrefixListId")
+        groups = _sources(rules, "SourceSecurityGroupId")
+        try:
+            if lists:
+                yield from _room_for_lists(context, lists, len(rules))
+            if groups:
+                yield from _in_vpc(context, group.properties.get("VpcId"), groups)
+        except AwsError as error:
+            if not is_missing(error):
+                raise
+            yield refused(
+                error.message, "Correct WebClients, or --region and --profile."
+            )
+
+
+def _sources(rules: Iterable[Mapping[str, Any]], name: str) -> Counter[str]:
+    """Return the known sources of one kind, with the number of their rules."""
+    return Counter(filter(None, (known_text(rule.get(name)) for rule in rules)))
+
+
+def _room_for_lists(
+    context: LaunchContext, lists: Counter[str], rules: int
+) -> Iterator[Finding]:
+    """Count a prefix list with the most entries that it can have, as EC2 does."""
+    rows = context.aws.call(
+        "ec2",
+        "describe_managed_prefix_lists",
+        "prefix lists",
+        PrefixListIds=sorted(lists),
+    )["PrefixLists"]
+    entries = sum(
+        (row.get("MaxEntries", 1) - 1) * lists[row["PrefixListId"]] for row in rows
+    )
+    if rules + entries > MOST_RULES:
+        yield warning(
+            f"The prefix lists of WebClients make {rules + entries} rules in the "
+            f"group of the load balancer, and EC2 takes {MOST_RULES}.",
+            "Lower the most entries of the lists, or raise the quota L-0EA8095F.",
+        )
+    else:
+        yield passed(f"All {len(rows)} prefix lists of WebClients have room.")
+
+
+def _in_vpc(
+    context: LaunchContext, vpc: Any, groups: Iterable[str]
+) -> Iterator[Finding]:
+    rows = context.aws.call(
+        "ec2", "describe_security_groups", "groups", GroupIds=sorted(groups)
+    )["SecurityGroups"]
+    for row in rows:
+        if isinstance(vpc, str) and row["VpcId"] != vpc:
+            yield warning(
+                f"{row['GroupId']} is in {row['VpcId']}: EC2 takes it only if that "
+                "VPC is peered with the environment's.",
+                "See that the VPCs are peered; or name the range of its clients.",
             )
 
 

@@ -69,6 +69,11 @@ CHECKS: tuple[Check, ...] = (
         asks=("ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"),
     ),
     Check(
+        name="Web clients",
+        run=network.web_clients,
+        asks=("ec2:DescribeManagedPrefixLists", "ec2:DescribeSecurityGroups"),
+    ),
+    Check(
         name="S3 prefix list",
         run=network.prefix_list,
         asks=("ec2:DescribeManagedPrefixLists",),

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
+from compiler.constraints import elements
 from compiler.validation import Check, Finding, check
 from templates.airflow.pools import WorkerPool
 from templates.airflow_services import DAG_PROCESSORS
 from templates.checks import cidr
+from templates.checks.lists import list_fault
 from templates.parameters import Parameters
 from templates.resources.address_plan import PRIVATE_SUBNET_ADDRESSES
 from templates.types import (
+    WEB_CLIENT_SLOTS,
     Boolean,
     Cidr,
     Count,
@@ -21,6 +24,7 @@ from templates.types import (
     LoadBalancerScheme,
     SubnetIdList,
     VpcId,
+    WebClients,
     ZoneNames,
 )
 
@@ -99,10 +103,18 @@ def _web_clients(parameters: Parameters) -> Iterator[Check]:
             _too_wide,
             *(clients, parameters.allow_any_web_client),
         )
+    more = parameters.web_clients
+    yield check(f"{more.name} has ranges, prefix lists and groups", _more_clients, more)
+    yield check(
+        f"{more.name} admits the internet on purpose only",
+        _more_too_wide,
+        *(more, parameters.allow_any_web_client),
+    )
+    yield check(f"{more.name} repeats no other range", _more_again, more, ranges)
     yield check(
         "the web clients can reach the load balancer",
         _no_public_client,
-        *(ranges, parameters.load_balancer_scheme),
+        *(ranges, more, parameters.load_balancer_scheme),
     )
     for first, second in combinations(ranges, 2):
         name = f"{second.name} is not {first.name} again"
@@ -149,7 +161,11 @@ def _outbound(
 
 
 def _too_wide(addresses: Cidr, allow_any: Boolean) -> Finding | None:
-    clients = cidr.network(addresses.text)
+    return _wide(addresses.text, allow_any)
+
+
+def _wide(text: str, allow_any: Boolean) -> Finding | None:
+    clients = cidr.network(text)
     if clients is None or allow_any.is_true:
         return None
     # The template's own Rule reports the whole internet, in the same words.
@@ -162,10 +178,46 @@ def _too_wide(addresses: Cidr, allow_any: Boolean) -> Finding | None:
     )
 
 
+def _more_clients(clients: WebClients) -> Finding | None:
+    if fault := list_fault(clients):
+        return fault
+    texts = elements(clients.text)
+    if len(texts) > WEB_CLIENT_SLOTS:
+        return Finding(
+            what=f"{clients.name} has {len(texts)} entries; {texts[WEB_CLIENT_SLOTS]} "
+            "is the first one too many.",
+            why=f"The load balancer has rules for {WEB_CLIENT_SLOTS}.",
+            remedy="Join ranges, or put them into a prefix list.",
+        )
+    faults = (cidr.malformed(text) for text in texts if "/" in text)
+    return next(filter(None, faults), None)
+
+
+def _more_too_wide(clients: WebClients, allow_any: Boolean) -> Finding | None:
+    ranges = (text for text in elements(clients.text) if "/" in text)
+    findings = (_wide(text, allow_any) for text in ranges)
+    return next(filter(None, findings), None)
+
+
+def _more_again(clients: WebClients, ranges: tuple[Cidr, ...]) -> Finding | None:
+    texts = elements(clients.text)
+    for addresses in ranges:
+        if addresses.text and addresses.text in texts:
+            return Finding(
+                what=f"{addresses.name} is {addresses.text} already.",
+                why="EC2 refuses the same rule twice, and the stack would fail.",
+                remedy=f"Delete it in {clients.name}.",
+            )
+    return None
+
+
 def _no_public_client(
-    ranges: tuple[Cidr, ...], scheme: LoadBalancerScheme
+    ranges: tuple[Cidr, ...], more: WebClients, scheme: LoadBalancerScheme
 ) -> Finding | None:
-    networks = [cidr.network(addresses.text) for addresses in ranges]
+    texts = [addresses.text for addresses in ranges] + list(elements(more.text))
+    if any(text and "/" not in text for text in texts):
+        return None  # only AWS knows the addresses of a list or a group
+    networks = map(cidr.network, texts)
     clients = [network for network in networks if network is not None]
     if scheme.text != "internet-facing" or not clients:
         return None

@@ -172,3 +172,13 @@ CONNECTIONS = (
         for task in TASKS
     ),
 )
+
+
+def connections_from(source: str) -> tuple[Connection, ...]:
+    """Return the connections that begin at a group or at addresses."""
+    return tuple(c for c in CONNECTIONS if c.source == source)
+
+
+def connections_to(target: str) -> tuple[Connection, ...]:
+    """Return the connections that end at a group or at addresses."""
+    return tuple(c for c in CONNECTIONS if c.target == target)

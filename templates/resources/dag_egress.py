@@ -11,10 +11,10 @@ from troposphere import And, AWSHelperFn, Equals, Join, Not, Select, Split, ec2
 
 from compiler.wiring import Template
 from templates.resources.security_groups import Rules, optional
-from templates.types import EGRESS_SLOTS, NONE, EgressSlots
+from templates.types import EGRESS_SLOTS, NONE, Slots
 
 
-def dag_egress_rules(t: Template, entries: EgressSlots) -> Rules:
+def dag_egress_rules(t: Template, entries: Slots) -> Rules:
     """Return the egress rules of the list, to write inside security groups.
 
     An entry beyond the last slot becomes a rule that EC2 refuses with the entry's text:
@@ -22,7 +22,7 @@ def dag_egress_rules(t: Template, entries: EgressSlots) -> Rules:
     """
     rules: Rules = []
     for slot in range(EGRESS_SLOTS + 1):
-        entry = Select(slot, Split(",", entries))
+        entry = entries.entry(slot)
         is_given: AWSHelperFn = Not(Equals(entry, ""))
         if slot == 0:
             is_given = And(is_given, Not(Equals(entry, NONE)))

@@ -9,7 +9,11 @@ from __future__ import annotations
 from troposphere import AWSObject, GetAtt, Sub, ec2
 
 from compiler.wiring import Template, title
-from templates.resources.connections import CONNECTIONS, POOL_GROUP
+from templates.resources.connections import (
+    POOL_GROUP,
+    connections_from,
+    connections_to,
+)
 from templates.resources.dag_egress import dag_egress_rules
 from templates.resources.security_groups import (
     Rules,
@@ -44,8 +48,7 @@ def add_worker_group(
         name: (group_peer(title(name), group_id),)
         for name, group_id in peer_ids.items()
     } | outbound_peers(t, network.outbound_https_cidr, network.s3_prefix_list_id)
-    outward = [c for c in CONNECTIONS if c.source == POOL_GROUP]
-    inward = [c for c in CONNECTIONS if c.target == POOL_GROUP]
+    outward, inward = connections_from(POOL_GROUP), connections_to(POOL_GROUP)
 
     egress: Rules = []
     ingress: Rules = []

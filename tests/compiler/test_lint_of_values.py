@@ -39,6 +39,7 @@ WITH_VALUES = LintException(
 )
 
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
+GROUPS = "sg-0123456789abcdef0,sg-0123456789abcdef1"
 POLICY = "arn:aws:iam::123456789012:policy"
 EXISTING = {
     "ExistingVpcId": "vpc-0123456789abcdef0",
@@ -66,6 +67,14 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "AvailabilityZones": ({"AvailabilityZones": "eu-central-1a,eu-central-1b"},),
     "CacheNodeType": ({"CacheNodeType": "cache.m7g.large"},),
     "CertificateArn": (CERTIFICATE,),
+    **{
+        name: ({name: text},)
+        for pool in ("", "DefaultWorkers", "SpotWorkers")
+        for name, text in (
+            (f"{pool}DagEgress", "5432-5439 10.20.0.0/16, 22 192.0.2.10/32"),
+            (f"{pool}DagSecurityGroupIds", GROUPS),
+        )
+    },
     "DatabaseMaxCapacity": ({"DatabaseMaxCapacity": "8"},),
     "DatabaseMinCapacity": ({"DatabaseMinCapacity": "1.5"},),
     "DatabaseSnapshotId": (
@@ -97,6 +106,7 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "WebClientCidr": ({"WebClientCidr": "0.0.0.0/0", "AllowAnyWebClient": "true"},),
     "WebClientCidr2": ({"WebClientCidr2": "198.51.100.7/32"},),
     "WebClientCidr3": ({"WebClientCidr3": "172.16.0.0/12"},),
+    "WebClients": ({"WebClients": "192.0.2.0/24, pl-63a5400a, sg-0123456789abcdef0"},),
 }
 """Values of texts, with the parameters that they need."""
 

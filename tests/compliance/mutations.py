@@ -188,7 +188,7 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
         (134, "Cluster.Tags", [{"Value": "arn:aws-cn:iam::1:x"}]),
     ),
     "security": (
-        (61, "WebClientsToLoadBalancer443In.CidrIp", WORLD),
+        (61, "LoadBalancer.SecurityGroupIngress/0/CidrIp", WORLD),
         (66, "MigrationToDatabase5433In.CidrIp", "10.0.0.0/8"),
         (67, "MigrationToDatabase5433In.CidrIp", "10.0.0.0/8"),
         (66, "SchedulerToDatabase5433In.CidrIp", WORLD),

@@ -31,6 +31,7 @@ TEXTS = {
     "AvailabilityZones": "us-east-1c,us-east-1a,us-east-1b",
     "CacheNodeType": "cache.m7g.large",
     "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/a",
+    "DagEgress": "22 10.20.0.0/16,5432-5439 10.20.0.0/16",
     "DatabaseSnapshotId": "nightly",
     "DomainName": "airflow.example.com",
     "ExistingVpcId": "vpc-0123456789abcdef0",
@@ -43,6 +44,7 @@ TEXTS = {
     "WebClientCidr": "10.9.0.0/16",
     "WebClientCidr2": "10.9.0.0/16",
     "WebClientCidr3": "10.9.0.0/16",
+    "WebClients": "192.0.2.0/24,pl-0123456789abcdef0",
 }
 """Another value of parameters whose values cannot be listed or counted."""
 

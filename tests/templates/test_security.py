@@ -16,7 +16,7 @@ from templates.resources.connections import (
     TASKS,
 )
 from templates.resources.ports import API_SERVER, FLOWER, HTTPS
-from templates.types import EGRESS_SLOTS
+from templates.types import EGRESS_SLOTS, WEB_CLIENT_SLOTS
 from tests.resolver import deploy
 from tests.templates.tasks import resolved
 
@@ -29,6 +29,7 @@ GIVEN = {
     "S3PrefixListId": "pl-63a5400a",
     "EnableFlower": "true",
     "DagEgress": "," * EGRESS_SLOTS,
+    "WebClients": "," * WEB_CLIENT_SLOTS,
 }
 OUTSIDE = {
     "web_clients": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
@@ -220,6 +221,34 @@ def of_dag_code(entries: str) -> dict[str, list[tuple[int, int, str]]]:
         )
         for name in names
     }
+
+
+def web_sources(clients: str) -> list[str]:
+    """Return the sources that reach the listener for HTTPS, but for the relay."""
+    stack = deployed(WebClients=f"{clients},{',' * WEB_CLIENT_SLOTS}")
+    keys = ("CidrIp", "SourcePrefixListId", "SourceSecurityGroupId")
+    return [
+        f"{key}={rule[key]}"
+        for rule in rules(stack, "SecurityGroupIngress")
+        if rule["GroupId"] == IDS["load_balancer"] and rule["FromPort"] == HTTPS
+        for key in keys
+        if key in rule and rule[key] != IDS["verification"]
+    ][3:]
+
+
+def test_web_clients_are_ranges_prefix_lists_and_groups() -> None:
+    assert web_sources("192.0.2.0/24,pl-63a5400a,sg-0123456789abcdef0") == [
+        "CidrIp=192.0.2.0/24",
+        "SourcePrefixListId=pl-63a5400a",
+        "SourceSecurityGroupId=sg-0123456789abcdef0",
+    ]
+
+
+def test_web_clients_beyond_the_last_slot_are_refused_by_ec2() -> None:
+    clients = [f"pl-0123456789abcdef{number}" for number in range(WEB_CLIENT_SLOTS + 1)]
+    *fitting, beyond = web_sources(",".join(clients))
+    assert fitting == [f"SourcePrefixListId={client}" for client in clients[:-1]]
+    assert beyond == f"CidrIp=more than 10 WebClients: {clients[-1]}"
 
 
 def test_dag_egress_is_for_what_runs_dag_code() -> None:

@@ -183,6 +183,7 @@ def answers() -> dict[str, Answer]:
                             "WebClientCidr": WEB,
                             "WebClientCidr2": "",
                             "WebClientCidr3": "",
+                            "WebClients": ",,,",
                             "OutboundHttpsCidr": OUTBOUND,
                             "S3PrefixListId": "pl-s3",
                             "EnableFlower": "true",

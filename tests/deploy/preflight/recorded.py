@@ -37,6 +37,7 @@ PARAMETERS = {
     "DomainName": "airflow.example.com",
     "GroupVpcId": "vpc-1",
     "GroupIds": "sg-1,sg-2",
+    "ClientList": "pl-1",
     "EgressRange": "10.20.0.0/16",
 }
 
@@ -97,6 +98,11 @@ PRODUCT = {
         "Group": _resource(
             "EC2::SecurityGroup",
             VpcId=_ref("GroupVpcId"),
+            SecurityGroupIngress=[
+                {"SourcePrefixListId": _ref("ClientList")},
+                {"SourcePrefixListId": _ref("ClientList")},
+                {"SourceSecurityGroupId": "sg-1"},
+            ],
             SecurityGroupEgress=[
                 {
                     "IpProtocol": "tcp",

@@ -306,6 +306,20 @@ ACCOUNTS = (
         parameters={"GroupVpcId": ""},
     ),
     answered(
+        "Web clients",
+        WARNING,
+        "make 61 rules in the group of the load balancer, and EC2 takes 60",
+        describe_managed_prefix_lists={
+            "PrefixLists": [{"PrefixListId": "pl-1", "MaxEntries": 30}]
+        },
+    ),
+    answered(
+        "Web clients",
+        REFUSED,
+        "Correct WebClients",
+        describe_managed_prefix_lists=missing("InvalidPrefixListID.NotFound"),
+    ),
+    answered(
         "S3 prefix list",
         REFUSED,
         "Write pl-7",

@@ -128,6 +128,8 @@ def test_the_defaults_launch() -> None:
         {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
         {"DagEgress": "5432-5439 10.20.0.0/16, 22 192.0.2.10/32, 587 0.0.0.0/0"},
         {"DagEgress": "22 10.0.0.0/8, 5432 10.0.0.0/8"},
+        {"WebClients": f"192.0.2.0/24, pl-63a5400a, {GROUPS[0]}"},
+        PUBLIC | {"WebClientCidr": "10.0.0.0/8", "WebClients": "pl-63a5400a"},
         {"SpotWorkersDagEgress": "none", "SpotWorkersDagSecurityGroupIds": "none"},
         {"DagSecurityGroupIds": ", ".join(GROUPS[:4])},
         EXISTING | {"DagEgress": "5433 10.0.0.0/8"},
@@ -333,6 +335,26 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "SpotWorkersFallbackMinimum is 11, and SpotWorkersMaximum is 10.",
         "Raise SpotWorkersMaximum to 11",
     ),
+    # More web clients.
+    ({"WebClients": f"{GROUPS[0]}, {GROUPS[0]}"}, f"names {GROUPS[0]} twice", "Delete"),
+    ({"WebClients": "192.0.2.0/24,"}, "an empty element", "Delete the comma"),
+    (
+        {"WebClients": ",".join(f"192.0.2.{number}/32" for number in range(11))},
+        "192.0.2.10/32 is the first one too many",
+        "a prefix list",
+    ),
+    ({"WebClients": "192.0.2.0/24, 192.0.2.9/24"}, "192.0.2.9/24", "192.0.2.0/24"),
+    ({"WebClients": "0.0.0.0/2"}, "1,073,741,824 addresses", "Narrow it"),
+    (
+        {"WebClients": "172.16.0.0/12, 10.0.0.0/8"},
+        "WebClientCidr is 10.0.0.0/8 already",
+        "Delete it in WebClients",
+    ),
+    (
+        PUBLIC | {"WebClientCidr": "10.0.0.0/8", "WebClients": "172.16.0.0/12"},
+        "Only 10.0.0.0/8, 172.16.0.0/12 may open",
+        "to internal",
+    ),
     # What DAG code may connect to.
     *(
         ({name: text}, what, remedy)
@@ -413,6 +435,14 @@ def test_invalid_parameters_are_refused(
 )
 def test_entry_that_is_no_ports_and_range_is_named(text: str) -> None:
     problem = the_problem(DagEgress=f"22 10.2.0.0/16, {text}")
+    assert problem.what.startswith(f'"{text}" does not match')
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0/0", "fd00::/8", "pl-x", "sg-", "10.1.0.0", "airflow.example.com"]
+)
+def test_web_client_of_no_known_kind_is_named(text: str) -> None:
+    problem = the_problem(WebClients=f"192.0.2.0/24, {text}")
     assert problem.what.startswith(f'"{text}" does not match')
 
 
