@@ -135,7 +135,7 @@ AREAS = (
 58 | VPC flow logs | on | flow_logs
 59 | Traffic in flow logs | accepted and rejected | flow_logs
 60 | Automatic public addresses in subnets | none | subnets
-61 | Sources that reach the load balancer | named ranges, lists and groups | security, rules
+61 | Sources that reach the load balancer | named, by range, list or group | security
 62 | NAT gateways | one per zone, or none | network
 63 | VPC endpoints without internet access | all services in use | endpoints
 64 | Policy of the S3 endpoint | this account and image layers | network
