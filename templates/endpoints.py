@@ -1,8 +1,9 @@
 """Interface endpoints, by which tasks reach AWS without internet access.
 
-S3 has its gateway endpoint in the network stack. Other services that DAGs call need
-endpoints of their own, created beside this stack with the endpoints' security group. An
-image must come from ECR: no other registry is reachable.
+S3 has its gateway endpoint in the network stack. The services that DAGs call are the
+operator's list, ``EndpointServices``: each known service has an endpoint with a
+condition, so that a name may stand anywhere in the list. An image must come from ECR:
+no other registry is reachable.
 
 Tasks on Fargate need no endpoint for their agent; the one for ECS serves the calls of
 our own code.
@@ -14,11 +15,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from awacs.aws import PolicyDocument
-from troposphere import Equals, If, Partition, Sub, Tags, ec2
+from troposphere import (
+    Equals,
+    If,
+    Partition,
+    Sub,
+    Tags,
+    ec2,
+)
 
-from compiler.wiring import Interface, Template, about
+from compiler.wiring import ConditionName, Interface, Template, about, title
+from templates.endpoint_services import DAG_SERVICES
 from templates.resources.endpoint_policies import ours_only
-from templates.types import Boolean, SecurityGroupId, SubnetIds, VpcId
+from templates.types import (
+    Boolean,
+    DelimitedNames,
+    SecurityGroupId,
+    SubnetIds,
+    VpcId,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +122,7 @@ class Inputs(Interface):
     subnet_ids: SubnetIds = about("Subnets of the tasks, one a zone.")
     group_id: SecurityGroupId = about("Security group of the endpoints.")
     enable_execute_command: Boolean = about("Whether ECS Exec is on.")
+    services: DelimitedNames = about("Further services that DAGs call.")
 
 
 class Outputs(Interface):
@@ -120,30 +136,52 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     is_china = t.condition("IsChina", Equals(Partition, "aws-cn"))
     has_exec = t.condition("HasExec", Equals(inputs.enable_execute_command, "true"))
     for service in SERVICES:
-        usual = Sub(f"com.amazonaws.${{AWS::Region}}.{service.name}")
-        prefixed = Sub(f"cn.com.amazonaws.${{AWS::Region}}.{service.name}")
-        condition: dict[str, Any] = {"Condition": has_exec}
-        policy: dict[str, Any] = {
-            "PolicyDocument": PolicyDocument(
-                Version="2012-10-17", Statement=[ours_only(service.actions)]
-            )
-        }
-        t.add(
-            ec2.VPCEndpoint(
-                service.logical_id,
-                VpcEndpointType="Interface",
-                ServiceName=If(is_china, prefixed, usual)
-                if service.is_prefixed_in_china
-                else usual,
-                VpcId=inputs.vpc_id,
-                SubnetIds=inputs.subnet_ids,
-                SecurityGroupIds=[inputs.group_id],
-                PrivateDnsEnabled=True,
-                Tags=Tags(Name=Sub(f"${{AWS::StackName}} {service.name}")),
-                **(policy if service.is_bounded else {}),
-                **(condition if service.is_for_exec else {}),
-            ),
-            f"{service.purpose}.",
-            why="Without private DNS every client would use the public address.",
+        _add(t, inputs, service, is_china, has_exec if service.is_for_exec else None)
+    for name, actions in DAG_SERVICES.items():
+        service = EndpointService(
+            logical_id=title(name.replace(".", "-")),
+            name=name,
+            actions=actions,
+            purpose="Serves DAGs that call the service",
         )
+        is_listed = t.condition(
+            f"Has{service.logical_id}", inputs.services.contains(name)
+        )
+        _add(t, inputs, service, is_china, is_listed)
     return Outputs(subnet_ids=inputs.subnet_ids)
+
+
+def _add(
+    t: Template,
+    inputs: Inputs,
+    service: EndpointService,
+    is_china: ConditionName,
+    exists_when: ConditionName | None,
+) -> None:
+    """Add the endpoint of one service."""
+    usual = Sub(f"com.amazonaws.${{AWS::Region}}.{service.name}")
+    prefixed = Sub(f"cn.com.amazonaws.${{AWS::Region}}.{service.name}")
+    condition: dict[str, Any] = {"Condition": exists_when} if exists_when else {}
+    policy: dict[str, Any] = {
+        "PolicyDocument": PolicyDocument(
+            Version="2012-10-17", Statement=[ours_only(service.actions)]
+        )
+    }
+    t.add(
+        ec2.VPCEndpoint(
+            service.logical_id,
+            VpcEndpointType="Interface",
+            ServiceName=If(is_china, prefixed, usual)
+            if service.is_prefixed_in_china
+            else usual,
+            VpcId=inputs.vpc_id,
+            SubnetIds=inputs.subnet_ids,
+            SecurityGroupIds=[inputs.group_id],
+            PrivateDnsEnabled=True,
+            Tags=Tags(Name=Sub(f"${{AWS::StackName}} {service.name}")),
+            **(policy if service.is_bounded else {}),
+            **condition,
+        ),
+        f"{service.purpose}.",
+        why="Without private DNS every client would use the public address.",
+    )

@@ -28,6 +28,7 @@ from templates.types import (
     DeletionProtection,
     DomainName,
     Email,
+    EndpointServices,
     FernetKeyRotation,
     HostedZoneId,
     Image,
@@ -118,6 +119,13 @@ class Parameters(Interface):
         group="Network",
         label="Internet access",
         Default="single-nat",
+    )
+    endpoint_services: EndpointServices = about(
+        "Further AWS services that DAGs call by interface endpoints, such as "
+        "glue, sqs, redshift-data, with InternetAccess endpoints.",
+        group="Network",
+        label="Further endpoints",
+        Default="",
     )
     outbound_https_cidr: Cidr = about(
         "Addresses that tasks may call on port 443. Narrow it to the range of the "

@@ -183,6 +183,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 subnet_ids=vpc.private_subnet_ids,
                 group_id=groups.endpoints_group_id,
                 enable_execute_command=inputs.airflow.enable_execute_command,
+                services=inputs.endpoint_services.delimited(),
             ),
             otherwise=endpoints.Outputs(subnet_ids=vpc.private_subnet_ids),
         ).subnet_ids

@@ -8,10 +8,13 @@ empty AWS-specific parameter.
 
 from __future__ import annotations
 
-from troposphere import Join, Select, Split
+import re
+
+from troposphere import Equals, Join, Not, Select, Split
 
 from compiler.wiring import Number, Record, Value, about
 from fargate_runtime import contract
+from templates.endpoint_services import DAG_SERVICES
 
 ARN = r"arn:aws[a-z-]*:"
 ACU = r"(256|(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.5)?)"
@@ -137,6 +140,31 @@ class SecurityGroupIds(
     "by commas, or nothing.",
 ):
     """Security groups of the operator's, or nothing."""
+
+
+class EndpointServices(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({'|'.join(map(re.escape, DAG_SERVICES))})?$",
+    ConstraintDescription="Names of services as docs/networking.md lists them, "
+    "separated by commas, or nothing.",
+):
+    """AWS services that DAGs call by interface endpoints."""
+
+    def delimited(self) -> DelimitedNames:
+        """Return the same names as nested stacks take them."""
+        return DelimitedNames(Join("", [",", self.crossing(), ","]))
+
+
+class DelimitedNames(Value):
+    """Names with a comma before and after each."""
+
+    def contains(self, name: str) -> Not:
+        """Return whether a name is among them; conditions cannot ask a list.
+
+        The text is cut at the name, and is whole where the name is not in it.
+        """
+        return Not(Equals(Select(0, Split(f",{name},", self)), self))
 
 
 class Cidr(

@@ -242,6 +242,74 @@ def _elsewhere(context: LaunchContext, rows: list[dict[str, Any]]) -> Iterator[F
             )
 
 
+def endpoint_services(context: LaunchContext) -> Iterator[Finding]:
+    """See that the region and the zones have the services of interface endpoints."""
+    endpoints = {
+        str(endpoint.properties["ServiceName"]): endpoint.properties
+        for endpoint in context.of_type("AWS::EC2::VPCEndpoint")
+        if endpoint.properties.get("VpcEndpointType") == "Interface"
+        and known_text(endpoint.properties.get("ServiceName"))
+    }
+    if not endpoints:
+        return
+    rows = {
+        row["ServiceName"]: row
+        for page in context.aws.pages(
+            "ec2",
+            "describe_vpc_endpoint_services",
+            "endpoint services",
+            Filters=[{"Name": "service-name", "Values": sorted(endpoints)}],
+        )
+        for row in page["ServiceDetails"]
+    }
+    needed = _endpoint_zones(context)
+    problems = []
+    for name, properties in endpoints.items():
+        short = name.rpartition(f"{context.aws.region}.")[2]
+        row = rows.get(name)
+        if row is None:
+            problems.append(
+                refused(
+                    f"{context.aws.region} has no endpoint for {short}.",
+                    "Take it out of EndpointServices, or launch in another region.",
+                )
+            )
+        elif missing := needed - set(row["AvailabilityZones"]):
+            problems.append(
+                refused(
+                    f"{short} has no endpoint in {', '.join(sorted(missing))}.",
+                    "Take it out of EndpointServices, or use subnets in other zones: "
+                    f"{', '.join(row['AvailabilityZones'])}.",
+                )
+            )
+        elif "PolicyDocument" in properties and not row["VpcEndpointPolicySupported"]:
+            problems.append(
+                refused(
+                    f"The endpoint for {short} takes no policy in "
+                    f"{context.aws.region}, and would have one.",
+                    "Take it out of EndpointServices.",
+                )
+            )
+    yield from problems or [
+        passed(f"The region has endpoints for all {len(endpoints)} services.")
+    ]
+
+
+def _endpoint_zones(context: LaunchContext) -> set[str]:
+    """Return the zones of the endpoints by name, as far as they are known."""
+    subnets = {
+        subnet
+        for endpoint in context.of_type("AWS::EC2::VPCEndpoint")
+        for subnet in known_texts(endpoint.properties.get("SubnetIds"))
+    }
+    if not subnets:
+        return set(context.values(SUBNET_TYPE, "AvailabilityZone"))
+    rows = context.aws.call(
+        "ec2", "describe_subnets", "subnets", SubnetIds=sorted(subnets)
+    )["Subnets"]
+    return {row["AvailabilityZone"] for row in rows}
+
+
 def web_clients(context: LaunchContext) -> Iterator[Finding]:
     """Look up the prefix lists and groups that reach the load balancer."""
     for group in context.of_type(GROUP_TYPE):

@@ -69,6 +69,11 @@ CHECKS: tuple[Check, ...] = (
         asks=("ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"),
     ),
     Check(
+        name="Endpoint services",
+        run=network.endpoint_services,
+        asks=("ec2:DescribeVpcEndpointServices", "ec2:DescribeSubnets"),
+    ),
+    Check(
         name="Web clients",
         run=network.web_clients,
         asks=("ec2:DescribeManagedPrefixLists", "ec2:DescribeSecurityGroups"),

@@ -19,6 +19,7 @@ from templates.types import (
     Boolean,
     Cidr,
     Count,
+    EndpointServices,
     Image,
     InternetAccess,
     LoadBalancerScheme,
@@ -60,6 +61,13 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
         "every zone of the VPC has a name of its own, or none has",
         _zone_names,
         *(parameters.availability_zones, parameters.zone_count),
+    )
+    services = parameters.endpoint_services
+    yield check(f"{services.name} names each service once", list_fault, services)
+    yield check(
+        f"{services.name} comes with endpoints",
+        _services_without_endpoints,
+        *(services, parameters.internet_access),
     )
     yield check(
         "endpoints suffice for the image",
@@ -285,6 +293,18 @@ def _tasks_fit(
         f"subnets have {room}.",
         why="A deployment runs every task twice for a while.",
         remedy="Lower the most workers of a pool.",
+    )
+
+
+def _services_without_endpoints(
+    services: EndpointServices, access: InternetAccess
+) -> Finding | None:
+    if not services.text or access.text == "endpoints":
+        return None
+    return Finding(
+        what=f"{services.name} is {services.text}, and {access.name} is {access.text}.",
+        why="Without endpoints tasks reach these services through the NAT gateway.",
+        remedy=f"Empty {services.name}, or set {access.name} to endpoints.",
     )
 
 

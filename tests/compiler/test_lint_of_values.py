@@ -83,6 +83,9 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     ),
     "DefaultWorkersFallbackMinimum": ({"DefaultWorkersFallbackMinimum": "2"},),
     "DomainName": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
+    "EndpointServices": (
+        {**ENDPOINTS, "EndpointServices": "glue, sqs, redshift-data"},
+    ),
     "ExistingDataSubnetIds": (EXISTING,),
     "ExistingPrivateSubnetIds": ({**EXISTING, **ENDPOINTS},),
     "ExistingPublicSubnetIds": (

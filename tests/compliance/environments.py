@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from cli import product
+from templates.endpoint_services import DAG_SERVICES
 from tests.resolver import Stack, deploy
 
 PARAMETERS = product.ROOT / "parameters"
@@ -165,6 +166,7 @@ class Environments:
             InternetAccess="endpoints",
             OutboundHttpsCidr="10.2.0.0/16",
             S3PrefixListId="pl-0123456789abcdef0",
+            EndpointServices=",".join(DAG_SERVICES),
         )
 
     @cached_property

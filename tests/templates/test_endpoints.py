@@ -8,6 +8,7 @@ import pytest
 
 from compiler.wiring import Build
 from templates import endpoints
+from templates.endpoint_services import DAG_SERVICES
 from tests.resolver import PSEUDO, deploy
 
 GIVEN = {
@@ -15,6 +16,7 @@ GIVEN = {
     "SubnetIds": "subnet-00000001,subnet-00000002",
     "GroupId": "sg-00000001",
     "EnableExecuteCommand": "true",
+    "Services": ",,",
 }
 
 
@@ -27,6 +29,34 @@ def deployed(**changes: str) -> dict[str, dict[str, Any]]:
 def test_sessions_have_an_endpoint_only_with_ecs_exec() -> None:
     without = deployed(EnableExecuteCommand="false")
     assert deployed().keys() - without.keys() == {"ExecSessions"}
+
+
+@pytest.mark.parametrize(
+    ("services", "added"),
+    [
+        ("glue", {"com.amazonaws.eu-central-1.glue"}),
+        (
+            "redshift-data,sqs",
+            {
+                "com.amazonaws.eu-central-1.redshift-data",
+                "com.amazonaws.eu-central-1.sqs",
+            },
+        ),
+        # Neither redshift nor rds.
+        ("rds-data", {"com.amazonaws.eu-central-1.rds-data"}),
+    ],
+)
+def test_services_of_dags_have_endpoints_where_they_are_listed(
+    services: str, added: set[str]
+) -> None:
+    with_them, without = deployed(Services=f",{services},"), deployed()
+    new = with_them.keys() - without.keys()
+    assert {with_them[name]["ServiceName"] for name in new} == added
+
+
+def test_every_service_of_dags_can_be_listed() -> None:
+    every = deployed(Services=f",{','.join(DAG_SERVICES)},")
+    assert len(every) == len(deployed()) + len(DAG_SERVICES)
 
 
 def test_endpoints_have_every_subnet_and_the_group() -> None:

@@ -34,6 +34,7 @@ TEXTS = {
     "DagEgress": "22 10.20.0.0/16,5432-5439 10.20.0.0/16",
     "DatabaseSnapshotId": "nightly",
     "DomainName": "airflow.example.com",
+    "EndpointServices": "glue,sqs",
     "ExistingVpcId": "vpc-0123456789abcdef0",
     "HostedZoneId": "Z0123456789",
     "Image": "111122223333.dkr.ecr.us-east-1.amazonaws.com/airflow:1",

@@ -89,6 +89,8 @@ PRODUCT = {
         "Endpoint": _resource(
             "EC2::VPCEndpoint",
             VpcEndpointType="Interface",
+            ServiceName={"Fn::Sub": "com.amazonaws.${AWS::Region}.glue"},
+            PolicyDocument={"Statement": []},
             VpcId=_ref("VpcId"),
             SubnetIds=SUBNETS,
         ),
@@ -260,10 +262,21 @@ def subnet(name: str, zone: str, **more: Any) -> dict[str, Any]:
         "SubnetId": name,
         "VpcId": "vpc-1",
         "AvailabilityZoneId": zone,
+        "AvailabilityZone": f"{REGION}a",
         "CidrBlock": "10.0.51.0/24",
         "AvailableIpAddressCount": 200,
         **more,
     }
+
+
+def endpoint_service(**more: Any) -> dict[str, Any]:
+    """Answer DescribeVpcEndpointServices."""
+    row = {
+        "ServiceName": f"com.amazonaws.{REGION}.glue",
+        "AvailabilityZones": [f"{REGION}a", f"{REGION}b"],
+        "VpcEndpointPolicySupported": True,
+    }
+    return {"ServiceDetails": [{**row, **more}]}
 
 
 def groups(*vpcs: str) -> dict[str, Any]:
@@ -332,6 +345,7 @@ GOOD: Mapping[str, Any] = {
     "describe_db_clusters": {"DBClusters": []},
     "describe_availability_zones": zones(*ZONES),
     "describe_subnets": subnets(subnet("subnet-a1", "z1"), subnet("subnet-b2", "z2")),
+    "describe_vpc_endpoint_services": endpoint_service(),
     "describe_vpc_attribute": vpc_attributes("enableDnsSupport", "enableDnsHostnames"),
     "describe_managed_prefix_lists": {"PrefixLists": [{"PrefixListId": "pl-1"}]},
     "describe_db_engine_versions": {

@@ -19,6 +19,7 @@ from tests.deploy.fakes import ACCOUNT, REGION, described, error
 from tests.deploy.preflight.recorded import (
     GOOD,
     certificate,
+    endpoint_service,
     groups,
     launch_context,
     linked_roles,
@@ -304,6 +305,26 @@ ACCOUNTS = (
             "describe_vpcs": {"Vpcs": [OWN_VPC, {"VpcId": "vpc-2"}]},
         },
         parameters={"GroupVpcId": ""},
+    ),
+    answered(
+        "Endpoint services",
+        REFUSED,
+        f"{REGION} has no endpoint for glue",
+        describe_vpc_endpoint_services={"ServiceDetails": []},
+    ),
+    answered(
+        "Endpoint services",
+        REFUSED,
+        f"glue has no endpoint in {REGION}a",
+        describe_vpc_endpoint_services=endpoint_service(AvailabilityZones=["b"]),
+    ),
+    answered(
+        "Endpoint services",
+        REFUSED,
+        "takes no policy",
+        describe_vpc_endpoint_services=endpoint_service(
+            VpcEndpointPolicySupported=False
+        ),
     ),
     answered(
         "Web clients",

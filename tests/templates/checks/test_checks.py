@@ -128,6 +128,7 @@ def test_the_defaults_launch() -> None:
         {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
         {"DagEgress": "5432-5439 10.20.0.0/16, 22 192.0.2.10/32, 587 0.0.0.0/0"},
         {"DagEgress": "22 10.0.0.0/8, 5432 10.0.0.0/8"},
+        ENDPOINTS | {"EndpointServices": "glue, sqs, athena, redshift-data"},
         {"WebClients": f"192.0.2.0/24, pl-63a5400a, {GROUPS[0]}"},
         PUBLIC | {"WebClientCidr": "10.0.0.0/8", "WebClients": "pl-63a5400a"},
         {"SpotWorkersDagEgress": "none", "SpotWorkersDagSecurityGroupIds": "none"},
@@ -335,6 +336,13 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         "SpotWorkersFallbackMinimum is 11, and SpotWorkersMaximum is 10.",
         "Raise SpotWorkersMaximum to 11",
     ),
+    # Further endpoints.
+    (
+        {"EndpointServices": "glue"},
+        "EndpointServices is glue, and InternetAccess is single-nat",
+        "set InternetAccess to endpoints",
+    ),
+    (ENDPOINTS | {"EndpointServices": "sqs, sqs"}, "names sqs twice", "Delete one"),
     # More web clients.
     ({"WebClients": f"{GROUPS[0]}, {GROUPS[0]}"}, f"names {GROUPS[0]} twice", "Delete"),
     ({"WebClients": "192.0.2.0/24,"}, "an empty element", "Delete the comma"),
@@ -435,6 +443,12 @@ def test_invalid_parameters_are_refused(
 )
 def test_entry_that_is_no_ports_and_range_is_named(text: str) -> None:
     problem = the_problem(DagEgress=f"22 10.2.0.0/16, {text}")
+    assert problem.what.startswith(f'"{text}" does not match')
+
+
+@pytest.mark.parametrize("text", ["glu", "sts", "com.amazonaws.eu-central-1.sqs"])
+def test_service_that_has_no_further_endpoint_is_named(text: str) -> None:
+    problem = the_problem(**ENDPOINTS, EndpointServices=f"glue, {text}")
     assert problem.what.startswith(f'"{text}" does not match')
 
 
