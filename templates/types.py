@@ -146,8 +146,8 @@ class EndpointServices(
     Value,
     type="CommaDelimitedList",
     AllowedPattern=rf"^({'|'.join(map(re.escape, DAG_SERVICES))})?$",
-    ConstraintDescription="Names of services as docs/networking.md lists them, "
-    "separated by commas, or nothing.",
+    ConstraintDescription="Services separated by commas, or nothing. They are "
+    f"{', '.join(DAG_SERVICES)}.",
 ):
     """AWS services that DAGs call by interface endpoints."""
 

@@ -449,7 +449,8 @@ def test_entry_that_is_no_ports_and_range_is_named(text: str) -> None:
 @pytest.mark.parametrize("text", ["glu", "sts", "com.amazonaws.eu-central-1.sqs"])
 def test_service_that_has_no_further_endpoint_is_named(text: str) -> None:
     problem = the_problem(**ENDPOINTS, EndpointServices=f"glue, {text}")
-    assert problem.what.startswith(f'"{text}" does not match')
+    assert problem.what.startswith(f'"{text}"')
+    assert "glue, kinesis-firehose" in problem.why
 
 
 @pytest.mark.parametrize(
