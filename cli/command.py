@@ -212,7 +212,10 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Begin": ("doctor", "init", "ls", "completion"),
     "Build, offline": ("templates", "parameters", "reference"),
     "Try on this machine": ("local", "emulator"),
-    "Deploy": ("preflight", "plan", "launch", "publish", "link", "catalog", "role"),
+    "Deploy": (
+        *("preflight", "image", "plan", "launch", "publish", "link", "catalog"),
+        "role",
+    ),
     "Release DAGs": ("dags",),
     "Look at what runs": ("status", "outputs", "events", "verify"),
     "Repair and delete": ("diagnose", "recover", "destroy"),
