@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +108,7 @@ def push(target: CommandTarget, folder: Path, **options: Any) -> ExitCode:
         )
     if options["as_json"]:
         dags = {"Dags": check.dags, "Pools": check.pools} if check else {}
-        console.result(json.dumps(_document(pointer.history[0], **dags), indent=2))
+        console.document(_document(pointer.history[0]) | dags)
         return ExitCode.OK
     if check:
         parsed = _counted(len(check.dags), "DAG")
@@ -132,15 +131,15 @@ def list_releases(target: CommandTarget, **options: Any) -> ExitCode:
     \b
     Examples
       ./build.py dags list prod
-      ./build.py dags list prod --json | jq '.[0].Commit'
+      ./build.py dags list prod --json | jq '.Releases[0].Commit'
     """
     from deploy import releases
 
     aws, place = _place(target, options["bundle"])
     pointer = releases.read(aws, place)
     if options["as_json"]:
-        documents = [_document(entry) for entry in pointer.history]
-        console.result(json.dumps(documents, indent=2))
+        entries = [_document(entry) for entry in pointer.history]
+        console.document({"Bundle": place.bundle, "Releases": entries})
     elif not pointer.history:
         console.result(f"Nothing was pushed to the bundle {place.bundle} yet.")
     else:
@@ -170,20 +169,16 @@ def diff(target: CommandTarget, folder: Path, **options: Any) -> ExitCode:
     before = releases.download(aws, place, pointer.current) if pointer.current else b""
     changes = release_archive.changes(before, archive.body)
     if options["as_json"]:
-        console.result(
-            json.dumps(
-                [
-                    {
-                        "Path": change.path,
-                        "Kind": change.kind,
-                        "AddedLines": change.added_lines,
-                        "RemovedLines": change.removed_lines,
-                    }
-                    for change in changes
-                ],
-                indent=2,
-            )
-        )
+        entries = [
+            {
+                "Path": change.path,
+                "Kind": change.kind,
+                "AddedLines": change.added_lines,
+                "RemovedLines": change.removed_lines,
+            }
+            for change in changes
+        ]
+        console.document({"Current": pointer.current, "Changes": entries})
     else:
         for change in changes:
             path = release_archive.printable(change.path)
@@ -218,7 +213,7 @@ def rollback(target: CommandTarget, version: str | None, **options: Any) -> Exit
     aws, place = _place(target, options["bundle"])
     pointer = releases.rollback(aws, place, releases.read(aws, place), version)
     if options["as_json"]:
-        console.result(json.dumps(_document(pointer.history[0]), indent=2))
+        console.document(_document(pointer.history[0]))
     else:
         _print_switch(place, pointer)
     return ExitCode.OK
@@ -353,7 +348,7 @@ def _unchanged(pointer: Pointer, place: BundleLocation, *, as_json: bool) -> Exi
     from deploy.releases import SHOWN
 
     if as_json:
-        console.result(json.dumps(_document(pointer.history[0]), indent=2))
+        console.document(_document(pointer.history[0]))
     else:
         console.result(
             f"{place.bundle} is at {pointer.current[:SHOWN]} already: nothing to push."
@@ -408,7 +403,7 @@ def _commit(entry: Entry) -> str:
     return entry.commit[:SHOWN] + ("+" if entry.is_dirty else "")
 
 
-def _document(entry: Entry, **more: Any) -> dict[str, Any]:
+def _document(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON shows it."""
     names = {
         "version": "Version",
@@ -422,4 +417,4 @@ def _document(entry: Entry, **more: Any) -> dict[str, Any]:
         "is_checked": "IsChecked",
     }
     values = asdict(entry)
-    return {names[name]: values[name] for name in names} | more
+    return {names[name]: values[name] for name in names}

@@ -52,6 +52,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 def test_push_list_diff_and_rollback(shell: Shell) -> None:
     assert "Nothing was pushed" in shell.run("list", "dev").output
     first = shell.push("1\n", "--json")
+    assert first.exit_code == ExitCode.OK, first.output
     version = json.loads(first.stdout)["Version"]
     assert first.exit_code == ExitCode.OK
     assert shell.push("1\n").exit_code == ExitCode.UNCHANGED
@@ -65,7 +66,7 @@ def test_push_list_diff_and_rollback(shell: Shell) -> None:
 
     back = shell.run("rollback", "dev")
     assert f"releases is now at {version[:12]}" in back.output
-    listed = json.loads(shell.run("list", "dev", "--json").stdout)
+    listed = json.loads(shell.run("list", "dev", "--json").stdout)["Releases"]
     assert [entry["What"] for entry in listed] == ["rollback", "push", "push"]
     assert not listed[0]["IsChecked"]
     lines = shell.run("list", "dev").output.splitlines()
