@@ -477,6 +477,13 @@ _ROWS = (
         "Import errors of DAG files are in the container's log; by default they are "
         "in a file that is lost with the container.",
     ),
+    EnvVar(
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS",
+        "airflow.models.dag=WARNING airflow.serialization.definitions.dag=WARNING",
+        only(DAG_PROCESSOR),
+        "Each writes a line at each parse of each DAG: 70 % of a log of 348 MB a day "
+        "with 141 DAGs.",
+    ),
     # Task logs.
     EnvVar(
         "AIRFLOW__LOGGING__REMOTE_LOGGING",
