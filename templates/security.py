@@ -62,10 +62,10 @@ from templates.types import (
 GROUPS = tuple(name for name in SECURITY_GROUPS if name != POOL_GROUP)
 
 WITH_DAG_EGRESS = ("dag_processor", "triggerer")
-"""Groups whose egress rules are inside them, with those of DagEgress."""
+"""Groups with the rules of DagEgress."""
 
-WITH_WEB_CLIENTS = ("load_balancer",)
-"""Groups whose ingress rules are inside them, with those of WebClients."""
+WITH_RULES_INSIDE = ("load_balancer", *WITH_DAG_EGRESS)
+"""Groups with a list that an operator edits: all their rules are inside them."""
 
 
 class Inputs(Interface):
@@ -117,11 +117,9 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     for name in GROUPS:
         egress: Rules = []
         ingress: Rules = []
-        if name in WITH_DAG_EGRESS:
+        if name in WITH_RULES_INSIDE:
             for connection in connections_from(name):
                 egress += egress_inside(connection, peers[connection.target])
-            egress += dag_egress
-        if name in WITH_WEB_CLIENTS:
             for connection in connections_to(name):
                 ingress += ingress_inside(connection, peers[connection.source])
                 if connection.source == "web_clients":
@@ -131,7 +129,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             title(name),
             name,
             vpc_id=inputs.vpc_id,
-            egress=egress,
+            egress=egress + (dag_egress if name in WITH_DAG_EGRESS else []),
             ingress=ingress,
             exists_when=optional.get(name),
         )
@@ -157,8 +155,9 @@ def _add_rules(
     peers: dict[str, tuple[Peer, ...]],
 ) -> None:
     """Add the rules of a connection that are resources of their own."""
-    has_egress = connection.source in group_ids.keys() - WITH_DAG_EGRESS
-    has_ingress = connection.target in group_ids.keys() - WITH_WEB_CLIENTS
+    by_resources = group_ids.keys() - WITH_RULES_INSIDE
+    has_egress = connection.source in by_resources
+    has_ingress = connection.target in by_resources
     for source, target in product(peers[connection.source], peers[connection.target]):
         name = f"{source.name}To{target.name}{connection.port}"
         condition = _both(t, source.exists_when, target.exists_when)

@@ -1,12 +1,12 @@
 """Security groups and their rules, for the stacks that make them.
 
-A group takes its rules in one of two ways for each direction: inside the group, or as
-resources of their own. A resource per rule is for groups that name each other, which
-would be a cycle otherwise. A list that the operator edits is inside: an entry that
-moves to another place of the list stays the same rule, where a resource would be
-replaced, and EC2 refuses a rule that exists twice. CloudFormation must not find both in
-one direction: an update of the rules inside can delete the others
-(pulumi/pulumi-aws-native #1592).
+A group has its rules inside it or as resources of their own. A resource per rule is for
+groups that name each other, which would be a cycle otherwise. A list that the operator
+edits is inside, with all other rules of its group: an entry that moves to another place
+of the list stays the same rule, where a resource would be replaced, and EC2 refuses a
+rule that exists twice. An update of the rules inside can delete those that are
+resources (pulumi/pulumi-aws-native #1592); so where there are such, the only rule
+inside is the one that allows nothing, which never changes.
 """
 
 from __future__ import annotations

@@ -127,6 +127,22 @@ def test_change_of_one_parameter_is_harmless_or_listed() -> None:
 
 
 @pytest.mark.slow
+def test_entry_may_move_within_a_list_and_between_the_web_clients() -> None:
+    # EC2 would refuse the new rule while the old one is there.
+    old = environment(
+        WebClientCidr2="192.0.2.0/24",
+        WebClients="10.8.0.0/16",
+        DagEgress="22 10.8.0.0/16",
+    )
+    new = environment(
+        WebClientCidr2="10.8.0.0/16",
+        WebClients="pl-0123456789abcdef0,192.0.2.0/24",
+        DagEgress="5432 10.8.0.0/16,22 10.8.0.0/16",
+    )
+    assert outcome(old, new) == (set(), set())
+
+
+@pytest.mark.slow
 def test_remedies_name_parameters_that_exist() -> None:
     words = {
         word
