@@ -10,7 +10,7 @@ from pathlib import Path
 
 from acceptance.api import api
 from acceptance.check import CheckFailed
-from acceptance.containers import process_environ, with_environ
+from acceptance.containers import with_environ
 from local.airflow_environment import airflow_environment
 from local.environment import LocalEnvironment
 
@@ -54,7 +54,8 @@ def agree(environment: LocalEnvironment) -> str:
     """Compare options, variables and secrets of every container with the parameters.
 
     The main process of a container is the image's dumb-init, which has the environment
-    of the task definition, as health checks and shells have. Options are read with it.
+    of the task definition, as health checks and shells have. Options are read with it;
+    variables in a shell that starts as the container's command does.
     """
     containers = [
         (container, environ)
@@ -72,7 +73,7 @@ def agree(environment: LocalEnvironment) -> str:
                 TIMEOUTS.get(environ.get("WORKER_POOL", ""), DEFAULT_TIMEOUT),
             ),
             VARIABLE: (
-                process_environ(container.pids[1]).get(VARIABLE),
+                _variable(environ),
                 "for one" if name == "triggerer" else VARIABLES[VARIABLE],
             ),
             SECRET_VARIABLE: (
@@ -97,6 +98,25 @@ def agree(environment: LocalEnvironment) -> str:
         f"{len(containers)} containers ({names}): options in shells, variables and "
         f"secrets as set; the UI is called {ui['instance_name']} and has a colour"
     )
+
+
+def _variable(environ: Mapping[str, str]) -> str:
+    """Return what the container's start makes of the operator's variable.
+
+    Not what a process holds: Celery and the API server overwrite it with their title.
+    """
+    done = subprocess.run(  # noqa: S603 - our own module
+        [
+            *(airflow_environment().python, "-m", "fargate_runtime.start"),
+            *("printenv", VARIABLE),
+        ],
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    return done.stdout.strip() or done.stderr.strip()
 
 
 def _options(shells: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
