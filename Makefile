@@ -68,6 +68,14 @@ publish: $(READY) ## Upload dist/ to S3 (ENV=, ARGS=).
 preflight: templates ## Check the account and region before a launch.
 	$(BUILD_PY)
 
+.PHONY: image
+image: $(READY) ## Build the image of image/ in CodeBuild (ENV=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
+
+.PHONY: dags
+dags: $(READY) ## Release DAGs (ARGS='push dev dags/', list, diff, rollback).
+	$(BUILD_PY) $(ARGS) $(END)
+
 .PHONY: plan
 plan: $(READY) ## Show what a launch would change, and change nothing.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)

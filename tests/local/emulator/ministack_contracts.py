@@ -273,6 +273,19 @@ CONTRACTS: Mapping[str, Contract] = {
         properties={"DashboardBody": '{"widgets": []}'},
         change={"DashboardBody": '{"widgets": [], "start": "-PT6H"}'},
     ),
+    "AWS::CodeBuild::Project": Contract(
+        properties={
+            "ServiceRole": att("Role", "Arn"),
+            "Artifacts": {"Type": "NO_ARTIFACTS"},
+            "Environment": {
+                "Type": "LINUX_CONTAINER",
+                "ComputeType": "BUILD_GENERAL1_SMALL",
+                "Image": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
+            },
+            "Source": {"Type": "NO_SOURCE", "BuildSpec": "{}"},
+        },
+        change={"Description": "Builds"},
+    ),
     "AWS::EC2::EIP": Contract(
         properties={"Domain": "vpc"},
         ref=r"\d+\.\d+\.\d+\.\d+",
@@ -369,6 +382,10 @@ CONTRACTS: Mapping[str, Contract] = {
         properties={"VpcId": ref("Vpc"), "InternetGatewayId": ref("Gateway")},
         ref=r".+",
         change={},
+    ),
+    "AWS::ECR::Repository": Contract(
+        attributes={"RepositoryUri": r"\d+\.dkr\.ecr\.[\w.-]+/.+", "Arn": ARN},
+        change={"ImageScanningConfiguration": {"ScanOnPush": "true"}},
     ),
     "AWS::ECS::Cluster": Contract(
         attributes={"Arn": ARN},
