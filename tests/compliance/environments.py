@@ -74,6 +74,14 @@ class ResolvedEnvironment:
             self._resolved[place] = stack.resolve(attributes)
         return self._resolved[place]
 
+    def rules(self, direction: str) -> dict[str, Properties]:
+        """Return every rule of every security group, those written inside it too."""
+        rules = self.properties(f"EC2::SecurityGroup{direction}")
+        for place, group in self.properties("EC2::SecurityGroup").items():
+            for index, rule in enumerate(group.get(f"SecurityGroup{direction}", [])):
+                rules[f"{place}[{index}]"] = {"GroupId": f"<{place}.GroupId>", **rule}
+        return rules
+
     def properties(self, type_name: str) -> dict[str, Properties]:
         """Return the properties of every resource of a type; there must be one."""
         return {

@@ -43,20 +43,6 @@ def test_subnets_assign_no_public_addresses(environments: Environments) -> None:
             assert not subnet.get("AssignIpv6AddressOnCreation"), place
 
 
-def rules(
-    environment: ResolvedEnvironment, direction: str
-) -> dict[str, dict[str, Any]]:
-    """Return every rule of every security group, those written inside it too."""
-    rules_by_place = environment.properties(f"EC2::SecurityGroup{direction}")
-    for place, group in environment.properties("EC2::SecurityGroup").items():
-        for index, rule in enumerate(group.get(f"SecurityGroup{direction}", [])):
-            rules_by_place[f"{place}[{index}]"] = {
-                "GroupId": f"<{place}.GroupId>",
-                **rule,
-            }
-    return rules_by_place
-
-
 def span(rule: dict[str, Any]) -> range:
     """Return the ports of a rule."""
     if rule["IpProtocol"] == "-1":
@@ -69,7 +55,7 @@ def test_load_balancer_admits_named_ranges_only(environments: Environments) -> N
     for environment in environments.variants:
         web_rules = [
             rule
-            for rule in rules(environment, "Ingress").values()
+            for rule in environment.rules("Ingress").values()
             if rule["GroupId"] == "<Security.LoadBalancer.GroupId>"
         ]
         assert web_rules
@@ -168,7 +154,7 @@ def test_database_admits_named_groups_only(environments: Environments) -> None:
         assert cluster["VpcSecurityGroupIds"] == [DATABASE]
         database_rules = [
             rule
-            for rule in rules(environment, "Ingress").values()
+            for rule in environment.rules("Ingress").values()
             if rule["GroupId"] == DATABASE
         ]
         assert database_rules
@@ -185,7 +171,7 @@ def test_egress_is_limited_to_single_tcp_ports(environments: Environments) -> No
         for place, group in environment.properties("EC2::SecurityGroup").items():
             # A group without an egress rule gets EC2's default: everything.
             assert group["SecurityGroupEgress"], place
-        for place, rule in rules(environment, "Egress").items():
+        for place, rule in environment.rules("Egress").items():
             if rule.get("CidrIp") == "127.0.0.1/32":
                 continue
             assert rule["IpProtocol"] == "tcp", place
@@ -194,13 +180,13 @@ def test_egress_is_limited_to_single_tcp_ports(environments: Environments) -> No
 
 @pytest.mark.control(70)
 def test_endpoints_leave_no_internet_egress(environments: Environments) -> None:
-    for rule in rules(environments.with_endpoints, "Egress").values():
+    for rule in environments.with_endpoints.rules("Egress").values():
         assert rule.get("CidrIp") not in WORLD
         assert rule.get("CidrIpv6") not in WORLD
     # With NAT gateways HTTPS is allowed, and nothing else: decision 7.
     open_to = [
         rule
-        for rule in rules(environments.base, "Egress").values()
+        for rule in environments.base.rules("Egress").values()
         if rule.get("CidrIp") in WORLD
     ]
     assert all(span(rule) == range(443, 444) for rule in open_to)
@@ -209,7 +195,7 @@ def test_endpoints_leave_no_internet_egress(environments: Environments) -> None:
 @pytest.mark.control(71)
 def test_security_groups_have_valid_descriptions(environments: Environments) -> None:
     for environment in environments.variants:
-        every = rules(environment, "Ingress") | rules(environment, "Egress")
+        every = environment.rules("Ingress") | environment.rules("Egress")
         descriptions = {place: rule["Description"] for place, rule in every.items()}
         for place, group in environment.properties("EC2::SecurityGroup").items():
             descriptions[place] = group["GroupDescription"]

@@ -124,8 +124,8 @@ def test_plaintext_from_alb_to_tasks_is_restricted_by_security_groups(
     # Decision 7: no TLS here, so only the load balancer may connect.
     environment = environments.internet_facing
     (alb_group,) = environment.single(BALANCER)["SecurityGroups"]
-    ingress = environment.properties("EC2::SecurityGroupIngress").values()
-    egress = environment.properties("EC2::SecurityGroupEgress").values()
+    ingress = environment.rules("Ingress").values()
+    egress = environment.rules("Egress").values()
     count = 0
     for service in environment.properties("ECS::Service").values():
         for target in service.get("LoadBalancers", []):
