@@ -1,9 +1,9 @@
 """The migration job: prepare the databases before any service of a version starts.
 
-ECS runs ``python -m fargate_runtime.migration.job`` once for each version. It waits for
-the database, creates the roles and databases, migrates Airflow's tables under
-Airflow's own lock, lets the autoscaler read some of them and creates the first
-administrator. To run it again changes nothing but passwords that have changed.
+ECS runs ``python -m fargate_runtime.migration.job`` once for each version. It checks
+the image, waits for the database, creates the roles and databases, migrates Airflow's
+tables under Airflow's own lock, lets the autoscaler read some of them and creates the
+first administrator. To run it again changes nothing but passwords that have changed.
 
 Its last line is ``MIGRATION DONE`` or ``MIGRATION FAILED: `` and the reason, which
 ``custom_resource`` puts into the stack event. No line holds a secret.
@@ -59,6 +59,11 @@ MIGRATION_SECONDS = 40 * 60
 """
 
 ADMIN_SECONDS = 5 * 60
+
+IMAGE_CHECK = (sys.executable, "-m", "fargate_runtime.migration.image_check")
+
+CHECK_SECONDS = 5 * 60
+"""A plugin may import much; one that never ends must not hold up the launch."""
 
 LAST_LINES = 20
 """How much of a command's output is searched for the reason of its failure."""
@@ -170,6 +175,18 @@ def run(
         raise MigrationJobError(f"{name} ended with exit status {status}: {last}")
 
 
+def check_packages(environ: Mapping[str, str], log: RedactedLog) -> None:
+    """Refuse an image whose packages conflict, or whose plugins do not import.
+
+    Its services would start one after the other and fail, or run without the plugin.
+    """
+    try:
+        run(IMAGE_CHECK, environ, log, limit=CHECK_SECONDS)
+    except MigrationJobError as error:
+        reason = str(error).partition("ended with exit status 1: ")[2] or str(error)
+        raise MigrationJobError(f"the image is not used: {reason}") from error
+
+
 def migrate(environ: Mapping[str, str], log: RedactedLog) -> None:
     """Bring Airflow's tables to the version of the image."""
     try:
@@ -206,6 +223,7 @@ def create_admin(environ: Mapping[str, str], log: RedactedLog) -> None:
 def run_job(environ: Mapping[str, str], log: RedactedLog) -> None:
     """Run all steps in order; raises the error that stopped them."""
     check_image()
+    check_packages(environ, log)
     required(environ, Env.ADMIN_USER)
     required(environ, Env.ADMIN_PASSWORD)
     master, airflow = master_login(environ), database_login(environ, "METADATA")

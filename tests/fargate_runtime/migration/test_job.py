@@ -66,6 +66,8 @@ class FakeImage:
         self.server.install(monkeypatch)
         self.behaves("")
         monkeypatch.setattr(job, "version", self.version)
+        self._monkeypatch = monkeypatch
+        self.packages("")
         for name, value in ENVIRON.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PATH", str(folder))
@@ -74,6 +76,13 @@ class FakeImage:
         text = AIRFLOW.format(python=sys.executable, record=str(self.record), body=body)
         self.command.write_text(text)
         self.command.chmod(0o755)
+
+    def packages(self, problem: str) -> None:
+        """Let the check of the packages print a problem, if any, and fail."""
+        code = (
+            f"import sys; problem = {problem!r}; print(problem); sys.exit(problem > '')"
+        )
+        self._monkeypatch.setattr(job, "IMAGE_CHECK", (sys.executable, "-c", code))
 
     def version(self, package: str) -> str:
         if package not in self.versions:
@@ -136,6 +145,19 @@ def test_failed_migration_is_the_reason_and_nothing_follows(
         "deadlock detected"
     )
     assert len(image.calls) == 1
+
+
+def test_broken_package_is_the_reason_and_no_database_is_touched(
+    image: FakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image.packages("plugin page.py cannot be imported: No module named 'cowsay'")
+    assert job.main() == 1
+    assert last_line(capsys) == (
+        "MIGRATION FAILED: the image is not used: plugin page.py cannot be imported: "
+        "No module named 'cowsay'"
+    )
+    assert not image.calls
+    assert not image.server.connections
 
 
 def test_tables_of_a_newer_airflow_are_reported(
