@@ -21,6 +21,11 @@ ANONYMOUS_PULLS = 100
 sends it as ``ratelimit-limit: 100;w=21600``, and Fargate keeps no image:
 https://github.com/docker/hub-feedback/issues/2464."""
 
+OWN_IMAGE = (
+    "Run build.py image ENV, which copies the image to ECR and writes its digest into "
+    "the parameter file; or name an image in ECR by its digest."
+)
+
 CA_FILE = "rds-ca.pem"
 CA_REGION = re.compile(r"Amazon RDS ([a-z0-9-]+) Root CA")
 
@@ -33,7 +38,13 @@ def image(context: LaunchContext) -> Iterator[Finding]:
         for container in definition.properties["ContainerDefinitions"]
     }
     for name in sorted(images):
-        if IMAGE_OF_ECR.fullmatch(name):
+        if _is_production(context) and "@sha256:" not in name:
+            yield refused(
+                f"{name} has no digest, and Profile is production: its tag may name "
+                "another image tomorrow, and tasks start every day.",
+                OWN_IMAGE,
+            )
+        elif IMAGE_OF_ECR.fullmatch(name):
             yield from _in_ecr(context, name)
         elif _registry(name) in DOCKER_HUB:
             yield _on_docker_hub(context, name)
@@ -87,9 +98,13 @@ def _on_docker_hub(context: LaunchContext, name: str) -> Finding:
         f"login in six hours. Each task start is one; an update with the most tasks "
         f"starts {most}."
     )
-    if most <= ANONYMOUS_PULLS:
-        return passed(text)
-    return warning(text, "Copy the image to ECR and name it in Image.")
+    if _is_production(context):
+        return refused(f"{text} Profile is production.", OWN_IMAGE)
+    return passed(text) if most <= ANONYMOUS_PULLS else warning(text, OWN_IMAGE)
+
+
+def _is_production(context: LaunchContext) -> bool:
+    return bool(context.root.evaluate({"Ref": "Profile"}) == "production")
 
 
 def certificate_authorities(context: LaunchContext) -> Iterator[Finding]:

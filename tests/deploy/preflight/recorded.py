@@ -24,6 +24,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/Operator"
 END = datetime.now(UTC) + timedelta(days=300)
 
 PARAMETERS = {
+    "Profile": "development",
     "Image": IMAGE,
     "CertificateArn": CERTIFICATE,
     "BoundaryArn": BOUNDARY,

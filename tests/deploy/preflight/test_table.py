@@ -467,6 +467,20 @@ ACCOUNTS = (
         Image="apache/airflow:3.3.2",
         WorkerMaximum="60",
     ),
+    given(
+        "Image",
+        REFUSED,
+        "Profile is production",
+        Image="apache/airflow:3.3.2@sha256:" + "a" * 64,
+        Profile="production",
+    ),
+    given(
+        "Image",
+        REFUSED,
+        "has no digest",
+        Image="ghcr.io/team/airflow:1",
+        Profile="production",
+    ),
     given("Image", UNKNOWN, "is in ghcr.io", Image="ghcr.io/team/airflow:1"),
     answered(
         "Leftover buckets",
