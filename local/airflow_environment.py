@@ -19,6 +19,8 @@ class AirflowEnvironment:
     """A virtual environment with Airflow in it."""
 
     folder: Path
+    added: Path | None = None
+    """A virtual environment with further packages, none of which is in ``folder``."""
 
     @property
     def programs(self) -> Path:

@@ -1,9 +1,10 @@
-"""The virtual environment of a team's packages, in place of its container image.
+"""The packages of a team, beside those of ``local.airflow_environment``.
 
-It holds what ``local.airflow_environment`` holds, the packages of
-``image/requirements.txt``, and those of the stock image that DAG files import. Its
-folder is named after everything that decides its contents, so that a second start
-installs nothing.
+They are the packages of ``image/requirements.txt``, and those of the stock image that
+DAG files import, with all that they need. The constraints let none of them replace a
+package of Airflow, so an environment of their own holds what is added and nothing else.
+Its folder is named after everything that decides its contents: a second start installs
+nothing.
 """
 
 from __future__ import annotations
@@ -68,17 +69,16 @@ class TeamPackages:
 
         Raises Failure for packages that conflict or cannot be installed.
         """
+        base = airflow_environment(tell)
         if self.is_stock():
-            return airflow_environment(tell)
+            return base
         folder = project / CACHE / self._digest()
         pin_file = folder.with_suffix(".txt")
         if not pin_file.exists():
-            # The installer of the project makes the folder of uv, too.
-            airflow_environment(tell)
             tell(f"Resolving {self.describe()} ...")
             text = pins(self.image, self.added, ("--python", sys.executable))
             pin_file.parent.mkdir(parents=True, exist_ok=True)
-            pin_file.write_text(text)
+            pin_file.write_text(_without(text, self._held))
         if output := install_pins(folder, pin_file, tell, "--build"):
             raise Failure(
                 Problem(
@@ -89,7 +89,7 @@ class TeamPackages:
                     "library with its headers; in the image, packages.txt does.",
                 )
             )
-        return AirflowEnvironment(folder)
+        return AirflowEnvironment(base.folder, folder)
 
     def _digest(self) -> str:
         """Return a name for everything that decides what is installed."""
@@ -102,6 +102,13 @@ class TeamPackages:
             *sorted(self.added),
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _without(pins: str, names: Collection[str]) -> str:
+    """Return a file of pins without those of some packages."""
+    blocks = re.split(r"\n(?=\S)", pins.strip())
+    others = (block for block in blocks if block.partition("==")[0] not in names)
+    return "".join(f"{block}\n" for block in others)
 
 
 def _base_pins() -> Collection[str]:

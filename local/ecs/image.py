@@ -25,15 +25,18 @@ class ContainerImage:
     own_folders: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in the container
     """Folders of the container of which each task has its own."""
     home: str = "/tmp"  # noqa: S108 - as above
+    python_path: tuple[str, ...] = ()
+    """Folders of further Python packages."""
     programs: Mapping[str, str] = field(default_factory=dict)
     """Program -> text of a script that replaces it in every task."""
 
     @classmethod
-    def of_airflow(cls, environment: Path) -> ContainerImage:
+    def of_airflow(cls, environment: Path, added: Path | None = None) -> ContainerImage:
         """Return an equivalent of ``apache/airflow``, from a virtual environment.
 
-        It must hold Airflow and the package ``dumb-init``. The image's own wait
-        for connections is missing: the templates switch it off.
+        It must hold Airflow and the package ``dumb-init``; ``added`` is another one,
+        with packages that are not in the first. The image's own wait for connections
+        is missing: the templates switch it off.
         """
         programs = environment / "bin"
         missing = [
@@ -47,7 +50,14 @@ class ContainerImage:
                 "dumb-init into this environment"
             )
         return cls(
-            path=(str(programs), *SYSTEM_PATH),
+            path=(
+                str(programs),
+                *([str(added / "bin")] if added else []),
+                *SYSTEM_PATH,
+            ),
+            python_path=tuple(
+                map(str, added.glob("lib/python3.*/site-packages") if added else ())
+            ),
             entrypoint=(str(programs / "dumb-init"), "--"),
             default_program="airflow",
             environment={
