@@ -21,6 +21,7 @@ from acceptance.local_checks import (
     encryption,
     health,
     operator_settings,
+    packages,
     passwords,
     permissions,
     secret_matrix,
@@ -80,6 +81,7 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Settings agree in every container", operator_settings.agree),
             ("Passwords of every printable character", passwords.every_character),
             (SECOND_DATABASE, dag_egress.second_database),
+            ("A team's package, its plugin, and a version refused", packages.used),
         )
     ),
     Check(
@@ -258,6 +260,7 @@ def select(
         operator_settings.SECRETS,
         (
             dags.DAGS,
+            packages.DAGS,
             *((FAULT_DAGS,) if NO_FAULTS in options else ()),
             *((scaling.DAGS,) if NO_SCALING in options else ()),
         ),

@@ -196,6 +196,7 @@ def _verify_local(
     folder: Path, options: local.LocalOptions, selected: Selection
 ) -> ExitCode:
     from acceptance import check, report
+    from acceptance.local_checks.packages import team_packages
     from deploy.dist import Dist
     from local.environment import LocalEnvironment
 
@@ -209,6 +210,7 @@ def _verify_local(
         extra_environment=selected.extra_environment,
         secrets=selected.secrets,
         dags=selected.dags,
+        packages=team_packages(),
         keeps=options.keeps,
         begun_at=options.begun_at,
         tell=tell,

@@ -7,7 +7,7 @@ import pytest
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
 from acceptance.faults.kills import KILLED_WORKER, kill_title
-from acceptance.local_checks import operator_settings
+from acceptance.local_checks import operator_settings, packages
 from cli.errors import UsageError
 from deploy.dist import Environment
 
@@ -67,7 +67,7 @@ def test_skipped_checks_name_their_option(
 
     assert {check.skipped_by for check in checks} == options
     assert selected.extra_environment == (faults.ENVIRONMENT if has_faults else {})
-    assert (selected.dags == (DAGS,)) is (
+    assert (selected.dags == (DAGS, packages.DAGS)) is (
         options == {"", "--no-faults", "--no-scaling"}
     )
 

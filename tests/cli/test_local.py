@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from acceptance import suites
 from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
+from acceptance.local_checks import packages
 from cli.deployment import ProjectContext
 from cli.errors import ExitCode, Failure, Problem
 from cli.local import command as local_command
@@ -149,7 +150,7 @@ def test_only_checks_whose_title_contains_a_text_are_run(
     assert result.output.count("Not selected: --only was given.") == 2
     # Nothing of the faults and of the scaling is in the environment.
     assert MADE[0].options["extra_environment"] == {}
-    assert MADE[0].options["dags"] == (DAGS,)
+    assert MADE[0].options["dags"] == (DAGS, packages.DAGS)
 
 
 @pytest.mark.parametrize("where", ["--local", "--no-scaling"])
@@ -230,7 +231,7 @@ def test_containers_have_no_fault_settings_without_faults(
 ) -> None:
     run("verify", "dev", "--local", "--no-faults", "--no-scaling")
     assert MADE[0].options["extra_environment"] == {}
-    assert MADE[0].options["dags"] == (DAGS,)
+    assert MADE[0].options["dags"] == (DAGS, packages.DAGS)
 
 
 def test_problem_of_an_environment_that_does_not_start_is_printed(

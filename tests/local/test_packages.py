@@ -12,7 +12,7 @@ import pytest
 from local import airflow_image, kept_data
 from local.errors import LocalEnvironmentError
 from local.kept_data import KeptData
-from local.packages import TeamPackages
+from local.packages import TeamPackages, _without
 from local.stock_modules import distribution
 from team_image.folder import ImageFolder
 from team_image.resolution import stock
@@ -68,6 +68,11 @@ def test_environment_of_packages_is_named_after_its_contents(tmp_path: Path) -> 
     others = {digest("cowsay"), digest("cowsay==6"), digest("cowsay", "pandas")}
     assert len(others) == 3
     assert digest("pandas") != digest("", "pandas")
+
+
+def test_packages_of_airflow_are_not_installed_once_more() -> None:
+    pins = "boto3==1 \\\n    --hash=sha256:1\ncowsay==6 \\\n    --hash=sha256:2\n"
+    assert _without(pins, {"boto3"}) == "cowsay==6 \\\n    --hash=sha256:2\n"
 
 
 def test_bundles_are_read_every_few_seconds() -> None:
