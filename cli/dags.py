@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import console, product
+from cli import console, dag_test, local, product
 from cli.deployment import (
     BRANCH,
     BUCKET,
@@ -270,6 +270,7 @@ def group(project: ProjectContext) -> click.Group:
         "diff": diff,
         "rollback": rollback,
         "role": role,
+        "test": dag_test.test,
     }
     settings = {"obj": project, "help_option_names": ["-h", "--help"]}
     for name, command in commands.items():
@@ -277,7 +278,7 @@ def group(project: ProjectContext) -> click.Group:
     return click.Group(
         "dags",
         commands=commands,
-        help="Release DAGs to an environment, list releases, and roll back.",
+        help="Test DAGs, release them to an environment, and roll back.",
         epilog=push.epilog,
         context_settings=settings,
     )
@@ -311,7 +312,6 @@ def _bundle(name: str | None) -> str:
 def _checked(archive: Archive, folder: Path) -> DagCheck:
     """Parse an archive; raise Failure for what has to be corrected."""
     from local import dag_check
-    from local.airflow_environment import airflow_environment
     from local.system import unsupported_system
 
     if reason := unsupported_system():
@@ -323,11 +323,13 @@ def _checked(archive: Archive, folder: Path) -> DagCheck:
                 remedy="Push from a Linux machine, or with --no-check.",
             )
         )
-    python = airflow_environment(console.message).python
+    packages = local.team_packages(product.ROOT, None, folder)
+    airflow = packages.install(product.ROOT, console.message)
     with console.progress("Parsing the DAGs ..."):
         check = dag_check.check(
             archive.body,
-            python=python,
+            python=airflow.python,
+            modules=[*airflow.python_path(), *packages.image.module_folders()],
             runtime=product.assets()["runtime"].content,
             variables=product.parsing_settings(),
             queues=product.queues(),

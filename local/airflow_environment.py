@@ -32,6 +32,10 @@ class AirflowEnvironment:
         """Its Python."""
         return self.programs / "python"
 
+    def python_path(self) -> list[Path]:
+        """Return the folders of the further packages, for a ``PYTHONPATH``."""
+        return [*self.added.glob("lib/python3.*/site-packages")] if self.added else []
+
 
 def airflow_environment(
     tell: Callable[[str], None] = lambda _text: None,

@@ -54,13 +54,15 @@ def check(
     archive: bytes,
     *,
     python: Path,
+    modules: Iterable[Path] = (),
     runtime: bytes,
     variables: Mapping[str, str],
     queues: Iterable[str],
 ) -> DagCheck:
     """Parse an archive; ``queues`` are those that workers serve.
 
-    ``runtime`` is the archive of the containers' code, ``variables`` the settings of
+    ``modules`` are folders of packages and plugins that DAGs import. ``runtime`` is
+    the archive of the containers' code, ``variables`` the settings of
     the DAG processor. Raises Unable if Airflow itself does not get so far.
     """
     with tempfile.TemporaryDirectory(prefix="dag-check-") as name:
@@ -71,7 +73,7 @@ def check(
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 [python, "-P", MAIN, root / "release.tar.gz", folder, result],
-                env=_environment(root, variables),
+                env=_environment(root, variables, modules),
                 cwd=root,
                 capture_output=True,
                 text=True,
@@ -87,7 +89,9 @@ def check(
         return _read(json.loads(result.read_text()), folder, {*queues})
 
 
-def _environment(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
+def _environment(
+    root: Path, variables: Mapping[str, str], modules: Iterable[Path]
+) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -101,7 +105,7 @@ def _environment(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         # The line of the DAG file may be far above the one that raised.
         "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "100",
-        "PYTHONPATH": str(root / "runtime.zip"),
+        "PYTHONPATH": os.pathsep.join(map(str, (root / "runtime.zip", *modules))),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

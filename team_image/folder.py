@@ -74,6 +74,10 @@ class ImageFolder:
             and not path.name.startswith(".")
         }
 
+    def module_folders(self) -> list[Path]:
+        """Return the folders from which Airflow lets DAGs import modules."""
+        return [self.folder / PLUGINS]
+
     def is_stock(self) -> bool:
         """Whether nothing is added: the image is that of Airflow as it is."""
         added = self.requirement_lines() or self.debian_packages()
