@@ -134,7 +134,7 @@ def _requirement_problem(where: str, text: str) -> Problem | None:
             what=f"{text.split(maxsplit=1)[0]} is an option of pip.",
             why="The image and this machine would install from different places.",
             remedy="Write the packages themselves. PIP_INDEX_URL names another index "
-            "on this machine, the secret IndexSecretArn that of the build.",
+            "on this machine, image --index-secret that of the build.",
         )
     requirement = REQUIREMENT.match(text)
     if requirement is None:
