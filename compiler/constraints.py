@@ -36,7 +36,7 @@ NUMBER = re.compile(r"(?!-0\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
 MOST_DIGITS = 15
 """No parameter is a longer number; messages do not print one."""
 
-LONGEST_SHOWN_PATTERN = 300
+LONGEST_SHOWN_PATTERN = 80
 """A longer pattern would hide the description of what is allowed."""
 
 NOT_JAVA = ("(?P", "&&", "[[", "{,", r"\Z", r"\z", r"\h", r"\R", r"\p", r"\P", r"\Q")

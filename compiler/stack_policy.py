@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from compiler.located_json import quoted
+
 EFFECTS = ("Allow", "Deny")
 ACTIONS = ("Update:Modify", "Update:Replace", "Update:Delete", "Update:*")
 RESOURCE = re.compile(r"\*|LogicalResourceId/[A-Za-z0-9*?]+")
@@ -28,7 +30,10 @@ def statement_faults(statement: Any) -> Iterator[Fault]:
         return
     for name in statement:
         if name not in MEMBERS:
-            yield f'A statement has no "{name}".', f"Write one of {', '.join(MEMBERS)}."
+            yield (
+                f"A statement has no {quoted(name)}.",
+                f"Write one of {', '.join(MEMBERS)}.",
+            )
     if statement.get("Effect") not in EFFECTS:
         yield "Its Effect is neither Allow nor Deny.", 'Write "Allow" or "Deny".'
     if statement.get("Principal") != "*":

@@ -337,6 +337,7 @@ JSON = st.recursive(
 @example(b'{"Parameters": {"A": ' + b"9" * 5000 + b"}}")
 @example(b'{"Parameters": {"\\ud800": "\\udfff"}}')
 @example(b'{"Parameters": {}, "StackPolicy": {"Statement": "\\ud800"}}')
+@example(b'{"Parameters": {}, "StackPolicy": {"Statement": {"\\ud800": ""}}}')
 def test_reading_returns_an_environment_or_raises_a_failure(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
