@@ -182,6 +182,11 @@ def team_packages(project: Path, requirements: Path | None, dags: Path) -> TeamP
     from team_image.folder import ImageFolder
 
     packages = TeamPackages.of(ImageFolder.of(project, requirements), dags)
+    if packages.image.dockerfile or packages.image.debian_packages():
+        console.note(
+            "image/Dockerfile and image/packages.txt have no effect on this machine: "
+            "install what they add."
+        )
     packages.install(project, console.message)
     return packages
 

@@ -88,15 +88,16 @@ CHECKS = {
 """What a check means that fails, and the Python that the image runs for it."""
 
 LOGIN = (
-    'for registry in "$REPOSITORY" ${BASE_REPOSITORY:+"$AIRFLOW_IMAGE"}; do '
+    '(set -e; for registry in "$REPOSITORY" ${BASE_REPOSITORY:+"$AIRFLOW_IMAGE"}; do '
     'aws ecr get-login-password --region "$AWS_REGION" | '
-    'docker login --username AWS --password-stdin "${registry%%/*}"; done'
+    'docker login --username AWS --password-stdin "${registry%%/*}"; done)'
 )
 BUILDER = (
     "docker buildx create --name image --driver docker-container "
     f"--driver-opt image={BUILDKIT} --bootstrap"
 )
 PUSH = (
+    'test "$CODEBUILD_BUILD_SUCCEEDING" = 1 && '
     f"{BUILD} --metadata-file pushed.json --output type=image,"
     "name=$REPOSITORY:$TAG,push=true,oci-mediatypes=true,"
     "compression=zstd,compression-level=3,force-compression=true ."
@@ -105,32 +106,30 @@ DIGEST = (
     'export IMAGE_DIGEST=$(python3 -c "import json; '
     "print(json.load(open('pushed.json'))['containerimage.digest'])\")"
 )
-STRICT = "set -euo pipefail"
 
 SPEC: dict[str, Any] = {
     "version": 0.2,
     "env": {"shell": "bash", "exported-variables": ["IMAGE_DIGEST"]},
     "phases": {
-        "pre_build": {"commands": [STRICT, LOGIN, BUILDER]},
+        "pre_build": {"commands": [LOGIN, BUILDER]},
         "build": {
             "on-failure": "ABORT",
             "commands": [
-                STRICT,
                 f"{BUILD} --load --tag built .",
                 *(
                     f'docker run --rm --entrypoint python built -c "{code}" || '
-                    f"{{ echo 'error: {meaning}.'; exit 1; }}"
+                    f"(echo 'error: {meaning}.'; exit 1)"
                     for meaning, code in CHECKS.items()
                 ),
             ],
         },
-        "post_build": {"commands": [STRICT, PUSH, DIGEST]},
+        "post_build": {"commands": [PUSH, DIGEST]},
     },
 }
 """It builds, checks what was built, and only then pushes, from the layers it has.
 
-CodeBuild runs each command in the same shell; ``on-failure: ABORT`` keeps it from the
-push after a failure.
+A command that fails ends its phase. CodeBuild runs ``post_build`` also after a failed
+build, unless ``on-failure`` says ABORT.
 """
 
 
@@ -405,6 +404,12 @@ def _statements(
                     Bucket=bucket,
                 )
             ],
+        ),
+        Statement(
+            Sid="SourceBucket",
+            Effect=Allow,
+            Action=[awacs.s3.GetBucketAcl, awacs.s3.GetBucketLocation],
+            Resource=[Sub("arn:${AWS::Partition}:s3:::${Bucket}", Bucket=bucket)],
         ),
         Statement(
             Sid="Login",
