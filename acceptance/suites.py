@@ -11,7 +11,13 @@ from pathlib import Path
 from acceptance import faults, scaling
 from acceptance.check import Check, CheckResult, CheckRunner, Tell
 from acceptance.checks import dags, first_run, login, task_logs
-from acceptance.faults import failing_migrations, launches, outages, task_limits
+from acceptance.faults import (
+    failing_migrations,
+    launches,
+    outages,
+    stale_bundles,
+    task_limits,
+)
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
 from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
@@ -291,6 +297,13 @@ def _suites(launch: SharedLaunch) -> dict[str, list[LocalCheck]]:
     ]
     second = [
         *no_scaling(*SCALING),
+        *no_faults(
+            Check(
+                "a DAG bundle that cannot be refreshed: an alarm within five minutes",
+                stale_bundles.told,
+                is_background=True,
+            )
+        ),
         *no_faults(*faults_beside_scaling(kills)),
         *no_scaling(PREDICTION),
         *no_faults(*faults_alone(kills)),

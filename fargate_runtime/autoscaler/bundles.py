@@ -1,10 +1,10 @@
 """DAG bundles that the DAG processor cannot refresh.
 
-Airflow logs a refresh that fails and goes on with the files that it has, so nothing
-else tells that new DAG files no longer arrive. It records the time of each refresh that
-succeeds, whatever the class of the bundle; the age of the last one is the symptom of
-every cause: access denied, a bucket that is gone, a network without a route, an object
-whose key is also the folder of another, or a DAG processor that hangs.
+Airflow's DAG processor logs a refresh that fails and goes on with the files that it
+has, so nothing else tells that new DAG files no longer arrive. It records the time of
+each refresh that succeeds, whatever the class of the bundle; the age of the last one is
+the symptom of every cause: access denied, a bucket that is gone, a network without a
+route, an object whose key is also the folder of another, or a DAG processor that hangs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def stale_bundles(bundles: Iterable[BundleRefresh]) -> list[str]:
     """Return a sentence on each bundle without a refresh for too long, by name."""
     return [
         f"DAG bundle {bundle.name!r} {_since(bundle.age)}: new DAG files do not "
-        "arrive, the last version runs on. The log of the DAG processor has the "
-        f"reason: 'Error refreshing bundle {bundle.name}' or 'Error initializing "
+        "arrive. The log of the DAG processor has the reason: "
+        f"'Error refreshing bundle {bundle.name}' or 'Error initializing "
         f"bundle {bundle.name}'."
         for bundle in sorted(bundles)
         if bundle.age is None or bundle.age > STALE_BUNDLE_SECONDS

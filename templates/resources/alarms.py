@@ -307,9 +307,10 @@ BUNDLES = (
         periods=2,
         missing="notBreaching",
         when="a DAG bundle cannot be refreshed",
-        why="New DAG files do not arrive; the last version runs on. The autoscaler's "
-        "log names the bundle, the DAG processor's the reason: access to the bucket, "
-        "the network, or an object whose key is also the folder of another.",
+        why="New DAG files do not arrive. Runs of releases go on; a task of a bundle "
+        "of files needs its bucket to start. The autoscaler's log names the bundle, "
+        "the DAG processor's the reason: access to the bucket, the network, or an "
+        "object whose key is also the folder of another.",
     ),
 )
 

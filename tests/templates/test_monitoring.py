@@ -12,6 +12,7 @@ import pytest
 from compiler.wiring import Build
 from fargate_runtime import contract
 from templates import monitoring
+from templates.airflow.bundles import FILES_SECONDS, GIT_SECONDS, RELEASE_SECONDS
 from templates.checks.aurora import max_connections
 from tests.resolver import Stack, deploy
 
@@ -168,6 +169,9 @@ def test_a_stale_bundle_rings_within_five_minutes() -> None:
     assert (alarm["MetricName"], alarm["Statistic"]) == ("StaleBundles", "Maximum")
     seconds = alarm["Period"] * alarm["EvaluationPeriods"]
     assert contract.STALE_BUNDLE_SECONDS + seconds <= 5 * 60
+    # Nor for one refresh that failed.
+    for interval in (RELEASE_SECONDS, FILES_SECONDS, GIT_SECONDS):
+        assert 2 * interval < contract.STALE_BUNDLE_SECONDS
 
 
 def test_charts_do_not_overlap() -> None:
