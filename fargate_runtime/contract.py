@@ -231,7 +231,7 @@ UNKNOWN_QUEUE_TASKS = "UnknownQueueTasks"
 """Tasks that wait in queues which no pool serves."""
 
 STALE_BUNDLES = "StaleBundles"
-"""DAG bundles that were not refreshed for ``STALE_BUNDLE_SECONDS``, or never."""
+"""DAG bundles that were not refreshed for ``STALE_BUNDLE_SECONDS``."""
 
 STALE_BUNDLE_SECONDS = 150
 """Two refreshes that failed, and half a minute for one that takes long: bundles are

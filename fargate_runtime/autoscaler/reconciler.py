@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from fargate_runtime import contract
-from fargate_runtime.autoscaler.bundles import stale_bundles
+from fargate_runtime.autoscaler.bundles import BundleWatch
 from fargate_runtime.autoscaler.dag_metadata import DagMetadataStore
 from fargate_runtime.autoscaler.database import DatabaseUnavailableError
 from fargate_runtime.autoscaler.decide import decide
@@ -76,6 +76,7 @@ class Reconciler:
         """Start without observations."""
         self._metadata = DagMetadataStore(DEFAULT_QUEUE)
         self._demand = DemandEstimator(self._metadata)
+        self._bundles = BundleWatch()
         self._notices = Notices(self.log)
         self._outages = {
             name: Outage(name, self.log)
@@ -115,11 +116,11 @@ class Reconciler:
         except Unavailable:
             return
         decision, problems = self._decide(observed, replies, services, deployments)
-        stale = stale_bundles(observed.bundles)
+        stale = self._bundles.stale(observed.now, observed.bundles)
         self._notices.log([*service_problems, *replies.problems, *problems, *stale])
 
         _check_fresh(is_leader, began)
-        self._publish(observed, replies, services, decision)
+        self._publish(observed, replies, services, decision, len(stale))
         self._command(decision)
 
     def _call(
@@ -180,6 +181,7 @@ class Reconciler:
         replies: WorkerReplies,
         services: Mapping[str, PoolService],
         decision: Decision,
+        stale_bundles: int,
     ) -> None:
         stalled = stalled_tasks(observed)
         overdue: Counter[str] = Counter()
@@ -188,7 +190,7 @@ class Reconciler:
         queues = {pool.name: pool.queue for pool in self.settings.pools}
         of_cluster = {
             contract.UNKNOWN_QUEUE_TASKS: sum(decision.unknown_queues.values()),
-            contract.STALE_BUNDLES: len(stale_bundles(observed.bundles)),
+            contract.STALE_BUNDLES: stale_bundles,
         }
         if decision.pools.keys() == queues.keys():
             desired = sum(services[name].desired for name in queues)

@@ -98,7 +98,7 @@ def test_waiting_tasks_publish_a_deficit(bench: AutoscalerBench) -> None:
         _, values = bench.aws.published[-1]
         assert values["WorkerDeficit", "default"] == 3
         assert values["StalledTasks", "default"] == 9
-        assert values["StaleBundles", ""] == 1
+        assert values["StaleBundles", ""] == 0
     finally:
         bench.script("no_dag")
 

@@ -205,11 +205,13 @@ def test_bundles_that_are_not_refreshed_are_published_and_logged(
         ("stale", STALE_BUNDLE_SECONDS + 1),
         ("new", None),
     ]
-    run_rounds(reconciler, services, 2)
+    run_rounds(reconciler, services, STALE_BUNDLE_SECONDS // ROUND_SECONDS + 1)
+    assert services.published[-1]["StaleBundles", ""] == 1
+    run_rounds(reconciler, services)
     assert services.published[-1]["StaleBundles", ""] == 2
-    never, stale = [line for line in services.lines if "DAG bundle" in line]
-    assert "'new' was never refreshed" in never
+    stale, new = [line for line in services.lines if "DAG bundle" in line]
     assert "'stale' was not refreshed for more than 150 s" in stale
+    assert "DAG bundle 'new' was not" in new
 
 
 def test_tasks_are_not_stalled_while_one_of_their_queue_runs(
