@@ -145,7 +145,7 @@ class TaskLimits:
             self._tell(
                 record,
                 f"The supervisor of {record.name}, process {record.supervisor.pid}, "
-                f"was killed; killed {len(left)} processes that it left. Airflow "
+                f"was killed; ended what it left ({len(left)} processes). Airflow "
                 "fails or retries the task. Out of memory is the usual cause: see the "
                 "worker's memory.",
             )
