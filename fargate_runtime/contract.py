@@ -235,7 +235,8 @@ STALE_BUNDLES = "StaleBundles"
 
 STALE_BUNDLE_SECONDS = 150
 """Two refreshes that failed, and half a minute for one that takes long: bundles are
-refreshed every 60 s. With the two minutes of the alarm, less than five minutes."""
+refreshed every 60 s. With the minute of the alarm, less than five minutes. A deployment
+stops no DAG processor before the next one is healthy."""
 
 WORKERS = "Workers"
 """The sum of the desired counts of all pools."""
