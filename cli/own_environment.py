@@ -42,6 +42,15 @@ OWN_PACKAGES = frozenset(
 )
 """Packages of the checkout: without one it is incomplete."""
 
+DAMAGES = frozenset(
+    {
+        *("ImportError", "IndentationError", "ModuleNotFoundError", "NameError"),
+        *("SyntaxError", "TabError"),
+        *("DataNotFoundError", "UnknownServiceError"),  # of botocore, for its data
+    }
+)
+"""Errors with which a package says that one of its files is missing or damaged."""
+
 FOREIGN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE")
 """They bring in other packages, or remove the docstrings that are the help."""
 
@@ -181,10 +190,13 @@ def _is_ours(error: ImportError) -> bool:
 
 def _is_damage(error: BaseException, environment: Path) -> bool:
     """Whether a package of the environment is missing or cannot be read."""
-    if isinstance(error, SyntaxError):
-        return bool(error.filename) and Path(str(error.filename)).is_relative_to(
-            environment
-        )
+    frames = traceback.extract_tb(error.__traceback__)
+    place = frames[-1].filename if frames else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        place = str(error.filename)
+    # Raised in a package itself: a part of it is missing, or holds something else.
+    if Path(place).is_relative_to(environment) and type(error).__name__ in DAMAGES:
+        return True
     if not isinstance(error, ImportError):
         return False
     top = (error.name or "").partition(".")[0]

@@ -10,6 +10,7 @@ and expects the error.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -83,6 +84,9 @@ LEAST_ADDRESS_SPACE = 420_000_000
 """Bytes; measured with the templates of this project."""
 
 
+CFN_LINT = "cfnlint.runner.template"
+
+
 class CfnLint:
     """The worker processes of cfn-lint; started early, because that takes a second."""
 
@@ -95,6 +99,8 @@ class CfnLint:
             cwd=Path(__file__).parents[1],
             pass_fds=theirs,
             stdin=subprocess.DEVNULL,
+            # What ends a worker is found out and reported by the build.
+            stderr=subprocess.DEVNULL,
             # Not reached by Ctrl-C at the terminal: the build ends it.
             start_new_session=True,
         )
@@ -162,6 +168,9 @@ def _answer(lines: TextIO, task: LintTask) -> Iterator[LintFinding]:
         line = lines.readline()
     except ConnectionResetError:
         line = ""
+    if not line:
+        # Raises ImportError where a damaged package has ended the worker.
+        importlib.import_module(CFN_LINT)
     answer: dict[str, Any] = (
         json.loads(line) if line else {"crash": "its process was ended"}
     )

@@ -431,6 +431,8 @@ class Aws:
                     "list-profiles` lists them.",
                 )
             ) from error
+        except faults.DataNotFoundError:
+            raise
         except (faults.BotoCoreError, ValueError, OSError) as error:
             raise _wrong_configuration(error) from error
         _check_bundle(bundle)
@@ -452,6 +454,9 @@ class Aws:
                     self._clients[service] = self._make(service)
                 except CREDENTIAL_FAULTS as error:
                     raise self._no_credentials(error) from error
+                except faults.DataNotFoundError:
+                    # botocore is damaged, which is no setting of the user.
+                    raise
                 except (faults.BotoCoreError, ValueError, OSError) as error:
                     raise _wrong_configuration(error) from error
             return self._clients[service]

@@ -50,6 +50,17 @@ def test_missing_package_is_installed_again_and_the_command_continues(
     assert not (environment / ".installed").exists()
 
 
+@pytest.mark.parametrize("content", ["garbage", "import nothing_of_that_name"])
+def test_damaged_file_of_a_package_is_installed_again(
+    content: str, environment: Path
+) -> None:
+    file = environment / "lib/python3/site-packages/helper.py"
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of two types
+        exec(compile(content, str(file), "exec"))  # noqa: S102 - as an import would
+    with pytest.raises(Continued):
+        own_environment.repair(caught.value)
+
+
 def test_package_that_is_missing_again_is_reported(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
