@@ -149,7 +149,7 @@ def _passed(
 def _name(groups: SecurityGroups, members: Groups) -> str:
     if members == AWS:
         return AWS_SERVICES
-    described = {groups.descriptions[member] for member in members}
+    described = {groups.descriptions.get(member) for member in members}
     return next(name for name, text in SECURITY_GROUPS.items() if text in described)
 
 
