@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from troposphere import Ref
+
+from compiler.wiring import Build, Template
 from templates.airflow.components import WORKER
+from templates.airflow.pools import Pool, own_or
 from templates.cluster import ON_DEMAND, SPOT
+from templates.types import EGRESS_SLOTS, DagEgress
+from tests.resolver import Stack
 from tests.templates.tasks import container, definition, environment, service
 
 
@@ -64,3 +71,31 @@ def test_the_proxy_logs_beside_the_worker() -> None:
     logging = service(WORKER)["ServiceConnectConfiguration"]["LogConfiguration"]
     assert logging["Options"]["awslogs-group"] == "<Workers.WorkerLog>"
     assert logging["Options"]["awslogs-stream-prefix"] == "service-connect"
+
+
+def root() -> Template:
+    return Template("parent", "A root.", "", Build(), is_root=True)
+
+
+def test_list_of_a_pool_replaces_that_of_the_environment() -> None:
+    t = root()
+    own = Pool(name="heavy", queue="heavy").worker_pool(t).dag_egress
+    common = DagEgress(Ref("DagEgress"))
+    entries = own_or(t, own, common).slots().to_dict()
+    stack = Stack((), t.to_dict(), {"DagEgress": ["22 10.1.0.0/16"]}, {}, "airflow")
+    for text, expected in (("", "22 10.1.0.0/16"), ("none", "none")):
+        named = {**stack.parameters, "HeavyWorkersDagEgress": [text]}
+        assert replace(stack, parameters=named).resolve(entries).rstrip(",") == expected
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"),
+    [("", "22 10.1.0.0/16"), ("25 10.2.0.0/16", "25 10.2.0.0/16")],
+)
+def test_fixed_list_of_a_pool_needs_no_parameter(fixed: str, expected: str) -> None:
+    t = root()
+    pool = Pool(name="heavy", queue="heavy", fixed={"dag_egress": fixed})
+    common = DagEgress(["22 10.1.0.0/16"], crossing="22 10.1.0.0/16")
+    slots = own_or(t, pool.worker_pool(t).dag_egress, common).slots()
+    assert slots.to_dict() == {"Fn::Join": [",", [expected, "," * EGRESS_SLOTS]]}
+    assert "HeavyWorkersDagEgress" not in t.parameters
