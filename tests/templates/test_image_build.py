@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,12 +85,50 @@ def test_base_and_index_are_read_only_where_they_are_named(
     assert index == {"Name": "INDEX_URL", "Type": "SECRETS_MANAGER", "Value": INDEX}
 
 
-def test_image_is_checked_before_it_is_pushed() -> None:
-    phases = image_build.SPEC["phases"]
-    commands = json.dumps(phases["build"])
-    assert "import airflow" in commands
-    assert "'pip', 'check'" in commands
-    assert "push=true" not in commands
-    assert phases["build"]["on-failure"] == "ABORT"
-    assert "push=true" in json.dumps(phases["post_build"])
-    assert "compression=zstd" in json.dumps(phases["post_build"])
+DOCKER = """#!/bin/sh
+echo "docker $*" >> "$RECORD"
+test "$1" = run && exit "$CHECK"
+case "$*" in *metadata-file*)
+    echo '{"containerimage.digest": "sha256:1"}' > pushed.json ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "words"),
+    [("0", 0, "sha256:1"), ("1", 1, "error: The image holds no Airflow.")],
+)
+def test_image_is_checked_before_it_is_pushed(
+    check: str, code: int, words: str, tmp_path: Path
+) -> None:
+    for name, text in {"docker": DOCKER, "aws": "#!/bin/sh\n"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    commands = [
+        command if command.startswith("export") else f"{command} || exit 1"
+        for phase in image_build.SPEC["phases"].values()
+        for command in phase["commands"]
+    ]
+    done = subprocess.run(  # noqa: S603 - the commands of the build
+        ["/bin/bash", "-c", "\n".join([*commands, "echo $IMAGE_DIGEST"])],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin",
+            "RECORD": str(tmp_path / "record"),
+            "CHECK": check,
+            "CODEBUILD_BUILD_SUCCEEDING": "1",
+            "REPOSITORY": "registry/team",
+            "TAG": "tag",
+            "AIRFLOW_IMAGE": "apache/airflow:3",
+            "INDEX_URL": "https://user:password@example.com",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (code, words)
+    record = (tmp_path / "record").read_text()
+    assert ("name=registry/team:tag,push=true" in record) is (code == 0)
+    # Neither an argument nor a layer holds the login of the index.
+    assert "--secret id=index,env=INDEX_URL" in record
+    assert "password" not in record.replace("--password-stdin", "")
