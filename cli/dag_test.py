@@ -65,6 +65,7 @@ def test(
         folder,
         packages.install(product.ROOT, console.message),
         plugins=packages.image.plugin_files(),
+        runtime=product.assets()["runtime"].content,
         variables=product.parsing_settings(),
         conf=conf,
         tell=console.message,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ from cli.errors import Failure, Problem, Unable
 from local.airflow_environment import AirflowEnvironment
 
 BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+RUNTIME = "runtime.zip"
+
 TAIL = 15
 """Lines that tell why a command failed."""
 
@@ -36,14 +39,16 @@ def run(
     airflow: AirflowEnvironment,
     *,
     plugins: Mapping[str, Path],
+    runtime: bytes,
     variables: Mapping[str, str],
     conf: str,
     tell: Tell,
 ) -> None:
     """Run the DAG of a folder; ``tell`` gets its log line by line.
 
-    ``conf`` is the configuration of the run, as JSON; it may be empty. Raises Failure
-    unless the run succeeds.
+    ``runtime`` is the archive of the containers' code, which ``variables``, the
+    settings of the DAG processor, name. ``conf`` is the configuration of the run, as
+    JSON; it may be empty. Raises Failure unless the run succeeds.
     """
     with tempfile.TemporaryDirectory(prefix="dag-test-") as name:
         home = Path(name).resolve()
@@ -51,6 +56,7 @@ def run(
             copy = home / "plugins" / plugin
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
+        (home / RUNTIME).write_bytes(runtime)
         environ = _environment(home, folder, airflow, variables)
         code, tail = _call(airflow, ["db", "migrate"], environ, lambda _line: None)
         if code:
@@ -79,7 +85,6 @@ def run(
             Problem(
                 where=f"DAG {dag_id}",
                 what="The run failed.",
-                why=tail[-1] if tail else "",
                 remedy="Correct the task whose error the log above shows.",
             )
         )
@@ -104,7 +109,11 @@ def _environment(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "PYTHONPATH": os.pathsep.join(map(str, airflow.python_path())),
+        "PATH": f"{airflow.programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        "FERNET_SECRET": secrets.token_hex(),
+        "PYTHONPATH": os.pathsep.join(
+            map(str, (home / RUNTIME, *airflow.python_path()))
+        ),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -253,7 +253,7 @@ class LocalEnvironment(EnvironmentClient):
         if self._packages is None:
             return ContainerImage.of_airflow(airflow_environment(self._tell).folder)
         environment = self._packages.install(self.project, self._tell)
-        return ContainerImage.of_airflow(environment.folder)
+        return ContainerImage.of_airflow(environment.folder, environment.added)
 
     def _start_emulator(self, port: int) -> None:
         self.emulator = EmulatorProcess(

@@ -102,7 +102,8 @@ def environment(
             **container.environment,
         }.items()
     }
-    paths = [str(CONTAINER_SITE), declared.get("PYTHONPATH", "")]
+    own = declared.get("PYTHONPATH", "")
+    paths = [str(CONTAINER_SITE), own, *image.python_path]
     return {
         "PATH": ":".join([str(programs), *image.path]),
         **fargate,

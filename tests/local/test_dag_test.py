@@ -44,6 +44,7 @@ def run(environment: AirflowEnvironment, plugins: dict[str, Path]) -> list[str]:
         Path("/dags"),
         environment,
         plugins=plugins,
+        runtime=b"zip",
         variables={"AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3"},
         conf='{"day": 1}',
         tell=lines.append,

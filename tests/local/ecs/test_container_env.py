@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local.ecs.container_env import TaskSandbox, check_command
+from local.ecs.container_env import TaskSandbox, check_command, environment
 from local.ecs.image import ContainerImage, TaskFolders
+from local.ecs.model import ContainerDefinition
 
 ROOT = Path("/srv/task")
 SANDBOX = TaskSandbox(
@@ -71,3 +72,35 @@ def test_environment_without_dumb_init_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.raises(FileNotFoundError, match="dumb-init"):
         ContainerImage.of_airflow(tmp_path)
+
+
+def test_packages_beside_airflow_are_on_the_path(tmp_path: Path) -> None:
+    airflow, added = tmp_path / "airflow", tmp_path / "added"
+    site = added / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    (airflow / "bin").mkdir(parents=True)
+    for name in ("python", "airflow", "dumb-init"):
+        (airflow / "bin" / name).touch()
+    variables = environment(
+        ContainerDefinition(
+            name="worker", environment={"PYTHONPATH": "/tmp/runtime", "BUNDLES": "60"}
+        ),
+        ContainerImage.of_airflow(airflow, added),
+        SANDBOX,
+        secrets={},
+        fargate={},
+        extra={},
+        programs=tmp_path,
+        moved_ports={},
+        replaced_variables={},
+        rewritten_variables={"BUNDLES": lambda value: f"not {value}", "OTHER": str},
+    )
+    _, runtime, packages = variables["PYTHONPATH"].split(":")
+    assert (runtime, packages) == (f"{ROOT}/tmp/runtime", str(site))
+    # Airflow's own programs come first.
+    assert variables["PATH"].split(":")[1:3] == [
+        str(airflow / "bin"),
+        str(added / "bin"),
+    ]
+    assert variables["BUNDLES"] == "not 60"
+    assert "OTHER" not in variables
