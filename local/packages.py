@@ -59,7 +59,7 @@ class TeamPackages:
         """Return what is added, in a few words."""
         count = len(self.image.requirement_lines())
         parts = [
-            f"{count} packages of {self.image.requirements.name}" if count else "",
+            f"what {self.image.requirements.name} names" if count else "",
             f"{', '.join(sorted(self.added))} of the stock image" if self.added else "",
         ]
         return " and ".join(part for part in parts if part)
