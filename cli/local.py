@@ -130,9 +130,9 @@ def command(
 
         def run() -> ExitCode:
             folder = (dags or project / "dags").absolute()
-            packages = team_packages(project, requirements, folder)
             build(environment)
             check(environment, local_options.overrides)
+            packages = team_packages(project, requirements, folder)
             return _local(
                 project, local_options, folder, packages, keeps_data=keep_data
             )

@@ -37,7 +37,7 @@ IMPORTED = frozenset(
 OWN_PACKAGES = frozenset(
     {
         *("acceptance", "cli", "cloudformation", "compiler", "deploy"),
-        *("fargate_runtime", "local", "templates"),
+        *("fargate_runtime", "local", "team_image", "templates"),
     }
 )
 """Packages of the checkout: without one it is incomplete."""

@@ -48,10 +48,10 @@ SECTIONS = ("Parameters", "Tags", "StackPolicy", "Target")
 STACK_NAME = r"[A-Za-z][A-Za-z0-9-]{0,127}"
 
 TARGET: Mapping[str, tuple[str, str]] = {
-    "Account": (r"\d{12}", "Write the twelve digits of an account."),
+    "Account": (r"[0-9]{12}", "Write the twelve digits of an account."),
     "Profile": (r"\S(.*\S)?", "Write the name of a profile of the AWS configuration."),
     "Region": (
-        r"[a-z]{2}(-[a-z]+)+-\d+",
+        r"[a-z]{2}(-[a-z]+)+-[0-9]+",
         "Write the name of a region, as eu-central-1.",
     ),
     "StackName": (

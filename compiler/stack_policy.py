@@ -14,6 +14,7 @@ from compiler.located_json import quoted
 EFFECTS = ("Allow", "Deny")
 ACTIONS = ("Update:Modify", "Update:Replace", "Update:Delete", "Update:*")
 RESOURCE = re.compile(r"\*|LogicalResourceId/[A-Za-z0-9*?]+")
+OPERATORS = ("StringEquals", "StringLike")
 MEMBERS = (
     *("Effect", "Action", "NotAction", "Principal", "Resource", "NotResource"),
     *("Condition", "Sid"),
@@ -38,6 +39,11 @@ def statement_faults(statement: Any) -> Iterator[Fault]:
         yield "Its Effect is neither Allow nor Deny.", 'Write "Allow" or "Deny".'
     if statement.get("Principal") != "*":
         yield "Its Principal is not *.", 'Write "Principal": "*".'
+    if "Condition" in statement and not _is_condition(statement["Condition"]):
+        yield (
+            "Its Condition cannot be used.",
+            'Write {"StringEquals": {"ResourceType": ["AWS::..."]}}, or StringLike.',
+        )
     yield from _choice(statement, "Action", _is_action, f"Write {', '.join(ACTIONS)}.")
     yield from _choice(
         statement,
@@ -57,6 +63,14 @@ def _choice(statement: Any, name: str, accepts: Any, remedy: str) -> Iterator[Fa
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(v, str) and accepts(v) for v in values):
         yield f"Its {names[0]} cannot be used.", remedy
+
+
+def _is_condition(condition: Any) -> bool:
+    """Whether a condition is about the types of resources, the only key there is."""
+    return isinstance(condition, dict) and all(
+        operator in OPERATORS and isinstance(test, dict) and [*test] == ["ResourceType"]
+        for operator, test in condition.items()
+    )
 
 
 def _is_action(text: str) -> bool:

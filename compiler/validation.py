@@ -164,7 +164,12 @@ class _Validation:
                     where=self.environment.where(parameter),
                     what=f"The {self.name} template has no parameter "
                     f"{quoted(parameter)}.",
-                    remedy=nearest(parameter, self.definitions) or "Delete the line.",
+                    remedy=nearest(parameter, self.definitions)
+                    or (
+                        "Leave the option out."
+                        if parameter in self.environment.overrides
+                        else "Delete the line."
+                    ),
                 )
 
     def wrong(self) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ REAL = (
     "local",
     "pyproject.toml",
     "requirements",
+    "team_image",
 )
 
 ENVIRONMENT = ".venv-dev"

@@ -16,6 +16,7 @@ from acceptance import suites
 from acceptance.check import Check, CheckFailed
 from acceptance.checks.dags import DAGS
 from acceptance.local_checks import packages
+from cli import local as local_module
 from cli.deployment import ProjectContext
 from cli.errors import ExitCode, Failure, Problem
 from cli.local import command as local_command
@@ -208,6 +209,10 @@ def test_set_takes_precedence_over_parameters_of_the_checks(
     assert overrides.items() >= {"EnableFlower": "false", "A": "b=c"}.items()
 
 
+def never_installed(*_arguments: object) -> None:
+    raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -219,9 +224,13 @@ def test_set_takes_precedence_over_parameters_of_the_checks(
     ids=str,
 )
 def test_wrong_value_of_set_is_refused_before_anything_starts(
-    words: tuple[str, ...], code: ExitCode, run: Callable[..., Result]
+    words: tuple[str, ...],
+    code: ExitCode,
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     MADE.clear()
+    monkeypatch.setattr(local_module, "team_packages", never_installed)
     assert run("local", "dev", "--set", *words).exit_code == code
     assert not MADE
 

@@ -180,6 +180,7 @@ def test_malformed_file_is_refused(read: Read, content: str, words: str) -> None
                 ({"NotAction": "Update:*"}, "not one of Action and NotAction"),
                 ({"Resource": "Database"}, "Resource cannot be used"),
                 ({"Effects": "Deny"}, 'no "Effects"'),
+                ({"Condition": {"StringEquals": {"x": "y"}}}, "Condition cannot"),
             )
         ),
         ('{"Parameters": {}, "StackPolicy": {"Statement": "x"}}', "is an object"),

@@ -134,6 +134,7 @@ PREFLIGHT_CALLS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("ec2", "describe_managed_prefix_lists", {}),
     ("ec2", "describe_subnets", {}),
     ("ec2", "describe_vpc_attribute", {"VpcId": "vpc-0", "Attribute": "x"}),
+    ("ec2", "describe_vpc_endpoint_services", {}),
     ("ec2", "describe_vpc_endpoints", {}),
     ("ec2", "describe_vpcs", {}),
     ("ecr", "describe_images", {"repositoryName": "airflow"}),
