@@ -75,7 +75,7 @@ class Stack:
                 ("CommaDelimitedList", "List<")
             )
             value = _scalars(value)
-            parameters[name] = _split(",", value) if is_list else value
+            parameters[name] = _members(value) if is_list else value
         return parameters
 
     @cached_property
@@ -346,6 +346,13 @@ def _joined(delimiter: str, members: list[Any]) -> Any:
     if len(members) == 1:
         return members[0]
     return {"Fn::Join": [delimiter, members]}
+
+
+def _members(value: Any) -> Any:
+    """Return the members of a list parameter, without spaces around them."""
+    if isinstance(value, str):
+        return [member.strip() for member in value.split(",")]
+    return _split(",", value)
 
 
 def _split(delimiter: str, value: Any) -> Any:

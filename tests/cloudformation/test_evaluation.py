@@ -23,7 +23,7 @@ TEMPLATE = {
     },
     "Resources": {"Vpc": {"Type": "AWS::EC2::VPC"}},
 }
-STACK = Stack(TEMPLATE, {"Name": "a", "List": "x,y"}, ("Network",))
+STACK = Stack(TEMPLATE, {"Name": "a", "List": "x, y"}, ("Network",))
 ZONES = {"Fn::GetAZs": ""}
 VPC = {"Ref": "Network/Vpc"}
 

@@ -33,6 +33,17 @@ class Reference:
     attribute: str = ""
 
 
+def trim_lists(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Remove the spaces around the members of list parameters, as AWS does.
+
+    ``parameters`` are those that MiniStack has resolved.
+    """
+    for name, definition in (template.get("Parameters") or {}).items():
+        if definition.get("Type") == "CommaDelimitedList":
+            members = str(parameters[name]["Value"]).split(",")
+            parameters[name]["Value"] = ",".join(map(str.strip, members))
+
+
 def check_parameters(template: Mapping[str, Any], values: list[dict[str, Any]]) -> None:
     """Refuse unknown parameters and missing values."""
     declared: Mapping[str, Any] = template.get("Parameters") or {}

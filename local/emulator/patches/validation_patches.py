@@ -70,7 +70,9 @@ def _with_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
         previous: dict[str, Any] | None = None,
     ) -> Any:
         template_validation.check_parameters(template, values)
-        return original(template, values, previous)
+        parameters = original(template, values, previous)
+        template_validation.trim_lists(template, parameters)
+        return parameters
 
     return resolve
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.emulator.patches.template_validation import trim_lists
 from tests.local.emulator.cloud import Cloud
 
 BUCKET = {"Type": "AWS::S3::Bucket"}
@@ -253,3 +254,12 @@ def test_conditions_support_every_function(cloud: Cloud) -> None:
         "Outputs": {"Topic": {"Condition": "Both", "Value": {"Ref": "Topic"}}},
     }
     assert "Topic" in cloud.create(template).outputs
+
+
+def test_members_of_list_parameters_are_trimmed() -> None:
+    kinds = {"Ids": "CommaDelimitedList", "Text": "String"}
+    template = {"Parameters": {name: {"Type": kind} for name, kind in kinds.items()}}
+    parameters = {name: {"Value": "22 a, 23 b,"} for name in kinds}
+    trim_lists(template, parameters)
+    assert parameters["Ids"]["Value"] == "22 a,23 b,"
+    assert parameters["Text"]["Value"] == "22 a, 23 b,"
