@@ -61,7 +61,10 @@ PUBLIC = {
     "WebClientCidr": "203.0.113.0/24",
 }
 
+LOGIN_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf"
+
 TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
+    "Airflow": ({"Airflow": '{"core.default_task_retries": "3"}'},),
     "AlarmEmail": ({"AlarmEmail": "team@example.com"},),
     "ApiServerMinimum": ({"ApiServerMinimum": "2"},),
     "AvailabilityZones": ({"AvailabilityZones": "eu-central-1a,eu-central-1b"},),
@@ -83,8 +86,12 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     ),
     "DefaultWorkersFallbackMinimum": ({"DefaultWorkersFallbackMinimum": "2"},),
     "DomainName": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
+    "Environment": ({"Environment": '{"TEAM": "data"}'},),
+    "SecretEnvironment": (
+        {"SecretEnvironment": f'{{"worker":{{"TOKEN":"{LOGIN_ARN}:token"}}}}'},
+    ),
     "EndpointServices": (
-        {**ENDPOINTS, "EndpointServices": "glue, sqs, redshift-data"},
+        {**EXISTING, **ENDPOINTS, "EndpointServices": "glue, sqs, redshift-data"},
     ),
     "ExistingDataSubnetIds": (EXISTING,),
     "ExistingPrivateSubnetIds": ({**EXISTING, **ENDPOINTS},),
