@@ -19,7 +19,7 @@ from acceptance.faults import (
     task_limits,
 )
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
-from acceptance.faults.kills import KILLED_WORKER, Kills, kill_title
+from acceptance.faults.kills import HELD, KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
     connections,
     dag_egress,
@@ -52,7 +52,9 @@ WITHOUT_FAULTS = "all checks without faults"
 """The first suite. Its end has a limit."""
 
 FIRST_RUN = "The first DAG run is over within 20 s"
+RELEASES = "A run ends with the release it began with"
 FAN_OUT = "Fifty mapped tasks, and XComs between workers"
+LIMITS = "a task that hangs and one without its supervisor: ended, told and retried"
 RETRIED = "kill -9: tasks of a killed worker are tried again"
 SCALED_IN = "scale-in: a worker that is told to stop lets its tasks end"
 UPDATE = "update to another version under tasks"
@@ -66,6 +68,15 @@ MEASURING: tuple[LocalCheck, ...] = (
 """These are alone, and first."""
 
 CHECKS: tuple[LocalCheck, ...] = (
+    # These wait for the next looks into the bucket, each up to a minute away.
+    *(
+        Check(title, run, is_background=True)
+        for title, run in (
+            ("A new DAG file in the bucket is picked up", dags.late),
+            ("A DAG with a syntax error is reported", dags.broken),
+            (RELEASES, dag_releases.during_a_run),
+        )
+    ),
     # These run together: each waits for something else.
     *(
         Check(title, run, is_alone=False)
@@ -74,9 +85,6 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Plain tasks", dags.plain),
             ("A deferrable sensor waits in the triggerer", dags.deferred),
             ("An asset starts the DAG that waits for it", dags.assets),
-            ("A new DAG file in the bucket is picked up", dags.late),
-            ("A DAG with a syntax error is reported", dags.broken),
-            ("A run ends with the release it began with", dag_releases.during_a_run),
             ("Connection and variable are encrypted", encryption.at_rest),
             ("Login over the API", login.token),
             ("Login by the web form", login.form),
@@ -96,6 +104,9 @@ CHECKS: tuple[LocalCheck, ...] = (
         is_alone=False,
         needs=(FIRST_RUN,),
     ),
+)
+
+AFTERWARDS: tuple[LocalCheck, ...] = (
     # This one takes a worker away.
     Check("Logs outlive their worker", task_logs.after_its_worker, needs=(FAN_OUT,)),
     # After these, as they look at every call and every connection.
@@ -120,8 +131,9 @@ SCALING: tuple[LocalCheck, ...] = (
 )
 """The pool that scales is not the one of the faults, which run while it scales in.
 
-Not beside the checks without faults: together they took 858 s instead of 745 on two
-cores, and 7,958 MiB at most instead of 4,812.
+Not beside the DAG runs of the checks: together they took 858 s instead of 745 on two
+cores, and 7,958 MiB at most instead of 4,812. It takes twenty seconds until workers
+have come, in which the checks after these runs end.
 """
 
 PREDICTION: LocalCheck = Check(
@@ -134,36 +146,55 @@ PREDICTION: LocalCheck = Check(
 KILLED = ("dag-processor", "triggerer", "api-server", "scheduler")
 """Components that are killed beside a worker."""
 
+FAILING_MIGRATIONS: tuple[LocalCheck, ...] = (
+    Check(
+        "failing migration: wrong digest of the runtime",
+        failing_migrations.wrong_digest,
+        is_background=True,
+        after=(scaling.GROWTH,),
+    ),
+    Check(
+        "failing migration: an unsupported Airflow",
+        failing_migrations.other_airflow,
+        is_background=True,
+        after=(scaling.GROWTH,),
+    ),
+)
+"""They have jobs of their own and wait more than they work, so the kills run beside
+them. The launches count migration jobs, and wait for their end."""
+
 
 def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
     """Return the faults that stop nothing that the pool that scales needs."""
-    together = partial(Check[LocalEnvironment], is_alone=False)
     return (
+        *FAILING_MIGRATIONS,
+        Check(HELD, kills.hold, is_background=True),
         # While two hundred tasks take both cores, a component starts too slowly.
+        # The tasks of the releases have one try.
         Check(
-            KILLED_WORKER,
-            kills.kill_worker,
-            after=(scaling.GROWTH,),
+            *(KILLED_WORKER, kills.kill_worker),
+            needs=(HELD,),
+            after=(scaling.GROWTH, RELEASES),
         ),
-        # The next ones fill the time until the killed worker is noticed.
+        # The next ones fill the time until the killed worker is noticed, and until an
+        # alarm on the minute rings.
+        Check(LIMITS, task_limits.ended, is_background=True),
         kills.check("dag-processor"),
         kills.check("triggerer"),
-        Check("second launch of the same version: nothing happens", launches.same),
+        Check(
+            "second launch of the same version: nothing happens",
+            launches.same,
+            after=tuple(check.title for check in FAILING_MIGRATIONS),
+        ),
         Check("update to an Airflow older than the tables", launches.newer_tables),
         Check("update with a secret that is not JSON", launches.bad_secret),
-        together(
-            "failing migration: wrong digest of the runtime",
-            failing_migrations.wrong_digest,
+        # The autoscaler asks the workers through it, and may not act meanwhile.
+        Check(
+            "Valkey stopped and started under tasks",
+            outages.valkey,
+            after=(scaling.SHRINKAGE,),
         ),
-        together(
-            "failing migration: an unsupported Airflow",
-            failing_migrations.other_airflow,
-        ),
-        together(
-            "a task that hangs and one without its supervisor: ended, told and retried",
-            task_limits.ended,
-        ),
-        together(RETRIED, kills.retried, needs=(KILLED_WORKER,)),
+        Check(RETRIED, kills.retried, needs=(KILLED_WORKER,)),
     )
 
 
@@ -175,15 +206,21 @@ def faults_alone(kills: Kills) -> tuple[LocalCheck, ...]:
     """
     return (
         replace(kills.check("api-server"), after=(scaling.SHRINKAGE,)),
-        kills.check("scheduler"),
+        Check("PostgreSQL stopped and started under tasks", outages.postgres),
+        # What follows may stop the worker of the task that hangs.
+        replace(kills.check("scheduler"), after=(LIMITS,)),
+    )
+
+
+def end_of_kills(kills: Kills) -> tuple[LocalCheck, ...]:
+    """Return the scale-in that ends the run of the kills, and its result."""
+    return (
         Check(SCALED_IN, kills.stop_worker, needs=(RETRIED,)),
         Check(
             "kills and scale-in: nothing lost, nothing twice",
             kills.settle,
             needs=(*map(kill_title, KILLED), SCALED_IN),
         ),
-        Check("PostgreSQL stopped and started under tasks", outages.postgres),
-        Check("Valkey stopped and started under tasks", outages.valkey),
     )
 
 
@@ -261,7 +298,10 @@ def select(
             ]
             for name, suite in suites.items()
         },
-        scaling.PARAMETERS if NO_SCALING in options else {},
+        {
+            **(scaling.PARAMETERS if NO_SCALING in options else {}),
+            **(faults.PARAMETERS if NO_FAULTS in options else {}),
+        },
         faults.ENVIRONMENT if NO_FAULTS in options else {},
         operator_settings.SECRETS,
         (
@@ -294,26 +334,31 @@ def _suites(launch: SharedLaunch) -> dict[str, list[LocalCheck]]:
             )
         ),
         *CHECKS,
+        *no_scaling(*SCALING),
+        *AFTERWARDS,
     ]
     second = [
-        *no_scaling(*SCALING),
         *no_faults(
             Check(
                 "a DAG bundle that cannot be refreshed: an alarm within five minutes",
                 stale_bundles.told,
                 is_background=True,
+                after=(RELEASES,),
             )
         ),
         *no_faults(*faults_beside_scaling(kills)),
         *no_scaling(PREDICTION),
         *no_faults(*faults_alone(kills)),
-        *no_faults(
-            Check(UPDATE, partial(launches.update, launch=launch), is_alone=False)
-        ),
+        # Its long tasks start beside the next checks; then it waits for the launch.
         *no_scaling(
             Check(
-                DEPLOYMENT, partial(scaling.deployment, launch=launch), is_alone=False
+                DEPLOYMENT,
+                partial(scaling.deployment, launch=launch),
+                is_background=True,
             )
+        ),
+        *no_faults(
+            *end_of_kills(kills), Check(UPDATE, partial(launches.update, launch=launch))
         ),
     ]
     return {WITHOUT_FAULTS: first, "faults and scaling": second}

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from acceptance.check import Check, CheckFailed, Pending, until
+from acceptance.checks import workers
 from acceptance.faults import components
 from acceptance.faults.execution_record import TaskKey, label
 from acceptance.faults.fault_run import FaultRun
@@ -35,8 +36,9 @@ run well are given up."""
 NOTICED_SECONDS = HEARTBEAT_SECONDS + 45.0
 """Airflow looks every 10 s; then the task is queued and starts."""
 
+HELD = "tasks wait in workers for the kills"
 KILLED_WORKER = "kill -9 of a worker with tasks: healthy again"
-"""Title of the first check, which starts the run."""
+"""Titles of the first checks."""
 
 CALM_SECONDS = 5.0
 """How long a worker that is told to stop must leave its tasks alone, to count."""
@@ -55,14 +57,19 @@ class Kills:
     orphans: set[TaskKey] = field(default_factory=set)
     """Tasks that ran on killed workers."""
 
+    def hold(self, environment: LocalEnvironment) -> str:
+        """Start the run; return when all its tasks wait."""
+        workers.ask_for_two(environment)
+        self.run = FaultRun.start(environment, width=WIDTH)
+        return f"{WIDTH} tasks wait in workers, and one in the triggerer"
+
     def kill_worker(self, environment: LocalEnvironment) -> str:
         """Kill a worker with tasks running; another takes its place."""
         components.ensure_two_workers(environment)
-        self.run = FaultRun.start(environment, width=WIDTH)
         victim = self._busiest_worker(environment)
         address = victim.sandbox.address
         self.orphans = {
-            entry.task for entry in self.run.held() if entry.host == address
+            entry.task for entry in self._run().held() if entry.host == address
         }
         self.killed[address] = time.time()
         seconds = _kill_and_wait(environment, victim)
@@ -153,14 +160,14 @@ class Kills:
 
     def _run(self) -> FaultRun:
         if self.run is None:
-            raise CheckFailed("The run of tasks did not start; see the first kill.")
+            raise CheckFailed(f"The run of tasks did not start; see: {HELD}.")
         return self.run
 
     def _busiest_worker(self, environment: LocalEnvironment) -> EcsTask:
         """Return the worker on which most of the waiting tasks are."""
         hosts = [entry.host for entry in self._run().held()]
-        workers = components.tasks_of(environment, components.WORKER)
-        busiest = max(workers, key=lambda worker: hosts.count(worker.sandbox.address))
+        running = components.tasks_of(environment, components.WORKER)
+        busiest = max(running, key=lambda worker: hosts.count(worker.sandbox.address))
         if busiest.sandbox.address not in hosts:
             raise CheckFailed("No worker runs a task.", environment.logs("worker"))
         return busiest

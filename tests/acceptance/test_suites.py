@@ -6,7 +6,7 @@ import pytest
 
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
-from acceptance.faults.kills import KILLED_WORKER, kill_title
+from acceptance.faults.kills import HELD, KILLED_WORKER, kill_title
 from acceptance.local_checks import operator_settings, packages
 from cli.errors import UsageError
 from deploy.dist import Environment
@@ -35,7 +35,7 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
     environment = Environment("dev", "airflow-dev", own)
     selected = suites.select(has_faults=True, has_scaling=False)
 
-    expected = {**overrides, **operator_settings.PARAMETERS}
+    expected = {**overrides, **operator_settings.PARAMETERS, **faults.PARAMETERS}
     assert selected.overrides(environment) == expected
     assert suites.select().overrides(environment) == expected | scaling.PARAMETERS
 
@@ -77,7 +77,7 @@ def test_skipped_checks_name_their_option(
     [
         ("flower", {"Flower answers behind its login"}),
         ("N -> 0", {scaling.AT_REST, scaling.GROWTH, scaling.SHRINKAGE}),
-        ("of the triggerer", {KILLED_WORKER, kill_title("triggerer")}),
+        ("of the triggerer", {HELD, KILLED_WORKER, kill_title("triggerer")}),
         ("outlive their", {suites.FAN_OUT, "Logs outlive their worker"}),
     ],
 )
@@ -87,7 +87,7 @@ def test_selected_check_runs_with_what_it_needs(text: str, titles: set[str]) -> 
 
     assert {check.title for check in checks if not check.skipped_by} == titles
     assert {check.skipped_by for check in checks} == {"", "--only"}
-    assert bool(selected.parameters) is (scaling.GROWTH in titles)
+    assert bool(selected.parameters) is (len(titles) > 2)
     assert bool(selected.extra_environment) is (KILLED_WORKER in titles)
 
 
