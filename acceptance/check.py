@@ -187,9 +187,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pending:
-    """Not there yet; ``state`` is for the message of a wait that ends in vain."""
+    """Not there yet; ``state`` is for the message of a wait that ends in vain.
 
-    state: str
+    A function is called for that message alone: it may cost more than a look.
+    """
+
+    state: str | Callable[[], str]
+
+    def __str__(self) -> str:
+        """Return the state."""
+        return self.state if isinstance(self.state, str) else self.state()
 
 
 def until(
@@ -208,7 +215,7 @@ def until(
     while isinstance(result := look(), Pending):
         if time.monotonic() > deadline:
             raise CheckFailed(
-                f"Waited {seconds:.0f} s for {what}; last state: {result.state}.",
+                f"Waited {seconds:.0f} s for {what}; last state: {result}.",
                 remedy,
             )
         time.sleep(pause)

@@ -132,7 +132,7 @@ def shrinkage(environment: LocalEnvironment) -> str:
     try:
         _wait(pool, "a worker without a long task to stop", has_shrunk, REST_SECONDS)
         left = len(pool.alive())
-        if run.states()["running"] != FEW:
+        if run.count("running") != FEW:
             raise CheckFailed("A scale-in hit a long task.", run.remedy)
     finally:
         run.end.touch()
@@ -234,7 +234,7 @@ def _deployment(pool: Pool, run: ScalingRun, launch: SharedLaunch) -> str:
         seconds=STEADY_SECONDS,
         remedy=run.remedy,
     )
-    if run.states()["running"] != FEW or any(task.is_over for task in old):
+    if run.count("running") != FEW or any(task.is_over for task in old):
         raise CheckFailed("The deployment hit the long tasks.", run.remedy)
     run.end.touch()
     run.succeed()

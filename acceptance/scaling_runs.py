@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +56,11 @@ class ScalingRun:
         """Where to read on."""
         return self.environment.logs(*REMEDY)
 
-    def states(self) -> Counter[str]:
-        """Return how many tasks are in which state."""
+    def count(self, state: str) -> int:
+        """Return how many tasks are in a state."""
 
-        def look() -> Counter[str]:
-            tasks = api(self.environment).tasks(self.dag_id, self.run_id)
-            return Counter(str(task["state"] or "waiting") for task in tasks)
+        def look() -> int:
+            return api(self.environment).count(self.dag_id, self.run_id, state)
 
         # A fault check may have killed the API server.
         return until(
@@ -76,11 +74,10 @@ class ScalingRun:
         """Wait until as many tasks are in each of the states named."""
 
         def look() -> bool | Pending:
-            states = self.states()
-            if states["failed"]:
-                raise CheckFailed(f"Tasks failed: {dict(states)}.", self.remedy)
-            is_so = all(states[name] == number for name, number in counts.items())
-            return is_so or Pending(str(dict(states)))
+            if failed := self.count("failed"):
+                raise CheckFailed(f"{failed} tasks failed.", self.remedy)
+            now = {name: self.count(name) for name in counts}
+            return now == counts or Pending(str(now))
 
         until(what, look, seconds=seconds, remedy=self.remedy)
 
