@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from local.processes import children, descendants, start_ticks
 
 INIT = Path(__file__).with_name("init.py")
 KILLED = 128 + signal.SIGKILL
+LOOK_SECONDS = 1.0
+"""How often the processes of a container are looked up. All containers together have
+some seventy, and each takes a tenth of a millisecond."""
+
 GIVE_UP_SECONDS = 5.0
 """How long the container's init may take to kill everything below it."""
 
@@ -43,6 +48,7 @@ class ContainerProcesses:
                 start_new_session=True,
             )
         self._known: dict[int, int] = {}
+        self._looked = float("-inf")
 
     @property
     def main(self) -> int | None:
@@ -53,7 +59,9 @@ class ContainerProcesses:
         """Return the exit status, or None while the container runs."""
         code = self._init.poll()
         if code is None:
-            self._known = _descendants(self._init.pid)
+            now = time.monotonic()
+            if not self._known or now >= self._looked + LOOK_SECONDS:
+                self._known, self._looked = _descendants(self._init.pid), now
             return None
         if code < 0:
             # The init itself was killed, so it could not clean up.
