@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,13 +40,7 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.dist = root / "dist"
-        unwanted = shutil.ignore_patterns("__pycache__")
-        for name in REAL:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, root / name, ignore=unwanted)
-            else:
-                shutil.copy(ROOT / name, root / name)
-        shutil.copytree(FIXTURE, root, dirs_exist_ok=True, ignore=unwanted)
+        shutil.copytree(_original().name, root, dirs_exist_ok=True)
         (root / ENVIRONMENT).symlink_to(sys.prefix)
 
     def command(self, *arguments: str) -> list[str]:
@@ -82,3 +79,23 @@ class Checkout:
             for file in self.dist.rglob("*")
             if file.is_file()
         }
+
+
+@functools.cache
+def _original() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder that every checkout is a copy of, with bytecode.
+
+    A copy keeps the times of its files, by which Python knows that the bytecode is that
+    of the source. Without it each command would compile every module that it imports.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="checkout-")
+    root = Path(folder.name)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for name in REAL:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=unwanted)
+        else:
+            shutil.copy2(ROOT / name, root / name)
+    shutil.copytree(FIXTURE, root, dirs_exist_ok=True, ignore=unwanted)
+    compileall.compile_dir(root, quiet=2)
+    return folder

@@ -20,5 +20,5 @@ def page() -> Iterator[str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.kind}: {row.script[:60]}")
 def test_listed_input_is_answered_well(row: Row, page: str, tmp_path: Path) -> None:
-    said = answer(row, prepared(tmp_path), page)
+    said = answer(row, prepared(tmp_path, row), page)
     assert said.faults(row) == [], said.text
