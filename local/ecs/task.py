@@ -23,6 +23,9 @@ from local.ecs.protection import TaskProtection
 
 ESSENTIAL_EXITED = "Essential container in task exited"
 
+SHIP_SECONDS = 1.0
+"""How often the new lines of a log are delivered, all in one call."""
+
 
 class StartError(Exception):
     """A task cannot start; the message is ECS's stopped reason."""
@@ -79,6 +82,8 @@ class TaskContainer:
     started: float = 0
     is_over: bool = False
     kill_at: float | None = None
+    ship_at: float = 0
+    """When new lines of the log are delivered next; monotonic."""
 
     @property
     def health(self) -> HealthStatus:
@@ -287,7 +292,10 @@ class EcsTask:
         if container.processes is None or container.is_over:
             return
         code = container.processes.exit_code()
-        host.ship(container.stream, is_over=code is not None)
+        now = time.monotonic()
+        if code is not None or now >= container.ship_at:
+            container.ship_at = now + SHIP_SECONDS
+            host.ship(container.stream, is_over=code is not None)
         if code is not None:
             if self._restart(container, host, code):
                 return
@@ -295,7 +303,7 @@ class EcsTask:
             if container.definition.is_essential:
                 self.stop(ESSENTIAL_EXITED, "EssentialContainerExited")
         elif container.checker:
-            container.checker.step(time.monotonic())
+            container.checker.step(now)
 
     def _restart(self, container: TaskContainer, host: TaskHost, code: int) -> bool:
         """Prepare a restart if the restart policy allows it."""
