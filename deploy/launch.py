@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cli import console
-from cli.errors import AwsError, ExitCode, Problem, Refused, Unable
+from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, Unable
 from deploy import changes, diagnosis, durations, prompts, stacks, trees
 from deploy.aws import Aws, is_missing
 from deploy.changes import ChangePlan
@@ -261,19 +261,8 @@ def follow(
             f"\n{DETACHED.format(stack=environment.stack_name)}{_later(environment)}"
         )
         return ExitCode.INTERRUPTED
-    except Unable as error:
-        if aws.is_local:
-            raise
-        raise Unable(
-            *error.problems,
-            Problem(
-                where=f"Stack {environment.stack_name}",
-                what="It is no longer followed.",
-                why="The operation itself continues.",
-                remedy="`build.py events ENV --follow` follows it again."
-                f"{_later(environment)}",
-            ),
-        ) from error
+    except (AwsError, Unable) as error:
+        raise _unfollowed(aws, environment, error) from error
     console.record(Stack=environment.stack_name, Status=watcher.status)
     if creates and watcher.status in SUCCEEDED:
         durations.remember(aws, dist, watcher)
@@ -295,6 +284,36 @@ def follow(
     print_outputs(aws, stack.outputs, stack.descriptions)
     console.message(NEXT_IN_EMULATOR if aws.is_local else NEXT)
     return ExitCode.OK
+
+
+def _unfollowed(
+    aws: Aws, environment: Environment, error: AwsError | Unable
+) -> Failure:
+    """Return why an operation is not followed any more, and how it goes on."""
+    where = f"Stack {environment.stack_name}"
+    if isinstance(error, AwsError):
+        if not is_missing(error):
+            return error
+        return Refused(
+            Problem(
+                where=where,
+                what="Another command has deleted it in the meantime.",
+                why=error.message,
+                remedy="Launch again when that command has ended.",
+            )
+        )
+    if aws.is_local:
+        return error
+    return Unable(
+        *error.problems,
+        Problem(
+            where=where,
+            what="It is no longer followed.",
+            why="The operation itself continues.",
+            remedy="`build.py events ENV --follow` follows it again."
+            f"{_later(environment)}",
+        ),
+    )
 
 
 def commands(aws: Aws, stack: stacks.StackSummary) -> dict[str, str]:

@@ -373,3 +373,11 @@ def test_topics_of_events_are_those_of_the_stack(
     stack = stacks.existing(FakeAws(describe_stacks=described(NAME, "X")), NAME)
     launch_module.note_topics(stack, environment)
     assert "only with a change" in capsys.readouterr().err
+
+
+def test_stack_that_another_command_deletes_is_said_to_be_deleted() -> None:
+    aws = account(*ENDS_WELL)
+    known = histories(*ENDS_WELL[:1])(StackName=NAME)
+    aws.answers["describe_stack_events"] = [known, NOT_THERE]
+    with pytest.raises(Refused, match="Another command has deleted it"):
+        launched(aws)
