@@ -192,7 +192,7 @@ def faults_beside_scaling(kills: Kills) -> tuple[LocalCheck, ...]:
         Check(
             "Valkey stopped and started under tasks",
             outages.valkey,
-            after=(scaling.SHRINKAGE,),
+            after=(scaling.SHRINKAGE, LIMITS),
         ),
         Check(RETRIED, kills.retried, needs=(KILLED_WORKER,)),
     )

@@ -12,7 +12,7 @@ ENVIRONMENT = {kills.HEARTBEAT_TIMEOUT: str(kills.HEARTBEAT_SECONDS)}
 """Set in every container, so that a killed worker is noticed sooner than on AWS. The
 report names it as a deviation."""
 
-PARAMETERS = {"DefaultWorkersConcurrency": "16"}
-"""Slots of one worker for the tasks of the kills, of an outage and of the limits, which
-run beside each other. For want of slots the autoscaler would order a second worker
-after a minute; one that a check asks for, it drains soon."""
+PARAMETERS = {"DefaultWorkersConcurrency": "12"}
+"""Slots of one worker for the tasks of the kills and of an outage or of the limits. For
+want of slots the autoscaler would order a second worker after a minute; one that a
+check asks for, it drains soon. Each slot takes some 40 MiB."""
