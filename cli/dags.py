@@ -243,11 +243,10 @@ def role(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py dags role prod --git-hub example/dags --deploy
       ./build.py dags role prod --caller arn:aws:iam::123456789012:role/TeamA
     """
-    from deploy import stacks
+    from deploy import releases
     from deploy.roles import RoleStack
 
     bundle = _bundle(options["bundle"])
-    outputs = stacks.existing(target.aws(), target.stack()).outputs
     stack = RoleStack(
         suffix=f"dags-{bundle}",
         command=f"build.py dags role ENV --bundle {bundle} --deploy",
@@ -257,7 +256,7 @@ def role(target: CommandTarget, **options: Any) -> ExitCode:
         target,
         stack,
         product.deployer_role(target.stack(), bundle).text(),
-        {name: outputs[name] for name in ("ReleaseBucketName", "KeyArn")},
+        releases.outputs(target.aws(), target.stack()),
         **options,
     )
 

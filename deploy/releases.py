@@ -22,7 +22,8 @@ from deploy.aws import Aws, is_missing
 from deploy.release_archive import Archive
 from fargate_runtime import contract
 
-BUCKET_OUTPUT = "ReleaseBucketName"
+BUCKET, KEY = "ReleaseBucketName", "KeyArn"
+"""Outputs of the environment's stack."""
 
 MOST_ENTRIES = 100
 """Entries of the history; an older version can still be pushed again."""
@@ -103,20 +104,25 @@ class BundleLocation:
         return self.key(f"{contract.RELEASE_ARCHIVES}/{version}.tar.gz")
 
 
-def location(aws: Aws, stack_name: str, bundle: str) -> BundleLocation:
-    """Return where the releases of a bundle of a stack are."""
-    outputs = stacks.existing(aws, stack_name).outputs
-    if BUCKET_OUTPUT not in outputs:
+def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
+    """Return bucket and key of a stack by the names of their outputs."""
+    values = stacks.existing(aws, stack_name).outputs
+    if missing := {BUCKET, KEY} - values.keys():
         raise Refused(
             Problem(
                 where=f"Stack {stack_name}",
-                what=f"It has no output {BUCKET_OUTPUT}.",
+                what=f"It has no output {' and no '.join(sorted(missing))}.",
                 why="It was launched by a version without DAG releases, or its "
                 "launch is not over.",
                 remedy="Update it first: build.py launch ENV.",
             )
         )
-    return BundleLocation(outputs[BUCKET_OUTPUT], bundle)
+    return {name: values[name] for name in (BUCKET, KEY)}
+
+
+def location(aws: Aws, stack_name: str, bundle: str) -> BundleLocation:
+    """Return where the releases of a bundle of a stack are."""
+    return BundleLocation(outputs(aws, stack_name)[BUCKET], bundle)
 
 
 def read(aws: Aws, place: BundleLocation) -> Pointer:

@@ -107,12 +107,13 @@ def instructions(
         f"--parameter-overrides {' '.join(values)}",
     ]
     command = " \\\n    ".join(lines)
+    following = roles.following.replace("{", "<").replace("}", ">")
     return (
         "\nDeploy it as an administrator, with any bucket of the account and region:\n"
         f"  {command}\n"
         f"or, with the default bucket: {roles.command}\n"
         "\nThen, with the outputs of the stack:\n"
-        f"  {roles.following}"
+        f"  {following}"
     )
 
 

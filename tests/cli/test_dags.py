@@ -42,7 +42,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         aws = Aws(region=REGION)
         where = {"LocationConstraint": REGION}
         aws.call("s3", "create_bucket", Bucket=BUCKET, CreateBucketConfiguration=where)
-        stack = SimpleNamespace(outputs={releases.BUCKET_OUTPUT: BUCKET})
+        stack = SimpleNamespace(outputs={releases.BUCKET: BUCKET, releases.KEY: "arn"})
         monkeypatch.setattr(CommandTarget, "aws", lambda _target: aws)
         monkeypatch.setattr(stacks, "existing", lambda _aws, _name: stack)
         yield Shell(tmp_path)
