@@ -202,13 +202,19 @@ class Template(TroposphereTemplate):
         its outputs.
         """
         for leaf in leaves(type(record)):
-            self.add_output(
-                Output(
-                    f"{prefix}{title(leaf.name)}",
-                    Value=leaf.read(record).crossing(),
-                    Description=leaf.notes["description"],
-                )
+            output = Output(
+                f"{prefix}{title(leaf.name)}",
+                Value=leaf.read(record).crossing(),
+                Description=leaf.notes["description"],
             )
+            try:
+                self.add_output(output)
+            except ValueError as error:  # more than CloudFormation allows
+                raise WiringError(
+                    f"{self.name}: {output.title}",
+                    f"a template has no room for it: {error}",
+                    "Publish fewer records",
+                ) from error
 
     def asset(self, name: str) -> Asset:
         """Return the published file called ``name``."""

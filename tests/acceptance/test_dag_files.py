@@ -57,6 +57,7 @@ def test_airflow_reads_every_dag_file(tmp_path: Path) -> None:
         "check_databases": ["read"],
         "check_secrets": ["read"],
         "faults": ["deferred", "double", "hold", "numbers", "total"],
+        "limits": ["hang", "outlive"],
         "scaling_burst": ["work"],
         "scaling_few": ["work"],
     }

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from deploy import running_tasks
 from deploy.aws import Aws, EmulatorEndpoint
 from fargate_runtime.autoscaler.services import PoolServices
+from fargate_runtime.contract import POOL_TAG
 from local.ecs import AgentSettings, ContainerImage, EcsAgent
 from local.ecs.metrics import Metric
 from local.ecs.task import EcsTask
@@ -103,7 +104,7 @@ def template(release: str, nonce: str = "1") -> dict[str, Any]:
             {
                 "Cluster": {"Ref": "Cluster"},
                 "TaskDefinition": {"Ref": "Definition"},
-                "Tags": [{"Key": "Pool", "Value": "default"}],
+                "Tags": [{"Key": POOL_TAG, "Value": "default"}],
                 "PropagateTags": "SERVICE",
                 "ForceNewDeployment": {
                     "EnableForceNewDeployment": True,
@@ -224,7 +225,7 @@ def make_idle(tasks: list[EcsTask]) -> None:
 def test_describe_services_shows_the_tasks_that_run(pool: WorkerPool) -> None:
     until(count(pool, ("first", "protected", 1)))
     service = pool.described()
-    assert {tag["key"]: tag["value"] for tag in service["tags"]}["Pool"] == "default"
+    assert {tag["key"]: tag["value"] for tag in service["tags"]}[POOL_TAG] == "default"
     assert (
         service["desiredCount"],
         service["runningCount"],
