@@ -202,19 +202,23 @@ class Template(TroposphereTemplate):
         its outputs.
         """
         for leaf in leaves(type(record)):
-            output = Output(
-                f"{prefix}{title(leaf.name)}",
-                Value=leaf.read(record).crossing(),
-                Description=leaf.notes["description"],
-            )
-            try:
-                self.add_output(output)
-            except ValueError as error:  # more than CloudFormation allows
-                raise WiringError(
-                    f"{self.name}: {output.title}",
-                    f"a template has no room for it: {error}",
-                    "Publish fewer records",
-                ) from error
+            self.output(f"{prefix}{title(leaf.name)}", leaf, record)
+
+    def output(self, name: str, leaf: Leaf, record: Interface) -> None:
+        """Add a member of a record as the output ``name``."""
+        output = Output(
+            name,
+            Value=leaf.read(record).crossing(),
+            Description=leaf.notes["description"],
+        )
+        try:
+            self.add_output(output)
+        except ValueError as error:  # more than CloudFormation allows
+            raise WiringError(
+                f"{self.name}: output {name}",
+                str(error),
+                "Publish fewer records, such as those of worker pools",
+            ) from error
 
     def asset(self, name: str) -> Asset:
         """Return the published file called ``name``."""
@@ -402,13 +406,7 @@ class Build:
                 f"End with return {outputs.__name__}(...)",
             )
         for leaf in leaves(outputs):
-            template.add_output(
-                Output(
-                    title(leaf.name),
-                    Value=leaf.read(returned).crossing(),
-                    Description=leaf.notes["description"],
-                )
-            )
+            template.output(title(leaf.name), leaf, returned)
         template.document = _in_reading_order(template.to_dict())
         _keep_only_used_inputs(template, inputs, is_root=is_root)
         _check_every_output_is_read(template)

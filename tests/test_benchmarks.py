@@ -30,7 +30,7 @@ def test_fifty_pools_stay_inside_every_quota() -> None:
 @pytest.mark.slow
 def test_pools_beyond_a_quota_are_refused() -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        output("pools", "95")
+        output("pools", "85")
     assert "over 90% of the quota" in refused.value.stderr
 
 

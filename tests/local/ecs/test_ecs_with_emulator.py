@@ -48,7 +48,7 @@ print("released", flush=True)
 time.sleep(600)
 """
 IN_CLUSTER = {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": ["Cluster", "Arn"]}}}
-OF_POOL = {"StringEquals": {"aws:ResourceTag/Pool": "default"}}
+OF_POOL = {"StringEquals": {f"aws:ResourceTag/{POOL_TAG}": "default"}}
 
 
 def template(release: str, nonce: str = "1") -> dict[str, Any]:
