@@ -211,7 +211,7 @@ class EcsAgent:
             return [_row(task) for task in self.tasks.values()]
 
     def is_steady(self) -> bool:
-        """Return whether every service runs its desired count of healthy tasks."""
+        """Return whether every service runs what is desired of it."""
         return self.registry.is_steady()
 
     def unsteady_services(self) -> list[str]:

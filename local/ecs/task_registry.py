@@ -100,22 +100,32 @@ class TaskRegistry:
             )
 
     def is_steady(self) -> bool:
-        """Return whether every service runs its desired count of healthy tasks."""
+        """Return whether no service lacks what ``unsteady_services`` looks for."""
         with self.lock:
             return bool(self.services) and not self.unsteady_services()
 
     def unsteady_services(self) -> list[str]:
-        """Return what each service lacks that does not run what is desired."""
+        """Return what each service lacks that does not run what is desired.
+
+        That is its desired count of healthy tasks, in a completed deployment. Beyond
+        the count it may run protected tasks only: a scale-in waits for their end, as
+        long as the tasks of Airflow on them take.
+        """
         lacks = []
+        now = time.time()
         with self.lock:
             for state in self.services.values():
                 desired = state.service.desired
-                healthy = sum(
-                    task.is_healthy and task.should_run
+                tasks = [
+                    task
                     for task in self.tasks_of(state.service)
-                )
+                    if task.is_healthy and task.should_run
+                ]
+                healthy = len(tasks)
+                free = sum(not task.protection.is_on(now) for task in tasks)
+                has_count = healthy == desired or (healthy > desired and not free)
                 rollout = state.primary.rollout
-                if rollout is not RolloutState.COMPLETED or healthy != desired:
+                if rollout is not RolloutState.COMPLETED or not has_count:
                     lacks.append(
                         f"{state.service.name}: {healthy} of {desired} tasks healthy, "
                         f"deployment {rollout.value}"

@@ -62,6 +62,11 @@ def test_protected_tasks_survive_a_scale_in(
     emulator.scale(2)
     until(lambda: len(tasks(agent)) == 2)
     assert tasks(agent) == protected
+    until(agent.is_steady)
+    emulator.scale(1)
+    until(lambda: next(iter(agent.registry.services.values())).service.desired == 1)
+    until(agent.is_steady)
+    assert tasks(agent) == protected
 
 
 def test_deployment_starts_new_tasks_before_it_stops_old_ones(
