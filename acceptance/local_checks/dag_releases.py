@@ -50,10 +50,6 @@ PICK_UP_SECONDS = 60.0
 """Half of it is the aim; this machine does much else at the same time."""
 
 
-STORED_SECONDS = 120.0
-"""Until a changed DAG is parsed again after half a minute, on busy cores."""
-
-
 def during_a_run(environment: LocalEnvironment) -> str:
     """See each run end with the release that it began with, and a rollback arrive."""
     airflow = api(environment)
@@ -73,7 +69,6 @@ def during_a_run(environment: LocalEnvironment) -> str:
     picked_up = _wait(environment, airflow, second)
     airflow.post("/variables", {"key": GO, "value": "1"})
     _expect(environment, airflow, run_id, "first")
-    _wait_for_tasks(environment, airflow, second)
     _expect(environment, airflow, airflow.trigger(DAG_ID), "second")
     releases.rollback(
         environment.aws, place, releases.read(environment.aws, place), None
@@ -120,23 +115,6 @@ def _wait(environment: LocalEnvironment, airflow: Api, version: str) -> float:
     remedy = environment.logs("dag-processor")
     until(f"release {version}", look, seconds=PICK_UP_SECONDS, remedy=remedy)
     return time.monotonic() - started
-
-
-def _wait_for_tasks(environment: LocalEnvironment, airflow: Api, version: str) -> None:
-    """Return when Airflow has stored the tasks of a version.
-
-    It stores a changed DAG once in half a minute, and the version at once: a run that
-    begins between them has the tasks of the one and the version of the other.
-    """
-
-    def look() -> bool | Pending:
-        query = {"order_by": "-version_number", "limit": 1}
-        stored = airflow.get(f"/dags/{DAG_ID}/dagVersions", **query)["dag_versions"]
-        versions = [entry["bundle_version"] for entry in stored]
-        return versions == [version] or Pending(f"{versions}")
-
-    remedy = environment.logs("dag-processor")
-    until(f"tasks of {version}", look, seconds=STORED_SECONDS, remedy=remedy)
 
 
 def _expect(

@@ -471,6 +471,15 @@ _ROWS = (
         "Writable, also with a read-only root.",
     ),
     EnvVar(
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL",
+        "0",
+        only(DAG_PROCESSOR),
+        "Seconds between two updates of a stored DAG. The version of its bundle is "
+        "stored at once: with the default of 30, a run that began after a second "
+        "release within half a minute had that version and the tasks of the first, "
+        "and failed.",
+    ),
+    EnvVar(
         "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET",
         "stdout",
         only(DAG_PROCESSOR),
