@@ -19,7 +19,7 @@ from acceptance.browser import REPORTS
 from acceptance.check import CheckResult, Outcome, count, table
 from acceptance.environment import Environment
 from acceptance.suites import WITHOUT_FAULTS
-from cli.console import launcher
+from cli.console import launcher, record
 from local.client import REGION
 from local.environment import HEALTHY, LocalEnvironment
 
@@ -162,7 +162,8 @@ def write(
 ) -> tuple[Path, Path]:
     """Write ``verify-ENV.json`` and ``verify-ENV.html``; return their paths.
 
-    ``show`` prints the report, for the HTML.
+    With --json the command prints the former at its end. ``show`` prints the report,
+    for the HTML.
     """
     folder = environment.project / REPORTS
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +182,7 @@ def write(
             for result in results
         ],
     }
+    record(**document)
     path = folder / f"verify-{environment.name}.json"
     path.write_text(json.dumps(document, indent=2) + "\n")
     recorder = Console(record=True, file=io.StringIO(), width=HTML_WIDTH)

@@ -228,6 +228,7 @@ def rollback(target: CommandTarget, version: str | None, **options: Any) -> Exit
 @OUTPUT
 @DEPLOY
 @YES
+@JSON
 def role(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Write the template of a role that releases the DAGs of one bundle.
 

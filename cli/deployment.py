@@ -891,6 +891,7 @@ DEPLOY = click.option(
 @OUTPUT
 @DEPLOY
 @YES
+@JSON
 def role(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Write the template of the least-privilege roles that launch an environment.
 
@@ -913,6 +914,7 @@ def role(target: CommandTarget, **options: Any) -> ExitCode:
       ./build.py role prod --caller arn:aws:iam::123456789012:role/Pipeline
       ./build.py role prod --git-hub example/airflow --branch release --deploy
       ./build.py role dev --deploy --emulator --yes
+      ./build.py role dev --deploy --yes --json | jq -r .Outputs.ServiceRoleArn
     """
     from cli import product
     from deploy import roles
@@ -962,6 +964,7 @@ def write_or_deploy(
         )
     file = options["output"] or Path(f"{stack.file(target.name)}.template.json")
     file.write_text(template)
+    console.record(File=str(file), Stack=stack.name(environment), Parameters=parameters)
     console.result(f"Wrote {file}.")
     console.result(roles.instructions(str(file), stack, environment, parameters))
     return ExitCode.OK

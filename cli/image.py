@@ -15,6 +15,7 @@ import click
 from cli import console
 from cli.deployment import (
     BUCKET,
+    JSON,
     YES,
     CommandTarget,
     ProjectContext,
@@ -61,6 +62,7 @@ IMAGE_VALUE = re.compile(r'("Image"\s*:\s*)"[^"]*"')
 )
 @BUCKET
 @YES
+@JSON
 def image(target: CommandTarget, **options: Any) -> ExitCode:
     r"""Build the image of image/ in CodeBuild, and name it in the parameter file.
 
@@ -117,6 +119,7 @@ def image(target: CommandTarget, **options: Any) -> ExitCode:
         return ExitCode.OK
     name = f"{build.repository}@{digest}"
     file = ROOT / "parameters" / f"{target.name}.json"
+    console.record(Image=name, File=str(file))
     if not write_image(file, name):
         console.result(f"{file.name} names {name} already.")
         return ExitCode.UNCHANGED

@@ -16,6 +16,7 @@ import click
 from cli import console, local
 from cli.command import Command
 from cli.deployment import (
+    JSON,
     PROFILE,
     REGION,
     STACK_NAME,
@@ -105,6 +106,7 @@ def command(
     )
     @local.SET
     @local.KEEP
+    @JSON
     def verify(
         environment: str,
         *,
@@ -119,6 +121,7 @@ def command(
         only: tuple[str, ...],
         assignments: tuple[str, ...],
         keep: bool,
+        as_json: bool,  # noqa: ARG001 - the class of the command reads it
     ) -> ExitCode:
         r"""Check that an environment works and keeps what the templates promise.
 
@@ -133,7 +136,7 @@ def command(
         scales workers under load; then everything is stopped and deleted.
 
         The table is printed, and written as verify-ENV.json and verify-ENV.html
-        below .local/reports.
+        below .local/reports. --json prints the former.
 
         \b
         Examples

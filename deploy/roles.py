@@ -85,6 +85,9 @@ def deploy(
         if exit_code is not ExitCode.OK:
             return exit_code
     deployed = stacks.existing(aws, stack.stack_name)
+    console.record(
+        Stack=deployed.name, Status=deployed.status, Outputs=deployed.outputs
+    )
     print_outputs(aws, deployed.outputs, deployed.descriptions)
     console.message(f"\nNext: {roles.following.format_map(deployed.outputs)}")
     return ExitCode.UNCHANGED if plan.is_empty else ExitCode.OK

@@ -411,6 +411,15 @@ def test_link_to_an_unreadable_template_is_refused(
     assert "https://eu-central" not in done.output
 
 
+def test_role_is_written_and_named_in_json(folder: Path, tmp_path: Path) -> None:
+    file, caller = tmp_path / "role.json", "arn:aws:iam::111122223333:role/Pipeline"
+    words = ("role", "dev", "--caller", caller, "--output", str(file), "--json")
+    printed = json.loads(run(folder, *words).stdout)
+    assert (printed["File"], printed["Stack"]) == (str(file), f"{NAME}-role")
+    assert printed["Parameters"]["CallerArns"] == caller
+    assert "ServiceRole" in json.loads(file.read_text())["Resources"]
+
+
 def test_badge_is_a_markdown_button(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

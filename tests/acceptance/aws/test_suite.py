@@ -19,6 +19,7 @@ from acceptance.aws.costs import Cost
 from acceptance.aws.environment import AwsEnvironment
 from acceptance.check import CheckFailed, CheckResult, Outcome, count
 from acceptance.checks import dags
+from cli.console import json_document
 from cli.errors import Denied, Problem, Refused, UsageError
 from tests.acceptance.aws.recorded import RecordedAws, environment
 
@@ -239,19 +240,21 @@ def test_second_verify_is_refused(checked: AwsEnvironment) -> None:
 
 
 def test_report_is_written_for_programs_and_people(
-    checked: AwsEnvironment, tmp_path: Path
+    checked: AwsEnvironment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checked.project = tmp_path
     verification = run(checked)
 
-    document, page = report.write(
-        checked,
-        verification.results,
-        report.verification_facts(checked, verification),
-        lambda console: report.print_verification(checked, verification, console),
-    )
+    with json_document(is_json=True):
+        document, page = report.write(
+            checked,
+            verification.results,
+            report.verification_facts(checked, verification),
+            lambda console: report.print_verification(checked, verification, console),
+        )
 
     written = json.loads(document.read_text())
+    assert json.loads(capsys.readouterr().out) == written
     assert written["Stack"] == "airflow-dev"
     assert written["Checks"][0] == {
         "Title": "Reads",
