@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from troposphere import Ref
 
 from cli.errors import Problem
+from compiler.constraints import MAX_VALUE_BYTES
 from compiler.interfaces import fill, leaves
 from compiler.parameter_formats import formats
 from compiler.parameters import EnvironmentFile
@@ -692,10 +693,10 @@ def _accepted(definition: Mapping[str, Any]) -> st.SearchStrategy[str]:
     pattern = definition.get("AllowedPattern", ".*")
     # The pattern is about each element of a list, and a comma would begin another.
     apart = "," if definition["Type"] == "CommaDelimitedList" else "\n"
+    least = int(definition.get("MinLength", 0))
+    most = int(definition.get("MaxLength", MAX_VALUE_BYTES))
     return st.from_regex(pattern, fullmatch=True, alphabet=printable).filter(
-        lambda text: (
-            len(text) >= int(definition.get("MinLength", 0)) and apart not in text
-        )
+        lambda text: least <= len(text) <= most and apart not in text
     )
 
 
