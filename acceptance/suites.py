@@ -21,6 +21,7 @@ from acceptance.faults import (
 from acceptance.faults.fault_run import DAGS as FAULT_DAGS
 from acceptance.faults.kills import HELD, KILLED_WORKER, Kills, kill_title
 from acceptance.local_checks import (
+    airflow_metrics,
     connections,
     dag_egress,
     dag_releases,
@@ -52,6 +53,7 @@ WITHOUT_FAULTS = "all checks without faults"
 """The first suite. Its end has a limit."""
 
 FIRST_RUN = "The first DAG run is over within 20 s"
+BROKEN = "A DAG with a syntax error is reported"
 RELEASES = "A run ends with the release it began with"
 FAN_OUT = "Fifty mapped tasks, and XComs between workers"
 LIMITS = "a task that hangs and one without its supervisor: ended, told and retried"
@@ -73,9 +75,15 @@ CHECKS: tuple[LocalCheck, ...] = (
         Check(title, run, is_background=True)
         for title, run in (
             ("A new DAG file in the bucket is picked up", dags.late),
-            ("A DAG with a syntax error is reported", dags.broken),
+            (BROKEN, dags.broken),
             (RELEASES, dag_releases.during_a_run),
         )
+    ),
+    Check(
+        "A failed run and a broken DAG file: an alarm within two minutes",
+        airflow_metrics.alarmed,
+        is_background=True,
+        needs=(BROKEN,),
     ),
     # These run together: each waits for something else.
     *(

@@ -90,6 +90,12 @@ class Env:
 
     CLUSTER_NAME = "CLUSTER_NAME"
 
+    AIRFLOW_METRICS = "AIRFLOW_METRICS"
+    METRICS_PIPE = "METRICS_PIPE"
+    METRICS_PROCESS = "METRICS_PROCESS"
+    """Whether Airflow's metrics are published, the pipe by which the processes of a
+    container hand theirs over, and the ID of the process that publishes them."""
+
     RELAY_URL = "RELAY_URL"
     RELAY_BUCKET = "RELAY_BUCKET"
     RELAY_RUN = "RELAY_RUN"
@@ -131,6 +137,9 @@ RELEASE_BUNDLE = "fargate_runtime.release_bundle.ReleaseBundle"
 
 CONFIG_PATH = "/tmp/airflow.cfg"  # noqa: S108 - as above
 """Where the container's start writes Airflow's configuration."""
+
+METRICS_PIPE_PATH = "/tmp/airflow-metrics"  # noqa: S108 - as above
+"""Where the publishing process makes the pipe."""
 
 # Databases.
 
@@ -246,6 +255,79 @@ POOL_METRICS = (
     *(STALLED_TASKS, OVERDUE_TASKS),
 )
 CLUSTER_METRICS = (UNKNOWN_QUEUE_TASKS, STALE_BUNDLES, WORKERS)
+
+# Airflow's own metrics, which ``airflow_metrics`` publishes in the same namespace.
+
+QUEUE_DIMENSION = "Queue"
+SLOT_POOL_DIMENSION = "AirflowPool"
+"""A pool of Airflow's, which has slots; ``Pool`` is a pool of workers."""
+
+MOST_DIMENSION_VALUES = 20
+"""Queues, and pools of slots, that have metrics of their own; ``OTHERS`` is the rest,
+so that no DAG makes metrics without end."""
+
+OTHERS = "(others)"
+
+COUNT, SECONDS = "Count", "Seconds"
+"""Units of CloudWatch."""
+
+SCHEDULER_HEARTBEAT = "SchedulerHeartbeat"
+DAG_PROCESSOR_HEARTBEAT = "DagProcessorHeartbeat"
+TRIGGERER_HEARTBEAT = "TriggererHeartbeat"
+IMPORT_ERRORS = "ImportErrors"
+FAILED_RUN_SECONDS = "FailedDagRunSeconds"
+OPEN_SLOTS = "PoolOpenSlots"
+SCHEDULED_SLOTS = "PoolScheduledSlots"
+
+AIRFLOW_METRICS = (
+    # The scheduler, and the DAG runs.
+    (SCHEDULER_HEARTBEAT, "scheduler_heartbeat", COUNT, ""),
+    ("SchedulerLoopSeconds", "scheduler.scheduler_loop_duration", SECONDS, ""),
+    ("ExecutorOpenSlots", "executor.open_slots", COUNT, ""),
+    ("DagRunsRunning", "scheduler.dagruns.running", COUNT, ""),
+    ("ScheduleDelaySeconds", "dagrun.schedule_delay", SECONDS, ""),
+    ("FirstTaskDelaySeconds", "dagrun.first_task_scheduling_delay", SECONDS, ""),
+    ("SucceededDagRunSeconds", "dagrun.duration.success", SECONDS, ""),
+    (FAILED_RUN_SECONDS, "dagrun.duration.failed", SECONDS, ""),
+    ("TasksKilledExternally", "scheduler.tasks.killed_externally", COUNT, ""),
+    ("TasksWithoutHeartbeat", "task_instances_without_heartbeats_killed", COUNT, ""),
+    ("OrphanedTasksCleared", "scheduler.orphaned_tasks.cleared", COUNT, ""),
+    ("CeleryPublishTimeouts", "celery.task_timeout_error", COUNT, ""),
+    # The DAG processor.
+    (DAG_PROCESSOR_HEARTBEAT, "dag_processor_heartbeat", COUNT, ""),
+    (IMPORT_ERRORS, "dag_processing.import_errors", COUNT, ""),
+    ("ParseSeconds", "dag_processing.total_parse_time", SECONDS, ""),
+    ("FileParseSeconds", "dag_processing.last_duration", SECONDS, ""),
+    ("ParseTimeouts", "dag_processing.processor_timeouts", COUNT, ""),
+    ("FilesToParse", "dag_processing.file_path_queue_size", COUNT, ""),
+    ("Dags", "dagbag_size", COUNT, ""),
+    # The triggerer.
+    (TRIGGERER_HEARTBEAT, "triggerer_heartbeat", COUNT, ""),
+    ("TriggersRunning", "triggers.running", COUNT, ""),
+    ("TriggererCapacityLeft", "triggerer.capacity_left", COUNT, ""),
+    ("TriggersFailed", "triggers.failed", COUNT, ""),
+    ("TriggersSucceeded", "triggers.succeeded", COUNT, ""),
+    ("TriggersBlocked", "triggers.blocked_main_thread", COUNT, ""),
+    # Task instances, by queue.
+    ("TasksScheduled", "ti.scheduled", COUNT, QUEUE_DIMENSION),
+    ("TasksQueued", "ti.queued", COUNT, QUEUE_DIMENSION),
+    ("TasksRunning", "ti.running", COUNT, QUEUE_DIMENSION),
+    ("TasksDeferred", "ti.deferred", COUNT, QUEUE_DIMENSION),
+    # Slots, by pool of Airflow's.
+    (OPEN_SLOTS, "pool.open_slots", COUNT, SLOT_POOL_DIMENSION),
+    (SCHEDULED_SLOTS, "pool.scheduled_slots", COUNT, SLOT_POOL_DIMENSION),
+    # Tasks that ended, by pool of workers.
+    ("TaskSeconds", "task.duration", SECONDS, POOL_DIMENSION),
+    ("TasksSucceeded", "ti.finish=success", COUNT, POOL_DIMENSION),
+    ("TasksFailed", "ti.finish=failed", COUNT, POOL_DIMENSION),
+    ("TasksToRetry", "ti.finish=up_for_retry", COUNT, POOL_DIMENSION),
+)
+"""Name in CloudWatch, Airflow's own name (with the state for the end of a task), unit,
+and dimension beside the cluster. Whatever is not here is not published: a metric that
+is published costs money each month."""
+
+STARVING_POOLS = "StarvingPools"
+"""Pools of Airflow's without an open slot, while tasks are scheduled for them."""
 
 STORAGE_RESOLUTION = 1
 """``StorageResolution`` of PutMetricData; 60 would make a ten-second alarm blind."""

@@ -21,6 +21,7 @@ from configparser import Error as ConfigError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fargate_runtime.airflow_metrics.options import METRICS_OPTIONS
 from fargate_runtime.contract import POOL_TARGET, Env
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def set_variables(environ: MutableMapping[str, str]) -> None:
 def write_options(environ: Mapping[str, str]) -> None:
     """Write the options to the file ``AIRFLOW_CONFIG``.
 
-    A configuration file of the image comes first, then defaults of the templates, and
-    the operator's options last. Raises ValueError unless those are a JSON object of
-    texts, each named section.option, and that file can be read.
+    A configuration file of the image comes first, then the options of the metrics and
+    defaults of the templates, and the operator's options last. Raises ValueError unless
+    those are a JSON object of texts, each named section.option, and that file can be
+    read.
     """
     path = environ.get(Env.AIRFLOW_CONFIG, "")
     if not path:
@@ -51,15 +53,10 @@ def write_options(environ: Mapping[str, str]) -> None:
     file = ConfigParser(interpolation=None, delimiters=("=",))
     try:
         file.read(Path(environ.get("AIRFLOW_HOME", "")) / "airflow.cfg")
+        if environ.get(Env.AIRFLOW_METRICS) == "true":
+            _set(file, METRICS_OPTIONS, "metrics")
         for variable in (Env.DEFAULT_OPTIONS, Env.AIRFLOW_OPTIONS):
-            for name, value in _members(environ, variable).items():
-                section, _, option = name.rpartition(".")
-                if not section:
-                    raise ValueError(f"{variable}: {name!r} is not section.option")
-                if not file.has_section(section):
-                    file.add_section(section)
-                # Airflow takes a single % for the beginning of another option.
-                file.set(section, option, value.replace("%", "%%"))
+            _set(file, _members(environ, variable), variable)
     except ConfigError as error:
         raise ValueError(f"the image's airflow.cfg: {error}") from error
     # The containers of a task may share the folder, and start at the same time.
@@ -67,6 +64,17 @@ def write_options(environ: Mapping[str, str]) -> None:
     with new.open("w", encoding="utf-8") as opened:
         file.write(opened)
     new.replace(path)
+
+
+def _set(file: ConfigParser, options: Mapping[str, str], source: str) -> None:
+    for name, value in options.items():
+        section, _, option = name.rpartition(".")
+        if not section:
+            raise ValueError(f"{source}: {name!r} is not section.option")
+        if not file.has_section(section):
+            file.add_section(section)
+        # Airflow takes a single % for the beginning of another option.
+        file.set(section, option, value.replace("%", "%%"))
 
 
 def _members(environ: Mapping[str, str], variable: str) -> dict[str, str]:

@@ -60,6 +60,8 @@ def start(command: Sequence[str]) -> NoReturn:
         set_limits(os.environ)
         set_settings(os.environ)
         write_certificates(os.environ)
+        # The process that becomes the command publishes Airflow's metrics.
+        os.environ[Env.METRICS_PROCESS] = str(os.getpid())
         os.execvp(command[0], list(command))  # noqa: S606 - no shell is the point
     except (UnsupportedAirflowError, OSError, EnvError, ValueError) as error:
         sys.exit(f"runtime: cannot start {command[0]}: {error}")

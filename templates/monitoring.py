@@ -20,6 +20,7 @@ from templates.checks.aurora import (
     halves_below,
 )
 from templates.resources.alarms import (
+    AIRFLOW,
     API_TARGETS,
     BROKER_FAILOVER,
     BROKER_NODE,
@@ -35,7 +36,12 @@ from templates.resources.alarms import (
     AlarmSpec,
     Dimensions,
 )
-from templates.resources.dashboard import dashboard_body
+from templates.resources.dashboard import (
+    AIRFLOW_CHARTS,
+    CHARTS,
+    Chart,
+    dashboard_body,
+)
 from templates.types import (
     AuroraCapacity,
     Boolean,
@@ -60,6 +66,7 @@ class Inputs(Interface):
     cache_id: CacheId = about("The broker's replication group.")
     enable_cache_replica: Boolean = about("Whether the broker has a second node.")
     cluster_name: ClusterName = about("The ECS cluster.")
+    airflow_metrics: Boolean = about("Whether Airflow's own metrics are published.")
     api_server_service_name: ServiceName = about("Service of the API server.")
     scheduler_service_name: ServiceName = about("Service of the scheduler.")
     dag_processor_service_name: ServiceName = about("Service of the DAG processor.")
@@ -79,6 +86,9 @@ class Outputs(Interface):
 def define(t: Template, inputs: Inputs) -> Outputs:
     """Add the alarms and the dashboard."""
     has_replica = t.condition("HasReplica", Equals(inputs.enable_cache_replica, "true"))
+    has_metrics = t.condition(
+        "HasAirflowMetrics", Equals(inputs.airflow_metrics, "true")
+    )
     is_limited = t.condition(
         "IsLimited",
         Or(
@@ -140,6 +150,20 @@ def define(t: Template, inputs: Inputs) -> Outputs:
                 why=spec.why,
             )
 
+    of_airflow = [
+        t.add(
+            spec.alarm(
+                {contract.CLUSTER_DIMENSION: inputs.cluster_name},
+                topic,
+                subject="Airflow",
+                Condition=has_metrics,
+            ),
+            spec.purpose,
+            why=spec.why,
+        )
+        for spec in AIRFLOW
+    ]
+
     used_up = Sub(
         f"(databaseconnections > {CONNECTIONS_SHARE} * ({CONNECTIONS_PER_UNIT} * "
         f"${{DatabaseMaxCapacity}} - {CONNECTIONS_KEPT_BACK})) OR "
@@ -156,20 +180,28 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         )
     )
 
+    def body(charts: tuple[Chart, ...], alarms: list[cloudwatch.Alarm]) -> Sub:
+        return Sub(
+            dashboard_body(charts, [f"${{{alarm.title}.Arn}}" for alarm in alarms]),
+            Database=inputs.database_id,
+            Broker=inputs.cache_id,
+            LoadBalancer=inputs.load_balancer_name,
+            TargetGroup=inputs.api_target_group_name,
+            Cluster=inputs.cluster_name,
+        )
+
     dashboard = t.add(
         cloudwatch.Dashboard(
             "Dashboard",
             DashboardName=StackName,
-            DashboardBody=Sub(
-                dashboard_body([f"${{{alarm.title}.Arn}}" for alarm in shown]),
-                Database=inputs.database_id,
-                Broker=inputs.cache_id,
-                LoadBalancer=inputs.load_balancer_name,
-                TargetGroup=inputs.api_target_group_name,
-                Cluster=inputs.cluster_name,
+            DashboardBody=If(
+                has_metrics,
+                body((*CHARTS, *AIRFLOW_CHARTS), [*shown, *of_airflow]),
+                body(CHARTS, shown),
             ),
         ),
-        "Shows all alarms, and metrics of requests, services, broker and database.",
+        "Shows all alarms, and metrics of requests, services, broker, database and "
+        "Airflow.",
         why="The list at the top leaves out alarms of the replica: without a replica "
         "they do not exist, and CloudWatch would reject the dashboard.",
     )

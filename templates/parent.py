@@ -418,6 +418,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 cache_id=broker.cache_id,
                 enable_cache_replica=inputs.enable_cache_replica,
                 cluster_name=ecs_cluster.name,
+                airflow_metrics=inputs.airflow.airflow_metrics,
                 api_server_service_name=services.api_server.service_name,
                 scheduler_service_name=services.scheduler.service_name,
                 dag_processor_service_name=services.dag_processor.service_name,

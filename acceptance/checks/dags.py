@@ -15,6 +15,7 @@ DAGS = Path(__file__).parents[1] / "dags"
 PLAIN, FAN_OUT, DEFERRED = "check_plain", "check_fan_out", "check_deferred"
 ASSET_READER = "check_asset_reader"
 HOLD = "check_hold"
+FAILURE = "check_failure"
 ALL = (
     *(PLAIN, FAN_OUT, DEFERRED, HOLD),
     *("check_asset_writer", ASSET_READER, "check_secrets", "check_databases"),

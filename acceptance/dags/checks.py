@@ -100,6 +100,17 @@ def check_asset_reader() -> None:
 
 
 @dag(schedule=None, is_paused_upon_creation=False)
+def check_failure() -> None:
+    """Fail."""
+
+    @task(retries=0)
+    def fail() -> None:
+        raise RuntimeError("this task of the checks fails on purpose")
+
+    fail()
+
+
+@dag(schedule=None, is_paused_upon_creation=False)
 def check_secrets() -> None:
     """Read a connection and a variable, and return only their digests."""
 
@@ -162,5 +173,6 @@ check_fan_out()
 check_deferred()
 check_asset_writer()
 check_asset_reader()
+check_failure()
 check_secrets()
 check_databases()

@@ -31,6 +31,8 @@ from celery.worker import state as requests
 from celery.worker.control import control_command, inspect_command
 
 from fargate_runtime import scaling_protocol
+from fargate_runtime.airflow_metrics import publisher
+from fargate_runtime.contract import Env
 from fargate_runtime.env import EnvError
 from fargate_runtime.worker.log_handover import LogHandover
 from fargate_runtime.worker.protection_state import AlreadyReleased
@@ -187,6 +189,9 @@ def _log_folder() -> Path:
 def _install(sender: Any, **_: Any) -> None:
     """Add the bootstep to a worker that is about to be built."""
     RECORDS.create()
+    if os.environ.get(Env.AIRFLOW_METRICS) == "true":
+        # Before any task, whose processes hand their metrics over.
+        publisher.recorder()
     sender.app.steps["consumer"].add(ConsumptionControl)
 
 

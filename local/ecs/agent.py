@@ -98,9 +98,10 @@ class EcsAgent:
         self._addresses = AddressBlock()
         self._load_balancer = LoadBalancer(settings.listener_certificate, self._note)
         self._network = TaskNetwork(self._addresses, self._load_balancer)
-        self._log_shipper = LogShipper(self._emulator, self._note)
+        metrics = MetricStore()
+        self._log_shipper = LogShipper(self._emulator, self._note, metrics)
         self.autoscaler = ApplicationAutoscaling(
-            self._emulator, MetricStore(), self.registry.is_deploying
+            self._emulator, metrics, self.registry.is_deploying
         )
         self.firewall = TaskFirewall(self._emulator.security_groups, self._endpoints)
         self.host = ContainerHost(
@@ -125,7 +126,7 @@ class EcsAgent:
             self.roles,
             EcsApi(self.registry, self.host),
             bucket_key=self._emulator.bucket_key,
-            metrics=self.autoscaler.metrics,
+            metrics=metrics,
             port=settings.proxy_port,
             on_error=self._note,
         )

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from local.ecs import embedded_metrics
 from local.ecs.emulator_client import AWS_ERRORS
+from local.ecs.metrics import MetricStore
 
 LINES_AT_ONCE = 1000
 BYTES_AT_ONCE = 200_000
@@ -55,8 +57,14 @@ class LogStream:
 class LogShipper:
     """Delivers to the log groups on a thread of its own."""
 
-    def __init__(self, writer: LogWriter, on_error: Callable[[str], None]) -> None:
-        self._writer = writer
+    def __init__(
+        self,
+        writer: LogWriter,
+        on_error: Callable[[str], None],
+        metrics: MetricStore,
+    ) -> None:
+        """``metrics`` gets what lines in the embedded metric format publish."""
+        self._writer, self._metrics = writer, metrics
         self._on_error = on_error
         self._waiting: queue.Queue[tuple[str, str, list[str]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
@@ -76,6 +84,8 @@ class LogShipper:
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
+            for metric, datum in embedded_metrics.read(item[2]):
+                self._metrics.put(metric, datum)
             try:
                 self._writer.write(*item)
             except AWS_ERRORS as error:

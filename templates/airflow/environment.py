@@ -96,6 +96,8 @@ WITH_SECRET_VARIABLES = only(*(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, 
 """Components to which operators may hand secrets (``secret_environment.py``)."""
 
 LOGS = only(API_SERVER, TRIGGERER, WORKER)
+MEASURED = only(SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER)
+"""Components that publish Airflow's own metrics."""
 
 
 @dataclass(frozen=True)
@@ -695,8 +697,20 @@ _ROWS = (
     EnvVar(
         Env.CLUSTER_NAME,
         lambda inputs: inputs.platform.cluster.name,
-        only(AUTOSCALER),
-        "Cluster of its services, and a dimension of its metrics.",
+        only(AUTOSCALER) | MEASURED,
+        "Cluster of the autoscaler's services, and a dimension of all metrics.",
+    ),
+    EnvVar(
+        Env.AIRFLOW_METRICS,
+        lambda inputs: inputs.platform.settings.airflow_metrics,
+        MEASURED,
+        "Whether Airflow's own metrics are printed for CloudWatch.",
+    ),
+    EnvVar(
+        Env.METRICS_PIPE,
+        contract.METRICS_PIPE_PATH,
+        MEASURED,
+        "Processes of tasks and triggers hand their metrics to the main process.",
     ),
     EnvVar(
         Env.WORKER_POOL,

@@ -65,6 +65,13 @@ class AirflowSettings(Record):
         tags=[WRITTEN_AS_OBJECT],
         Default="",
     )
+    airflow_metrics: Boolean = about(
+        "Whether some 35 of Airflow's own metrics go to CloudWatch, with alarms; some "
+        "13 USD a month. Turn it off to send them elsewhere, by OpenTelemetry.",
+        group="Airflow",
+        label="Airflow metrics",
+        Default="true",
+    )
     enable_execute_command: Boolean = about(
         "Whether operators may open a shell, or forward a port, into a task. "
         "Sessions are logged and encrypted.",

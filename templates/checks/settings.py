@@ -28,9 +28,15 @@ from templates.airflow.environment import (
 from templates.airflow.pools import WorkerPool
 from templates.airflow.secret_environment import SLOTS
 from templates.parameters import Parameters
-from templates.types import JsonText, SecretVariables, Text
+from templates.types import Boolean, JsonText, SecretVariables, Text
 
 OPTIONS_FILE = Path(__file__).parents[1] / "airflow" / "airflow_options.json"
+
+OTHER_DESTINATIONS = (
+    *("metrics.otel_on", "metrics.statsd_on", "metrics.statsd_datadog_enabled"),
+)
+TRUE = ("true", "t", "1")
+"""Airflow's own spellings."""
 
 OPEN_SECTIONS = ("celery_broker_transport_options", "sentry")
 """Sections whose options Airflow passes on, whatever their names."""
@@ -88,6 +94,13 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
     names = tuple(pool.name for pool in pools)
     settings = parameters.airflow
     yield check("options of Airflow are known", _options, settings.airflow, names)
+    yield check(
+        "metrics have one destination",
+        _metrics,
+        settings.airflow,
+        settings.airflow_metrics,
+        names,
+    )
     yield check("variables are no secrets", _variables, settings.environment, names)
     secrets = parameters.secret_environment
     yield check("secret variables fit", _secrets, secrets, names)
@@ -160,6 +173,21 @@ def _options(options: JsonText, pools: tuple[Text, ...]) -> Iterator[Finding]:
             yield _secret(name, f"Write {_variable_of(name)} in SecretEnvironment.")
         elif finding := _looks_secret(name.rpartition(".")[2], name, value):
             yield finding
+
+
+def _metrics(
+    options: JsonText, airflow_metrics: Boolean, pools: tuple[Text, ...]
+) -> Iterator[Finding]:
+    if airflow_metrics.text != "true":
+        return
+    for _, name, value in _Targets(options, _targets(USES_AIRFLOW, pools)).entries:
+        if name in OTHER_DESTINATIONS and value.lower() in TRUE:
+            yield Finding(
+                what=f"{name} is on, and so is AirflowMetrics.",
+                why="Airflow sends its metrics to one destination, and CloudWatch "
+                "would stay it.",
+                remedy="Set AirflowMetrics to false, or delete the option.",
+            )
 
 
 def _option_faults(name: str) -> Iterator[Finding]:

@@ -314,6 +314,87 @@ BUNDLES = (
     ),
 )
 
+HEARTBEAT_MINUTES = 3
+"""Without a heartbeat. ECS replaces a component that died in less."""
+
+HEARTBEATS = tuple(
+    AlarmSpec(
+        name=name,
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(name,),
+        statistic="Sum",
+        threshold=1,
+        comparison=LESS,
+        periods=HEARTBEAT_MINUTES,
+        missing="breaching",
+        when=f"no {component} has beaten for {HEARTBEAT_MINUTES} minutes",
+        why=f"{effect} Its log says why; so do the stopped tasks of its service.",
+    )
+    for name, component, effect in (
+        (
+            contract.SCHEDULER_HEARTBEAT,
+            "scheduler",
+            "It starts no task and no DAG run.",
+        ),
+        (
+            contract.DAG_PROCESSOR_HEARTBEAT,
+            "DAG processor",
+            "New and changed DAGs do not arrive.",
+        ),
+        (
+            contract.TRIGGERER_HEARTBEAT,
+            "triggerer",
+            "Deferred tasks do not go on.",
+        ),
+    )
+)
+
+STARVING_MINUTES = 60
+"""A pool of Airflow's is there to hold tasks back: minutes of it are no fault."""
+
+AIRFLOW = (
+    *HEARTBEATS,
+    AlarmSpec(
+        name="ImportErrors",
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.IMPORT_ERRORS,),
+        statistic="Maximum",
+        threshold=0,
+        periods=1,
+        missing="notBreaching",
+        when="a DAG file cannot be imported",
+        why="Its DAGs stay as they were, or are missing. The Airflow UI and the DAG "
+        "processor's log show file and line.",
+    ),
+    AlarmSpec(
+        name="FailedDagRuns",
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.FAILED_RUN_SECONDS,),
+        statistic="SampleCount",
+        threshold=0,
+        periods=3,
+        datapoints=1,
+        missing="notBreaching",
+        when="a DAG run has failed",
+        why="The Airflow UI lists failed runs; the log of the failed task has the "
+        "reason. The alarm ends three minutes after the last failure.",
+    ),
+    AlarmSpec(
+        name="StarvingPools",
+        namespace=contract.METRIC_NAMESPACE,
+        metrics=(contract.STARVING_POOLS,),
+        statistic="Minimum",
+        threshold=0,
+        periods=STARVING_MINUTES,
+        missing="notBreaching",
+        when=f"a pool of Airflow's had no open slot for {STARVING_MINUTES} minutes "
+        "while tasks wait for it",
+        why="Give it more slots in the Airflow UI (Admin, Pools), or look for a task "
+        "that holds them. No number of workers helps.",
+    ),
+)
+"""On Airflow's own metrics; without AirflowMetrics there are none."""
+
 LOAD_BALANCER = (
     AlarmSpec(
         name="Errors",

@@ -186,7 +186,92 @@ CHARTS = (
 )
 
 
-def dashboard_body(alarm_arns: list[str]) -> str:
+def of_airflow(*names: str) -> tuple[tuple[str, ...], ...]:
+    """Return metrics of Airflow's own that are of the whole cluster."""
+    return tuple((contract.METRIC_NAMESPACE, name, *CLUSTER) for name in names)
+
+
+def by(dimension: str, *names: str) -> tuple[Search, ...]:
+    """Return searches for metrics of Airflow's own."""
+    return tuple(
+        Search(contract.METRIC_NAMESPACE, name, by=dimension) for name in names
+    )
+
+
+AIRFLOW_CHARTS = (
+    Chart(
+        title="Airflow: heartbeats a minute",
+        metrics=of_airflow(
+            contract.SCHEDULER_HEARTBEAT,
+            contract.DAG_PROCESSOR_HEARTBEAT,
+            contract.TRIGGERER_HEARTBEAT,
+        ),
+        statistic="Sum",
+    ),
+    Chart(
+        title="Airflow: tasks queued and running, by queue",
+        searches=by(contract.QUEUE_DIMENSION, "TasksQueued", "TasksRunning"),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: tasks that ended, by worker pool",
+        searches=of_pools("TasksSucceeded", "TasksFailed", "TasksToRetry"),
+        statistic="Sum",
+    ),
+    Chart(
+        title="Airflow: DAG runs that ended",
+        metrics=of_airflow("SucceededDagRunSeconds", contract.FAILED_RUN_SECONDS),
+        statistic="SampleCount",
+    ),
+    Chart(
+        title="Airflow: longest DAG run and longest task (s)",
+        metrics=of_airflow("SucceededDagRunSeconds", contract.FAILED_RUN_SECONDS),
+        searches=of_pools("TaskSeconds"),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: schedule delay, until the run and its first task (s)",
+        metrics=of_airflow("ScheduleDelaySeconds", "FirstTaskDelaySeconds"),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: import errors, parse timeouts, pools that starve",
+        metrics=of_airflow(
+            contract.IMPORT_ERRORS, "ParseTimeouts", contract.STARVING_POOLS
+        ),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: parsing, of all files and of one, and scheduler loop (s)",
+        metrics=of_airflow("ParseSeconds", "FileParseSeconds", "SchedulerLoopSeconds"),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: open slots, by pool of Airflow's",
+        searches=by(contract.SLOT_POOL_DIMENSION, contract.OPEN_SLOTS),
+        statistic="Minimum",
+    ),
+    Chart(
+        title="Airflow: triggers",
+        metrics=of_airflow("TriggersRunning", "TriggererCapacityLeft"),
+    ),
+    Chart(
+        title="Airflow: DAG runs and DAGs",
+        metrics=of_airflow("DagRunsRunning", "Dags"),
+        statistic="Maximum",
+    ),
+    Chart(
+        title="Airflow: tasks lost, killed or not published",
+        metrics=of_airflow(
+            *("TasksWithoutHeartbeat", "TasksKilledExternally"),
+            *("OrphanedTasksCleared", "CeleryPublishTimeouts"),
+        ),
+        statistic="Sum",
+    ),
+)
+
+
+def dashboard_body(charts: tuple[Chart, ...], alarm_arns: list[str]) -> str:
     """Return the dashboard as JSON, with placeholders; the alarms on top."""
     alarms = {
         "type": "alarm",
@@ -196,10 +281,10 @@ def dashboard_body(alarm_arns: list[str]) -> str:
         "height": ALARMS_HEIGHT,
         "properties": {"title": "Alarms", "alarms": alarm_arns},
     }
-    charts = [
+    widgets = [
         chart.widget(
             x=place % PER_ROW * WIDTH, y=ALARMS_HEIGHT + place // PER_ROW * HEIGHT
         )
-        for place, chart in enumerate(CHARTS)
+        for place, chart in enumerate(charts)
     ]
-    return json.dumps({"widgets": [alarms, *charts]})
+    return json.dumps({"widgets": [alarms, *widgets]})

@@ -56,6 +56,7 @@ def test_airflow_reads_every_dag_file(tmp_path: Path) -> None:
         "check_hold": ["hold", "numbers"],
         "check_databases": ["read"],
         "check_secrets": ["read"],
+        dags.FAILURE: ["fail"],
         "faults": ["deferred", "double", "hold", "numbers", "total"],
         "limits": ["hang", "outlive"],
         "scaling_burst": ["work"],

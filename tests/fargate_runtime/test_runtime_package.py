@@ -17,6 +17,7 @@ MODULES = {
 OWN = PACKAGE.name
 
 HOSTS = {
+    "fargate_runtime.airflow_metrics.client": {"statsd"},
     "fargate_runtime.autoscaler.__main__": {"boto3", "botocore"},
     "fargate_runtime.autoscaler.services": {"botocore"},
     "fargate_runtime.migration.custom_resource": {"boto3", "botocore"},
@@ -99,4 +100,4 @@ def test_archive_stays_small() -> None:
         for file in PACKAGE.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     ]
-    assert sum(sizes) < 400_000
+    assert sum(sizes) < 420_000

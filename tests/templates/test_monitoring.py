@@ -24,6 +24,7 @@ GIVEN = {
     "CacheId": "<broker>",
     "EnableCacheReplica": "true",
     "ClusterName": "<cluster>",
+    "AirflowMetrics": "true",
     "ApiServerServiceName": "<api-server>",
     "SchedulerServiceName": "<scheduler>",
     "DagProcessorServiceName": "<dag-processor>",
@@ -87,6 +88,12 @@ NEEDED = {
     ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "app/<balancer>"),
     ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "app/<balancer>"),
     ("AirflowOnFargate", "UnknownQueueTasks", "<cluster>"),
+    ("AirflowOnFargate", "SchedulerHeartbeat", "<cluster>"),
+    ("AirflowOnFargate", "DagProcessorHeartbeat", "<cluster>"),
+    ("AirflowOnFargate", "TriggererHeartbeat", "<cluster>"),
+    ("AirflowOnFargate", "ImportErrors", "<cluster>"),
+    ("AirflowOnFargate", "FailedDagRunSeconds", "<cluster>"),
+    ("AirflowOnFargate", "StarvingPools", "<cluster>"),
     ("AWS/ApplicationELB", "UnHealthyHostCount", "targetgroup/<api>,app/<balancer>"),
 }
 
@@ -103,6 +110,45 @@ def test_second_broker_node_has_alarms_only_where_it_exists() -> None:
     assert not [where for _, _, where in alone if where == "<broker>-002"]
     assert not [metric for _, metric, _ in alone if metric == "ReplicationLag"]
     assert ("AWS/ElastiCache", "Evictions", "<broker>-001") in alone
+
+
+def test_without_airflows_metrics_nothing_alarms_on_them() -> None:
+    # A missing heartbeat counts as a dead component.
+    without = stack(AirflowMetrics="false").resources
+    assert (
+        {name for name in stack().resources if name not in without}
+        == {name for name in stack().resources if name.startswith("Airflow")}
+        != set()
+    )
+    assert "Airflow: " not in without["Dashboard"]["Properties"]["DashboardBody"]
+
+
+def test_a_component_without_heartbeats_is_in_alarm() -> None:
+    alarm = alarms()["AirflowSchedulerHeartbeat"]
+    assert (alarm["TreatMissingData"], alarm["Statistic"]) == ("breaching", "Sum")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] <= 180
+
+
+def test_charts_of_airflow_name_published_metrics() -> None:
+    text = stack().resources["Dashboard"]["Properties"]["DashboardBody"]
+    known = {
+        *(row[0] for row in contract.AIRFLOW_METRICS),
+        *(contract.STARVING_POOLS, *contract.POOL_METRICS, *contract.CLUSTER_METRICS),
+    }
+    own = [
+        chart["properties"]
+        for chart in json.loads(text)["widgets"]
+        if chart["properties"]["title"].startswith("Airflow: ")
+    ]
+    entries = [entry for chart in own for entry in chart["metrics"]]
+    names = {entry[1] for entry in entries if len(entry) > 1} | {
+        name
+        for entry in entries
+        if len(entry) == 1
+        for name in re.findall(r'MetricName="(\w+)"', entry[0]["expression"])
+    }
+    assert len(own) == 12
+    assert {contract.IMPORT_ERRORS, "TasksQueued"} <= names <= known
 
 
 def is_in_alarm(expression: str, connections: float) -> bool:

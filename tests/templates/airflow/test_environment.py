@@ -89,7 +89,14 @@ EXPECTED = {
         (("BROKER_HOST", "given-BrokerHost"), ("BROKER_PORT", "given-BrokerPort")),
         (SCHEDULER, AUTOSCALER, WORKER, FLOWER, COMMAND),
     ),
-    ("CLUSTER_NAME", "given-ClusterName"): (AUTOSCALER,),
+    ("CLUSTER_NAME", "given-ClusterName"): (AUTOSCALER, *FIVE[1:]),
+    **dict.fromkeys(
+        (
+            ("AIRFLOW_METRICS", "given-AirflowMetrics"),
+            ("METRICS_PIPE", contract.METRICS_PIPE_PATH),
+        ),
+        FIVE[1:],
+    ),
     (
         "SCALING_POOLS",
         "".join(f"given-PoolsPart{number}" for number in range(1, 7)),

@@ -30,6 +30,8 @@ BAD_INPUTS = (
     ("Airflow", {"schedular": {"core.lazy_load_plugins": "x"}}, "mean scheduler?"),
     ("Airflow", {"pool spott": {"core.lazy_load_plugins": "x"}}, "mean pool spot?"),
     ("Airflow", {"verification": {"core.plugins_folder": "x"}}, "neither a component"),
+    ("Airflow", {"metrics.otel_on": "True"}, "Set AirflowMetrics to false"),
+    ("Airflow", {"worker": {"metrics.statsd_on": "t"}}, "and so is AirflowMetrics"),
     ("Environment", {"AIRFLOW__CORE__X": "1"}, "Write core.x in Airflow."),
     ("Environment", {"DB_PASSWORD": "hunter2"}, "DB_PASSWORD looks like a secret"),
     ("Environment", {"URL": "postgres://u:p@host/x"}, "URL looks like a secret"),
@@ -124,3 +126,9 @@ def test_options_are_those_of_the_pinned_airflow() -> None:
     pin = re.search(r"^apache-airflow-core==([\d.]+)", pins, re.MULTILINE)
     assert pin is not None
     assert known_options().airflow == pin[1], "run make options"
+
+
+def test_metrics_go_elsewhere_without_airflow_metrics() -> None:
+    options = {"metrics.otel_on": "True", "metrics.otel_host": "otel.example.com"}
+    assert not messages(Airflow=options, AirflowMetrics="false")
+    assert not messages(Airflow={"worker": {"metrics.statsd_on": "False"}})
