@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from acceptance import faults, scaling
 from acceptance.check import Check, CheckResult, CheckRunner, Tell
@@ -34,6 +35,7 @@ from acceptance.local_checks import (
     secret_matrix,
     security_groups,
     start_up,
+    team_permissions,
 )
 from acceptance.selection import OPTION, chosen
 from acceptance.shared_launch import SharedLaunch
@@ -103,6 +105,10 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Settings agree in every container", operator_settings.agree),
             ("Passwords of every printable character", passwords.every_character),
             (SECOND_DATABASE, dag_egress.second_database),
+            (
+                "A pool is refused what another pool's lists allow",
+                team_permissions.separated,
+            ),
             ("A team's package, its plugin, and a version refused", packages.used),
         )
     ),
@@ -243,6 +249,8 @@ class Selection:
     """Variables of every container beyond its task definition."""
     secrets: Mapping[str, str]
     """Secrets that the parameters name, by name: their values."""
+    policies: Mapping[str, Mapping[str, Any]]
+    """Managed policies that the parameters name, by name."""
     dags: Sequence[Path]
     """Folders of DAG files that are in the bucket from the beginning."""
 
@@ -250,11 +258,16 @@ class Selection:
         """Return the parameters that must differ from the environment's own.
 
         Flower, which costs a small container; a line of DagEgress for the second
-        database; settings of an operator; and a worker that does not sleep, because a
-        first run is timed from when all is healthy, and waking one up takes longer.
+        database; settings of an operator; a policy and a role of one pool; and a worker
+        that does not sleep, because a first run is timed from when all is healthy, and
+        waking one up takes longer.
         """
         own = environment.parameters
-        needed = {"EnableFlower": "true", **operator_settings.PARAMETERS}
+        needed = {
+            "EnableFlower": "true",
+            **operator_settings.PARAMETERS,
+            **team_permissions.PARAMETERS,
+        }
         listed = filter(None, (own.get(dag_egress.PARAMETER), dag_egress.ENTRY))
         needed[dag_egress.PARAMETER] = ", ".join(listed)
         if own.get(MINIMUM_WORKERS) == "0":
@@ -312,6 +325,7 @@ def select(
         },
         faults.ENVIRONMENT if NO_FAULTS in options else {},
         operator_settings.SECRETS,
+        team_permissions.POLICIES,
         (
             dags.DAGS,
             packages.DAGS,

@@ -212,6 +212,7 @@ def _verify_local(
         overrides={**selected.overrides(environment), **options.overrides},
         extra_environment=selected.extra_environment,
         secrets=selected.secrets,
+        policies=selected.policies,
         dags=selected.dags,
         packages=team_packages(),
         keeps=options.keeps,

@@ -9,6 +9,7 @@ logins exist, while the migration job already waits for the agent.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -81,6 +82,7 @@ class LocalEnvironment(EnvironmentClient):
         overrides: Mapping[str, str] | None = None,
         extra_environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
         dags: Iterable[Path] = (),
         packages: TeamPackages | None = None,
         keeps: bool = False,
@@ -93,8 +95,9 @@ class LocalEnvironment(EnvironmentClient):
 
         ``name`` is a file of ``parameters/``; ``overrides`` are parameters that replace
         those of the file, ``extra_environment`` variables of every container beyond its
-        task definition. ``secrets`` are values of secrets, by name, that are made
-        before the launch; ``<name>`` in an override is the ARN of one. ``dags`` are
+        task definition. ``secrets`` are values of secrets and ``policies`` documents of
+        managed policies, by name, that are made before the launch; ``<name>`` in an
+        override is the ARN of one. ``dags`` are
         folders of DAG files to put into the bucket before anything reads it.
         ``packages`` are what the image adds to Airflow. With ``keeps`` the folder
         stays, for its logs; with ``keeps_data`` the database is that of the last run
@@ -112,6 +115,7 @@ class LocalEnvironment(EnvironmentClient):
         self._overrides = dict(overrides or {})
         self._extra = dict(extra_environment or {})
         self._secrets = dict(secrets or {})
+        self._policies = dict(policies or {})
         self._dags = tuple(dags)
         self._packages = packages
         self._keeps = keeps
@@ -176,7 +180,7 @@ class LocalEnvironment(EnvironmentClient):
         self._make_agent(port, authority, image.result())
         self.aws = self._access()
         self._launcher = Launcher(self.aws, dist)
-        self._make_secrets()
+        self._make_named_resources()
         launch = in_thread(lambda: self.launch({}), "launch")
         earlier = self._earlier_data()
         self._start_stores(dist.folder, authority, launch, earlier)
@@ -311,12 +315,18 @@ class LocalEnvironment(EnvironmentClient):
         self._cleanup.callback(earlier.close)
         return earlier
 
-    def _make_secrets(self) -> None:
-        """Create the operator's secrets; put their ARNs into the parameters."""
-        client = self.client("secretsmanager")
-        parameters = dict(self._launched.parameters)
+    def _make_named_resources(self) -> None:
+        """Create what parameters name; put its ARNs into the parameters."""
+        secrets, iam = self.client("secretsmanager"), self.client("iam")
+        arns: dict[str, str] = {}
         for name, value in self._secrets.items():
-            arn = client.create_secret(Name=name, SecretString=value)["ARN"]
+            arns[name] = secrets.create_secret(Name=name, SecretString=value)["ARN"]
+        for name, content in self._policies.items():
+            document = json.dumps(content)
+            policy = iam.create_policy(PolicyName=name, PolicyDocument=document)
+            arns[name] = policy["Policy"]["Arn"]
+        parameters = dict(self._launched.parameters)
+        for name, arn in arns.items():
             parameters = {
                 parameter: text.replace(f"<{name}>", arn)
                 for parameter, text in parameters.items()

@@ -31,6 +31,7 @@ from templates.airflow.secret_environment import SecretEnvironment
 from templates.types import (
     Boolean,
     Count,
+    DagPermissions,
     EcsService,
     LogGroupName,
     RoleArn,
@@ -113,11 +114,18 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ),
     )
 
+    settings = inputs.platform.settings
+    dag_permissions = DagPermissions(
+        extra_policy_arns=settings.extra_policy_arns,
+        assumable_role_arns=settings.assumable_role_arns,
+    )
+
     # DAG files become DAGs, DAGs become task instances, and some of those wait.
     dag_processor_task = fargate.task(
         DAG_PROCESSOR,
         size=inputs.dag_processor_size,
         secret_environment=secret_environment.dag_processor,
+        dag_permissions=dag_permissions,
     )
     dag_processor = fargate.service(
         dag_processor_task,
@@ -138,6 +146,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         TRIGGERER,
         size=inputs.triggerer_size,
         secret_environment=secret_environment.triggerer,
+        dag_permissions=dag_permissions,
     )
     triggerer = fargate.service(
         triggerer_task,

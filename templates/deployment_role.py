@@ -39,6 +39,7 @@ from troposphere import (
     iam,
 )
 
+from compiler.constraints import elements
 from compiler.launch_permissions import StackScope, check_size
 from compiler.wiring import Define, Interface, Record, Template, about
 from templates.resources.caller_actions import (
@@ -50,11 +51,13 @@ from templates.resources.caller_actions import (
 from templates.resources.callers import Callers, Trust, trusted
 from templates.resources.launch_role import PATH, add_launch_policies, policy_document
 from templates.types import (
+    NONE,
     HostedZoneId,
     OptionalBucketName,
     PolicyArn,
     PolicyArns,
     RoleArn,
+    RoleArns,
 )
 
 BOUNDARY_TAG = "airflow:boundary"
@@ -94,6 +97,12 @@ class EnvironmentValues(Record):
         label="Attachable policies",
         Default="",
     )
+    assumable_role_arns: RoleArns = about(
+        "Roles that tasks of the stack may assume: what the boundary made here allows. "
+        "Empty for none.",
+        label="Assumable roles",
+        Default="",
+    )
 
 
 class Outputs(Interface):
@@ -124,7 +133,8 @@ def define_for(
             where="the environment",
             defaults={
                 "hosted_zone_id": parameters.get("HostedZoneId", ""),
-                "extra_policy_arns": parameters.get("ExtraPolicyArns", ""),
+                "extra_policy_arns": _union(parameters, "ExtraPolicyArns"),
+                "assumable_role_arns": _union(parameters, "AssumableRoleArns"),
             },
             fixed={},
         )
@@ -135,6 +145,7 @@ def define_for(
             bucket=bucket,
             role_boundary_arn=inputs.role_boundary_arn,
             extra_policy_arns=values.extra_policy_arns,
+            assumable_role_arns=values.assumable_role_arns,
         )
         service = t.add(
             iam.Role(
@@ -202,6 +213,13 @@ COMMAND_ROLES = (
         "It creates nothing but DAGs, their runs and one task, and removes them.",
     ),
 )
+
+
+def _union(parameters: Mapping[str, str], name: str) -> str:
+    """Return the entries of a list and of those that pools have instead of it."""
+    texts = [text for key, text in parameters.items() if key.endswith(name)]
+    entries = {entry: None for text in texts for entry in elements(text)}
+    return ",".join(entry for entry in entries if entry not in ("", NONE))
 
 
 def _add_command_role(

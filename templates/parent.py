@@ -54,6 +54,7 @@ from templates.types import (
     ClusterName,
     Count,
     DagIdentity,
+    DagPermissions,
     KeyArn,
     LogGroupName,
     Percent,
@@ -368,6 +369,18 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                             t,
                             pool.dag_security_group_ids,
                             inputs.dag_security_group_ids,
+                        ),
+                    ),
+                    permissions=DagPermissions(
+                        extra_policy_arns=own_or(
+                            t,
+                            pool.extra_policy_arns,
+                            inputs.airflow.extra_policy_arns,
+                        ),
+                        assumable_role_arns=own_or(
+                            t,
+                            pool.assumable_role_arns,
+                            inputs.airflow.assumable_role_arns,
                         ),
                     ),
                     migration_version=migrated.version,

@@ -74,6 +74,7 @@ Only Service Catalog can assume it. Users of the portfolio need the AWS managed 
 | `LaunchRoleBoundaryArn` | boundary of the launch role itself |
 | `HostedZoneId` | the Route 53 zone that launches may change |
 | `ExtraPolicyArns` | managed policies that users may name in the product's `ExtraPolicyArns`; they have an effect only where `RoleBoundaryArn` allows as much |
+| `AssumableRoleArns` | roles that tasks of a launch may assume, if the product's `AssumableRoleArns` name them |
 
 ## Daily work
 
@@ -94,7 +95,8 @@ Each component has an execution role (pulls the image, writes logs, reads exactl
 task role (its code). A task role can read no secret. The table is
 [templates/airflow/permissions.py](../templates/airflow/permissions.py); the secrets are in
 [architecture](architecture.md#secrets). `ExtraPolicyArns` adds managed policies to the task roles
-of workers, DAG processor and triggerer.
+of workers, DAG processor and triggerer, and `AssumableRoleArns` roles that they may assume; a pool can have
+lists of its own ([teams](teams.md)).
 """
 
 

@@ -61,6 +61,7 @@ from templates.types import (
     PolicyArn,
     PolicyArns,
     RoleArn,
+    RoleArns,
     Text,
     Url,
 )
@@ -149,6 +150,13 @@ class Inputs(Interface):
         "its own; they need a boundary that allows as much. Empty for none.",
         group="Launch role",
         label="Attachable policies",
+        Default="",
+    )
+    assumable_role_arns: RoleArns = about(
+        "Roles that tasks of a launch may assume: what the boundary made here allows. "
+        "Empty for none.",
+        group="Launch role",
+        label="Assumable roles",
         Default="",
     )
 
@@ -289,6 +297,7 @@ def define_for(parent: Template) -> Define[Inputs, Outputs]:
             bucket=ASSET_BUCKET,
             role_boundary_arn=inputs.role_boundary_arn,
             extra_policy_arns=inputs.extra_policy_arns,
+            assumable_role_arns=inputs.assumable_role_arns,
             further=[_copied_template()],
         )
         has_boundary = t.condition(

@@ -24,6 +24,10 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 CIDR = r"\d{1,3}(\.\d{1,3}){3}/\d{1,2}"
 PORT = r"(0|[1-9]\d{0,4})"
 EGRESS = rf"(?!\d+-\d+ 0\.0\.0\.0/0$){PORT}(-{PORT})? {CIDR}"
+POLICY = rf"{ARN}iam::(aws|\d{{12}}):policy/.+"
+ROLE = rf"{ARN}iam::\d{{12}}:role/([A-Za-z0-9_+=.@-]+/)*[A-Za-z0-9_+=.@-]{{1,64}}"
+"""A role by its exact name: an asterisk would name roles that do not exist yet."""
+
 GROUP_ID = r"sg-[0-9a-f]{8,17}"
 PREFIX_LIST = r"pl-[0-9a-f]{8,17}"
 WEB_CLIENT_SLOTS = 10
@@ -280,7 +284,7 @@ class RoleArn(Value):
 
 class PolicyArn(
     Value,
-    AllowedPattern=rf"^({ARN}iam::(aws|\d{{12}}):policy/.+)?$",
+    AllowedPattern=rf"^({POLICY})?$",
     ConstraintDescription="The ARN of a managed policy, or nothing.",
 ):
     """An IAM managed policy."""
@@ -289,10 +293,20 @@ class PolicyArn(
 class PolicyArns(
     Value,
     type="CommaDelimitedList",
-    AllowedPattern=rf"^({ARN}iam::(aws|\d{{12}}):policy/.+)?$",
+    AllowedPattern=rf"^({POLICY})?$",
     ConstraintDescription="ARNs of managed policies separated by commas, or nothing.",
 ):
     """IAM managed policies."""
+
+
+class RoleArns(
+    Value,
+    type="CommaDelimitedList",
+    AllowedPattern=rf"^({ROLE})?$",
+    ConstraintDescription="ARNs of roles such as "
+    "arn:aws:iam::123456789012:role/Reader, separated by commas, or nothing.",
+):
+    """IAM roles by their exact names, or nothing."""
 
 
 class PrincipalArns(
@@ -544,6 +558,13 @@ class PoolNetwork(Record):
     dag_security_group_ids: SecurityGroupIds = about(
         "Further security groups of what runs DAG code, or nothing."
     )
+
+
+class DagPermissions(Record):
+    """What code of DAG authors may do on AWS beside what Airflow itself needs."""
+
+    extra_policy_arns: PolicyArns = about("Managed policies to attach, or nothing.")
+    assumable_role_arns: RoleArns = about("Roles to assume, or nothing.")
 
 
 class DagIdentity(Record):

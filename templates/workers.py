@@ -19,6 +19,7 @@ from templates.cluster import ON_DEMAND, SPOT
 from templates.resources.worker_group import add_worker_group
 from templates.types import (
     DagIdentity,
+    DagPermissions,
     LogGroupName,
     PoolNetwork,
     RoleArn,
@@ -35,6 +36,7 @@ class Inputs(WorkerInputs):
     """The pool, and what its workers run on."""
 
     network: PoolNetwork = about("Network of the pool.", flat=True)
+    permissions: DagPermissions = about("What its tasks may do on AWS.")
 
 
 class Outputs(Interface):
@@ -56,6 +58,7 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         ephemeral_storage_gib=pool.ephemeral_storage_gib,
         arguments=[pool.queue],
         secret_environment=inputs.secret_environment,
+        dag_permissions=inputs.permissions,
     )
 
     t.add_mapping(SHARES, {str(spot): {"Weight": 100 - spot} for spot in range(101)})

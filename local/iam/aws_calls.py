@@ -389,6 +389,7 @@ RESOURCES: Mapping[str, Callable[[AwsRequest], Sequence[str]]] = {
     "cloudformation": _stack,
     "elasticloadbalancing": _named_by("LoadBalancerArn"),
     "rds": _database,
+    "sts": _named_by("RoleArn"),
 }
 
 

@@ -66,6 +66,7 @@ from templates.types import (
     NONE,
     Architecture,
     Count,
+    DagPermissions,
     EcsService,
     Gibibytes,
     LogGroupName,
@@ -135,13 +136,15 @@ class Fargate:
         arguments: Sequence[AWSHelperFn] = (),
         ephemeral_storage_gib: Gibibytes | None = None,
         secret_environment: Text | None = None,
+        dag_permissions: DagPermissions | None = None,
         condition: ConditionName | None = None,
     ) -> FargateTask:
         """Add a component's log group, roles and task definition.
 
         Size and architecture are the component's and the platform's by default;
         ``arguments`` follow the component's command; ``secret_environment`` holds
-        secret variables of operators (``secret_environment.py``).
+        secret variables of operators (``secret_environment.py``), and
+        ``dag_permissions`` what code of DAG authors may do beside Airflow's own.
         """
         self._check(component)
         existence: dict[str, Any] = {"Condition": condition} if condition else {}
@@ -184,7 +187,7 @@ class Fargate:
             permissions.task_policy(containers_of(component), self._inputs),
             purpose=f"call AWS from the {component.label}",
             enable_execute_command=component.is_service,
-            has_extra_policies=component.runs_author_code,
+            dag_permissions=dag_permissions,
             existence=existence,
         )
         size = size or component.size
@@ -345,11 +348,8 @@ class Fargate:
         """Return the security groups of a task: its own, and those of the operator."""
         if further is None:
             return [own]
+        has_further = self._when("HasFurtherSecurityGroups", _has_entries(further))
         texts = further.crossing()
-        has_further = self._when(
-            "HasFurtherSecurityGroups",
-            And(Not(Equals(texts, "")), Not(Equals(texts, NONE))),
-        )
         return If(has_further, Split(",", Join(",", [own, texts])), [own])
 
     def _connect(self, task: FargateTask) -> ecs.ServiceConnectConfiguration:
@@ -468,7 +468,7 @@ class Fargate:
         trusted: PolicyDocument | None = None,
         pulls_image: bool = False,
         enable_execute_command: bool = False,
-        has_extra_policies: bool = False,
+        dag_permissions: DagPermissions | None = None,
         existence: dict[str, Any] | None = None,
     ) -> iam.Role:
         """Make a role with a managed policy of its own, inside the boundary."""
@@ -482,11 +482,8 @@ class Fargate:
             arns = If(self._is_in_ecr(), [Ref(managed), self._pull_policy()], arns)
         if enable_execute_command:
             arns = If(self.is_exec_allowed(), [Ref(managed), self._exec_policy()], arns)
-        if has_extra_policies:
-            extras = Join(",", self._platform.settings.extra_policy_arns)
-            has_extras = self._when("HasExtraPolicies", Not(Equals(extras, "")))
-            both = Join(",", [Join(",", arns), extras])
-            arns = If(has_extras, Split(",", both), arns)
+        if dag_permissions:
+            arns = self._with_dag_permissions(arns, dag_permissions)
         boundary = self._platform.settings.permissions_boundary_arn
         has_boundary = self._when("HasPermissionsBoundary", Not(Equals(boundary, "")))
         return self._t.add(
@@ -500,6 +497,28 @@ class Fargate:
             ),
             f"Role to {purpose}.",
         )
+
+    def _with_dag_permissions(self, arns: Any, added: DagPermissions) -> If:
+        """Return policies with those of the operator, and with roles to assume."""
+        can_assume = self._when(
+            "HasAssumableRoles", _has_entries(added.assumable_role_arns)
+        )
+        name = "AssumePolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.assume_policy(added.assumable_role_arns),
+                    Condition=can_assume,
+                ),
+                "Permissions to assume the roles that the operator names.",
+            )
+        arns = If(can_assume, Split(",", Join(",", [Join(",", arns), Ref(name)])), arns)
+        has_extras = self._when(
+            "HasExtraPolicies", _has_entries(added.extra_policy_arns)
+        )
+        extras = Join(",", added.extra_policy_arns)
+        return If(has_extras, Split(",", Join(",", [Join(",", arns), extras])), arns)
 
     def _check(self, component: AnyComponent) -> None:
         """Raise WiringError where the template lacks what a container is made from."""
@@ -562,6 +581,12 @@ class Fargate:
         if name in self._t.conditions:
             return ConditionName(name)
         return self._t.condition(name, expression)
+
+
+def _has_entries(values: Value) -> And:
+    """Return whether a list of the operator's, or of a pool, has an entry."""
+    texts = values.crossing()
+    return And(Not(Equals(texts, "")), Not(Equals(texts, NONE)))
 
 
 def _logging(log: logs.LogGroup, prefix: str) -> ecs.LogConfiguration:

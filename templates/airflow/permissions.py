@@ -23,6 +23,7 @@ import awacs.logs
 import awacs.s3
 import awacs.secretsmanager
 import awacs.ssmmessages
+import awacs.sts
 from awacs.aws import (
     Action,
     Allow,
@@ -56,6 +57,7 @@ from templates.airflow.contexts import TaskInputs
 from templates.airflow.environment import LOG_FOLDER
 from templates.airflow.platform import Platform
 from templates.resources.image_repository import repository_arn
+from templates.types import RoleArns
 
 VERSION = "2012-10-17"
 TASKS = "ecs-tasks.amazonaws.com"
@@ -297,6 +299,13 @@ def exec_policy(platform: Platform) -> PolicyDocument:
                 )
             ],
         ),
+    )
+
+
+def assume_policy(role_arns: RoleArns) -> PolicyDocument:
+    """Return the policy to assume the operator's roles, each by its exact ARN."""
+    return _policy(
+        Statement(Effect=Allow, Action=[awacs.sts.AssumeRole], Resource=role_arns.data)
     )
 
 

@@ -23,6 +23,7 @@ from templates.types import (
     Minutes,
     PolicyArn,
     PolicyArns,
+    RoleArns,
     SubnetIds,
     TaskSecurityGroups,
     Text,
@@ -94,9 +95,18 @@ class AirflowSettings(Record):
     )
     extra_policy_arns: PolicyArns = about(
         "Managed policies to attach to the roles of the workers, the DAG "
-        "processor and the triggerer, which run your code.",
+        "processor and the triggerer, which run your code. A pool can have a list of "
+        "its own instead.",
         group="Hardening",
         label="Extra policies",
+        Default="",
+    )
+    assumable_role_arns: RoleArns = about(
+        "Roles, such as those of other accounts, that the roles of the workers, the "
+        "DAG processor and the triggerer may assume. A pool can have a list of its own "
+        "instead.",
+        group="Hardening",
+        label="Assumable roles",
         Default="",
     )
 

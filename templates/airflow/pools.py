@@ -32,6 +32,8 @@ from templates.types import (
     EGRESS,
     GROUP_ID,
     NONE,
+    POLICY,
+    ROLE,
     Architecture,
     Boolean,
     ComparedCount,
@@ -42,7 +44,9 @@ from templates.types import (
     Mebibytes,
     OptionalSeconds,
     Percent,
+    PolicyArns,
     QueueName,
+    RoleArns,
     ScalingProfile,
     SecurityGroupIds,
     Text,
@@ -163,6 +167,24 @@ class WorkerPool(Record):
         AllowedPattern=rf"^({NONE}|{GROUP_ID})?$",
         ConstraintDescription="Security group IDs such as sg-0123456789abcdef0, "
         "separated by commas; none; or nothing.",
+    )
+    extra_policy_arns: PolicyArns = about(
+        "Managed policies of the workers' role, instead of ExtraPolicyArns. Empty for "
+        "ExtraPolicyArns, none for none.",
+        label="Extra policies",
+        Default="",
+        AllowedPattern=rf"^({NONE}|{POLICY})?$",
+        ConstraintDescription="ARNs of managed policies separated by commas; none; or "
+        "nothing.",
+    )
+    assumable_role_arns: RoleArns = about(
+        "Roles that the workers may assume, instead of AssumableRoleArns. Empty for "
+        "AssumableRoleArns, none for none.",
+        label="Assumable roles",
+        Default="",
+        AllowedPattern=rf"^({NONE}|{ROLE})?$",
+        ConstraintDescription="ARNs of roles such as "
+        "arn:aws:iam::123456789012:role/Reader, separated by commas; none; or nothing.",
     )
 
 

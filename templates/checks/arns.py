@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from compiler.constraints import elements
 from compiler.validation import Check, Finding, check
+from compiler.values import Value
+from templates.airflow.platform import AirflowSettings
+from templates.airflow.pools import WorkerPool
 from templates.checks.addresses import PRIVATE_REGISTRY
 from templates.parameters import Parameters
-from templates.types import CertificateArn, Image, PolicyArn, SnapshotId
 
 ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):[a-z0-9-]+:(?P<region>[a-z0-9-]*):")
 
@@ -19,33 +22,37 @@ Place = tuple[str, str]
 """Partition and region; no region for a global resource."""
 
 
-def checks(parameters: Parameters) -> Iterator[Check]:
+def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
     """Yield the check that everything the parameters name is in one place."""
+    settings = parameters.airflow
+    sources: tuple[AirflowSettings | WorkerPool, ...] = (settings, *pools)
     yield check(
         "what the parameters name is in one partition and region",
         _different_places,
-        parameters.certificate_arn,
-        parameters.image,
-        parameters.airflow.permissions_boundary_arn,
-        parameters.database_snapshot_id,
+        (
+            parameters.certificate_arn,
+            parameters.image,
+            settings.permissions_boundary_arn,
+            parameters.database_snapshot_id,
+            *(
+                arns
+                for source in sources
+                for arns in (source.extra_policy_arns, source.assumable_role_arns)
+            ),
+        ),
     )
 
 
-def _different_places(
-    certificate: CertificateArn, image: Image, boundary: PolicyArn, snapshot: SnapshotId
-) -> Finding | None:
-    places: dict[str, Place] = {}
-    for value in (certificate, image, boundary, snapshot):
-        place = _place(value.text)
-        if place:
-            places[value.name] = place
+def _different_places(values: tuple[Value, ...]) -> Finding | None:
+    named = ((v.name, _place(text)) for v in values for text in elements(v.text))
+    places = dict.fromkeys((name, place) for name, place in named if place)
     for position in (0, 1):
-        names = {place[position] for place in places.values()} - {""}
+        names = {place[position] for _, place in places} - {""}
         if len(names) > 1:
             kind = ("partition", "region")[position]
             listed = ", ".join(
                 f"{name} in {place[position]}"
-                for name, place in places.items()
+                for name, place in places
                 if place[position]
             )
             return Finding(

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 
 from compiler.constraints import elements
 from compiler.validation import Check, Finding, check
+from compiler.values import Value
 from fargate_runtime.contract import AIRFLOW_VERSION_PREFIX
+from templates.airflow.platform import AirflowSettings
+from templates.airflow.pools import WorkerPool
 from templates.checks.lists import list_fault
 from templates.parameters import Parameters
 from templates.resources.image_repository import DEEPEST, REGISTRY
-from templates.types import Boolean, Image, PolicyArns
+from templates.types import NONE, Boolean, Image, PolicyArns, RoleArns
 
 MOST_POLICIES = 10
 """Managed policies of one role; IAM's default quota."""
@@ -25,15 +28,26 @@ VERSION_TAG = re.compile(r"(?:slim-)?(?P<version>\d+(?:\.\d+)*)(?:-python[\d.]+)
 """Tags of the official image."""
 
 
-def checks(parameters: Parameters) -> Iterator[Check]:
-    """Yield the checks of the image and of the extra policies."""
+def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Check]:
+    """Yield the checks of the image, the extra policies and the roles to assume."""
     yield check("the image names its Airflow", _image, parameters.image)
-    yield check(
-        "a role takes the extra policies",
-        _policies,
-        parameters.airflow.extra_policy_arns,
-        parameters.airflow.enable_execute_command,
-    )
+    settings = parameters.airflow
+    sources: tuple[AirflowSettings | WorkerPool, ...] = (settings, *pools)
+    for source in sources:
+        yield check(
+            f"a role takes the policies of {source.extra_policy_arns.name}",
+            _policies,
+            source.extra_policy_arns,
+            settings.extra_policy_arns,
+            source.assumable_role_arns,
+            settings.assumable_role_arns,
+            settings.enable_execute_command,
+        )
+        yield check(
+            f"{source.assumable_role_arns.name} has each role once",
+            list_fault,
+            source.assumable_role_arns,
+        )
 
 
 def _image(image: Image) -> Finding | None:
@@ -77,11 +91,23 @@ def _image(image: Image) -> Finding | None:
     return None
 
 
-def _policies(arns: PolicyArns, has_exec: Boolean) -> Finding | None:
-    if fault := list_fault(arns):
+def _policies(
+    own_arns: PolicyArns,
+    common_arns: PolicyArns,
+    own_roles: RoleArns,
+    common_roles: RoleArns,
+    has_exec: Boolean,
+) -> Finding | None:
+    """Count the policies of a pool's role, or of the roles without lists of a pool."""
+    if fault := list_fault(own_arns):
         return fault
-    count = len(elements(arns.text))
-    own = 2 if has_exec.is_true else 1
+    is_pool = own_arns.name != common_arns.name
+    if is_pool and not (own_arns.text or own_roles.text):
+        return None  # Its role is like those that the environment's lists are for.
+    arns = own_arns if own_arns.text else common_arns
+    roles = own_roles if own_roles.text else common_roles
+    count = len(_entries(arns))
+    own = 1 + has_exec.is_true + bool(_entries(roles))
     most = MOST_POLICIES - own
     if count <= most:
         return None
@@ -91,3 +117,7 @@ def _policies(arns: PolicyArns, has_exec: Boolean) -> Finding | None:
         "are made by the templates.",
         remedy=f"Name {most} or fewer: put their statements into one policy.",
     )
+
+
+def _entries(values: Value) -> list[str]:
+    return [text for text in elements(values.text) if text not in ("", NONE)]

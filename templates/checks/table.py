@@ -35,10 +35,10 @@ def checks(pools: tuple[Pool, ...] = POOLS) -> tuple[Check, ...]:
     return (
         *addresses.checks(parameters, worker_pools),
         *egress.checks(parameters, worker_pools),
-        *arns.checks(parameters),
+        *arns.checks(parameters, worker_pools),
         *sizes.checks(parameters, worker_pools),
         *database.checks(parameters, worker_pools),
-        *limits.checks(parameters),
+        *limits.checks(parameters, worker_pools),
         *settings.checks(parameters, worker_pools),
         check(
             "parallelism lets every pool be filled",

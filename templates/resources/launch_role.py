@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import awacs.iam
+import awacs.sts
 from awacs.aws import (
     Allow,
     ArnEquals,
@@ -33,10 +34,12 @@ from compiler.launch_permissions import (
 from compiler.wiring import Template
 from templates.resources.launch_scopes import LAUNCH_SCOPES
 from templates.resources.role_boundary import boundary_statements
-from templates.types import PolicyArn, PolicyArns
+from templates.types import PolicyArn, PolicyArns, RoleArns
 
 PATH = "/deployment/"
 """Path of roles and policies that a launch must not change."""
+
+VERSION = "2012-10-17"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ def add_launch_policies(
     bucket: str | AWSHelperFn,
     role_boundary_arn: PolicyArn,
     extra_policy_arns: PolicyArns,
+    assumable_role_arns: RoleArns,
     further: Sequence[Statement] = (),
 ) -> LaunchPolicies:
     """Add the policies to launch a compiled parent as stacks of one prefix.
@@ -62,7 +66,7 @@ def add_launch_policies(
     Without ``role_boundary_arn`` the roles of a launch get a boundary made here.
     """
     has_boundary = t.condition("HasRoleBoundary", Not(Equals(role_boundary_arn, "")))
-    boundary = _boundary(t, stack_prefix, bucket)
+    boundary = _boundary(t, stack_prefix, bucket, assumable_role_arns)
     boundary_arn = If(has_boundary, role_boundary_arn, Ref(boundary))
     groups = permissions_by_policy_group(
         launches.walk(), LAUNCH_SCOPES, boundary_arn, bucket, stack_prefix
@@ -78,7 +82,7 @@ def add_launch_policies(
 
 def policy_document(*statements: Statement) -> PolicyDocument:
     """Return a policy of these statements."""
-    return PolicyDocument(Version="2012-10-17", Statement=list(statements))
+    return PolicyDocument(Version=VERSION, Statement=list(statements))
 
 
 def _group_policy(t: Template, group: str, statements: Sequence[Statement]) -> Ref:
@@ -97,7 +101,10 @@ def _group_policy(t: Template, group: str, statements: Sequence[Statement]) -> R
 
 
 def _boundary(
-    t: Template, stack_prefix: str, bucket: str | AWSHelperFn
+    t: Template,
+    stack_prefix: str,
+    bucket: str | AWSHelperFn,
+    assumable_role_arns: RoleArns,
 ) -> iam.ManagedPolicy:
     """Bound the roles of a launch where the administrator has no boundary of his own.
 
@@ -109,11 +116,28 @@ def _boundary(
         iam.ManagedPolicy(
             "RoleBoundary",
             Path=PATH,
-            PolicyDocument=policy_document(*statements),
+            # awacs takes no condition for a statement.
+            PolicyDocument={
+                "Version": VERSION,
+                "Statement": [*statements, _assumes(t, assumable_role_arns)],
+            },
         ),
         "Permissions boundary of the roles that a launch creates.",
         why="A launch writes the policies of its roles: only a boundary limits them. "
         "It allows what the roles of the templates need, on resources of the stack.",
+    )
+
+
+def _assumes(t: Template, role_arns: RoleArns) -> If:
+    """Let tasks assume exactly the roles that the administrator names, or none.
+
+    A role that trusts the whole account would otherwise be open to what a launch names.
+    """
+    has_roles = t.condition("HasAssumableRoles", Not(Equals(role_arns.crossing(), "")))
+    return If(
+        has_roles,
+        Statement(Effect=Allow, Action=[awacs.sts.AssumeRole], Resource=role_arns),
+        NoValue,
     )
 
 

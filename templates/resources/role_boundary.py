@@ -4,7 +4,8 @@ A launch writes the policies of its roles, so a changed template could give a ro
 permission of the account. The boundary holds each role to what the
 roles of the shipped templates need, on resources that belong to the launched stacks.
 Policies named in ``ExtraPolicyArns`` have no effect beyond it: where tasks need more,
-the administrator passes a boundary of his own.
+the administrator passes a boundary of his own. Roles to assume are named one by one
+(``launch_role.py``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
 from acceptance.faults.kills import HELD, KILLED_WORKER, kill_title
-from acceptance.local_checks import operator_settings, packages
+from acceptance.local_checks import operator_settings, packages, team_permissions
 from cli.errors import UsageError
 from deploy.dist import Environment
 
@@ -35,7 +35,12 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
     environment = Environment("dev", "airflow-dev", own)
     selected = suites.select(has_faults=True, has_scaling=False)
 
-    expected = {**overrides, **operator_settings.PARAMETERS, **faults.PARAMETERS}
+    expected = {
+        **overrides,
+        **operator_settings.PARAMETERS,
+        **team_permissions.PARAMETERS,
+        **faults.PARAMETERS,
+    }
     assert selected.overrides(environment) == expected
     assert suites.select().overrides(environment) == expected | scaling.PARAMETERS
 

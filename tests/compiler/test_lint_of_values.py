@@ -76,6 +76,8 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
         for name, text in (
             (f"{pool}DagEgress", "5432-5439 10.20.0.0/16, 22 192.0.2.10/32"),
             (f"{pool}DagSecurityGroupIds", GROUPS),
+            (f"{pool}ExtraPolicyArns", f"{POLICY}/a,{POLICY}/b"),
+            (f"{pool}AssumableRoleArns", "arn:aws:iam::123456789012:role/a"),
         )
     },
     "DatabaseMaxCapacity": ({"DatabaseMaxCapacity": "8"},),
@@ -99,10 +101,6 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
         {**EXISTING, **PUBLIC, "ExistingPublicSubnetIds": SUBNETS},
     ),
     "ExistingVpcId": ({**EXISTING, "VpcCidr": ""},),
-    "ExtraPolicyArns": (
-        {"ExtraPolicyArns": f"{POLICY}/a"},
-        {"ExtraPolicyArns": f"{POLICY}/a,{POLICY}/b"},
-    ),
     "HostedZoneId": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
     "Image": ({"Image": f"apache/airflow@sha256:{'0' * 64}"},),
     "InternetAccess": (ENDPOINTS,),

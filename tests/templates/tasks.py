@@ -20,6 +20,9 @@ TEMPLATES = {
 DISABLED = {
     "EnableExecuteCommand": "false",
     "ExtraPolicyArns": "",
+    "AssumableRoleArns": "",
+    "PermissionsExtraPolicyArns": "",
+    "PermissionsAssumableRoleArns": "",
     "ReadonlyRootFilesystem": "false",
     "PermissionsBoundaryArn": "",
     "PreviousFernetSecretArn": "",

@@ -14,6 +14,8 @@ from templates.airflow.pools import POOLS
 from templates.resources.role_boundary import BOUNDARY
 from tests.resolver import deploy
 
+POLICY = "arn:aws:iam::123456789012:policy/"
+ROLE = "arn:aws:iam::111122223333:role/Lake"
 PIPELINE = "arn:aws:iam::123456789012:role/Pipeline"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 
@@ -25,7 +27,12 @@ def launched() -> Template:
 
 @pytest.fixture(scope="module")
 def document(launched: Template) -> dict[str, Any]:
-    values = {"ExtraPolicyArns": "arn:aws:iam::123456789012:policy/Lake"}
+    values = {
+        "ExtraPolicyArns": f"{POLICY}Lake",
+        "DefaultWorkersExtraPolicyArns": f"{POLICY}Sales, {POLICY}Lake",
+        "SpotWorkersExtraPolicyArns": "none",
+        "SpotWorkersAssumableRoleArns": ROLE,
+    }
     define = deployment_role.define_for(launched, "airflow-dev", values)
     return Build(product.assets()).root(define).document
 
@@ -73,8 +80,26 @@ def test_service_role_is_assumed_by_cloudformation_only(
 
 
 def test_roles_have_the_values_of_the_environment(document: dict[str, Any]) -> None:
-    default = document["Parameters"]["ExtraPolicyArns"]["Default"]
-    assert default == "arn:aws:iam::123456789012:policy/Lake"
+    parameters = document["Parameters"]
+    attachable = parameters["ExtraPolicyArns"]["Default"]
+    assert attachable == f"{POLICY}Lake,{POLICY}Sales"
+    assert parameters["AssumableRoleArns"]["Default"] == ROLE
+
+
+@pytest.mark.parametrize("roles", ["", ROLE])
+def test_boundary_lets_tasks_assume_named_roles_only(
+    document: dict[str, Any], roles: str
+) -> None:
+    parameters = {"AssumableRoleArns": roles}
+    resources = deploy(document, {}, parameters, name="airflow-dev-role").resources
+    policy = resources["RoleBoundary"]["Properties"]["PolicyDocument"]
+    assumed = [
+        resource
+        for statement in policy["Statement"]
+        if "sts:AssumeRole" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    assert assumed == ([roles] if roles else [])
 
 
 def test_boundary_has_every_action_of_the_roles_in_the_templates(
@@ -82,6 +107,8 @@ def test_boundary_has_every_action_of_the_roles_in_the_templates(
 ) -> None:
     # An action that a task needs and the boundary lacks is refused at run time.
     bounded = {action for row in BOUNDARY for action in row.actions}
+    # It names the operator's roles, each by its ARN.
+    bounded.add("sts:AssumeRole")
     policies = [
         resource["Properties"]["PolicyDocument"]
         for template in launched.walk()

@@ -262,7 +262,7 @@ def test_policies_explain_their_scope(
 def test_one_policy_alone_reaches_every_resource(document: dict[str, Any]) -> None:
     reaching = {
         logical_id
-        for logical_id, resource in document["Resources"].items()
+        for logical_id, resource in resources(document).items()
         if resource["Type"] == "AWS::IAM::ManagedPolicy"
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
         if "*" in statement["Resource"]

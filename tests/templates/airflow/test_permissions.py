@@ -86,7 +86,15 @@ MAY = {
 }
 
 EXEC = {"EnableExecuteCommand": "true"}
-EXTRAS = {"ExtraPolicyArns": "arn:a,arn:b"}
+EXTRAS = {
+    # The workers' stack gets those of its pool.
+    "ExtraPolicyArns": "arn:a,arn:b",
+    "PermissionsExtraPolicyArns": "arn:a,arn:b",
+}
+LAKE = "arn:aws:iam::111122223333:role/Lake"
+ROLES = {"AssumableRoleArns": LAKE, "PermissionsAssumableRoleArns": LAKE}
+NO_ENTRY = dict.fromkeys((*EXTRAS, *ROLES), "none")
+"""What a pool says that replaces the environment's lists by nothing."""
 IN_ECR = {"Image": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/airflow:1"}
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
@@ -218,7 +226,10 @@ def attached(component: AnyComponent, role: str, **changes: str) -> list[str]:
 
 
 @each_component
-@pytest.mark.parametrize("changes", [{}, EXEC, EXTRAS, EXEC | EXTRAS | IN_ECR])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, EXEC, EXTRAS, ROLES, NO_ENTRY, EXEC | EXTRAS | ROLES | IN_ECR],
+)
 def test_roles_have_their_own_policy_and_optional_ones(
     component: AnyComponent, changes: dict[str, str]
 ) -> None:
@@ -227,15 +238,23 @@ def test_roles_have_their_own_policy_and_optional_ones(
     expected = [f"<{template}.{component.title}TaskPolicy>"]
     if component.is_service and changes.get("EnableExecuteCommand"):
         expected.append(f"<{template}.ExecPolicy>")
-    if component in {WORKER, DAG_PROCESSOR, TRIGGERER} and "ExtraPolicyArns" in (
-        changes
-    ):
-        expected += ["arn:a", "arn:b"]
+    if component in {WORKER, DAG_PROCESSOR, TRIGGERER}:
+        if changes.get("AssumableRoleArns") == LAKE:
+            expected.append(f"<{template}.AssumePolicy>")
+        if changes.get("ExtraPolicyArns") == "arn:a,arn:b":
+            expected += ["arn:a", "arn:b"]
     assert attached(component, "Task", **changes) == expected
     execution = [f"<{template}.{component.title}ExecutionPolicy>"]
     if changes.get("Image"):
         execution.append(f"<{template}.PullPolicy>")
     assert attached(component, "Execution", **changes) == execution
+
+
+@pytest.mark.parametrize("template", ["Workers", "AirflowServices"])
+def test_roles_are_assumed_by_their_exact_arns(template: str) -> None:
+    assert "AssumePolicy" not in resolved(template).resources
+    policy = resolved(template, **ROLES).resources["AssumePolicy"]["Properties"]
+    assert pairs(policy["PolicyDocument"]["Statement"]) == {("sts:AssumeRole", LAKE)}
 
 
 def test_images_are_pulled_from_their_own_repository_only() -> None:

@@ -37,6 +37,8 @@ VPC = "vpc-0123456789abcdef0"
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
 POLICY = "arn:aws:iam::123456789012:policy/"
+ROLE = "arn:aws:iam::111122223333:role/"
+IN_CHINA_ROLE = "arn:aws-cn:iam::111122223333:role/a"
 POLICIES = [f"{POLICY}{number}" for number in range(10)]
 GROUPS = [f"sg-0123456789abcdef{number}" for number in range(5)]
 MANY_ENTRIES = ",".join(f"22 10.1.0.{number}/32" for number in range(21))
@@ -127,6 +129,16 @@ def test_the_defaults_launch() -> None:
         {"Image": f"apache/airflow@sha256:{'0' * 64}"},
         {"ExtraPolicyArns": f"{POLICY}a"},
         {"ExtraPolicyArns": f"{POLICY}a, {POLICY}b"},
+        {"ExtraPolicyArns": f"{POLICY}a", "SpotWorkersExtraPolicyArns": "none"},
+        {"SpotWorkersExtraPolicyArns": ",".join(POLICIES[:9])},
+        {"AssumableRoleArns": f"{ROLE}a, {ROLE}team/b"},
+        {"AssumableRoleArns": f"{ROLE}a", "SpotWorkersAssumableRoleArns": "none"},
+        # The environment's list counts only where it applies.
+        {
+            "ExtraPolicyArns": ",".join(POLICIES[:9]),
+            "SpotWorkersExtraPolicyArns": f"{POLICY}a",
+            "SpotWorkersAssumableRoleArns": f"{ROLE}a",
+        },
         {"DagEgress": "5432-5439 10.20.0.0/16, 22 192.0.2.10/32, 587 0.0.0.0/0"},
         {"DagEgress": "22 10.0.0.0/8, 5432 10.0.0.0/8"},
         ENDPOINTS | {"EndpointServices": "glue, sqs, athena, redshift-data"},
@@ -164,6 +176,46 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         {"ExtraPolicyArns": ",".join(POLICIES[:9]), "EnableExecuteCommand": "true"},
         "names 9 policies",
         "Name 8 or fewer",
+    ),
+    *(
+        (
+            {
+                "ExtraPolicyArns": ",".join(POLICIES[:9]),
+                f"{prefix}AssumableRoleArns": f"{ROLE}a",
+            },
+            "names 9 policies",
+            "Name 8 or fewer",
+        )
+        for prefix in ("", "SpotWorkers")
+    ),
+    *(
+        ({f"{pool}{name}": text}, what, remedy)
+        for pool in ("DefaultWorkers", "SpotWorkers")
+        for name, text, what, remedy in (
+            (
+                "ExtraPolicyArns",
+                ",".join(POLICIES),
+                f"{pool}ExtraPolicyArns names 10 policies",
+                "Name 9 or fewer",
+            ),
+            ("AssumableRoleArns", f"{ROLE}a,", "empty element", "the comma"),
+        )
+    ),
+    (
+        {"SpotWorkersExtraPolicyArns": f"none,{POLICY}a"},
+        "none stands beside",
+        "Write none alone",
+    ),
+    ({"AssumableRoleArns": f"{ROLE}a,{ROLE}a"}, "twice", "Delete one"),
+    (
+        {"CertificateArn": CERTIFICATE, "AssumableRoleArns": IN_CHINA_ROLE},
+        "AssumableRoleArns in aws-cn.",
+        "Name resources of the region",
+    ),
+    (
+        {"SpotWorkersAssumableRoleArns": f"{ROLE}a,{IN_CHINA_ROLE}"},
+        "SpotWorkersAssumableRoleArns in aws, SpotWorkersAssumableRoleArns in aws-cn.",
+        "Name resources of the region",
     ),
     ({"ExtraPolicyArns": f"{POLICY}a,"}, "an empty element", "Delete the comma"),
     ({"ExtraPolicyArns": f"{POLICY}a, {POLICY}a"}, "twice", "Delete one"),
@@ -496,6 +548,28 @@ def test_more_tasks_than_addresses_are_refused() -> None:
         "addresses" in problem.what
         for problem in problems(**EXISTING, SpotWorkersMaximum="4100")
     )
+
+
+@pytest.mark.parametrize("prefix", ["", "SpotWorkers"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:iam::*:role/Lake",
+        "arn:aws:iam::111122223333:role/*",
+        "arn:aws:iam::111122223333:role/Lake*",
+        "arn:aws:iam::111122223333:role/",
+        "arn:aws:iam::111122223333:user/Lake",
+        "arn:aws:iam::1111222233:role/Lake",
+        "arn:aws:sts::111122223333:assumed-role/Lake/session",
+        "Lake",
+        "*",
+    ],
+)
+def test_a_role_to_assume_is_named_exactly(prefix: str, text: str) -> None:
+    for each in (text, f"{ROLE}a,{text}"):
+        (problem,) = problems(**{f"{prefix}AssumableRoleArns": each})
+        assert "has another form" in problem.what
+        assert "arn:aws:iam::123456789012:role/Reader" in problem.why
 
 
 def test_every_check_fails_for_some_parameters() -> None:
