@@ -36,6 +36,7 @@ INPUTS = (
     "compiler",
     "fargate_runtime",
     "parameters",
+    "pools.json",
     "pyproject.toml",
     "requirements/tool.txt",
     "templates",

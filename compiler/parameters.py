@@ -201,17 +201,7 @@ def find(folder: Path, name: str) -> Path:
 def load(path: Path) -> EnvironmentFile:
     """Read a parameter file; see the module's text for what can go wrong."""
     source = path.as_posix()
-    try:
-        document = parse(_text(path))
-    except MalformedJsonError as error:
-        raise MalformedFileError(
-            Problem(
-                where=f"{source}:{error.line}:{error.column}",
-                what=error.what,
-                why=error.why,
-                remedy=error.remedy,
-            )
-        ) from error
+    document = document_of(path)
     if not isinstance(document, JsonObject):
         raise MalformedFileError(
             Problem(
@@ -224,6 +214,21 @@ def load(path: Path) -> EnvironmentFile:
             )
         )
     return _EnvironmentReader(source).environment(path.stem, document)
+
+
+def document_of(path: Path) -> JsonNode:
+    """Return the JSON value of a file. Raises ParameterFileError."""
+    try:
+        return parse(_text(path))
+    except MalformedJsonError as error:
+        raise MalformedFileError(
+            Problem(
+                where=f"{path.as_posix()}:{error.line}:{error.column}",
+                what=error.what,
+                why=error.why,
+                remedy=error.remedy,
+            )
+        ) from error
 
 
 def _text(path: Path) -> str:

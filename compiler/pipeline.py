@@ -131,6 +131,8 @@ def compiled(project: Project) -> list[Template]:
     try:
         with contextlib.redirect_stderr(printed):
             templates = list(project.compile_templates())
+    except Failure:
+        raise
     except (Exception, SystemExit) as error:
         line = _line_in(project.templates, error)
         if not line:

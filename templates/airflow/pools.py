@@ -1,7 +1,7 @@
-"""Worker pools: the settings of one, and the table of pools.
+"""Worker pools: the settings of one, and the pools that ``pools.json`` lists.
 
 A field of :class:`WorkerPool` is a setting: its parameter, its default, its bounds and
-its way to the pool's nested stacks, which take the record whole. Each entry of POOLS
+its way to the pool's nested stacks, which take the record whole. Each pool of the file
 becomes a nested ``workers`` stack and a nested ``scaling`` stack. CloudFormation allows
 200 parameters a template, so fifty pools must fix most of their settings.
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from troposphere import AWSHelperFn, Equals, Not
+from troposphere import MAX_PARAMETERS, AWSHelperFn, Equals, Not
 
 from compiler.interfaces import Leaf, fill, leaves
 from compiler.values import FileValue, V, Value
@@ -28,6 +29,7 @@ from compiler.wiring import (
 )
 from fargate_runtime import contract
 from templates.airflow.fargate_sizes import PROXY_MEMORY
+from templates.airflow.pool_file import PoolEntry, read
 from templates.types import (
     EGRESS,
     GROUP_ID,
@@ -51,6 +53,8 @@ from templates.types import (
     SecurityGroupIds,
     Text,
 )
+
+FILE = Path(__file__).parents[2] / "pools.json"
 
 AUTOSCALER = "autoscaler"
 """Tag of the settings that the autoscaler reads, each under its field's name."""
@@ -208,7 +212,7 @@ class Pool:
     @property
     def where(self) -> str:
         """The entry's name in messages."""
-        return f"the {self.name} pool in templates/airflow/pools.py"
+        return f"the {self.name} pool in {FILE.name}"
 
     @property
     def prefix(self) -> str:
@@ -222,6 +226,16 @@ class Pool:
 
     def worker_pool(self, t: Template) -> WorkerPool:
         """Return the pool's settings, and declare their parameters in the parent."""
+        room = MAX_PARAMETERS - len(t.parameters)
+        needed = sum(leaf.name not in self.all_fixed for leaf in leaves(WorkerPool))
+        if needed > room:
+            raise WiringError(
+                self.where,
+                f"it has {needed} parameters, and the template has room for {room} of "
+                f"{MAX_PARAMETERS}",
+                "Name those of this and other pools that stay parameters, such as "
+                '"Parameters": ["Minimum", "Maximum"]',
+            )
         return t.settings(
             WorkerPool,
             prefix=self.prefix,
@@ -288,7 +302,7 @@ def check_pools(pools: tuple[Pool, ...]) -> None:
         raise WiringError(
             "the table of pools",
             "; ".join(faults),
-            "Correct templates/airflow/pools.py",
+            f"Correct {FILE.name}",
         )
     for pool in pools:
         check_settings(
@@ -296,12 +310,42 @@ def check_pools(pools: tuple[Pool, ...]) -> None:
         )
 
 
-POOLS = (
-    Pool(name="default", queue=contract.DEFAULT_QUEUE),
-    Pool(
-        name="spot",
-        queue="spot",
-        defaults={"spot_percent": 100, "minimum": 0, "fallback_minimum": "0"},
-    ),
-)
-"""Adding a pool is adding an entry. The first serves Airflow's default queue."""
+def read_pools(path: Path) -> tuple[Pool, ...]:
+    """Return the pools of a file. Raises Failure."""
+    settings = {
+        title(leaf.name): leaf
+        for leaf in leaves(WorkerPool)
+        if leaf.name not in ("name", "queue")
+    }
+
+    def values(entry: PoolEntry) -> dict[str, Setting]:
+        return {
+            settings[name].name: _setting(settings[name], text)
+            for name, text in entry.settings.items()
+        }
+
+    def pool(entry: PoolEntry) -> Pool:
+        own = values(entry)
+        if entry.parameters is None:
+            return Pool(name=entry.name, queue=entry.queue, defaults=own)
+        parameters = [settings[name].name for name in entry.parameters]
+        return Pool(
+            name=entry.name,
+            queue=entry.queue,
+            defaults={name: own[name] for name in parameters if name in own},
+            fixed={
+                name: own.get(name, value)
+                for name, value in all_but(*parameters).items()
+            },
+        )
+
+    entries = read(path, known=tuple(settings), default_queue=contract.DEFAULT_QUEUE)
+    return tuple(pool(entry) for entry in entries)
+
+
+def _setting(leaf: Leaf, text: str) -> Setting:
+    """Return a number where CloudFormation takes one; a check refuses another text."""
+    return int(text) if leaf.kind.type == "Number" and text.isdecimal() else text
+
+
+POOLS = read_pools(FILE)

@@ -160,6 +160,7 @@ class Environments:
             AlarmEmail="ops@example.com",
             HostedZoneId="Z0123456789ABCDEFGHIJ",
             FernetKeyRotation="second-first",
+            AssumableRoleArns="arn:aws:iam::210987654321:role/Reader",
             **WITH_CERTIFICATE,
         )
 
@@ -208,6 +209,7 @@ class Environments:
             "RoleBoundaryArn": "arn:aws:iam::123456789012:policy/Boundary",
             "LaunchRoleBoundaryArn": "arn:aws:iam::123456789012:policy/Boundary",
             "ExtraPolicyArns": "arn:aws:iam::123456789012:policy/Extra",
+            "AssumableRoleArns": "arn:aws:iam::210987654321:role/Reader",
         }
         document = self.library["service-catalog.template.json"]
         return ResolvedEnvironment(deploy(document, {}, changes, name="catalog"))

@@ -708,8 +708,8 @@ def test_fixed_settings_of_a_pool_are_checked_too() -> None:
     report = validate(environment_file({}), template(pools), checks(pools)).problems
 
     said = "\n".join(map(str, report))
-    assert "Set memory of the fixed pool in templates/airflow/pools.py to 2048" in said
-    assert "minimum of the fixed pool in templates/airflow/pools.py is 3" in said
+    assert "Set memory of the fixed pool in pools.json to 2048" in said
+    assert "minimum of the fixed pool in pools.json is 3" in said
     assert "FixedWorkersMemory" not in said
 
 
