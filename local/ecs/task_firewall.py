@@ -141,7 +141,8 @@ class TaskFirewall:
                 )
                 return None
             self._tasks[task.id] = GuardedTask(source, group)
-            self._set_permitted(task.id)
+            # The others reach the new task too.
+            self._set_permitted()
         return self._tasks[task.id].filter.folder
 
     def release(self, tasks: Iterable[EcsTask]) -> None:
@@ -203,10 +204,9 @@ class TaskFirewall:
                         UsedConnection(task.source, target.groups, target.port)
                     )
 
-    def _set_permitted(self, *ids: str) -> None:
-        """Give some tasks, or all, the lists that hold for them now."""
-        for each in ids or self._tasks:
-            task = self._tasks[each]
+    def _set_permitted(self) -> None:
+        """Give all tasks the lists that hold for them now."""
+        for task in self._tasks.values():
             task.filter.set_permitted(
                 self._permitted(task.source),
                 self.rules().ranges(task.source),

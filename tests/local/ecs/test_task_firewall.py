@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +12,8 @@ from typing import Any
 import pytest
 
 from local.ecs import task_firewall
-from local.ecs.security_groups import SecurityGroups
-from local.ecs.task_firewall import TaskFirewall
+from local.ecs.security_groups import SecurityGroupRule, SecurityGroups
+from local.ecs.task_firewall import Endpoint, TaskFirewall
 
 GROUPS = SecurityGroups(
     rules=frozenset(),
@@ -42,9 +44,13 @@ class FakeFilter:
 
     def __init__(self, folder: Path, _own_address: str) -> None:
         self.folder = folder
+        self.permitted: frozenset[tuple[str, int]] = frozenset()
 
-    def set_permitted(self, *_lists: object) -> None:
-        """Take any lists."""
+    def set_permitted(
+        self, permitted: Collection[tuple[str, int]], *_others: object
+    ) -> None:
+        """Keep the destinations."""
+        self.permitted = frozenset(permitted)
 
     def used(self) -> dict[tuple[str, int], int]:
         """Return nothing."""
@@ -86,6 +92,32 @@ def test_refusals_of_all_tasks_of_a_component_are_added(
     tasks[0].is_over = True
     guarded.release(tasks)
     assert guarded.refused() == {(frozenset({"sg"}), ELSEWHERE): 3}
+    guarded.close()
+
+
+def test_running_task_reaches_one_that_starts_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server was refused the live log of the worker that started last."""
+    filters: dict[str, FakeFilter] = {}
+
+    def filter_of(folder: Path, own_address: str) -> FakeFilter:
+        return filters.setdefault(folder.name, FakeFilter(folder, own_address))
+
+    monkeypatch.setattr(task_firewall, "cgroup2", lambda: tmp_path)
+    monkeypatch.setattr(task_firewall, "ConnectFilter", filter_of)
+    port, server = 8793, ("127.77.0.8", 8793)
+    rules = {
+        SecurityGroupRule("sg", is_egress, range(port, port + 1), "sg")
+        for is_egress in (True, False)
+    }
+    groups = replace(GROUPS, rules=frozenset(rules))
+    running: list[Endpoint] = []
+    guarded = TaskFirewall(lambda: groups, lambda _groups: running)
+    guarded.admit(task("api-server"))
+    running.append(Endpoint(server, frozenset({"sg"}), port))
+    guarded.admit(task("worker"))
+    assert server in filters["api-server"].permitted
     guarded.close()
 
 
