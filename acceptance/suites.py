@@ -173,6 +173,12 @@ FAILING_MIGRATIONS: tuple[LocalCheck, ...] = (
         is_background=True,
         after=(scaling.GROWTH,),
     ),
+    Check(
+        "failing migration: the Fernet key of another environment",
+        failing_migrations.foreign_fernet_key,
+        is_background=True,
+        after=(scaling.GROWTH,),
+    ),
 )
 """They have jobs of their own and wait more than they work, so the kills run beside
 them. The launches count migration jobs, and wait for their end."""

@@ -46,6 +46,10 @@ RELAY_URL = "RELAY_URL"
 
 CERTIFICATES = "/tmp/rds-ca.pem"  # noqa: S108 - in the container
 
+OF_AWS = {"FernetKeySecretArn": ""}
+"""Parameters that name what only the account has. The database here is a new one, so
+it gets a key of its own."""
+
 PROBE_SECONDS = 2.0
 """How often the health check of a container that is not healthy yet runs; its interval
 is longer. More often would cost more than it saves: a check starts a Python."""
@@ -218,7 +222,7 @@ class LocalEnvironment(EnvironmentClient):
         """Resolve the parameters, and copy ``dist/``, which a build may change."""
         built = Dist.read(self.project / "dist")
         launched = built.environment(self.name)
-        own = {**launched.parameters, **self._overrides}
+        own = {**launched.parameters, **OF_AWS, **self._overrides}
         self._launched: Environment = replace(launched, parameters=own)
         self.stack_name = launched.stack_name
         declared = built.templates[PARENT]["Parameters"]

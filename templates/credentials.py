@@ -22,8 +22,9 @@ cannot decrypt. A step must not be skipped: CloudFormation does not know the pre
 one. A removed key is retained in the account, outside the stack, until an operator
 deletes it.
 
-A database restored from a snapshot needs the Fernet value of its time: put it into
-this stack's secret and force a new deployment.
+A database restored from a snapshot needs the Fernet key of its time:
+``fernet_key_secret_arn`` names the secret that holds it, which then takes the place of
+the first. The steps of a rotation lead from it to a key of this stack.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from templates.resources.generated_login import login
 from templates.types import (
     AirflowSecrets,
     Boolean,
+    ExistingSecretArn,
     FernetKeyRotation,
     KeyArn,
     SecretArn,
@@ -57,6 +59,9 @@ class Inputs(Interface):
     fernet_key_rotation: FernetKeyRotation = about(
         "Which Fernet keys exist; the one named first encrypts."
     )
+    fernet_key_secret_arn: ExistingSecretArn = about(
+        "Secret in place of the first Fernet key, or nothing."
+    )
     enable_flower: Boolean = about("Whether Flower runs.")
 
 
@@ -76,10 +81,20 @@ def define(t: Template, inputs: Inputs) -> Outputs:
     )
     has_first = t.condition("HasFirstFernet", Not(Equals(rotation, "second")))
     has_second = t.condition("HasSecondFernet", Not(Equals(rotation, "first")))
+    is_first_existing = t.condition(
+        "IsFirstFernetExisting", Not(Equals(inputs.fernet_key_secret_arn, ""))
+    )
+    uses_existing = t.condition(
+        "UsesExistingFernet", And(Condition(has_first), Condition(is_first_existing))
+    )
+    generates_first = t.condition(
+        "GeneratesFirstFernet",
+        And(Condition(has_first), Not(Condition(is_first_existing))),
+    )
     has_both = t.condition(
         "HasBothFernets", And(Condition(has_first), Condition(has_second))
     )
-    first, second = (
+    generated, second = (
         t.add(
             secretsmanager.Secret(
                 name,
@@ -95,10 +110,11 @@ def define(t: Template, inputs: Inputs) -> Outputs:
             "and in its snapshots is lost.",
         )
         for name, condition, order in (
-            ("FernetFirst", has_first, "First"),
+            ("FernetFirst", generates_first, "First"),
             ("FernetSecond", has_second, "Second"),
         )
     )
+    first = If(is_first_existing, inputs.fernet_key_secret_arn, Ref(generated))
 
     # Signing keys. Losing one ends all sessions and loses no data.
     jwt = t.add(
@@ -142,9 +158,12 @@ def define(t: Template, inputs: Inputs) -> Outputs:
 
     return Outputs(
         secrets=AirflowSecrets(
-            fernet_secret_arn=SecretArn(If(is_first_primary, Ref(first), Ref(second))),
+            fernet_secret_arn=SecretArn(If(is_first_primary, first, Ref(second))),
             previous_fernet_secret_arn=SecretArn(
-                If(has_both, If(is_first_primary, Ref(second), Ref(first)), "")
+                If(has_both, If(is_first_primary, Ref(second), first), "")
+            ),
+            existing_fernet_secret_arn=SecretArn(
+                If(uses_existing, inputs.fernet_key_secret_arn, "")
             ),
             jwt_secret_arn=SecretArn(Ref(jwt)),
             api_secret_arn=SecretArn(Ref(api)),

@@ -29,6 +29,7 @@ from templates.types import (
     DomainName,
     Email,
     EndpointServices,
+    ExistingSecretArn,
     FernetKeyRotation,
     HostedZoneId,
     Image,
@@ -456,4 +457,12 @@ class Parameters(Interface):
         group="Hardening",
         label="Fernet keys",
         Default="first",
+    )
+    fernet_key_secret_arn: ExistingSecretArn = about(
+        "Secret of the first Fernet key, for a database restored from a snapshot: the "
+        "one of the environment that wrote it. Empty generates one. Set it at the "
+        "first launch; another key is refused by the migration job.",
+        group="Hardening",
+        label="Existing Fernet secret",
+        Default="",
     )

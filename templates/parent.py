@@ -254,6 +254,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
             credentials.Inputs(
                 key_arn=key_arn,
                 fernet_key_rotation=inputs.fernet_key_rotation,
+                fernet_key_secret_arn=inputs.fernet_key_secret_arn,
                 enable_flower=inputs.enable_flower,
             ),
         ).secrets

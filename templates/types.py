@@ -248,6 +248,16 @@ class SecretArn(Value):
     """A Secrets Manager secret."""
 
 
+class ExistingSecretArn(
+    Value,
+    AllowedPattern=rf"^({ARN}secretsmanager:[a-z0-9-]+:\d{{12}}:secret:"
+    r"[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6})?$",
+    ConstraintDescription="The whole ARN of a secret, with the six characters at its "
+    "end, or nothing.",
+):
+    """A secret of the operator."""
+
+
 class JsonText(
     Value,
     AllowedPattern=r"^(\{.*\})?$",
@@ -516,6 +526,9 @@ class AirflowSecrets(Record):
     fernet_secret_arn: SecretArn = about("Encrypts connections and variables.")
     previous_fernet_secret_arn: SecretArn = about(
         "Still decrypts while one Fernet key replaces the other, or nothing."
+    )
+    existing_fernet_secret_arn: SecretArn = about(
+        "The one of the two that the operator supplied, or nothing."
     )
     jwt_secret_arn: SecretArn = about("Signs user and task tokens.")
     api_secret_arn: SecretArn = about("Signs sessions and log requests.")

@@ -8,9 +8,11 @@ shows; so the reason is read by the custom resource's own code.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from acceptance.api import api
 from acceptance.check import CheckFailed, Pending, until
 from acceptance.faults import components
 from fargate_runtime import contract
@@ -57,6 +59,19 @@ def other_airflow(environment: LocalEnvironment) -> str:
     path = f"{os.path.relpath(folder, home)}:{archive}"
     job = _start(environment, {"PYTHONPATH": path})
     return _failure(environment, job, f"holds Airflow {OTHER_AIRFLOW}", REFUSED_SECONDS)
+
+
+def foreign_fernet_key(environment: LocalEnvironment) -> str:
+    """Start with another Fernet key than the one that encrypted a variable."""
+    airflow = api(environment)
+    variable = f"check_{secrets.token_hex(4)}"
+    airflow.post("/variables", {"key": variable, "value": "encrypted"})
+    try:
+        job = _start(environment, {"FERNET_SECRET": secrets.token_urlsafe(48)})
+        words = "the Fernet key does not fit this database"
+        return _failure(environment, job, words, REFUSED_SECONDS)
+    finally:
+        airflow.delete(f"/variables/{variable}")
 
 
 def _start(environment: LocalEnvironment, variables: Mapping[str, str]) -> EcsTask:

@@ -1,16 +1,17 @@
 """The migration job: prepare the databases before any service of a version starts.
 
 ECS runs ``python -m fargate_runtime.migration.job`` once for each version. It checks
-the image, waits for the database, creates the roles and databases, migrates Airflow's
-tables under Airflow's own lock, lets the autoscaler read some of them and creates the
-first administrator. To run it again changes nothing but passwords that have changed.
+the image, waits for the database, creates the roles and databases, checks that the
+Fernet key decrypts what is stored, migrates Airflow's tables under Airflow's own lock,
+lets the autoscaler read some of them and creates the first administrator. To run it
+again changes nothing but passwords that have changed.
 
 Its last line is ``MIGRATION DONE`` or ``MIGRATION FAILED: `` and the reason, which
 ``custom_resource`` puts into the stack event. No line holds a secret.
 
 Environment: ``METADATA_*`` and ``RESULTS_*`` as for ``connections``; ``MASTER_*``, the
 login that RDS keeps; ``SCALING_*``, the role of the autoscaler; ``ADMIN_*``, the first
-login of the Airflow UI; Airflow's own configuration.
+login of the Airflow UI; ``FERNET_SECRET*``; Airflow's own configuration.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from fargate_runtime.env import (
     required,
 )
 from fargate_runtime.migration.databases import DatabaseError, prepare
+from fargate_runtime.migration.fernet_check import FernetKeyError, check_fernet_key
 from fargate_runtime.migration.scaling_role import admit
 
 if TYPE_CHECKING:
@@ -229,6 +231,7 @@ def run_job(environ: Mapping[str, str], log: RedactedLog) -> None:
     master, airflow = master_login(environ), database_login(environ, "METADATA")
     reader = autoscaler_login(environ)
     prepare(master, airflow, database_login(environ, "RESULTS"), log.say)
+    check_fernet_key(environ, airflow, log.say)
     migrate(environ, log)
     admit(master, airflow, reader, log.say)
     create_admin(environ, log)
@@ -241,6 +244,7 @@ def main() -> int:
         run_job(os.environ, log)
     except (
         DatabaseError,
+        FernetKeyError,
         UnsupportedAirflowError,
         EnvError,
         MigrationJobError,

@@ -54,6 +54,7 @@ from compiler.wiring import ConditionName, Template, Value, WiringError
 from templates.airflow import environment, permissions
 from templates.airflow.components import (
     AnyComponent,
+    Secret,
     ServiceConnect,
     containers_of,
 )
@@ -180,6 +181,9 @@ class Fargate:
             ),
             purpose=f"start the {component.label}: pull, log, and hand over secrets",
             pulls_image=True,
+            reads_fernet_key=any(
+                Secret.FERNET in each.secrets for each in containers_of(component)
+            ),
             existence=existence,
         )
         role = self.role(
@@ -467,6 +471,7 @@ class Fargate:
         purpose: str,
         trusted: PolicyDocument | None = None,
         pulls_image: bool = False,
+        reads_fernet_key: bool = False,
         enable_execute_command: bool = False,
         dag_permissions: DagPermissions | None = None,
         existence: dict[str, Any] | None = None,
@@ -477,11 +482,14 @@ class Fargate:
             iam.ManagedPolicy(f"{name}Policy", PolicyDocument=policy, **existence),
             f"Permissions to {purpose}.",
         )
-        arns: Any = [Ref(managed)]
+        optional: list[tuple[ConditionName, Ref]] = []
         if pulls_image:
-            arns = If(self._is_in_ecr(), [Ref(managed), self._pull_policy()], arns)
+            optional.append((self._is_in_ecr(), self._pull_policy()))
+        if reads_fernet_key:
+            optional.append((self._has_existing_key(), self._fernet_policy()))
         if enable_execute_command:
-            arns = If(self.is_exec_allowed(), [Ref(managed), self._exec_policy()], arns)
+            optional.append((self.is_exec_allowed(), self._exec_policy()))
+        arns = _attached([Ref(managed)], optional)
         if dag_permissions:
             arns = self._with_dag_permissions(arns, dag_permissions)
         boundary = self._platform.settings.permissions_boundary_arn
@@ -544,6 +552,20 @@ class Fargate:
             )
         return Ref(name)
 
+    def _fernet_policy(self) -> Ref:
+        """Return the policy of an existing Fernet secret, added once per template."""
+        name = "FernetPolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.fernet_policy(self._platform),
+                    Condition=self._has_existing_key(),
+                ),
+                "Permission to decrypt the operator's Fernet secret.",
+            )
+        return Ref(name)
+
     def _is_in_ecr(self) -> ConditionName:
         return self._when("IsInEcr", is_in_ecr(self._platform.image))
 
@@ -576,6 +598,10 @@ class Fargate:
         arn = self._platform.secrets.previous_fernet_secret_arn
         return self._when("HasPreviousFernetKey", Not(Equals(arn, "")))
 
+    def _has_existing_key(self) -> ConditionName:
+        arn = self._platform.secrets.existing_fernet_secret_arn
+        return self._when("HasExistingFernetKey", Not(Equals(arn, "")))
+
     def _when(self, name: str, expression: AWSHelperFn) -> ConditionName:
         """Return a condition, added once per template."""
         if name in self._t.conditions:
@@ -587,6 +613,17 @@ def _has_entries(values: Value) -> And:
     """Return whether a list of the operator's, or of a pool, has an entry."""
     texts = values.crossing()
     return And(Not(Equals(texts, "")), Not(Equals(texts, NONE)))
+
+
+def _attached(
+    policies: list[Ref], optional: Sequence[tuple[ConditionName, Ref]]
+) -> list[Ref] | If:
+    """Return the policies of a role, each optional one under its condition."""
+    if not optional:
+        return policies
+    (condition, policy), *others = optional
+    without = _attached(policies, others)
+    return If(condition, _attached([*policies, policy], others), without)
 
 
 def _logging(log: logs.LogGroup, prefix: str) -> ecs.LogConfiguration:

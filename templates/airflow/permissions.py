@@ -244,6 +244,30 @@ def execution_policy(
     )
 
 
+def fernet_policy(platform: Platform) -> PolicyDocument:
+    """Return the policy to decrypt the operator's Fernet secret, and nothing else.
+
+    Its KMS key may be any of the account, such as another environment's. Secrets
+    Manager names the secret in the encryption context of each call to KMS.
+    """
+    return _policy(
+        _allow(
+            awacs.kms.Decrypt,
+            on=[
+                Sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*")
+            ],
+            when=[
+                _via("secretsmanager"),
+                # Another operator than StringEquals, which a policy names once.
+                ArnEquals(
+                    "kms:EncryptionContext:SecretARN",
+                    platform.secrets.existing_fernet_secret_arn,
+                ),
+            ],
+        ),
+    )
+
+
 def pull_policy(platform: Platform) -> PolicyDocument:
     """Return the policy with which Fargate pulls an image from ECR, and no other.
 

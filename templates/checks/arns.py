@@ -34,6 +34,7 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
             parameters.image,
             settings.permissions_boundary_arn,
             parameters.database_snapshot_id,
+            parameters.fernet_key_secret_arn,
             *(
                 arns
                 for source in sources

@@ -101,6 +101,7 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
         {**EXISTING, **PUBLIC, "ExistingPublicSubnetIds": SUBNETS},
     ),
     "ExistingVpcId": ({**EXISTING, "VpcCidr": ""},),
+    "FernetKeySecretArn": ({"FernetKeySecretArn": LOGIN_ARN},),
     "HostedZoneId": ({**CERTIFICATE, "HostedZoneId": "Z0123456789ABC"},),
     "Image": ({"Image": f"apache/airflow@sha256:{'0' * 64}"},),
     "InternetAccess": (ENDPOINTS,),

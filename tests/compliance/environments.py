@@ -35,6 +35,11 @@ def parameters(environment: str) -> dict[str, str]:
     return dict(json.loads(text)["Parameters"])
 
 
+EXISTING_FERNET = (
+    "arn:aws:secretsmanager:eu-central-1:111122223333:secret:fernet-AbCdEf"
+)
+
+
 class ResolvedEnvironment:
     """All resources of one launch, by their place, such as ``Database.Writer``."""
 
@@ -161,6 +166,7 @@ class Environments:
             HostedZoneId="Z0123456789ABCDEFGHIJ",
             FernetKeyRotation="second-first",
             AssumableRoleArns="arn:aws:iam::210987654321:role/Reader",
+            FernetKeySecretArn=EXISTING_FERNET,
             **WITH_CERTIFICATE,
         )
 

@@ -36,6 +36,7 @@ def grant(action: str, resource: Any = "*", **more: Any) -> dict[str, Any]:
 
 
 CONTAINER = "ContainerDefinitions/0"
+CONTEXT = "kms:EncryptionContext:"
 STATEMENTS = "PolicyDocument/Statement"
 EXECUTE_COMMAND = "Configuration/ExecuteCommandConfiguration"
 NETWORK = "NetworkConfiguration/AwsvpcConfiguration"
@@ -321,6 +322,11 @@ BY_TEMPLATE: dict[str, tuple[tuple[int, str, Any], ...]] = {
             grant("secretsmanager:GetSecretValue"),
         ),
         (128, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("kms:Decrypt")),
+        (
+            128,
+            f"FernetPolicy.{STATEMENTS}/0/Condition/ArnEquals/{CONTEXT}SecretARN",
+            "*",
+        ),
         (129, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("ecs:ListTasks")),
         (129, f"PullPolicy.{STATEMENTS}/1/Resource", "*"),
         (130, f"SchedulerTaskPolicy.{STATEMENTS}/+", grant("cloudwatch:PutMetricData")),

@@ -11,6 +11,7 @@ import pytest
 
 from compiler.references import references
 from tests.compliance.environments import (
+    EXISTING_FERNET,
     Environments,
     ResolvedEnvironment,
     as_list,
@@ -108,6 +109,7 @@ def test_secrets_are_read_by_name(environments: Environments) -> None:
             f"<{place}>" for place in environment.properties("SecretsManager::Secret")
         }
         secrets.add("<Database.Cluster.MasterUserSecret.SecretArn>")
+        secrets.add(EXISTING_FERNET)
         count = 0
         for place, action, statement in grants(environment):
             if action.startswith("secretsmanager:"):
@@ -123,6 +125,14 @@ def test_key_use_is_bound_to_service_or_session(environments: Environments) -> N
         for place, action, statement in grants(environment):
             if action.startswith("kms:"):
                 count += 1
+                if place.endswith(".FernetPolicy"):
+                    # Of whichever key, for this one secret.
+                    condition = statement["Condition"]
+                    context = {"kms:EncryptionContext:SecretARN": EXISTING_FERNET}
+                    assert action == "kms:Decrypt", place
+                    assert condition["ArnEquals"] == context, place
+                    assert "kms:ViaService" in condition["StringEquals"], place
+                    continue
                 assert statement["Resource"] == ["<Encryption.Key.Arn>"], place
                 # ECS Exec's agent calls KMS itself, within a session's context.
                 keys = {"kms:ViaService", "kms:EncryptionContext:aws:ssm:TargetId"}

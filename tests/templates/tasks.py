@@ -26,6 +26,7 @@ DISABLED = {
     "ReadonlyRootFilesystem": "false",
     "PermissionsBoundaryArn": "",
     "PreviousFernetSecretArn": "",
+    "ExistingFernetSecretArn": "",
     "EnableFlower": "true",
     "IsHttps": "true",
     "ApiServerSizeMemory": "2048",

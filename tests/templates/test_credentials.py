@@ -14,6 +14,7 @@ from tests.resolver import Stack, deploy
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0"
 FIRST, SECOND = "<FernetFirst>", "<FernetSecond>"
+EXISTING = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:fernet-AbCdEf"
 SLOTS = {
     "first": (FIRST, ""),
     "first-second": (FIRST, SECOND),
@@ -40,9 +41,14 @@ RECIPES = {
 }
 
 
-def deployed(slots: str, enable_flower: str = "true") -> Stack:
+def deployed(slots: str, enable_flower: str = "true", existing: str = "") -> Stack:
     document = Build().template(credentials.define).document
-    inputs = {"KeyArn": KEY, "FernetKeyRotation": slots, "EnableFlower": enable_flower}
+    inputs = {
+        "KeyArn": KEY,
+        "FernetKeyRotation": slots,
+        "FernetKeySecretArn": existing,
+        "EnableFlower": enable_flower,
+    }
     return deploy(document, {}, inputs)
 
 
@@ -94,6 +100,24 @@ def test_first_fernet_key_encrypts_and_the_other_decrypts(
     assert outputs["PreviousFernetSecretArn"] == previous
     keys = {f"<{name}>" for name in stack.resources if name.startswith("Fernet")}
     assert keys == {primary, previous} - {""}
+
+
+@pytest.mark.parametrize(("slots", "generated"), SLOTS.items())
+def test_existing_fernet_secret_takes_the_place_of_the_first(
+    slots: str, generated: tuple[str, str]
+) -> None:
+    # The rotation leads from a restored key to one of this stack.
+    stack = deployed(slots, existing=EXISTING)
+    expected = [EXISTING if arn == FIRST else arn for arn in generated]
+    outputs = stack.outputs
+    arns = [outputs["FernetSecretArn"], outputs["PreviousFernetSecretArn"]]
+    assert arns == expected
+    assert outputs["ExistingFernetSecretArn"] == (
+        EXISTING if FIRST in generated else ""
+    )
+    keys = {f"<{name}>" for name in stack.resources if name.startswith("Fernet")}
+    assert keys == {*expected} - {EXISTING, ""}
+    assert deployed(slots).outputs["ExistingFernetSecretArn"] == ""
 
 
 def test_fernet_key_rotation_reads_every_value() -> None:

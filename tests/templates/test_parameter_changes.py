@@ -26,6 +26,7 @@ from deploy.changes import of_update
 SCHEMAS = installed()
 ROOT = "parent.template.json"
 
+SECRETS = "arn:aws:secretsmanager:us-east-1:111122223333:secret"
 TEXTS = {
     "AlarmEmail": "a@example.com",
     "AvailabilityZones": "us-east-1c,us-east-1a,us-east-1b",
@@ -36,6 +37,7 @@ TEXTS = {
     "DomainName": "airflow.example.com",
     "EndpointServices": "glue,sqs",
     "ExistingVpcId": "vpc-0123456789abcdef0",
+    "FernetKeySecretArn": f"{SECRETS}:fernet-AbCdEf",
     "HostedZoneId": "Z0123456789",
     "Image": "111122223333.dkr.ecr.us-east-1.amazonaws.com/airflow:1",
     "OutboundHttpsCidr": "10.0.0.0/8",
@@ -66,6 +68,7 @@ DANGEROUS = {
     "EnableBackup": {"Backup/Role", "Backup/Vault"},
     "EnableFlower": {"AirflowServices/FlowerLog", "Credentials/Flower"},
     "FernetKeyRotation": {"Credentials/FernetFirst", "Credentials/FernetSecond"},
+    "FernetKeySecretArn": {"Credentials/FernetFirst"},
     "LoadBalancerScheme": {"WebFirewall/Log"},
 }
 """The resources that a permitted change deletes or replaces with their data."""

@@ -20,6 +20,10 @@ REPLACE_RIGHTS = (
     r'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "(.+)"; '
     r'GRANT SELECT ON (.+) TO "(.+)"'
 )
+TOKENS = (
+    r'SELECT array_agg\("(.+)"\) FROM \(SELECT "\1" FROM "(.+)" '
+    r"""WHERE "(.+)" AND "\1" <> '' LIMIT %s\) AS stored"""
+)
 
 
 def verifier(password: str, *_: object) -> str:
@@ -49,6 +53,8 @@ class Server:
     members: set[str] = field(default_factory=set)
     limits: dict[tuple[str, str], str] = field(default_factory=dict)
     readable: dict[str, list[str]] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Encrypted values of Airflow's tables, by table and column."""
     refusals: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     connections: int = 0
@@ -98,6 +104,8 @@ class Server:
             (r'GRANT CONNECT ON DATABASE "(.+)" TO "(.+)"', self._let_in),
             (r'GRANT USAGE ON SCHEMA public TO "(.+)"', self._let_in_schema),
             (REPLACE_RIGHTS, self._let_read),
+            (r"SELECT to_regclass\(%s\) IS NOT NULL", self._table_exists),
+            (TOKENS, self._tokens),
         )
         for pattern, method in (*known, *of_owner):
             if match := re.fullmatch(pattern, text.strip()):
@@ -155,6 +163,13 @@ class Server:
         self.readable[role] = [
             table.removeprefix('"public".').strip('"') for table in tables.split(", ")
         ]
+
+    def _table_exists(self, table: str) -> Any:
+        return (table in {known for known, _ in self.tokens},)
+
+    def _tokens(self, column: str, table: str, is_encrypted: str, most: int) -> Any:
+        assert is_encrypted.startswith("is_")
+        return (self.tokens.get((table, column), [])[:most] or None,)
 
     def _privilege(self, user: str, name: str) -> Any:
         return (self.may_connect(user, name),)

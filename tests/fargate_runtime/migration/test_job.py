@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
+from fargate_runtime import keys
 from fargate_runtime.migration import job
 from tests.fargate_runtime.migration.fake_postgresql import Server
 
@@ -97,6 +99,16 @@ class FakeImage:
         return runs
 
 
+def token(secret: str) -> str:
+    """Return what Airflow stores with a key."""
+    return Fernet(keys.fernet({"FERNET_SECRET": secret})).encrypt(b"text").decode()
+
+
+OWN, FOREIGN = token(ENVIRON["FERNET_SECRET"]), token("of another environment " * 2)
+PASSWORDS, EXTRAS = ("connection", "password"), ("connection", "extra")
+VARIABLES = ("variable", "val")
+
+
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeImage:
     return FakeImage(tmp_path, monkeypatch)
@@ -145,6 +157,52 @@ def test_failed_migration_is_the_reason_and_nothing_follows(
         "deadlock detected"
     )
     assert len(image.calls) == 1
+
+
+@pytest.mark.parametrize("column", [PASSWORDS, EXTRAS, VARIABLES])
+def test_fernet_key_of_another_environment_migrates_nothing(
+    image: FakeImage, capsys: pytest.CaptureFixture[str], column: tuple[str, str]
+) -> None:
+    image.server.tokens[column] = [FOREIGN, FOREIGN]
+    assert job.main() == 1
+    reason = last_line(capsys)
+    assert "the Fernet key does not fit this database" in reason
+    assert "none of the 2 stored" in reason
+    assert "set FernetKeySecretArn" in reason
+    assert not image.calls
+    assert not image.server.connections
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        ({}, "decrypts 0 of 0 stored values"),
+        ({PASSWORDS: []}, "decrypts 0 of 0 stored values"),
+        ({VARIABLES: [OWN]}, "decrypts 1 of 1 stored values"),
+        # A rotation that skipped a step left them behind.
+        ({PASSWORDS: [FOREIGN], VARIABLES: [OWN]}, "decrypts 1 of 2 stored values"),
+    ],
+)
+def test_fernet_key_that_decrypts_anything_fits(
+    image: FakeImage,
+    capsys: pytest.CaptureFixture[str],
+    tokens: dict[tuple[str, str], list[str]],
+    words: str,
+) -> None:
+    image.server.tokens.update(tokens)
+    assert job.main() == 0
+    assert words in capsys.readouterr().out
+
+
+def test_previous_fernet_key_fits_during_a_rotation(
+    image: FakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image.server.tokens[PASSWORDS] = [OWN]
+    monkeypatch.setenv("FERNET_SECRET_PREVIOUS", ENVIRON["FERNET_SECRET"])
+    monkeypatch.setenv("FERNET_SECRET", "the second key of the rotation " * 2)
+    assert job.main() == 0
+    monkeypatch.delenv("FERNET_SECRET_PREVIOUS")
+    assert job.main() == 1
 
 
 def test_broken_package_is_the_reason_and_no_database_is_touched(

@@ -23,6 +23,8 @@ from templates.airflow.components import (
     VERIFICATION,
     WORKER,
     AnyComponent,
+    Secret,
+    containers_of,
 )
 from tests.templates.tasks import (
     TEMPLATES,
@@ -96,6 +98,7 @@ ROLES = {"AssumableRoleArns": LAKE, "PermissionsAssumableRoleArns": LAKE}
 NO_ENTRY = dict.fromkeys((*EXTRAS, *ROLES), "none")
 """What a pool says that replaces the environment's lists by nothing."""
 IN_ECR = {"Image": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/airflow:1"}
+FERNET = {"ExistingFernetSecretArn": "arn:of-the-operator"}
 
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
@@ -228,7 +231,10 @@ def attached(component: AnyComponent, role: str, **changes: str) -> list[str]:
 @each_component
 @pytest.mark.parametrize(
     "changes",
-    [{}, EXEC, EXTRAS, ROLES, NO_ENTRY, EXEC | EXTRAS | ROLES | IN_ECR],
+    [
+        *({}, EXEC, EXTRAS, ROLES, NO_ENTRY, FERNET),
+        EXEC | EXTRAS | ROLES | IN_ECR | FERNET,
+    ],
 )
 def test_roles_have_their_own_policy_and_optional_ones(
     component: AnyComponent, changes: dict[str, str]
@@ -247,6 +253,10 @@ def test_roles_have_their_own_policy_and_optional_ones(
     execution = [f"<{template}.{component.title}ExecutionPolicy>"]
     if changes.get("Image"):
         execution.append(f"<{template}.PullPolicy>")
+    if changes.get("ExistingFernetSecretArn") and any(
+        Secret.FERNET in each.secrets for each in containers_of(component)
+    ):
+        execution.append(f"<{template}.FernetPolicy>")
     assert attached(component, "Execution", **changes) == execution
 
 
@@ -269,6 +279,20 @@ def test_images_are_pulled_from_their_own_repository_only() -> None:
         ("ecr:GetDownloadUrlForLayer", repository),
         ("ecr:BatchImportUpstreamImage", repository),
         ("ecr:CreateRepository", repository),
+    }
+
+
+def test_existing_fernet_secret_is_decrypted_and_no_other() -> None:
+    # Its key is another environment's, on which the account's policies decide.
+    assert "FernetPolicy" not in resolved("Workers").resources
+    policy = resolved("Workers", **FERNET).resources["FernetPolicy"]["Properties"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["kms:Decrypt"]
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": "secretsmanager.eu-central-1.amazonaws.com"},
+        "ArnEquals": {
+            "kms:EncryptionContext:SecretARN": FERNET["ExistingFernetSecretArn"]
+        },
     }
 
 

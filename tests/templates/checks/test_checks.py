@@ -32,6 +32,7 @@ from tests.linter_data import linter_data
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/airflow:3.3.2"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 IN_CHINA = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/airflow:3.3.2"
+FERNET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:fernet-AbCdEf"
 GOVERNMENT = "arn:aws-us-gov:iam::123456789012:policy/Boundary"
 VPC = "vpc-0123456789abcdef0"
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
@@ -233,6 +234,11 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     (
         {"CertificateArn": CERTIFICATE.replace("central", "west"), "Image": ECR},
         "region: CertificateArn in eu-west-1, Image in eu-central-1.",
+        "Name resources of the region",
+    ),
+    (
+        {"FernetKeySecretArn": FERNET_ARN, "Image": ECR},
+        "region: Image in eu-central-1, FernetKeySecretArn in eu-west-1.",
         "Name resources of the region",
     ),
     # Sizes that Fargate refuses when the service is created, half an hour in.
