@@ -100,6 +100,14 @@ diagnose: $(READY) ## Explain why the last operation failed, and what to run nex
 outputs: $(READY) ## Show the URLs, buckets and commands of a stack.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
 
+.PHONY: logs
+logs: $(READY) ## Print the logs of the components (ARGS='scheduler --follow').
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS)
+
+.PHONY: airflow
+airflow: $(READY) ## Run one Airflow command (ENV=, ARGS='-- dags list').
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS)
+
 .PHONY: link
 link: $(READY) ## Print a link to the console form of an environment.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)

@@ -28,6 +28,7 @@ from acceptance.local_checks import (
     dag_releases,
     encryption,
     health,
+    operator_commands,
     operator_settings,
     packages,
     passwords,
@@ -109,6 +110,7 @@ CHECKS: tuple[LocalCheck, ...] = (
                 "A pool is refused what another pool's lists allow",
                 team_permissions.separated,
             ),
+            ("An operator's Airflow command, and logs", operator_commands.answered),
             ("A team's package, its plugin, and a version refused", packages.used),
         )
     ),

@@ -1,8 +1,9 @@
 r"""The class of every command: help, exit codes, and what an error becomes.
 
 A command raises :class:`cli.errors.Failure`, or returns an :class:`ExitCode` (None is
-OK). Its help lists the exit codes that it can end with, and no others. A paragraph
-of its docstring that begins with ``\b`` keeps its lines.
+OK) or the exit code of a program that it ran. Its help lists the exit codes that it can
+end with, and no others. A paragraph of its docstring that begins with ``\b`` keeps its
+lines.
 
 What any command raises, an unexpected error and a usage error of click among them,
 becomes a problem with an exit code here and nowhere else.
@@ -69,7 +70,8 @@ SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("run", "serve", "start"), "local"),
     **dict.fromkeys(("acceptance", "test"), "verify"),
     **dict.fromkeys(("console", "url"), "link"),
-    **dict.fromkeys(("log", "tail", "watch"), "events"),
+    **dict.fromkeys(("log", "tail"), "logs"),
+    "watch": "events",
     **dict.fromkeys(("autocomplete", "complete"), "completion"),
 }
 """Words of other tools, and the command that does the same here."""
@@ -191,7 +193,7 @@ class Command(click.Command):
         # Not in an except block: what an error still holds is released after it.
         context.exit(int(code))
 
-    def _run(self, context: click.Context) -> ExitCode:
+    def _run(self, context: click.Context) -> int:
         try:
             with _signals_that_interrupt():
                 return super().invoke(context) or ExitCode.OK
@@ -217,7 +219,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "role",
     ),
     "Release DAGs": ("dags",),
-    "Look at what runs": ("status", "outputs", "events", "verify"),
+    "Look at what runs": ("status", "outputs", "events", "logs", "verify"),
+    "Operate": ("airflow",),
     "Repair and delete": ("diagnose", "recover", "destroy"),
 }
 """The commands by purpose, in the order in which they are needed."""

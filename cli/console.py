@@ -168,6 +168,11 @@ def result(text: str = "", style: str = "") -> None:
     print_line(stdout(), Text(with_arguments(text), style=style))
 
 
+def output(text: str) -> None:
+    """Print what another program wrote: as it is, its colours at a terminal only."""
+    print_line(stdout(), Text.from_ansi(text))
+
+
 def message(text: str = "", style: str = "") -> None:
     """Print a line about the command's progress on stderr."""
     print_line(stderr(), Text(with_arguments(text), style=style))

@@ -234,14 +234,14 @@ def stack_command(
     exclusive: tuple[tuple[str, str], ...] = (),
     only_reads: bool = False,
     meanings: Mapping[ExitCode, str] | None = None,
-) -> Callable[[Callable[..., ExitCode]], click.Command]:
+) -> Callable[[Callable[..., int]], click.Command]:
     """Make a command about the stack of ENV, with the options of all such commands.
 
     One that ``only_reads`` the stack has --running as well; ``meanings`` says what exit
     codes mean, where that is not the usual.
     """
 
-    def decorate(run: Callable[..., ExitCode]) -> click.Command:
+    def decorate(run: Callable[..., int]) -> click.Command:
         @functools.wraps(run)
         def callback(
             environment: str,
@@ -252,7 +252,7 @@ def stack_command(
             emulator: bool,
             running: bool = False,
             **options: Any,
-        ) -> ExitCode:
+        ) -> int:
             project: ProjectContext = click.get_current_context().obj
             target = CommandTarget(
                 environment, profile, region, stack_name, emulator, project, running

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import console, dags, deployment, image, local, product, verify, workspace
+from cli import (
+    console,
+    dags,
+    deployment,
+    image,
+    local,
+    operate,
+    product,
+    verify,
+    workspace,
+)
 from cli.command import CommandGroup
 from cli.errors import ExitCode
 from cli.product import DIST, ROOT
@@ -52,6 +62,8 @@ Examples
   ./build.py verify dev --local      run it and check that it works
   ./build.py verify prod             check a launched environment
   ./build.py dags push dev dags/     release DAGs to an environment
+  ./build.py logs prod --follow      print the logs of Airflow's components
+  ./build.py airflow prod -- dags list    run one Airflow command
   ./build.py emulator stop           stop the emulator that --emulator started
   ./build.py init test --like dev    write the file of a new environment
   ./build.py ls                      list the environments and their state
@@ -235,6 +247,9 @@ for command in (
         deployment.ProjectContext(
             DIST, _connect_emulator, product.build_if_changed, product.target
         )
+    ),
+    *operate.commands(
+        deployment.ProjectContext(DIST, _connect_emulator, target=product.target)
     ),
     local.command(ROOT, product.build_if_changed, product.check_overrides),
     verify.command(

@@ -691,6 +691,7 @@ PAGING: Mapping[str, tuple[str, str]] = {
     "describe_db_engine_versions": ("Marker", "Marker"),
     "describe_log_groups": ("nextToken", "nextToken"),
     "describe_orderable_db_instance_options": ("Marker", "Marker"),
+    "filter_log_events": ("nextToken", "nextToken"),
     "list_buckets": ("ContinuationToken", "ContinuationToken"),
     "list_provisioning_artifacts": ("PageToken", "NextPageToken"),
     "list_roles": ("Marker", "Marker"),

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from deploy import stacks
+from deploy import ecs, stacks
 from deploy.aws import Aws, tolerant
 from deploy.dist import Dist
 from deploy.stacks import StackEvent, StackSummary
@@ -193,19 +193,8 @@ class Diagnoser:
     def _log_of(
         self, task: Mapping[str, Any], container: str, number: str
     ) -> tuple[str, ...]:
-        definition = self.aws.call(
-            "ecs",
-            "describe_task_definition",
-            task["taskDefinitionArn"],
-            taskDefinition=task["taskDefinitionArn"],
-        )["taskDefinition"]
-        for defined in definition["containerDefinitions"]:
-            log = defined.get("logConfiguration", {})
-            options = log.get("options", {})
-            if defined["name"] == container and log.get("logDriver") == "awslogs":
-                stream = f"{options.get('awslogs-stream-prefix')}/{container}/{number}"
-                return self._log(options["awslogs-group"], stream)
-        return ()
+        group, prefix = ecs.log_of(self.aws, task["taskDefinitionArn"], container)
+        return self._log(group, f"{prefix}/{container}/{number}") if group else ()
 
     def _log(self, group: str, stream: str) -> tuple[str, ...]:
         events = self.aws.call(

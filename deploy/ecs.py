@@ -38,6 +38,23 @@ def running_tasks(aws: Aws, cluster: str, service: str = "") -> Iterator[Any]:
         yield from answer["tasks"]
 
 
+def log_of(aws: Aws, definition: str, container: str) -> tuple[str, str]:
+    """Return log group and prefix of the streams of a container.
+
+    Empty for one without a log in CloudWatch. The name of a stream is its prefix, the
+    container and the ID of the task.
+    """
+    described = aws.call(
+        "ecs", "describe_task_definition", definition, taskDefinition=definition
+    )["taskDefinition"]
+    for defined in described["containerDefinitions"]:
+        log = defined.get("logConfiguration", {})
+        options = log.get("options", {})
+        if defined["name"] == container and log.get("logDriver") == "awslogs":
+            return options["awslogs-group"], options.get("awslogs-stream-prefix", "")
+    return "", ""
+
+
 def service_of(task: Any) -> str:
     """Return the name of a task's service; nothing for a one-off task."""
     group = str(task.get("group", ""))

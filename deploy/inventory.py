@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -71,13 +72,21 @@ class StackResource:
 
 
 def take(
-    aws: Aws, stack_id: str, path: tuple[str, ...] = ()
+    aws: Aws,
+    stack_id: str,
+    path: tuple[str, ...] = (),
+    *,
+    reads_templates: bool = True,
 ) -> Iterator[StackResource]:
-    """Yield every resource of a stack, with those of nested stacks after them."""
-    try:
-        definitions = stacks.template(aws, stack_id).get("Resources", {})
-    except AwsError:
-        definitions = {}
+    """Yield every resource of a stack, with those of nested stacks after them.
+
+    Without ``reads_templates``, which takes half the calls, no resource has a purpose
+    or a deletion policy.
+    """
+    definitions = {}
+    if reads_templates:
+        with contextlib.suppress(AwsError):
+            definitions = stacks.template(aws, stack_id).get("Resources", {})
     for row in stacks.resources(aws, stack_id):
         if row["ResourceStatus"] == "DELETE_COMPLETE":
             continue
@@ -97,7 +106,12 @@ def take(
         )
         yield resource
         if resource.is_stack and resource.physical_id:
-            yield from take(aws, resource.physical_id, (*path, resource.logical_id))
+            yield from take(
+                aws,
+                resource.physical_id,
+                (*path, resource.logical_id),
+                reads_templates=reads_templates,
+            )
 
 
 def retained(

@@ -51,7 +51,7 @@ def test_commands_exist_with_their_options(page: Path) -> None:
             for parameter in command.params
             for option in (*parameter.opts, *parameter.secondary_opts)
         }
-        named = set(re.findall(r"(?<!\S)--[a-z-]+", rest))
+        named = set(re.findall(r"(?<!\S)--[a-z-]+", rest.partition(" -- ")[0]))
         assert named <= options, f"{name}: {named - options}"
 
 

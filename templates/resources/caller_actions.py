@@ -119,6 +119,40 @@ CALLER_ACTIONS = (
         why="The end of a log.",
     ),
     CallerActions(
+        command="logs",
+        actions=("logs:FilterLogEvents",),
+        resources=(f"logs:{HERE}:log-group:<stack>*",),
+        why="Besides those of `status`. For persons: no pipeline needs the logs.",
+        roles=(),
+    ),
+    CallerActions(
+        command="airflow",
+        actions=("ecs:RunTask", "ecs:StopTask"),
+        resources=(
+            f"ecs:{HERE}:task-definition/<stack>*Command*",
+            f"ecs:{HERE}:task/<stack>*",
+        ),
+        why="Besides those of `status` and `diagnose`. An Airflow command may change "
+        "and delete everything in the metadata database: no generated role has this.",
+        roles=(),
+    ),
+    CallerActions(
+        command="airflow",
+        actions=("ecs:TagResource",),
+        resources=(f"ecs:{HERE}:task/<stack>*",),
+        equal=(("ecs:CreateAction", ("RunTask",)),),
+        why="The task gets the tags of its definition.",
+        roles=(),
+    ),
+    CallerActions(
+        command="airflow",
+        actions=("iam:PassRole",),
+        resources=(f"iam:{ACCOUNT}:role/<stack>*-Command*",),
+        equal=(("iam:PassedToService", ("ecs-tasks.amazonaws.com",)),),
+        why="The two roles of one-off commands, and no other of the stack.",
+        roles=(),
+    ),
+    CallerActions(
         command="publish",
         actions=("s3:GetBucketPolicy", "s3:ListBucket"),
         resources=BUCKET,
