@@ -140,6 +140,33 @@ def _snapshot(context: LaunchContext, cluster: Mapping[str, Any], name: str) -> 
     return passed(f"{name} is available, version {row['EngineVersion']}.")
 
 
+def fernet_secret(context: LaunchContext) -> Iterator[Finding]:
+    """Look at the operator's secret with the Fernet key; its value is not read."""
+    arn = context.environment.parameters.get("FernetKeySecretArn")
+    if not arn:
+        return
+    try:
+        secret = context.aws.call(
+            "secretsmanager", "describe_secret", arn, SecretId=arn
+        )
+    except AwsError as error:
+        if not is_missing(error):
+            raise
+        yield refused(
+            f"There is no secret {arn}.",
+            "Correct FernetKeySecretArn; without the key no connection of the "
+            "database can be read.",
+        )
+        return
+    if secret.get("DeletedDate"):
+        yield refused(
+            f"{arn} is scheduled for deletion, and no task can read it.",
+            f"Run aws secretsmanager restore-secret --secret-id {arn}.",
+        )
+    else:
+        yield passed(f"{arn} exists.")
+
+
 def cache_node(context: LaunchContext) -> Iterator[Finding]:
     """Ask whether ElastiCache sells the node type in the region.
 

@@ -99,6 +99,12 @@ CHECKS: tuple[Check, ...] = (
         asks=("rds:DescribeDBClusterSnapshots",),
     ),
     Check(
+        name="Fernet secret",
+        run=datastores.fernet_secret,
+        asks=("secretsmanager:DescribeSecret",),
+        emulated=True,
+    ),
+    Check(
         name="Backup of Aurora",
         run=datastores.backup_opt_in,
         asks=("backup:DescribeRegionSettings",),

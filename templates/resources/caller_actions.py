@@ -350,6 +350,7 @@ CALLER_ACTIONS = (
             "route53:GetHostedZone",
             "route53:ListResourceRecordSets",
             "s3:ListAllMyBuckets",
+            "secretsmanager:DescribeSecret",
             "secretsmanager:ListSecrets",
             "servicequotas:GetAWSDefaultServiceQuota",
             "servicequotas:GetServiceQuota",

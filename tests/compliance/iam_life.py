@@ -151,6 +151,7 @@ PREFLIGHT_CALLS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("route53", "get_hosted_zone", {"Id": "Z0123456789ABC"}),
     ("route53", "list_resource_record_sets", ZONE),
     ("s3", "list_buckets", {}),
+    ("secretsmanager", "describe_secret", {"SecretId": "x"}),
     ("secretsmanager", "list_secrets", {}),
     ("service-quotas", "get_aws_default_service_quota", QUOTA),
     ("service-quotas", "get_service_quota", QUOTA),

@@ -19,6 +19,7 @@ from tests.deploy.fakes import ACCOUNT, REGION, FakeAws, dist, error
 
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/Boundary"
+FERNET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:fernet-AbCdEf"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/airflow:3.3.2"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/Operator"
 END = datetime.now(UTC) + timedelta(days=300)
@@ -31,6 +32,7 @@ PARAMETERS = {
     "VpcId": "vpc-1",
     "SubnetIds": "subnet-a1,subnet-b2",
     "SnapshotId": "before",
+    "FernetKeySecretArn": FERNET,
     "PrefixListId": "pl-1",
     "WorkerMaximum": "4",
     "SpotPercent": "50",
@@ -375,6 +377,7 @@ GOOD: Mapping[str, Any] = {
     "describe_images": {"imageDetails": [{}]},
     "list_buckets": {"Buckets": [{"Name": "other"}]},
     "describe_log_groups": {"logGroups": []},
+    "describe_secret": {"ARN": FERNET},
     "list_secrets": {"SecretList": []},
     "describe_snapshots": {"Snapshots": []},
 }

@@ -110,4 +110,9 @@ def test_every_question_but_the_unused_ones_has_an_answer(prod: LaunchContext) -
     names = {answer.check.name for answer in preflight(prod).answers}
     assert len(names) > 20
     assert {"Certificate", "Backup of Aurora", "Elastic IPs", "Zones"} <= names
-    assert not names & {"Existing VPC", "Database snapshot", "Hosted zone"}
+    assert not names & {
+        "Existing VPC",
+        "Database snapshot",
+        "Fernet secret",
+        "Hosted zone",
+    }

@@ -389,6 +389,18 @@ ACCOUNTS = (
         describe_db_cluster_snapshots=snapshot(EngineVersion="17.10"),
     ),
     answered(
+        "Fernet secret",
+        REFUSED,
+        "There is no secret arn:",
+        describe_secret=missing("ResourceNotFoundException"),
+    ),
+    answered(
+        "Fernet secret",
+        REFUSED,
+        "scheduled for deletion",
+        describe_secret={"DeletedDate": datetime.now(UTC)},
+    ),
+    answered(
         "Backup of Aurora",
         WARNING,
         "switched off",
