@@ -108,6 +108,10 @@ logs: $(READY) ## Print the logs of the components (ARGS='scheduler --follow').
 airflow: $(READY) ## Run one Airflow command (ENV=, ARGS='-- dags list').
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS)
 
+.PHONY: cost
+cost: $(READY) ## Estimate what an environment costs in a month (ENV=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS)
+
 .PHONY: link
 link: $(READY) ## Print a link to the console form of an environment.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)

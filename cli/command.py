@@ -72,6 +72,7 @@ SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("console", "url"), "link"),
     **dict.fromkeys(("log", "tail"), "logs"),
     "watch": "events",
+    **dict.fromkeys(("bill", "costs", "estimate", "price", "pricing"), "cost"),
     **dict.fromkeys(("autocomplete", "complete"), "completion"),
 }
 """Words of other tools, and the command that does the same here."""
@@ -220,7 +221,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Release DAGs": ("dags",),
     "Look at what runs": ("status", "outputs", "events", "logs", "verify"),
-    "Operate": ("airflow",),
+    "Operate": ("airflow", "cost"),
     "Repair and delete": ("diagnose", "recover", "destroy"),
 }
 """The commands by purpose, in the order in which they are needed."""

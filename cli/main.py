@@ -163,12 +163,14 @@ def parameters(environment: tuple[str, ...], *, as_json: bool) -> None:
 
 @main.command(meanings=MEANINGS)
 def reference() -> None:
-    """Write docs/parameters.md and docs/permissions.md from the templates."""
+    """Write docs/parameters.md, docs/permissions.md and the README's cost table."""
+    from cli import cost_table
     from compiler import pipeline, reference
     from templates import permissions_page
 
     root = pipeline.root_template(product.project())
     pages = {
+        cost_table.PATH: cost_table.page(root),
         reference.PATH: reference.page(root.document),
         permissions_page.PATH: permissions_page.page(root.walk()),
     }
@@ -249,7 +251,9 @@ for command in (
         )
     ),
     *operate.commands(
-        deployment.ProjectContext(DIST, _connect_emulator, target=product.target)
+        deployment.ProjectContext(
+            DIST, _connect_emulator, product.build_if_changed, product.target
+        )
     ),
     local.command(ROOT, product.build_if_changed, product.check_overrides),
     verify.command(

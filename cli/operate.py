@@ -1,4 +1,4 @@
-"""The commands of an operator in a running environment: logs, airflow."""
+"""The commands of an operator: logs, airflow, cost."""
 
 # ruff: noqa: PLC0415 - the help of a command loads neither boto3 nor the templates
 
@@ -11,8 +11,16 @@ from typing import Any
 import click
 
 from cli import console
-from cli.deployment import JSON, CommandTarget, ProjectContext, stack_command
+from cli.command import Command
+from cli.deployment import (
+    JSON,
+    CommandTarget,
+    ProjectContext,
+    environment_names,
+    stack_command,
+)
 from cli.errors import ExitCode, Problem, Refused
+from cloudformation import costs
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -166,9 +174,92 @@ def airflow(target: CommandTarget, words: tuple[str, ...], **_options: Any) -> i
     return one_off.run(aws, command, text, console.output)
 
 
+@click.command(
+    cls=Command,
+    meanings={ExitCode.FAILED: "the templates or the parameters need correcting"},
+)
+@click.argument("environment", metavar="ENV", shell_complete=environment_names)
+@click.option(
+    "--region",
+    type=click.Choice(costs.REGIONS),
+    default=costs.REGIONS[0],
+    show_default=True,
+    help="Region of the prices.",
+)
+@JSON
+@click.pass_obj
+def cost(
+    project: ProjectContext, environment: str, *, region: str, as_json: bool
+) -> ExitCode:
+    r"""Estimate what an environment costs in a month, offline.
+
+    Counts what its compiled templates create with its parameters, at rest and with
+    every pool at its maximum, by the table of list prices in cloudformation/costs.py,
+    and prints what it assumes and leaves out. It looks at no account.
+
+    \b
+    Examples
+      ./build.py cost prod
+      ./build.py cost prod --region eu-central-1
+      ./build.py cost dev --json | jq .AtRest
+    """
+    from deploy.dist import Dist
+
+    project.build(environment)
+    dist = Dist.read(project.dist)
+    values = dist.environment(environment, f"airflow-{environment}").parameters
+    lines = costs.lines(costs.tree(dist.templates, dist.root, values, region))
+    unpriced = sorted(
+        {line.what for line in lines if line.monthly(region, line.rest) is None}
+    )
+    rest, most = (costs.summed(lines, region, at_most=m) for m in (False, True))
+    if as_json:
+        document = {
+            "Region": region,
+            "AtRest": round(rest, 2),
+            "AtMost": round(most, 2),
+            "Lines": [_cost_as_json(line, region) for line in lines],
+            "Unpriced": unpriced,
+            "Assumptions": list(costs.ASSUMPTIONS),
+        }
+        console.document(document)
+        return ExitCode.OK
+    rows = [
+        (
+            line.what,
+            _dollars(line.monthly(region, line.rest)),
+            _dollars(line.monthly(region, line.most)),
+        )
+        for line in lines
+    ]
+    total = ("Together", _dollars(rest), _dollars(most))
+    console.table([*rows, total], (f"USD a month in {region}", "At rest", "At most"))
+    for text in costs.ASSUMPTIONS:
+        console.message(text)
+    if unpriced:
+        console.note(
+            f"The table has no price in {region} for {', '.join(unpriced)}: the sum is "
+            "too low by that."
+        )
+    return ExitCode.OK
+
+
+def _dollars(amount: float | None) -> str:
+    return "no price" if amount is None else f"{amount:,.2f}"
+
+
+def _cost_as_json(line: costs.CostLine, region: str) -> dict[str, Any]:
+    return {
+        "Group": line.group,
+        "What": line.what,
+        "AtRest": line.monthly(region, line.rest),
+        "AtMost": line.monthly(region, line.most),
+    }
+
+
 def commands(project: ProjectContext) -> list[click.Command]:
     """Return the commands, knowing their project."""
-    all_commands: list[click.Command] = [logs, airflow]
+    all_commands: list[click.Command] = [logs, airflow, cost]
     for command in all_commands:
         command.context_settings = {
             "obj": project,

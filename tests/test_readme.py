@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import product
+from cli import cost_table, product
 from compiler import pipeline, reference
 from compiler.wiring import Template
 from templates import permissions_page
@@ -29,6 +29,12 @@ def root(parent: Template) -> dict[str, Any]:
 def test_permissions_are_up_to_date(parent: Template) -> None:
     page = (product.ROOT / permissions_page.PATH).read_text()
     assert page == permissions_page.page(parent.walk()), "run `make reference`"
+
+
+def test_cost_table_is_up_to_date(parent: Template) -> None:
+    page = (product.ROOT / cost_table.PATH).read_text()
+    assert page == cost_table.page(parent), "run `make reference`"
+    assert "| Together |" in page
 
 
 def test_parameter_reference_is_up_to_date(root: dict[str, Any]) -> None:

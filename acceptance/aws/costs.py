@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VCPU_HOUR = 0.04048
-GIB_HOUR = 0.004445
-"""USD, Fargate on Linux and x86 in us-east-1, by AWS's price list."""
+from cloudformation.costs import hourly
+
+REGION = "us-east-1"
+VCPU_HOUR = hourly("Fargate vCPU, X86_64", REGION)
+GIB_HOUR = hourly("Fargate GB, X86_64", REGION)
+"""USD."""
 
 S3_WRITE = 0.005 / 1000
-"""USD for a PUT or LIST request, by the same list."""
+"""USD for a PUT or LIST request in the same region, by AWS's price list."""
 
 RELAY_VCPUS, RELAY_GIB = 0.25, 0.5
 LISTS_PER_SECOND = 4.0

@@ -1,10 +1,11 @@
-"""The commands logs and airflow: output, exit codes, and what they refuse."""
+"""The commands logs, airflow and cost: output, exit codes, and what they refuse."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from cli.main import main
 from cli.operate import commands, component_names
 from deploy import aws as aws_module
 from deploy import one_off
+from deploy.dist import Dist
 from templates.airflow.components import COMMAND
 from templates.airflow.environment import ENVIRONMENT
 from tests.deploy.fakes import REGION, FakeAws, described, error, stack_id
@@ -392,10 +394,48 @@ def test_missing_and_unfinished_stacks_are_refused(
     assert "has no AirflowServices/CommandDefinition yet" in done.output
 
 
-@pytest.mark.parametrize("name", ["logs", "airflow"])
+@pytest.mark.parametrize("name", ["logs", "airflow", "cost"])
 def test_help_has_a_place_for_the_command(name: str) -> None:
     whole = CliRunner().invoke(main, ["--help"]).output
     assert f"\n  {name}  " in whole
     assert "Other" not in whole
     own = CliRunner().invoke(main, [name, "--help"]).output
     assert max(map(len, own.splitlines())) <= 80
+
+
+# cost
+
+
+def test_cost_adds_up_and_prints_what_it_assumes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {"CacheNodeType": "cache.t4g.small", "NumCacheClusters": "1"}
+    template = {
+        "Resources": {
+            "Key": {"Type": "AWS::KMS::Key", "Properties": {}},
+            "Nodes": {
+                "Type": "AWS::ElastiCache::ReplicationGroup",
+                "Properties": nodes,
+            },
+        }
+    }
+    own = SimpleNamespace(
+        templates={"root": template},
+        root="root",
+        environment=lambda _name, _stack: SimpleNamespace(parameters={}),
+    )
+    monkeypatch.setattr(Dist, "read", lambda _folder: own)
+    done = run(root, "cost", "dev")
+    assert done.exit_code == ExitCode.OK
+    last = done.stdout.splitlines()[-1]
+    assert last.split() == ["Together", "19.69", "19.69"]
+    assert "List prices of" in done.stderr
+    assert "Not counted" in done.stderr
+
+    document = json.loads(
+        run(root, "cost", "dev", "--json", "--region", "eu-central-1").stdout
+    )
+    assert document["AtRest"] == 1.0
+    assert document["Unpriced"] == ["1 nodes of cache.t4g.small"]
+    other = run(root, "cost", "dev", "--region", "mars-1")
+    assert other.exit_code == ExitCode.USAGE
