@@ -35,19 +35,24 @@ from acceptance.local_checks import (
     permissions,
     secret_matrix,
     security_groups,
+    single_sign_on,
     start_up,
     team_permissions,
 )
+from acceptance.local_checks.single_sign_on import SingleSignOn
 from acceptance.selection import OPTION, chosen
 from acceptance.shared_launch import SharedLaunch
 from deploy.dist import Environment
 from local.environment import LocalEnvironment
+from local.outside_server import OutsideServer
 
 LocalCheck = Check[LocalEnvironment]
 
 MINIMUM_WORKERS = "DefaultWorkersMinimum"
 
 SECOND_DATABASE = "A DAG reaches a database only by its egress list"
+
+SIGN_ON = "Login through an OIDC provider"
 
 NO_FAULTS, NO_SCALING = "--no-faults", "--no-scaling"
 """Options that leave out a part of the checks."""
@@ -261,14 +266,21 @@ class Selection:
     """Managed policies that the parameters name, by name."""
     dags: Sequence[Path]
     """Folders of DAG files that are in the bucket from the beginning."""
+    sign_on: SingleSignOn
+    """The provider that users log in with."""
+
+    @property
+    def outside_servers(self) -> Sequence[OutsideServer]:
+        """Servers outside the VPC that must be there before the launch."""
+        return (self.sign_on.provider,) if self.sign_on.is_possible else ()
 
     def overrides(self, environment: Environment) -> dict[str, str]:
         """Return the parameters that must differ from the environment's own.
 
         Flower, which costs a small container; a line of DagEgress for the second
-        database; settings of an operator; a policy and a role of one pool; and a worker
-        that does not sleep, because a first run is timed from when all is healthy, and
-        waking one up takes longer.
+        database; settings of an operator; a policy and a role of one pool; single
+        sign-on; and a worker that does not sleep, because a first run is timed from
+        when all is healthy, and waking one up takes longer.
         """
         own = environment.parameters
         needed = {
@@ -276,6 +288,8 @@ class Selection:
             **operator_settings.PARAMETERS,
             **team_permissions.PARAMETERS,
         }
+        if self.sign_on.is_possible:
+            needed |= single_sign_on.PARAMETERS
         listed = filter(None, (own.get(dag_egress.PARAMETER), dag_egress.ENTRY))
         needed[dag_egress.PARAMETER] = ", ".join(listed)
         if own.get(MINIMUM_WORKERS) == "0":
@@ -306,8 +320,8 @@ def select(
 
     ``only`` are parts of titles. Raises UsageError for one that is in no title.
     """
-    launch = SharedLaunch()
-    suites = _suites(launch)
+    launch, sign_on = SharedLaunch(), SingleSignOn()
+    suites = _suites(launch, sign_on)
     left_out = {NO_FAULTS: not has_faults, NO_SCALING: not has_scaling}
     checks = [check for suite in suites.values() for check in suite]
     allowed = [check for check in checks if not left_out.get(check.option)]
@@ -332,7 +346,7 @@ def select(
             **(faults.PARAMETERS if NO_FAULTS in options else {}),
         },
         faults.ENVIRONMENT if NO_FAULTS in options else {},
-        operator_settings.SECRETS,
+        {**operator_settings.SECRETS, **single_sign_on.SECRETS},
         team_permissions.POLICIES,
         (
             dags.DAGS,
@@ -340,6 +354,7 @@ def select(
             *((FAULT_DAGS,) if NO_FAULTS in options else ()),
             *((scaling.DAGS,) if NO_SCALING in options else ()),
         ),
+        sign_on,
     )
 
 
@@ -347,7 +362,7 @@ LAUNCHED = {UPDATE: launches.other_version, DEPLOYMENT: scaling.other_spot_share
 """Check -> what it needs the shared launch to change."""
 
 
-def _suites(launch: SharedLaunch) -> dict[str, list[LocalCheck]]:
+def _suites(launch: SharedLaunch, sign_on: SingleSignOn) -> dict[str, list[LocalCheck]]:
     kills = Kills()
 
     def mark(option: str, *checks: LocalCheck) -> list[LocalCheck]:
@@ -364,6 +379,7 @@ def _suites(launch: SharedLaunch) -> dict[str, list[LocalCheck]]:
             )
         ),
         *CHECKS,
+        Check(SIGN_ON, sign_on.log_in, is_alone=False),
         *no_scaling(*SCALING),
         *AFTERWARDS,
     ]

@@ -215,6 +215,7 @@ def _verify_local(
         policies=selected.policies,
         dags=selected.dags,
         packages=team_packages(),
+        outside_servers=selected.outside_servers,
         keeps=options.keeps,
         begun_at=options.begun_at,
         tell=tell,

@@ -76,6 +76,19 @@ class Env:
     ADMIN_PASSWORD = "ADMIN_PASSWORD"
     """The first login of the Airflow UI."""
 
+    SIGN_ON_CONFIG = "SIGN_ON_CONFIG"
+    """File for the API server's settings of single sign-on (``single_sign_on``)."""
+
+    OIDC_ISSUER = "OIDC_ISSUER"
+    OIDC_CLIENT_ID = "OIDC_CLIENT_ID"
+    OIDC_CLIENT_SECRET = "OIDC_CLIENT_SECRET"
+    OIDC_SCOPES = "OIDC_SCOPES"
+    OIDC_GROUPS_CLAIM = "OIDC_GROUPS_CLAIM"
+    OIDC_ROLES = "OIDC_ROLES"
+    OIDC_DEFAULT_ROLE = "OIDC_DEFAULT_ROLE"
+    LOCAL_ADMIN = "LOCAL_ADMIN"
+    """Single sign-on, as in the parameters of the stack."""
+
     FERNET_SECRET = "FERNET_SECRET"
     FERNET_SECRET_PREVIOUS = "FERNET_SECRET_PREVIOUS"
 
@@ -140,6 +153,12 @@ CONFIG_PATH = "/tmp/airflow.cfg"  # noqa: S108 - as above
 
 METRICS_PIPE_PATH = "/tmp/airflow-metrics"  # noqa: S108 - as above
 """Where the publishing process makes the pipe."""
+
+SIGN_ON_PATH = "/tmp/webserver_config.py"  # noqa: S108 - as above
+"""Where the API server's start writes its settings of single sign-on."""
+
+NO_ROLE = "none"
+"""The default role that refuses the login."""
 
 # Databases.
 

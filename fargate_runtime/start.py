@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fargate_runtime import connections, keys, operator_settings
+from fargate_runtime import connections, keys, operator_settings, single_sign_on
 from fargate_runtime.airflow_version import UnsupportedAirflowError, check_own
 from fargate_runtime.contract import Env
 from fargate_runtime.env import EnvError
@@ -59,6 +59,7 @@ def start(command: Sequence[str]) -> NoReturn:
         operator_settings.write_options(os.environ)
         set_limits(os.environ)
         set_settings(os.environ)
+        single_sign_on.configure(os.environ)
         write_certificates(os.environ)
         # The process that becomes the command publishes Airflow's metrics.
         os.environ[Env.METRICS_PROCESS] = str(os.getpid())

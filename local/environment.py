@@ -37,6 +37,7 @@ from local.emulator.process import SECRET_ACCESS_KEY, EmulatorProcess
 from local.errors import EnvironmentStopped, LocalEnvironmentError
 from local.kept_data import KeptData
 from local.launcher import Launcher, LaunchResult
+from local.outside_server import OutsideServer
 from local.packages import TeamPackages
 from local.running_environments import FOLDER, RunningEnvironment
 from local.waiting import Waiting, in_thread
@@ -89,6 +90,7 @@ class LocalEnvironment(EnvironmentClient):
         policies: Mapping[str, Mapping[str, Any]] | None = None,
         dags: Iterable[Path] = (),
         packages: TeamPackages | None = None,
+        outside_servers: Iterable[OutsideServer] = (),
         keeps: bool = False,
         keeps_data: bool = False,
         reloads: bool = False,
@@ -103,9 +105,10 @@ class LocalEnvironment(EnvironmentClient):
         managed policies, by name, that are made before the launch; ``<name>`` in an
         override is the ARN of one. ``dags`` are
         folders of DAG files to put into the bucket before anything reads it.
-        ``packages`` are what the image adds to Airflow. With ``keeps`` the folder
-        stays, for its logs; with ``keeps_data`` the database is that of the last run
-        that kept it; with ``reloads`` a changed DAG file is seen within seconds.
+        ``packages`` are what the image adds to Airflow. ``outside_servers`` stand for
+        servers outside the VPC from before the launch to the end. With ``keeps`` the
+        folder stays, for its logs; with ``keeps_data`` the database is that of the last
+        run that kept it; with ``reloads`` a changed DAG file is seen within seconds.
         ``begun_at`` is when the command began, on the monotonic clock.
         """
         self.project = project
@@ -122,6 +125,7 @@ class LocalEnvironment(EnvironmentClient):
         self._policies = dict(policies or {})
         self._dags = tuple(dags)
         self._packages = packages
+        self._outside_servers = tuple(outside_servers)
         self._keeps = keeps
         self._keeps_data = keeps_data
         self._reloads = reloads
@@ -302,6 +306,10 @@ class LocalEnvironment(EnvironmentClient):
             )
         )
         self._cleanup.callback(self.agent.stop, STOP_SECONDS)
+        for server in self._outside_servers:
+            at = server.start(authority)
+            self._cleanup.callback(server.stop)
+            self.agent.firewall.add_outside_server(server.known_as, at)
 
     def _plugins(self) -> dict[str, Path]:
         """Copy the plugins, which may change while tasks start; return their places."""

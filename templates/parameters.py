@@ -10,7 +10,7 @@ from compiler.parameters import WRITTEN_AS_OBJECT
 from compiler.rules import FOUND_AT_LAUNCH
 from compiler.wiring import Interface, about
 from templates.airflow.fargate_sizes import PROXY_MEMORY
-from templates.airflow.platform import AirflowSettings
+from templates.airflow.platform import AirflowSettings, SingleSignOn
 from templates.types import (
     ACU,
     Architecture,
@@ -252,6 +252,7 @@ class Parameters(Interface):
         label="Flower",
         Default="false",
     )
+    sign_on: SingleSignOn = about("How users log in.", flat=True)
     database_engine_version: AuroraVersion = about(
         "Version of Aurora PostgreSQL. Raise it, never lower it; to restore a "
         "snapshot, not older than the snapshot's.",

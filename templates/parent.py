@@ -12,7 +12,7 @@ from __future__ import annotations
 from troposphere import Equals, Not, Sub
 
 from compiler.wiring import Define, Interface, Template, about, choose, title
-from fargate_runtime.contract import POOL_TARGET
+from fargate_runtime.contract import POOL_TARGET, Env
 from templates import (
     airflow_services,
     alarm_topic,
@@ -45,7 +45,7 @@ from templates.airflow.components import (
 from templates.airflow.platform import Platform, RuntimeArchive
 from templates.airflow.pool_list import all_slots, pool_list
 from templates.airflow.pools import POOLS, Pool, check_pools, own_or
-from templates.airflow.secret_environment import SecretEnvironment, secret_text
+from templates.airflow.secret_environment import SecretEnvironment, member, secret_text
 from templates.checks.rules import add_rules
 from templates.parameters import Parameters
 from templates.types import (
@@ -136,6 +136,9 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
         has_backup = t.condition("HasBackup", Equals(inputs.enable_backup, "true"))
         has_parallelism = t.condition(
             "HasParallelism", Not(Equals(inputs.parallelism, ""))
+        )
+        client_secret = member(
+            Env.OIDC_CLIENT_SECRET, inputs.sign_on.oidc_client_secret_arn
         )
         secret_variables = inputs.secret_environment
         boundary = inputs.airflow.permissions_boundary_arn
@@ -315,6 +318,7 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 has_parallelism, Text(inputs.parallelism.data), all_slots(pools)
             ),
             settings=inputs.airflow,
+            sign_on=inputs.sign_on,
         )
         migrated = t.nest(migration.define, migration.Inputs(platform=platform))
         services = t.nest(
@@ -324,7 +328,11 @@ def define_with(table: tuple[Pool, ...]) -> Define[Parameters, Outputs]:
                 migration_version=migrated.version,
                 pools=pool_list(t, pools),
                 secret_environment=SecretEnvironment(
-                    api_server=secret_text(secret_variables, API_SERVER.name),
+                    api_server=secret_text(
+                        secret_variables,
+                        API_SERVER.name,
+                        own=[client_secret],
+                    ),
                     scheduler=secret_text(secret_variables, SCHEDULER.name),
                     dag_processor=secret_text(secret_variables, DAG_PROCESSOR.name),
                     triggerer=secret_text(secret_variables, TRIGGERER.name),

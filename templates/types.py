@@ -41,13 +41,18 @@ NONE = "none"
 """The list of a pool that has no entry, where an empty one means the environment's."""
 
 
-_SECRET_MEMBER = (
-    rf'"[A-Za-z_][A-Za-z0-9_]*":"{ARN}secretsmanager:[a-z0-9-]+:\d{{12}}:secret:'
-    r'[A-Za-z0-9/_+=.@!-]+(:[A-Za-z0-9_.-]+)?"'
+_SECRET_WITH_KEY = (
+    rf"{ARN}secretsmanager:[a-z0-9-]+:\d{{12}}:secret:"
+    r"[A-Za-z0-9/_+=.@!-]+(:[A-Za-z0-9_.-]+)?"
 )
+_SECRET_MEMBER = rf'"[A-Za-z_][A-Za-z0-9_]*":"{_SECRET_WITH_KEY}"'
 _SECRET_MEMBERS = rf"{_SECRET_MEMBER}(,{_SECRET_MEMBER})*"
 _SECRET_OBJECT = rf'"[a-z][a-z -]*":\{{({_SECRET_MEMBERS})?\}}'
 _SECRET_OBJECTS = rf"{_SECRET_OBJECT}(,{_SECRET_OBJECT})*"
+
+
+_ROLES = ("Admin", "Op", "User", "Viewer", "Public")
+_GROUP_ROLE = rf"[^\s,=]([^,=]*[^\s,=])? ?= ?({'|'.join(_ROLES)})"
 
 
 class Text(Value):
@@ -256,6 +261,62 @@ class ExistingSecretArn(
     "end, or nothing.",
 ):
     """A secret of the operator."""
+
+
+class SecretKey(
+    Value,
+    AllowedPattern=rf"^({_SECRET_WITH_KEY})?$",
+    ConstraintDescription="The ARN of a Secrets Manager secret, with :key where the "
+    "secret is JSON; or nothing.",
+):
+    """A Secrets Manager secret, or one key of it."""
+
+
+class IssuerUrl(
+    Value,
+    AllowedPattern=r"^(https://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~%+-]+)*/?)?$",
+    ConstraintDescription="A URL such as https://login.example.com/tenant, with https "
+    "and without a query, or nothing.",
+):
+    """The issuer of an OpenID Connect provider."""
+
+
+class ClientId(
+    Value,
+    AllowedPattern=r"^[!-~]*$",
+    ConstraintDescription="The client ID as the provider shows it, without blanks.",
+):
+    """A client that is registered with an OpenID Connect provider."""
+
+
+class Scopes(
+    Value,
+    AllowedPattern=r"^openid( [A-Za-z0-9_.:/-]+)*$",
+    ConstraintDescription="openid and further scopes, each after one blank.",
+):
+    """Scopes of OpenID Connect."""
+
+
+class ClaimName(
+    Value,
+    AllowedPattern=r"^[A-Za-z0-9_.:/-]+$",
+    ConstraintDescription="The name of a claim, such as groups or cognito:groups.",
+):
+    """A claim of an ID token."""
+
+
+class GroupRoles(
+    Value,
+    AllowedPattern=rf"^({_GROUP_ROLE}(, ?{_GROUP_ROLE})*)?$",
+    ConstraintDescription="Groups and roles such as data-admins=Admin, "
+    "analysts=Viewer, separated by commas, no comma or equals sign in a name. Roles: "
+    f"{', '.join(_ROLES)}.",
+):
+    """Groups of an OpenID Connect provider, each with a role of Airflow."""
+
+
+class DefaultRole(Value, AllowedValues=["none", "Public", "Viewer"]):
+    """The role of users who are in no group with a role, or none."""
 
 
 class JsonText(

@@ -2,9 +2,10 @@
 
 ECS runs ``python -m fargate_runtime.migration.job`` once for each version. It checks
 the image, waits for the database, creates the roles and databases, checks that the
-Fernet key decrypts what is stored, migrates Airflow's tables under Airflow's own lock,
-lets the autoscaler read some of them and creates the first administrator. To run it
-again changes nothing but passwords that have changed.
+Fernet key decrypts what is stored, asks the provider of single sign-on whether it
+answers, migrates Airflow's tables under Airflow's own lock, lets the autoscaler read
+some of them and creates the first administrator. To run it again changes nothing but
+passwords that have changed.
 
 Its last line is ``MIGRATION DONE`` or ``MIGRATION FAILED: `` and the reason, which
 ``custom_resource`` puts into the stack event. No line holds a secret.
@@ -43,8 +44,10 @@ from fargate_runtime.env import (
     master_login,
     required,
 )
+from fargate_runtime.migration import identity_provider
 from fargate_runtime.migration.databases import DatabaseError, prepare
 from fargate_runtime.migration.fernet_check import FernetKeyError, check_fernet_key
+from fargate_runtime.migration.identity_provider import IdentityProviderError
 from fargate_runtime.migration.scaling_role import admit
 
 if TYPE_CHECKING:
@@ -232,6 +235,7 @@ def run_job(environ: Mapping[str, str], log: RedactedLog) -> None:
     reader = autoscaler_login(environ)
     prepare(master, airflow, database_login(environ, "RESULTS"), log.say)
     check_fernet_key(environ, airflow, log.say)
+    identity_provider.check(environ)
     migrate(environ, log)
     admit(master, airflow, reader, log.say)
     create_admin(environ, log)
@@ -247,6 +251,7 @@ def main() -> int:
         FernetKeyError,
         UnsupportedAirflowError,
         EnvError,
+        IdentityProviderError,
         MigrationJobError,
     ) as error:
         reason = str(error)

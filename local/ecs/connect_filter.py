@@ -15,6 +15,7 @@ import ctypes
 import errno
 import os
 import platform
+import secrets
 import socket
 import struct
 import sys
@@ -150,6 +151,17 @@ def cgroup2() -> Path:
         if kind == "cgroup2":
             return Path(folder)
     raise FilterUnavailableError("connections cannot be limited here: no cgroup2")
+
+
+def obstacle() -> str:
+    """Return why connections cannot be limited on this machine, or nothing."""
+    try:
+        group = ConnectFilter(cgroup2() / f"try-{secrets.token_hex(4)}", "127.0.0.1")
+    except FilterUnavailableError as error:
+        return str(error)
+    group.close()
+    group.remove()
+    return ""
 
 
 @dataclass(frozen=True)

@@ -390,6 +390,56 @@ _ROWS = (
         "Links in mails and logs. The API server has none: it would redirect every "
         "login to that one name, and a forwarded port could not be used.",
     ),
+    # Single sign-on (fargate_runtime/single_sign_on).
+    EnvVar(
+        Env.SIGN_ON_CONFIG,
+        contract.SIGN_ON_PATH,
+        only(API_SERVER),
+        "The container's start writes the settings there if there is an issuer; "
+        "otherwise a webserver_config.py of the image holds.",
+    ),
+    EnvVar(
+        Env.OIDC_ISSUER,
+        lambda inputs: inputs.platform.sign_on.oidc_issuer,
+        only(API_SERVER, MIGRATION),
+        "The provider; the migration job asks whether it answers.",
+    ),
+    EnvVar(
+        Env.OIDC_CLIENT_ID,
+        lambda inputs: inputs.platform.sign_on.oidc_client_id,
+        only(API_SERVER),
+        "The client that is registered there.",
+    ),
+    EnvVar(
+        Env.OIDC_SCOPES,
+        lambda inputs: inputs.platform.sign_on.oidc_scopes,
+        only(API_SERVER),
+        "What the provider is asked for.",
+    ),
+    EnvVar(
+        Env.OIDC_GROUPS_CLAIM,
+        lambda inputs: inputs.platform.sign_on.oidc_groups_claim,
+        only(API_SERVER),
+        "Providers have different names for it.",
+    ),
+    EnvVar(
+        Env.OIDC_ROLES,
+        lambda inputs: inputs.platform.sign_on.oidc_roles,
+        only(API_SERVER),
+        "Airflow's roles by groups of the provider.",
+    ),
+    EnvVar(
+        Env.OIDC_DEFAULT_ROLE,
+        lambda inputs: inputs.platform.sign_on.oidc_default_role,
+        only(API_SERVER),
+        "For users without such a group.",
+    ),
+    EnvVar(
+        Env.LOCAL_ADMIN,
+        lambda inputs: inputs.platform.sign_on.local_admin,
+        only(API_SERVER),
+        "Whether a password still logs in.",
+    ),
     # Tokens.
     EnvVar(
         "AIRFLOW__API_AUTH__JWT_ISSUER",

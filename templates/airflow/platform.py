@@ -14,9 +14,14 @@ from templates.types import (
     Boolean,
     Broker,
     Buckets,
+    ClaimName,
+    ClientId,
     Cluster,
     Database,
+    DefaultRole,
+    GroupRoles,
     Image,
+    IssuerUrl,
     JsonText,
     KeyArn,
     LogDays,
@@ -24,6 +29,8 @@ from templates.types import (
     PolicyArn,
     PolicyArns,
     RoleArns,
+    Scopes,
+    SecretKey,
     SubnetIds,
     TaskSecurityGroups,
     Text,
@@ -111,6 +118,64 @@ class AirflowSettings(Record):
     )
 
 
+class SingleSignOn(Record):
+    """Login by an OpenID Connect provider; each is a parameter of the parent."""
+
+    oidc_issuer: IssuerUrl = about(
+        "Issuer of an OpenID Connect provider that users log in with; "
+        "docs/single-sign-on.md says what to register there. Empty for logins with "
+        "passwords only.",
+        group="Single sign-on",
+        label="Issuer",
+        Default="",
+    )
+    oidc_client_id: ClientId = about(
+        "Client that is registered with the provider for this environment.",
+        group="Single sign-on",
+        label="Client ID",
+        Default="",
+    )
+    oidc_client_secret_arn: SecretKey = about(
+        "Secret of Secrets Manager with the client's secret, or with :key at its end "
+        "a key of that secret. Only the API servers get it.",
+        group="Single sign-on",
+        label="Client secret",
+        Default="",
+    )
+    oidc_scopes: Scopes = about(
+        "Scopes to ask the provider for.",
+        group="Single sign-on",
+        label="Scopes",
+        Default="openid email profile",
+    )
+    oidc_groups_claim: ClaimName = about(
+        "Claim that holds the groups of a user.",
+        group="Single sign-on",
+        label="Groups claim",
+        Default="groups",
+    )
+    oidc_roles: GroupRoles = about(
+        "Roles of groups: data-admins=Admin, analysts=Viewer. At each login a user "
+        "gets the roles of their groups, and loses all others.",
+        group="Single sign-on",
+        label="Roles of groups",
+        Default="",
+    )
+    oidc_default_role: DefaultRole = about(
+        "Role of users who are in none of these groups; none refuses their login.",
+        group="Single sign-on",
+        label="Default role",
+        Default="none",
+    )
+    local_admin: Boolean = about(
+        "Whether users with a password still log in beside single sign-on. false "
+        "closes the form, and refuses the password of a user with the role Admin.",
+        group="Single sign-on",
+        label="Local logins",
+        Default="true",
+    )
+
+
 class RuntimeArchive(Record):
     """The archive of our code that every container downloads."""
 
@@ -139,3 +204,4 @@ class Platform(Record):
     worker_slots: Text = about("Task instances that all pools can run, as a sum.")
     default_options: Text = about("Options of Airflow that operators may replace.")
     settings: AirflowSettings = about("Settings of all tasks.", flat=True)
+    sign_on: SingleSignOn = about("How users log in.", flat=True)

@@ -14,6 +14,7 @@ pieces each. Marks at the end of the text make the pieces of unused slots, all e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 from troposphere import (
@@ -28,13 +29,15 @@ from troposphere import (
 )
 
 from compiler.wiring import Record, Template, about
-from templates.types import SecretVariables, Text
+from templates.types import SecretKey, SecretVariables, Text
 
 SLOTS = 5
 """Secret variables that one container may have. A slot is a condition, and a linter
 examines all combinations of a task definition's conditions, up to 256."""
 
 MARK = '"'
+TYPE = ":secret:"
+"""Between the account and the name in the ARN of a secret."""
 
 
 class Piece(IntEnum):
@@ -61,13 +64,28 @@ class SecretEnvironment(Record):
     triggerer: Text = about("Secret variables of the triggerer.")
 
 
-def secret_text(variables: SecretVariables, *targets: str) -> Text:
-    """Return the members for all and for some targets, as the slots read them."""
-    members = [_members_of(variables, target) for target in targets]
+def secret_text(
+    variables: SecretVariables, *targets: str, own: Sequence[Join] = ()
+) -> Text:
+    """Return the members for all and for some targets, as the slots read them.
+
+    ``own`` are members that the templates add.
+    """
+    members = [*own, *(_members_of(variables, target) for target in targets)]
     # Of a first object, the name is left over here, without a value.
     members.append(Select(0, Split(":{", variables)))
-    pieces = Join(MARK, Split(":secret:", Join("", members)))
+    pieces = Join(MARK, Split(TYPE, Join("", members)))
     return Text(Join("", [pieces, UNUSED_SLOTS]))
+
+
+def member(name: str, secret: SecretKey) -> Join:
+    """Return one member: a variable with a secret, or a key of one.
+
+    Without a secret it has as many pieces, and its slot is unused.
+    """
+    parts = Split(TYPE, Join("", [secret, TYPE]))
+    arn = Join(TYPE, [Select(0, parts), Select(1, parts)])
+    return Join("", [f'"{name}":"', arn, MARK])
 
 
 def _members_of(variables: SecretVariables, target: str) -> Select:

@@ -35,6 +35,7 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
             settings.permissions_boundary_arn,
             parameters.database_snapshot_id,
             parameters.fernet_key_secret_arn,
+            parameters.sign_on.oidc_client_secret_arn,
             *(
                 arns
                 for source in sources

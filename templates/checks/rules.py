@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from troposphere import And, AWSHelperFn, Equals, Not, Or
 
 from compiler.wiring import Template
+from fargate_runtime.contract import NO_ROLE
 from templates.checks.aurora import SMALLEST_FOR_INSIGHTS, halves_below
 from templates.parameters import Parameters
 from templates.types import LogDays
@@ -66,6 +67,7 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
     """Return the rules over the parameters, in the form's order."""
     is_new_vpc = _is_empty(parameters.existing_vpc_id)
     is_internet_facing = Equals(parameters.load_balancer_scheme, "internet-facing")
+    sign_on = parameters.sign_on
     return (
         Rule(
             name="ProductionSurvivesTheLossOfAZone",
@@ -247,6 +249,51 @@ def rules(parameters: Parameters) -> tuple[Rule, ...]:
                 Assertion(
                     holds=_is_given(parameters.domain_name),
                     message="HostedZoneId makes a domain's record: set DomainName.",
+                ),
+            ),
+        ),
+        Rule(
+            name="SingleSignOnIsWhole",
+            when=_is_given(sign_on.oidc_issuer),
+            assertions=(
+                Assertion(
+                    holds=_is_given(sign_on.oidc_client_id),
+                    message="OidcIssuer needs the client that is registered there: set "
+                    "OidcClientId.",
+                ),
+                Assertion(
+                    holds=_is_given(sign_on.oidc_client_secret_arn),
+                    message="OidcIssuer needs the secret of the client: set "
+                    "OidcClientSecretArn.",
+                ),
+                Assertion(
+                    holds=Or(
+                        _is_given(sign_on.oidc_roles),
+                        Not(Equals(sign_on.oidc_default_role, NO_ROLE)),
+                    ),
+                    message="With neither OidcRoles nor OidcDefaultRole every login "
+                    "is refused: set one of them.",
+                ),
+            ),
+        ),
+        Rule(
+            name="SingleSignOnNeedsItsIssuer",
+            when=_is_empty(sign_on.oidc_issuer),
+            assertions=(
+                Assertion(
+                    holds=And(
+                        _is_empty(sign_on.oidc_client_id),
+                        _is_empty(sign_on.oidc_client_secret_arn),
+                        _is_empty(sign_on.oidc_roles),
+                        Equals(sign_on.oidc_default_role, NO_ROLE),
+                    ),
+                    message="Single sign-on needs its provider: set OidcIssuer, or "
+                    "leave the other Oidc parameters empty.",
+                ),
+                Assertion(
+                    holds=Equals(sign_on.local_admin, "true"),
+                    message="Without OidcIssuer a password is the only login: set "
+                    "LocalAdmin to true.",
                 ),
             ),
         ),

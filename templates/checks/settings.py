@@ -17,8 +17,8 @@ from pathlib import Path
 from compiler.located_json import quoted
 from compiler.suggestions import nearest
 from compiler.validation import Check, Finding, check
-from fargate_runtime.contract import POOL_TARGET
-from templates.airflow.components import COMPONENTS
+from fargate_runtime.contract import POOL_TARGET, Env
+from templates.airflow.components import API_SERVER, COMPONENTS
 from templates.airflow.environment import (
     ENVIRONMENT,
     SECRETS,
@@ -28,7 +28,7 @@ from templates.airflow.environment import (
 from templates.airflow.pools import WorkerPool
 from templates.airflow.secret_environment import SLOTS
 from templates.parameters import Parameters
-from templates.types import Boolean, JsonText, SecretVariables, Text
+from templates.types import Boolean, IssuerUrl, JsonText, SecretVariables, Text
 
 OPTIONS_FILE = Path(__file__).parents[1] / "airflow" / "airflow_options.json"
 
@@ -103,7 +103,11 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
     )
     yield check("variables are no secrets", _variables, settings.environment, names)
     secrets = parameters.secret_environment
-    yield check("secret variables fit", _secrets, secrets, names)
+    yield check(
+        "secret variables fit",
+        _secrets,
+        *(secrets, names, parameters.sign_on.oidc_issuer),
+    )
 
 
 Entry = tuple[str, str, str]
@@ -231,7 +235,9 @@ def _variables(variables: JsonText, pools: tuple[Text, ...]) -> Iterator[Finding
             yield finding
 
 
-def _secrets(variables: SecretVariables, pools: tuple[Text, ...]) -> Iterator[Finding]:
+def _secrets(
+    variables: SecretVariables, pools: tuple[Text, ...], issuer: IssuerUrl
+) -> Iterator[Finding]:
     targets = _targets(WITH_SECRET_VARIABLES, pools)
     read = _Targets(variables, targets)
     yield from read.findings
@@ -244,6 +250,8 @@ def _secrets(variables: SecretVariables, pools: tuple[Text, ...]) -> Iterator[Fi
         is_pool = target.startswith(POOL_TARGET)
         groups = ("", "worker", target) if is_pool else ("", target)
         names = [name for group, name, _ in read.entries if group in groups]
+        if issuer.text and target == API_SERVER.name:
+            names.append(Env.OIDC_CLIENT_SECRET)
         if len(names) > SLOTS:
             yield Finding(
                 what=f"{target} has {len(names)} secret variables: {', '.join(names)}.",
@@ -348,4 +356,5 @@ def owned_variables() -> Mapping[str, str]:
     return {
         **{row.name: row.why for row in ENVIRONMENT},
         **{row.name: "It comes from a secret of the stack." for row in SECRETS},
+        Env.OIDC_CLIENT_SECRET: "It is the parameter OidcClientSecretArn.",
     }

@@ -7,7 +7,12 @@ import pytest
 from acceptance import faults, scaling, suites
 from acceptance.checks.dags import DAGS
 from acceptance.faults.kills import HELD, KILLED_WORKER, kill_title
-from acceptance.local_checks import operator_settings, packages, team_permissions
+from acceptance.local_checks import (
+    operator_settings,
+    packages,
+    single_sign_on,
+    team_permissions,
+)
 from cli.errors import UsageError
 from deploy.dist import Environment
 
@@ -41,6 +46,8 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
         **team_permissions.PARAMETERS,
         **faults.PARAMETERS,
     }
+    if selected.outside_servers:
+        expected |= single_sign_on.PARAMETERS
     assert selected.overrides(environment) == expected
     assert suites.select().overrides(environment) == expected | scaling.PARAMETERS
 

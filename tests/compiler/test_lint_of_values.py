@@ -63,6 +63,13 @@ PUBLIC = {
 
 LOGIN_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-AbCdEf"
 
+SIGN_ON = {
+    "OidcIssuer": "https://login.example.com/tenant",
+    "OidcClientId": "airflow",
+    "OidcClientSecretArn": f"{LOGIN_ARN}:client",
+    "OidcRoles": "data-admins=Admin, analysts=Viewer",
+}
+
 TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "Airflow": ({"Airflow": '{"core.default_task_retries": "3"}'},),
     "AlarmEmail": ({"AlarmEmail": "team@example.com"},),
@@ -106,6 +113,17 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "Image": ({"Image": f"apache/airflow@sha256:{'0' * 64}"},),
     "InternetAccess": (ENDPOINTS,),
     "LoadBalancerScheme": (PUBLIC,),
+    "LocalAdmin": ({**SIGN_ON, "LocalAdmin": "false"},),
+    "OidcClientId": (SIGN_ON,),
+    "OidcClientSecretArn": ({**SIGN_ON, "OidcClientSecretArn": LOGIN_ARN},),
+    "OidcDefaultRole": tuple(
+        {**SIGN_ON, "OidcRoles": "", "OidcDefaultRole": role}
+        for role in ("Public", "Viewer")
+    ),
+    "OidcGroupsClaim": ({**SIGN_ON, "OidcGroupsClaim": "cognito:groups"},),
+    "OidcIssuer": (SIGN_ON,),
+    "OidcRoles": (SIGN_ON,),
+    "OidcScopes": ({**SIGN_ON, "OidcScopes": "openid email groups"},),
     "OutboundHttpsCidr": (ENDPOINTS,),
     "Parallelism": ({"Parallelism": "512"},),
     "PermissionsBoundaryArn": ({"PermissionsBoundaryArn": f"{POLICY}/boundary"},),

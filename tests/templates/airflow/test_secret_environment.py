@@ -22,14 +22,14 @@ def library() -> dict[str, dict[str, Any]]:
     return {template.path: template.document for template in root.walk()}
 
 
-def added(text: str) -> dict[str, tuple[dict[str, str], set[str]]]:
+def added(text: str, **parameters: str) -> dict[str, tuple[dict[str, str], set[str]]]:
     """The variables and the readable secrets that the parameter adds, by container."""
 
-    def everything(text: str) -> dict[str, tuple[dict[str, str], set[str]]]:
+    def everything(
+        parameter_values: dict[str, str],
+    ) -> dict[str, tuple[dict[str, str], set[str]]]:
         templates = library()
-        root = deploy(
-            templates["parent.template.json"], templates, {"SecretEnvironment": text}
-        )
+        root = deploy(templates["parent.template.json"], templates, parameter_values)
         containers: dict[str, tuple[dict[str, str], set[str]]] = {}
         for stack in root.walk():
             for name, resource in stack.resources.items():
@@ -49,7 +49,10 @@ def added(text: str) -> dict[str, tuple[dict[str, str], set[str]]]:
                 containers[key] = secrets, set(readable)
         return containers
 
-    before, after = everything(""), everything(text)
+    before, after = (
+        everything({}),
+        everything({"SecretEnvironment": text, **parameters}),
+    )
     return {
         name.removeprefix("AirflowServices."): (
             dict(secrets.items() - before[name][0].items()),
@@ -101,4 +104,21 @@ def test_a_secret_for_one_component_reaches_no_other() -> None:
     text = f'{{"triggerer":{{"T":"{ARN}t-AbCdEf"}}}}'
     assert added(text) == {
         "triggerer": ({"T": f"{ARN}t-AbCdEf:::"}, {f"{ARN}t-AbCdEf"})
+    }
+
+
+@pytest.mark.parametrize("key", ["", ":client"])
+@pytest.mark.parametrize("with_others", [False, True])
+def test_only_the_api_server_gets_the_secret_of_the_oidc_client(
+    key: str, *, with_others: bool
+) -> None:
+    others = {"api-server": {"X": f"{ARN}x-AbCdEf"}}
+    text = json.dumps(others, separators=(",", ":")) if with_others else ""
+    own = {"X": f"{ARN}x-AbCdEf:::"} if with_others else {}
+    value = f"{ARN}oidc-AbCdEf{key or ':'}::"
+    assert added(text, OidcClientSecretArn=f"{ARN}oidc-AbCdEf{key}") == {
+        "api-server": (
+            {**own, "OIDC_CLIENT_SECRET": value},
+            {":".join(v.split(":")[:7]) for v in (*own.values(), value)},
+        )
     }

@@ -37,6 +37,13 @@ GOVERNMENT = "arn:aws-us-gov:iam::123456789012:policy/Boundary"
 VPC = "vpc-0123456789abcdef0"
 SUBNETS = "subnet-0123456789abcdef0,subnet-0123456789abcdef1"
 
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x-AbCdEf"  # noqa: S105
+SIGN_ON = {
+    "OidcIssuer": "https://login.example.com",
+    "OidcClientId": "airflow",
+    "OidcClientSecretArn": SECRET_ARN,
+    "OidcRoles": "data-admins=Admin",
+}
 POLICY = "arn:aws:iam::123456789012:policy/"
 ROLE = "arn:aws:iam::111122223333:role/"
 IN_CHINA_ROLE = "arn:aws-cn:iam::111122223333:role/a"
@@ -148,6 +155,12 @@ def test_the_defaults_launch() -> None:
         {"SpotWorkersDagEgress": "none", "SpotWorkersDagSecurityGroupIds": "none"},
         {"DagSecurityGroupIds": ", ".join(GROUPS[:4])},
         EXISTING | {"DagEgress": "5433 10.0.0.0/8"},
+        {"OidcRoles": "data admins = Admin,0760b6cf-170e-4a14=Viewer, ops=Op"},
+        {
+            "OidcIssuer": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab"
+        },
+        {"OidcIssuer": "https://login.example.com:8443/"},
+        {"OidcGroupsClaim": "https://example.com/groups"},
     ],
 )
 def test_valid_parameters_pass(parameters: dict[str, str]) -> None:
@@ -170,6 +183,18 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         {"SecretEnvironment": '{"nowhere":{}}'},
         "neither a component nor a pool",
         "Name one of these",
+    ),
+    # API servers have five secret variables, the client's secret among them.
+    (
+        {
+            "SecretEnvironment": json.dumps(
+                {"api-server": {f"X{number}": SECRET_ARN for number in range(5)}},
+                separators=(",", ":"),
+            ),
+            **SIGN_ON,
+        },
+        "api-server has 6 secret variables: X0, X1, X2, X3, X4, OIDC_CLIENT_SECRET",
+        "Name each for the components",
     ),
     # IAM takes ten policies a role, each once.
     ({"ExtraPolicyArns": ",".join(POLICIES)}, "names 10 policies", "Name 9 or fewer"),
@@ -808,3 +833,49 @@ def test_every_check_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
     assert all(isinstance(check, Check) and check.reads for check in checks())
     assert POOLS[0].file_values().cpu.name == "DefaultWorkersCpu"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (SIGN_ON, ""),
+        (SIGN_ON | {"LocalAdmin": "false"}, ""),
+        (SIGN_ON | {"OidcRoles": "", "OidcDefaultRole": "Viewer"}, ""),
+        (SIGN_ON | {"OidcClientId": ""}, "set OidcClientId"),
+        (SIGN_ON | {"OidcClientSecretArn": ""}, "set OidcClientSecretArn"),
+        (SIGN_ON | {"OidcRoles": ""}, "set one of them"),
+        (SIGN_ON | {"OidcIssuer": ""}, "set OidcIssuer"),
+        ({"OidcDefaultRole": "Viewer"}, "set OidcIssuer"),
+        ({"LocalAdmin": "false"}, "set LocalAdmin to true"),
+    ],
+)
+def test_single_sign_on_is_whole_or_off(parameters: dict[str, str], words: str) -> None:
+    report = validate(environment_file(parameters), parent(), checks()).problems
+    assert len(report) == bool(words), report
+    assert words in "".join(map(str, report))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("OidcIssuer", "http://login.example.com", "with https"),
+        ("OidcIssuer", "https://login.example.com?x=1", "without a query"),
+        ("OidcIssuer", "login.example.com", "with https"),
+        ("OidcClientId", "two words", "without blanks"),
+        ("OidcClientSecretArn", "my-secret", "The ARN of a Secrets Manager secret"),
+        ("OidcScopes", "email profile", "openid and further scopes"),
+        ("OidcScopes", "", "openid and further scopes"),
+        ("OidcGroupsClaim", "", "such as groups"),
+        *(
+            ("OidcRoles", roles, "Roles: Admin, Op, User, Viewer, Public.")
+            for roles in (
+                *("admins=Administrator", "admins=admin", "admins:Admin", "admins"),
+                *("admins=Admin,", "=Admin", "cn=admins=Admin"),
+            )
+        ),
+        ("OidcDefaultRole", "Admin", "none, Public, Viewer"),
+        ("LocalAdmin", "no", "true, false"),
+    ],
+)
+def test_malformed_single_sign_on_is_refused(name: str, value: str, words: str) -> None:
+    assert words in str(the_problem(**{name: value}))
