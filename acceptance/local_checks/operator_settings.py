@@ -31,6 +31,7 @@ OPTIONS = {
     "pool spot": {TIMEOUT: "32"},
 }
 VARIABLES = {VARIABLE: 'for "all"', "triggerer": {VARIABLE: "for one"}}
+POOL_SLOTS = "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"
 WITH_SECRET = ("scheduler", "worker")
 """Components with the secret variable."""
 
@@ -73,7 +74,7 @@ def agree(environment: LocalEnvironment) -> str:
                 TIMEOUTS.get(environ.get("WORKER_POOL", ""), DEFAULT_TIMEOUT),
             ),
             VARIABLE: (
-                _variable(environ),
+                _after_start(environ, VARIABLE),
                 "for one" if name == "triggerer" else VARIABLES[VARIABLE],
             ),
             SECRET_VARIABLE: (
@@ -86,6 +87,17 @@ def agree(environment: LocalEnvironment) -> str:
             for setting, (actual, value) in expected.items()
             if actual != value
         ]
+    (slots,) = {
+        _after_start(environ, POOL_SLOTS)
+        for container, environ in containers
+        if container.name == "scheduler"
+    }
+    pool = api(environment).get("/pools/default_pool")
+    if str(pool["slots"]) != slots or not pool["description"].endswith(f": {slots}"):
+        wrong.append(
+            f"default_pool has {pool['slots']} slots and is described as "
+            f"{pool['description']!r}; all workers have {slots}"
+        )
     ui = api(environment).ui("/config")
     if ui["instance_name"] != environment.stack_name or not ui["theme"]:
         wrong.append(f"the UI is called {ui['instance_name']}, theme {ui['theme']}")
@@ -96,19 +108,20 @@ def agree(environment: LocalEnvironment) -> str:
     names = ", ".join(sorted({container.name for container, _ in containers}))
     return (
         f"{len(containers)} containers ({names}): options in shells, variables and "
-        f"secrets as set; the UI is called {ui['instance_name']} and has a colour"
+        f"secrets as set; the UI is called {ui['instance_name']} and has a colour; "
+        f"default_pool has the {slots} slots of all workers"
     )
 
 
-def _variable(environ: Mapping[str, str]) -> str:
-    """Return what the container's start makes of the operator's variable.
+def _after_start(environ: Mapping[str, str], variable: str) -> str:
+    """Return what the container's start makes of a variable.
 
     Not what a process holds: Celery and the API server overwrite it with their title.
     """
     done = subprocess.run(  # noqa: S603 - our own module
         [
             *(airflow_environment().python, "-m", "fargate_runtime.start"),
-            *("printenv", VARIABLE),
+            *("printenv", variable),
         ],
         env=dict(environ),
         capture_output=True,

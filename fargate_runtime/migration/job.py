@@ -3,16 +3,17 @@
 ECS runs ``python -m fargate_runtime.migration.job`` once for each version. It checks
 the image, waits for the database, creates the roles and databases, checks that the
 Fernet key decrypts what is stored, asks the provider of single sign-on whether it
-answers, migrates Airflow's tables under Airflow's own lock, lets the autoscaler read
-some of them and creates the first administrator. To run it again changes nothing but
-passwords that have changed.
+answers, migrates Airflow's tables under Airflow's own lock, resizes ``default_pool``,
+lets the autoscaler read some tables and creates the first administrator. To run it
+again changes nothing but passwords and slots that have changed.
 
 Its last line is ``MIGRATION DONE`` or ``MIGRATION FAILED: `` and the reason, which
 ``custom_resource`` puts into the stack event. No line holds a secret.
 
 Environment: ``METADATA_*`` and ``RESULTS_*`` as for ``connections``; ``MASTER_*``, the
 login that RDS keeps; ``SCALING_*``, the role of the autoscaler; ``ADMIN_*``, the first
-login of the Airflow UI; ``FERNET_SECRET*``; Airflow's own configuration.
+login of the Airflow UI; ``FERNET_SECRET*``; Airflow's own configuration, as ``start``
+completes it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from fargate_runtime.env import (
 )
 from fargate_runtime.migration import identity_provider
 from fargate_runtime.migration.databases import DatabaseError, prepare
+from fargate_runtime.migration.default_pool import resize
 from fargate_runtime.migration.fernet_check import FernetKeyError, check_fernet_key
 from fargate_runtime.migration.identity_provider import IdentityProviderError
 from fargate_runtime.migration.scaling_role import admit
@@ -75,6 +77,9 @@ LAST_LINES = 20
 
 NEWER_TABLES = "Can't locate revision"
 """Alembic's message about tables that a later version has migrated."""
+
+POOL_SLOTS = "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"
+"""With this many slots Airflow creates ``default_pool``: those of all workers."""
 
 SECRET_NAMES = ("PASSWORD", "SECRET", "SECRET_PREVIOUS", "SECRET_KEY")
 """Endings of the names of variables that hold secrets."""
@@ -237,6 +242,7 @@ def run_job(environ: Mapping[str, str], log: RedactedLog) -> None:
     check_fernet_key(environ, airflow, log.say)
     identity_provider.check(environ)
     migrate(environ, log)
+    resize(airflow, int(required(environ, POOL_SLOTS)), log.say)
     admit(master, airflow, reader, log.say)
     create_admin(environ, log)
 

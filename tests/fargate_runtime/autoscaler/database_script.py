@@ -26,6 +26,7 @@ from fargate_runtime.env import (
     master_login,
 )
 from fargate_runtime.migration.databases import connect, prepare
+from fargate_runtime.migration.default_pool import resize
 from fargate_runtime.migration.scaling_role import admit
 
 
@@ -60,6 +61,12 @@ def let_in() -> None:
         autoscaler_login(os.environ),
         say,
     )
+
+
+def default_pool(slots: int) -> Any:
+    """Do what the migration job does with the pool; return its slots."""
+    resize(database_login(os.environ, "METADATA"), slots, say)
+    return sql("SELECT slots FROM slot_pool WHERE pool = 'default_pool'", [])[0][0]
 
 
 def sql(statement: str, values: list[Any]) -> Any:

@@ -242,6 +242,23 @@ def test_role_creation_is_idempotent(bench: AutoscalerBench) -> None:
     assert "permission denied" in denied
 
 
+def test_default_pool_follows_until_an_operator_resizes_it(
+    bench: AutoscalerBench,
+) -> None:
+    ((created,),) = bench.sql("SELECT slots FROM slot_pool WHERE pool = 'default_pool'")
+    assert bench.script("default_pool", created + 1) == created, "not ours yet"
+    assert bench.script("default_pool", created) == created
+    assert bench.script("default_pool", 200) == 200
+    assert bench.script("default_pool", 90) == 90
+    bench.sql("UPDATE slot_pool SET slots = 50 WHERE pool = 'default_pool'")
+    assert bench.script("default_pool", 300) == 50
+    bench.sql(
+        "UPDATE slot_pool SET slots = %s, description = 'Default pool'"
+        " WHERE pool = 'default_pool'",
+        created,
+    )
+
+
 def test_odd_rows_are_counted_and_break_nothing(bench: AutoscalerBench) -> None:
     bench.script("one_dag", "queued", 3)
     try:

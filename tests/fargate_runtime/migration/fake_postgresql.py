@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import pytest
 
+from fargate_runtime.migration.default_pool import RESIZE
+
 REPLACE_RIGHTS = (
     r'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM "(.+)"; '
     r'GRANT SELECT ON (.+) TO "(.+)"'
@@ -52,6 +54,8 @@ class Server:
     granted: set[tuple[str, str]] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
     limits: dict[tuple[str, str], str] = field(default_factory=dict)
+    default_pool: tuple[int, str] = (80, "Default pool")
+    """Slots and description."""
     readable: dict[str, list[str]] = field(default_factory=dict)
     tokens: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Encrypted values of Airflow's tables, by table and column."""
@@ -106,6 +110,7 @@ class Server:
             (REPLACE_RIGHTS, self._let_read),
             (r"SELECT to_regclass\(%s\) IS NOT NULL", self._table_exists),
             (TOKENS, self._tokens),
+            (re.escape(RESIZE.strip()), self._resize),
         )
         for pattern, method in (*known, *of_owner):
             if match := re.fullmatch(pattern, text.strip()):
@@ -170,6 +175,16 @@ class Server:
     def _tokens(self, column: str, table: str, is_encrypted: str, most: int) -> Any:
         assert is_encrypted.startswith("is_")
         return (self.tokens.get((table, column), [])[:most] or None,)
+
+    def _resize(
+        self, slots: int, description: str, prefix: str, first: str, count: int
+    ) -> Any:
+        present, described = self.default_pool
+        is_ours = described == f"{prefix}{present}"
+        if not is_ours and (described, present) != (first, count):
+            return None
+        self.default_pool = slots, description
+        return (slots,)
 
     def _privilege(self, user: str, name: str) -> Any:
         return (self.may_connect(user, name),)

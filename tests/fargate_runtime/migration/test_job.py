@@ -38,6 +38,7 @@ ENVIRON = SECRETS | {
     "MASTER_USER": "master",
     "SCALING_USER": "scaling",
     "ADMIN_USER": "admin",
+    job.POOL_SLOTS: "80",
 }
 VERSIONS = {
     "apache-airflow-core": "3.3.2",
@@ -128,6 +129,36 @@ def test_databases_come_first_then_tables_then_the_administrator(
     assert migrate["arguments"] == ["db", "migrate"]
     assert create["arguments"][:2] == ["users", "create"]
     assert "task_instance" in image.server.readable["scaling"]
+
+
+def test_default_pool_follows_the_slots_of_the_workers(
+    image: FakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert job.main() == 0
+    monkeypatch.setenv(job.POOL_SLOTS, "200")
+    assert job.main() == 0
+    slots, description = image.server.default_pool
+    assert slots == 200
+    assert description.endswith(" 200")
+
+
+@pytest.mark.parametrize(
+    "by_operator",
+    [
+        (50, "Default pool"),
+        (50, "Default pool, with the slots of all workers: 80"),
+        (80, "Shared by all teams"),
+    ],
+)
+def test_default_pool_stays_as_an_operator_set_it(
+    by_operator: tuple[int, str],
+    image: FakeImage,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image.server.default_pool = by_operator
+    assert job.main() == 0
+    assert image.server.default_pool == by_operator
+    assert "default_pool keeps the slots" in capsys.readouterr().out
 
 
 def test_administrators_password_goes_to_standard_input(image: FakeImage) -> None:
