@@ -34,6 +34,7 @@ from acceptance.local_checks import (
     passwords,
     permissions,
     secret_matrix,
+    secrets_manager,
     security_groups,
     single_sign_on,
     start_up,
@@ -53,6 +54,7 @@ MINIMUM_WORKERS = "DefaultWorkersMinimum"
 SECOND_DATABASE = "A DAG reaches a database only by its egress list"
 
 SIGN_ON = "Login through an OIDC provider"
+SECRETS_MANAGER = "Secrets Manager holds connections and variables"
 
 NO_FAULTS, NO_SCALING = "--no-faults", "--no-scaling"
 """Options that leave out a part of the checks."""
@@ -109,6 +111,7 @@ CHECKS: tuple[LocalCheck, ...] = (
             ("Each process holds its own secrets only", secret_matrix.exact),
             ("A worker cannot enter the metadata", secret_matrix.metadata_closed),
             ("Settings agree in every container", operator_settings.agree),
+            (SECRETS_MANAGER, secrets_manager.used),
             ("Passwords of every printable character", passwords.every_character),
             (SECOND_DATABASE, dag_egress.second_database),
             (
@@ -278,15 +281,16 @@ class Selection:
         """Return the parameters that must differ from the environment's own.
 
         Flower, which costs a small container; a line of DagEgress for the second
-        database; settings of an operator; a policy and a role of one pool; single
-        sign-on; and a worker that does not sleep, because a first run is timed from
-        when all is healthy, and waking one up takes longer.
+        database; settings and secrets of an operator; a policy and a role of one pool;
+        single sign-on; and a worker that does not sleep, because a first run is timed
+        from when all is healthy, and waking one up takes longer.
         """
         own = environment.parameters
         needed = {
             "EnableFlower": "true",
             **operator_settings.PARAMETERS,
             **team_permissions.PARAMETERS,
+            **secrets_manager.PARAMETERS,
         }
         if self.sign_on.is_possible:
             needed |= single_sign_on.PARAMETERS
@@ -346,7 +350,11 @@ def select(
             **(faults.PARAMETERS if NO_FAULTS in options else {}),
         },
         faults.ENVIRONMENT if NO_FAULTS in options else {},
-        {**operator_settings.SECRETS, **single_sign_on.SECRETS},
+        {
+            **operator_settings.SECRETS,
+            **secrets_manager.SECRETS,
+            **single_sign_on.SECRETS,
+        },
         team_permissions.POLICIES,
         (
             dags.DAGS,

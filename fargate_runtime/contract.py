@@ -39,6 +39,12 @@ class Env:
     """Options of Airflow as JSON (``operator_settings``): of the templates, and of the
     operator."""
 
+    SECRETS_PREFIX = "SECRETS_PREFIX"
+    """Where connections and variables are in Secrets Manager, or nothing."""
+
+    ENABLE_SECRETS_AT_PARSING = "ENABLE_SECRETS_AT_PARSING"
+    """Whether a component that runs DAG code outside of tasks reads them too."""
+
     OPERATOR_VARIABLES = "OPERATOR_VARIABLES"
     """The operator's environment variables as JSON."""
 
@@ -159,6 +165,15 @@ SIGN_ON_PATH = "/tmp/webserver_config.py"  # noqa: S108 - as above
 
 NO_ROLE = "none"
 """The default role that refuses the login."""
+
+# Connections and variables in Secrets Manager.
+
+SECRETS_BACKEND = "fargate_runtime.secrets_backend.SecretsManager"
+"""The class that Airflow imports."""
+
+CONNECTIONS_FOLDER = "connections"
+VARIABLES_FOLDER = "variables"
+"""Between the prefix and the name."""
 
 # Databases.
 

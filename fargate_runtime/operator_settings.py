@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fargate_runtime.airflow_metrics.options import METRICS_OPTIONS
-from fargate_runtime.contract import POOL_TARGET, Env
+from fargate_runtime.contract import POOL_TARGET, SECRETS_BACKEND, Env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -55,6 +55,7 @@ def write_options(environ: Mapping[str, str]) -> None:
         file.read(Path(environ.get("AIRFLOW_HOME", "")) / "airflow.cfg")
         if environ.get(Env.AIRFLOW_METRICS) == "true":
             _set(file, METRICS_OPTIONS, "metrics")
+        _set(file, _secrets_backend(environ), "secrets")
         for variable in (Env.DEFAULT_OPTIONS, Env.AIRFLOW_OPTIONS):
             _set(file, _members(environ, variable), variable)
     except ConfigError as error:
@@ -75,6 +76,18 @@ def _set(file: ConfigParser, options: Mapping[str, str], source: str) -> None:
             file.add_section(section)
         # Airflow takes a single % for the beginning of another option.
         file.set(section, option, value.replace("%", "%%"))
+
+
+def _secrets_backend(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the options by which Airflow looks for secrets below the prefix."""
+    prefix = environ.get(Env.SECRETS_PREFIX, "")
+    if not prefix or environ.get(Env.ENABLE_SECRETS_AT_PARSING) == "false":
+        return {}
+    arguments = json.dumps({"prefix": prefix})
+    return {
+        "secrets.backend": SECRETS_BACKEND,
+        "secrets.backend_kwargs": arguments,
+    }
 
 
 def _members(environ: Mapping[str, str], variable: str) -> dict[str, str]:

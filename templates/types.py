@@ -327,6 +327,15 @@ class JsonText(
     """A JSON object: members, and for each target an object of members."""
 
 
+class SecretsPrefix(
+    Value,
+    AllowedPattern=r"^([A-Za-z0-9_+=.@-]{1,64}(/[A-Za-z0-9_+=.@-]{1,64}){0,5})?$",
+    ConstraintDescription="Letters, digits and _ + = . @ -, in parts of up to 64 "
+    "divided by slashes, as airflow-prod or data/airflow; or nothing.",
+):
+    """Beginning of the names of secrets; no character of it is a wildcard of IAM."""
+
+
 class SecretVariables(
     Value,
     AllowedPattern=rf"^(\{{({_SECRET_MEMBERS}(,{_SECRET_OBJECTS})?|{_SECRET_OBJECTS})?\}})?$",

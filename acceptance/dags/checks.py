@@ -112,13 +112,16 @@ def check_failure() -> None:
 
 @dag(schedule=None, is_paused_upon_creation=False)
 def check_secrets() -> None:
-    """Read a connection and a variable, and return only their digests."""
+    """Read connections and variables of some names, and return only their digests."""
 
     @task
-    def read() -> dict[str, str]:
+    def read(params: dict[str, Any]) -> dict[str, dict[str, str]]:
+        return {name: digests(name) for name in params.get("names", [SECRET])}
+
+    def digests(name: str) -> dict[str, str]:
         values = {
-            "connection": Connection.get(SECRET).password or "",
-            "variable": str(Variable.get(SECRET)),
+            "connection": Connection.get(name).password or "",
+            "variable": str(Variable.get(name)),
         }
         return {
             kind: sha256(value.encode()).hexdigest() for kind, value in values.items()

@@ -364,6 +364,18 @@ def _named_by(*fields: str) -> Callable[[AwsRequest], Sequence[str]]:
     return resources
 
 
+def _secret(request: AwsRequest) -> Sequence[str]:
+    """Return a secret's ARN; asked for by name it lacks the random end.
+
+    IAM compares the whole ARN, so a policy may name it with or without ``-??????``; of
+    one that does not exist the service itself knows no more than the name.
+    """
+    name = str(request.body.get("SecretId") or request.body.get("Name") or "*")
+    if name == "*" or name.startswith("arn:"):
+        return [name]
+    return [request.scope.arn("secretsmanager", f"secret:{name}")]
+
+
 def _database(request: AwsRequest) -> Sequence[str]:
     name = request.body.get("DBClusterIdentifier")
     return [request.scope.arn("rds", f"cluster:{name}")] if name else ["*"]
@@ -383,7 +395,7 @@ def _unknown(_request: AwsRequest) -> Sequence[str]:
 RESOURCES: Mapping[str, Callable[[AwsRequest], Sequence[str]]] = {
     "ecs": _ecs,
     "logs": _logs,
-    "secretsmanager": _named_by("SecretId"),
+    "secretsmanager": _secret,
     "kms": _named_by("KeyId"),
     "sns": _named_by("TopicArn", "TargetArn"),
     "cloudformation": _stack,

@@ -95,6 +95,14 @@ METADATA_DATABASE = METADATA | holding(Secret.SCALING)
 WITH_SECRET_VARIABLES = only(*(API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER))
 """Components to which operators may hand secrets (``secret_environment.py``)."""
 
+READS_SECRETS = only(API_SERVER)
+"""Components that look for connections and variables in Secrets Manager: running tasks
+ask the API server for theirs."""
+
+READS_SECRETS_AT_PARSING = only(DAG_PROCESSOR, TRIGGERER)
+"""Components that do so only if operators say so. What DAG files and triggers ask for
+is looked up in the process itself, so its role needs the right, and DAG code has it."""
+
 LOGS = only(API_SERVER, TRIGGERER, WORKER)
 MEASURED = only(SCHEDULER, DAG_PROCESSOR, TRIGGERER, WORKER)
 """Components that publish Airflow's own metrics."""
@@ -228,6 +236,18 @@ _ROWS = (
         USES_AIRFLOW,
         "The operator's environment variables, as JSON: CloudFormation cannot take the "
         "names of variables out of it.",
+    ),
+    EnvVar(
+        Env.SECRETS_PREFIX,
+        lambda inputs: inputs.platform.settings.secrets_prefix,
+        READS_SECRETS | READS_SECRETS_AT_PARSING,
+        "The container's start makes it an option of Airflow.",
+    ),
+    EnvVar(
+        Env.ENABLE_SECRETS_AT_PARSING,
+        lambda inputs: inputs.platform.settings.enable_secrets_at_parsing,
+        READS_SECRETS_AT_PARSING,
+        "Their role has the right only then.",
     ),
     # Settings of all components.
     EnvVar(

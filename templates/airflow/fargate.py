@@ -191,6 +191,7 @@ class Fargate:
             permissions.task_policy(containers_of(component), self._inputs),
             purpose=f"call AWS from the {component.label}",
             enable_execute_command=component.is_service,
+            reads_secrets_when=self._reads_secrets_when(component),
             dag_permissions=dag_permissions,
             existence=existence,
         )
@@ -473,6 +474,7 @@ class Fargate:
         pulls_image: bool = False,
         reads_fernet_key: bool = False,
         enable_execute_command: bool = False,
+        reads_secrets_when: ConditionName | None = None,
         dag_permissions: DagPermissions | None = None,
         existence: dict[str, Any] | None = None,
     ) -> iam.Role:
@@ -489,6 +491,8 @@ class Fargate:
             optional.append((self._has_existing_key(), self._fernet_policy()))
         if enable_execute_command:
             optional.append((self.is_exec_allowed(), self._exec_policy()))
+        if reads_secrets_when:
+            optional.append((reads_secrets_when, self._secrets_policy()))
         arns = _attached([Ref(managed)], optional)
         if dag_permissions:
             arns = self._with_dag_permissions(arns, dag_permissions)
@@ -582,6 +586,39 @@ class Fargate:
                 "Permissions for ECS Exec sessions and their log.",
             )
         return Ref(name)
+
+    def _secrets_policy(self) -> Ref:
+        """Return the policy to read what is below the prefix, added once."""
+        name = "SecretsPolicy"
+        if name not in self._t.resources:
+            self._t.add(
+                iam.ManagedPolicy(
+                    name,
+                    PolicyDocument=permissions.secrets_policy(self._platform),
+                    Condition=self._has_secrets_prefix(),
+                ),
+                "Permissions to read connections and variables in Secrets Manager.",
+            )
+        return Ref(name)
+
+    def _reads_secrets_when(self, component: AnyComponent) -> ConditionName | None:
+        """Return the condition under which a component reads secrets, if it may."""
+        if component in environment.READS_SECRETS:
+            return self._has_secrets_prefix()
+        if component in environment.READS_SECRETS_AT_PARSING:
+            settings = self._platform.settings
+            return self._when(
+                "ReadsSecretsAtParsing",
+                And(
+                    Not(Equals(settings.secrets_prefix, "")),
+                    Equals(settings.enable_secrets_at_parsing, "true"),
+                ),
+            )
+        return None
+
+    def _has_secrets_prefix(self) -> ConditionName:
+        prefix = self._platform.settings.secrets_prefix
+        return self._when("HasSecretsPrefix", Not(Equals(prefix, "")))
 
     def is_exec_allowed(self) -> ConditionName:
         """Return the condition under which ECS Exec is enabled."""

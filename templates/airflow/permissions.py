@@ -2,8 +2,9 @@
 
 A task has two roles. Fargate starts it with the execution role: pulls the image,
 writes the log, reads exactly the component's secrets. Its code runs with the task
-role, in a worker, the DAG processor and the triggerer the code of DAG authors: so a
-task role reads no secret at all.
+role, in a worker, the DAG processor and the triggerer the code of DAG authors: so these
+roles read no secret at all, unless operators allow it to the latter two. That of the
+API server reads the connections and variables below ``SecretsPrefix``.
 """
 
 from __future__ import annotations
@@ -330,6 +331,25 @@ def assume_policy(role_arns: RoleArns) -> PolicyDocument:
     """Return the policy to assume the operator's roles, each by its exact ARN."""
     return _policy(
         Statement(Effect=Allow, Action=[awacs.sts.AssumeRole], Resource=role_arns.data)
+    )
+
+
+def secrets_policy(platform: Platform) -> PolicyDocument:
+    """Return the policy to read the connections and variables below the prefix."""
+    return _policy(
+        _allow(
+            awacs.secretsmanager.GetSecretValue,
+            on=[
+                Sub(
+                    "arn:${AWS::Partition}:secretsmanager:${AWS::Region}"
+                    f":${{AWS::AccountId}}:secret:${{Prefix}}/{folder}/*",
+                    Prefix=platform.settings.secrets_prefix,
+                )
+                for folder in (contract.CONNECTIONS_FOLDER, contract.VARIABLES_FOLDER)
+            ],
+        ),
+        # build.py connections encrypts them with the stack's key.
+        _allow(awacs.kms.Decrypt, on=[platform.key_arn], when=[_via("secretsmanager")]),
     )
 
 

@@ -31,6 +31,7 @@ from templates.types import (
     RoleArns,
     Scopes,
     SecretKey,
+    SecretsPrefix,
     SubnetIds,
     TaskSecurityGroups,
     Text,
@@ -79,6 +80,22 @@ class AirflowSettings(Record):
         group="Airflow",
         label="Airflow metrics",
         Default="true",
+    )
+    secrets_prefix: SecretsPrefix = about(
+        "Where Airflow looks for connections and variables in Secrets Manager: "
+        "PREFIX/connections/ID and PREFIX/variables/KEY. The API server alone reads "
+        "them, for all tasks. Empty for off.",
+        group="Airflow",
+        label="Prefix of secrets",
+        Default="",
+    )
+    enable_secrets_at_parsing: Boolean = about(
+        "Whether the DAG processor and the triggerer may read these secrets too: for "
+        "DAG files that use them outside of tasks, and for deferred operators. DAG "
+        "authors can then read every one of them.",
+        group="Airflow",
+        label="Secrets outside of tasks",
+        Default="false",
     )
     enable_execute_command: Boolean = about(
         "Whether operators may open a shell, or forward a port, into a task. "

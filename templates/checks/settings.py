@@ -28,7 +28,14 @@ from templates.airflow.environment import (
 from templates.airflow.pools import WorkerPool
 from templates.airflow.secret_environment import SLOTS
 from templates.parameters import Parameters
-from templates.types import Boolean, IssuerUrl, JsonText, SecretVariables, Text
+from templates.types import (
+    Boolean,
+    IssuerUrl,
+    JsonText,
+    SecretsPrefix,
+    SecretVariables,
+    Text,
+)
 
 OPTIONS_FILE = Path(__file__).parents[1] / "airflow" / "airflow_options.json"
 
@@ -66,6 +73,13 @@ NOT_OPTIONS: Mapping[str, str] = {
 }
 """Options that no row of ``environment.py`` sets, and what would break."""
 
+SECRETS_OPTIONS = {
+    *("secrets.backend", "AIRFLOW__SECRETS__BACKEND"),
+    "AIRFLOW__SECRETS__BACKEND_KWARGS",
+}
+"""Another backend than that of ``SecretsPrefix``, for which operators give the rights
+and the packages. Its arguments may hold a login, so they are a secret variable."""
+
 RESERVED = re.compile(r"(AWS|ECS|LD|PYTHON|RUNTIME|LOCAL)_?\w*|PATH|HOME|HOSTNAME")
 """Variables that the platform, the loader or the container's start reads."""
 
@@ -93,6 +107,15 @@ def checks(parameters: Parameters, pools: tuple[WorkerPool, ...]) -> Iterator[Ch
     """Yield the checks of the three parameters."""
     names = tuple(pool.name for pool in pools)
     settings = parameters.airflow
+    yield check(
+        "secrets are looked for in one place",
+        _backend,
+        settings.secrets_prefix,
+        settings.enable_secrets_at_parsing,
+        settings.airflow,
+        parameters.secret_environment,
+        names,
+    )
     yield check("options of Airflow are known", _options, settings.airflow, names)
     yield check(
         "metrics have one destination",
@@ -192,6 +215,30 @@ def _metrics(
                 "would stay it.",
                 remedy="Set AirflowMetrics to false, or delete the option.",
             )
+
+
+def _backend(
+    prefix: SecretsPrefix,
+    at_parsing: Boolean,
+    options: JsonText,
+    secrets: SecretVariables,
+    pools: tuple[Text, ...],
+) -> Iterator[Finding]:
+    if at_parsing.is_true and not prefix.text:
+        yield Finding(
+            what=f"{at_parsing.name} is true, and {prefix.name} is empty.",
+            why="There are no secrets to read.",
+            remedy=f"Set {prefix.name}, or {at_parsing.name} to false.",
+        )
+    targets = _targets(USES_AIRFLOW, pools)
+    members = (*_Targets(options, targets).entries, *_Targets(secrets, targets).entries)
+    named = sorted({name for _, name, _ in members} & SECRETS_OPTIONS)
+    if prefix.text and named:
+        yield Finding(
+            what=f"{prefix.name} is set, and {' and '.join(named)} too.",
+            why="Airflow looks for secrets in one backend besides its database.",
+            remedy=f"Delete one of the two: {prefix.name} sets the options itself.",
+        )
 
 
 def _option_faults(name: str) -> Iterator[Finding]:

@@ -160,6 +160,15 @@ BOUNDARY = (
     ),
     BoundaryScope(
         actions=("secretsmanager:GetSecretValue",),
+        resources=(
+            f"secretsmanager:{HERE}:secret:<stack>*/connections/*",
+            f"secretsmanager:{HERE}:secret:<stack>*/variables/*",
+        ),
+        why="Connections and variables of Airflow. By name: a secret that does not "
+        "exist has no tag, and looking for it is no error.",
+    ),
+    BoundaryScope(
+        actions=("secretsmanager:GetSecretValue",),
         resources=(f"secretsmanager:{HERE}:secret:rds!*",),
         like={
             "aws:ResourceTag/aws:rds:primaryDBClusterArn": (

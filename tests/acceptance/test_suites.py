@@ -10,6 +10,7 @@ from acceptance.faults.kills import HELD, KILLED_WORKER, kill_title
 from acceptance.local_checks import (
     operator_settings,
     packages,
+    secrets_manager,
     single_sign_on,
     team_permissions,
 )
@@ -44,6 +45,7 @@ def test_only_parameters_that_prevent_a_check_are_overridden(
         **overrides,
         **operator_settings.PARAMETERS,
         **team_permissions.PARAMETERS,
+        **secrets_manager.PARAMETERS,
         **faults.PARAMETERS,
     }
     if selected.outside_servers:

@@ -99,6 +99,10 @@ TEXTS: Mapping[str, tuple[dict[str, str], ...]] = {
     "SecretEnvironment": (
         {"SecretEnvironment": f'{{"worker":{{"TOKEN":"{LOGIN_ARN}:token"}}}}'},
     ),
+    "SecretsPrefix": (
+        {"SecretsPrefix": "airflow-x"},
+        {"SecretsPrefix": "data/airflow", "EnableSecretsAtParsing": "true"},
+    ),
     "EndpointServices": (
         {**EXISTING, **ENDPOINTS, "EndpointServices": "glue, sqs, redshift-data"},
     ),

@@ -182,6 +182,8 @@ class Environments:
             OutboundHttpsCidr="10.2.0.0/16",
             S3PrefixListId="pl-0123456789abcdef0",
             EndpointServices=",".join(DAG_SERVICES),
+            SecretsPrefix="airflow-prod",
+            EnableSecretsAtParsing="true",
         )
 
     @cached_property

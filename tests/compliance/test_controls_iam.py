@@ -110,6 +110,11 @@ def test_secrets_are_read_by_name(environments: Environments) -> None:
         }
         secrets.add("<Database.Cluster.MasterUserSecret.SecretArn>")
         secrets.add(EXISTING_FERNET)
+        # The operator's, below SecretsPrefix.
+        secrets |= {
+            f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:airflow-prod/{each}/*"
+            for each in ("connections", "variables")
+        }
         count = 0
         for place, action, statement in grants(environment):
             if action.startswith("secretsmanager:"):

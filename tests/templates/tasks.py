@@ -27,6 +27,8 @@ DISABLED = {
     "PermissionsBoundaryArn": "",
     "PreviousFernetSecretArn": "",
     "ExistingFernetSecretArn": "",
+    "SecretsPrefix": "",
+    "EnableSecretsAtParsing": "false",
     "EnableFlower": "true",
     "IsHttps": "true",
     "ApiServerSizeMemory": "2048",

@@ -310,8 +310,12 @@ def request_calls(method: str, target: str, headers: Any, body: bytes) -> list[A
         ]
     if request.service == "secretsmanager" and (named := request.body.get("SecretId")):
         _, secret = SECRETS["_resolve"](named)
-        tags = {tag["Key"]: tag["Value"] for tag in (secret or {}).get("Tags", ())}
-        calls = [replace(call, context=tag_context(tags)) for call in calls]
+        if secret:
+            tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags", ())}
+            calls = [
+                replace(call, resource=secret["ARN"], context=tag_context(tags))
+                for call in calls
+            ]
     role = request.body.get(ROLE_ARN)
     if request.service == "cloudformation" and role:
         passed = {"iam:passedtoservice": "cloudformation.amazonaws.com"}

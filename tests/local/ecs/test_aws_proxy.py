@@ -156,6 +156,10 @@ CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
         f"secretsmanager:GetSecretValue on resource: {SECRET_ARN}",
     ),
     (
+        *("secretsmanager", "get_secret_value", {"SecretId": "x"}),
+        f"secretsmanager:GetSecretValue on resource: {SECRET_ARN}",
+    ),
+    (
         *("logs", "get_log_events", {"logGroupName": "g", "logStreamName": "s"}),
         f"logs:GetLogEvents on resource: {ARN('logs', 'log-group:g:log-stream:s')}",
     ),

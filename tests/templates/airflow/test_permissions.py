@@ -28,6 +28,7 @@ from templates.airflow.components import (
 )
 from tests.templates.tasks import (
     TEMPLATES,
+    environment,
     host,
     resolved,
     service,
@@ -87,6 +88,14 @@ MAY = {
     VERIFICATION: RELAYS,
 }
 
+SECRETS = {"SecretsPrefix": "team/airflow"}
+BELOW = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/airflow"
+READS_SECRETS = {
+    ("secretsmanager:GetSecretValue", f"{BELOW}/connections/*"),
+    ("secretsmanager:GetSecretValue", f"{BELOW}/variables/*"),
+    ("kms:Decrypt", KEY),
+}
+
 EXEC = {"EnableExecuteCommand": "true"}
 EXTRAS = {
     # The workers' stack gets those of its pool.
@@ -143,6 +152,50 @@ def test_task_roles_read_no_secrets() -> None:
     for component in COMPONENTS:
         for action, _ in pairs(statements(component, "Task")):
             assert not action.startswith("secretsmanager:"), component.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "readers"),
+    [
+        ({}, set()),
+        ({"EnableSecretsAtParsing": "true"}, set()),
+        (SECRETS, {API_SERVER}),
+        (
+            {**SECRETS, "EnableSecretsAtParsing": "true"},
+            {API_SERVER, DAG_PROCESSOR, TRIGGERER},
+        ),
+    ],
+)
+def test_secrets_are_read_below_the_prefix_only(
+    changes: dict[str, str], readers: set[AnyComponent]
+) -> None:
+    policy = "<AirflowServices.SecretsPolicy>"
+    assert readers == {
+        component
+        for component in COMPONENTS
+        if policy in attached(component, "Task", **changes)
+    }
+    for component in COMPONENTS:
+        assert policy not in attached(component, "Execution", **changes)
+    resources = resolved("AirflowServices", **changes).resources
+    if readers:
+        document = resources["SecretsPolicy"]["Properties"]["PolicyDocument"]
+        assert pairs(document["Statement"]) == READS_SECRETS
+    else:
+        assert "SecretsPolicy" not in resources
+
+
+def test_components_that_may_read_secrets_know_the_prefix() -> None:
+    for component in COMPONENTS:
+        variables = environment(component, **SECRETS)
+        switch = variables.get("ENABLE_SECRETS_AT_PARSING")
+        if component is API_SERVER:
+            assert variables["SECRETS_PREFIX"] == "team/airflow"
+            assert switch is None
+        elif component in {DAG_PROCESSOR, TRIGGERER}:
+            assert switch == "false"
+        else:
+            assert "SECRETS_PREFIX" not in variables
 
 
 def test_the_autoscaler_reads_services_of_its_own_cluster() -> None:

@@ -176,6 +176,7 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
     ({"Image": "apache/airflow:2.10.5"}, "Airflow 2.10.5", "apache/airflow:3.3."),
     ({"Image": "docker.io/apache/airflow:slim-3.2.0-python3.12"}, "3.2.0", "3.3."),
     # tests/templates/checks/test_settings.py has more of these.
+    ({"EnableSecretsAtParsing": "true"}, "SecretsPrefix is empty", "Set SecretsPrefix"),
     ({"Airflow": '{"x": "1"}'}, "is not section.option", "Write such as core."),
     ({"Airflow": '{"metrics.otel_on": "1"}'}, "so is AirflowMetrics", "to false"),
     ({"Environment": '{"PATH": "/x"}'}, "belongs to the platform", "another name"),

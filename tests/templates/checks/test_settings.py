@@ -94,6 +94,33 @@ def test_wrong_settings_are_refused_with_a_reason(
     assert "hunter2" not in "".join(problems)
 
 
+def test_secrets_at_parsing_need_a_prefix() -> None:
+    (problem,) = messages(EnableSecretsAtParsing="true")
+    assert "EnableSecretsAtParsing is true, and SecretsPrefix is empty" in problem
+    assert not messages(EnableSecretsAtParsing="true", SecretsPrefix="airflow-dev")
+
+
+def test_secrets_have_one_backend() -> None:
+    other = {
+        "Airflow": {"secrets.backend": "vault.Backend"},
+        "SecretEnvironment": {
+            "api-server": {"AIRFLOW__SECRETS__BACKEND_KWARGS": ARN + "vault-AbCdEf"}
+        },
+    }
+    assert not messages(**other)
+    (problem,) = messages(**other, SecretsPrefix="airflow-dev")
+    assert "AIRFLOW__SECRETS__BACKEND_KWARGS and secrets.backend too" in problem
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["/airflow", "airflow/", "a//b", "*", "airflow-*", "a?", "${x}", "a b", "rds!x"],
+)
+def test_a_prefix_of_secrets_is_no_pattern_of_iam(prefix: str) -> None:
+    (problem,) = messages(SecretsPrefix=prefix)
+    assert "Letters, digits and _ + = . @ -" in problem
+
+
 def test_every_mistake_is_reported_at_once() -> None:
     problems = messages(Airflow={"core.x": "1", "core.executor": "x", "nowhere": {}})
     assert len(problems) == 3
