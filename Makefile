@@ -76,6 +76,10 @@ image: $(READY) ## Build the image of image/ in CodeBuild (ENV=).
 dags: $(READY) ## Release DAGs (ARGS='push dev dags/', list, diff, rollback).
 	$(BUILD_PY) $(ARGS) $(END)
 
+.PHONY: connections
+connections: $(READY) ## Compare and write connections and variables (ENV=, ARGS=).
+	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)
+
 .PHONY: plan
 plan: $(READY) ## Show what a launch would change, and change nothing.
 	$(BUILD_PY) $(NEEDS_ENV) $(ARGS) $(END)

@@ -219,7 +219,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         *("preflight", "image", "plan", "launch", "publish", "link", "catalog"),
         "role",
     ),
-    "Release DAGs": ("dags",),
+    "Release DAGs": ("dags", "connections"),
     "Look at what runs": ("status", "outputs", "events", "logs", "verify"),
     "Operate": ("airflow", "cost"),
     "Repair and delete": ("diagnose", "recover", "destroy"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import (
+    connections,
     console,
     dags,
     deployment,
@@ -64,6 +65,7 @@ Examples
   ./build.py dags push dev dags/     release DAGs to an environment
   ./build.py logs prod --follow      print the logs of Airflow's components
   ./build.py airflow prod -- dags list    run one Airflow command
+  ./build.py connections prod        write what Airflow reads in Secrets Manager
   ./build.py emulator stop           stop the emulator that --emulator started
   ./build.py init test --like dev    write the file of a new environment
   ./build.py ls                      list the environments and their state
@@ -241,6 +243,11 @@ for command in (
         deployment.ProjectContext(DIST, _connect_emulator, target=product.target), main
     ),
     dags.group(
+        deployment.ProjectContext(
+            DIST, _connect_emulator, product.build_if_changed, product.target
+        )
+    ),
+    connections.command(
         deployment.ProjectContext(
             DIST, _connect_emulator, product.build_if_changed, product.target
         )

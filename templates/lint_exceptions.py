@@ -77,6 +77,14 @@ EXCEPTIONS = (
         place="Parameters.SecretEnvironment*",
         reason="It names the secrets of the operator by their ARNs, and holds none.",
     ),
+    *(
+        LintException(
+            rule="W2509",
+            place=place,
+            reason="It says where secrets are or who may read them, and holds none.",
+        )
+        for place in ("Parameters.SecretsPrefix", "Parameters.EnableSecretsAtParsing")
+    ),
     LintException(
         rule="W2509",
         place="Parameters.*SecretArn",

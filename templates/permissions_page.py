@@ -81,6 +81,7 @@ Only Service Catalog can assume it. Users of the portfolio need the AWS managed 
 | Task | Actions |
 | --- | --- |
 | Release DAGs (`dags push`, `list`, `diff`, `rollback`) | `cloudformation:DescribeStacks` on the stack; `s3:ListBucket` on the release bucket for the prefix of the bundle; `s3:GetObject`, `PutObject` on `current.json` and `archives/*` below it; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key. The role of `./build.py dags role` has these and no others ([DAGs](dags.md#a-role-for-each-team)) |
+| Compare and write connections and variables (`connections`) | `cloudformation:DescribeStacks` on the stack; `secretsmanager:ListSecrets`; `secretsmanager:CreateSecret`, `PutSecretValue`, `TagResource` on `secret:PREFIX/*`; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key. No right to read a value |
 | Copy DAG files (`aws s3 sync`) | `s3:ListBucket`, `GetObject`, `PutObject` on the DAG bucket; `kms:GenerateDataKey`, `kms:Decrypt` on the stack's key |
 | Read the first login (`AdminLoginCommand`) | `secretsmanager:GetSecretValue` on the secret, `kms:Decrypt` on the key |
 | Run an Airflow command (`AirflowCommand`) | `ecs:RunTask` on the task definition, `iam:PassRole` on its two roles |
@@ -92,7 +93,8 @@ The policy of the stack's key lets IAM policies of the account decide.
 ## What the stack's own roles may do
 
 Each component has an execution role (pulls the image, writes logs, reads exactly its secrets) and a
-task role (its code). A task role can read no secret. The table is
+task role (its code). A task role can read no secret, but for connections and variables below
+`SecretsPrefix` the API server's ([connections](connections.md)). The table is
 [templates/airflow/permissions.py](../templates/airflow/permissions.py); the secrets are in
 [architecture](architecture.md#secrets). `ExtraPolicyArns` adds managed policies to the task roles
 of workers, DAG processor and triggerer, and `AssumableRoleArns` roles that they may assume; a pool can have
