@@ -85,10 +85,10 @@ def define(t: Template, inputs: Inputs) -> Outputs:
         "IsFirstFernetExisting", Not(Equals(inputs.fernet_key_secret_arn, ""))
     )
     uses_existing = t.condition(
-        "UsesExistingFernet", And(Condition(has_first), Condition(is_first_existing))
+        "HasExistingFernet", And(Condition(has_first), Condition(is_first_existing))
     )
     generates_first = t.condition(
-        "GeneratesFirstFernet",
+        "IsFirstFernetGenerated",
         And(Condition(has_first), Not(Condition(is_first_existing))),
     )
     has_both = t.condition(

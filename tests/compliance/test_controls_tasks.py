@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from fargate_runtime import connections
-from tests.compliance.environments import Environments, ResolvedEnvironment, variables
+from tests.compliance.environments import (
+    EXISTING_FERNET,
+    Environments,
+    ResolvedEnvironment,
+    variables,
+)
 
 KEY = "<Encryption.Key.Arn>"
 WORKERS = ("DefaultWorkers.Worker", "SpotWorkers.Worker")
@@ -249,10 +254,12 @@ def test_secrets_are_injected_by_arn(environments: Environments) -> None:
             f"<{place}>" for place in environment.properties("SecretsManager::Secret")
         }
         known.add("<Database.Cluster.MasterUserSecret.SecretArn>")
+        known.add(EXISTING_FERNET)
         for place, container in environment.containers().items():
             assert container["Secrets"], place
             for each in container["Secrets"]:
-                assert each["ValueFrom"].partition(":")[0] in known, place
+                value = f"{each['ValueFrom']}:"
+                assert any(value.startswith(f"{secret}:") for secret in known), place
 
 
 @pytest.mark.control(107)

@@ -73,7 +73,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     folder = tmp_path_factory.mktemp("product")
     unwanted = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "templates", folder / "templates", ignore=unwanted)
-    (folder / "fargate_runtime").symlink_to(ROOT / "fargate_runtime")
+    for shared in ("fargate_runtime", "pools.json"):
+        (folder / shared).symlink_to(ROOT / shared)
     for path, anchor, text in INSERTIONS:
         file = folder / "templates" / path
         before, separator, after = file.read_text().partition(anchor)
