@@ -114,7 +114,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     write(tmp_path / "dist", own)
     monkeypatch.setattr(environments, "LocalEnvironment", FakeEnvironment)
     monkeypatch.setattr(FakeEnvironment, "fails", None)
-    monkeypatch.setattr(suites, "_suites", lambda _: {"checks": CHECKS})
+    monkeypatch.setattr(suites, "_suites", lambda *_: {"checks": CHECKS})
 
     def check(_environment: str, values: Mapping[str, str]) -> None:
         if "Wrong" in values:
