@@ -608,7 +608,7 @@ class Fargate:
         if component in environment.READS_SECRETS_AT_PARSING:
             settings = self._platform.settings
             return self._when(
-                "ReadsSecretsAtParsing",
+                "HasSecretsAtParsing",
                 And(
                     Not(Equals(settings.secrets_prefix, "")),
                     Equals(settings.enable_secrets_at_parsing, "true"),

@@ -221,6 +221,8 @@ def test_task_sizes_exist_on_fargate(environments: Environments) -> None:
 NO_SECRETS = {
     "RUNTIME_KEY": "names an object in a bucket",
     "AIRFLOW__CORE__FERNET_KEY_CMD": "is a command",
+    "SECRETS_PREFIX": "says where connections and variables are",
+    "ENABLE_SECRETS_AT_PARSING": "is true or false",
 }
 
 
