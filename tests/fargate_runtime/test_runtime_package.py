@@ -23,6 +23,7 @@ HOSTS = {
     "fargate_runtime.migration.custom_resource": {"boto3", "botocore"},
     "fargate_runtime.relay": {"boto3", "cryptography"},
     "fargate_runtime.release_bundle": {"airflow", "boto3", "botocore"},
+    "fargate_runtime.secrets_backend": {"airflow", "boto3", "botocore"},
     "fargate_runtime.single_sign_on.flask_settings": {"flask_appbuilder"},
     "fargate_runtime.single_sign_on.security_manager": {
         *("airflow", "flask", "flask_appbuilder"),
