@@ -22,6 +22,7 @@ REAL = (
     "compiler",
     "deploy",
     "local",
+    "pools.json",
     "pyproject.toml",
     "requirements",
     "team_image",
