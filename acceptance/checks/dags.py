@@ -17,7 +17,7 @@ ASSET_READER = "check_asset_reader"
 HOLD = "check_hold"
 FAILURE = "check_failure"
 ALL = (
-    *(PLAIN, FAN_OUT, DEFERRED, HOLD),
+    *(PLAIN, FAN_OUT, DEFERRED, HOLD, FAILURE),
     *("check_asset_writer", ASSET_READER, "check_secrets", "check_databases"),
 )
 """The DAGs of ``acceptance/dags``."""
