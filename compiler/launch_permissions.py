@@ -25,7 +25,6 @@ from awacs.aws import (
     Allow,
     ArnLike,
     Bool,
-    Condition,
     ConditionElement,
     Deny,
     Null,
@@ -50,6 +49,7 @@ from compiler.iam_scopes import (
     UnlistedPermission,
 )
 from compiler.output import relative
+from compiler.policy_conditions import all_of
 from compiler.values import ASSET_BUCKET
 from compiler.wiring import Template, WiringError
 
@@ -577,7 +577,7 @@ def _allow(
     """Yield a statement, if there is anything to allow."""
     names = [Action(*action.split(":")) for action in sorted(actions)]
     if names:
-        conditions = {"Condition": Condition(list(tests))} if tests else {}
+        conditions = {"Condition": all_of(tests)} if tests else {}
         yield Statement(
             Sid=sid, Effect=Allow, Action=names, Resource=resources, **conditions
         )

@@ -24,6 +24,7 @@ from awacs.aws import (
 )
 from troposphere import AccountId, Equals, Not, Ref, Sub, sns
 
+from compiler.policy_conditions import all_of
 from compiler.wiring import Interface, Template, about
 from templates.types import Email, KeyArn, TopicArn
 
@@ -88,7 +89,7 @@ def _publishers(topic: sns.Topic) -> PolicyDocument:
                     Principal=Principal("Service", principal),
                     Action=[awacs.sns.Publish],
                     Resource=[Ref(topic)],
-                    Condition=Condition(
+                    Condition=all_of(
                         [
                             StringEquals(SourceAccount, AccountId),
                             ArnLike(

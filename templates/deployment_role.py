@@ -41,6 +41,7 @@ from troposphere import (
 
 from compiler.constraints import elements
 from compiler.launch_permissions import StackScope, check_size
+from compiler.policy_conditions import all_of
 from compiler.wiring import Define, Interface, Record, Template, about
 from templates.resources.caller_actions import (
     CALLER,
@@ -285,7 +286,7 @@ def caller_statements(
             ),
             *(Null(key, "true") for key in row.absent),
         ]
-        return {"Condition": Condition(tests)} if tests else {}
+        return {"Condition": all_of(tests)} if tests else {}
 
     merged: dict[CallerActions, set[str]] = {}
     for row in CALLER_ACTIONS:

@@ -32,6 +32,7 @@ from awacs.aws import (
 )
 from troposphere import AccountId, GetAtt, Sub, kms
 
+from compiler.policy_conditions import all_of
 from compiler.wiring import Interface, Template, about
 from templates.resources.stack_tag import stack_tag
 from templates.types import KeyArn
@@ -157,7 +158,7 @@ def _publisher(publisher: Publisher) -> Statement:
             awacs.kms.GenerateDataKeyWithoutPlaintext,
         ],
         Resource=ANY_RESOURCE,
-        Condition=Condition(
+        Condition=all_of(
             [
                 StringEquals("aws:SourceAccount", AccountId),
                 ArnLike("aws:SourceArn", Sub(publisher.source)),
@@ -191,7 +192,7 @@ def _ephemeral_storage() -> tuple[Statement, Statement]:
             Principal=fargate,
             Action=[awacs.kms.CreateGrant],
             Resource=ANY_RESOURCE,
-            Condition=Condition(
+            Condition=all_of(
                 [
                     our_clusters,
                     ForAllValuesStringEquals("kms:GrantOperations", ["Decrypt"]),

@@ -22,6 +22,7 @@ from awacs.aws import (
 )
 from troposphere import AccountId, GetAtt, Ref, s3
 
+from compiler.policy_conditions import all_of
 from compiler.wiring import Interface, Template, about
 from templates.resources.buckets import (
     closed,
@@ -165,7 +166,7 @@ def _bucket_logs(access_logs: s3.Bucket, *sources: s3.Bucket) -> Statement:
         Principal=Principal("Service", "logging.s3.amazonaws.com"),
         Action=[awacs.s3.PutObject],
         Resource=[objects(access_logs, f"{BUCKET_LOGS}/*")],
-        Condition=Condition(
+        Condition=all_of(
             [
                 StringEquals(SourceAccount, AccountId),
                 ArnEquals(SourceArn, [GetAtt(source, "Arn") for source in sources]),

@@ -29,7 +29,6 @@ from awacs.aws import (
     Action,
     Allow,
     ArnEquals,
-    Condition,
     ConditionElement,
     PolicyDocument,
     Statement,
@@ -38,6 +37,7 @@ from awacs.aws import (
 )
 from troposphere import AWSHelperFn, StackId, Sub
 
+from compiler.policy_conditions import all_of
 from compiler.values import ASSET_FOLDER
 from fargate_runtime import contract
 from templates.airflow.components import (
@@ -408,7 +408,7 @@ def _policy(*statements: Statement) -> PolicyDocument:
 def _allow(
     *actions: Action, on: Sequence[Any], when: Sequence[ConditionElement] = ()
 ) -> Statement:
-    condition = {"Condition": Condition(list(when))} if when else {}
+    condition = {"Condition": all_of(when)} if when else {}
     return Statement(Effect=Allow, Action=list(actions), Resource=list(on), **condition)
 
 

@@ -6,7 +6,6 @@ import awacs.sts
 from awacs.aws import (
     Allow,
     ArnLike,
-    Condition,
     ConditionElement,
     PolicyDocument,
     Principal,
@@ -16,6 +15,8 @@ from awacs.aws import (
     StringEquals,
 )
 from troposphere import AccountId, Sub
+
+from compiler.policy_conditions import all_of
 
 
 def trust(service: str, *, on_behalf_of: str = "") -> PolicyDocument:
@@ -43,7 +44,7 @@ def trust(service: str, *, on_behalf_of: str = "") -> PolicyDocument:
                 Effect=Allow,
                 Principal=Principal("Service", service),
                 Action=[awacs.sts.AssumeRole],
-                Condition=Condition(conditions),
+                Condition=all_of(conditions),
             )
         ],
     )

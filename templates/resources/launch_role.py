@@ -18,7 +18,6 @@ import awacs.sts
 from awacs.aws import (
     Allow,
     ArnEquals,
-    Condition,
     PolicyDocument,
     Statement,
     StringEquals,
@@ -31,6 +30,7 @@ from compiler.launch_permissions import (
     explanation,
     permissions_by_policy_group,
 )
+from compiler.policy_conditions import all_of
 from compiler.wiring import Template
 from templates.resources.launch_scopes import LAUNCH_SCOPES
 from templates.resources.role_boundary import boundary_statements
@@ -165,7 +165,7 @@ def _extra_policy(
                             f"{stack_prefix}*"
                         )
                     ],
-                    Condition=Condition(
+                    Condition=all_of(
                         [
                             ArnEquals("iam:PolicyARN", policy_arns),
                             StringEquals("iam:PermissionsBoundary", boundary_arn),

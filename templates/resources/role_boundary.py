@@ -27,6 +27,7 @@ from troposphere import AWSHelperFn, Sub
 
 from compiler.iam_scopes import ACCOUNT, HERE, STACK_NAME_TAG
 from compiler.launch_permissions import StackScope
+from compiler.policy_conditions import all_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +242,7 @@ def _conditions(row: BoundaryScope, scope: StackScope) -> dict[str, Condition]:
         *(StringEquals(key, list(values)) for key, values in row.equal.items()),
         *(Bool(key, "true") for key in row.true),
     ]
-    return {"Condition": Condition(tests)} if tests else {}
+    return {"Condition": all_of(tests)} if tests else {}
 
 
 def _value(text: str, scope: StackScope) -> str | Sub:

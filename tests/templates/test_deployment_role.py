@@ -131,3 +131,14 @@ def test_roles_pass_the_linter(document: dict[str, Any]) -> None:
 
     findings = lint_all(json.dumps(document))
     assert not [each for each in findings if not each.rule.id.startswith("I")]
+
+
+def test_verifier_uses_the_keys_of_the_stack_only(document: dict[str, Any]) -> None:
+    policy = document["Resources"]["VerifierPolicy"]["Properties"]["PolicyDocument"]
+    (statement,) = (
+        each for each in policy["Statement"] if "kms:Decrypt" in each["Action"]
+    )
+    assert statement["Condition"]["StringLike"] == {
+        "aws:ResourceTag/airflow:stack": ["airflow-dev-*"],
+        "kms:ViaService": ["s3.*", "secretsmanager.*"],
+    }
