@@ -58,8 +58,8 @@ would leave none to the checks that run meanwhile."""
 
 SPOT_SHARE = "SpotWorkersSpotPercent"
 OTHER_SPOT_SHARE = {"100": "90"}
-"""A change that concerns the workers' service alone; else 100. The deployment has the
-same revision, as a forced one and a rollback have."""
+"""A change that concerns the workers' service alone; else 100. Launched alone it keeps
+the revision; in a whole run the version changes with it, and so does the revision."""
 
 AT_REST = "A pool with the minimum 0 sleeps"
 GROWTH = "200 tasks: 0 -> N, each runs once"

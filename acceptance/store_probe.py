@@ -26,17 +26,27 @@ Call = tuple[str, Mapping[str, str], list[Any]]
 
 def probe(*calls: Call) -> list[Any]:
     """Return the result of each call. Raises CheckFailed with an error of a server."""
+    environ = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    results: list[Any] = ask(MAIN, environ, calls)
+    return results
+
+
+def ask(script: Path, environ: Mapping[str, str], question: Any) -> Any:
+    """Return what a script of Airflow's Python answers to a question, both in JSON.
+
+    The answer is the last line of its output: Airflow logs there too. Raises
+    CheckFailed with the last line of its errors.
+    """
     done = subprocess.run(  # noqa: S603 - our own script
-        [airflow_environment().python, MAIN],
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
-        input=json.dumps(calls),
+        [airflow_environment().python, script],
+        env=dict(environ),
+        input=json.dumps(question),
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote no error.")
-    results: list[Any] = json.loads(done.stdout)
-    return results
+    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
+    if done.returncode or not lines:
+        raise CheckFailed(lines[-1] if lines else f"{script.name} wrote nothing.")
+    return json.loads(lines[-1])

@@ -11,6 +11,7 @@ from pathlib import Path
 from acceptance.api import api
 from acceptance.check import CheckFailed
 from acceptance.containers import with_environ
+from acceptance.store_probe import ask
 from local.airflow_environment import airflow_environment
 from local.environment import LocalEnvironment
 
@@ -133,17 +134,9 @@ def _after_start(environ: Mapping[str, str], variable: str) -> str:
 
 
 def _options(shells: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [airflow_environment().python, MAIN],
-        env={"PATH": os.defpath, **{k: shells[0][k] for k in ("HOME", "AIRFLOW_HOME")}},
-        input=json.dumps([[shell, [HOST, TIMEOUT]] for shell in shells]),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-    if done.returncode or not lines:
-        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote nothing.")
-    # Airflow logs to standard output too.
-    return [(host, timeout) for host, timeout in json.loads(lines[-1])]
+    environ = {
+        "PATH": os.defpath,
+        **{k: shells[0][k] for k in ("HOME", "AIRFLOW_HOME")},
+    }
+    answers = ask(MAIN, environ, [[shell, [HOST, TIMEOUT]] for shell in shells])
+    return [(host, timeout) for host, timeout in answers]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from acceptance.api import api
@@ -12,12 +10,11 @@ from acceptance.check import CheckFailed
 from acceptance.checks.dags import RUN_SECONDS
 from acceptance.containers import first_container
 from acceptance.local_checks.encryption import DAG_ID, digests, make_both
+from acceptance.store_probe import ask
 from fargate_runtime.contract import CONNECTIONS_FOLDER, VARIABLES_FOLDER
-from local.airflow_environment import airflow_environment
 from local.environment import LocalEnvironment
 
 MAIN = Path(__file__).parents[1] / "secret_probe_main.py"
-SECONDS = 60.0
 
 PREFIX = "verify/airflow"
 PARAMETERS = {"SecretsPrefix": PREFIX}
@@ -65,7 +62,7 @@ def used(environment: LocalEnvironment) -> str:
         for component, secrets in PROBES.items()
         for (name, error), answer in zip(
             secrets.items(),
-            _answers(first_container(environment, component).environ, secrets),
+            ask(MAIN, first_container(environment, component).environ, list(secrets)),
             strict=True,
         )
         if answer != error
@@ -85,21 +82,3 @@ def used(environment: LocalEnvironment) -> str:
         f"the API; {REFUSED} for the API server outside of {PREFIX}, and for "
         f"{len(PROBES) - 1} other components everywhere"
     )
-
-
-def _answers(environ: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
-    """Return the error code of each secret, with the role of a container."""
-    done = subprocess.run(  # noqa: S603 - our own script
-        [airflow_environment().python, MAIN],
-        env=dict(environ),
-        input=json.dumps(list(secrets)),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise CheckFailed(lines[-1] if lines else f"{MAIN.name} wrote no error.")
-    answers: list[str] = json.loads(done.stdout)
-    return answers

@@ -98,7 +98,9 @@ class Publisher:
             lines = self._aggregate.lines(begin)
         for line in lines:
             # In one piece, past every stream that Airflow or Celery has replaced.
-            os.write(self._output, f"{line}\n".encode())
+            # What cannot be written is lost; the next minute has its own lines.
+            with contextlib.suppress(OSError):
+                os.write(self._output, f"{line}\n".encode())
 
     def publish_rest(self, process: int) -> None:
         """Print what is left when the process ends, unless this is a copy of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -135,6 +136,17 @@ def test_a_metric_without_a_reader_is_dropped(tmp_path: Path) -> None:
     writer = PipeWriter(str(full))
     for _ in range(5000):  # nothing reads, and the write does not wait
         writer.record("count", "ti.finish,state=success", 1)
+
+
+def test_output_that_is_full_does_not_end_the_printing(tmp_path: Path) -> None:
+    _, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(full, bytes(10_000)):
+            pass
+    publisher = Publisher(str(tmp_path / "pipe"), Aggregate("airflow"), full)
+    publisher.record("count", "ti.finish,state=failed", 1)
+    publisher.publish(BEGIN)
 
 
 def test_damaged_lines_of_a_pipe_are_no_metrics(tmp_path: Path) -> None:
