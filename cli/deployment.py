@@ -747,7 +747,7 @@ def destroy(target: CommandTarget, **options: Any) -> ExitCode:
       --keep-data      buckets, logs, keys and backups stay in the account
       --delete-data    they are deleted as well: buckets with every version,
                        keys after 30 days. Final snapshots of database and
-                       cache stay.
+                       cache stay, but for those of a failed first launch.
       --unprotect      required, with --yes, for what is protected from deletion
 
     \b

@@ -3,7 +3,8 @@
 ``--keep-data`` and ``--delete-data`` decide about resources whose deletion policy
 retains them: buckets, logs, keys, the backup vault. Kept, they stay in the account and
 are still billed. Deleted, buckets are emptied with all versions, and keys are scheduled
-for deletion with the longest waiting period. Snapshots are never deleted here.
+for deletion with the longest waiting period. Final snapshots stay, except for the empty
+ones of a launch that failed (:mod:`deploy.final_snapshots`).
 
 Three protections prevent a deletion: termination protection of the stack, and deletion
 protection of the database and of the load balancer. They are listed, and disabled only
@@ -20,11 +21,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cli import console
 from cli.errors import AwsError, ExitCode, Failure, Problem, Refused, UsageError
-from deploy import inventory, prompts, running_tasks, stacks
+from deploy import final_snapshots, inventory, prompts, running_tasks, stacks
 from deploy.aws import Aws, is_missing, tolerant
 from deploy.dist import Dist, Environment
 from deploy.foreign import foreign_resources
@@ -204,8 +206,12 @@ def _finish(aws: Aws, name: str, options: DestroyOptions) -> ExitCode:
 
 
 def left_behind(aws: Aws, stack_id: str) -> list[StackResource]:
-    """Return what a deleted stack has left in the account and is still there."""
-    return [r for r in inventory.retained(aws, stack_id) if _exists(aws, r)]
+    """Return what a deleted stack has left in the account and is still there.
+
+    With the final snapshots of a stack that never ran; others hold data.
+    """
+    retained = [r for r in inventory.retained(aws, stack_id) if _exists(aws, r)]
+    return [*retained, *final_snapshots.of_failed_launch(aws, stack_id)]
 
 
 def _decision(aws: Aws, stack_id: str) -> str:
@@ -632,8 +638,12 @@ REMOVALS: Mapping[str, Callable[[Aws, str], str]] = {
     "AWS::SecretsManager::Secret": _remove_secret,
     VAULT: _remove_vault,
     ROLE: _remove_role,
+    **{
+        kind.type: partial(final_snapshots.delete, kind)
+        for kind in final_snapshots.KINDS.values()
+    },
 }
-"""How each type that the templates retain is deleted."""
+"""How each type that a stack leaves is deleted."""
 
 PRESENCE: Mapping[str, Callable[[Aws, str], bool]] = {
     BUCKET: _has_bucket,

@@ -285,11 +285,13 @@ CALLER_ACTIONS = (
         command="destroy --delete-data",
         actions=(
             "backup:DeleteBackupVault",
+            "elasticache:DeleteSnapshot",
             "iam:DeleteRole",
             "iam:DetachRolePolicy",
             "iam:ListAttachedRolePolicies",
             "kms:ScheduleKeyDeletion",
             "logs:DeleteLogGroup",
+            "rds:DeleteDBClusterSnapshot",
             "s3:DeleteBucket",
             "s3:DeleteObject",
             "s3:DeleteObjectVersion",

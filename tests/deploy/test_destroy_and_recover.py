@@ -18,6 +18,7 @@ from deploy.destroy import (
     clean_up,
     destroy,
     empty_bucket,
+    left_behind,
 )
 from deploy.inventory import StackResource
 from deploy.recover import recover
@@ -546,6 +547,41 @@ def test_what_a_failed_launch_left_is_deleted_by_destroy() -> None:
     aws = account_after_deletion("")
     assert destroyed(aws, deletes_data=True) is ExitCode.OK
     assert [p["Bucket"] for p in aws.parameters("delete_bucket")] == ["data-bucket"]
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_final_snapshots_of_a_failed_launch_are_deleted_and_no_others(
+    *, ran: bool
+) -> None:
+    """The creation of a stack that ran has ended: its snapshots hold data."""
+    cluster = {"physical_id": "airflow-dev-cluster-1x", "type": "AWS::RDS::DBCluster"}
+    aws = FakeAws(
+        describe_stack_events=histories(
+            row(0, NAME, NAME, "CREATE_IN_PROGRESS"),
+            row(1, NAME, NAME, "CREATE_COMPLETE" if ran else "ROLLBACK_IN_PROGRESS"),
+            row(2, NAME, NAME, "DELETE_IN_PROGRESS"),
+            nested(4, NAME, "Database", "DELETE_COMPLETE", child="dat"),
+            row(5, NAME, NAME, "DELETE_COMPLETE"),
+            row(2, "dat", "dat", "DELETE_IN_PROGRESS"),
+            row(3, "dat", "Cluster", "DELETE_COMPLETE", **cluster),
+            row(4, "dat", "dat", "DELETE_COMPLETE"),
+        ),
+        describe_db_cluster_snapshots={
+            "DBClusterSnapshots": [
+                {
+                    "DBClusterIdentifier": identifier,
+                    "DBClusterSnapshotIdentifier": f"{identifier}-final",
+                }
+                for identifier in ("airflow-dev-cluster-1x", "airflow-dev-other")
+            ]
+        },
+        delete_db_cluster_snapshot={},
+    )
+    left = tuple(left_behind(aws, stack_id(NAME)))
+    assert clean_up(aws, DeletionPlan(retained=left), deletes_data=True) is ExitCode.OK
+    assert aws.parameters("delete_db_cluster_snapshot") == [
+        {"DBClusterSnapshotIdentifier": "airflow-dev-cluster-1x-final"}
+    ] * (not ran)
 
 
 @pytest.mark.parametrize("is_full", [True, False])

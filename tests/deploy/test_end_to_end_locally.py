@@ -20,8 +20,8 @@ from cli import deployment
 from cli import product as shipped
 from cli.errors import ExitCode
 from compiler import output
+from deploy import final_snapshots, prompts, stacks, status
 from deploy import launch as launch_module
-from deploy import prompts, stacks, status
 from deploy.aws import Aws, EmulatorEndpoint
 from deploy.dist import Dist
 from deploy.events import StackWatcher
@@ -497,6 +497,11 @@ def test_failed_first_launch_of_the_product_is_rolled_back_and_cleaned_up(
     """
     shell = Shell(whole, running)
     aws = shell.aws()
+    earlier = {
+        row[kind.key]
+        for kind in final_snapshots.KINDS.values()
+        for row in aws.call(kind.service, kind.operation)[kind.member]
+    }
 
     def left() -> dict[str, set[str]]:
         names = {
@@ -516,6 +521,9 @@ def test_failed_first_launch_of_the_product_is_rolled_back_and_cleaned_up(
             for key in keys
             if aws.call("kms", "describe_key", KeyId=key)["KeyMetadata"]["Enabled"]
         }
+        for kind in final_snapshots.KINDS.values():
+            rows = aws.call(kind.service, kind.operation)[kind.member]
+            listed[kind.type] = {row[kind.key] for row in rows} - earlier
         return {kind: items for kind, items in listed.items() if items}
 
     shell.plant(resources={"Dashboard": "The planted cause."})
@@ -525,6 +533,9 @@ def test_failed_first_launch_of_the_product_is_rolled_back_and_cleaned_up(
     assert aws.call("rds", "describe_db_clusters")["DBClusters"] == []
     assert aws.call("elbv2", "describe_load_balancers")["LoadBalancers"] == []
     assert any("accesslogs" in name for name in left()["buckets"])
+    for kind in final_snapshots.KINDS.values():
+        (snapshot,) = left()[kind.type]
+        assert snapshot.startswith("airflow-staging-")
 
     shell.plant()
     monkeypatch.setattr(prompts, "agrees", lambda _question: True)

@@ -19,8 +19,11 @@ from local.emulator.patches.ministack import (
 )
 
 ALB = names("services.alb")
+ELASTICACHE = names("services.elasticache")
 RDS = names("services.rds")
 S3 = names("services.s3")
+
+REPLICATION_GROUP = "AWS::ElastiCache::ReplicationGroup"
 
 
 class DeletionRefusedError(ValueError):
@@ -88,14 +91,24 @@ def _takes_snapshot(
 
 
 def guarded(handlers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return handlers whose delete checks first."""
-    return {
+    """Return handlers whose delete checks first, and one that takes a snapshot."""
+    checked = {
         resource_type: {
             **handlers[resource_type],
             "delete": _check_first(check, handlers[resource_type]["delete"]),
         }
         for resource_type, check in CHECKS.items()
     }
+    snapshot = {**handlers[REPLICATION_GROUP], "snapshot": _snapshot_of_cache}
+    return {**checked, REPLICATION_GROUP: snapshot}
+
+
+def _snapshot_of_cache(identifier: str, _properties: Any) -> None:
+    """Take the final snapshot of a cache, which MiniStack leaves out."""
+    name = f"{identifier}-final-snapshot"
+    ELASTICACHE["_create_snapshot"](
+        {"SnapshotName": name, "ReplicationGroupId": identifier}
+    )
 
 
 def _check_first(
